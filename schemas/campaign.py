@@ -1,0 +1,93 @@
+"""A campaign as marketers register it."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from schemas.fields import (
+    Channels,
+    ClassField,
+    Condition,
+    Document,
+    Duration,
+    InstantField,
+    IntentField,
+    Key,
+    Text,
+    word,
+)
+from schemas.times import DAY, parse_duration
+from schemas.vocabulary import Class, Strategy
+
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*$")]
+
+
+class Trigger(Document):
+    """Which event triggers the campaign: its exact CloudEvents type and, optionally, a CEL condition."""
+
+    event: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    when: Condition | None = None
+
+
+def _reentry(value: Any) -> Any:
+    if value in ("always", "once"):
+        return value
+    if isinstance(value, str) and value.startswith("every "):
+        try:
+            parse_duration(value.removeprefix("every "))
+        except ValueError as error:
+            raise ValueError(f"`every` needs a duration: {error}") from None
+        return value
+    raise ValueError("must be `always`, `once` or `every <duration>`, such as `every 90d`")
+
+
+Reentry = Annotated[str, BeforeValidator(_reentry)]
+
+
+class Campaign(Document):
+    """One form over HTTP, in files, in the console and in simulations."""
+
+    key: Key
+    name: Text
+    owner: Text
+    class_: ClassField = Field(alias="class")
+    intent: IntentField
+    topic: Key | None = None
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    trigger: Trigger
+    audience: Condition | None = None
+    channels: Channels
+    strategy: Annotated[Strategy, word(Strategy)] = Strategy.FIRST
+    fallback_after: Duration | None = None
+    ttl: Duration = 7 * DAY
+    reentry: Reentry = "always"
+    start: InstantField | None = None
+    end: InstantField | None = None
+    holdout: Annotated[float, Field(ge=0, le=100, strict=False)] = 0
+    default_locale: Locale
+    content: dict[str, dict[Locale, dict[str, str]]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Campaign":
+        if self.class_ is Class.MARKETING and self.topic is None:
+            raise ValueError("a marketing campaign needs a `topic` that customers can switch off")
+        if self.class_ is Class.TRANSACTIONAL and self.holdout:
+            raise ValueError("a transactional message is never held out: remove `holdout`")
+        if (self.strategy is Strategy.FALLBACK) != (self.fallback_after is not None):
+            raise ValueError("`fallback_after` belongs to strategy `fallback`, and only to it")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("`start` must lie before `end`")
+        missing = [channel.value for channel in self.channels if channel.value not in self.content]
+        if missing:
+            raise ValueError(f"`content` lacks the channel `{missing[0]}`")
+        unused = sorted(set(self.content) - {channel.value for channel in self.channels})
+        if unused:
+            raise ValueError(f"`content` has `{unused[0]}`, which `channels` does not name")
+        return self
+
+    @property
+    def reentry_every(self) -> int | None:
+        """Microseconds of `every <duration>`, else None."""
+        return parse_duration(self.reentry.removeprefix("every ")) if self.reentry.startswith("every ") else None
+
+

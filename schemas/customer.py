@@ -1,0 +1,102 @@
+"""A customer as the preference service keeps them, and the parts that events and API calls change."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.campaign import Locale
+from schemas.fields import (
+    ChannelField,
+    ClassField,
+    CustomerId,
+    Document,
+    InstantField,
+    Key,
+    Text,
+    WallTime,
+    distinct,
+    tupled,
+)
+from schemas.policy import Days, Period, Zone
+from schemas.vocabulary import DAYS
+
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+AddressText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class AddressEntry(Document):
+    """Where the customer can be reached on one channel."""
+
+    channel: ChannelField
+    address: AddressText
+    verified: bool = False
+
+
+class ConsentRecord(Document):
+    """A basis for marketing, or its refusal, with its proof. Topic `*` covers all topics."""
+
+    channel: ChannelField
+    topic: Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
+    status: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,30}$")]
+    at: InstantField
+    source: Text | None = None
+    wording: Text | None = None
+    basis: Text | None = None
+    expires: InstantField | None = None
+
+
+class OptOutEntry(Document):
+    """What the customer switched off: all, a class, a channel, a topic, or a topic on a channel."""
+
+    all: Literal[True] | None = None
+    class_: ClassField | None = Field(default=None, alias="class")
+    channel: ChannelField | None = None
+    topic: Key | None = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "OptOutEntry":
+        named = [self.all is not None, self.class_ is not None, self.channel is not None or self.topic is not None]
+        if sum(named) != 1:
+            raise ValueError(
+                'names one thing: {"all": true}, {"class": ..}, {"channel": ..}, {"topic": ..} '
+                'or {"channel": .., "topic": ..}'
+            )
+        return self
+
+
+class Frequency(Document):
+    """The customer's own wish: at most `limit` marketing messages a day, week or month."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)]
+    per: Period
+
+
+class OwnQuietHours(Document):
+    """The customer's own hours of silence, in local wall time."""
+
+    days: Days = DAYS  # type: ignore[assignment]
+    start: WallTime = Field(alias="from")
+    end: WallTime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "OwnQuietHours":
+        if self.start == self.end:
+            raise ValueError("`from` and `to` must differ")
+        return self
+
+
+class Customer(Document):
+    """Traits, addresses, consent, opt-outs and wishes of one customer."""
+
+    customer: CustomerId
+    locale: Locale | None = None
+    country: Country | None = None
+    zone: Zone | None = None
+    traits: Annotated[dict[str, Any], Field(max_length=200)] = Field(default_factory=dict)
+    addresses: Annotated[tuple[AddressEntry, ...], tupled, Field(max_length=100)] = ()
+    consent: Annotated[tuple[ConsentRecord, ...], tupled, Field(max_length=1000)] = ()
+    opt_outs: Annotated[tuple[OptOutEntry, ...], tupled, Field(max_length=1000)] = ()
+    paused_until: InstantField | None = None
+    channel_order: Annotated[tuple[ChannelField, ...], tupled, distinct] = ()
+    frequency: Frequency | None = None
+    quiet_hours: Annotated[tuple[OwnQuietHours, ...], tupled, Field(max_length=50)] = ()

@@ -1,0 +1,233 @@
+"""Reading documents: YAML or JSON in, one checked model out, errors that say what, where and how to mend it."""
+
+import difflib
+import json
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+MAX_DOCUMENT = 1024 * 1024
+MAX_DEPTH = 32
+MAX_NODES = 50_000
+_LARGEST = 2**63
+
+Problem = tuple[str, str, str]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class DocumentError(ValueError):
+    """What is wrong with a document: (JSON pointer, code, detail) each."""
+
+    def __init__(self, errors: Iterable[Problem]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in self.errors))
+
+
+def load(text: bytes | str) -> Any:
+    """A YAML or JSON text as plain values. Raises DocumentError for anything doubtful: see `load_json`."""
+    raw = text.encode() if isinstance(text, str) else text
+    _check_size(raw)
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return load_json(raw)
+    try:
+        value = yaml.load(raw.decode("utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+    except UnicodeDecodeError:
+        raise DocumentError([("", "malformed", "not UTF-8")]) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DocumentError([("", "malformed", f"not YAML: {' '.join(str(error).split())}")]) from None
+    _check_shape(value)
+    return value
+
+
+def load_json(raw: bytes) -> Any:
+    """A JSON text as plain values.
+
+    Refused with DocumentError: duplicate keys, NaN and infinities, numbers beyond 64 bits, more than 32 levels,
+    more than 50,000 values, more than 1 MiB, text that is not UTF-8.
+    """
+    _check_size(raw)
+    depth = _depth(raw)
+    if depth > MAX_DEPTH:
+        raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
+    except UnicodeDecodeError:
+        raise DocumentError([("", "malformed", "not UTF-8")]) from None
+    except json.JSONDecodeError as error:
+        detail = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise DocumentError([("", "malformed", detail)]) from None
+    except ValueError as error:
+        raise DocumentError([("", "malformed", str(error))]) from None
+    _check_shape(value)
+    return value
+
+
+def validate(model: type[Model], data: Any) -> Model:
+    """The data as the model. Raises DocumentError with a pointer and, for an unknown field, a suggestion."""
+    if not isinstance(data, Mapping):
+        raise DocumentError([("", "wrong_type", "the document must be an object with fields")])
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise DocumentError(problems(model, error)) from None
+
+
+def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Pydantic's findings in our words."""
+    found: list[Problem] = []
+    for item in error.errors(include_url=False, include_input=False):
+        pointer = "".join(f"/{_escape(part)}" for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            found.append((pointer, "unknown_field", _unknown(model, item["loc"])))
+        elif item["type"] == "missing":
+            found.append((pointer, "missing", f"the field `{item['loc'][-1]}` is required"))
+        else:
+            detail = item["msg"].removeprefix("Value error, ")
+            found.append((pointer, item["type"], detail[:1].lower() + detail[1:]))
+    return found
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`, did you mean ...?` for a word that resembles a known one, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean `{close[0]}`?" if close else ""
+
+
+def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    fields: Iterable[str] = ()
+    current: Any = model
+    for part in location[:-1]:
+        current = _step(current, part)
+    for candidate in _models(current):
+        fields = [*fields, *(info.alias or name for name, info in candidate.model_fields.items())]
+    word = str(location[-1])
+    return f"unknown field `{word}`{suggestion(word, fields)}"
+
+
+def _step(kind: Any, part: int | str) -> Any:
+    for candidate in _models(kind):
+        for name, info in candidate.model_fields.items():
+            if part in (name, info.alias):
+                return info.annotation
+    return kind
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    if typing.get_origin(kind) is not None or isinstance(kind, types.UnionType):
+        return [model for part in typing.get_args(kind) for model in _models(part)]
+    return []
+
+
+def _escape(part: int | str) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _check_size(raw: bytes) -> None:
+    if len(raw) > MAX_DOCUMENT:
+        raise DocumentError([("", "too_large", f"larger than {MAX_DOCUMENT} bytes")])
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    inside = escaped = False
+    for byte in raw if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH else b"":
+        if inside:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                inside = False
+        elif byte == 0x22:
+            inside = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                break
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key `{key[:60]}` appears twice")
+            seen.add(key)
+    return result
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:40]} is out of range")
+    return value
+
+
+def _check_shape(value: Any) -> None:
+    stack, nodes = [(value, 1)], 0
+    while stack:
+        item, depth = stack.pop()
+        nodes += 1
+        if nodes > MAX_NODES:
+            raise DocumentError([("", "too_large", f"more than {MAX_NODES} values")])
+        if depth > MAX_DEPTH + 1:
+            raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
+        if isinstance(item, dict):
+            stack.extend((child, depth + 1) for child in item.values())
+            for key in item:
+                if not isinstance(key, str):
+                    raise DocumentError([("", "malformed", f"the key {key!r} is not text: quote it")])
+        elif isinstance(item, list):
+            stack.extend((child, depth + 1) for child in item)
+        elif isinstance(item, int) and not isinstance(item, bool) and not -_LARGEST <= item < _LARGEST:
+            raise DocumentError([("", "out_of_range", "a whole number beyond 64 bits")])
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: no anchors, no duplicate keys, times stay text, only true and false are booleans."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not supported")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"the key `{key.value}` appears twice (line {key.start_mark.line + 1})")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:merge")
+        and tag != "tag:yaml.org,2002:int"
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
+)

@@ -1,0 +1,174 @@
+"""What preference and suppression answer: facts, not verdicts. Instants and spans are microseconds."""
+
+from typing import Any
+
+import msgspec
+
+from schemas.times import Instant
+
+Positions = dict[str, dict[int, int]]
+"""Topic -> partition -> next offset: how far the asker has read."""
+
+
+class Address(msgspec.Struct, frozen=True, array_like=True):
+    """Where the customer can be reached on one channel."""
+
+    channel: str
+    address: str
+    verified: bool
+
+
+class Consent(msgspec.Struct, frozen=True, array_like=True):
+    """A recorded basis for marketing (`status` granted), or its refusal. Topic `*` covers all."""
+
+    channel: str
+    topic: str
+    status: str
+    at: Instant
+    expires: Instant | None = None
+    source: str | None = None
+    wording: str | None = None
+    basis: str | None = None
+
+
+class OptOut(msgspec.Struct, frozen=True, array_like=True):
+    """What the customer switched off."""
+
+    all: bool = False
+    cls: str | None = None
+    channel: str | None = None
+    topic: str | None = None
+
+
+class Frequency(msgspec.Struct, frozen=True, array_like=True):
+    """The customer's own cap on marketing: `limit` per `day`, `week` or `month`."""
+
+    limit: int
+    per: str
+
+
+class OwnQuiet(msgspec.Struct, frozen=True, array_like=True):
+    """The customer's own hours of silence: `start` and `end` are minutes since local midnight."""
+
+    days: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Preference(msgspec.Struct, frozen=True, array_like=True):
+    """What one customer chose, as of `version` (0: nothing is known). `traits` is a JSON object."""
+
+    customer: str
+    version: int = 0
+    locale: str | None = None
+    country: str | None = None
+    zone: str | None = None
+    traits: bytes = b"{}"
+    addresses: tuple[Address, ...] = ()
+    consent: tuple[Consent, ...] = ()
+    opt_outs: tuple[OptOut, ...] = ()
+    paused_until: Instant | None = None
+    channel_order: tuple[str, ...] = ()
+    frequency: Frequency | None = None
+    quiet_hours: tuple[OwnQuiet, ...] = ()
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A do-not-contact entry; `address` is None for the customer's, else the index of the address asked about."""
+
+    channel: str | None
+    topic: str | None
+    classes: tuple[str, ...] | None
+    at: Instant
+    expires: Instant | None
+    reason: str
+    address: int | None = None
+
+
+class Situation(msgspec.Struct, frozen=True, array_like=True):
+    """An interval of the customer's history, in order of arrival; `ref` is canonical JSON, empty for none."""
+
+    kind: str
+    ref: str
+    opened: Instant
+    closed: Instant | None = None
+
+
+class Scope(msgspec.Struct, frozen=True, array_like=True):
+    """What a hold covers; None matches all (for `classes`: service and marketing)."""
+
+    channels: frozenset[str] | None = None
+    topics: frozenset[str] | None = None
+    classes: frozenset[str] | None = None
+    intents: frozenset[str] | None = None
+    campaigns: frozenset[str] | None = None
+
+
+class HoldFact(msgspec.Struct, frozen=True, array_like=True):
+    """A hold: in force while `start` <= t < `until`."""
+
+    key: str
+    mode: str
+    start: Instant
+    until: Instant | None = None
+    scope: Scope = Scope()
+    region: str | None = None
+    trait: dict[str, Any] | None = None
+
+
+class Suppressions(msgspec.Struct, frozen=True, array_like=True):
+    """What speaks against speaking to one customer. `holds` are this customer's alone."""
+
+    customer: str
+    version: int = 0
+    entries: tuple[Entry, ...] = ()
+    situations: tuple[Situation, ...] = ()
+    holds: tuple[HoldFact, ...] = ()
+
+
+class PreferenceQuestion(msgspec.Struct, frozen=True):
+    """Facts of these customers, once the log has been applied up to the positions."""
+
+    customers: tuple[str, ...]
+    positions: Positions = {}
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """One customer and their addresses as (channel, keyed hash)."""
+
+    customer: str
+    addresses: tuple[tuple[str, str], ...] = ()
+
+
+class SuppressionQuestion(msgspec.Struct, frozen=True):
+    """Facts of these customers and addresses. `address_key` is the fingerprint of the key that hashed them."""
+
+    customers: tuple[Asked, ...]
+    positions: Positions = {}
+    address_key: str = ""
+
+
+class SuppressionAnswer(msgspec.Struct, frozen=True):
+    """Facts per customer in the order asked, and everybody's holds, live or to come."""
+
+    customers: tuple[Suppressions, ...]
+    holds: tuple[HoldFact, ...] = ()
+    version: int = 0
+
+
+class AttemptScope(msgspec.Struct, frozen=True):
+    """Which attempts an opt-out or a hold concerns; None matches all."""
+
+    customer: str | None = None
+    channels: tuple[str, ...] | None = None
+    topics: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    intents: tuple[str, ...] | None = None
+    campaigns: tuple[str, ...] | None = None
+    address: str | None = None
+
+
+class OpenAttempts(msgspec.Struct, frozen=True):
+    """Attempts of a scope that are still open."""
+
+    attempts: tuple[int, ...]

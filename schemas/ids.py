@@ -1,0 +1,50 @@
+"""Names of things. The message id is deterministic, so it is also the idempotency key that providers see."""
+
+import hashlib
+import hmac
+import json
+import re
+
+KEY = r"^[a-z0-9][a-z0-9-]{0,62}$"
+KIND = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+MAX_ID = 256
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def message_id(
+    customer: str, source: str, event_id: str, campaign: str, channel: str, step: str = "", occurrence: int = 0
+) -> str:
+    """`msg_` and the first 32 hex digits of SHA-256 over the JSON array of its parts (see docs/reference/documents.md)."""
+    parts = [customer, source, event_id, campaign, step, channel, occurrence]
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return "msg_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def event_hash(source: str, event_id: str) -> int:
+    """64 bits that stand for (source, id) on a customer's ledger; signed, as databases keep them."""
+    digest = hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def normalise_address(channel: str, address: str) -> str:
+    """The form in which addresses are compared: e-mail without case, all without surrounding blanks."""
+    address = address.strip()
+    return address.lower() if channel == "email" else address
+
+
+def address_hash(key: bytes, channel: str, address: str) -> str:
+    """Keyed hash (HMAC-SHA256, hex) under which suppressions know an address without keeping it."""
+    text = f"{channel}\0{normalise_address(channel, address)}"
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def bad_id(text: str) -> str | None:
+    """What is wrong with an outsider's id (empty, too long, control or direction marks), or None."""
+    if not text:
+        return "is empty"
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_ID:
+        return f"is longer than {MAX_ID} bytes"
+    if _CONTROL.search(text):
+        return "holds a control or text-direction character"
+    return None

@@ -1,0 +1,188 @@
+"""The policy: one document for the whole organisation."""
+
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+
+from schemas.fields import Condition, Document, Duration, Key, Kind, Scope, Text, WallTime, distinct, tupled
+from schemas.vocabulary import DAYS
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"`{value}` is no zone of the tz database, such as Europe/Berlin")
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+OnExceed = Literal["defer", "drop"]
+Period = Literal["day", "week", "month"]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Days = Annotated[tuple[Day, ...], tupled, Field(min_length=1), distinct]
+
+
+class Topic(Document):
+    """A category that customers choose from; a required one cannot be switched off."""
+
+    key: Key
+    name: Text
+    required: bool = False
+
+
+class SituationTrigger(Document):
+    """An event type, and optionally a CEL condition over `event`, that opens or closes a situation."""
+
+    event: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    when: Condition | None = None
+
+
+class SituationKind(Document):
+    """Which events open and close an interval in a customer's history; `ref` is a path such as `data.case`."""
+
+    kind: Kind
+    opens: Annotated[tuple[SituationTrigger, ...], tupled, Field(min_length=1)]
+    closes: Annotated[tuple[SituationTrigger, ...], tupled] = ()
+    ref: Annotated[str, StringConstraints(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$")] | None = None
+    lapses: Duration | None = None
+
+
+def _after(value: Any) -> Any:
+    if isinstance(value, dict) and ("contacts" in value) == ("situation" in value):
+        raise ValueError("needs either `contacts` with a scope or `situation` with a kind")
+    return value
+
+
+class After(Document):
+    """What a history rule looks back at: contacts of a scope, or situations of a kind."""
+
+    contacts: Scope | None = None
+    situation: Kind | None = None
+
+
+class Never(Document):
+    """Never within `within` of `after`; `while_open` adds the time at which the situation is open."""
+
+    after: Annotated[After, BeforeValidator(_after)]
+    within: Duration
+    while_open: bool = False
+
+
+class ContactHistoryRule(Document):
+    """Never B (the scope) within N of A."""
+
+    id: Key
+    scope: Scope = Scope()
+    never: Never
+    on_match: OnExceed
+
+
+class Window(Document):
+    """`rolling` is a duration; `calendar` a period of the customer's or the organisation's calendar."""
+
+    rolling: Duration | None = None
+    calendar: Period | None = None
+    zone: Literal["customer", "org"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Window":
+        if (self.rolling is None) == (self.calendar is None):
+            raise ValueError("needs either `rolling` with a duration or `calendar` with day, week or month")
+        if self.rolling is not None and self.zone is not None:
+            raise ValueError("`zone` belongs to calendar windows")
+        return self
+
+
+class FrequencyCap(Document):
+    """At most `limit` contacts in scope per window."""
+
+    id: Key
+    scope: Scope = Scope()
+    limit: Annotated[int, Field(ge=1, le=100_000)]
+    window: Window
+    on_exceed: OnExceed
+
+
+class MinGap(Document):
+    """No two contacts in scope closer than `gap`."""
+
+    id: Key
+    scope: Scope = Scope()
+    gap: Duration
+
+
+class QuietHours(Document):
+    """Local wall times of silence on some days; may cross midnight."""
+
+    id: Key
+    scope: Scope = Scope()
+    days: Days = DAYS  # type: ignore[assignment]
+    start: WallTime = Field(alias="from")
+    end: WallTime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "QuietHours":
+        if self.start == self.end:
+            raise ValueError("`from` and `to` must differ")
+        return self
+
+
+class Holdout(Document):
+    """The global control group; concerns marketing only."""
+
+    percent: Annotated[float, Field(ge=0, le=100, strict=False)]
+    salt: Text
+
+
+class Policy(Document):
+    """Caps, gaps, quiet hours, history rules, situations, topics and holdout."""
+
+    zone: Zone
+    week_start: WeekDay = "monday"
+    unknown_zones: Annotated[tuple[Zone, ...], tupled, Field(min_length=1), distinct] | None = None
+    topics: Annotated[tuple[Topic, ...], tupled] = ()
+    situations: Annotated[tuple[SituationKind, ...], tupled] = ()
+    contact_history: Annotated[tuple[ContactHistoryRule, ...], tupled] = ()
+    frequency_caps: Annotated[tuple[FrequencyCap, ...], tupled] = ()
+    min_gaps: Annotated[tuple[MinGap, ...], tupled] = ()
+    quiet_hours: Annotated[tuple[QuietHours, ...], tupled] = ()
+    holdout: Holdout | None = None
+    shadow: Annotated[tuple[Key, ...], tupled, distinct] = ()
+    fail_open: Annotated[tuple[Key, ...], tupled, distinct] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Policy":
+        ids = [rule.id for rule in self.rules()]
+        _once("id", ids)
+        _once("topic", [topic.key for topic in self.topics])
+        _once("situation", [situation.kind for situation in self.situations])
+        unknown = [rule for rule in self.shadow if rule not in ids]
+        if unknown:
+            raise ValueError(f"`shadow` names `{unknown[0]}`, which is no rule of this policy")
+        kinds = {situation.kind: situation for situation in self.situations}
+        for rule in self.contact_history:
+            kind = rule.never.after.situation
+            if kind is None:
+                if rule.never.while_open:
+                    raise ValueError(f"`{rule.id}`: `while_open` belongs to situations")
+            elif kind not in kinds:
+                raise ValueError(f"`{rule.id}` names the situation `{kind}`, which `situations` does not define")
+            elif rule.never.while_open and kinds[kind].lapses is None:
+                raise ValueError(
+                    f"`{rule.id}` has `while_open`, so the situation `{kind}` needs `lapses`: "
+                    "one lost closing event would silence a customer for ever"
+                )
+        return self
+
+    def rules(self) -> tuple[ContactHistoryRule | FrequencyCap | MinGap | QuietHours, ...]:
+        """All entries that have an id, in document order."""
+        return (*self.contact_history, *self.frequency_caps, *self.min_gaps, *self.quiet_hours)
+
+
+def _once(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"the {what} `{name}` appears twice")
+        seen.add(name)

@@ -1,0 +1,49 @@
+"""Who may do what: the one table. Default deny; `admin` may do everything that people may."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Roles of API keys and of people who sign in."""
+
+    PUBLISHER = "publisher"
+    VIEWER = "viewer"
+    MARKETER = "marketer"
+    APPROVER = "approver"
+    AGENT = "agent"
+    OPERATOR = "operator"
+    PRIVACY = "privacy"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+_READ = frozenset(
+    {"campaigns:read", "policy:read", "decisions:read", "messages:read", "holds:read", "why:read", "events:read"}
+)
+_PEOPLE = frozenset({"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read"})
+
+ALLOWED: dict[Role, frozenset[str]] = {
+    Role.PUBLISHER: frozenset({"events:write", "events:read"}),
+    Role.VIEWER: _READ,
+    Role.MARKETER: _READ
+    | {"campaigns:write", "campaigns:submit", "campaigns:pause", "campaigns:activate", "policy:write", "policy:submit"}
+    | {"preview:write", "sandbox:read", "simulations:write"},
+    Role.APPROVER: _READ
+    | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
+    | {"sandbox:read"},
+    Role.AGENT: _READ | _PEOPLE | {"preferences:write", "situations:write", "sandbox:read"},
+    Role.OPERATOR: _READ
+    | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
+    | {"attempts:close", "suppressions:read", "events:write"},
+    Role.PRIVACY: _READ
+    | _PEOPLE
+    | {"preferences:write", "suppressions:write", "suppressions:delete", "customers:export", "customers:erase"},
+    Role.AUDITOR: _READ | _PEOPLE | {"sandbox:read", "audit:read", "dead_letters:read"},
+    Role.ADMIN: frozenset({"*"}),
+}
+
+
+def may(role: Role, action: str) -> bool:
+    """Whether the role may do the action."""
+    allowed = ALLOWED.get(role, frozenset())
+    return action in allowed or "*" in allowed

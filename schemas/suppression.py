@@ -1,0 +1,74 @@
+"""What speaks against speaking: do-not-contact entries and operators' holds."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from schemas.customer import AddressText, Country
+from schemas.fields import (
+    ChannelField,
+    ClassField,
+    CustomerId,
+    Document,
+    InstantField,
+    Key,
+    Scope,
+    Text,
+    distinct,
+    tupled,
+    word,
+)
+from schemas.vocabulary import SuppressionReason
+
+
+class SuppressionScope(Document):
+    """What an entry covers; an absent field covers all."""
+
+    channel: ChannelField | None = None
+    topic: Key | None = None
+    classes: Annotated[tuple[ClassField, ...], tupled, Field(min_length=1), distinct] | None = None
+
+
+class Suppression(Document):
+    """A standing reason never to contact a customer or an address."""
+
+    customer: CustomerId | None = None
+    address: AddressText | None = None
+    scope: SuppressionScope = SuppressionScope()
+    reason: Annotated[SuppressionReason, word(SuppressionReason)]
+    source: Text | None = None
+    at: InstantField
+    expires: InstantField | None = None
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> "Suppression":
+        if (self.customer is None) == (self.address is None):
+            raise ValueError("names either a `customer` or an `address`")
+        if self.expires is not None and self.expires <= self.at:
+            raise ValueError("`expires` must lie after `at`")
+        return self
+
+
+class HoldScope(Scope):
+    """A policy scope, and the customer's country (`region`) and traits (all equal)."""
+
+    region: Country | None = None
+    trait: Annotated[dict[str, Any], Field(min_length=1, max_length=20)] | None = None
+
+
+class Hold(Document):
+    """An operator's stop on a scope. Without `until` it stands until it is lifted."""
+
+    key: Key
+    scope: HoldScope = HoldScope()
+    mode: Literal["drop", "defer"]
+    start: InstantField = Field(alias="from")
+    until: InstantField | None = None
+    reason: Text
+    placed_by: Text | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Hold":
+        if self.until is not None and self.until <= self.start:
+            raise ValueError("`until` must lie after `from`")
+        return self

@@ -1,0 +1,91 @@
+"""Instants and spans: whole microseconds, so that no rule ever rounds.
+
+An instant is an `int`: microseconds since 1970-01-01T00:00:00Z. A span is an `int` of microseconds. People and
+programs outside read and write RFC 3339 texts and durations such as `30d`; these functions stand at that border.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+Instant = int
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
+MAX_INSTANT = 253_402_300_800 * SECOND - 1  # the last microsecond of the year 9999
+MAX_SPAN = 100 * 366 * DAY
+
+
+def parse_instant(text: str) -> Instant:
+    """Microseconds since 1970 of an RFC 3339 text with a zone; digits beyond microseconds are cut.
+
+    Raises ValueError when the text has another form, no zone, or names no instant of the years 1 to 9999.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")
+    year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
+    micro = int((match.group(7) or "0").ljust(6, "0")[:6])
+    if second == 60:
+        raise ValueError("leap seconds are not supported")
+    moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
+    instant = (moment - _EPOCH) // _MICROSECOND
+    if match.group(9):
+        hours, minutes = int(match.group(10)), int(match.group(11))
+        if hours > 23 or minutes > 59:
+            raise ValueError("the zone's offset is out of range")
+        offset = (hours * 60 + minutes) * MINUTE
+        instant += -offset if match.group(9) == "+" else offset
+    if not -62_135_596_800 * SECOND <= instant <= MAX_INSTANT:
+        raise ValueError("outside the years 1 to 9999")
+    return instant
+
+
+def format_instant(instant: Instant) -> str:
+    """RFC 3339 in UTC with `Z`; microseconds only when they are not zero."""
+    moment = to_datetime(instant)
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if moment.year < 1000:
+        text = f"{moment.year:04d}{text[text.index('-') :]}"
+    return f"{text}.{moment.microsecond:06d}Z" if moment.microsecond else f"{text}Z"
+
+
+def parse_duration(text: str) -> int:
+    """Microseconds of a whole number above 0 and one of `s m h d w`; a day is 86,400 s. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None or int(match.group(1)) == 0:
+        raise ValueError("not a duration: a whole number above 0 and one of s, m, h, d, w, such as 30d")
+    span = int(match.group(1)) * _UNITS[match.group(2)]
+    if span > MAX_SPAN:
+        raise ValueError("longer than 100 years")
+    return span
+
+
+def format_duration(span: int) -> str:
+    """The shortest text that `parse_duration` reads back to the same span (whole seconds, above 0)."""
+    for unit in "wdhms":
+        if span % _UNITS[unit] == 0 and (unit != "w" or span % (4 * WEEK) == 0):
+            return f"{span // _UNITS[unit]}{unit}"
+    raise ValueError("not a whole number of seconds")
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """The same instant as an aware `datetime` in UTC."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """Microseconds since 1970 of an aware `datetime`; raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone names no instant")
+    return (moment - _EPOCH) // _MICROSECOND

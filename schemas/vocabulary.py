@@ -1,0 +1,160 @@
+"""The closed vocabulary: one list for API, console, metrics, logs and archive."""
+
+from enum import StrEnum
+
+
+class Class(StrEnum):
+    """Legal treatment of a message. Mixed content is marketing."""
+
+    TRANSACTIONAL = "transactional"
+    SERVICE = "service"
+    MARKETING = "marketing"
+
+
+class Intent(StrEnum):
+    """What the message wants."""
+
+    EXPLAIN = "explain"
+    INFORM = "inform"
+    ADVISE = "advise"
+    EDUCATE = "educate"
+    ADVERTISE = "advertise"
+    SOLICIT_PAYMENT = "solicit_payment"
+    ASK_FEEDBACK = "ask_feedback"
+    ASK_REVIEW = "ask_review"
+    ASK_REFERRAL = "ask_referral"
+    APOLOGISE = "apologise"
+    ALERT = "alert"
+    ONBOARD = "onboard"
+    WIN_BACK = "win_back"
+
+
+class Channel(StrEnum):
+    """The channels that documents may name; which of them can send is configuration."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+    IN_APP = "in_app"
+
+
+CHANNELS = tuple(channel.value for channel in Channel)
+
+
+class Strategy(StrEnum):
+    """How a campaign uses its channels."""
+
+    FIRST = "first"
+    ALL = "all"
+    FALLBACK = "fallback"
+
+
+class Outcome(StrEnum):
+    """What was decided. A skip is never called a failure."""
+
+    SEND = "send"
+    DEFER = "defer"
+    SUPPRESS = "suppress"
+    FAIL = "fail"
+
+
+class Reason(StrEnum):
+    """Why it was decided; every decision has exactly one."""
+
+    ELIGIBLE = "eligible"
+    QUIET_HOURS = "quiet_hours"
+    CAP_WINDOW = "cap_window"
+    INCIDENT_HOLD = "incident_hold"
+    PROVIDER_THROTTLE = "provider_throttle"
+    SEND_TIME = "send_time"
+    FALLBACK_WAIT = "fallback_wait"
+    CAMPAIGN_INACTIVE = "campaign_inactive"
+    NOT_IN_AUDIENCE = "not_in_audience"
+    DUPLICATE = "duplicate"
+    EXPIRED = "expired"
+    NO_ADDRESS = "no_address"
+    SUPPRESSION_LIST = "suppression_list"
+    NO_CONSENT = "no_consent"
+    OPTED_OUT_ALL = "opted_out_all"
+    OPTED_OUT_CLASS = "opted_out_class"
+    OPTED_OUT_CHANNEL = "opted_out_channel"
+    OPTED_OUT_TOPIC = "opted_out_topic"
+    PAUSED = "paused"
+    CONTACT_HISTORY = "contact_history"
+    HOLD_DROP = "hold_drop"
+    FREQUENCY_CAP = "frequency_cap"
+    LOWER_PRIORITY = "lower_priority"
+    HOLDOUT = "holdout"
+    CHANNEL_NOT_CONFIGURED = "channel_not_configured"
+    OTHER_CHANNEL = "other_channel"
+    RENDER_ERROR = "render_error"
+    POLICY_UNAVAILABLE = "policy_unavailable"
+    PROVIDER_REJECTED = "provider_rejected"
+    PROVIDER_EXHAUSTED = "provider_exhausted"
+
+
+RULES = (
+    "campaign",
+    "audience",
+    "reentry",
+    "expiry",
+    "address",
+    "suppression",
+    "consent",
+    "opt_out",
+    "contact_history",
+    "hold",
+    "frequency_cap",
+    "min_gap",
+    "quiet_hours",
+    "arbitration",
+    "holdout",
+    "channel",
+)
+
+
+class MessageState(StrEnum):
+    """The life of a message: what waits, the delivery ladder, and the ends that are not deliveries."""
+
+    PLANNED = "planned"
+    PARKED = "parked"
+    PENDING = "pending"
+    HANDING_OVER = "handing_over"
+    RETRY = "retry"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    BOUNCED_SOFT = "bounced_soft"
+    BOUNCED_HARD = "bounced_hard"
+    COMPLAINED = "complained"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
+    FAILED = "failed"
+
+
+class CampaignStatus(StrEnum):
+    """The life of a version of a campaign or policy."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
+    SHADOW = "shadow"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    REPLACED = "replaced"
+
+
+class SuppressionReason(StrEnum):
+    """Why an address or a customer must never be contacted."""
+
+    HARD_BOUNCE = "hard_bounce"
+    SPAM_COMPLAINT = "spam_complaint"
+    STOP_KEYWORD = "stop_keyword"
+    ERASED = "erased"
+    LEGAL = "legal"
+    MANUAL = "manual"
+    IMPORTED = "imported"
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -1,0 +1,176 @@
+"""The error tree of the whole product. A service adds leaves of its own below these.
+
+TactfulError
+  Transient            may succeed later; `retry_after` says when to try again
+    FenceTimeout       a facts database has not yet applied the log up to the positions asked for
+    DatabaseBusy       lock, deadlock, serialisation failure, no free connection, disk full
+    DatabaseGone       connection lost or refused; the outcome of a commit may be unknown
+    BusGone            the log cannot be reached; the outcome of a publish may be unknown
+  Permanent            will not succeed by trying again
+    Malformed 400, Unauthorised 401, Forbidden 403, NotFound 404, Conflict 409,
+    PreconditionFailed 412, TooLarge 413, Invalid 422, RateLimited 429
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault in a document: where (`pointer`, a JSON pointer), which (`code`) and how to mend it (`detail`)."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class TactfulError(Exception):
+    """An error with a stable code, an HTTP status and words that say what, why and how to mend it."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    default_code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str = "", *, code: str | None = None, errors: Iterable[Problem] = ()) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.code = code or self.default_code
+        self.errors = list(errors)
+
+
+class Transient(TactfulError):
+    """May succeed later. `retry_after` is in seconds."""
+
+    status = 503
+    title = "Unavailable"
+    default_code = "unavailable"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after: float = 1.0,
+        code: str | None = None,
+        errors: Iterable[Problem] = (),
+    ) -> None:
+        super().__init__(detail, code=code, errors=errors)
+        self.retry_after = retry_after
+
+
+class FenceTimeout(Transient):
+    """Our database has not applied the log up to the positions asked for within the time allowed."""
+
+    title = "Not caught up"
+    default_code = "not_caught_up"
+
+
+class DatabaseBusy(Transient):
+    """The database refused for now: a lock, a deadlock, a serialisation failure, no connection free, no space."""
+
+    default_code = "database_busy"
+
+
+class DatabaseGone(Transient):
+    """The connection was lost or refused. Whether a commit under way took effect is unknown."""
+
+    default_code = "database_gone"
+
+
+class BusGone(Transient):
+    """The log cannot be reached. Whether a publish under way took effect is unknown."""
+
+    default_code = "bus_gone"
+
+
+class Permanent(TactfulError):
+    """Will not succeed by trying again."""
+
+    status = 422
+    title = "Not possible"
+    default_code = "permanent"
+
+
+class Malformed(Permanent):
+    """The request cannot be read at all."""
+
+    status = 400
+    title = "Malformed"
+    default_code = "malformed"
+
+
+class Unauthorised(Permanent):
+    """No key, or a key nobody knows."""
+
+    status = 401
+    title = "Unauthorised"
+    default_code = "unauthorised"
+
+
+class Forbidden(Permanent):
+    """The key is known but may not do this."""
+
+    status = 403
+    title = "Forbidden"
+    default_code = "forbidden"
+
+
+class NotFound(Permanent):
+    """There is no such thing."""
+
+    status = 404
+    title = "Not found"
+    default_code = "not_found"
+
+
+class Conflict(Permanent):
+    """The thing is not in a state in which this can be done."""
+
+    status = 409
+    title = "Conflict"
+    default_code = "conflict"
+
+
+class PreconditionFailed(Permanent):
+    """The thing has changed since the version the caller names."""
+
+    status = 412
+    title = "Changed since you read it"
+    default_code = "precondition_failed"
+
+
+class TooLarge(Permanent):
+    """More bytes than are taken."""
+
+    status = 413
+    title = "Too large"
+    default_code = "too_large"
+
+
+class Invalid(Permanent):
+    """A document breaks rules; `errors` lists each with its pointer."""
+
+    status = 422
+    title = "Invalid"
+    default_code = "invalid"
+
+
+class RateLimited(Permanent):
+    """More requests than are taken. `retry_after` is in seconds."""
+
+    status = 429
+    title = "Too many requests"
+    default_code = "rate_limited"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after: float = 1.0,
+        code: str | None = None,
+        errors: Iterable[Problem] = (),
+    ) -> None:
+        super().__init__(detail, code=code, errors=errors)
+        self.retry_after = retry_after

@@ -1,0 +1,86 @@
+"""Health: live (our loops move), ready (we can do our work now), started (we once could)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+Check = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one readiness check said. `detail` is the class of the error, never its text. Time in seconds."""
+
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+class Heartbeat:
+    """One loop that must show every so often that it still moves."""
+
+    def __init__(self, health: "Health", name: str) -> None:
+        self._health = health
+        self.name = name
+        self.beat()
+
+    def beat(self) -> None:
+        """Say that the loop moves: at least every few seconds, idle or not."""
+        self._health.beats[self.name] = self._health.monotonic()
+
+    def ended(self) -> None:
+        """The loop is over by intention: expect no more beats."""
+        self._health.beats.pop(self.name, None)
+
+
+class Health:
+    """What `/livez`, `/readyz` and `/startupz` answer.
+
+    Readiness checks are local (our database, our assignment), never a provider: a failing provider must not take
+    this process out of service. A loop without a beat for `stuck_after` seconds fails liveness.
+    """
+
+    def __init__(
+        self,
+        *,
+        stuck_after: float = 60.0,
+        check_timeout: float = 2.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.started = False
+        self.stopping = False
+        self.beats: dict[str, float] = {}
+        self.monotonic = monotonic
+        self._checks: dict[str, Check] = {}
+        self._stuck_after = stuck_after
+        self._check_timeout = check_timeout
+
+    def check(self, name: str, check: Check) -> None:
+        """Add a readiness check: it fails by raising, by answering False, or by taking longer than the time-out."""
+        self._checks[name] = check
+
+    def loop(self, name: str) -> Heartbeat:
+        """Register a loop; it counts as moving from now on."""
+        return Heartbeat(self, name)
+
+    def stuck(self) -> tuple[str, ...]:
+        """The loops that have not moved for too long."""
+        oldest = self.monotonic() - self._stuck_after
+        return tuple(sorted(name for name, beat in self.beats.items() if beat < oldest))
+
+    async def ready(self) -> Mapping[str, Finding]:
+        """Run all checks at once. Ready is when all are ok; `started` and `not_stopping` are among them."""
+        findings = {"started": Finding(self.started, 0.0), "not_stopping": Finding(not self.stopping, 0.0)}
+        names = tuple(self._checks)
+        findings.update(zip(names, await asyncio.gather(*(self._run(self._checks[name]) for name in names)), strict=True))
+        return findings
+
+    async def _run(self, check: Check) -> Finding:
+        start = self.monotonic()
+        try:
+            async with asyncio.timeout(self._check_timeout):
+                ok, detail = await check() is not False, ""
+        except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
+            ok, detail = False, type(error).__name__
+        return Finding(ok, round(self.monotonic() - start, 6), detail)
