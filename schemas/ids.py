@@ -15,7 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e
 def message_id(
     customer: str, source: str, event_id: str, campaign: str, channel: str, step: str = "", occurrence: int = 0
 ) -> str:
-    """`msg_` and the first 32 hex digits of SHA-256 over the JSON array of its parts (see docs/reference/documents.md)."""
+    """`msg_` and the first 32 hex digits of SHA-256 over the JSON array of its parts (docs/documents.md)."""
     parts = [customer, source, event_id, campaign, step, channel, occurrence]
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return "msg_" + hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -55,7 +55,7 @@ class Consumer(Protocol):
         """Join the group. The callbacks are told of every change and must return quickly."""
 
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, list[Record]]:
-        """Up to `max_records` records, in order per partition; empty after `timeout` seconds. BusGone if unreachable."""
+        """Up to `max_records` records, in order per partition; empty after `timeout` seconds. BusGone: unreachable."""
 
     def assigned(self) -> set[Partition]:
         """The partitions this member has now."""

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 from sqlalchemy import Connection, CursorResult, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -113,7 +113,10 @@ class Tx:
         return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
 
     def each(self, name: str, kind: str = "text") -> str:
-        """SQL for the elements of list parameter `name`: `WHERE customer IN (SELECT ...)`. Kinds: text, bigint, bytea."""
+        """SQL for the elements of list parameter `name`: `WHERE customer IN (SELECT ...)`.
+
+        Kinds: text, bigint, bytea.
+        """
         if self.dialect == "postgresql":
             return f"SELECT unnest(CAST(:{name} AS {kind}[]))"
         return f"SELECT {_SQLITE_KINDS.get(kind, 'value')} FROM json_each(:{name})"

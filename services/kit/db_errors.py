@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 

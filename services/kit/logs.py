@@ -138,7 +138,7 @@ class _Lines(logging.Formatter):
         fields = getattr(record, "fields", {}) if ours else _foreign(record)
         for name, value in {**_context.get(), **fields}.items():
             line[name if name not in line else f"{name}_"] = REFUSED if _speaks_of_people(name) else clean(value)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line)
 
 
 def _speaks_of_people(name: str) -> bool:

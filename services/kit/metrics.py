@@ -1,4 +1,4 @@
-"""Metrics whose labels come from closed sets: every series is there from the start, at zero, and no other can appear."""
+"""Metrics whose labels come from closed sets: every series is there from the start, at zero; no other can appear."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ class Family(Generic[Child]):
         for name, value, known in zip(self.names, values, self._known, strict=True):
             if value not in known:
                 raise ValueError(f"{value[:60]!r} is not a value of the label {name}")
-        child = cast(Child, self.metric.labels(*values)) if values else self.metric
+        child = self.metric.labels(*values) if values else self.metric
         self._children[values] = child
         return child
 
@@ -97,7 +97,11 @@ def histogram(
     """A distribution, in base units (seconds, bytes)."""
     bounds = tuple(bound for bound in buckets if bound != math.inf)
     return _family(
-        registry, name, labels, combos, lambda full, names: Histogram(full, help, names, registry=registry, buckets=bounds)
+        registry,
+        name,
+        labels,
+        combos,
+        lambda full, names: Histogram(full, help, names, registry=registry, buckets=bounds),
     )
 
 

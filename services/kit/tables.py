@@ -48,7 +48,8 @@ def _idempotency() -> list[Column[Any]]:
     ]
 
 
-_UNPUBLISHED: dict[str, Any] = {"sqlite_where": text("published IS NULL"), "postgresql_where": text("published IS NULL")}
+_OPEN = text("published IS NULL")
+_UNPUBLISHED: dict[str, Any] = {"sqlite_where": _OPEN, "postgresql_where": _OPEN}
 
 
 def kit_tables(metadata: MetaData) -> None:

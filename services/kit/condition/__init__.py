@@ -43,7 +43,7 @@ class Condition:
 def compile_condition(text: str, variables: frozenset[str], instants: frozenset[str] = INSTANTS) -> Condition:
     """The condition that `text` means.
 
-    `variables`: the names it may use. `event` allows every field of event; `event.type`, `event.data` allow these fields alone.
+    `variables`: the names it may use. `event` allows every field of event; `event.type`, `event.data` these alone.
     `instants`: the fields that hold microseconds since 1970 and are read as timestamps. Raises ConditionSyntaxError.
     """
     compiler = Compiler(text, variables, instants)

@@ -31,7 +31,9 @@ _OPERATORS: Final[dict[str, Function]] = {
     "not": invert,
     "negate": negate,
 }
-_NEVER_BOOL: Final = frozenset({"+", "-", "*", "/", "%", "negate", "size", "int", "double", "string", "timestamp", "duration"})
+_NEVER_BOOL: Final = frozenset(
+    ("+", "-", "*", "/", "%", "negate", "size", "int", "double", "string", "timestamp", "duration"),
+)
 
 
 class Compiler:
@@ -95,7 +97,8 @@ class Compiler:
             return closures.bound(node.name)
         if node.name not in self.roots:
             self.fail(node, f"unknown name `{node.name}`{_hint(node.name, (*self.roots, *self.scope))}")
-        fields = self.roots[node.name] or {path.partition(".")[2] for path in self.instants if path.startswith(f"{node.name}.")}
+        dotted = (path.partition(".") for path in self.instants)
+        fields = self.roots[node.name] or {field for root, _, field in dotted if root == node.name}
         if fields:
             self.fail(node, f"name a field of `{node.name}`, as in `{node.name}.{min(fields)}`")
         return closures.variable(node.name)
@@ -140,7 +143,7 @@ class Compiler:
             self.fail(node, str(error))
 
     def strict(self, function: Function, args: tuple[Node, ...]) -> Run:
-        """A function that needs all its values. Constants are worked out once; if they fail, they fail at each evaluation."""
+        """A function that needs all its values. Constants are worked out once; what fails then fails when evaluated."""
         runs = self.each(args)
         if self.scope:
             return macros.weighed(function, runs)

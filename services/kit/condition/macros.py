@@ -50,7 +50,8 @@ def quantified(decides: bool, over: Run, variable: str, step: Run) -> Run:
     """`exists` (decides True) or `all` (decides False): `||` or `&&` over the elements."""
 
     def run(env: Environment) -> bool:
-        inner, fault = dict(env), None
+        fault: Exception | None = None
+        inner = dict(env)
         for inner[variable] in values.elements(over(env)):
             spend(env, 1)
             try:
@@ -59,8 +60,6 @@ def quantified(decides: bool, over: Run, variable: str, step: Run) -> Run:
             except MissingField as error:
                 fault = fault or error
             except ConditionError as error:
-                if env[""][0] < 0:
-                    raise
                 fault = error
         if fault is not None:
             raise fault

@@ -1,6 +1,6 @@
 """From the text of a condition to a syntax tree: the part of CEL that conditions need.
 
-Left out on purpose, each refused with a place: unsigned numbers (`1u`), bytes, messages, `matches` with a computed pattern.
+Left out on purpose, each refused with a place: unsigned numbers (`1u`), bytes, messages, computed patterns.
 """
 
 import re
@@ -14,9 +14,10 @@ MAX_SOURCE: Final = 8192  # characters
 MAX_NESTING: Final = 32  # parentheses, arguments, branches
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 MACROS: Final = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
-RESERVED: Final = frozenset(
-    "as break const continue else false for function if import in let loop namespace null package return true var void while".split()
-)
+RESERVED: Final = frozenset({
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
+    "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
+})
 
 
 class ConditionSyntaxError(ValueError):
@@ -183,7 +184,7 @@ class _Parser:
             return ListOf(token.at, self.listed("]"))
         if token.text == "{":
             return MapOf(token.at, self.entries())
-        self.fail(token.at, f"unexpected {token.text!r}")
+        return self.fail(token.at, f"unexpected {token.text!r}")
 
     def listed(self, end: str) -> tuple[Node, ...]:
         items: list[Node] = []

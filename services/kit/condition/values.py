@@ -1,10 +1,13 @@
-"""What values do in conditions: kinds, equality, order, arithmetic, conversions. Numbers compare by value; fields that are null are absent."""
+"""What values do in conditions: kinds, equality, order, arithmetic, conversions.
+
+Numbers compare by value; fields that are null are absent.
+"""
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from services.kit.condition.syntax import INT_MAX, INT_MIN
 
@@ -13,7 +16,7 @@ MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class ConditionError(Exception):
-    """The condition has no answer for these values: a type error, a division by zero, a limit. Holds no customer data."""
+    """No answer for these values: a type error, a division by zero, a limit. Its text holds no customer data."""
 
 
 class MissingField(Exception):
@@ -47,17 +50,17 @@ def kind(value: object) -> str:
     return found
 
 
-def equal(a: object, b: object) -> bool:
+def equal(a: Any, b: Any) -> bool:
     """Equality by value; values of different kinds are unequal, also inside lists and maps."""
     of = kind(a)
     if of != kind(b):
         return False
     if of == "list":
-        return len(a) == len(b) and all(map(equal, a, b))  # type: ignore[arg-type,call-overload]
+        return len(a) == len(b) and all(map(equal, a, b))
     if of == "map":
         left, right = present(a), present(b)
         return left.keys() == right.keys() and all(equal(value, right[key]) for key, value in left.items())
-    return a == b
+    return bool(a == b)
 
 
 def present(value: object) -> dict[object, object]:
@@ -67,62 +70,72 @@ def present(value: object) -> dict[object, object]:
     return {key: item for key, item in value.items() if item is not None}
 
 
-def contained(item: object, within: object) -> bool:
+def contained(item: object, within: Any) -> bool:
     """`item in within`: an element of a list, a key of a map."""
     of = kind(within)
     if of == "list":
-        return any(equal(item, each) for each in within)  # type: ignore[attr-defined]
+        return any(equal(item, each) for each in within)
     if of == "map":
-        return any(equal(item, key) for key in present(within)) if kind(item) != "text" else item in present(within)
+        key = key_of(item)
+        return any(equal(key, each) for each in present(within))
     raise ConditionError(f"`in` needs a list or a map, not a {of}")
 
 
-def elements(value: object) -> Iterable[object]:
+def key_of(value: object) -> object:
+    """The value if it may be the key of a map: a text, a number or a bool."""
+    if kind(value) in ("text", "number", "bool"):
+        return value
+    raise ConditionError(f"a {kind(value)} is no key of a map")
+
+
+def elements(value: Any) -> Iterator[object]:
     """What a macro walks over: the elements of a list, the keys of a map."""
     of = kind(value)
     if of == "list":
-        return value  # type: ignore[return-value]
-    if of == "map":
-        return list(present(value))
-    raise ConditionError(f"a {of} has no elements")
+        yield from value
+    elif of == "map":
+        yield from present(value)
+    else:
+        raise ConditionError(f"a {of} has no elements")
 
 
-def weight(value: object) -> int:
+def weight(value: Any) -> int:
     """Units of work that handling a value may cost: its elements, all levels, or 256 characters each."""
     of = kind(value)
     if of == "text":
-        return len(value) >> 8  # type: ignore[arg-type]
+        return len(value) >> 8
     if of == "list":
-        return 1 + sum(map(weight, value))  # type: ignore[call-overload]
+        return len(value) + sum(map(weight, value))
     if of == "map":
-        return 1 + sum(1 + weight(item) for item in value.values())  # type: ignore[attr-defined]
+        return len(value) + sum(map(weight, value.values()))
     return 0
 
 
-def ordering(compare: Callable[[object, object], bool]) -> Callable[[object, object], bool]:
+def ordering(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
     """`<`, `<=`, `>` or `>=` over two values of one ordered kind."""
 
     def ordered(a: object, b: object) -> bool:
         of = kind(a)
         if of != kind(b) or of not in _ORDERED:
             raise ConditionError(f"a {of} and a {kind(b)} have no order")
-        return compare(a, b)
+        return bool(compare(a, b))
 
     return ordered
 
 
-def index(value: object, key: object) -> object:
+def index(value: Any, key: Any) -> object:
     """`value[key]`. Raises MissingField for a key that a map does not hold."""
     of, by = kind(value), kind(key)
     if of == "map":
-        found = value.get(key)  # type: ignore[attr-defined]
-        if found is None or by not in ("text", "number", "bool") or (by == "bool") != any(key is each for each in (True, False)):
+        wanted = key_of(key)
+        same = (item for each, item in value.items() if equal(each, wanted))
+        found = value.get(key) if by == "text" else next(same, None)
+        if found is None:
             raise MissingField
         return found
-    if of == "list" and by == "number":
-        place = key if isinstance(key, int) else int(key) if key == math.floor(key) else -1  # type: ignore[arg-type,call-overload]
-        if 0 <= place < len(value):  # type: ignore[arg-type]
-            return value[place]  # type: ignore[index]
+    if of == "list" and by == "number" and key == int(key):
+        if 0 <= key < len(value):
+            return value[int(key)]
         raise ConditionError("the index is outside the list")
     raise ConditionError(f"a {of} has no place [{by}]")
 
@@ -140,7 +153,7 @@ def add(a: object, b: object) -> object:
         return whole(a + b)
     if type(a) is type(b) and isinstance(a, float | str | list | timedelta):
         return a + b  # type: ignore[operator]
-    if isinstance(a, datetime) and isinstance(b, timedelta) or isinstance(a, timedelta) and isinstance(b, datetime):
+    if {type(a), type(b)} == {datetime, timedelta}:
         return a + b  # type: ignore[operator]
     raise _no_operator("+", a, b)
 
@@ -212,7 +225,7 @@ def to_timestamp(value: object) -> datetime:
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SPAN: Final = re.compile(r"([+-]?)((?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+|0)", re.ASCII)
 _PIECE: Final = re.compile(r"(\d+)(?:\.(\d+))?(h|ms|us|ns|m|s)", re.ASCII)
-_NANOSECONDS: Final = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
+_NANOSECONDS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 
 
 def to_duration(value: object) -> timedelta:

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs one Kafka broker in the foreground: run.sh DATA_DIRECTORY [PORT] [CONTROLLER_PORT]
+# Fetches the jars into .tools/kafka/libs on first use (Maven, Java 17). Data survive in DATA_DIRECTORY.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+libs=${KAFKA_LIBS:-$here/../../.tools/kafka/libs}
+mkdir -p "$1" "$libs"
+directory=$(cd "$1" && pwd)
+port=${2:-9092}
+controller_port=${3:-$((port + 1))}
+
+if ! ls "$libs"/kafka_*.jar >/dev/null 2>&1; then
+    mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
+fi
+
+sed -e "s|@PORT@|$port|g" -e "s|@CONTROLLER_PORT@|$controller_port|g" -e "s|@DIRECTORY@|$directory|g" \
+    "$here/server.properties" >"$directory/server.properties"
+
+export JAVA_TOOL_OPTIONS="${JAVA_TOOL_OPTIONS:--Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
+if [ ! -f "$directory/log/meta.properties" ]; then
+    java -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted -t MkU3OEVBNTcwNTJENDM2Qk -c "$directory/server.properties"
+fi
+exec java -cp "$libs/*" kafka.Kafka "$directory/server.properties"

@@ -1,0 +1,236 @@
+"""The three services in one process: local log, SQLite files, in-process doors. Wiring only.
+
+The same code runs as in production; only the transports differ. A lock on the data directory proves that no other
+process works on it, so attempts that a killed predecessor left open can be closed at once.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schemas.roles import Role
+from schemas.times import Instant
+from services.kit import migrate
+from services.kit.auth import EnvKeys
+from services.kit.clock import Clock, StandingClock, SystemClock
+from services.kit.db import Database
+from services.kit.health import Health
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings, SettingsError, load
+from services.kit.web import build_app
+from services.orchestrator import app as orchestrator_app
+from services.orchestrator.catalogue import keys
+from services.orchestrator.client import OrchestratorClient
+from services.preference import app as preference_app
+from services.preference.client import PreferenceClient
+from services.suppression import app as suppression_app
+from services.suppression.client import SuppressionClient
+from services.virtual_time import VirtualTime, router
+
+SERVICES = ("orchestrator", "preference", "suppression")
+PATHS: Mapping[str, tuple[str, ...]] = {
+    "preference": ("/v1/preferences", "/p/", "/u/", "/internal/preference"),
+    "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
+    "development": ("/v1/dev",),
+}
+
+
+class Gateway:
+    """One address for all services: public paths are unique across them."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self.apps = apps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on to the service whose path it is."""
+        path = scope.get("path", "")
+        for name, prefixes in PATHS.items():
+            if name in self.apps and path.startswith(prefixes):
+                await self.apps[name](scope, receive, send)
+                return
+        await self.apps["orchestrator"](scope, receive, send)
+
+
+class Doors(httpx.AsyncBaseTransport):
+    """The way from one service to another inside this process."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer the request in process."""
+        if self.gateway is None:
+            raise httpx.ConnectError("the services are not wired so far")
+        return await httpx.ASGITransport(app=self.gateway).handle_async_request(request)
+
+
+def lock(directory: Path) -> IO[str]:
+    """Lock the data directory for this process. Raises SettingsError when another one has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise SettingsError(f"{directory} is in use by another process: stop it or choose another --data-dir") from None
+    return file
+
+
+def own_keys(directory: Path) -> dict[str, str]:
+    """The keys of this installation, made at the first start and kept in `keys.json`, readable by its owner only."""
+    path = directory / "keys.json"
+    if path.exists():
+        kept: dict[str, str] = json.loads(path.read_text())
+        return kept
+    made = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
+    _write_keys(path, made)
+    return made
+
+
+def _write_keys(path: Path, kept: Mapping[str, str]) -> None:
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(kept, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+class Embedded:
+    """The whole of Tactful in this process. `app` serves everything at one address."""
+
+    def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
+        self.directory = directory
+        self.port = port
+        self._lock = lock(directory)
+        self.keys = own_keys(directory)
+        self.settings = _settings(directory, port, self.keys)
+        self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
+        self.databases: dict[str, Database] = {}
+        self.virtual: VirtualTime | None = None
+
+    async def start(self) -> ASGIApp:
+        """Bring the databases up to date, wire the services and start them. Returns the app to serve."""
+        for name in SERVICES:
+            url = f"sqlite+aiosqlite:///{self.directory / name}.db"
+            await migrate.upgrade(url, f"services.{name}")
+            self.databases[name] = Database.open(url)
+        self.bus = LocalBus(self.directory / "log.db")
+        doors = Doors()
+        self._client = httpx.AsyncClient(transport=doors, base_url="http://tactful")
+        self._wire(self._client)
+        apps: dict[str, ASGIApp] = {
+            "orchestrator": self.orchestrator.app,
+            "preference": self.preference.app,
+            "suppression": self.suppression.app,
+        }
+        if self.virtual is not None and isinstance(self.clock, StandingClock):
+            apps["development"] = self._development(self.virtual, self.clock)
+        gateway = doors.gateway = Gateway(apps)
+        await self._reviewer()
+        for service in (self.preference, self.suppression, self.orchestrator):
+            await service.start()
+        return gateway
+
+    def _wire(self, client: httpx.AsyncClient) -> None:
+        key, registry = self.keys["service"], Registry()
+        address_key = self.keys["address"].encode()
+        to_orchestrator = OrchestratorClient(client, key)
+        self.preference = preference_app.build(
+            self.settings,
+            database=self.databases["preference"],
+            bus=self.bus,
+            clock=self.clock,
+            orchestrator=to_orchestrator,
+            registry=registry,
+        )
+        self.suppression = suppression_app.build(
+            self.settings,
+            database=self.databases["suppression"],
+            bus=self.bus,
+            clock=self.clock,
+            orchestrator=to_orchestrator,
+            registry=registry,
+        )
+        standing = isinstance(self.clock, StandingClock)
+        self.orchestrator = orchestrator_app.build(
+            self.settings,
+            database=self.databases["orchestrator"],
+            bus=self.bus,
+            clock=self.clock,
+            preference=PreferenceClient(client, key),
+            suppression=SuppressionClient(client, key, address_key),
+            registry=registry,
+            free_running=not standing,
+            proof_of_death=True,
+        )
+        for name, other in (("preference", self.preference), ("suppression", self.suppression)):
+            self.orchestrator.health.check(name, partial(_all_ready, other.health))
+        if isinstance(self.clock, StandingClock) and self.orchestrator.scheduler is not None:
+            self.virtual = VirtualTime(
+                self.clock,
+                self.orchestrator.scheduler,
+                self.databases["orchestrator"],
+                list(self.databases.values()),
+                self.bus,
+                self.settings.kafka.events_topic,
+            )
+
+    def _development(self, virtual: VirtualTime, clock: StandingClock) -> ASGIApp:
+        return build_app(
+            title="Tactful: development",
+            registry=Registry(),
+            health=Health(),
+            keys=EnvKeys(self.keys["admin"]),
+            routers=[router(virtual, clock)],
+        )
+
+    async def _reviewer(self) -> None:
+        """A second person, since nobody approves their own edit."""
+        if "reviewer" not in self.keys:
+            now = self.clock.now()
+            _, plain = await keys.create(
+                self.databases["orchestrator"], "reviewer", Role.APPROVER, "installation", now
+            )
+            self.keys["reviewer"] = plain
+            _write_keys(self.directory / "keys.json", self.keys)
+
+    async def stop(self) -> None:
+        """Finish what is under way and close everything."""
+        for service in (self.orchestrator, self.preference, self.suppression):
+            await service.stop()
+        await self._client.aclose()
+        await self.bus.close()
+        for database in self.databases.values():
+            await database.close()
+        self._lock.close()
+
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that must not end before their time."""
+        tasks = [self.preference.task, self.suppression.task, *self.orchestrator.tasks]
+        return [task for task in tasks if task is not None]
+
+
+def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSettings:
+    return load(
+        ServiceSettings,
+        data_dir=directory,
+        admin_key=kept["admin"],
+        service_key=kept["service"],
+        address_key=kept["address"],
+        web={"port": port, "public_url": f"http://127.0.0.1:{port}"},
+    )
+
+
+async def _all_ready(health: Health) -> bool:
+    return all(finding.ok for finding in (await health.ready()).values())

@@ -1,0 +1,36 @@
+"""Lists in pages: opaque cursors that say where the next page begins."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+from fastapi import Query
+
+from services.kit.errors import Invalid, Problem
+
+T = TypeVar("T")
+Limit = Annotated[int, Query(ge=1, le=200, description="Items of one page")]
+After = Annotated[str | None, Query(max_length=1000, description="The `next` of the page before")]
+DEFAULT_LIMIT = 50
+
+
+def page(items: Sequence[object], next: str | None) -> dict[str, object]:
+    """The answer of a list: `next` is the cursor of the next page, or None at the end."""
+    return {"items": list(items), "next": next}
+
+
+def encode_cursor(position: object) -> str:
+    """The last item's sort values as an opaque text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str, form: type[T]) -> T:
+    """The sort values that `encode_cursor` was given, checked against their form. Raises Invalid."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(raw, type=form)
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
+        problem = Problem("/query/after", "bad_cursor", "use the `next` of the page before as it is")
+        raise Invalid("`after` is not a cursor of this list", errors=[problem]) from None

@@ -1,0 +1,25 @@
+"""Running an app on a port: uvicorn with our logs, no access lines (they hold whole URLs), and a bounded drain."""
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+def server(app: ASGIApp, *, host: str, port: int, drain: float = 20.0) -> uvicorn.Server:
+    """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
+
+    `drain`: seconds that requests under way may still take. `logs.configure` comes before.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(drain)),
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=64 * 1024,
+            ws="none",
+        )
+    )

@@ -1,0 +1,1 @@
+"""The orchestrator: owns campaigns, the policy, the contact ledger, decisions, messages and their handover."""

@@ -1,0 +1,180 @@
+"""Why, or why not: a customer and a campaign judged now, or the decisions of an event, in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+
+import schemas.campaign
+from schemas.decision import Decision, to_document
+from schemas.documents import validate
+from schemas.event import Event, data_of, decode_structured
+from schemas.times import Instant, format_instant
+from schemas.vocabulary import Channel, Outcome, Reason
+from services.kit.auth import Principal, requires
+from services.kit.clock import Clock
+from services.kit.db import Database, Tx
+from services.kit.errors import Invalid, NotFound, Problem
+from services.kit.fence import committed
+from services.orchestrator import store as data_plane
+from services.orchestrator import wording
+from services.orchestrator.api import store
+from services.orchestrator.api.common import time_of
+from services.orchestrator.api.events import key_of
+from services.orchestrator.catalogue import store as catalogue_store
+from services.orchestrator.catalogue.conditions import campaign_condition
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.deciding.campaign import Campaign, compile_campaign
+from services.orchestrator.deciding.explain import explain, in_the_way
+from services.orchestrator.deciding.match import Touch
+from services.orchestrator.gather import Gatherer
+
+Text = Annotated[str | None, Query(min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """What `why` works with."""
+
+    database: Database
+    snapshot: Snapshot
+    gatherer: Gatherer
+    clock: Clock
+
+    async def now(self, customer: str, key: str) -> tuple[Event | None, Instant, list[Decision]]:
+        """What would be decided if the campaign's trigger fired for the customer now; one decision a channel.
+
+        The data are those of the customer's last event that triggered the campaign, if there is one, which is
+        returned. Raises NotFound for an unknown campaign, Transient when facts cannot be had.
+        """
+        async with self.database.read() as tx:
+            positions = await committed(tx)
+            catalogue = await self.snapshot.current(tx)
+            campaign = await self._campaign(tx, key)
+            held = (await data_plane.ledgers(tx, [customer])).get(customer, data_plane.NOTHING_HELD)
+            raw = await store.last_trigger(tx, customer, key)
+        facts = (await self.gatherer.facts([customer], catalogue, positions))[customer]
+        now = self.clock.now()
+        last = None if raw is None else decode_structured(raw)
+        supposed = Event("why", "/why", campaign.event, customer, now, last.data if last else msgspec.Raw(b"{}"))
+        touch = Touch(supposed, data_of(supposed), campaign, channels=campaign.channels)
+        return last, now, explain(touch, facts, held.ledger, now)
+
+    async def _campaign(self, tx: Tx, key: str) -> Campaign:
+        """The version that runs or ran last; before that, the newest one, which is not active."""
+        launched = self.snapshot.campaign(key)
+        if launched is not None:
+            return launched
+        head = await catalogue_store.head(tx, key)
+        newest = None if head is None else await catalogue_store.campaign_version(tx, key, head.newest)
+        if newest is None:
+            raise NotFound(f"there is no campaign `{key[:80]}`")
+        document = validate(schemas.campaign.Campaign, newest.document)
+        return compile_campaign(document, newest.version, False, campaign_condition)
+
+
+def router(explainer: Explainer) -> APIRouter:
+    """The route `/v1/why`."""
+    routes = APIRouter(prefix="/v1/why", tags=["decisions"])
+
+    @routes.get("", summary="Why, or why not: `customer` and `campaign`, or `source` and `event`")
+    async def why(
+        customer: Text = None,
+        campaign: Text = None,
+        channel: Channel | None = None,
+        at: Text = None,
+        source: Text = None,
+        event: Text = None,
+        _: Principal = requires("why:read"),
+    ) -> dict[str, Any]:
+        if at is not None:
+            detail = "only now can be explained so far; leave `at` out"
+            raise Invalid("`at` is not supported yet", errors=[Problem("/query/at", "not_yet", detail)])
+        if source and event and not campaign and not channel:
+            return await _of_event(explainer.database, source, event, customer)
+        if customer and campaign and not source and not event:
+            return _of_now(customer, campaign, channel, *await explainer.now(customer, campaign))
+        pair = "give either `customer` and `campaign` (and `channel`), or `source` and `event`"
+        raise Invalid(pair, errors=[Problem("/query", "wrong_parameters", pair)])
+
+    return routes
+
+
+async def _of_event(database: Database, source: str, id: str, customer: str | None) -> dict[str, Any]:
+    async with database.read() as tx:
+        raw = await store.known_event(tx, source, id, customer)
+        event = None if raw is None else decode_structured(raw)
+        kept = [] if event is None else await store.decisions_of_event(tx, *key_of(event))
+    if event is None:
+        raise NotFound(
+            "this event has triggered nothing: it has not arrived, or no campaign that runs is triggered by it"
+        )
+    return {
+        "source": event.source,
+        "event": event.id,
+        "type": event.type,
+        "customer": event.subject,
+        "decisions": [
+            {
+                "decision_id": item.decision_id,
+                **to_document(item.decision, "full"),
+                "sentence": wording.sentence(item.decision),
+            }
+            for item in kept
+        ],
+    }
+
+
+def _of_now(
+    customer: str,
+    campaign: str,
+    channel: Channel | None,
+    last: Event | None,
+    now: Instant,
+    decisions: Sequence[Decision],
+) -> dict[str, Any]:
+    asked = [decision for decision in decisions if channel is None or decision.channel == channel]
+    if not asked:
+        used = ", ".join(decision.channel for decision in decisions)
+        problem = Problem("/query/channel", "not_used", f"the campaign `{campaign}` uses {used}")
+        raise Invalid(f"the campaign does not use {channel}", errors=[problem])
+    chosen = min(asked, key=_promise)
+    return {
+        "customer": customer,
+        "campaign": campaign,
+        "at": format_instant(now),
+        "assumed_event": None if last is None else {"source": last.source, "id": last.id, "type": last.type},
+        **_explained(chosen),
+        "channels": [
+            {
+                "channel": decision.channel,
+                "outcome": decision.outcome,
+                "reason": decision.reason,
+                "sentence": wording.sentence(decision),
+            }
+            for decision in decisions
+        ],
+    }
+
+
+def _explained(decision: Decision) -> dict[str, Any]:
+    earliest = decision.time if decision.outcome == Outcome.SEND else decision.until or decision.allowed_from
+    shown = to_document(decision, "full")
+    return {
+        **{name: shown[name] for name in ("version", "policy_version", "preference_version", "channel")},
+        **{name: shown[name] for name in ("outcome", "reason", "rule_id", "until", "allowed_from", "lost_to")},
+        "short": wording.SHORT[Reason(decision.reason)],
+        "sentence": wording.sentence(decision),
+        "earliest": time_of(earliest),
+        "change": [wording.obstacle(verdict) for verdict in in_the_way(decision)],
+        "verdicts": shown["verdicts"],
+        "jumps": shown["jumps"],
+    }
+
+
+def _promise(decision: Decision) -> tuple[int, Instant]:
+    """What is sent comes first, then what waits, the shortest first, then what may be allowed later."""
+    order = (Outcome.SEND, Outcome.DEFER, Outcome.FAIL, Outcome.SUPPRESS).index(Outcome(decision.outcome))
+    return order, decision.until or decision.allowed_from or 2**63

@@ -1,0 +1,262 @@
+"""Builds the orchestrator from its parts; nothing happens before `start`.
+
+Roles, each scalable alone: `api` answers HTTP, `decide` reads events, `dispatch` hands over, `schedule` brings waiting
+messages back. `all` is everything in one process.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Literal
+
+from fastapi import FastAPI
+
+from schemas.topics import DEAD_LETTERS, EVENTS
+from services.kit.auth import EnvKeys, FirstOf, KeyRing
+from services.kit.bus import Bus
+from services.kit.clock import Clock
+from services.kit.consume import ConsumeLoop
+from services.kit.consumer_series import ConsumerSeries
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.kit.health import Health, Heartbeat
+from services.kit.idempotency import Idempotency
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings
+from services.kit.web import build_app
+from services.orchestrator.catalogue.keys import DatabaseKeys
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.configured import adapters_of
+from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
+from services.orchestrator.delivery.dispatch import Dispatcher, Limits
+from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.mark import Marker
+from services.orchestrator.delivery.recovery import Recovery
+from services.orchestrator.gather import Gatherer
+from services.orchestrator.metrics import Metrics
+from services.orchestrator.pipeline import Pipeline, Prepared
+from services.orchestrator.render import Renderer
+from services.orchestrator.routes import routers
+from services.orchestrator.schedule import Scheduler
+from services.orchestrator.watch import watch
+from services.preference.client import PreferenceClient, link_builder
+from services.suppression.client import SuppressionClient
+
+Role = Literal["api", "decide", "dispatch", "schedule", "all"]
+ROLES: tuple[Role, ...] = ("api", "decide", "dispatch", "schedule", "all")
+GROUP = "tactful-orchestrator"
+STAGE = "decide"
+DRAIN = 10.0
+BEAT = 1.0
+
+
+class Parts:
+    """What every role is made of."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        database: Database,
+        clock: Clock,
+        preference: PreferenceClient,
+        suppression: SuppressionClient,
+        registry: Registry,
+    ) -> None:
+        key = settings.need("address_key").encode()
+        self.adapters: Mapping[str, Adapter] = adapters_of(settings, database, clock)
+        self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
+        self.gatherer = Gatherer(preference, suppression, key)
+        self.links = link_builder(settings.need("address_key"), settings.web.public_url)
+        self.renderer = Renderer(self.snapshot, self.links)
+        self.metrics = Metrics(registry, clock)
+        self.ready = Nudge()
+        """Told when there is something to hand over."""
+        self.applied = Nudge()
+        """Told when events have been decided."""
+        self.key = key
+
+
+class Service:
+    """The orchestrator, ready to start. `app` answers HTTP; each role's work is a task."""
+
+    def __init__(self, app: FastAPI, health: Health, bus: Bus, parts: Parts, topics: dict[str, int]) -> None:
+        self.app = app
+        self.health = health
+        self.parts = parts
+        self.loop: ConsumeLoop[Prepared] | None = None
+        self.scheduler: Scheduler | None = None
+        self.dispatcher: Dispatcher | None = None
+        self.recovery: Recovery | None = None
+        self.proof_of_death = False
+        self.tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self._bus = bus
+        self._topics = topics
+        self._jobs: list[tuple[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]]] = []
+
+    def job(self, name: str, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+        """Add work that runs until the event is set."""
+        self._jobs.append((name, run))
+
+    async def start(self) -> None:
+        """Make the topics and begin to work. The database must be at its newest step."""
+        await self._bus.ensure_topics(self._topics)
+        if self.recovery is not None and self.proof_of_death:
+            await self.recovery.close_of_the_dead()
+        if self.dispatcher is not None:
+            await self.dispatcher.start()
+        for name, run in self._jobs:
+            task = asyncio.create_task(run(self._stop), name=name)
+            self.tasks += [task, asyncio.create_task(self._beat(self.health.loop(name), name, task))]
+        self.health.started = True
+
+    async def stop(self, drain: float = DRAIN) -> None:
+        """Finish what is under way; raises what ended a job before its time."""
+        self.health.stopping = True
+        self._stop.set()
+        if self.loop is not None:
+            await self.loop.stop(drain)
+        done, late = await asyncio.wait(self.tasks, timeout=drain) if self.tasks else (set(), set())
+        for task in late:
+            task.cancel()
+        for adapter in set(self.parts.adapters.values()):
+            await adapter.close()
+        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*done)
+
+    async def _beat(self, heartbeat: Heartbeat, name: str, task: asyncio.Task[None]) -> None:
+        while not task.done():
+            if self.loop is None or name != GROUP or self.loop.stuck() is None:
+                heartbeat.beat()
+            await asyncio.wait({task}, timeout=BEAT)
+
+
+def build(
+    settings: ServiceSettings,
+    *,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    preference: PreferenceClient,
+    suppression: SuppressionClient,
+    registry: Registry | None = None,
+    role: Role = "all",
+    free_running: bool = True,
+    proof_of_death: bool = False,
+) -> Service:
+    """Wire the service. `free_running`: the scheduler looks by itself; else somebody calls its `tick`.
+
+    `proof_of_death`: no other dispatcher can be alive on this database, as with a locked data directory.
+    Raises SettingsError when a key is missing or an adapter is not configured.
+    """
+    registry = registry or Registry()
+    parts = Parts(settings, database, clock, preference, suppression, registry)
+    health = Health()
+    keys = _keys(settings, DatabaseKeys(database, clock))
+    events = settings.kafka.events_topic
+    app = build_app(
+        title="Tactful: orchestrator",
+        registry=registry,
+        health=health,
+        keys=keys,
+        routers=routers(
+            database,
+            bus,
+            clock,
+            topic=events,
+            applied=parts.applied,
+            ring=keys,
+            topics=preference,
+            situations=suppression,
+            gatherer=parts.gatherer,
+            snapshot=parts.snapshot,
+            links=parts.links,
+        ),
+        service_key=settings.need("service_key"),
+        idempotency=Idempotency(database),
+        max_body=settings.web.max_body,
+    )
+    health.check("database", lambda: _reachable(database))
+    topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
+    service = Service(app, health, bus, parts, topics)
+    service.proof_of_death = proof_of_death
+    if role in ("decide", "all"):
+        _decide(service, parts, database, bus, clock, events, registry)
+    if role in ("schedule", "all"):
+        _schedule(service, parts, database, clock, suppression, events, free_running)
+    if role in ("dispatch", "all"):
+        _dispatch(service, parts, settings, database, clock, events)
+    return service
+
+
+def _decide(
+    service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
+) -> None:
+    handler = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
+    loop = ConsumeLoop(
+        bus, database, handler, group=GROUP, topics=[events], clock=clock, stage=STAGE,
+        dead_letter_topic=DEAD_LETTERS.name, metrics=ConsumerSeries(registry, GROUP, [events]), nudge=parts.applied,
+    )  # fmt: skip
+    service.loop = loop
+
+    async def run(_stop: asyncio.Event) -> None:
+        await loop.run()
+
+    service.job(GROUP, run)
+
+
+def _schedule(
+    service: Service,
+    parts: Parts,
+    database: Database,
+    clock: Clock,
+    suppression: SuppressionClient,
+    events: str,
+    free_running: bool,
+) -> None:
+    service.scheduler = Scheduler(
+        database,
+        parts.snapshot,
+        parts.gatherer,
+        parts.renderer,
+        suppression,
+        clock,
+        parts.metrics,
+        parts.ready,
+        [events],
+    )
+    if free_running:
+        service.job("schedule", service.scheduler.run)
+    service.job("watch", lambda stop: watch(stop, database, clock, parts.metrics))
+
+
+def _dispatch(
+    service: Service, parts: Parts, settings: ServiceSettings, database: Database, clock: Clock, events: str
+) -> None:
+    limits = Limits(settings.dispatch.deadline, settings.dispatch.slack)
+    owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+    service.recovery = Recovery(database, parts.adapters, clock, deadline=limits.deadline, slack=limits.slack)
+    service.dispatcher = Dispatcher(
+        database,
+        Marker(owner, parts.key),
+        Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [events]),
+        service.recovery,
+        parts.adapters,
+        Handovers(KernelAlarm(), limits.slack),
+        limits,
+        clock,
+        parts.metrics,
+        parts.ready,
+    )
+    service.job("dispatch", service.dispatcher.run)
+
+
+def _keys(settings: ServiceSettings, stored: DatabaseKeys) -> KeyRing:
+    return FirstOf(EnvKeys(settings.need("admin_key")), stored) if settings.admin_key else stored
+
+
+async def _reachable(database: Database) -> None:
+    async with database.read() as tx:
+        await tx.row("SELECT version FROM catalogue_state")

@@ -1,0 +1,97 @@
+"""The catalogue as deciding sees it: compiled once, read again only when its version has changed."""
+
+from dataclasses import dataclass
+
+import schemas.campaign
+import schemas.policy
+from schemas.documents import DocumentError, validate
+from schemas.vocabulary import CampaignStatus as Status
+from services.kit import logs
+from services.kit.condition import ConditionSyntaxError
+from services.kit.db import Tx
+from services.orchestrator.catalogue import lifecycle, store
+from services.orchestrator.catalogue.conditions import campaign_condition, situation_condition
+from services.orchestrator.catalogue.store import Version
+from services.orchestrator.channels.content import Content, compile_content
+from services.orchestrator.deciding.campaign import Campaign, compile_campaign
+from services.orchestrator.deciding.match import Catalogue
+from services.orchestrator.deciding.policy import Policy, compile_policy
+
+NO_POLICY = schemas.policy.Policy(zone="Etc/UTC")
+"""What holds while no policy is active, as version 0: no caps, no quiet hours, no topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    status: Status
+    campaign: Campaign
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    version: int
+    catalogue: Catalogue
+    launched: dict[str, _Launched]
+
+
+class Snapshot:
+    """What is active now. `configured`: the channels that can send. One for each process."""
+
+    def __init__(self, configured: frozenset[str]) -> None:
+        self._configured = configured
+        self._loaded: _Loaded | None = None
+
+    async def current(self, tx: Tx) -> Catalogue:
+        """The active and paused campaigns and the active policy, as this transaction sees them."""
+        state = await store.state(tx)
+        if self._loaded is None or self._loaded.version != state.version:
+            self._loaded = await self._load(tx, state)
+        return self._loaded.catalogue
+
+    def campaign(self, key: str) -> Campaign | None:
+        """The campaign that runs or ran last, also when it was stopped, as of the last `current`."""
+        found = self._loaded and self._loaded.launched.get(key)
+        return found.campaign if found else None
+
+    def content(self, key: str, version: int) -> Content:
+        """The compiled content of a version that `current` or `campaign` named. Raises KeyError for any other."""
+        found = self._loaded and self._loaded.launched.get(key)
+        if not found or found.campaign.version != version:
+            raise KeyError(f"{key} version {version}")
+        return found.content
+
+    async def _load(self, tx: Tx, state: store.State) -> _Loaded:
+        former = self._loaded.launched if self._loaded else {}
+        launched: dict[str, _Launched] = {}
+        for version in await store.launched(tx):
+            found = former.get(version.key)
+            if found is None or (found.campaign.version, found.status) != (version.version, version.status):
+                found = self._compiled(version, found)
+            if found is not None:
+                launched[version.key] = found
+        running = {key: item.campaign for key, item in launched.items() if item.status in lifecycle.RUNNING}
+        catalogue = Catalogue(running, await self._policy(tx, state.active_policy), self._configured)
+        return _Loaded(state.version, catalogue, launched)
+
+    def _compiled(self, version: Version, former: _Launched | None) -> _Launched | None:
+        """The version ready for use. One that cannot be read any more is left out, so that it stops nobody else."""
+        active = version.status is Status.ACTIVE
+        try:
+            document = validate(schemas.campaign.Campaign, version.document)
+            campaign = compile_campaign(document, version.version, active, campaign_condition)
+            same = former is not None and former.campaign.version == version.version
+            content = former.content if former is not None and same else compile_content(document)
+        except (DocumentError, ConditionSyntaxError, ValueError) as error:
+            logs.log_error("campaign_unreadable", error, campaign=version.key, version=version.version)
+            return None
+        return _Launched(version.status, campaign, content)
+
+    async def _policy(self, tx: Tx, number: int | None) -> Policy:
+        if number is None:
+            return compile_policy(NO_POLICY, 0)
+        if self._loaded is not None and self._loaded.catalogue.policy.version == number:
+            return self._loaded.catalogue.policy
+        version = await store.policy_version(tx, number)
+        assert version is not None
+        return compile_policy(validate(schemas.policy.Policy, version.document), number, situation_condition)

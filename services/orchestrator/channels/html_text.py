@@ -1,0 +1,61 @@
+"""The plain text of an HTML mail: paragraphs, lists, headings and links, for people who read mail as text."""
+
+import re
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+_SKIPPED: Final = frozenset({"head", "style", "script", "title", "template", "-comment", "_comment", "!--"})
+_BLOCKS: Final = frozenset(
+    {"address", "article", "blockquote", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "main"}
+    | {"ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"}
+)
+_HIDDEN: Final = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+
+
+def text_of(html: str) -> str:
+    """The text. A link stands behind its words in parentheses; a picture is its alternative text."""
+    body = LexborHTMLParser(html).body
+    if body is None:
+        return ""
+    pieces: list[str] = []
+    _walk(body, pieces)
+    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _walk(top: LexborNode, pieces: list[str]) -> None:
+    """Depth first without recursion: a stack of nodes to enter and texts to write on leaving them."""
+    stack: list[LexborNode | str] = [top]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, str):
+            pieces.append(node)
+            continue
+        tag = node.tag or ""
+        if tag == "-text":
+            pieces.append(re.sub(r"\s+", " ", node.text_content or ""))
+        elif tag not in _SKIPPED and not _HIDDEN.search(node.attributes.get("style") or ""):
+            before, after = _around(node, tag)
+            pieces.append(before)
+            stack.append(after)
+            stack.extend(reversed(list(node.iter(include_text=True))))
+
+
+def _around(node: LexborNode, tag: str) -> tuple[str, str]:
+    match tag:
+        case "br":
+            return "\n", ""
+        case "li":
+            return "\n- ", ""
+        case "img":
+            return node.attributes.get("alt") or "", ""
+        case "a":
+            link = (node.attributes.get("href") or "").strip()
+            words = " ".join(node.text(deep=True).split())
+            if not link or link.startswith("#"):
+                return "", ""
+            return ("", f" ({link})") if words and words != link else ("", "") if words == link else (link, "")
+        case "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
+            return "\n\n", "\n\n"
+    return ("\n", "\n") if tag in _BLOCKS else ("", "")

@@ -1,0 +1,102 @@
+"""All that a rule may know about one customer, besides their ledger: frozen, and derived once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from schemas.facts import Address, Entry, HoldFact, Preference, Situation, Suppressions
+from schemas.times import Instant
+from schemas.vocabulary import Channel, Class
+from services.orchestrator.deciding.match import customer_variables
+from services.orchestrator.deciding.policy import CUSTOMER_QUIET_HOURS, Cap, Policy, wish
+from services.orchestrator.deciding.quiet import Quiet
+from services.orchestrator.deciding.scope import BY_DEFAULT, Kind, Scope
+from services.orchestrator.deciding.zones import Zone, zone, zones_of
+
+_OWN = Scope(classes=BY_DEFAULT)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One customer's preference and suppressions, everybody's holds, the policy, and the channels that can send."""
+
+    preference: Preference
+    suppressions: Suppressions
+    holds: tuple[HoldFact, ...]
+    policy: Policy
+    configured: frozenset[str]
+
+    @cached_property
+    def customer(self) -> dict[str, Any]:
+        """What conditions see as `customer`."""
+        return customer_variables(self.preference)
+
+    @cached_property
+    def zone(self) -> Zone:
+        """The zone of the customer's calendar; the organisation's where theirs is unknown."""
+        return zone(self.preference.zone) or self.policy.zone
+
+    @cached_property
+    def quiet_zones(self) -> tuple[Zone, ...]:
+        """The zones that must all be outside a quiet window."""
+        own = zone(self.preference.zone)
+        if own is not None:
+            return (own,)
+        return zones_of(self.preference.country) or self.policy.unknown_zones
+
+    @cached_property
+    def own_quiet(self) -> tuple[Quiet, ...]:
+        """The customer's own hours of silence."""
+        return tuple(
+            Quiet.of(CUSTOMER_QUIET_HOURS, own.days, own.start, own.end, _OWN) for own in self.preference.quiet_hours
+        )
+
+    @cached_property
+    def wish(self) -> Cap | None:
+        """The customer's own cap on marketing."""
+        return None if self.preference.frequency is None else wish(self.preference.frequency)
+
+    @cached_property
+    def all_holds(self) -> tuple[HoldFact, ...]:
+        """Everybody's holds and the customer's own, in order of key."""
+        return tuple(sorted((*self.holds, *self.suppressions.holds), key=lambda hold: hold.key))
+
+    @cached_property
+    def situations(self) -> dict[str, tuple[Situation, ...]]:
+        """Situations by kind, in order of arrival."""
+        found: dict[str, tuple[Situation, ...]] = {}
+        for situation in self.suppressions.situations:
+            found[situation.kind] = (*found.get(situation.kind, ()), situation)
+        return found
+
+    def usable(self, channel: str, cls: str) -> tuple[int, ...]:
+        """Indexes of the customer's addresses that such a message may use; marketing needs a verified one."""
+        return tuple(
+            index
+            for index, address in enumerate(self.preference.addresses)
+            if address.channel == channel and (address.verified or cls != Class.MARKETING)
+        )
+
+    def live(self, kind: Kind, t: Instant, ahead: int = 0) -> list[Entry]:
+        """Do-not-contact entries in force at `t` that cover the kind; `ahead` takes in what begins a little later."""
+        return [
+            entry
+            for entry in self.suppressions.entries
+            if entry.at <= t + ahead
+            and (entry.expires is None or t < entry.expires)
+            and (entry.channel is None or entry.channel == kind.channel)
+            and (entry.topic is None or entry.topic == kind.topic)
+            and (entry.classes is None or kind.cls in entry.classes)
+        ]
+
+    def address(self, kind: Kind, t: Instant) -> Address | None:
+        """Where the message goes: the first verified address that is not suppressed, else (not for marketing) the
+        first that is not. None when there is none, and for `in_app`, which needs none.
+        """
+        if kind.channel == Channel.IN_APP:
+            return None
+        stopped = {entry.address for entry in self.live(kind, t)}
+        free = [
+            self.preference.addresses[index] for index in self.usable(kind.channel, kind.cls) if index not in stopped
+        ]
+        return next((address for address in free if address.verified), free[0] if free else None)

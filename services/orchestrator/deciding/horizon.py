@@ -1,0 +1,29 @@
+"""How far back any rule may look."""
+
+from collections.abc import Iterable
+
+from schemas.times import DAY
+from services.orchestrator.deciding.campaign import Campaign
+from services.orchestrator.deciding.policy import Policy
+
+LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
+"""More than any calendar period takes, whatever the zone's clocks do."""
+
+
+def horizon(policy: Policy, campaigns: Iterable[Campaign]) -> int | None:
+    """Microseconds before the present within which a contact can still count; None: for ever (reentry `once`).
+
+    Any customer may wish for a cap a month, so it is never less than that.
+    """
+    longest = LONGEST_PERIOD["month"]
+    for cap in policy.caps:
+        longest = max(longest, LONGEST_PERIOD[cap.period] if cap.rolling is None else cap.rolling)
+    for gap in policy.gaps:
+        longest = max(longest, gap.gap)
+    for history in policy.histories:
+        longest = max(longest, history.within if history.contacts else 0)
+    for campaign in campaigns:
+        if campaign.once:
+            return None
+        longest = max(longest, campaign.every or 0)
+    return longest

@@ -1,0 +1,22 @@
+"""Denies what comes too late: at or after the earlier of event time + `ttl` and the event's `expirytime`."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from schemas.vocabulary import Reason
+from services.orchestrator.deciding.candidate import Candidate
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.scope import ALL_CLASSES
+from services.orchestrator.deciding.verdicts import allow, deny, text
+
+NAME = "expiry"
+REASONS = (Reason.EXPIRED,)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """An instant at `expires_at` is too late."""
+    if t < candidate.expires_at:
+        return _ALLOW
+    return (deny(NAME, Reason.EXPIRED, expires_at=text(candidate.expires_at)),)

@@ -1,0 +1,34 @@
+"""Denies a campaign that the customer has had from another event: ever, or too close on either side."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from schemas.vocabulary import Reason
+from services.orchestrator.deciding import spans
+from services.orchestrator.deciding.candidate import Candidate
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.ledger import BEGINNING
+from services.orchestrator.deciding.scope import ALL_CLASSES
+from services.orchestrator.deciding.verdicts import allow, deny, text
+
+NAME = "reentry"
+REASONS = (Reason.DUPLICATE,)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """Exactly `every` apart is allowed."""
+    campaign, contacts = candidate.campaign, candidate.contacts
+    if campaign.once:
+        if contacts.others:
+            return (deny(NAME, Reason.DUPLICATE, reentry="once", last=text(contacts.others[-1])),)
+        contacts.reaches(BEGINNING)
+    elif campaign.every is not None:
+        t = contacts.time(t)
+        free = spans.rolling(contacts.others, 1, campaign.every, t)
+        if free != t:
+            near = [text(at) for at in contacts.others if abs(at - t) < campaign.every]
+            return (deny(NAME, Reason.DUPLICATE, until=free, reentry=campaign.document.reentry, near=near),)
+        contacts.reaches(t - campaign.every)
+    return _ALLOW

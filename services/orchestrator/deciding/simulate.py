@@ -1,0 +1,171 @@
+"""The same functions over recorded events in virtual time.
+
+`now` is the event's time, never going back. At one instant events come first, in file order, then due messages by
+rank. What is sent is handed over and delivered at once. Memory grows with customers and their open messages, and by
+one number for each event, so that a duplicate does nothing.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from schemas.decision import Decision
+from schemas.event import BadEvent, Event
+from schemas.facts import Situation
+from schemas.ids import event_hash
+from schemas.times import Instant
+from schemas.vocabulary import Outcome
+from services.orchestrator.deciding.decide import Judged, Planned, decide
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.ledger import Contact, Ledger, raw_id
+from services.orchestrator.deciding.match import Catalogue, Touch, touches
+from services.orchestrator.deciding.rank import Rank, rank
+
+_LONG = 64
+
+
+class World(Protocol):
+    """Everything that events change besides the ledger; owned by other services."""
+
+    def apply(self, event: Event, data: Mapping[str, Any]) -> None:
+        """Takes an event in. Raises BadEvent, and changes nothing then, when it cannot be taken."""
+
+    def facts(self, customer: str) -> Facts:
+        """The facts as of the events taken in."""
+
+    def reported(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+        """The contact that an event reports, if it is such an event. Raises BadEvent."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Due:
+    at: Instant
+    rank: Rank
+    turn: int
+    customer: str = field(compare=False)
+    message_id: str = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Customer:
+    ledger: Ledger = field(default_factory=Ledger.empty)
+    seen: set[int] = field(default_factory=set)
+    waiting: dict[str, tuple[int, Planned]] = field(default_factory=dict)
+    """Deferred and parked messages, each with the turn of its entry among the due ones."""
+
+
+class Simulation:
+    """One run. Equal input gives equal decisions in equal order."""
+
+    def __init__(self, catalogue: Catalogue, world: World, until: Instant | None = None) -> None:
+        self._catalogue = catalogue
+        self._world = world
+        self._until = until
+        self._horizon = horizon(catalogue.policy, catalogue.campaigns.values())
+        self._customers: dict[str, _Customer] = {}
+        self._due: list[_Due] = []
+        self._turn = 0
+        self._now: Instant | None = None
+        self._lines: list[Decision] = []
+        self.events = self.duplicates = self.refused = 0
+
+    def run(self, events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Decision]:
+        """The decisions, sorted by (time, message id), ties in order of judging.
+
+        `until` is inclusive; reading stops at the first event whose virtual time is later. Without it, the run ends
+        when nothing is due any more.
+        """
+        for event, data in events:
+            at = event.time if self._now is None else max(self._now, event.time)
+            if self._until is not None and at > self._until:
+                break
+            yield from self._pass(at, inclusive=False)
+            if at != self._now:
+                yield from self._flush()
+            self._now = at
+            self._take(event, data, at)
+        yield from self._pass(self._until, inclusive=True)
+        yield from self._flush()
+
+    def _pass(self, until: Instant | None, *, inclusive: bool) -> Iterator[Decision]:
+        while self._due and (until is None or self._due[0].at < until or (inclusive and self._due[0].at == until)):
+            due = heapq.heappop(self._due)
+            customer = self._customers[due.customer]
+            turn, planned = customer.waiting.get(due.message_id, (-1, None))
+            if planned is None or turn != due.turn:
+                continue
+            if due.at != self._now:
+                yield from self._flush()
+                self._now = due.at
+            del customer.waiting[due.message_id]
+            facts = self._world.facts(due.customer)
+            self._keep(customer, decide([_again(planned)], facts, customer.ledger, due.at, delivered=True), due.at)
+
+    def _flush(self) -> Iterator[Decision]:
+        self._lines.sort(key=lambda line: line.message_id)
+        yield from self._lines
+        self._lines.clear()
+
+    def _take(self, event: Event, data: Mapping[str, Any], now: Instant) -> None:
+        self.events += 1
+        customer = self._customers.setdefault(event.subject, _Customer())
+        known = event_hash(event.source, event.id)
+        if known in customer.seen:
+            self.duplicates += 1
+            return
+        before = self._world.facts(event.subject).suppressions.situations if customer.waiting else ()
+        try:
+            reported = self._world.reported(event, data)
+            self._world.apply(event, data)
+        except BadEvent:
+            self.refused += 1
+            return
+        customer.seen.add(known)
+        if reported is not None:
+            customer.ledger = customer.ledger.report(reported)
+        facts = self._world.facts(event.subject)
+        found = touches(event, data, facts.preference, self._catalogue)
+        if found:
+            self._keep(customer, decide(found, facts, customer.ledger, now, delivered=True), now)
+        self._wake(customer, event.subject, ended(before, facts.suppressions.situations), now)
+
+    def _wake(self, customer: _Customer, name: str, over: set[tuple[str, str]], now: Instant) -> None:
+        for message_id, (_, planned) in list(customer.waiting.items()):
+            if planned.parked is not None and over.intersection(planned.parked.situations):
+                self._wait(customer, name, message_id, planned, now)
+
+    def _keep(self, customer: _Customer, judged: Judged, now: Instant) -> None:
+        self._lines += judged.decisions
+        customer.ledger = judged.ledger
+        if self._horizon is not None and len(judged.ledger) > _LONG:
+            customer.ledger = judged.ledger.forget(now - self._horizon)
+        for planned in judged.planned:
+            if planned.outcome is Outcome.DEFER:
+                at = planned.parked.wake_at if planned.parked is not None else planned.until
+                self._wait(customer, planned.touch.event.subject, planned.message_id, planned, at or now)
+
+    def _wait(self, customer: _Customer, name: str, message_id: str, planned: Planned, at: Instant) -> None:
+        self._turn += 1
+        campaign = planned.touch.campaign
+        place = rank(campaign.cls, campaign.priority, planned.since, campaign.key, raw_id(message_id))
+        customer.waiting[message_id] = (self._turn, planned)
+        heapq.heappush(self._due, _Due(at, place, self._turn, name, message_id))
+
+
+def ended(before: Iterable[Situation], after: Iterable[Situation]) -> set[tuple[str, str]]:
+    """Kind and ref of the situations that were open and are so no more."""
+    still = {(each.kind, each.ref, each.opened) for each in after if each.closed is None}
+    return {
+        (each.kind, each.ref)
+        for each in before
+        if each.closed is None and (each.kind, each.ref, each.opened) not in still
+    }
+
+
+def _again(planned: Planned) -> Touch:
+    """The touch as it is judged again: a choice with all its channels, else this message alone."""
+    if planned.touch.campaign.together:
+        return replace(planned.touch, since=planned.since, planned={}, channels=(planned.channel,))
+    return replace(planned.touch, since=planned.since)

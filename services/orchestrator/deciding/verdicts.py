@@ -1,0 +1,39 @@
+"""Short ways to write verdicts. One that allows without evidence is built once and shared."""
+
+from functools import lru_cache
+from typing import Any, Final
+
+from schemas.decision import Verdict
+from schemas.times import Instant, format_instant
+from schemas.vocabulary import Reason
+
+ALLOW: Final = "allow"
+DEFER: Final = "defer"
+DENY: Final = "deny"
+FAIL: Final = "fail"
+
+
+def allow(rule: str, id: str | None = None, **evidence: Any) -> Verdict:
+    """The rule has nothing against it."""
+    return Verdict(rule, id, ALLOW, None, None, evidence)
+
+
+def deny(rule: str, reason: Reason, id: str | None = None, *, until: Instant | None = None, **evidence: Any) -> Verdict:
+    """Never now; `until` is the instant from which this rule would allow it, where that can be told."""
+    return Verdict(rule, id, DENY, until, reason.value, evidence)
+
+
+def defer(rule: str, reason: Reason, id: str | None, until: Instant | None, **evidence: Any) -> Verdict:
+    """Not before `until`; None parks the message."""
+    return Verdict(rule, id, DEFER, until, reason.value, evidence)
+
+
+def fail(rule: str, id: str | None = None, **evidence: Any) -> Verdict:
+    """The rule could not be judged: it fails closed."""
+    return Verdict(rule, id, FAIL, None, Reason.POLICY_UNAVAILABLE.value, evidence)
+
+
+@lru_cache(maxsize=8192)
+def text(instant: Instant | None) -> str | None:
+    """An instant as evidence shows it."""
+    return None if instant is None else format_instant(instant)

@@ -1,0 +1,131 @@
+"""Local time: between instants and wall clocks, exact over gaps and repeated hours.
+
+A wall time is an `int` like an instant: microseconds since 1970-01-01T00:00 as a clock on the wall counts them.
+The rules of the zones come from the `tzdata` package, so that every machine decides alike.
+"""
+
+import re
+from datetime import date, datetime
+from functools import cache, lru_cache
+from importlib import resources
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from schemas.times import DAY, HOUR, SECOND, Instant
+
+_SLOT = 6 * HOUR
+_EARLIEST = -62_135_510_400  # seconds; a day within the years 1 to 9999, whatever the offset
+_LATEST = 253_402_214_400
+_ORDINAL_1970 = date(1970, 1, 1).toordinal()
+_NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_MOST_SLOTS = 8192
+
+
+class Zone:
+    """A zone of the tz database. Offsets are kept per slot of six hours, in which clocks change at most once."""
+
+    __slots__ = ("_info", "_slots", "name")
+
+    def __init__(self, name: str, info: ZoneInfo) -> None:
+        self.name = name
+        self._info = info
+        self._slots: dict[int, tuple[Instant | None, int, int]] = {}
+
+    def offset(self, t: Instant) -> int:
+        """Microseconds by which the wall clock is ahead of UTC at `t`."""
+        change, before, after = self._slots.get(t // _SLOT) or self._learn(t // _SLOT)
+        return before if change is None or t < change else after
+
+    def wall(self, t: Instant) -> int:
+        """What the wall clock reads at `t`."""
+        return t + self.offset(t)
+
+    def day(self, t: Instant) -> int:
+        """The local date at `t` as days since 1970-01-01."""
+        return (t + self.offset(t)) // DAY
+
+    def change(self, after: Instant, until: Instant) -> Instant | None:
+        """The first instant in (`after`, `until`] at which the clocks change, if any."""
+        for slot in range(after // _SLOT, until // _SLOT + 1):
+            change = (self._slots.get(slot) or self._learn(slot))[0]
+            if change is not None and after < change <= until:
+                return change
+        return None
+
+    def reach(self, t: Instant, wall: int) -> Instant:
+        """The first instant from `t` on at which the wall clock reads `wall` or later."""
+        t = max(t, wall - DAY)
+        while (reading := self.wall(t)) < wall:
+            ahead = t + wall - reading
+            t = self.change(t, ahead) or ahead
+        return t
+
+    def _learn(self, slot: int) -> tuple[Instant | None, int, int]:
+        low, high = slot * _SLOT // SECOND, (slot + 1) * _SLOT // SECOND
+        before, after = self._offset(low), self._offset(high)
+        change = None
+        if before != after:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self._offset(middle) == before else (low, middle)
+            change = high * SECOND
+        if len(self._slots) >= _MOST_SLOTS:
+            self._slots.clear()
+        self._slots[slot] = found = (change, before, after)
+        return found
+
+    def _offset(self, seconds: int) -> int:
+        moment = datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), self._info)
+        offset = moment.utcoffset()
+        assert offset is not None
+        return (offset.days * 86_400 + offset.seconds) * SECOND
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str | None) -> Zone | None:
+    """The zone of that name, or None when the tz database has none."""
+    if name is None or _NAME.fullmatch(name) is None:
+        return None
+    try:
+        with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+            return Zone(name, ZoneInfo.from_file(file, key=name))
+    except (OSError, ValueError):
+        pass
+    try:
+        return Zone(name, ZoneInfo(name))
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return None
+
+
+@cache
+def _countries() -> dict[str, tuple[Zone, ...]]:
+    found: dict[str, list[Zone]] = {}
+    text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            country, _, name = line.split("\t")[:3]
+            known = zone(name)
+            if known is not None:
+                found.setdefault(country, []).append(known)
+    return {country: tuple(zones) for country, zones in found.items()}
+
+
+def zones_of(country: str | None) -> tuple[Zone, ...]:
+    """Every zone of a country (ISO 3166 code) by `zone.tab`; empty for an unknown one."""
+    return _countries().get(country or "", ())
+
+
+@lru_cache(maxsize=8192)
+def period(day: int, unit: str, week_start: int) -> tuple[int, int]:
+    """First day and first day of the next of the calendar `day`, `week` or `month` that holds a local date.
+
+    Days are days since 1970-01-01; `week_start` is 0 for Monday.
+    """
+    if unit == "day":
+        return day, day + 1
+    if unit == "week":
+        first = day - (day + 3 - week_start) % 7
+        return first, first + 7
+    found = date.fromordinal(day + _ORDINAL_1970)
+    first = day - found.day + 1
+    later = date.fromordinal(first + 31 + _ORDINAL_1970)
+    return first, first + 31 - later.day + 1

@@ -1,0 +1,120 @@
+"""The deadline of a handover, and the alarm that enforces it on a process that stands still.
+
+Between the last check and the first byte a process may sleep for as long as it likes, and nobody can fence it at the
+provider. So just before the first byte the dispatcher arms a kernel timer that kills the process when it fires; a
+stopped process dies too. Then it checks its deadline. Others may close the attempt once deadline, slack and the
+clocks' error have passed. The protocol is model-checked: docs/protocols/Dispatch.tla.
+"""
+
+import ctypes
+import ctypes.util
+import os
+import signal
+import time
+from typing import Protocol
+
+CLOCK_BOOTTIME = 7
+"""Linux: goes on while the machine is suspended."""
+SIGEV_SIGNAL = 0
+
+
+class PastDeadline(Exception):
+    """The attempt's deadline has passed, so its first byte must not be written."""
+
+
+class Alarm(Protocol):
+    """A timer that ends this process unless it is put off."""
+
+    def arm(self, seconds: float) -> None:
+        """Fire `seconds` from now; 0 disarms."""
+
+
+class _SigEvent(ctypes.Structure):
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signo", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("padding", ctypes.c_char * 48),
+    )
+
+
+class _TimeSpec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (("interval", _TimeSpec), ("value", _TimeSpec))
+
+
+class KernelAlarm:
+    """`timer_create` on CLOCK_BOOTTIME with SIGKILL (Linux). Raises OSError where the kernel refuses."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+        self._timer = ctypes.c_void_p()
+        event = _SigEvent(None, signal.SIGKILL, SIGEV_SIGNAL, b"")
+        self._check(self._libc.timer_create(CLOCK_BOOTTIME, ctypes.byref(event), ctypes.byref(self._timer)))
+
+    def arm(self, seconds: float) -> None:
+        """Kill this process `seconds` from now; 0 disarms."""
+        whole = int(seconds)
+        spec = _TimerSpec(_TimeSpec(0, 0), _TimeSpec(whole, int((seconds - whole) * 1e9)))
+        self._check(self._libc.timer_settime(self._timer, 0, ctypes.byref(spec), None))
+
+    def close(self) -> None:
+        """Give the timer back."""
+        self._libc.timer_delete(self._timer)
+
+    @staticmethod
+    def _check(result: int) -> None:
+        if result != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+
+def boot_time() -> float:
+    """Seconds of the clock that deadlines are kept by; it goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Handovers:
+    """The handovers of one process that are about to write: arms the alarm for the first, disarms it after the last.
+
+    Adapters call `before` immediately before a message's first byte and `after` right after it was written.
+    """
+
+    def __init__(self, alarm: Alarm, slack: float) -> None:
+        self._alarm = alarm
+        self._slack = slack
+        self._deadlines: dict[str, float] = {}
+        self._writing: dict[str, float] = {}
+
+    def allow(self, message_id: str, deadline: float) -> None:
+        """The message may be handed over until `deadline` (boot time)."""
+        self._deadlines[message_id] = deadline
+
+    def forget(self, message_id: str) -> None:
+        """The attempt is over."""
+        self._deadlines.pop(message_id, None)
+        if self._writing.pop(message_id, None) is not None:
+            self._set()
+
+    def before(self, message_id: str) -> None:
+        """Arm the alarm, then check the deadline. Raises PastDeadline, also for a message that is not allowed."""
+        self._writing[message_id] = boot_time() + self._slack
+        self._set()
+        if boot_time() > self._deadlines.get(message_id, 0.0):
+            self.after(message_id)
+            raise PastDeadline(message_id)
+
+    def after(self, message_id: str) -> None:
+        """The first byte has been written: from here on the attempt's outcome is the provider's word."""
+        if self._writing.pop(message_id, None) is not None:
+            self._set()
+
+    def _set(self) -> None:
+        if not self._writing:
+            self._alarm.arm(0)
+            return
+        left = min(self._writing.values()) - boot_time()
+        self._alarm.arm(max(left, 0.001))

@@ -1,0 +1,145 @@
+"""The gate: after the mark, fresh facts and the same rules once more; who is refused is judged again in full.
+
+A refusal is written under the lock of the customer's ledger: the attempt is closed, the contact goes back, and all
+channels of that event and campaign are judged with the facts at hand, a line for each.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from schemas.event import data_of, decode_structured
+from schemas.times import Instant
+from schemas.vocabulary import MessageState
+from services.kit.clock import Clock
+from services.kit.db import Database, Tx
+from services.kit.fence import committed
+from services.orchestrator import commit, store
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.gate import at_gate
+from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.match import Catalogue, Touch
+from services.orchestrator.delivery import attempts
+from services.orchestrator.delivery.attempts import Closing
+from services.orchestrator.delivery.mark import Marked
+from services.orchestrator.gather import Gatherer
+from services.orchestrator.judging import Question, Work, judge
+from services.orchestrator.render import Renderer
+from services.orchestrator.store import Held
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What the gate saw: facts read after the mark, and the events behind the messages."""
+
+    catalogue: Catalogue
+    facts: Mapping[str, Facts]
+    touches: Mapping[str, Touch]
+    refused: frozenset[str]
+
+
+class Gate:
+    """Looks at marked messages once more, and takes back those that may not go."""
+
+    def __init__(
+        self,
+        database: Database,
+        snapshot: Snapshot,
+        gatherer: Gatherer,
+        renderer: Renderer,
+        clock: Clock,
+        topics: Sequence[str],
+    ) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._gatherer = gatherer
+        self._renderer = renderer
+        self._clock = clock
+        self._topics = frozenset(topics)
+
+    async def look(self, marked: Sequence[Marked]) -> Look:
+        """Judge the messages on facts that are fresher than their marks. Raises Transient when there are none."""
+        async with self._database.read() as tx:
+            catalogue = await self._snapshot.current(tx)
+            positions = {place: offset for place, offset in (await committed(tx)).items() if place[0] in self._topics}
+            keys = [(item.customer, item.event_source, item.event_id) for item in marked]
+            events = await store.stored_events(tx, keys)
+        customers = sorted({item.customer for item in marked})
+        facts = await self._gatherer.facts(customers, catalogue, positions)
+        now = self._clock.now()
+        touches = {item.message_id: self._touch(item, catalogue, events) for item in marked}
+        refused = frozenset(
+            item.message_id
+            for item in marked
+            if at_gate(touches[item.message_id], item.channel, facts[item.customer], item.ledger, item.marked_at, now)
+        )
+        return Look(catalogue, facts, touches, refused)
+
+    def _touch(self, item: Marked, catalogue: Catalogue, events: Mapping[store.EventKey, bytes]) -> Touch:
+        event = decode_structured(events[item.customer, item.event_source, item.event_id])
+        campaign = catalogue.campaigns.get(item.campaign) or self._snapshot.campaign(item.campaign)
+        if campaign is None:
+            raise LookupError(f"the campaign {item.campaign} is gone")
+        if campaign.together:
+            planned = {} if item.since is None else {item.channel: item.since}
+            return Touch(event, data_of(event), campaign, planned=planned, channels=(item.channel,))
+        return Touch(event, data_of(event), campaign, since=item.since, channels=campaign.channels)
+
+    async def refuse(self, marked: Sequence[Marked], look: Look) -> list[Work]:
+        """Take these back: close their attempts and judge them again, in one transaction."""
+        if not marked:
+            return []
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            held = await store.lock_and_read(tx, [item.customer for item in marked])
+            ours = await self._close(tx, marked, now)
+            works = [self._judged(item, held[item.customer], look, now) for item in ours]
+            return await self._write(tx, works, look, now)
+
+    async def _close(self, tx: Tx, marked: Sequence[Marked], now: Instant) -> list[Marked]:
+        closings = [Closing(item.message_id, item.number, "cancelled", None) for item in marked]
+        closed = await attempts.close_all(tx, closings, now)
+        return [item for item in marked if (item.message_id, item.number) in closed]
+
+    def _judged(self, item: Marked, held: Held, look: Look, now: Instant) -> Work:
+        question = Question(
+            touches=(look.touches[item.message_id],), expected={item.message_id: MessageState.HANDING_OVER.value}
+        )
+        back = Held(held.version, held.ledger.settle(item.message_id, "planned"))
+        span = horizon(look.catalogue.policy, look.catalogue.campaigns.values())
+        work = judge(item.customer, look.facts[item.customer], [question], back, now, span, self._renderer.render)
+        work.held = held
+        return work
+
+    async def _write(self, tx: Tx, works: Sequence[Work], look: Look, now: Instant) -> list[Work]:
+        """Several messages of one customer are judged one after the other, each on the ledger that the last left."""
+        written: list[Work] = []
+        for turn in _turns(works):
+            written += await commit.write(tx, turn, now, self._again(look, now))
+        return written
+
+    def _again(self, look: Look, now: Instant) -> commit.JudgeAgain:
+        span = horizon(look.catalogue.policy, look.catalogue.campaigns.values())
+
+        def again(work: Work, held: Held) -> Work:
+            ledger = held.ledger
+            for message in work.again:
+                ledger = ledger.settle(message, "planned")
+            back = Held(held.version, ledger)
+            judged = judge(work.customer, work.facts, work.questions, back, now, span, self._renderer.render)
+            judged.held = held
+            return judged
+
+        return again
+
+
+def _turns(works: Sequence[Work]) -> list[list[Work]]:
+    """The works in rounds in which no customer appears twice."""
+    turns: list[list[Work]] = []
+    count: dict[str, int] = {}
+    for work in works:
+        turn = count[work.customer] = count.get(work.customer, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(work)
+    return turns

@@ -1,0 +1,143 @@
+"""The mark: before any byte leaves, message, contact and attempt become `handing_over` in one transaction.
+
+Fresh facts are read only after this has been committed. So an opt-out that was committed before sees the attempt and
+waits for it, and one that is committed later is seen by the facts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.ids import address_hash
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.orchestrator import store
+from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.delivery import attempts, shards
+from services.orchestrator.delivery.attempts import MAYBE_SENT, Opening
+
+BATCH = 200
+
+_COLUMNS = (
+    *("message_id", "customer", "campaign", "version", "channel", "cls", "intent", "topic", "event_source"),
+    *("event_id", "since", "attempts", "to_address", "content", "detail"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A message that is being handed over, and its customer's ledger as it was at the mark."""
+
+    message_id: str
+    customer: str
+    campaign: str
+    version: int
+    channel: str
+    cls: str
+    event_source: str
+    event_id: str
+    since: Instant | None
+    number: int
+    to: str
+    content: dict[str, str]
+    marked_at: Instant
+    ledger: Ledger
+    maybe_sent: bool
+    """An earlier attempt may have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Marks for one dispatcher. `key` is the key under which addresses are hashed."""
+
+    owner: str
+    key: bytes
+
+    async def mark(
+        self, tx: Tx, channel: str, epochs: Mapping[int, int], now: Instant, opened: Instant
+    ) -> list[Marked]:
+        """Mark the next messages of our shards on a channel, in order of the outbox."""
+        rows = await self._next(tx, channel, await shards.still_ours(tx, self.owner, epochs))
+        if not rows:
+            return []
+        held = await store.lock_and_read(tx, [row.customer for row in rows])
+        found = await self._messages(tx, [row.message_id for row in rows])
+        before = {customer: each.ledger for customer, each in held.items()}
+        ledgers = dict(before)
+        marked: list[Marked] = []
+        openings: list[Opening] = []
+        for row in rows:
+            message = found.get(row.message_id)
+            if message is None:
+                continue
+            ledger = ledgers[row.customer] = ledgers[row.customer].mark(row.message_id, now)
+            marked.append(_marked(message, now, ledger))
+            openings.append(self._opening(message, now, opened))
+        await self._write(tx, marked, openings, now)
+        changed = {customer: ledger for customer, ledger in ledgers.items() if ledger is not before[customer]}
+        await store.save_ledgers(tx, changed)
+        rows_of_history = [
+            row
+            for customer, ledger in changed.items()
+            for row in store.history(customer, before[customer], ledger, now)
+        ]
+        await store.keep_history(tx, rows_of_history)
+        await tx.run(
+            f"DELETE FROM outbox WHERE seq IN ({tx.each('seqs', 'bigint')})", seqs=tx.array([row.seq for row in rows])
+        )
+        return marked
+
+    async def _next(self, tx: Tx, channel: str, ours: set[int]) -> Sequence[Row[Any]]:
+        if not ours:
+            return []
+        return await tx.rows(
+            f"SELECT seq, message_id, customer FROM outbox WHERE shard IN ({tx.each('shards', 'bigint')}) "
+            f"AND channel = :channel ORDER BY seq LIMIT {BATCH}",
+            shards=tx.array(sorted(ours)),
+            channel=channel,
+        )
+
+    async def _messages(self, tx: Tx, ids: list[str]) -> dict[str, Row[Any]]:
+        rows = await tx.rows(
+            f"SELECT {', '.join(_COLUMNS)} FROM message WHERE state = 'pending' AND message_id IN ({tx.each('ids')})",
+            ids=tx.array(ids),
+        )
+        return {row.message_id: row for row in rows}
+
+    async def _write(self, tx: Tx, marked: list[Marked], openings: list[Opening], now: Instant) -> None:
+        if not marked:
+            return
+        await tx.run(
+            "UPDATE message SET state = 'handing_over', attempts = attempts + 1, updated = :now "
+            f"WHERE message_id IN ({tx.each('ids')})",
+            now=now,
+            ids=tx.array([item.message_id for item in marked]),
+        )
+        await attempts.open_all(tx, openings)
+
+    def _opening(self, message: Row[Any], now: Instant, opened: Instant) -> Opening:
+        return Opening(
+            *(message.message_id, message.customer, message.channel, message.cls, message.intent, message.topic),
+            message.campaign,
+            address_hash(self.key, message.channel, message.to_address),
+            message.attempts + 1,
+            self.owner,
+            marked_at=now,
+            opened=opened,
+        )
+
+
+def _marked(message: Row[Any], now: Instant, ledger: Ledger) -> Marked:
+    return Marked(
+        *(message.message_id, message.customer, message.campaign, message.version, message.channel, message.cls),
+        *(message.event_source, message.event_id, message.since),
+        number=message.attempts + 1,
+        to=message.to_address,
+        content=msgspec.json.decode(message.content, type=dict[str, str]),
+        marked_at=now,
+        ledger=ledger,
+        maybe_sent=message.detail == MAYBE_SENT,
+    )

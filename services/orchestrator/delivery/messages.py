@@ -1,0 +1,127 @@
+"""Messages and their states. Every write here happens under the lock of the customer's ledger row."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.times import Instant
+from schemas.vocabulary import MessageState, Outcome
+from services.kit.db import Tx
+from services.orchestrator.deciding.decide import Planned
+from services.orchestrator.judging import Ready, Waiting, Work
+from services.orchestrator.store import shard_of
+
+MESSAGE = (
+    *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
+    *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
+    *("to_address", "content", "locale", "created", "updated"),
+)
+_CHANGING = ("version", "policy_version", "state", "since", "until", "to_address", "content", "locale", "updated")
+_UPSERT = (
+    f"INSERT INTO message ({', '.join(MESSAGE)}) VALUES ({', '.join(':' + name for name in MESSAGE)}) "
+    f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}"
+)
+OUTBOX = ("shard", "channel", "message_id", "customer")
+TIMER = ("message_id", "customer", "kind", "due", "claimed_until")
+PARKED = ("message_id", "cause", "name", "customer")
+
+
+def _row(planned: Planned, ready: Ready | None, policy_version: int, now: Instant) -> tuple[object, ...]:
+    campaign, event = planned.touch.campaign, planned.touch.event
+    content = None if ready is None else ready.content
+    if ready is not None:
+        state = MessageState.PENDING
+    else:
+        state = MessageState.PLANNED if planned.parked is None else MessageState.PARKED
+    return (
+        *(planned.message_id, event.subject, campaign.key, campaign.version, policy_version, planned.channel),
+        *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
+        *(planned.since, planned.until, planned.expires_at, 0),
+        None if content is None else content.to,
+        None if content is None else msgspec.json.encode(content.fields),
+        None if content is None else content.locale,
+        *(now, now),
+    )
+
+
+async def keep(tx: Tx, works: Sequence[Work], now: Instant) -> None:
+    """Write the messages that came of these judgements, their outbox rows and their timers."""
+    fresh: list[tuple[object, ...]] = []
+    known: list[tuple[object, ...]] = []
+    outbox: list[tuple[object, ...]] = []
+    for work in works:
+        again = any(question.expected for question in work.questions)
+        rows = known if again else fresh
+        policy_version = work.facts.policy.version
+        rows += [_row(item.planned, item, policy_version, now) for item in work.ready]
+        rows += [_row(item.planned, None, policy_version, now) for item in work.waiting]
+        outbox += [
+            (shard_of(work.customer), item.planned.channel, item.planned.message_id, work.customer)
+            for item in work.ready
+        ]
+    await tx.insert("message", MESSAGE, fresh)
+    await tx.run_many(_UPSERT, [dict(zip(MESSAGE, row, strict=True)) for row in known])
+    await tx.insert("outbox", OUTBOX, outbox)
+    await _end(tx, works, now)
+    await _wake(tx, works)
+
+
+async def _end(tx: Tx, works: Sequence[Work], now: Instant) -> None:
+    ends = [
+        {"message_id": message, "state": _END[outcome].value, "detail": reason, "now": now}
+        for work in works
+        for message, (outcome, reason) in work.ended.items()
+    ]
+    await tx.run_many(
+        "UPDATE message SET state = :state, detail = :detail, until = NULL, updated = :now "
+        "WHERE message_id = :message_id",
+        ends,
+    )
+
+
+_END = {Outcome.SUPPRESS.value: MessageState.SUPPRESSED, Outcome.FAIL.value: MessageState.FAILED}
+
+
+async def _wake(tx: Tx, works: Sequence[Work]) -> None:
+    """Take away the timers of what was judged, and set those of what waits."""
+    judged = [message for work in works for message in work.again]
+    for table in ("timer", "parked") if judged else ():
+        await tx.run(f"DELETE FROM {table} WHERE message_id IN ({tx.each('ids')})", ids=tx.array(judged))
+    waiting = [(work.customer, item) for work in works for item in work.waiting]
+    await tx.insert("timer", TIMER, [_timer(customer, item) for customer, item in waiting])
+    await tx.insert("parked", PARKED, [row for customer, item in waiting for row in _causes(customer, item)])
+
+
+def _timer(customer: str, item: Waiting) -> tuple[object, ...]:
+    planned = item.planned
+    due = planned.until if planned.parked is None else planned.parked.wake_at
+    return planned.message_id, customer, "judge", due, 0
+
+
+def _causes(customer: str, item: Waiting) -> list[tuple[object, ...]]:
+    parked = item.planned.parked
+    if parked is None:
+        return []
+    causes = [("hold", key) for key in parked.holds]
+    causes += [("situation", f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
+    return [(item.planned.message_id, cause, name, customer) for cause, name in causes]
+
+
+async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
+    """A situation of these customers may have ended: judge what it parked at once."""
+    await tx.run(
+        "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
+        f"WHERE cause = 'situation' AND customer IN ({tx.each('customers')}))",
+        now=now,
+        customers=tx.array(customers),
+    )
+
+
+async def states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:
+    """The states of these messages; an unknown one is absent."""
+    if not messages:
+        return {}
+    rows = await tx.rows(
+        f"SELECT message_id, state FROM message WHERE message_id IN ({tx.each('ids')})", ids=tx.array(messages)
+    )
+    return {row.message_id: row.state for row in rows}

@@ -1,0 +1,200 @@
+"""What came of a handover: attempt, message and contact in one transaction, under the lock of the ledger.
+
+A contact is released only by the result of the message's last attempt, and only while that is in flight: a result
+that arrives twice, or after the attempt was closed for its owner, changes nothing but what was unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.decision import Decision
+from schemas.message import Handed
+from schemas.times import SECOND, Instant
+from schemas.vocabulary import MessageState, Outcome, Reason
+from services.kit.db import Tx
+from services.orchestrator import store
+from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.delivery import attempts
+from services.orchestrator.delivery.attempts import MAYBE_SENT, Closing
+from services.orchestrator.delivery.messages import TIMER
+
+MOST_ATTEMPTS = 8
+FIRST_BACKOFF = 2 * SECOND
+LONGEST_BACKOFF = 600 * SECOND
+
+NOT_TRIED = ("no_facts", "past_deadline")
+"""Details of attempts that ended before a provider was asked: they are repeated until the message expires."""
+
+_IN_FLIGHT = MessageState.HANDING_OVER.value
+_DECISION = msgspec.msgpack.Decoder(Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one attempt ended. `idempotent`: the provider dedupes by message id, so the same may be tried again."""
+
+    customer: str
+    number: int
+    handed: Handed
+    idempotent: bool
+    adapter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What becomes of the message and of its contact."""
+
+    state: MessageState
+    contact: str
+    until: Instant | None = None
+    failed: Reason | None = None
+
+
+def follow(result: Result, now: Instant) -> Next:
+    """What an attempt's end means for the message. Pure."""
+    handed = result.handed
+    if handed.outcome == "accepted":
+        return Next(MessageState.ACCEPTED, "made")
+    if handed.outcome == "rejected":
+        return Next(MessageState.REJECTED, "released", failed=Reason.PROVIDER_REJECTED)
+    unknown = handed.outcome == "unknown"
+    if unknown and not result.idempotent:
+        return Next(MessageState.UNKNOWN, "unknown")
+    if result.number >= MOST_ATTEMPTS and handed.detail not in NOT_TRIED:
+        if unknown:
+            return Next(MessageState.UNKNOWN, "unknown")
+        return Next(MessageState.FAILED, "released", failed=Reason.PROVIDER_EXHAUSTED)
+    until = now + backoff(result.number, handed.retry_after)
+    return Next(MessageState.RETRY, "unknown" if unknown else "planned", until)
+
+
+def backoff(number: int, retry_after: float | None) -> int:
+    """Microseconds until the next attempt: what the provider asks for, else doubling from two seconds."""
+    if retry_after is not None:
+        return int(retry_after * SECOND)
+    return min(FIRST_BACKOFF << (number - 1), LONGEST_BACKOFF)
+
+
+async def settle(tx: Tx, results: Sequence[Result], now: Instant) -> None:
+    """Write the ends of attempts."""
+    if not results:
+        return
+    held = await store.lock_and_read(tx, [result.customer for result in results])
+    closings = [
+        Closing(result.handed.message_id, result.number, result.handed.outcome, result.handed.detail)
+        for result in results
+    ]
+    closed = await attempts.close_all(tx, closings, now)
+    rows = await _messages(tx, [result.handed.message_id for result in results])
+    before = {customer: each.ledger for customer, each in held.items()}
+    ledgers = dict(before)
+    writes: list[tuple[Result, Next]] = []
+    for result in results:
+        row = rows[result.handed.message_id]
+        following = _following(result, row, (row.message_id, result.number) in closed, now)
+        if following is not None:
+            writes.append((result, following))
+            ledgers[result.customer] = _moved(ledgers[result.customer], row.message_id, following)
+    await _write_messages(tx, writes, now)
+    await store.save_ledgers(tx, {c: ledger for c, ledger in ledgers.items() if ledger is not before[c]})
+    await store.keep_history(
+        tx, [row for c, ledger in ledgers.items() for row in store.history(c, before[c], ledger, now)]
+    )
+    await _explain_failures(tx, writes, now)
+
+
+def _following(result: Result, row: Row[Any], was_open: bool, now: Instant) -> Next | None:
+    if was_open and row.state == _IN_FLIGHT and row.attempts == result.number:
+        return _once_unknown(follow(result, now), row)
+    late = result.handed.outcome == "accepted" and row.state == MessageState.UNKNOWN
+    return Next(MessageState.ACCEPTED, "made") if late else None
+
+
+def _once_unknown(following: Next, row: Row[Any]) -> Next:
+    """A message of which an earlier attempt may have arrived never becomes one that did not."""
+    if row.detail != MAYBE_SENT:
+        return following
+    if following.contact == "released":
+        return replace(following, state=MessageState.UNKNOWN, contact="unknown", failed=None)
+    return replace(following, contact="unknown") if following.contact == "planned" else following
+
+
+def _moved(ledger: Ledger, message_id: str, following: Next) -> Ledger:
+    contact = ledger.find(message_id)
+    if contact is None:
+        return ledger
+    if following.contact == "released":
+        return ledger.release(message_id)
+    if following.contact == "planned" and following.until is not None:
+        return ledger.plan(contact._replace(state="planned", at=following.until))
+    return ledger.settle(message_id, following.contact)  # type: ignore[arg-type]
+
+
+async def _messages(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
+    rows = await tx.rows(
+        f"SELECT message_id, state, attempts, detail FROM message WHERE message_id IN ({tx.each('ids')})",
+        ids=tx.array(ids),
+    )
+    return {row.message_id: row for row in rows}
+
+
+_KINDS = {
+    "message_id": "text",
+    "state": "text",
+    "until": "bigint",
+    "adapter": "text",
+    "provider_id": "text",
+    "detail": "text",
+}
+
+
+async def _write_messages(tx: Tx, writes: Sequence[tuple[Result, Next]], now: Instant) -> None:
+    if not writes:
+        return
+    rows = [
+        (result.handed.message_id, following.state.value, following.until, result.adapter)
+        + (result.handed.provider_id, _detail(result, following))
+        for result, following in writes
+    ]
+    await tx.run(
+        "UPDATE message SET state = n.state, until = n.until, adapter = n.adapter, provider_id = n.provider_id, "
+        f"detail = n.detail, updated = :now FROM {tx.table('n', _KINDS)} WHERE message.message_id = n.message_id",
+        now=now,
+        **tx.bind_table("n", _KINDS, rows),
+    )
+    retried = [(result, following.until) for result, following in writes if following.state is MessageState.RETRY]
+    await tx.insert(
+        "timer", TIMER, [(result.handed.message_id, result.customer, "retry", due, 0) for result, due in retried]
+    )
+
+
+def _detail(result: Result, following: Next) -> str | None:
+    if following.state is MessageState.RETRY and following.contact == "unknown":
+        return MAYBE_SENT
+    return result.handed.detail
+
+
+async def _explain_failures(tx: Tx, writes: Sequence[tuple[Result, Next]], now: Instant) -> None:
+    """A decision line for each message that the provider will not have."""
+    lines: list[Decision] = []
+    for result, following in writes:
+        if following.failed is None:
+            continue
+        row = await tx.row(
+            "SELECT body FROM decision WHERE customer = :customer AND message_id = :message_id "
+            "ORDER BY decision_id DESC LIMIT 1",
+            customer=result.customer,
+            message_id=result.handed.message_id,
+        )
+        if row is not None:
+            last = _DECISION.decode(row.body)
+            lines.append(
+                msgspec.structs.replace(
+                    last, time=now, outcome=Outcome.FAIL.value, reason=following.failed.value, until=None, rule_id=None
+                )
+            )
+    await store.keep_decisions(tx, lines)

@@ -1,0 +1,77 @@
+"""What a judgement may know: fresh facts from preference and suppression, frozen into `Facts`.
+
+Preference is asked first; suppression then gets the customers and the keyed hashes of their addresses. Each is one
+call for a whole batch. Both answer only when their databases have applied the log up to the given positions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer
+from schemas.ids import address_hash
+from services.kit.bus import Partition
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.match import Catalogue
+
+
+class PreferenceDoor(Protocol):
+    """What preference answers: services.preference.client.PreferenceClient."""
+
+    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
+        """Facts of each customer asked about; an unknown one has version 0. Raises Transient."""
+
+
+class SuppressionDoor(Protocol):
+    """What suppression answers: services.suppression.client.SuppressionClient."""
+
+    async def facts(self, asked: Sequence[Asked], positions: Positions) -> SuppressionAnswer:
+        """Facts in the order asked, and everybody's holds. Raises Transient."""
+
+    async def holds(self) -> Sequence[HoldFact]:
+        """Everybody's holds, live or to come. Raises Transient."""
+
+
+def wire(positions: Mapping[Partition, int]) -> Positions:
+    """Log positions in the form that travels."""
+    result: Positions = {}
+    for (topic, partition), offset in positions.items():
+        result.setdefault(topic, {})[partition] = offset
+    return result
+
+
+class Gatherer:
+    """Asks both services and freezes their answers."""
+
+    def __init__(self, preference: PreferenceDoor, suppression: SuppressionDoor, address_key: bytes) -> None:
+        self._preference = preference
+        self._suppression = suppression
+        self._key = address_key
+
+    async def facts(
+        self, customers: Sequence[str], catalogue: Catalogue, positions: Mapping[Partition, int]
+    ) -> dict[str, Facts]:
+        """Facts of each customer, no older than the positions. Raises Transient when they cannot be had."""
+        if not customers:
+            return {}
+        sent = wire(positions)
+        preferences = await self._preference.facts(customers, sent)
+        asked = [self._asked(preferences[customer]) for customer in customers]
+        answer = await self._suppression.facts(asked, sent)
+        return {
+            suppressions.customer: Facts(
+                preference=preferences[suppressions.customer],
+                suppressions=suppressions,
+                holds=answer.holds,
+                policy=catalogue.policy,
+                configured=catalogue.configured,
+            )
+            for suppressions in answer.customers
+        }
+
+    def address_hash(self, channel: str, address: str) -> str:
+        """The keyed hash under which suppression knows the address."""
+        return address_hash(self._key, channel, address)
+
+    def _asked(self, preference: Preference) -> Asked:
+        hashes = tuple((item.channel, self.address_hash(item.channel, item.address)) for item in preference.addresses)
+        return Asked(preference.customer, hashes)

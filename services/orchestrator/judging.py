@@ -1,0 +1,150 @@
+"""One customer's judgement, from frozen facts to what must be written. Pure but for rendering, which is pure as well.
+
+The same function judges a fresh event, a deferred message whose time has come, and, when another writer was faster,
+the same once more under the lock of the customer's ledger.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.times import Instant
+from schemas.vocabulary import Outcome, Reason
+from services.kit.template import RenderError
+from services.orchestrator.deciding.decide import Planned, decide
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.ledger import Contact, Ledger
+from services.orchestrator.deciding.match import Touch
+from services.orchestrator.store import Held
+
+KEPT_CONTACTS = 64
+"""A ledger longer than this forgets what no rule can look back at any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What would be sent, and where to."""
+
+    to: str
+    fields: dict[str, str]
+    locale: str
+
+
+Render = Callable[[Planned, Facts, Instant], Content]
+"""Tailors a message to its channel. Raises RenderError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Candidates to be judged together: the touches of one event, or one waiting message. Or a contact to be noted.
+
+    `expected` holds the states in which the waiting messages were read; they are None for a fresh event.
+    """
+
+    touches: tuple[Touch, ...] = ()
+    report: Contact | None = None
+    expected: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that may be handed over."""
+
+    planned: Planned
+    content: Content
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that is judged again later, at an instant or when what parked it ends."""
+
+    planned: Planned
+    decision: Decision
+
+
+@dataclass(slots=True)
+class Work:
+    """What is asked about one customer, on which ledger it was judged, and what came of it."""
+
+    customer: str
+    facts: Facts
+    questions: Sequence[Question]
+    held: Held
+    ledger: Ledger
+    decisions: list[Decision] = field(default_factory=list)
+    ready: list[Ready] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    ended: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Messages that were waiting and no longer are: id -> (outcome, reason)."""
+
+    @property
+    def again(self) -> dict[str, str]:
+        """States in which waiting messages were read: id -> state."""
+        return {
+            message: state
+            for question in self.questions
+            if question.expected
+            for message, state in question.expected.items()
+        }
+
+    @property
+    def writes_ledger(self) -> bool:
+        """Whether the ledger row must be locked and written."""
+        return self.ledger is not self.held.ledger or any(question.expected for question in self.questions)
+
+
+def judge(
+    customer: str,
+    facts: Facts,
+    questions: Sequence[Question],
+    held: Held,
+    now: Instant,
+    horizon: int | None,
+    render: Render,
+) -> Work:
+    """Judge the questions in order; each sees the contacts that those before it planned."""
+    work = Work(customer, facts, questions, held, held.ledger)
+    for question in questions:
+        if question.report is not None:
+            work.ledger = work.ledger.report(question.report)
+        elif question.touches:
+            _judge(work, question, now, render)
+    if horizon is not None and len(work.ledger) > KEPT_CONTACTS:
+        work.ledger = work.ledger.forget(now - horizon)
+    return work
+
+
+def _judge(work: Work, question: Question, now: Instant, render: Render) -> None:
+    judged = decide(question.touches, work.facts, work.ledger, now)
+    work.ledger = judged.ledger
+    decisions = {decision.message_id: decision for decision in judged.decisions}
+    for planned in judged.planned:
+        decision = decisions[planned.message_id]
+        if planned.outcome != Outcome.SEND:
+            work.waiting.append(Waiting(planned, decision))
+            continue
+        try:
+            work.ready.append(Ready(planned, render(planned, work.facts, now), decision))
+        except RenderError as error:
+            decisions[planned.message_id] = _unrendered(decision, error)
+            work.ledger = work.ledger.release(planned.message_id)
+    for message in question.expected or ():
+        ended = decisions.get(message)
+        if ended is None:
+            work.ended[message] = (Outcome.SUPPRESS, Reason.OTHER_CHANNEL)
+        elif ended.outcome in (Outcome.SUPPRESS, Outcome.FAIL):
+            work.ended[message] = (ended.outcome, ended.reason)
+    work.decisions += [decisions[decision.message_id] for decision in judged.decisions]
+
+
+def _unrendered(decision: Decision, error: RenderError) -> Decision:
+    return msgspec.structs.replace(
+        decision,
+        outcome=Outcome.FAIL.value,
+        reason=Reason.RENDER_ERROR.value,
+        rule_id=error.code,
+        until=None,
+    )

@@ -1,0 +1,15 @@
+"""Campaigns, the policy, API keys."""
+
+from alembic import op
+from sqlalchemy import text
+
+from services.orchestrator.catalogue.tables import TABLES
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    for name, columns in TABLES.items():
+        op.create_table(name, *columns())
+    op.execute(text("INSERT INTO catalogue_state (id, version, policy_revision, active_policy) VALUES (1, 0, 0, NULL)"))

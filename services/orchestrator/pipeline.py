@@ -1,0 +1,178 @@
+"""The story on one page: match, gather, decide, render, commit.
+
+A batch of events comes in. Those that no campaign wants cost one look at a header. For the others the facts of all
+customers are asked for at once, each customer is judged in order of their events, and everything that follows from it
+is written in the one transaction that also moves the offsets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.event import BadEvent, Event, data_of, decode, type_of
+from schemas.times import Instant
+from services.kit.batch import Batch
+from services.kit.bus import Record
+from services.kit.clock import Clock
+from services.kit.db import Database, Tx
+from services.kit.fence import Nudge
+from services.orchestrator import commit, store
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.ledger import Contact
+from services.orchestrator.deciding.match import Catalogue, touches
+from services.orchestrator.delivery import messages
+from services.orchestrator.gather import Gatherer
+from services.orchestrator.judging import Question, Work, judge
+from services.orchestrator.metrics import Metrics
+from services.orchestrator.render import Renderer
+from services.orchestrator.reported import REPORTED, reported_contact
+from services.orchestrator.store import Arrived, EventKey, Held
+from services.orchestrator.waking import ending_types
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An event that may concern us, with its data, or with the contact that it reports."""
+
+    event: Event
+    data: Mapping[str, Any]
+    record: Record
+    report: Contact | None
+
+    @property
+    def key(self) -> EventKey:
+        """How the event is known: customer, source, id."""
+        return self.event.subject, self.event.source, self.event.id
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What a batch comes to, before it is written."""
+
+    now: Instant
+    catalogue: Catalogue
+    works: list[Work] = field(default_factory=list)
+    kept: list[Arrived] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
+    skipped: int = 0
+    duplicates: int = 0
+
+
+class Pipeline:
+    """The orchestrator's handler of `customer.events`."""
+
+    def __init__(
+        self,
+        database: Database,
+        snapshot: Snapshot,
+        gatherer: Gatherer,
+        renderer: Renderer,
+        clock: Clock,
+        metrics: Metrics,
+        nudge: Nudge,
+    ) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._gatherer = gatherer
+        self._renderer = renderer
+        self._clock = clock
+        self._metrics = metrics
+        self._nudge = nudge
+
+    async def prepare(self, batch: Batch) -> Prepared:
+        """Match, gather, decide and render. Raises Transient while facts cannot be had."""
+        async with self._database.read() as tx:
+            catalogue = await self._snapshot.current(tx)
+        prepared = Prepared(self._clock.now(), catalogue)
+        found = self._match(batch, prepared)
+        if not found:
+            return prepared
+        customers = list(dict.fromkeys(item.event.subject for item in found))
+        facts = await self._gatherer.facts(customers, catalogue, batch.positions)
+        async with self._database.read() as tx:
+            seen = await store.seen(tx, [item.key for item in found])
+            ledgers = await store.ledgers(tx, customers)
+        self._judge(found, facts, ledgers, seen, prepared)
+        return prepared
+
+    def _match(self, batch: Batch, prepared: Prepared) -> list[Found]:
+        catalogue = prepared.catalogue
+        ending = ending_types(catalogue.policy)
+        found: list[Found] = []
+        for record in batch.records:
+            kind = type_of(record.headers, record.value)
+            wanted = kind is None or catalogue.wants(kind) or kind == REPORTED
+            if not wanted and kind not in ending:
+                prepared.skipped += 1
+                continue
+            try:
+                event = decode(record.headers, record.value, prepared.now)
+                if kind in ending:
+                    prepared.woken.append(event.subject)
+                if wanted:
+                    data = data_of(event)
+                    report = reported_contact(event, data) if kind == REPORTED else None
+                    found.append(Found(event, data, record, report))
+            except BadEvent as error:
+                batch.reject(record, error)
+        return found
+
+    def _judge(
+        self,
+        found: Sequence[Found],
+        facts: Mapping[str, Facts],
+        ledgers: dict[str, Held],
+        seen: set[EventKey],
+        prepared: Prepared,
+    ) -> None:
+        asked: dict[str, list[Question]] = {}
+        for item in found:
+            if item.key in seen:
+                prepared.duplicates += 1
+                continue
+            question = self._question(item, facts[item.event.subject], prepared.catalogue)
+            if question is None:
+                prepared.skipped += 1
+                continue
+            seen.add(item.key)
+            asked.setdefault(item.event.subject, []).append(question)
+            record = item.record
+            prepared.kept.append(Arrived(item.event, record.topic, record.partition, record.offset))
+        for customer, questions in asked.items():
+            prepared.works.append(
+                self._judged(customer, facts[customer], questions, commit.held_by(ledgers, customer), prepared)
+            )
+
+    def _question(self, item: Found, facts: Facts, catalogue: Catalogue) -> Question | None:
+        if item.report is not None:
+            return Question(report=item.report)
+        triggered = touches(item.event, item.data, facts.preference, catalogue)
+        return Question(touches=tuple(triggered)) if triggered else None
+
+    def _judged(
+        self, customer: str, facts: Facts, questions: Sequence[Question], held: Held, prepared: Prepared
+    ) -> Work:
+        span = horizon(prepared.catalogue.policy, prepared.catalogue.campaigns.values())
+        return judge(customer, facts, questions, held, prepared.now, span, self._renderer.render)
+
+    async def apply(self, tx: Tx, prepared: Prepared) -> None:
+        """Write everything; who lost the race for a ledger is judged again under its lock."""
+
+        def again(work: Work, held: Held) -> Work:
+            return self._judged(work.customer, work.facts, work.questions, held, prepared)
+
+        prepared.works = await commit.write(tx, prepared.works, prepared.now, again)
+        await store.keep_events(tx, prepared.kept, prepared.now)
+        if prepared.woken:
+            await messages.wake_parked(tx, prepared.woken, prepared.now)
+
+    async def applied(self, prepared: Prepared) -> None:
+        """Count what was decided, and wake the dispatcher."""
+        if any(work.ready for work in prepared.works):
+            self._nudge.notify()
+        self._metrics.batch(prepared.works, skipped=prepared.skipped, duplicates=prepared.duplicates)
+
+    async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
+        """A record that cannot be read decides nothing; it lies with the dead letters."""

@@ -1,0 +1,50 @@
+"""Tailors a decided message to its channel: the campaign's content in the customer's locale, and the address."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from schemas.times import Instant, format_instant
+from schemas.vocabulary import Channel
+from services.kit.template import RenderError
+from services.orchestrator.channels.content import Content as CampaignContent
+from services.orchestrator.deciding.decide import Planned
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.judging import Content
+
+Links = Callable[[str, str | None, str], Mapping[str, str]]
+"""Customer, topic and class -> the addresses of the pages `unsubscribe` and `preferences`."""
+
+
+class Contents(Protocol):
+    """Where compiled contents are found."""
+
+    def content(self, campaign: str, version: int) -> CampaignContent:
+        """The content of a version of a campaign."""
+
+
+class Renderer:
+    """Renders what is sent, and only that."""
+
+    def __init__(self, contents: Contents, links: Links) -> None:
+        self._contents = contents
+        self._links = links
+
+    def render(self, planned: Planned, facts: Facts, now: Instant) -> Content:
+        """The message's fields and address. Raises RenderError."""
+        touch, campaign = planned.touch, planned.touch.campaign
+        kind = campaign.kinds[planned.channel]
+        address = facts.address(kind, now)
+        if address is None and planned.channel != Channel.IN_APP:
+            raise RenderError("no_address", "the customer has no usable address on this channel")
+        customer = facts.customer
+        context = {
+            "customer": {"id": customer["id"], "traits": customer["traits"], "locale": customer["locale"]},
+            "event": {"type": touch.event.type, "time": format_instant(touch.event.time), "data": touch.data},
+            "campaign": {"key": campaign.key, "name": campaign.document.name},
+            "links": self._links(touch.event.subject, campaign.topic, campaign.cls),
+            "now": format_instant(now),
+        }
+        content = self._contents.content(campaign.key, campaign.version)
+        rendered = content.render(planned.channel, customer["locale"], context)
+        to = touch.event.subject if address is None else address.address
+        return Content(to, dict(rendered.fields), rendered.locale)

@@ -1,0 +1,57 @@
+"""All routes of the orchestrator, each given what it works with."""
+
+from fastapi import APIRouter
+
+from services.kit.auth import KeyRing
+from services.kit.bus import Bus
+from services.kit.clock import Clock
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.orchestrator.api import (
+    campaigns,
+    contacts,
+    decisions,
+    events,
+    internal,
+    keys,
+    messages,
+    policy,
+    preview,
+    sandbox,
+    why,
+)
+from services.orchestrator.catalogue.policies import SituationsDoor, TopicsDoor
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.channels.content import check_content
+from services.orchestrator.gather import Gatherer
+from services.orchestrator.render import Links
+
+
+def routers(
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    *,
+    topic: str,
+    applied: Nudge,
+    ring: KeyRing,
+    topics: TopicsDoor,
+    situations: SituationsDoor,
+    gatherer: Gatherer,
+    snapshot: Snapshot,
+    links: Links,
+) -> list[APIRouter]:
+    """One router a noun."""
+    return [
+        campaigns.router(database, clock, check_content),
+        policy.router(database, clock, topics, situations),
+        keys.router(database, clock),
+        events.router(events.Log(bus, topic, database, applied), clock),
+        decisions.router(database),
+        messages.router(database),
+        sandbox.router(database),
+        contacts.router(database),
+        why.router(why.Explainer(database, snapshot, gatherer, clock)),
+        preview.router(preview.Previewer(database, snapshot, gatherer, links, clock)),
+        internal.router(database, ring),
+    ]

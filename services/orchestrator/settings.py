@@ -1,0 +1,7 @@
+"""The settings of this service: those that all services know."""
+
+from services.kit.settings import ServiceSettings
+
+
+class OrchestratorSettings(ServiceSettings):
+    """Read once at start."""

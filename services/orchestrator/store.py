@@ -1,0 +1,210 @@
+"""SQL of the data plane, in functions named after the question. Hot paths take and give whole batches.
+
+Whoever writes a customer's message rows holds the lock on the customer's ledger row; so a check made under that lock
+is exact, and a cap and the message that uses it up commit together.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.event import Event, encode
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.orchestrator.deciding.ledger import STATES, Contact, Ledger
+from services.orchestrator.deciding.scope import Kind
+
+SHARDS = 16
+PENDING_STATES = ("planned", "parked", "pending", "retry")
+
+EventKey = tuple[str, str, str]
+"""Customer, source, event id."""
+
+_DECISION = msgspec.msgpack.Encoder()
+
+INBOX = ("customer", "source", "event_id", "type", "time", "received", "topic", "partition", "log_offset", "event")
+DECISION = (
+    *("time", "message_id", "customer", "campaign", "channel", "cls", "outcome", "reason"),
+    *("event_source", "event_id", "body"),
+)
+HISTORY = (
+    *("customer", "message_id", "state", "at", "since", "channel", "cls", "intent", "topic", "campaign"),
+    *("priority", "event", "reported", "recorded"),
+)
+
+
+class Held(NamedTuple):
+    """A customer's ledger as read: version 0 means that there is no row yet."""
+
+    version: int
+    ledger: Ledger
+
+
+NOTHING_HELD = Held(0, Ledger.empty())
+
+
+def shard_of(customer: str) -> int:
+    """The outbox shard of a customer."""
+    return zlib.crc32(customer.encode()) % SHARDS
+
+
+async def ledgers(tx: Tx, customers: Sequence[str]) -> dict[str, Held]:
+    """The ledgers of these customers; absent ones have no row."""
+    if not customers:
+        return {}
+    sql = f"SELECT customer, version, ring FROM ledger WHERE customer IN ({tx.each('customers')})"
+    rows = await tx.rows(sql, customers=tx.array(customers))
+    return {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
+
+
+async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = ()) -> dict[str, int]:
+    """Lock the customers' ledger rows in customer order; `fresh` ones get a row first. Returns the versions."""
+    if fresh:
+        empty = Ledger.empty().pack()
+        await tx.run(
+            f"INSERT INTO ledger (customer, version, complete_from, ring) "
+            f"SELECT c.customer, 0, {Ledger.empty().complete_from}, :ring FROM {tx.table('c', {'customer': 'text'})} "
+            f"{'WHERE true' if tx.dialect == 'sqlite' else 'ORDER BY c.customer'} ON CONFLICT (customer) DO NOTHING",
+            ring=empty,
+            **tx.bind_table("c", {"customer": "text"}, [(customer,) for customer in sorted(fresh)]),
+        )
+    rows = await tx.rows(
+        f"SELECT customer, version FROM ledger WHERE customer IN ({tx.each('customers')}) "
+        f"ORDER BY customer {tx.for_update}",
+        customers=tx.array(customers),
+    )
+    return {row.customer: row.version for row in rows}
+
+
+async def lock_and_read(tx: Tx, customers: Sequence[str]) -> dict[str, Held]:
+    """Lock the customers' ledger rows in customer order, giving each one a row, and read them."""
+    wanted = sorted(set(customers))
+    await lock_ledgers(tx, wanted, wanted)
+    return await ledgers(tx, wanted)
+
+
+_LEDGER_KINDS = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
+
+
+async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
+    """Write the ledgers back, each with the next version. The rows must be locked by this transaction."""
+    if not changed:
+        return
+    rows = [(customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()]
+    await tx.run(
+        "UPDATE ledger SET version = version + 1, complete_from = l.complete_from, ring = l.ring "
+        f"FROM {tx.table('l', _LEDGER_KINDS)} WHERE ledger.customer = l.customer",
+        **tx.bind_table("l", _LEDGER_KINDS, rows),
+    )
+
+
+def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[tuple[object, ...]]:
+    """What changed between two ledgers, as rows of `contact_history`."""
+    if after is before:
+        return []
+    if after.kinds[: len(before.kinds)] == before.kinds:
+        old = set(before.rows)
+        new_rows = [row for row in after.rows if row not in old]
+        changed = list(Ledger(after.kinds, tuple(new_rows)))
+    else:
+        known = set(before)
+        changed = [contact for contact in after if contact not in known]
+    kept = {row[0] for row in after.rows}
+    gone_rows = tuple(row for row in before.rows if row[0] not in kept)
+    gone = list(Ledger(before.kinds, gone_rows))
+    return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
+        _history_row(customer, contact, "released", now) for contact in gone
+    ]
+
+
+def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> tuple[object, ...]:
+    kind = contact.kind
+    return (
+        *(customer, contact.message_id, state, contact.at, contact.since),
+        *(kind.channel, kind.cls, kind.intent, kind.topic, kind.campaign),
+        *(contact.priority, contact.event, int(contact.reported), now),
+    )
+
+
+async def recalled(tx: Tx, customer: str, since: Instant) -> Ledger:
+    """The customer's ledger rebuilt from the history table, complete from `since` on."""
+    rows = await tx.rows(
+        "SELECT message_id, state, at, since, channel, cls, intent, topic, campaign, priority, event, reported "
+        "FROM contact_history WHERE customer = :customer ORDER BY seq",
+        customer=customer,
+    )
+    ledger = Ledger.empty()
+    for row in rows:
+        if row.state == "released":
+            ledger = ledger.release(row.message_id)
+            continue
+        state = next(state for state in STATES if state == row.state)
+        kind = Kind(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
+        contact = Contact(
+            row.message_id, row.event, kind, row.priority, row.at, row.since, state, reported=bool(row.reported)
+        )
+        ledger = ledger.plan(contact)
+    return ledger.forget(since)
+
+
+async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
+    """Which of these events have left an inbox row."""
+    if not keys:
+        return set()
+    columns = {"customer": "text", "source": "text", "event_id": "text"}
+    rows = await tx.rows(
+        f"SELECT i.customer, i.source, i.event_id FROM {tx.table('k', columns)} JOIN inbox i "
+        "ON i.customer = k.customer AND i.source = k.source AND i.event_id = k.event_id",
+        **tx.bind_table("k", columns, keys),
+    )
+    return {(row.customer, row.source, row.event_id) for row in rows}
+
+
+async def stored_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
+    """The structured JSON of these events, as the inbox keeps it."""
+    if not keys:
+        return {}
+    columns = {"customer": "text", "source": "text", "event_id": "text"}
+    rows = await tx.rows(
+        f"SELECT i.customer, i.source, i.event_id, i.event FROM {tx.table('k', columns)} JOIN inbox i "
+        "ON i.customer = k.customer AND i.source = k.source AND i.event_id = k.event_id",
+        **tx.bind_table("k", columns, list(dict.fromkeys(keys))),
+    )
+    return {(row.customer, row.source, row.event_id): bytes(row.event) for row in rows}
+
+
+class Arrived(NamedTuple):
+    """An event that triggered or changed something, and where it lay in the log."""
+
+    event: Event
+    topic: str
+    partition: int
+    offset: int
+
+
+async def keep_events(tx: Tx, arrived: Iterable[Arrived], now: Instant) -> None:
+    """Leave inbox rows."""
+    rows = [
+        (a.event.subject, a.event.source, a.event.id, a.event.type, a.event.time, now)
+        + (a.topic, a.partition, a.offset, encode(a.event))
+        for a in arrived
+    ]
+    await tx.insert("inbox", INBOX, rows)
+
+
+async def keep_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
+    """Append decisions with their whole trace."""
+    rows = [
+        (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
+        + (d.event.source, d.event.id, _DECISION.encode(d))
+        for d in decisions
+    ]
+    await tx.insert("decision", DECISION, rows)
+
+
+async def keep_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
+    """Append what happened to contacts."""
+    await tx.insert("contact_history", HISTORY, rows)

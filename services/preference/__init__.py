@@ -1,0 +1,1 @@
+"""What customers chose: traits, addresses, consent with its proof, opt-outs and wishes."""

@@ -1,0 +1,127 @@
+"""Builds the service from its parts; nothing happens before `start`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from fastapi import FastAPI
+
+from schemas.topics import DEAD_LETTERS, EVENTS
+from services.kit.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
+from services.kit.bus import Bus
+from services.kit.clock import Clock
+from services.kit.consume import ConsumeLoop
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.kit.health import Health, Heartbeat
+from services.kit.idempotency import Idempotency
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings
+from services.kit.web import build_app
+from services.preference import store
+from services.preference.api import door_routes, preference_routes
+from services.preference.centre.routes import centre_routes
+from services.preference.changes import GROUP, STAGE, Changes, Prepared
+from services.preference.editing import Editor
+from services.preference.enforcing import Enforcer, Orchestrator
+from services.preference.metrics import Metrics
+from services.preference.tokens import token_key
+
+DRAIN = 10.0
+"""Seconds that a batch under way may still take."""
+BEAT = 1.0
+"""Seconds between signs of life."""
+
+
+class OrchestratorDoor(Orchestrator, Protocol):
+    """What this service asks of the orchestrator."""
+
+    async def find_key(self, digest: str) -> Principal | None:
+        """The owner of an API key. Raises Transient."""
+
+
+class Service:
+    """The service, ready to start. `app` answers HTTP; `loop` reads the log; `task` is the loop at work."""
+
+    def __init__(
+        self, app: FastAPI, loop: ConsumeLoop[Prepared], bus: Bus, health: Health, topics: dict[str, int]
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.health = health
+        self.task: asyncio.Task[None] | None = None
+        self._bus = bus
+        self._topics = topics
+        self._helper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Make the topics, begin to read the log. The database must be at its newest step."""
+        await self._bus.ensure_topics(self._topics)
+        self.task = asyncio.create_task(self.loop.run(), name=GROUP)
+        self._helper = asyncio.create_task(self._beat(self.health.loop(GROUP)))
+        self.health.started = True
+
+    async def stop(self, drain: float = DRAIN) -> None:
+        """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
+        self.health.stopping = True
+        await self.loop.stop(drain)
+        if self._helper is not None:
+            self._helper.cancel()
+            await asyncio.gather(self._helper, return_exceptions=True)
+        if self.task is not None:
+            await self.task
+
+    async def _beat(self, heartbeat: Heartbeat) -> None:
+        while self.task is not None and not self.task.done():
+            if self.loop.stuck() is None:
+                heartbeat.beat()
+            await asyncio.sleep(BEAT)
+
+
+def build(
+    settings: ServiceSettings,
+    *,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    orchestrator: OrchestratorDoor,
+    registry: Registry | None = None,
+) -> Service:
+    """Wire the service. Raises SettingsError when a key is missing."""
+    registry = registry or Registry()
+    metrics, nudge, health = Metrics(registry), Nudge(), Health()
+    editor = Editor(database, clock, metrics, Enforcer(orchestrator))
+    events = settings.kafka.events_topic
+    loop = ConsumeLoop(
+        bus, database, Changes(clock, metrics),
+        group=GROUP, topics=[events], clock=clock, stage=STAGE, dead_letter_topic=DEAD_LETTERS.name, nudge=nudge,
+    )  # fmt: skip
+    key = token_key(settings.need("address_key"))
+    app = build_app(
+        title="Tactful: preference",
+        registry=registry,
+        health=health,
+        keys=_keys(settings, orchestrator),
+        routers=[
+            preference_routes(database, editor),
+            door_routes(database, nudge),
+            centre_routes(database, editor, clock, key),
+        ],
+        service_key=settings.need("service_key"),
+        idempotency=Idempotency(database),
+        max_body=settings.web.max_body,
+    )
+    health.check("database", lambda: _reachable(database))
+    topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
+    return Service(app, loop, bus, health, topics)
+
+
+def _keys(settings: ServiceSettings, orchestrator: OrchestratorDoor) -> KeyRing:
+    remote = RemoteKeys(orchestrator.find_key)
+    return FirstOf(EnvKeys(settings.need("admin_key")), remote) if settings.admin_key else remote
+
+
+async def _reachable(database: Database) -> None:
+    async with database.read() as tx:
+        await store.topics(tx)

@@ -1,0 +1,1 @@
+"""The public pages: no sign-in, no script, no cookie."""

@@ -1,0 +1,35 @@
+"""The door of the preference service, for the other services."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from schemas.facts import Positions, Preference, PreferenceQuestion
+from services.kit import door
+from services.preference.tokens import Links, link_builder
+
+__all__ = ["Links", "PreferenceClient", "link_builder"]
+
+FACTS = "/internal/preference/facts"
+TOPICS = "/internal/preference/topics"
+
+
+class PreferenceClient:
+    """Asks over HTTP, or in process through an ASGI transport. Raises Transient and Permanent: see kit/door.py."""
+
+    def __init__(self, client: httpx.AsyncClient, service_key: str) -> None:
+        """`client` knows the base URL."""
+        self._client = client
+        self._key = service_key
+
+    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
+        """What these customers chose, once the log has been applied up to the positions; unknown ones: version 0."""
+        question = PreferenceQuestion(tuple(customers), positions)
+        answers = await door.ask(self._client, FACTS, question, list[Preference], key=self._key)
+        return {preference.customer: preference for preference in answers}
+
+    async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:
+        """Hand over the topics of the policy that becomes active: `{key, name, required}` each."""
+        question = {"policy_version": policy_version, "topics": list(topics)}
+        await door.ask(self._client, TOPICS, question, dict[str, int], key=self._key)

@@ -1,0 +1,15 @@
+"""The settings of this service: those that all services know, with a port of its own."""
+
+from services.kit.settings import Port, ServiceSettings, WebSettings
+
+
+class PreferenceWeb(WebSettings):
+    """Where we listen."""
+
+    port: Port = 8001
+
+
+class PreferenceSettings(ServiceSettings):
+    """Read once at start."""
+
+    web: WebSettings = PreferenceWeb()

@@ -1,0 +1,187 @@
+"""All SQL of this service. Functions are named after the question; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.preference.resolve import document_of
+from services.preference.state import State, empty, pack, unpack
+
+_STATE = {"customer": "text", "version": "bigint", "state": "bytea"}
+_KEY = {"customer": "text", "source": "text", "event_id": "text"}
+_CHANGE = (
+    "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
+)  # fmt: skip
+
+EventKey = tuple[str, str, str]
+"""Customer, source and id of an event."""
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Who or what changed preferences: `source` is event, api or unsubscribe."""
+
+    source: str
+    at: Instant
+    recorded: Instant
+    actor: str | None = None
+    event_source: str | None = None
+    event_id: str | None = None
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One customer's state before and after one change."""
+
+    before: State
+    after: State
+    cause: Cause
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """One field as one change left it. `value` is JSON; `at` says since when, `recorded` when we learnt it."""
+
+    seq: int
+    version: int
+    at: Instant
+    recorded: Instant
+    source: str
+    actor: str | None
+    event_source: str | None
+    event_id: str | None
+    field: str
+    value: Any
+
+
+class TopicFact(msgspec.Struct, frozen=True):
+    """A topic of the active policy. A required one cannot be switched off, except with its channel."""
+
+    key: str
+    name: str
+    required: bool = False
+
+
+class Topics(msgspec.Struct, frozen=True):
+    """The topics of the policy version that is active."""
+
+    policy_version: int
+    topics: tuple[TopicFact, ...]
+
+
+async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
+    """What is known of these customers; those unknown are absent."""
+    rows = await tx.rows(
+        f"SELECT customer, state FROM preference_state WHERE customer IN ({tx.each('customers')})",
+        customers=tx.array(customers),
+    )
+    return {row.customer: unpack(row.state) for row in rows}
+
+
+async def lock(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
+    """The states of all these customers, their rows locked in order of customer; rows that lack are made."""
+    wanted = sorted(set(customers))
+    found = await _locked(tx, wanted)
+    missing = [customer for customer in wanted if customer not in found]
+    if missing:
+        rows = [(customer, 0, pack(empty(customer))) for customer in missing]
+        await tx.run(
+            f"INSERT INTO preference_state (customer, version, state) SELECT customer, version, state "
+            f"FROM {tx.table('v', _STATE)} WHERE true ORDER BY customer ON CONFLICT (customer) DO NOTHING",
+            **tx.bind_table("v", _STATE, rows),
+        )
+        found |= await _locked(tx, missing)
+    return found
+
+
+async def _locked(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
+    rows = await tx.rows(
+        f"SELECT customer, state FROM preference_state WHERE customer IN ({tx.each('customers')}) "
+        f"ORDER BY customer {tx.for_update}",
+        customers=tx.array(customers),
+    )
+    return {row.customer: unpack(row.state) for row in rows}
+
+
+async def save(tx: Tx, edits: Sequence[Edit]) -> None:
+    """Write the last state of each customer, and every edit's history. The rows are locked: see `lock`."""
+    last = {edit.after.customer: edit.after for edit in edits}
+    rows = [(customer, state.version, pack(state)) for customer, state in sorted(last.items())]
+    if not rows:
+        return
+    await tx.run(
+        f"UPDATE preference_state SET version = v.version, state = v.state FROM {tx.table('v', _STATE)} "
+        "WHERE preference_state.customer = v.customer",
+        **tx.bind_table("v", _STATE, rows),
+    )
+    await tx.insert("preference_change", _CHANGE, [row for edit in edits for row in _history_rows(edit)])
+
+
+def _history_rows(edit: Edit) -> list[tuple[Any, ...]]:
+    cause, customer, version = edit.cause, edit.after.customer, edit.after.version
+    actor = (cause.source, cause.actor, cause.event_source, cause.event_id)
+    return [
+        (customer, version, cause.at, cause.recorded, *actor, field, msgspec.json.encode(value))
+        for field, value in _differences(edit.before, edit.after).items()
+    ]
+
+
+def _differences(before: State, after: State) -> dict[str, Any]:
+    old, new = document_of(before.preference), document_of(after.preference)
+    changed = {field: value for field, value in new.items() if old[field] != value}
+    if before.blocked_until != after.blocked_until:
+        changed["blocked_until"] = after.blocked_until
+    return changed
+
+
+async def seen(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
+    """Which of these events were applied before, and the digest of what they said."""
+    rows = await tx.rows(
+        f"SELECT i.customer, i.source, i.event_id, i.digest FROM preference_inbox i JOIN {tx.table('v', _KEY)} "
+        "ON i.customer = v.customer AND i.source = v.source AND i.event_id = v.event_id",
+        **tx.bind_table("v", _KEY, sorted(set(keys))),
+    )
+    return {(row.customer, row.source, row.event_id): row.digest for row in rows}
+
+
+async def remember(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:
+    """Note that these events have been applied."""
+    columns = ("customer", "source", "event_id", "digest", "received")
+    await tx.insert("preference_inbox", columns, [(*key, digest, received) for key, digest in digests.items()])
+
+
+async def history(tx: Tx, customer: str, before: int | None, limit: int) -> list[HistoryItem]:
+    """What changed, newest first, starting below sequence number `before`."""
+    rows = await tx.rows(
+        f"SELECT seq, {', '.join(_CHANGE[1:])} FROM preference_change "
+        "WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit",
+        customer=customer,
+        before=before if before is not None else 2**62,
+        limit=limit,
+    )
+    return [_item(row) for row in rows]
+
+
+def _item(row: Row[Any]) -> HistoryItem:
+    values = dict(row._mapping)
+    return HistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
+
+
+async def topics(tx: Tx) -> Topics | None:
+    """The topics of the active policy, or None when no policy has been active."""
+    row = await tx.row("SELECT topics FROM topic_catalogue WHERE one = 1")
+    return None if row is None else msgspec.json.decode(row.topics, type=Topics)
+
+
+async def set_topics(tx: Tx, catalogue: Topics) -> None:
+    """Replace the topics, unless those of a later policy are here already: calls may arrive in any order."""
+    await tx.run(
+        "INSERT INTO topic_catalogue (one, policy_version, topics) VALUES (1, :version, :topics) "
+        "ON CONFLICT (one) DO UPDATE SET policy_version = excluded.policy_version, topics = excluded.topics "
+        "WHERE topic_catalogue.policy_version <= excluded.policy_version",
+        version=catalogue.policy_version,
+        topics=msgspec.json.encode(catalogue),
+    )

@@ -1,0 +1,66 @@
+"""The tables of this service: one packed row per customer, and the append-only history that explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, Text
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _state() -> list[Column[Any]]:
+    return [
+        Column("customer", Text, primary_key=True),
+        Column("version", BigInteger, nullable=False),
+        Column("state", LargeBinary, nullable=False),
+    ]
+
+
+def _change() -> list[Column[Any]]:
+    return [
+        Column("seq", _SEQUENCE, Identity(), primary_key=True),
+        Column("customer", Text, nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        Column("recorded", BigInteger, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("actor", Text),
+        Column("event_source", Text),
+        Column("event_id", Text),
+        Column("field", Text, nullable=False),
+        Column("value", LargeBinary, nullable=False),
+    ]
+
+
+def _inbox() -> list[Column[Any]]:
+    return [
+        Column("customer", Text, primary_key=True),
+        Column("source", Text, primary_key=True),
+        Column("event_id", Text, primary_key=True),
+        Column("digest", LargeBinary, nullable=False),
+        Column("received", BigInteger, nullable=False),
+    ]
+
+
+def _topics() -> list[Column[Any]]:
+    return [
+        Column("one", Integer, primary_key=True, autoincrement=False),
+        Column("policy_version", BigInteger, nullable=False),
+        Column("topics", LargeBinary, nullable=False),
+    ]
+
+
+TABLES: dict[str, Callable[[], list[Column[Any]]]] = {
+    "preference_state": _state,
+    "preference_change": _change,
+    "preference_inbox": _inbox,
+    "topic_catalogue": _topics,
+}
+INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "preference_change_customer": ("preference_change", ("customer", "seq")),
+}
+ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": "70"}}
+UPDATED = frozenset({"preference_state"})
+"""Tables whose rows change: PostgreSQL leaves room for that on their pages."""

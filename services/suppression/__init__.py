@@ -1,0 +1,1 @@
+"""What speaks against speaking: do-not-contact entries, situations and holds."""

@@ -1,0 +1,99 @@
+"""The doors for the other services: facts behind the fence, holds, and the policy's situations."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.documents import DocumentError, validate
+from schemas.facts import Positions, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.policy import SituationKind
+from services.kit import door
+from services.kit.auth import service_only
+from services.kit.bus import Partition
+from services.kit.clock import Clock
+from services.kit.db import Database
+from services.kit.errors import Invalid, Problem
+from services.kit.fence import Nudge, wait_applied
+from services.suppression import state
+from services.suppression.client import FACTS, HOLDS, SITUATIONS, Done, HandedSituations
+from services.suppression.errors import OtherAddressKey
+from services.suppression.situations import CompileCondition, compile_kinds
+from services.suppression.store import entries, holds, situations, states
+
+FENCE_WAIT = 2.0
+"""Seconds that a question waits for our reader."""
+
+
+class Facts:
+    """Answers questions from the database, once it has applied the log up to the asker's positions."""
+
+    def __init__(self, database: Database, clock: Clock, nudge: Nudge, topic: str, fingerprint: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._nudge = nudge
+        self._topic = topic
+        self._fingerprint = fingerprint
+
+    async def answer(self, question: SuppressionQuestion) -> SuppressionAnswer:
+        """Raises FenceTimeout after 2 s, OtherAddressKey, Invalid for a topic that we do not read."""
+        hashes = [digest for asked in question.customers for _, digest in asked.addresses]
+        if question.address_key != self._fingerprint and (hashes or question.address_key):
+            raise OtherAddressKey(
+                "these addresses are hashed with another key than ours: set the same TACTFUL_ADDRESS_KEY everywhere"
+            )
+        await wait_applied(self._database, self._places(question.positions), FENCE_WAIT, self._nudge)
+        async with self._database.read() as tx:
+            known = await states.states(tx, [asked.customer for asked in question.customers])
+            of_addresses = await entries.of_addresses(tx, hashes)
+            standing = await holds.standing(tx, self._clock.now())
+        answers: list[Suppressions] = []
+        for asked in question.customers:
+            names = [digest for _, digest in asked.addresses]
+            answers.append(state.facts(known[asked.customer], of_addresses, names))
+        return SuppressionAnswer(tuple(answers), standing)
+
+    def _places(self, positions: Positions) -> Mapping[Partition, int]:
+        unknown = sorted(positions.keys() - {self._topic})
+        if unknown:
+            raise Invalid(f"we do not read the topic `{unknown[0]}`", code="unknown_topic")
+        return {
+            Partition(topic, partition): offset
+            for topic, offsets in positions.items()
+            for partition, offset in offsets.items()
+        }
+
+
+def router(facts: Facts, database: Database, clock: Clock, compile_condition: CompileCondition) -> APIRouter:
+    """/internal/suppression/..."""
+    routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
+
+    @routes.post(FACTS)
+    async def facts_of(request: Request) -> Response:
+        return door.answer(await facts.answer(await door.question(request, SuppressionQuestion)))
+
+    @routes.post(HOLDS)
+    @routes.get(HOLDS)
+    async def standing() -> Response:
+        async with database.read() as tx:
+            return door.answer(await holds.standing(tx, clock.now()))
+
+    @routes.post(SITUATIONS)
+    async def hand(request: Request) -> Response:
+        question = await door.question(request, HandedSituations)
+        check(question, compile_condition)
+        async with database.write() as tx:
+            await situations.hand(tx, question.policy_version, question.situations, clock.now())
+        return door.answer(Done())
+
+    return routes
+
+
+def check(question: HandedSituations, compile_condition: CompileCondition) -> None:
+    """Refuse what we could not read events with, while the policy is not active yet. Raises Invalid."""
+    try:
+        compile_kinds([validate(SituationKind, item) for item in question.situations], compile_condition)
+    except DocumentError as error:
+        raise Invalid("a situation is not understood", errors=[Problem(*item) for item in error.errors]) from None
+    except ValueError as error:
+        raise Invalid(f"a condition is not understood: {error}") from None

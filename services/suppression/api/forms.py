@@ -1,0 +1,125 @@
+"""Reading and printing the forms of this service's HTTP interface."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from pydantic import Field
+from sqlalchemy import Row
+
+from schemas.documents import DocumentError, validate
+from schemas.fields import ChannelField, Document, InstantField, Kind, Text
+from schemas.ids import bad_id
+from schemas.suppression import Suppression
+from schemas.times import Instant, format_instant
+from services.kit.errors import Invalid, Problem
+
+
+class WithReason(Document):
+    """A request that must say why."""
+
+    reason: Text
+
+
+class Lookup(Document):
+    """Which address to look up; without a channel on any."""
+
+    address: str = Field(min_length=1, max_length=4096)
+    channel: ChannelField | None = None
+
+
+class ByHand(Document):
+    """A situation that a person opens or closes."""
+
+    action: Literal["open", "close"]
+    kind: Kind
+    ref: Any = None
+    at: InstantField | None = None
+
+
+def customer_id(text: str) -> str:
+    """A customer's id from a path. Raises Invalid."""
+    wrong = bad_id(text)
+    if wrong:
+        raise Invalid("this is no customer's id", errors=[Problem("/path/customer", "bad_id", f"the id {wrong}")])
+    return text
+
+
+def suppression(data: object, now: Instant) -> Suppression:
+    """A suppression; without `at` it holds from now on. Raises DocumentError."""
+    if isinstance(data, dict) and "mode" in data:
+        raise DocumentError([("/mode", "is_a_hold", "this is a hold: send it to /v1/holds")])
+    if isinstance(data, dict):
+        data = {"at": format_instant(now), **data}
+    check_texts(data)
+    return validate(Suppression, data)
+
+
+def check_texts(data: object, pointer: str = "") -> None:
+    """Refuse what no database keeps as text: NUL, and halves of surrogate pairs."""
+    if isinstance(data, str):
+        if "\x00" in data or any("\ud800" <= character <= "\udfff" for character in data):
+            raise DocumentError([(pointer, "bad_text", "holds a NUL or half a surrogate pair")])
+    elif isinstance(data, Mapping):
+        for name, value in data.items():
+            check_texts(name, pointer)
+            check_texts(value, f"{pointer}/{name}")
+    elif isinstance(data, list):
+        for place, value in enumerate(data):
+            check_texts(value, f"{pointer}/{place}")
+
+
+def time(instant: Instant | None) -> str | None:
+    """As printed, or None."""
+    return None if instant is None else format_instant(instant)
+
+
+def entry_document(row: Row[Any]) -> dict[str, Any]:
+    """A record of the do-not-contact list; an address only as people may see it."""
+    scope = {"channel": row.channel, "topic": row.topic, "classes": row.classes and msgspec.json.decode(row.classes)}
+    document: dict[str, Any] = {"id": row.id}
+    document |= {"customer": row.customer} if row.customer is not None else {"address_masked": row.masked}
+    document |= {
+        "scope": {name: value for name, value in scope.items() if value is not None},
+        "reason": row.reason,
+        "source": row.source,
+        "at": time(row.at),
+        "expires": time(row.expires),
+        "added_by": row.added_by,
+        "added_at": time(row.added_at),
+    }
+    if row.removed_at is not None:
+        document |= {
+            "removed_by": row.removed_by,
+            "removed_at": time(row.removed_at),
+            "remove_reason": row.remove_reason,
+        }
+    return document
+
+
+def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
+    """A hold with its state: scheduled, active, ended (ran out) or lifted."""
+    document: dict[str, Any] = json.loads(row.document)
+    document |= {"placed_at": time(row.placed_at), "state": _state(row, now)}
+    if row.lifted_by is not None:
+        document |= {"lifted_at": time(row.ended_at), "lifted_by": row.lifted_by, "lift_reason": row.lift_reason}
+    return document
+
+
+def _state(row: Row[Any], now: Instant) -> str:
+    if row.lifted_by is not None:
+        return "lifted"
+    if row.until is not None and row.until <= now:
+        return "ended"
+    return "active" if row.start <= now else "scheduled"
+
+
+def ref_value(ref: str) -> Any:
+    """A canonical ref as people write it; one that is known by its hash stays a text."""
+    if not ref:
+        return None
+    try:
+        return json.loads(ref)
+    except ValueError:
+        return ref

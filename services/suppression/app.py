@@ -1,0 +1,198 @@
+"""Builds the service from its parts; nothing happens before `start`."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import APIRouter, FastAPI
+
+from schemas.topics import DEAD_LETTERS, EVENTS
+from services.kit.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
+from services.kit.bus import Bus
+from services.kit.clock import Clock
+from services.kit.condition import compile_condition
+from services.kit.consume import ConsumeLoop
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.kit.health import Health
+from services.kit.idempotency import Idempotency
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings
+from services.kit.web import build_app
+from services.suppression.api import doors, holds, situations, suppressions
+from services.suppression.client import fingerprint
+from services.suppression.consumer_metrics import ConsumerMetrics
+from services.suppression.counting import Counting
+from services.suppression.desk import Desk, new_id
+from services.suppression.enforcement import Attempts, Enforcer
+from services.suppression.errors import OtherAddressKey
+from services.suppression.ingest import Ingest, Kinds, Prepared
+from services.suppression.metrics import Metrics
+from services.suppression.situations import Condition
+from services.suppression.store import situations as store
+
+GROUP = "tactful-suppression"
+STAGE = "suppression"
+DRAIN = 10.0
+"""Seconds that a batch under way may still take."""
+BEAT = 1.0
+"""Seconds between signs of life."""
+COUNT_EVERY = 60
+"""Beats between counts of entries and holds."""
+BULK_BODY = 4 * 1024 * 1024
+"""Bytes: room for 10,000 rows."""
+
+
+class Orchestrator(Attempts, Protocol):
+    """What this service asks of the orchestrator: services.orchestrator.client.OrchestratorClient."""
+
+    async def find_key(self, digest: str) -> Principal | None:
+        """The owner of an API key. Raises Transient."""
+
+
+class Service:
+    """The service, ready to start. `app` answers HTTP; `loop` reads the log; `task` is the loop at work."""
+
+    def __init__(self, parts: "Parts", app: FastAPI, loop: ConsumeLoop[Prepared], health: Health) -> None:
+        self.app = app
+        self.loop = loop
+        self.health = health
+        self.task: asyncio.Task[None] | None = None
+        self._parts = parts
+        self._helper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Make the topics, begin to read the log. The database must be at its newest step.
+
+        Raises OtherAddressKey when its addresses were kept under another key: none of them would be found any more.
+        """
+        ours = fingerprint(self._parts.address_key)
+        async with self._parts.database.write() as tx:
+            settled = await store.settle_address_key(tx, ours)
+        if settled != ours:
+            raise OtherAddressKey(
+                "TACTFUL_ADDRESS_KEY is not the key under which this database keeps addresses: "
+                "no suppressed address would be found. Start with the key of before"
+            )
+        topics = {self._parts.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
+        await self._parts.bus.ensure_topics(topics)
+        self.task = asyncio.create_task(self.loop.run(), name=GROUP)
+        self._helper = asyncio.create_task(self._live())
+        self.health.started = True
+
+    async def stop(self, drain: float = DRAIN) -> None:
+        """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
+        self.health.stopping = True
+        await self.loop.stop(drain)
+        if self._helper is not None:
+            self._helper.cancel()
+            await asyncio.gather(self._helper, return_exceptions=True)
+        if self.task is not None:
+            await self.task
+
+    async def _live(self) -> None:
+        heartbeat, beats = self.health.loop(GROUP), 0
+        while self.task is not None and not self.task.done():
+            if self.loop.stuck() is None:
+                heartbeat.beat()
+            if beats % COUNT_EVERY == 0:
+                await self._parts.counting.once()
+            beats += 1
+            await asyncio.sleep(BEAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes, the loop and the service share."""
+
+    database: Database
+    bus: Bus
+    clock: Clock
+    topic: str
+    address_key: bytes
+    registry: Registry
+    metrics: Metrics
+    kinds: Kinds
+    nudge: Nudge
+    counting: Counting
+
+
+def build(
+    settings: ServiceSettings,
+    *,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    orchestrator: Orchestrator,
+    registry: Registry | None = None,
+) -> Service:
+    """Wire the service. Raises SettingsError when a key is missing."""
+    registry = registry or Registry()
+    metrics = Metrics(registry)
+    parts = Parts(
+        database=database,
+        bus=bus,
+        clock=clock,
+        topic=settings.kafka.events_topic,
+        address_key=settings.need("address_key").encode(),
+        registry=registry,
+        metrics=metrics,
+        kinds=Kinds(compile_for_events),
+        nudge=Nudge(),
+        counting=Counting(database, clock, metrics),
+    )
+    health = Health()
+    health.check("database", lambda: _reachable(database))
+    app = build_app(
+        title="Tactful: suppression",
+        registry=registry,
+        health=health,
+        keys=_keys(settings, orchestrator),
+        routers=_routers(parts, Enforcer(orchestrator, metrics)),
+        service_key=settings.need("service_key"),
+        idempotency=Idempotency(database),
+        max_body=max(settings.web.max_body, BULK_BODY),
+    )
+    return Service(parts, app, _loop(parts), health)
+
+
+def _loop(parts: Parts) -> ConsumeLoop[Prepared]:
+    return ConsumeLoop(
+        parts.bus,
+        parts.database,
+        Ingest(parts.database, parts.kinds, parts.clock, parts.metrics, new_id),
+        group=GROUP,
+        topics=[parts.topic],
+        clock=parts.clock,
+        stage=STAGE,
+        dead_letter_topic=DEAD_LETTERS.name,
+        metrics=ConsumerMetrics(parts.registry, parts.topic, GROUP, EVENTS.partitions),
+        nudge=parts.nudge,
+    )
+
+
+def _routers(parts: Parts, enforcer: Enforcer) -> list[APIRouter]:
+    database, clock = parts.database, parts.clock
+    facts = doors.Facts(database, clock, parts.nudge, parts.topic, fingerprint(parts.address_key))
+    hands = situations.SituationDesk(database, parts.bus, parts.topic, parts.kinds, clock, parts.nudge)
+    return [
+        suppressions.router(database, Desk(parts.address_key), enforcer, clock),
+        holds.router(database, enforcer, clock),
+        situations.router(hands),
+        doors.router(facts, database, clock, compile_for_events),
+    ]
+
+
+def compile_for_events(text: str, variables: frozenset[str]) -> Condition:
+    """A condition over an event alone."""
+    return compile_condition(text, variables)
+
+
+def _keys(settings: ServiceSettings, orchestrator: Orchestrator) -> KeyRing:
+    remote = RemoteKeys(orchestrator.find_key)
+    return FirstOf(EnvKeys(settings.need("admin_key")), remote) if settings.admin_key else remote
+
+
+async def _reachable(database: Database) -> None:
+    async with database.read() as tx:
+        await store.handed(tx)

@@ -1,0 +1,60 @@
+"""The door to this service for the others."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion
+from services.kit import door
+
+FACTS = "/internal/suppression/facts"
+HOLDS = "/internal/suppression/holds"
+SITUATIONS = "/internal/suppression/situations"
+
+
+class HandedSituations(msgspec.Struct, frozen=True):
+    """The situations of the policy version that is about to become active, in the form of its document."""
+
+    policy_version: int
+    situations: list[dict[str, Any]]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Nothing to tell but that it is done."""
+
+    done: bool = True
+
+
+def fingerprint(address_key: bytes) -> str:
+    """What tells two address keys apart without giving either away."""
+    return hashlib.sha256(b"tactful address key\0" + address_key).hexdigest()[:16]
+
+
+class SuppressionClient:
+    """Asks for facts and hands over situations.
+
+    `address_key` is the key that hashes the addresses asked about. Every method raises Transient when the service
+    cannot answer now, Permanent when it refuses.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, service_key: str, address_key: bytes) -> None:
+        self._http = http
+        self._key = service_key
+        self._fingerprint = fingerprint(address_key)
+
+    async def facts(self, asked: Sequence[Asked], positions: Positions) -> SuppressionAnswer:
+        """Facts of the customers in the order asked, and everybody's holds, no older than the log positions."""
+        question = SuppressionQuestion(tuple(asked), positions, self._fingerprint)
+        return await door.ask(self._http, FACTS, question, SuppressionAnswer, key=self._key)
+
+    async def holds(self) -> tuple[HoldFact, ...]:
+        """Everybody's holds, in force or to come."""
+        return await door.ask(self._http, HOLDS, {}, tuple[HoldFact, ...], key=self._key)
+
+    async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
+        """Put the situations of a policy in force, before that policy becomes active."""
+        question = HandedSituations(policy_version, list(situations))
+        await door.ask(self._http, SITUATIONS, question, Done, key=self._key)

@@ -1,0 +1,31 @@
+"""Sets the gauges of what the database holds, now and then."""
+
+from services.kit.clock import Clock
+from services.kit.db import Database
+from services.kit.errors import Transient
+from services.kit.logs import log_error
+from services.suppression.metrics import MODES, Metrics
+from services.suppression.store import entries, holds
+
+
+class Counting:
+    """Counts live entries by reason and holds in force by mode."""
+
+    def __init__(self, database: Database, clock: Clock, metrics: Metrics) -> None:
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+
+    async def once(self) -> None:
+        """Count; a database that is busy is asked again later."""
+        try:
+            async with self._database.read() as tx:
+                by_reason = await entries.counts(tx)
+                by_mode = await holds.counts(tx, self._clock.now())
+        except Transient as error:
+            log_error("not_counted", error, "warning")
+            return
+        for reason in self._metrics.reasons:
+            self._metrics.entries(reason).set(by_reason.get(reason, 0))
+        for mode in MODES:
+            self._metrics.holds(mode).set(by_mode.get(mode, 0))

@@ -1,0 +1,15 @@
+"""The settings of this service: those that all services know, with a port of its own."""
+
+from services.kit.settings import Port, ServiceSettings, WebSettings
+
+
+class SuppressionWeb(WebSettings):
+    """Where we listen."""
+
+    port: Port = 8002
+
+
+class SuppressionSettings(ServiceSettings):
+    """Read once at start."""
+
+    web: WebSettings = SuppressionWeb()

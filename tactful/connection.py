@@ -1,0 +1,118 @@
+"""The running product: where it is, which key opens it, and how its errors are told.
+
+The address is TACTFUL_SERVICES__ORCHESTRATOR_URL. The key is TACTFUL_ADMIN_KEY; when that is not set, the one that
+`tactful dev` left in its data directory.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import httpx
+
+from services.kit.settings import ServiceSettings, SettingsError, load
+from tactful.errors import CommandError, of_response
+
+KEYS = "keys.json"
+TIMEOUT = 60.0
+"""Seconds. The longest answer waits 30 s for decisions."""
+Person = Literal["admin", "reviewer"]
+
+
+class Api:
+    """The HTTP interface. Every method raises CommandError for an answer that is an error."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """The answer to a GET; a query of None is left out."""
+        return self.ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def put(self, path: str, body: Any) -> Any:
+        """The answer to a PUT."""
+        return self.ask("PUT", path, json=body)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The answer to a POST."""
+        return self.ask("POST", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """DELETE."""
+        self.ask("DELETE", path)
+
+    def every(self, path: str, **query: str | None) -> Iterator[Any]:
+        """All items of a list, page by page."""
+        after: str | None = None
+        while True:
+            page = self.get(path, limit=200, after=after, **query)
+            yield from page["items"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def ask(self, method: str, path: str, **request: Any) -> Any:
+        """The answer to any request: its JSON, or None when it has no body."""
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx.TimeoutException:
+            raise CommandError(f"{self._client.base_url} did not answer within {TIMEOUT:g} s") from None
+        except httpx.HTTPError as error:
+            raise CommandError(
+                f"cannot reach Tactful at {self._client.base_url} ({error})",
+                how="start it with `tactful dev`, or set TACTFUL_SERVICES__ORCHESTRATOR_URL",
+            ) from None
+        if response.is_error:
+            raise of_response(response)
+        return response.json() if response.content else None
+
+
+def settings() -> ServiceSettings:
+    """The settings of this process."""
+    try:
+        return load(ServiceSettings)
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+
+
+@contextmanager
+def connect(person: Person = "admin") -> Iterator[Api]:
+    """The product, with the configured key; with that of `person` where `tactful dev` made the keys."""
+    known = settings()
+    key = known.admin_key.get_secret_value() if known.admin_key else _keys(known).get(person)
+    with _open(known, key) as api:
+        yield api
+
+
+@contextmanager
+def connect_dev(person: Person) -> Iterator[Api]:
+    """The product as `tactful dev` runs it, with one of the keys that it made. Raises CommandError elsewhere."""
+    known = settings()
+    key = _keys(known).get(person)
+    if key is None:
+        raise CommandError(
+            f"{known.data_dir / KEYS} has no key of the {person}: `--activate` works with `tactful dev` alone",
+            how="apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR",
+        )
+    with _open(known, key) as api:
+        yield api
+
+
+@contextmanager
+def _open(known: ServiceSettings, key: str | None) -> Iterator[Api]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    address = known.services.orchestrator_url
+    with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
+        yield Api(client)
+
+
+def _keys(known: ServiceSettings) -> Mapping[str, str]:
+    path = known.data_dir / KEYS
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise CommandError(f"cannot read the keys in {path}: {error}", how="set TACTFUL_ADMIN_KEY") from None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,35 @@
+"""How `apply` leads a version of a campaign or the policy on: what is left to do from where it stands."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tactful.connection import connect, connect_dev
+from tactful.output import talk
+
+STEPS: Mapping[str, tuple[str, ...]] = {
+    "draft": ("submit", "approve", "activate"),
+    "submitted": ("approve", "activate"),
+    "approved": ("activate",),
+    "paused": ("activate",),
+}
+"""What leads from a status to active, in order. From any other status nothing does."""
+
+
+def lead(path: str, version: dict[str, Any], activate: bool, reason: str | None) -> dict[str, Any]:
+    """Submit; with `activate` also approve, as the reviewer of `tactful dev`, and activate. The version afterwards."""
+    body = {"reason": reason} if reason else {}
+    for step in STEPS.get(version["status"], ()):
+        if step != "submit" and not activate:
+            break
+        if step == "approve":
+            with connect_dev("reviewer") as reviewer:
+                version = reviewer.post(f"{path}/{step}", body)
+        else:
+            with connect() as api:
+                version = api.post(f"{path}/{step}", body)
+    return version
+
+
+def report(name: str, version: Mapping[str, Any], changed: bool) -> None:
+    """Say where a version stands now."""
+    talk(f"{name} version {version['version']}: {'' if changed else 'unchanged, '}{version['status']}")

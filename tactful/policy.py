@@ -1,0 +1,67 @@
+"""`tactful policy`: the one document for the whole organisation."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas.policy import Policy
+from tactful.connection import Person, connect
+from tactful.files import checked, is_same
+from tactful.life import lead, report
+from tactful.output import Format, Output, following, show
+
+app = typer.Typer(no_args_is_help=True, help="Caps, gaps, quiet hours, history rules, situations and topics.")
+PATH = "/v1/policy"
+COLUMNS = {"version": "version", "status": "status", "editor": "editor", "approved by": "approved_by"}
+Number = Annotated[int, typer.Argument(help="The version.", min=1)]
+Reason = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
+
+
+@app.command()
+def apply(
+    path: Annotated[Path, typer.Argument(help="The document.", exists=True, dir_okay=False)],
+    activate: Annotated[bool, typer.Option("--activate", help="Go all the way; with `tactful dev` alone.")] = False,
+    reason: Reason = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Keep a policy as the next draft and submit it for approval."""
+    data, policy = checked(path, Policy)
+    with connect() as api:
+        newest = next(iter(api.get(f"{PATH}/versions", limit=1)["items"]), None)
+        same = newest is not None and is_same(Policy, newest, policy) and newest["status"] != "replaced"
+        version: dict[str, Any] = newest if same else api.put(PATH, data)
+    version = lead(f"{PATH}/versions/{version['version']}", version, activate, reason)
+    report("policy", version, not same)
+    show([version] if output is Format.TABLE else version, output, COLUMNS)
+    if version["status"] == "submitted":
+        following(f"tactful policy approve {version['version']}")
+
+
+@app.command("show")
+def show_(
+    version: Annotated[int | None, typer.Option(help="Which version.", show_default="the active one")] = None,
+    output: Output = Format.YAML,
+) -> None:
+    """Show the policy."""
+    with connect() as api:
+        show(api.get(PATH if version is None else f"{PATH}/versions/{version}"), output)
+
+
+@app.command()
+def approve(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Approve a submitted version; its last editor cannot."""
+    _act(version, "approve", reason, output, "reviewer")
+    following(f"tactful policy activate {version}")
+
+
+@app.command()
+def activate(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Make an approved version the one that decides."""
+    _act(version, "activate", reason, output)
+
+
+def _act(number: int, action: str, reason: str | None, output: Format, person: Person = "admin") -> None:
+    with connect(person) as api:
+        version = api.post(f"{PATH}/versions/{number}/{action}", {"reason": reason} if reason else {})
+    show([version] if output is Format.TABLE else version, output, COLUMNS)

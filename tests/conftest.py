@@ -1,0 +1,54 @@
+"""Fixtures for every test: real servers, started once per session and only when asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """A directory that any user may enter, as PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory(prefix="tactful-servers-", ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_directory: Path) -> Iterator[servers.Postgres]:
+    """One PostgreSQL for the session. Fault tests start their own."""
+    with servers.postgres(server_directory / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+def pg_url(postgres_server: servers.Postgres) -> str:
+    """The URL of a fresh, empty PostgreSQL database."""
+    return postgres_server.database()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(server_directory: Path) -> Iterator[servers.Kafka]:
+    """One Kafka broker for the session. Fault tests start their own."""
+    with servers.kafka(server_directory / "kafka") as server:
+        yield server
+
+
+@pytest.fixture
+def kafka_bootstrap(kafka_server: servers.Kafka) -> str:
+    """host:port of a running Kafka. Topics outlive a test: give them names of their own."""
+    return kafka_server.bootstrap
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh, empty database, once of each dialect."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    return str(request.getfixturevalue("pg_url"))

@@ -1,0 +1,56 @@
+import asyncio
+
+from services.kit.health import Health
+
+
+async def test_ready_needs_start_and_every_check() -> None:
+    health = Health()
+    answers = {"a": True}
+
+    async def check() -> bool:
+        return answers["a"]
+
+    async def silent() -> None: ...
+
+    health.check("a", check)
+    health.check("silent", silent)
+
+    async def ready() -> list[str]:
+        return sorted(name for name, finding in (await health.ready()).items() if not finding.ok)
+
+    assert await ready() == ["started"]
+    health.started = True
+    assert await ready() == []
+    answers["a"] = False
+    assert await ready() == ["a"]
+    answers["a"], health.stopping = True, True
+    assert await ready() == ["not_stopping"]
+
+
+async def test_a_check_that_hangs_fails_in_time_and_delays_no_other() -> None:
+    health = Health(check_timeout=0.05)
+    health.started = True
+
+    async def hangs() -> None:
+        await asyncio.sleep(60)
+
+    async def quick() -> None: ...
+
+    health.check("hangs", hangs)
+    health.check("quick", quick)
+    async with asyncio.timeout(1):
+        findings = await health.ready()
+    assert (findings["hangs"].ok, findings["hangs"].detail, findings["quick"].ok) == (False, "TimeoutError", True)
+
+
+def test_a_loop_is_stuck_when_it_has_not_moved_for_a_minute() -> None:
+    now = [100.0]
+    health = Health(monotonic=lambda: now[0])
+    one, two = health.loop("one"), health.loop("two")
+    now[0] = 160.0
+    assert health.stuck() == ()
+    two.beat()
+    now[0] = 160.5
+    assert health.stuck() == ("one",)
+    one.ended()
+    assert health.stuck() == ()

@@ -1,0 +1,205 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from services.kit.settings import MASK, Key, ServiceSettings, SettingsError, WebSettings, known_variables, load, origin
+
+SECRET = "canary-secret-of-32-characters-xx"
+
+
+class OrchestratorSettings(ServiceSettings):
+    """A service that needs a key."""
+
+    service_key: Key
+
+
+class SuppressionSettings(ServiceSettings):
+    """A service with a default port of its own."""
+
+    web: WebSettings = WebSettings(port=8002)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("TACTFUL_"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults_are_enough_to_start() -> None:
+    settings = load(ServiceSettings)
+    assert settings.kafka.bootstrap is None
+    assert settings.kafka.events_topic == "customer.events"
+    assert (settings.web.port, settings.web.max_body, settings.database.pool) == (8000, 1024 * 1024, 8)
+    assert settings.adapters == {"email": "sandbox", "sms": "sandbox", "push": "sandbox", "in_app": "sandbox"}
+
+
+def test_the_environment_names_section_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://u:p@db/tactful")
+    monkeypatch.setenv("TACTFUL_KAFKA__EVENTS_TOPIC", "events")
+    monkeypatch.setenv("TACTFUL_ADAPTERS__IN_APP", "webhook")
+    monkeypatch.setenv("TACTFUL_ADMIN_KEY", SECRET)
+    monkeypatch.setenv("TACTFUL_WEBHOOK__SECRET", SECRET)
+    monkeypatch.setenv("TACTFUL_DATA_DIR", "/data")
+    settings = load(ServiceSettings)
+    assert settings.database.url == "postgresql+asyncpg://u:p@db/tactful"
+    assert settings.kafka.events_topic == "events"
+    assert settings.adapters == {"email": "sandbox", "sms": "sandbox", "push": "sandbox", "in_app": "webhook"}
+    assert settings.need("admin_key") == settings.need("webhook.secret") == SECRET
+    assert settings.data_dir == Path("/data")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("TACTFUL_DATABSE__URL", "unknown environment variable TACTFUL_DATABSE__URL, did you mean `TACTFUL_DATABASE__"),
+        ("TACTFUL_ADMINKEY", "unknown environment variable TACTFUL_ADMINKEY, did you mean `TACTFUL_ADMIN_KEY`?"),
+        ("TACTFUL_KAFKA", "unknown environment variable TACTFUL_KAFKA"),
+        ("TACTFUL_ADAPTERS__FAX", "unknown environment variable TACTFUL_ADAPTERS__FAX"),
+        ("tactful_database__ulr", "unknown environment variable tactful_database__ulr"),
+    ],
+)  # fmt: skip
+def test_an_unknown_variable_refuses_with_one_line(monkeypatch: pytest.MonkeyPatch, name: str, line: str) -> None:
+    monkeypatch.setenv(name, "canary")
+    with pytest.raises(SettingsError) as caught:
+        load(ServiceSettings)
+    assert str(caught.value).startswith(line)
+    assert "canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_service_takes_the_variables_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_SERVICE_KEY", SECRET)
+    monkeypatch.setenv("TACTFUL_DISPATCH__DEADLINE", "10")
+    monkeypatch.setenv("TACTFUL_SERVICES__PREFERENCE_URL", "http://preference:8001")
+    assert load(OrchestratorSettings).dispatch.deadline == 10
+    assert load(ServiceSettings).services.preference_url == "http://preference:8001"
+    assert {"TACTFUL_CONFIG", "TACTFUL_DATABASE__URL", "TACTFUL_ADAPTERS__EMAIL"} <= known_variables()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("TACTFUL_DATABASE__POOL", "canary", "TACTFUL_DATABASE__POOL: input should be a valid integer"),
+        ("TACTFUL_DATABASE__POOL", "0", "TACTFUL_DATABASE__POOL: input should be greater"),
+        ("TACTFUL_DATABASE__URL", "mysql://u:canary@db/x", "TACTFUL_DATABASE__URL: "),
+        ("TACTFUL_ADMIN_KEY", "short-canary", "TACTFUL_ADMIN_KEY: a key needs at least 16 characters"),
+        ("TACTFUL_SERVICE_KEY", "x" * 15, "TACTFUL_SERVICE_KEY: a key needs at least 16 characters"),
+        ("TACTFUL_DISPATCH__DEADLINE", "nan", "TACTFUL_DISPATCH__DEADLINE: "),
+        ("TACTFUL_DISPATCH__SLACK", "-1", "TACTFUL_DISPATCH__SLACK: "),
+        ("TACTFUL_WEB__PORT", "70000", "TACTFUL_WEB__PORT: "),
+        ("TACTFUL_LOG_LEVEL", "loud", "TACTFUL_LOG_LEVEL: "),
+    ],
+)
+def test_a_wrong_value_is_named_but_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, part: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load(ServiceSettings)
+    assert str(caught.value).startswith(part)
+    assert "canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_secret_refuses_to_start() -> None:
+    with pytest.raises(SettingsError, match="TACTFUL_SERVICE_KEY: the field `service_key` is required"):
+        load(OrchestratorSettings)
+    with pytest.raises(SettingsError, match="TACTFUL_ADDRESS_KEY is not set"):
+        load(ServiceSettings).need("address_key")
+    with pytest.raises(SettingsError, match="TACTFUL_DATABASE__URL is not set"):
+        load(ServiceSettings).need("database.url")
+
+
+def test_a_services_own_defaults_stay_when_another_key_of_the_section_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_WEB__HOST", "0.0.0.0")
+    web = load(SuppressionSettings).web
+    assert (web.host, web.port) == ("0.0.0.0", 8002)
+    assert load(SuppressionSettings, web={"port": 9}).web.port == 9
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_KAFKA__BOOTSTRAP", "")
+    monkeypatch.setenv("TACTFUL_ADMIN_KEY", "")
+    settings = load(ServiceSettings)
+    assert settings.kafka.bootstrap is None
+    assert settings.admin_key is None
+
+
+def test_a_file_gives_what_the_environment_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "tactful.toml"
+    file.write_text('data_dir = "/file"\n[kafka]\nbootstrap = "file:9092"\nevents_topic = "from-file"\n')
+    monkeypatch.setenv("TACTFUL_CONFIG", str(file))
+    monkeypatch.setenv("TACTFUL_KAFKA__EVENTS_TOPIC", "from-environment")
+    settings = load(ServiceSettings, web={"port": 9000})
+    assert settings.kafka.bootstrap == "file:9092"
+    assert settings.kafka.events_topic == "from-environment"
+    found = {item.name: (item.value, item.origin) for item in origin(settings)}
+    assert found["TACTFUL_KAFKA__BOOTSTRAP"] == ("file:9092", f"file {file}")
+    assert found["TACTFUL_DATA_DIR"] == ("/file", f"file {file}")
+    assert found["TACTFUL_KAFKA__EVENTS_TOPIC"] == ("from-environment", "environment")
+    assert found["TACTFUL_WEB__PORT"] == ("9000", "argument")
+    assert found["TACTFUL_WEB__HOST"] == ("127.0.0.1", "default")
+    assert found["TACTFUL_ADAPTERS__SMS"] == ("sandbox", "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[kafka]\nbotstrap = 'x'\n", "TACTFUL_KAFKA__BOTSTRAP: unknown field `botstrap`, did you mean `bootstrap`?"),
+        ("datadir = 'x'\n", "TACTFUL_DATADIR: unknown field `datadir`, did you mean `data_dir`?"),
+        ("[adapters]\nfax = 'x'\n", "TACTFUL_ADAPTERS: unknown channel `fax`"),
+        ("not toml", "TACTFUL_CONFIG: cannot read"),
+    ],
+)
+def test_a_file_that_is_not_understood_refuses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, part: str
+) -> None:
+    file = tmp_path / "tactful.toml"
+    file.write_text(text)
+    monkeypatch.setenv("TACTFUL_CONFIG", str(file))
+    with pytest.raises(SettingsError) as caught:
+        load(ServiceSettings)
+    assert str(caught.value).startswith(part)
+
+
+def test_a_file_that_is_not_there_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_CONFIG", "/nowhere/tactful.toml")
+    with pytest.raises(SettingsError, match="cannot read /nowhere"):
+        load(ServiceSettings)
+
+
+def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "TACTFUL_ADMIN_KEY").write_text(f"{SECRET}\n")
+    (tmp_path / "tactful_database__url").write_text("postgresql+asyncpg://u:p@db/x")
+    monkeypatch.setenv("TACTFUL_SECRETS_DIR", str(tmp_path))
+    settings = load(ServiceSettings)
+    assert settings.need("admin_key") == SECRET
+    assert settings.database.url == "postgresql+asyncpg://u:p@db/x"
+    assert ("TACTFUL_ADMIN_KEY", MASK, f"file in {tmp_path}") in origin(settings)
+    (tmp_path / "TACTFUL_ADMIN_KYE").write_text("x")
+    with pytest.raises(SettingsError, match="did you mean `TACTFUL_ADMIN_KEY`"):
+        load(ServiceSettings)
+    monkeypatch.setenv("TACTFUL_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match="TACTFUL_SECRETS_DIR: cannot read"):
+        load(ServiceSettings)
+
+
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADMIN_KEY", "SERVICE_KEY", "ADDRESS_KEY", "WEBHOOK__SECRET"):
+        monkeypatch.setenv(f"TACTFUL_{name}", SECRET)
+    monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://tactful:canary-password@db:5432/tactful")
+    monkeypatch.setenv("TACTFUL_WEBHOOK__URL", "https://user:canary-password@hooks/x")
+    settings = load(ServiceSettings)
+    shown = origin(settings)
+    assert "canary" not in f"{settings!r} {settings} {shown}"
+    assert ("TACTFUL_DATABASE__URL", f"postgresql+asyncpg://tactful:{MASK}@db:5432/tactful", "environment") in shown
+
+
+def test_settings_do_not_change_after_the_start() -> None:
+    settings = load(ServiceSettings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.data_dir = Path("/other")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.web.port = 1

@@ -1,0 +1,65 @@
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.facts import HoldFact, Scope
+from services.orchestrator.deciding.rules import hold as rule
+from tests.orchestrator.deciding.build import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
+
+RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
+
+
+def hold(key: str = "outage", mode: str = "defer", until: str | None = "02 14:00", **fields: Any) -> HoldFact:
+    return HoldFact(key, mode, at("02 10:00"), None if until is None else at(until), **fields)
+
+
+WAIT = ("defer", "incident_hold", "outage", at("02 14:00"))
+
+
+@pytest.mark.parametrize(
+    ("placed", "now", "expected"),
+    [
+        (hold(), "02 09:59:59", ALLOW),
+        (hold(), "02 10:00", WAIT),
+        (hold(), "02 14:00", ALLOW),  # it is over
+        (hold(until=None), "02 12:00", ("defer", "incident_hold", "outage", None)),
+        (hold(mode="drop"), "02 12:00", ("deny", "hold_drop", "outage", at("02 14:00"))),
+        (hold(scope=Scope(channels=frozenset({"push"}))), "02 12:00", ALLOW),
+        (hold(scope=Scope(topics=frozenset({"news"}))), "02 12:00", WAIT),
+        (hold(scope=Scope(campaigns=frozenset({"other"}))), "02 12:00", ALLOW),
+        (hold(scope=Scope(intents=frozenset({"advertise"}))), "02 12:00", WAIT),
+        (hold(scope=Scope(classes=frozenset({"service"}))), "02 12:00", ALLOW),
+        (hold(region="PT"), "02 12:00", WAIT),
+        (hold(region="DE"), "02 12:00", ALLOW),
+        (hold(trait={"tier": 1}), "02 12:00", WAIT),
+        (hold(trait={"tier": 1.0, "vip": True}), "02 12:00", WAIT),  # numbers by value
+        (hold(trait={"tier": "1"}), "02 12:00", ALLOW),  # text is no number
+        (hold(trait={"tier": True}), "02 12:00", ALLOW),  # nor is a boolean
+        (hold(trait={"tags": ["a", {"b": 2}]}), "02 12:00", WAIT),
+        (hold(trait={"missing": None}), "02 12:00", ALLOW),
+    ],
+)
+def test_table(placed: HoldFact, now: str, expected: tuple[object, ...]) -> None:
+    traits = {"vip": True, "tier": 1, "tags": ["a", {"b": 2.0}]}
+    known = facts(chosen=preference(traits, country="PT"), holds=(placed,))
+    assert only(judged(rule, try_on(touch(), known), known, now)) == expected
+
+
+def test_without_classes_transactional_messages_pass_and_with_them_they_do_not() -> None:
+    for scope, verdict in ((Scope(), "allow"), (Scope(classes=frozenset({"transactional"})), "defer")):
+        known = facts(holds=(hold(scope=scope),))
+        assert only(judged(rule, try_on(touch(RECEIPT), known), known, "02 12:00"))[0] == verdict
+
+
+def test_all_holds_speak_in_order_of_key_the_customers_own_as_well() -> None:
+    everybodys = facts(holds=(hold("c"), hold("a", "drop")))
+    own = msgspec.structs.replace(everybodys.suppressions, holds=(hold("b"),))
+    known = replace(everybodys, suppressions=own)
+    assert [each.id for each in judged(rule, try_on(touch(), known), known, "02 12:00")] == ["a", "b", "c"]
+
+
+def test_at_the_gate_a_hold_that_begins_a_little_later_counts() -> None:
+    known = facts(holds=(hold(mode="drop"),))
+    assert only(judged(rule, try_on(touch(), known, marked="02 09:58"), known, "02 09:58"))[0] == "deny"

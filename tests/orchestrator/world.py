@@ -1,0 +1,213 @@
+"""What tests of the orchestrator's catalogue and API share: documents, a database, an app, people with keys."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from fastapi import FastAPI
+
+from schemas.facts import Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.roles import Role
+from schemas.times import parse_instant
+from services.kit.auth import EnvKeys, FirstOf
+from services.kit.clock import StandingClock
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.kit.health import Health
+from services.kit.idempotency import Idempotency
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Registry
+from services.kit.migrate import upgrade
+from services.kit.web import build_app
+from services.orchestrator.api import (
+    campaigns,
+    contacts,
+    decisions,
+    events,
+    internal,
+    keys,
+    messages,
+    policy,
+    preview,
+    sandbox,
+    why,
+)
+from services.orchestrator.catalogue.keys import DatabaseKeys, create
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.channels.content import check_content
+from services.orchestrator.gather import Gatherer
+from services.preference.client import PreferenceClient
+from services.suppression.client import SuppressionClient
+
+NOON = parse_instant("2026-03-02T12:00:00Z")
+ADMIN_KEY = "an-admin-key-of-the-tests"
+SERVICE_KEY = "a-service-key-of-the-tests"
+ADDRESS_KEY = b"an-address-key-of-the-tests"
+
+CAMPAIGN: dict[str, Any] = {
+    "key": "referral-ask",
+    "name": "Ask delighted customers for a referral",
+    "owner": "growth",
+    "class": "marketing",
+    "intent": "ask_referral",
+    "topic": "referrals",
+    "trigger": {"event": "shop.order.delivered"},
+    "channels": ["sms"],
+    "default_locale": "en",
+    "content": {"sms": {"en": {"text": "Hi {{ customer.traits.name }}, know a friend? {{ links.unsubscribe }}"}}},
+}
+POLICY: dict[str, Any] = {
+    "zone": "Europe/Berlin",
+    "topics": [
+        {"key": "referrals", "name": "Referrals and rewards"},
+        {"key": "account", "name": "Your account", "required": True},
+    ],
+    "situations": [
+        {
+            "kind": "complaint",
+            "opens": [{"event": "shop.complaint.filed"}],
+            "closes": [{"event": "shop.complaint.resolved"}],
+            "lapses": "180d",
+        }
+    ],
+    "contact_history": [
+        {
+            "id": "no-ask-after-complaint",
+            "scope": {"intents": ["ask_referral"]},
+            "never": {"after": {"situation": "complaint"}, "within": "30d", "while_open": True},
+            "on_match": "drop",
+        }
+    ],
+}
+
+
+def campaign(**changes: Any) -> dict[str, Any]:
+    return {**deepcopy(CAMPAIGN), **changes}
+
+
+def policy_document(**changes: Any) -> dict[str, Any]:
+    return {**deepcopy(POLICY), **changes}
+
+
+@dataclass
+class Others:
+    """What preference and suppression would say, at the other end of their real clients."""
+
+    preferences: dict[str, Preference] = field(default_factory=dict)
+    suppressions: dict[str, Suppressions] = field(default_factory=dict)
+    handed: list[tuple[str, Any]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path in self.broken:
+            return httpx.Response(503, headers={"Retry-After": "1"})
+        question = msgspec.msgpack.decode(request.content)
+        return httpx.Response(200, content=msgspec.msgpack.encode(self._answer(path, request.content, question)))
+
+    def _answer(self, path: str, raw: bytes, question: Mapping[str, Any]) -> object:
+        if path.endswith("/preference/facts"):
+            return [self.preferences.get(name, Preference(name)) for name in question["customers"]]
+        if path.endswith("/suppression/facts"):
+            asked = msgspec.msgpack.decode(raw, type=SuppressionQuestion).customers
+            found = tuple(self.suppressions.get(each.customer, Suppressions(each.customer)) for each in asked)
+            return SuppressionAnswer(found)
+        self.handed.append((path, question))
+        return {"policy_version": question["policy_version"]} if path.endswith("/topics") else {"done": True}
+
+
+@dataclass
+class World:
+    """The orchestrator's HTTP interface over a real database and log, with a clock that stands."""
+
+    app: FastAPI
+    database: Database
+    clock: StandingClock
+    bus: LocalBus
+    others: Others
+    snapshot: Snapshot
+    keys: dict[str, str] = field(default_factory=dict)
+
+    async def key_of(self, role: Role | str, name: str | None = None) -> str:
+        """The key of somebody with a role."""
+        owner = name or f"person-{role}"
+        if owner not in self.keys:
+            _, self.keys[owner] = await create(self.database, owner, Role(role), "tests", self.clock.now())
+        return self.keys[owner]
+
+    async def call(self, role: Role | str, method: str, path: str, name: str | None = None, **options: Any) -> httpx.Response:
+        """A request by somebody with a role."""
+        headers = {"Authorization": f"Bearer {await self.key_of(role, name)}", **options.pop("headers", {})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test") as client:
+            return await client.request(method, path, headers=headers, **options)
+
+    async def launch(self, document: dict[str, Any]) -> None:
+        """Lead a campaign all the way."""
+        path = f"/v1/campaigns/{document['key']}"
+        assert (await self.call("marketer", "PUT", path, json=document)).status_code in (200, 201)
+        for role, action in (("marketer", "submit"), ("approver", "approve"), ("approver", "activate")):
+            answer = await self.call(role, "POST", f"{path}/{action}")
+            assert answer.status_code == 200, answer.text
+
+    async def enact(self, document: dict[str, Any]) -> int:
+        """Lead a policy all the way; its version."""
+        answer = await self.call("marketer", "PUT", "/v1/policy", json=document)
+        number = int(answer.json()["version"])
+        for role, action in (("marketer", "submit"), ("approver", "approve"), ("approver", "activate")):
+            answer = await self.call(role, "POST", f"/v1/policy/versions/{number}/{action}")
+            assert answer.status_code == 200, answer.text
+        return number
+
+
+Routers = Callable[..., Any]
+
+
+@asynccontextmanager
+async def world(url: str, folder: Path) -> AsyncIterator[World]:
+    """Everything, fresh."""
+    await upgrade(url, "services.orchestrator")
+    database, clock, others = Database.open(url), StandingClock(NOON), Others()
+    bus = LocalBus(folder / "log.db", partitions=4)
+    await bus.ensure_topics({"customer.events": 4})
+    outside = httpx.AsyncClient(transport=httpx.MockTransport(others), base_url="http://others")
+    preference = PreferenceClient(outside, SERVICE_KEY)
+    suppression = SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
+    snapshot = Snapshot(frozenset({"email", "sms"}))
+    gatherer = Gatherer(preference, suppression, ADDRESS_KEY)
+    ring = FirstOf(EnvKeys(ADMIN_KEY), DatabaseKeys(database, clock))
+
+    def links(*_: object) -> dict[str, str]:
+        return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
+
+    app = build_app(
+        title="orchestrator",
+        registry=Registry(),
+        health=Health(),
+        keys=ring,
+        service_key=SERVICE_KEY,
+        idempotency=Idempotency(database),
+        routers=[
+            campaigns.router(database, clock, check_content),
+            policy.router(database, clock, preference, suppression),
+            keys.router(database, clock),
+            events.router(events.Log(bus, "customer.events", database, Nudge()), clock),
+            decisions.router(database),
+            messages.router(database),
+            sandbox.router(database),
+            contacts.router(database),
+            why.router(why.Explainer(database, snapshot, gatherer, clock)),
+            preview.router(preview.Previewer(database, snapshot, gatherer, links, clock)),
+            internal.router(database, ring),
+        ],
+    )
+    try:
+        yield World(app, database, clock, bus, others, snapshot)
+    finally:
+        await outside.aclose()
+        await bus.close()
+        await database.close()

@@ -1,0 +1,182 @@
+"""A running preference service and a small real orchestrator, for the tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from fastapi import FastAPI, Request, Response
+
+from schemas.event import Event, encode
+from schemas.facts import AttemptScope, OpenAttempts, Positions
+from schemas.roles import Role
+from schemas.times import parse_instant
+from schemas.topics import DEAD_LETTERS, EVENTS
+from services.kit import door, migrate
+from services.kit.auth import Principal, digest_of
+from services.kit.bus import Outgoing
+from services.kit.clock import StandingClock
+from services.kit.db import Database
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Registry
+from services.preference.app import Service, build
+from services.preference.client import PreferenceClient
+from services.preference.settings import PreferenceSettings
+
+NOW = parse_instant("2026-03-02T12:00:00Z")
+SERVICE_KEY = "service-key-for-tests"
+ADMIN_KEY = "admin-key-for-the-tests"
+AGENT_KEY = "agent-key-for-the-tests"
+VIEWER_KEY = "viewer-key-for-the-tests"
+ADDRESS_KEY = "address-key-for-tests"
+PEOPLE = {
+    digest_of(AGENT_KEY): Principal("agent", Role.AGENT, "k-1"),
+    digest_of(VIEWER_KEY): Principal("viewer", Role.VIEWER, "k-2"),
+}
+
+
+@dataclass
+class Orchestrator:
+    """The part of the orchestrator that an opt-out asks, over HTTP: attempts that are open until they are closed."""
+
+    attempts: dict[int, AttemptScope] = field(default_factory=dict)
+    asked: list[AttemptScope] = field(default_factory=list)
+    reachable: bool = True
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/open")
+        async def open_attempts(request: Request) -> Response:
+            if not self.reachable:
+                return Response(status_code=503)
+            scope = await door.question(request, AttemptScope)
+            self.asked.append(scope)
+            return door.answer(
+                OpenAttempts(tuple(i for i, attempt in self.attempts.items() if _touches(attempt, scope)))
+            )
+
+        @app.post("/still")
+        async def still_open(request: Request) -> Response:
+            ids = await door.question(request, list[int])
+            return door.answer(sum(attempt in self.attempts for attempt in ids))
+
+        return app
+
+
+class OrchestratorClient:
+    """Asks it."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        transport = httpx.ASGITransport(orchestrator.app())
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://orchestrator")
+
+    async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
+        return await door.ask(self._client, "/open", scope, OpenAttempts, key=SERVICE_KEY)
+
+    async def still_open(self, ids: Sequence[int]) -> int:
+        return await door.ask(self._client, "/still", list(ids), int, key=SERVICE_KEY)
+
+    async def find_key(self, digest: str) -> Principal | None:
+        return PEOPLE.get(digest)
+
+
+def _touches(attempt: AttemptScope, scope: AttemptScope) -> bool:
+    pairs = [
+        (attempt.channels, scope.channels),
+        (attempt.topics, scope.topics),
+        (attempt.classes, scope.classes),
+    ]
+    return attempt.customer == scope.customer and all(
+        asked is None or (mine is not None and set(mine) <= set(asked)) for mine, asked in pairs
+    )
+
+
+@dataclass
+class Running:
+    """The service at work on a real database and a real log."""
+
+    service: Service
+    database: Database
+    bus: LocalBus
+    clock: StandingClock
+    orchestrator: Orchestrator
+    registry: Registry
+    http: httpx.AsyncClient
+    doors: PreferenceClient
+
+    async def publish(self, *events: Event) -> Positions:
+        """Put events on the log. Returns how far it goes then."""
+        return await self.publish_raw(*((event.customer.encode(), encode(event)) for event in events))
+
+    async def publish_raw(self, *records: tuple[bytes | None, bytes | None]) -> Positions:
+        """The same with any bytes."""
+        await self.bus.publish([Outgoing(EVENTS.name, key, value) for key, value in records])
+        ends = await self.bus.end_offsets(EVENTS.name)
+        return {EVENTS.name: {partition.partition: offset for partition, offset in ends.items()}}
+
+    async def dead_letters(self) -> list[Any]:
+        async with self.database.read() as tx:
+            return list(await tx.rows("SELECT * FROM dead_letter ORDER BY id"))
+
+    async def count(self, source: str, action: str) -> float:
+        text = (await self.http.get("/metrics")).text
+        sample = f'tactful_preference_changes_total{{action="{action}",source="{source}"}} '
+        other = f'tactful_preference_changes_total{{source="{source}",action="{action}"}} '
+        return next(float(line.split(" ")[1]) for line in text.splitlines() if line.startswith((sample, other)))
+
+
+@asynccontextmanager
+async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIterator[Running]:
+    """The service, started on a fresh database; `reading`: it reads the log."""
+    await migrate.upgrade(url, "services.preference")
+    database, bus = Database.open(url), LocalBus(directory / "log.db")
+    clock, orchestrator, registry = StandingClock(NOW), Orchestrator(), Registry()
+    settings = PreferenceSettings(
+        admin_key=ADMIN_KEY, service_key=SERVICE_KEY, address_key=ADDRESS_KEY, data_dir=directory
+    )  # type: ignore[arg-type]
+    client = OrchestratorClient(orchestrator)
+    service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)
+    transport = httpx.ASGITransport(service.app)
+    headers = {"Authorization": f"Bearer {AGENT_KEY}"}
+    await bus.ensure_topics({EVENTS.name: 4, DEAD_LETTERS.name: 1})
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://preference", headers=headers) as http,
+        httpx.AsyncClient(transport=transport, base_url="http://preference") as inner,
+    ):
+        if reading:
+            await service.start()
+        try:
+            yield Running(
+                service, database, bus, clock, orchestrator, registry, http, PreferenceClient(inner, SERVICE_KEY)
+            )
+        finally:
+            if reading:
+                await service.stop()
+            await bus.close()
+            await database.close()
+
+
+def change(event_id: str, customer: str = "c-1", at: int = NOW, kind: str = "preference.changed", **data: Any) -> Event:
+    """An event that changes preferences."""
+    raw = msgspec.Raw(msgspec.json.encode(data))
+    return Event(id=event_id, source="/shop", type=f"tactful.{kind}", subject=customer, time=at, data=raw)
+
+
+async def eventually(check: Any, timeout: float = 5.0) -> None:
+    """Return when `check()` (awaited) is true. Fails after `timeout` seconds."""
+    async with asyncio.timeout(timeout):
+        while not await check():
+            await asyncio.sleep(0.01)
+
+
+def partition_zero(positions: Positions, beyond: int) -> Positions:
+    """Positions that lie `beyond` the end of the first partition."""
+    topic = EVENTS.name
+    return {topic: {0: positions[topic].get(0, 0) + beyond}}

@@ -1,0 +1,157 @@
+"""The links in messages: asking changes nothing, one click is enough, a foreign link tells nothing."""
+
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from services.preference.client import link_builder
+from services.preference.tokens import Token, read, sign, token_key
+from tests.preference.parts import ADDRESS_KEY, NOW, Running
+from tests.preference.test_api import TOPICS
+
+LINKS = link_builder(ADDRESS_KEY, "https://mail.example.org/")
+KEY = token_key(ADDRESS_KEY)
+
+
+def path(kind: str, topic: str | None = "news", customer: str = "c-1") -> str:
+    return urlsplit(LINKS(customer, topic, "marketing")[kind]).path
+
+
+async def opt_outs(at_work: Running, customer: str = "c-1") -> list[str]:
+    entries = (await at_work.doors.facts([customer], {}))[customer].opt_outs
+    return [entry.topic or entry.cls or "?" for entry in entries]
+
+
+async def anybody(at_work: Running, method: str, where: str, **more: object) -> httpx.Response:
+    return await at_work.http.request(method, where, headers={"Authorization": ""}, **more)  # type: ignore[arg-type]
+
+
+def test_a_token_says_whose_it_is_and_cannot_be_changed() -> None:
+    text = sign(KEY, Token("u", "c-1", "news"))
+    assert read(KEY, text, "u") == Token("u", "c-1", "news")
+    assert read(KEY, text, "p") is None
+    assert read(token_key("another-secret-key"), text, "u") is None
+    for place in range(len(text)):
+        for letter in "Aa0_":
+            forged = text[:place] + letter + text[place + 1 :]
+            assert forged == text or read(KEY, forged, "u") is None
+
+
+@pytest.mark.parametrize("text", ["", "x", "AAAA", "%", "é", "A" * 5000, "====", "a b"])
+def test_what_is_no_token_is_none(text: str) -> None:
+    assert read(KEY, text, "u") is None
+
+
+def test_links_are_made_from_the_address_key_and_the_public_address() -> None:
+    links = LINKS("c-1", "news", "marketing")
+    assert links["unsubscribe"].startswith("https://mail.example.org/u/")
+    assert links["preferences"].startswith("https://mail.example.org/p/")
+    assert "c-1" not in links["unsubscribe"]
+
+
+async def test_following_the_link_changes_nothing(at_work: Running) -> None:
+    await at_work.doors.set_topics(1, TOPICS)
+    answer = await anybody(at_work, "GET", path("unsubscribe"))
+    assert answer.status_code == 200
+    assert "Stop messages about News?" in answer.text
+    assert f'action="{path("unsubscribe")}"' in answer.text
+    assert await opt_outs(at_work) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"List-Unsubscribe": "One-Click"}},
+        {"files": {"List-Unsubscribe": (None, "One-Click"), "other": (None, "x")}},
+        {"content": b""},
+        {"content": b"\xff\x00 anything", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    ],
+)
+async def test_one_click_opts_out_of_the_topic_with_any_body_and_no_redirect_or_cookie(
+    at_work: Running, body: dict[str, object]
+) -> None:
+    for _ in range(2):
+        answer = await at_work.http.post(path("unsubscribe"), **body)  # type: ignore[arg-type]
+        assert answer.status_code == 200
+        assert "You are unsubscribed" in answer.text
+        assert "set-cookie" not in answer.headers
+        assert "location" not in answer.headers
+    assert await opt_outs(at_work) == ["news"]
+    history = (await at_work.http.get("/v1/preferences/c-1/history")).json()["items"]
+    assert [(item["source"], item["actor"]) for item in history] == [("unsubscribe", None)]
+    assert await at_work.count("unsubscribe", "opted_out") == 2
+
+
+@pytest.mark.parametrize("topic", [None, "orders"])
+async def test_a_message_without_a_topic_or_of_a_required_one_opts_out_of_marketing(
+    at_work: Running, topic: str | None
+) -> None:
+    await at_work.doors.set_topics(1, TOPICS)
+    answer = await anybody(at_work, "POST", path("unsubscribe", topic))
+    assert "our offers and news" in answer.text
+    assert await opt_outs(at_work) == ["marketing"]
+
+
+async def test_what_is_on_its_way_is_admitted(at_work: Running) -> None:
+    at_work.orchestrator.reachable = False
+    answer = await anybody(at_work, "POST", path("unsubscribe"))
+    assert answer.status_code == 202
+    assert "may still reach you" in answer.text
+    assert await opt_outs(at_work) == ["news"]
+
+
+async def test_every_foreign_link_gets_one_and_the_same_answer(at_work: Running) -> None:
+    cut, other = path("unsubscribe")[:-1], sign(token_key("another-secret-key"), Token("u", "c-1", None))
+    wrong = [cut, f"/u/{other}", "/u/x", "/u/" + "A" * 3000, path("preferences").replace("/p/", "/u/")]
+    answers = [await anybody(at_work, method, where) for where in wrong for method in ("GET", "POST")]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    right = await anybody(at_work, "POST", path("unsubscribe"))
+    changing = {"content-length"}
+    assert {name for name in right.headers if name not in changing} == {
+        name for name in answers[0].headers if name not in changing
+    }
+    assert await opt_outs(at_work) == ["news"]
+
+
+async def test_the_centre_shows_what_the_customer_gets_and_how_to_stop_it(at_work: Running) -> None:
+    await at_work.doors.set_topics(1, [*TOPICS, {"key": "xss", "name": "<script>alert(1)</script>"}])
+    await at_work.http.post("/v1/preferences/c-1/optout", json={"topic": "news"})
+    await at_work.http.post("/v1/preferences/c-1/optout", json={"channel": "sms"})
+    page = (await anybody(at_work, "GET", path("preferences"))).text
+    assert '<span>News</span> <span class="quiet">Off</span>' in page
+    assert '<span>Referrals</span> <span class="quiet">On, but not by sms</span>' in page
+    assert '<span>Your orders</span> <span class="quiet">Needed</span>' in page
+    assert "<script" not in page
+    action = page.split('action="')[1].split('"')[0]
+    assert (await anybody(at_work, "POST", action)).status_code == 200
+    assert await opt_outs(at_work) == ["news", "?", "marketing"]
+    assert "You get no advertising." in (await anybody(at_work, "GET", path("preferences"))).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"opt_outs": [{"all": True}]}, "nothing but messages that you need"),
+        ({"paused_until": "2026-03-09T00:00:00Z"}, "You have paused our messages"),
+        ({"locale": "de"}, "You can stop our advertising at any time"),
+    ],
+)
+async def test_the_centre_says_in_one_sentence_where_things_stand(
+    at_work: Running, fields: dict[str, object], words: str
+) -> None:
+    assert at_work.clock.now() == NOW
+    await at_work.http.patch("/v1/preferences/c-1", json=fields)
+    assert words in (await anybody(at_work, "GET", path("preferences"))).text
+
+
+async def test_pages_load_nothing_and_are_framed_by_nobody(at_work: Running) -> None:
+    for where in (path("unsubscribe"), path("preferences"), "/u/x", "/p/x"):
+        answer = await anybody(at_work, "GET", where)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert '<html lang="en">' in answer.text

@@ -1,0 +1,332 @@
+"""Preferences as a value: what events and people change, by the time of the change."""
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.customer import Customer
+from schemas.documents import DocumentError, validate
+from schemas.event import BadEvent, Event
+from schemas.times import DAY, HOUR, format_instant, parse_instant
+from services.preference import state as preference
+from services.preference.state import CHANGED, IDENTIFIED, State
+
+NOON = parse_instant("2026-03-02T12:00:00Z")
+DOCUMENT: dict[str, Any] = {
+    "customer": "c-1042",
+    "locale": "de-DE",
+    "country": "DE",
+    "zone": "Europe/Berlin",
+    "traits": {"name": "Ada", "vip": True},
+    "addresses": [{"channel": "email", "address": "ada@example.org", "verified": True}],
+    "consent": [
+        {
+            "channel": "email",
+            "topic": "referrals",
+            "status": "granted",
+            "at": "2026-01-02T10:00:00Z",
+            "source": "checkout",
+            "wording": "newsletter-3",
+            "basis": "consent",
+            "expires": None,
+        }
+    ],
+    "opt_outs": [
+        {"channel": "sms"},
+        {"topic": "news"},
+        {"channel": "push", "topic": "referrals"},
+        {"class": "marketing"},
+    ],
+    "paused_until": None,
+    "channel_order": ["push", "email"],
+    "frequency": {"limit": 2, "per": "week"},
+    "quiet_hours": [{"days": ["sat", "sun"], "from": "22:00", "to": "10:00"}],
+}
+
+
+def event(kind: str = CHANGED, at: int = NOON, customer: str = "c-1") -> Event:
+    return Event(id="e", source="/shop", type=kind, subject=customer, time=at)
+
+
+def after(*changes: tuple[str, int, dict[str, Any]], start: State | None = None) -> State:
+    state = start or preference.empty("c-1")
+    for kind, at, data in changes:
+        state = preference.apply(state, event(kind, at), data) or state
+    return state
+
+
+def changed(at: int, **data: Any) -> tuple[str, int, dict[str, Any]]:
+    return (CHANGED, at, data)
+
+
+def identified(at: int, **data: Any) -> tuple[str, int, dict[str, Any]]:
+    return (IDENTIFIED, at, data)
+
+
+def known() -> State:
+    return preference.from_document(validate(Customer, DOCUMENT))
+
+
+def mail(address: str, verified: bool = False) -> dict[str, Any]:
+    return {"channel": "email", "address": address, "verified": verified}
+
+
+def traits(state: State) -> Any:
+    return preference.document(state)["traits"]
+
+
+def addresses(state: State) -> list[str]:
+    return [entry["address"] for entry in preference.document(state)["addresses"]]
+
+
+def test_a_document_comes_out_as_it_went_in() -> None:
+    assert preference.document(known()) == DOCUMENT
+    assert known().version == 1
+
+
+def test_an_unknown_customer_has_version_0_and_a_document_of_defaults() -> None:
+    blank = preference.document(preference.empty("c-1"))
+    assert preference.facts(preference.empty("c-1")).version == 0
+    assert validate(Customer, blank) == validate(Customer, {"customer": "c-1"})
+
+
+def test_a_packed_state_is_the_same_state() -> None:
+    state = after(identified(NOON, traits={"a": 1, "b": None}, addresses=[mail("x@example.org")]), start=known())
+    state = preference.block(state, NOON + DAY)
+    assert preference.unpack(preference.pack(state)) == state
+
+
+def test_bytes_of_another_form_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown form"):
+        preference.unpack(b"\x02" + preference.pack(known())[1:])
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "second"),
+    [
+        ("locale", "de", "en"),
+        ("country", "DE", None),
+        ("zone", "Europe/Berlin", "Etc/UTC"),
+        ("traits", {"a": 1}, {"b": 2}),
+        ("addresses", [mail("a@example.org", True)], []),
+        ("consent", DOCUMENT["consent"], []),
+        ("opt_outs", [{"all": True}], [{"channel": "sms"}]),
+        ("paused_until", "2026-03-05T00:00:00Z", None),
+        ("channel_order", ["sms", "email"], ["email"]),
+        ("frequency", {"limit": 1, "per": "day"}, None),
+        ("quiet_hours", DOCUMENT["quiet_hours"], []),
+    ],
+)
+def test_the_later_change_of_a_field_wins_whichever_comes_first(field: str, first: Any, second: Any) -> None:
+    early, late = changed(NOON, **{field: first}), changed(NOON + 1, **{field: second})
+    assert preference.document(after(early))[field] == first
+    assert preference.document(after(early, late))[field] == second
+    assert preference.document(after(late, early))[field] == second
+
+
+def test_of_changes_at_one_instant_the_later_arrival_wins() -> None:
+    assert preference.facts(after(changed(NOON, locale="de"), changed(NOON, locale="en"))).locale == "en"
+    assert traits(after(identified(NOON, traits={"a": 1}), identified(NOON, traits={"a": 2}))) == {"a": 2}
+    assert traits(after(identified(NOON, traits={"a": 1}), changed(NOON, traits={"b": 2}))) == {"b": 2}
+
+
+def test_a_late_change_still_sets_the_fields_that_nothing_later_has_set() -> None:
+    late = changed(NOON - HOUR, opt_outs=[{"all": True}], paused_until="2026-03-02T13:30:00Z")
+    facts = preference.facts(after(changed(NOON, opt_outs=[]), late))
+    assert facts.opt_outs == ()
+    assert facts.paused_until == parse_instant("2026-03-02T13:30:00Z")
+
+
+def test_what_changes_nothing_says_so_and_keeps_the_version() -> None:
+    state = after(changed(NOON, locale="de"))
+    assert preference.apply(state, event(at=NOON - 1), {"locale": "en"}) is None
+    assert preference.apply(state, event("shop.offer"), {"opt_outs": [{"all": True}]}) is None
+    assert preference.apply(state, event("tactful.customer.erased"), {}) is None
+    assert preference.apply(state, event(IDENTIFIED), {}) is None
+    changed_once = preference.apply(state, event(at=NOON), {"locale": "en"})
+    assert changed_once is not None
+    assert changed_once.version == state.version + 1
+
+
+def test_a_document_has_no_time_so_any_change_may_replace_its_fields() -> None:
+    state = after(changed(0, locale="fr"), identified(0, traits={"vip": None}), start=known())
+    assert preference.facts(state).locale == "fr"
+    assert traits(state) == {"name": "Ada"}
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        ({"opt_outs": [{"chanel": "sms"}]}, "/data/opt_outs/0/chanel"),
+        ({"opt_outs": [{"channel": "fax"}]}, "/data/opt_outs/0/channel"),
+        ({"opt_outs": [{}]}, "/data/opt_outs/0"),
+        ({"opt_outs": None}, "/data/opt_outs"),
+        ({"opt_outs": [{"all": True}], "paused_until": "tomorrow"}, "/data/paused_until"),
+        ({"optouts": [{"all": True}]}, "/data/optouts"),
+        ({"pausedUntil": "2026-03-05T00:00:00Z", "locale": "de"}, "/data/pausedUntil"),
+        ({"zone": "Mars/Olympus"}, "/data/zone"),
+        ({"customer": "c-2", "locale": "de"}, "/data/customer"),
+        ({}, "/data"),
+        ({"colour": "red"}, "/data"),
+    ],
+)
+def test_a_change_with_any_wrong_field_is_refused_whole(data: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(BadEvent) as caught:
+        preference.apply(known(), event(customer="c-1042"), data)
+    assert caught.value.pointer == pointer
+
+
+def test_unknown_fields_that_resemble_none_of_ours_are_passed_over() -> None:
+    state = after(changed(NOON, locale="de", channel="web", requested_by="agent-7"))
+    assert preference.facts(state).locale == "de"
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        ({"traits": [1]}, "/data/traits"),
+        ({"traits": {f"t{number}": 1 for number in range(201)}}, "/data/traits"),
+        ({"addresses": [{"channel": "email"}]}, "/data/addresses/0/address"),
+        ({"country": "Germany"}, "/data/country"),
+    ],
+)
+def test_an_identifying_event_with_a_wrong_field_is_refused(data: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(BadEvent) as caught:
+        preference.apply(preference.empty("c-1"), event(IDENTIFIED), data)
+    assert caught.value.pointer == pointer
+
+
+def test_an_identifying_event_touches_no_choice() -> None:
+    state = after(identified(NOON, locale="fr", opt_outs=[], paused_until=None, consent=[]), start=known())
+    assert preference.document(state) == DOCUMENT | {"customer": "c-1042", "locale": "fr"}
+
+
+def test_traits_are_merged_by_name_each_with_its_own_time() -> None:
+    state = after(
+        identified(NOON, traits={"a": 1, "b": 1}),
+        identified(NOON - 1, traits={"a": 0, "c": 0}),
+        identified(NOON + 1, traits={"b": 2}),
+    )
+    assert traits(state) == {"a": 1, "b": 2, "c": 0}
+
+
+def test_a_null_trait_removes_it_and_no_earlier_change_brings_it_back() -> None:
+    state = after(identified(NOON, traits={"a": 1}), identified(NOON + 2, traits={"a": None}))
+    assert traits(state) == {}
+    assert traits(after(identified(NOON + 1, traits={"a": 5}), start=state)) == {}
+    assert traits(after(changed(NOON + 1, traits={"a": 5, "b": 6}), start=state)) == {"b": 6}
+
+
+def test_a_whole_change_of_traits_replaces_all_but_those_merged_later() -> None:
+    merged = identified(NOON, traits={"old": 1}), identified(NOON + 2, traits={"new": 1})
+    assert traits(after(*merged, changed(NOON + 1, traits={"whole": 1, "new": 0}))) == {"whole": 1, "new": 1}
+    assert traits(after(changed(NOON + 1, traits={"whole": 1}), *merged)) == {"whole": 1, "new": 1}
+
+
+def test_addresses_are_merged_in_place_by_channel_and_address_without_case() -> None:
+    state = after(
+        identified(NOON, addresses=[mail("a@example.org"), mail("b@example.org")]),
+        identified(NOON + 1, addresses=[mail(" A@Example.org", True), {"channel": "sms", "address": "+4930123456"}]),
+    )
+    assert addresses(state) == [" A@Example.org", "b@example.org", "+4930123456"]
+    assert preference.facts(state).addresses[0].verified
+
+
+def test_a_whole_change_of_addresses_replaces_all_but_those_merged_later() -> None:
+    whole = changed(NOON + 1, addresses=[mail("w@example.org"), mail("n@example.org")])
+    merged = (
+        identified(NOON, addresses=[mail("o@example.org")]),
+        identified(NOON + 2, addresses=[mail("n@example.org", True), mail("z@example.org")]),
+    )
+    for order in itertools.permutations([whole, *merged]):
+        state = after(*order)
+        assert addresses(state) == ["w@example.org", "n@example.org", "z@example.org"]
+        assert [entry.verified for entry in preference.facts(state).addresses] == [False, True, False]
+
+
+def test_a_customer_never_grows_beyond_the_documents_limits() -> None:
+    state = after(identified(NOON, traits={f"t{number}": 1 for number in range(200)}))
+    with pytest.raises(BadEvent, match="200 traits"):
+        preference.apply(state, event(IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
+    state = after(identified(NOON, addresses=[mail(f"a{number}@example.org") for number in range(100)]))
+    with pytest.raises(BadEvent, match="100 addresses"):
+        preference.apply(state, event(IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
+
+
+def test_removed_traits_do_not_pile_up() -> None:
+    state = preference.empty("c-1")
+    for number in range(10):
+        names = {f"t{number}-{place}": None for place in range(150)}
+        state = after(identified(NOON + number, traits=names), start=state)
+    assert len(state.trait_times) == 200
+
+
+def test_a_persons_word_counts_even_against_a_clock_that_ran_ahead() -> None:
+    state = after(changed(NOON + HOUR, opt_outs=[], traits={"a": 1}), identified(NOON + 2 * HOUR, traits={"b": 1}))
+    state = preference.patch(state, {"opt_outs": [{"all": True}], "traits": {}}, NOON)
+    assert preference.facts(state).opt_outs[0].all
+    assert traits(state) == {}
+    assert preference.apply(state, event(at=NOON + HOUR - 1), {"opt_outs": []}) is None
+
+
+def test_a_patch_with_a_wrong_field_changes_nothing() -> None:
+    with pytest.raises(DocumentError):
+        preference.patch(known(), {"locale": "en", "zone": "nowhere"}, NOON)
+
+
+def test_a_blocked_customer_counts_as_paused_until_a_valid_change_comes() -> None:
+    state = preference.block(known(), NOON + DAY)
+    assert preference.facts(state).paused_until == NOON + DAY
+    assert preference.document(state)["paused_until"] is None
+    assert state.version == 2
+    state = after(identified(NOON, locale="fr"), start=state)
+    assert preference.facts(state).paused_until == NOON + DAY
+    state = after(changed(NOON - DAY, locale="en"), start=state)
+    assert preference.facts(state).paused_until is None
+    assert preference.facts(state).locale == "fr"
+
+
+def test_a_block_never_shortens_a_pause() -> None:
+    later = format_instant(NOON + 7 * DAY)
+    state = preference.block(after(changed(NOON, paused_until=later)), NOON + DAY)
+    assert preference.facts(state).paused_until == NOON + 7 * DAY
+
+
+_LOCALES = st.sampled_from(["de", "en"])
+_NAMES = st.sampled_from(["a", "b", "c"])
+_MAILS = st.lists(st.sampled_from(["x@example.org", "y@example.org", "X@example.org"]), max_size=2)
+_CHANGES = st.one_of(
+    st.fixed_dictionaries({"opt_outs": st.sampled_from([[], [{"all": True}]])}).map(lambda data: (CHANGED, data)),
+    st.fixed_dictionaries({"traits": st.dictionaries(_NAMES, st.integers(0, 9))}).map(lambda data: (CHANGED, data)),
+    st.fixed_dictionaries(
+        {}, optional={"locale": _LOCALES, "traits": st.dictionaries(_NAMES, st.integers(0, 9) | st.none())}
+    ).map(lambda data: (IDENTIFIED, data)),
+    st.fixed_dictionaries({"addresses": _MAILS.map(lambda found: [mail(one) for one in found])}).map(
+        lambda data: (IDENTIFIED, data)
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(_CHANGES, min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter_when_times_are_distinct(drawn: Any, random: Any) -> None:
+    changes = [(kind, NOON + place, data) for place, (kind, data) in enumerate(drawn)]
+    shuffled = list(changes)
+    random.shuffle(shuffled)
+    in_order, mixed = after(*changes), after(*shuffled)
+    assert preference.document(in_order) == preference.document(mixed)
+    assert msgspec.structs.replace(in_order.preference, version=0) == msgspec.structs.replace(
+        mixed.preference, version=0, traits=in_order.preference.traits
+    )
+
+
+@given(
+    st.lists(_CHANGES | st.just((CHANGED, {"addresses": [mail("y@example.org")]})), min_size=1, max_size=8), st.data()
+)
+def test_whole_changes_of_addresses_leave_the_same_addresses_in_any_order(drawn: Any, data: Any) -> None:
+    changes = [(kind, NOON + place, fields) for place, (kind, fields) in enumerate(drawn)]
+    shuffled = data.draw(st.permutations(changes))
+    assert sorted(addresses(after(*changes))) == sorted(addresses(after(*shuffled)))

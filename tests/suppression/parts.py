@@ -1,0 +1,173 @@
+"""What the tests of this service share: events, a running service, and a small real orchestrator."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from schemas.event import Event, encode
+from schemas.facts import AttemptScope, OpenAttempts
+from schemas.policy import SituationKind
+from schemas.times import Instant, parse_instant
+from services.kit import migrate
+from services.kit.bus import Bus, Outgoing, Partition
+from services.kit.clock import StandingClock
+from services.kit.condition import compile_condition
+from services.kit.db import Database
+from services.kit.fence import wait_applied
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings
+from services.orchestrator.client import OrchestratorClient
+from services.suppression.app import Service, build
+from services.suppression.client import SuppressionClient
+from services.suppression.situations import SituationKinds, compile_kinds
+
+ADMIN = "admin-key-of-the-tests"
+SERVICE = "service-key-of-the-tests"
+ADDRESS_KEY = "address-key-of-the-tests"
+TOPIC = "customer.events"
+NOW = parse_instant("2026-03-02T10:00:00Z")
+
+COMPLAINT = {
+    "kind": "complaint",
+    "opens": [{"event": "shop.complaint.filed"}],
+    "closes": [{"event": "shop.complaint.resolved"}],
+    "ref": "data.case",
+    "lapses": "10d",
+}
+LOW_SCORE = {
+    "kind": "low_score",
+    "opens": [{"event": "tactful.feedback.given", "when": "event.data.score <= 6"}],
+    "closes": [{"event": "tactful.feedback.given", "when": "event.data.score >= 9"}],
+    "lapses": "14d",
+}
+
+
+def at(text: str) -> Instant:
+    """`02T10:00` of March 2026."""
+    return parse_instant(f"2026-03-{text}:00Z")
+
+
+def kinds(*documents: Mapping[str, Any]) -> SituationKinds:
+    """The situations of a policy."""
+    return compile_kinds([SituationKind.model_validate(document) for document in documents], compile_condition)
+
+
+def event(type: str, data: object = None, *, time: Instant = NOW, id: str = "e-1", customer: str = "c-1") -> Event:
+    """An event of the shop."""
+    raw = msgspec.Raw(msgspec.json.encode({} if data is None else data))
+    return Event(id, "/shop", type, customer, time, raw)
+
+
+def record(event: Event) -> Outgoing:
+    """The event as it is published."""
+    return Outgoing(TOPIC, event.subject.encode(), encode(event))
+
+
+@dataclass
+class Handovers:
+    """A small orchestrator: which attempts are under way, and what it was asked."""
+
+    under_way: set[int] = field(default_factory=set)
+    asked: list[AttemptScope] = field(default_factory=list)
+    down: bool = False
+
+    def app(self) -> FastAPI:
+        """Its door."""
+        app = FastAPI()
+
+        @app.post("/internal/orchestrator/{path:path}")
+        async def door(path: str, request: Request) -> Response:
+            return Response(status_code=503) if self.down else self.answer(path, await request.body())
+
+        return app
+
+    def answer(self, path: str, body: bytes) -> Response:
+        """To one question."""
+        if "open" in path and "still" not in path:
+            self.asked.append(msgspec.msgpack.decode(body, type=AttemptScope))
+            return Response(msgspec.msgpack.encode(OpenAttempts(tuple(sorted(self.under_way)))))
+        return Response(msgspec.msgpack.encode(len(self.under_way & set(_ints(msgspec.msgpack.decode(body))))))
+
+
+def _ints(value: Any) -> Sequence[int]:
+    if isinstance(value, dict):
+        return [item for part in value.values() for item in _ints(part)]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+@dataclass
+class Running:
+    """The service at work."""
+
+    service: Service
+    database: Database
+    bus: Bus
+    clock: StandingClock
+    handovers: Handovers
+    registry: Registry
+    http: httpx.AsyncClient
+    door: SuppressionClient
+
+    async def publish(self, *records: Outgoing) -> dict[str, dict[int, int]]:
+        """Publish; returns the positions after them."""
+        positions: dict[str, dict[int, int]] = {}
+        for (topic, partition), offset in await self.bus.publish(records):
+            positions.setdefault(topic, {})[partition] = offset + 1
+        return positions
+
+    async def events(self, *events: Event) -> None:
+        """Publish and wait until they are applied."""
+        await self.settle(await self.publish(*map(record, events)))
+
+    async def settle(self, positions: Mapping[str, Mapping[int, int]]) -> None:
+        """Wait until all this is applied."""
+        places = {Partition(topic, n): offset for topic, each in positions.items() for n, offset in each.items()}
+        await wait_applied(self.database, places, 10, self.service._parts.nudge)
+
+    async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
+        """Put these in force."""
+        await self.door.set_situations(version, [dict(document) for document in documents])
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A metric's value."""
+        return self.registry.get_sample_value(f"tactful_{name}", labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
+    """The service on this database, with a local log."""
+    await migrate.upgrade(url, "services.suppression")
+    settings = ServiceSettings(admin_key=ADMIN, service_key=SERVICE, address_key=ADDRESS_KEY)
+    database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), StandingClock(NOW)
+    handovers, registry = Handovers(), Registry()
+    transport = httpx.ASGITransport(handovers.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator") as away:
+        orchestrator = OrchestratorClient(away, SERVICE)
+        service = build(
+            settings, database=database, bus=bus, clock=clock, orchestrator=orchestrator, registry=registry
+        )
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(service.app),
+            base_url="http://suppression",
+            headers={"Authorization": f"Bearer {ADMIN}"},
+        ) as http:
+            door = SuppressionClient(http, SERVICE, ADDRESS_KEY.encode())
+            if start:
+                await service.start()
+            try:
+                yield Running(service, database, bus, clock, handovers, registry, http, door)
+            finally:
+                if start:
+                    async with asyncio.timeout(20):
+                        await service.stop()
+                await bus.close()
+                await database.close()

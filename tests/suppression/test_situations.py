@@ -1,0 +1,225 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.event import BadEvent, data_of
+from schemas.facts import Situation
+from schemas.times import DAY, HOUR
+from services.suppression.situations import (
+    MAX_REF,
+    ROOM,
+    Intervals,
+    Sign,
+    Signs,
+    SituationKinds,
+    apply,
+    canonical_ref,
+    fold,
+)
+from tests.suppression.parts import COMPLAINT, LOW_SCORE, NOW, at, event, kinds
+
+FILED, RESOLVED, FEEDBACK = "shop.complaint.filed", "shop.complaint.resolved", "tactful.feedback.given"
+KINDS = kinds(COMPLAINT, LOW_SCORE)
+
+
+def after(*steps: tuple[str, object, int], known: SituationKinds = KINDS) -> Intervals:
+    intervals: Intervals = ()
+    for kind, data, time in steps:
+        happened = event(kind, data, time=time)
+        result = apply(intervals, happened, data_of(happened), known)
+        assert result is not None
+        intervals = result
+    return intervals
+
+
+def test_an_event_opens_and_another_closes() -> None:
+    steps = (FILED, {"case": "A"}, at("02T10:00")), (RESOLVED, {"case": "A"}, at("03T12:00"))
+    assert after(*steps) == (Situation("complaint", '"A"', at("02T10:00"), at("03T12:00")),)
+
+
+def test_an_event_of_another_type_does_not_concern_situations() -> None:
+    assert apply((), event("shop.order"), {}, KINDS) is None
+
+
+def test_opening_what_is_open_changes_nothing() -> None:
+    once = after((FILED, {"case": "A"}, at("02T10:00")))
+    again = apply(once, event(FILED, time=at("02T12:00")), {"case": "A"}, KINDS)
+    assert again is once
+
+
+def test_closing_what_is_not_open_is_ignored_and_counted() -> None:
+    signs = KINDS.signs(event(RESOLVED), {"case": "A"})
+    folded = fold((), signs, NOW, KINDS)
+    assert folded.intervals == () and folded.changes == () and folded.ignored == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"case": 1}, {"case": 1.0}, True),
+        ({"case": True}, {"case": 1}, False),
+        ({"case": "1"}, {"case": 1}, False),
+        ({"case": {"a": 1, "b": [2, 3.0]}}, {"case": {"b": [2.0, 3], "a": 1}}, True),
+        ({"case": [1, 2]}, {"case": [2, 1]}, False),
+        ({"case": None}, {}, True),
+        ({}, {"case": ""}, False),
+        ({"case": {"a": None}}, {"case": {}}, False),
+        ({"case": "é"}, {"case": "\u0065\u0301"}, False),
+        ({"case": "x" * MAX_REF}, {"case": "x" * MAX_REF}, True),
+        ({"case": "x" * MAX_REF + "1"}, {"case": "x" * MAX_REF + "2"}, False),
+    ],
+)
+def test_refs_are_compared_as_json(one: object, other: object, same: bool) -> None:
+    intervals = after((FILED, one, NOW), (FILED, other, NOW + 1))
+    assert len(intervals) == (1 if same else 2)
+
+
+def test_a_long_ref_is_kept_as_its_hash() -> None:
+    assert len(canonical_ref("x" * 200_000)) < MAX_REF
+
+
+@pytest.mark.parametrize(
+    ("time", "count"), [(at("12T09:59"), 1), (at("12T10:00"), 2)], ids=["a minute before its lapse", "at its lapse"]
+)
+def test_past_its_lapse_a_situation_can_be_opened_anew(time: int, count: int) -> None:
+    assert len(after((FILED, {"case": "A"}, at("02T10:00")), (FILED, {"case": "A"}, time))) == count
+
+
+def test_past_its_lapse_a_situation_is_not_closed() -> None:
+    intervals = after((FILED, {"case": "A"}, at("02T10:00")), (RESOLVED, {"case": "A"}, at("12T10:00")))
+    assert intervals[0].closed is None
+
+
+def test_an_event_that_arrives_late_still_closes_what_is_open() -> None:
+    intervals = after((FILED, {"case": "A"}, at("02T10:00")), (RESOLVED, {"case": "A"}, at("02T09:00")))
+    assert intervals == (Situation("complaint", '"A"', at("02T10:00"), at("02T09:00")),)
+
+
+def test_an_event_that_does_both_closes_first() -> None:
+    both = kinds({"kind": "outage", "opens": [{"event": "shop.down"}], "closes": [{"event": "shop.down"}]})
+    intervals = after(("shop.down", {}, NOW), ("shop.down", {}, NOW + HOUR), known=both)
+    assert intervals == (Situation("outage", "", NOW, NOW + HOUR), Situation("outage", "", NOW + HOUR))
+
+
+@pytest.mark.parametrize(
+    ("score", "opened"),
+    [(6, True), (6.5, False), (7, False), ("bad", True), (None, False), (True, True), ([1], True)],
+)
+def test_a_condition_decides_and_a_type_error_in_it_opens(score: object, opened: bool) -> None:
+    assert bool(after((FEEDBACK, {"score": score}, NOW))) == opened
+
+
+def test_a_type_error_in_a_condition_does_not_close() -> None:
+    intervals = after((FEEDBACK, {"score": 3}, NOW), (FEEDBACK, {"score": "good"}, NOW + HOUR))
+    assert intervals == (Situation("low_score", "", NOW),)
+
+
+def test_a_condition_sees_type_and_time_of_the_event() -> None:
+    document = {"kind": "night", "opens": [{"event": "x", "when": "event.type == 'x' && event.time.getHours() == 10"}]}
+    assert after(("x", {}, NOW), known=kinds(document))
+    assert not after(("x", {}, NOW + HOUR), known=kinds(document))
+
+
+def test_a_condition_cannot_name_the_customer() -> None:
+    with pytest.raises(ValueError):
+        kinds({"kind": "vip", "opens": [{"event": "x", "when": "customer.traits.vip"}]})
+
+
+def test_several_triggers_of_one_kind_open_one_interval() -> None:
+    twice = kinds({"kind": "k", "opens": [{"event": "x"}, {"event": "x", "when": "true"}]})
+    assert len(after(("x", {}, NOW), known=twice)) == 1
+
+
+def test_the_built_in_events_open_and_close_what_they_name() -> None:
+    told = {"kind": "dispute", "ref": {"id": 7}}
+    opened = after(("tactful.situation.opened", told, NOW))
+    assert opened == (Situation("dispute", '{"id":7}', NOW),)
+    closed = after(("tactful.situation.opened", told, NOW), ("tactful.situation.closed", told, NOW + HOUR))
+    assert closed[0].closed == NOW + HOUR
+
+
+@pytest.mark.parametrize("data", [{}, {"kind": 7}, {"kind": ""}, {"kind": "A B"}, {"kind": "complaint\n"}])
+def test_a_built_in_event_without_a_kind_is_refused(data: object) -> None:
+    with pytest.raises(BadEvent):
+        after(("tactful.situation.opened", data, NOW))
+
+
+def test_a_ref_is_found_along_its_path_and_absent_where_the_path_breaks() -> None:
+    deep = kinds({"kind": "k", "opens": [{"event": "x"}], "ref": "data.order.id"})
+    assert after(("x", {"order": {"id": 5}}, NOW), known=deep)[0].ref == "5"
+    assert after(("x", {"order": [1]}, NOW), known=deep)[0].ref == ""
+
+
+def _reach(intervals: Intervals, kind: str, lapse: int, while_open: bool) -> int:
+    """The latest instant up to which a history rule over this kind refuses, `within` left out."""
+    ends = [0]
+    for item in intervals:
+        if item.kind == kind:
+            end = item.closed if item.closed is not None else item.opened + lapse if while_open else item.opened
+            ends.append(max(item.opened, end))
+    return max(ends)
+
+
+STEPS = st.lists(
+    st.tuples(st.booleans(), st.sampled_from("AB"), st.integers(0, 5), st.integers(0, 60)), min_size=1, max_size=200
+)
+
+
+def _replayed(steps: list[tuple[bool, str, int, int]], *, room: Callable[[Intervals], Intervals]) -> Intervals:
+    intervals: Intervals = ()
+    for opens, kind, ref, day in steps:
+        sign = (Sign(kind, str(ref)),)
+        intervals = fold(intervals, Signs((), sign) if opens else Signs(sign, ()), day * DAY, MANY).intervals
+        intervals = room(intervals)
+    return intervals
+
+
+MANY = kinds(
+    {"kind": "A".lower(), "opens": [{"event": "x"}], "lapses": "10d"},
+    {"kind": "B".lower(), "opens": [{"event": "y"}], "lapses": "3d"},
+)
+
+
+@given(STEPS)
+def test_intervals_agree_with_a_naive_model(steps: list[tuple[bool, str, int, int]]) -> None:
+    lapses = {"a": 10, "b": 3}
+    model: dict[tuple[str, int], list[list[int | None]]] = {}
+    intervals: Intervals = ()
+    for opens, letter, ref, day in steps:
+        kind = letter.lower()
+        own = model.setdefault((kind, ref), [])
+        is_open = bool(own) and own[-1][1] is None and day < (own[-1][0] or 0) + lapses[kind]
+        if opens and not is_open:
+            own.append([day, None])
+        if not opens and is_open:
+            own[-1][1] = day
+        signs = (Sign(kind, str(ref)),)
+        intervals = fold(intervals, Signs((), signs) if opens else Signs(signs, ()), day * DAY, MANY).intervals
+    for kind, lapse in lapses.items():
+        expected = [pair for (name, _), pairs in model.items() if name == kind for pair in pairs]
+        for while_open in (False, True):
+            ends = [
+                max(begin or 0, end if end is not None else (begin or 0) + (lapse if while_open else 0))
+                for begin, end in expected
+            ]
+            assert _reach(intervals, kind, lapse * DAY, while_open) == max(ends, default=0) * DAY
+    for (kind, ref), pairs in model.items():
+        last = [item for item in intervals if item.kind == kind and item.ref == str(ref)][-1:]
+        still = [item for item in last if KINDS and MANY.is_open(item, 0)]
+        assert bool(still) == bool(pairs and pairs[-1][1] is None and (pairs[-1][0] or 0) + lapses[kind] > 0)
+
+
+def test_what_can_decide_nothing_any_more_is_dropped_once_there_are_many() -> None:
+    steps = [step for n in range(ROOM) for step in ((FILED, {"case": n}, NOW + n), (RESOLVED, {"case": n}, NOW + n))]
+    intervals = after(*steps, (FILED, {"case": "last"}, NOW))
+    assert intervals == (
+        Situation("complaint", str(ROOM - 1), NOW + ROOM - 1, NOW + ROOM - 1),
+        Situation("complaint", '"last"', NOW),
+    )
+
+
+def test_open_situations_are_never_dropped() -> None:
+    steps = [(FILED, {"case": n}, NOW + n) for n in range(ROOM * 2)]
+    assert len(after(*steps)) == ROOM * 2

@@ -1,0 +1,128 @@
+import msgspec
+import pytest
+
+from schemas.facts import Entry, Situation
+from schemas.suppression import Suppression
+from schemas.times import DAY
+from services.suppression.state import (
+    QUARANTINE,
+    add_entry,
+    apply,
+    empty,
+    facts,
+    index_addresses,
+    match_addresses,
+    pack,
+    plain_name,
+    quarantined,
+    remove_entry,
+    unpack,
+    wants,
+)
+from tests.suppression.parts import COMPLAINT, NOW, event, kinds
+
+KINDS = kinds(COMPLAINT)
+BOUNCE = Entry("email", None, None, NOW, None, "hard_bounce")
+FOREVER, SHORT = BOUNCE, msgspec.structs.replace(BOUNCE, expires=NOW + DAY)
+
+
+def document(**fields: object) -> Suppression:
+    return Suppression.model_validate({"reason": "manual", "at": "2026-03-02T10:00:00Z", **fields})
+
+
+def test_an_erased_customer_is_covered_by_an_entry_of_everything() -> None:
+    state = apply(empty("c-1"), event("tactful.customer.erased"), {}, KINDS)
+    assert state is not None
+    assert facts(state, {}, ()).entries == (Entry(None, None, None, NOW, None, "erased"),)
+    assert state.version == 1
+
+
+def test_being_erased_twice_adds_nothing() -> None:
+    state = apply(empty("c-1"), event("tactful.customer.erased"), {}, KINDS)
+    assert state is not None
+    assert apply(state, event("tactful.customer.erased", time=NOW + 1), {}, KINDS) is state
+
+
+def test_a_situation_raises_the_version_and_what_changes_nothing_does_not() -> None:
+    state = apply(empty("c-1"), event("shop.complaint.filed"), {"case": "A"}, KINDS)
+    assert state is not None and state.version == 1
+    assert state.situations == (Situation("complaint", '"A"', NOW),)
+    assert apply(state, event("shop.complaint.filed"), {"case": "A"}, KINDS) is state
+
+
+def test_other_types_do_not_concern_it() -> None:
+    assert apply(empty("c-1"), event("shop.order"), {}, KINDS) is None
+    assert not wants("shop.order", KINDS)
+    assert wants("tactful.customer.erased", KINDS) and wants("tactful.situation.closed", KINDS)
+
+
+def test_a_policy_may_name_the_erasure_as_a_trigger() -> None:
+    both = kinds({"kind": "gone", "opens": [{"event": "tactful.customer.erased"}]})
+    state = apply(empty("c-1"), event("tactful.customer.erased"), {}, both)
+    assert state is not None and len(state.entries) == len(state.situations) == 1
+
+
+def test_a_state_survives_packing() -> None:
+    state = add_entry(empty("c-é"), msgspec.structs.replace(BOUNCE, classes=("marketing",)), "sup_1")
+    state = quarantined(state, NOW)
+    assert unpack(pack(state)) == state
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "added"),
+    [
+        (FOREVER, FOREVER, False),
+        (FOREVER, SHORT, False),
+        (SHORT, FOREVER, True),
+        (FOREVER, msgspec.structs.replace(BOUNCE, at=NOW + 1), False),
+        (FOREVER, msgspec.structs.replace(BOUNCE, at=NOW - 1), True),
+        (FOREVER, msgspec.structs.replace(BOUNCE, channel=None), True),
+        (FOREVER, msgspec.structs.replace(BOUNCE, reason="manual"), True),
+        (FOREVER, msgspec.structs.replace(BOUNCE, classes=("marketing",)), True),
+    ],
+)
+def test_an_entry_is_added_unless_one_says_as_much(known: Entry, new: Entry, added: bool) -> None:
+    state = add_entry(empty("c-1"), known, "sup_1")
+    assert (add_entry(state, new, "sup_2") is not state) == added
+
+
+def test_an_entry_is_removed_by_its_id() -> None:
+    state = add_entry(empty("c-1"), BOUNCE, "sup_1")
+    assert remove_entry(state, "sup_2") is None
+    removed = remove_entry(state, "sup_1")
+    assert removed is not None and removed.entries == () and removed.version == 2
+
+
+def test_entries_of_addresses_carry_the_place_of_the_address_asked_about() -> None:
+    found = match_addresses({"h2": (BOUNCE,), "h9": (BOUNCE,)}, ["h1", "h2"])
+    assert found == (msgspec.structs.replace(BOUNCE, address=1),)
+
+
+def test_facts_hold_own_entries_before_those_of_addresses() -> None:
+    own = Entry(None, None, None, NOW, None, "manual")
+    answer = facts(add_entry(empty("c-1"), own), {"h": (BOUNCE,)}, ["h"])
+    assert [entry.address for entry in answer.entries] == [None, 0]
+    assert answer.customer == "c-1" and answer.version == 1
+
+
+def test_addresses_of_documents_are_found_without_case_on_every_channel_they_cover() -> None:
+    index = index_addresses([document(address=" Ada@Example.ORG "), document(address="+4917", scope={"channel": "sms"})])
+    assert plain_name("email", "ada@example.org") in index
+    assert plain_name("in_app", "Ada@Example.ORG") in index
+    assert index[plain_name("sms", "+4917")][0].channel == "sms"
+    assert plain_name("push", "+4917") not in index
+
+
+def test_a_document_of_a_customer_names_no_address() -> None:
+    assert index_addresses([document(customer="c-1")]) == {}
+
+
+def test_quarantine_defers_service_and_marketing_for_a_day() -> None:
+    (hold,) = facts(quarantined(empty("c-1"), NOW), {}, ()).holds
+    assert (hold.key, hold.mode, hold.start, hold.until) == (QUARANTINE, "defer", NOW, NOW + DAY)
+    assert hold.scope.classes == {"service", "marketing"}
+
+
+def test_a_second_quarantine_prolongs_the_first() -> None:
+    state = quarantined(quarantined(empty("c-1"), NOW), NOW + DAY // 2)
+    assert [hold.until for hold in state.quarantine] == [NOW + DAY // 2 + DAY]
