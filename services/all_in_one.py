@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +21,7 @@ from schemas.roles import Role
 from schemas.times import Instant
 from services.kit import migrate
 from services.kit.auth import EnvKeys
+from services.kit.bus import Bus
 from services.kit.clock import Clock, StandingClock, SystemClock
 from services.kit.db import Database
 from services.kit.health import Health
@@ -106,76 +107,51 @@ def _write_keys(path: Path, kept: Mapping[str, str]) -> None:
     fresh.replace(path)
 
 
-class Embedded:
-    """The whole of Tactful in this process. `app` serves everything at one address."""
+class Together:
+    """The three services over given databases, log and clock. With a clock that stands still, `virtual` moves it."""
 
-    def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
-        self.directory = directory
-        self.port = port
-        self._lock = lock(directory)
-        self.keys = own_keys(directory)
-        self.settings = _settings(directory, port, self.keys)
-        self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
-        self.databases: dict[str, Database] = {}
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        databases: Mapping[str, Database],
+        bus: Bus,
+        clock: Clock,
+        *,
+        proof_of_death: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.databases = databases
+        self.bus = bus
+        self.clock = clock
         self.virtual: VirtualTime | None = None
+        self._doors = Doors()
+        self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
+        self._build(self._client, settings.need("service_key"), Registry(), proof_of_death)
+        self.app = self._doors.gateway = Gateway(self._apps())
 
-    async def start(self) -> ASGIApp:
-        """Bring the databases up to date, wire the services and start them. Returns the app to serve."""
-        for name in SERVICES:
-            url = f"sqlite+aiosqlite:///{self.directory / name}.db"
-            await migrate.upgrade(url, f"services.{name}")
-            self.databases[name] = Database.open(url)
-        self.bus = LocalBus(self.directory / "log.db")
-        doors = Doors()
-        self._client = httpx.AsyncClient(transport=doors, base_url="http://tactful")
-        self._wire(self._client)
-        apps: dict[str, ASGIApp] = {
-            "orchestrator": self.orchestrator.app,
-            "preference": self.preference.app,
-            "suppression": self.suppression.app,
-        }
-        if self.virtual is not None and isinstance(self.clock, StandingClock):
-            apps["development"] = self._development(self.virtual, self.clock)
-        gateway = doors.gateway = Gateway(apps)
-        await self._reviewer()
-        for service in (self.preference, self.suppression, self.orchestrator):
-            await service.start()
-        return gateway
-
-    def _wire(self, client: httpx.AsyncClient) -> None:
-        key, registry = self.keys["service"], Registry()
-        address_key = self.keys["address"].encode()
-        to_orchestrator = OrchestratorClient(client, key)
+    def _build(self, client: httpx.AsyncClient, key: str, registry: Registry, proof_of_death: bool) -> None:
+        shared: Any = {"bus": self.bus, "clock": self.clock, "registry": registry}
+        orchestrator = OrchestratorClient(client, key)
         self.preference = preference_app.build(
-            self.settings,
-            database=self.databases["preference"],
-            bus=self.bus,
-            clock=self.clock,
-            orchestrator=to_orchestrator,
-            registry=registry,
+            self.settings, database=self.databases["preference"], orchestrator=orchestrator, **shared
         )
         self.suppression = suppression_app.build(
-            self.settings,
-            database=self.databases["suppression"],
-            bus=self.bus,
-            clock=self.clock,
-            orchestrator=to_orchestrator,
-            registry=registry,
+            self.settings, database=self.databases["suppression"], orchestrator=orchestrator, **shared
         )
-        standing = isinstance(self.clock, StandingClock)
         self.orchestrator = orchestrator_app.build(
             self.settings,
             database=self.databases["orchestrator"],
-            bus=self.bus,
-            clock=self.clock,
             preference=PreferenceClient(client, key),
-            suppression=SuppressionClient(client, key, address_key),
-            registry=registry,
-            free_running=not standing,
-            proof_of_death=True,
+            suppression=SuppressionClient(client, key, self.settings.need("address_key").encode()),
+            free_running=not isinstance(self.clock, StandingClock),
+            proof_of_death=proof_of_death,
+            **shared,
         )
         for name, other in (("preference", self.preference), ("suppression", self.suppression)):
             self.orchestrator.health.check(name, partial(_all_ready, other.health))
+
+    def _apps(self) -> dict[str, ASGIApp]:
+        apps: dict[str, ASGIApp] = {name: getattr(self, name).app for name in SERVICES}
         if isinstance(self.clock, StandingClock) and self.orchestrator.scheduler is not None:
             self.virtual = VirtualTime(
                 self.clock,
@@ -185,40 +161,78 @@ class Embedded:
                 self.bus,
                 self.settings.kafka.events_topic,
             )
+            apps["development"] = build_app(
+                title="Tactful: development",
+                registry=Registry(),
+                health=Health(),
+                keys=EnvKeys(self.settings.need("admin_key")),
+                routers=[router(self.virtual, self.clock)],
+            )
+        return apps
 
-    def _development(self, virtual: VirtualTime, clock: StandingClock) -> ASGIApp:
-        return build_app(
-            title="Tactful: development",
-            registry=Registry(),
-            health=Health(),
-            keys=EnvKeys(self.keys["admin"]),
-            routers=[router(virtual, clock)],
-        )
+    async def start(self) -> None:
+        """Start all three. The databases must be at their newest step."""
+        for service in (self.preference, self.suppression, self.orchestrator):
+            await service.start()
 
-    async def _reviewer(self) -> None:
+    async def stop(self) -> None:
+        """Finish what is under way. Databases and log stay open."""
+        for service in (self.orchestrator, self.preference, self.suppression):
+            await service.stop()
+        await self._client.aclose()
+
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that must not end before their time."""
+        tasks = [self.preference.task, self.suppression.task, *self.orchestrator.jobs()]
+        return [task for task in tasks if task is not None]
+
+
+class Embedded:
+    """The whole of Tactful in this process, on files in one directory."""
+
+    def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
+        self.directory = directory
+        self._lock = lock(directory)
+        self.keys = own_keys(directory)
+        self.settings = _settings(directory, port, self.keys)
+        self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
+        self.together: Together
+
+    @property
+    def app(self) -> ASGIApp:
+        """Serves everything at one address."""
+        return self.together.app
+
+    async def start(self) -> None:
+        """Bring the files up to date and start."""
+        databases: dict[str, Database] = {}
+        for name in SERVICES:
+            url = f"sqlite+aiosqlite:///{self.directory / name}.db"
+            await migrate.upgrade(url, f"services.{name}")
+            databases[name] = Database.open(url)
+        bus = LocalBus(self.directory / "log.db")
+        self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True)
+        await self._reviewer(databases["orchestrator"])
+        await self.together.start()
+
+    async def _reviewer(self, database: Database) -> None:
         """A second person, since nobody approves their own edit."""
         if "reviewer" not in self.keys:
-            now = self.clock.now()
-            _, plain = await keys.create(
-                self.databases["orchestrator"], "reviewer", Role.APPROVER, "installation", now
-            )
+            _, plain = await keys.create(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
             _write_keys(self.directory / "keys.json", self.keys)
 
     async def stop(self) -> None:
         """Finish what is under way and close everything."""
-        for service in (self.orchestrator, self.preference, self.suppression):
-            await service.stop()
-        await self._client.aclose()
-        await self.bus.close()
-        for database in self.databases.values():
+        await self.together.stop()
+        await self.together.bus.close()
+        for database in self.together.databases.values():
             await database.close()
         self._lock.close()
 
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that must not end before their time."""
-        tasks = [self.preference.task, self.suppression.task, *self.orchestrator.tasks]
-        return [task for task in tasks if task is not None]
+        return self.together.jobs()
 
 
 def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSettings:

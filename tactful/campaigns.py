@@ -9,7 +9,7 @@ from schemas.campaign import Campaign
 from tactful.connection import Api, Person, connect
 from tactful.errors import NOT_FOUND, CommandError
 from tactful.files import checked, documents, is_same
-from tactful.life import lead, report
+from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show, talk
 
 app = typer.Typer(no_args_is_help=True, help="Register campaigns, and lead them through their life.")
@@ -45,7 +45,7 @@ def apply(
 def _apply(path: Path, data: Any, campaign: Campaign, activate: bool, reason: str | None) -> dict[str, Any]:
     with connect() as api:
         before = _current(api, campaign.key)
-        same = before is not None and is_same(Campaign, before, campaign) and before["status"] != "replaced"
+        same = before is not None and goes_on(before) and is_same(Campaign, before, campaign)
         try:
             version: dict[str, Any] = before if same and before else api.put(f"{PATH}/{campaign.key}", data)
         except CommandError as error:

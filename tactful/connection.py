@@ -7,12 +7,14 @@ The address is TACTFUL_SERVICES__ORCHESTRATOR_URL. The key is TACTFUL_ADMIN_KEY;
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import httpx
 
+from schemas.times import format_instant, from_datetime
 from services.kit.settings import ServiceSettings, SettingsError, load
-from tactful.errors import CommandError, of_response
+from tactful.errors import NOT_FOUND, CommandError, of_response
 
 KEYS = "keys.json"
 TIMEOUT = 60.0
@@ -23,8 +25,20 @@ Person = Literal["admin", "reviewer"]
 class Api:
     """The HTTP interface. Every method raises CommandError for an answer that is an error."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, development: bool = False) -> None:
+        """`development`: it is `tactful dev`, whose clock may stand still."""
         self._client = client
+        self._development = development
+
+    def now(self) -> str:
+        """What time it is there (RFC 3339)."""
+        if self._development:
+            try:
+                return str(self.get("/v1/dev/clock")["now"])
+            except CommandError as error:
+                if error.exit_code != NOT_FOUND:
+                    raise
+        return format_instant(from_datetime(datetime.now(UTC)))
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The answer to a GET; a query of None is left out."""
@@ -80,9 +94,13 @@ def settings() -> ServiceSettings:
 def connect(person: Person = "admin") -> Iterator[Api]:
     """The product, with the configured key; with that of `person` where `tactful dev` made the keys."""
     known = settings()
-    key = known.admin_key.get_secret_value() if known.admin_key else _keys(known).get(person)
-    with _open(known, key) as api:
-        yield api
+    if known.admin_key is not None:
+        api = _open(known, known.admin_key.get_secret_value())
+    else:
+        key = _keys(known).get(person)
+        api = _open(known, key, development=key is not None)
+    with api as opened:
+        yield opened
 
 
 @contextmanager
@@ -95,16 +113,16 @@ def connect_dev(person: Person) -> Iterator[Api]:
             f"{known.data_dir / KEYS} has no key of the {person}: `--activate` works with `tactful dev` alone",
             how="apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR",
         )
-    with _open(known, key) as api:
+    with _open(known, key, development=True) as api:
         yield api
 
 
 @contextmanager
-def _open(known: ServiceSettings, key: str | None) -> Iterator[Api]:
+def _open(known: ServiceSettings, key: str | None, development: bool = False) -> Iterator[Api]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = known.services.orchestrator_url
     with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
-        yield Api(client)
+        yield Api(client, development)
 
 
 def _keys(known: ServiceSettings) -> Mapping[str, str]:

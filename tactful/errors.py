@@ -34,7 +34,9 @@ def of_response(response: httpx.Response) -> CommandError:
     """The error that an answer reports: problem+json, or whatever a gateway in between said."""
     problem = _problem(response)
     code = str(problem.get("code", ""))
-    what = str(problem.get("detail") or f"{response.request.method} {response.request.url.path}: {response.status_code}")
+    what = str(
+        problem.get("detail") or f"{response.request.method} {response.request.url.path}: {response.status_code}"
+    )
     where = [f"{item.get('pointer') or '/'}: {item.get('detail')}" for item in problem.get("errors") or ()]
     if response.status_code >= 500 and problem.get("trace_id"):
         where.append(f"trace_id {problem['trace_id']}")

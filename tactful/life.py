@@ -15,6 +15,11 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 """What leads from a status to active, in order. From any other status nothing does."""
 
 
+def goes_on(version: Mapping[str, Any]) -> bool:
+    """Whether this version is, or may become, the active one; else the same document needs a new version."""
+    return version["status"] in {*STEPS, "active"}
+
+
 def lead(path: str, version: dict[str, Any], activate: bool, reason: str | None) -> dict[str, Any]:
     """Submit; with `activate` also approve, as the reviewer of `tactful dev`, and activate. The version afterwards."""
     body = {"reason": reason} if reason else {}

@@ -8,7 +8,7 @@ import typer
 from schemas.policy import Policy
 from tactful.connection import Person, connect
 from tactful.files import checked, is_same
-from tactful.life import lead, report
+from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show
 
 app = typer.Typer(no_args_is_help=True, help="Caps, gaps, quiet hours, history rules, situations and topics.")
@@ -29,8 +29,8 @@ def apply(
     data, policy = checked(path, Policy)
     with connect() as api:
         newest = next(iter(api.get(f"{PATH}/versions", limit=1)["items"]), None)
-        same = newest is not None and is_same(Policy, newest, policy) and newest["status"] != "replaced"
-        version: dict[str, Any] = newest if same else api.put(PATH, data)
+        same = newest is not None and goes_on(newest) and is_same(Policy, newest, policy)
+        version: dict[str, Any] = newest if newest and same else api.put(PATH, data)
     version = lead(f"{PATH}/versions/{version['version']}", version, activate, reason)
     report("policy", version, not same)
     show([version] if output is Format.TABLE else version, output, COLUMNS)

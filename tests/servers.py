@@ -80,7 +80,8 @@ class Postgres:
         self.directory.mkdir(parents=True)
         if self.owner is not None:
             shutil.chown(self.directory, self.owner)
-        self.run("initdb", "-D", str(self.directory / "data"), "-U", "tactful", "-A", "trust", "-E", "UTF8", "--no-sync")
+        data = str(self.directory / "data")
+        self.run("initdb", "-D", data, "-U", "tactful", "-A", "trust", "-E", "UTF8", "--no-sync")
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
@@ -150,7 +151,8 @@ class Kafka:
     def start(self) -> None:
         """Start, and wait until it takes connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        command = [ROOT / "deploy/kafka/run.sh", self.directory, str(self.port), str(self.controller_port)]
+        script = str(ROOT / "deploy/kafka/run.sh")
+        command = [script, str(self.directory), str(self.port), str(self.controller_port)]
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
         wait_for(self._up, "Kafka")

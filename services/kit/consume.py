@@ -66,7 +66,7 @@ class ConsumeLoop(Generic[T]):
         self._linger = linger
         self._metrics = metrics or NoMetrics()
         self._consumer = bus.consumer(group, topics)
-        self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock)
+        self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned)
         self._leases: dict[Partition, Lease] = {}
         self._waiting: set[Partition] = set()
         self._round = 0

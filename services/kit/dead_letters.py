@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row
 
-from services.kit.bus import Bus, Headers, Outgoing, Record
+from services.kit.bus import Bus, Headers, Outgoing, Partition, Record
 from services.kit.clock import Clock, Instant
 from services.kit.db import Database, Tx
 from services.kit.errors import Transient
+from services.kit.lease import PLACE
 from services.kit.logs import log
 
 _MESSAGE_LIMIT = 500
@@ -23,7 +25,7 @@ _INSERT = f"""
 """
 _UNPUBLISHED = """
     SELECT id, topic, partition, "offset", timestamp, key, value, headers, stage, error_class, error_message, attempts
-    FROM dead_letter WHERE published IS NULL ORDER BY id LIMIT :limit
+    FROM dead_letter WHERE published IS NULL {ours} ORDER BY id LIMIT :limit
 """
 _encode = msgspec.msgpack.Encoder().encode
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
@@ -73,19 +75,32 @@ def _reasons(row: Row[Any]) -> Headers:
 
 
 class DeadLetterRelay:
-    """Publishes dead letters to the DLQ topic, each at least once, in order."""
+    """Publishes dead letters to the DLQ topic, each at least once, in order.
 
-    def __init__(self, bus: Bus, database: Database, topic: str, clock: Clock, *, limit: int = 200) -> None:
+    With `owned`, only those of partitions that we own, so that replicas do not all publish the same.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        topic: str,
+        clock: Clock,
+        *,
+        owned: Callable[[], Iterable[Partition]] | None = None,
+        limit: int = 200,
+    ) -> None:
         self._bus = bus
         self._database = database
         self._topic = topic
         self._clock = clock
+        self._owned = owned
         self._limit = limit
 
     async def once(self) -> int:
         """Publish what is waiting, at most `limit`; returns how many. Transient errors pass through."""
         async with self._database.read() as tx:
-            rows = await tx.rows(_UNPUBLISHED, limit=self._limit)
+            rows = await self._waiting(tx)
         if not rows:
             return 0
         await self._bus.publish(
@@ -96,6 +111,13 @@ class DeadLetterRelay:
             sql = f"UPDATE dead_letter SET published = :now WHERE id IN ({tx.each('ids', 'bigint')})"
             await tx.run(sql, now=self._clock.now(), ids=ids)
         return len(rows)
+
+    async def _waiting(self, tx: Tx) -> Sequence[Row[Any]]:
+        if self._owned is None:
+            return await tx.rows(_UNPUBLISHED.format(ours=""), limit=self._limit)
+        ours = f"AND (topic, partition) IN (SELECT topic, partition FROM {tx.table('o', PLACE)})"
+        owned = tx.bind_table("o", PLACE, sorted(self._owned()))
+        return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
 
     async def run(self, every: float = 1.0) -> None:
         """Publish for ever, looking every `every` seconds; errors that may pass are waited out."""

@@ -68,9 +68,7 @@ class Edge:
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._max_body):
             detail = f"the body is larger than {self._max_body} bytes"
-            refusal = problems.of(TooLarge(detail))
-            refusal.headers["Connection"] = "close"
-            return await refusal(scope, receive, answer)
+            return await problems.of(TooLarge(detail))(scope, receive, answer)
         try:
             await self._app(scope, _limited(receive, self._max_body), answer)
         except ClientDisconnect:

@@ -32,6 +32,8 @@ REQUEST_TIMEOUT_MS = 30_000
 """Longer than a broker's fail-over, or a producer reports time-outs for what will succeed."""
 STUCK_POLL = 10.0
 """Seconds beyond its time-out after which a poll is cut off: aiokafka may wait in a rebalance for ever."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that `close` waits for producers that have failed."""
 LARGEST = 2 * 1024 * 1024
 """Bytes of one record, key and headers included, that the producer takes. The broker may take less."""
 
@@ -76,6 +78,7 @@ class KafkaBus:
         self._bootstrap = bootstrap
         self._producer: AIOKafkaProducer | None = None
         self._looker: AIOKafkaConsumer | None = None
+        self._retired: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
@@ -112,7 +115,7 @@ class KafkaBus:
                 ]
                 places = await asyncio.gather(*sent)
             except (KafkaError, OSError, TimeoutError):
-                await self._discard(producer)
+                self._discard(producer)
                 raise
         return [(Partition(place.topic, place.partition), place.offset) for place in places]
 
@@ -128,13 +131,13 @@ class KafkaBus:
                 self._producer = producer
             return self._producer
 
-    async def _discard(self, producer: AIOKafkaProducer) -> None:
+    def _discard(self, producer: AIOKafkaProducer) -> None:
         """After a failure the sequence of an idempotent producer has a gap; a new one starts afresh."""
         if self._producer is producer:
             self._producer = None
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(1.0):
-                    await producer.stop()
+        task = asyncio.create_task(producer.stop())  # waits for what is under way; nobody waits for it
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""
@@ -159,6 +162,8 @@ class KafkaBus:
         with contextlib.suppress(KafkaError):
             if self._looker is not None:
                 await self._looker.stop()
+        if self._retired:
+            await asyncio.wait(self._retired, timeout=CLOSE_TIMEOUT)
         self._producer = self._looker = None
 
 

@@ -34,7 +34,8 @@ class Move(NamedTuple):
 
 
 _MOVE = {"topic": "text", "partition": "int", "epoch": "bigint", "first": "bigint", "next": "bigint"}
-_PLACE = {"topic": "text", "partition": "int"}
+PLACE = {"topic": "text", "partition": "int"}
+"""Columns of a parameter table of partitions, for `Tx.table`."""
 
 _CLAIM = """
     INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES (:topic, :partition, 1, 0)
@@ -85,9 +86,9 @@ async def standing(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, L
     """The rows of these partitions as the database has them; those without a row are left out."""
     sql = f"""
         SELECT l.topic, l.partition, l.epoch, l.next_offset FROM partition_lease l
-        JOIN {tx.table("v", _PLACE)} ON l.topic = v.topic AND l.partition = v.partition
+        JOIN {tx.table("v", PLACE)} ON l.topic = v.topic AND l.partition = v.partition
     """
-    rows = await tx.rows(sql, **tx.bind_table("v", _PLACE, sorted(partitions)))
+    rows = await tx.rows(sql, **tx.bind_table("v", PLACE, sorted(partitions)))
     return {Partition(row.topic, row.partition): Lease(row.epoch, row.next_offset, row.next_offset) for row in rows}
 
 

@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from schemas.documents import DocumentError, validate
 from services.kit import logs
-from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, Unauthorised
+from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
 """An answer lists so many faults at most."""
-_codes = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_media_type"}
+_codes = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
 
 
 class WrongMediaType(Permanent):
@@ -97,6 +97,8 @@ def invalid(error: DocumentError) -> Invalid:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == TooLarge.status:
+        return of(TooLarge(str(error.detail)))
     title = HTTPStatus(error.status_code).phrase
     code = _codes.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
     details = {

@@ -173,6 +173,8 @@ def _openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dic
             operation["security"] = [{"key": []}]
         if access.action:
             operation["x-tactful-action"] = access.action
+        if method == "POST" and access.kind == "role" and access.keep_answer:
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         operation.setdefault("responses", {}).pop("422", None)
         operation["responses"]["default"] = failure
     return document
@@ -180,6 +182,13 @@ def _openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dic
 
 _REF = "#/components/schemas/Problem"
 _TEXT = {"type": "string"}
+_IDEMPOTENCY_KEY: Mapping[str, object] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Of the caller's making; the same request with the same key has one effect and one answer for 24 h",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _PROBLEM: Mapping[str, object] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "errors", "trace_id"],

@@ -112,6 +112,10 @@ class Service:
             self.tasks += [task, asyncio.create_task(self._beat(self.health.loop(name), name, task))]
         self.health.started = True
 
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks at work."""
+        return list(self.tasks)
+
     async def stop(self, drain: float = DRAIN) -> None:
         """Finish what is under way; raises what ended a job before its time."""
         self.health.stopping = True

@@ -36,7 +36,7 @@ async def run(settings: PreferenceSettings) -> int:
     url = settings.need("database.url")
     await _ready(url)
     registry = Registry()
-    logs.configure("preference", level=settings.log_level, seen=count_logs(registry))  # type: ignore[arg-type]
+    logs.configure("preference", level=settings.log_level, seen=count_logs(registry))
     database, bus = Database.open(url, pool=settings.database.pool), _bus(settings)
     try:
         clock = SystemClock()

@@ -142,7 +142,7 @@ def _document(state: State, status: int, **more: object) -> Response:
 
 
 def _answer(edited: Edited) -> Response:
-    status = 201 if edited.before.version == 0 else 200
+    status = 201 if edited.before.version == 0 < edited.state.version else 200
     if edited.enforcement is None:
         return _document(edited.state, status)
     return _document(edited.state, status if edited.enforcement.enforced else 202, **edited.enforcement.answer())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.consume import ConsumeLoop
 from services.kit.db import Database
+from services.kit.errors import Transient
 from services.kit.fence import Nudge
 from services.kit.health import Health, Heartbeat
 from services.kit.idempotency import Idempotency
@@ -32,6 +34,8 @@ DRAIN = 10.0
 """Seconds that a batch under way may still take."""
 BEAT = 1.0
 """Seconds between signs of life."""
+TIDY = 3600.0
+"""Seconds between removals of answers kept for too long."""
 
 
 class OrchestratorDoor(Orchestrator, Protocol):
@@ -45,30 +49,39 @@ class Service:
     """The service, ready to start. `app` answers HTTP; `loop` reads the log; `task` is the loop at work."""
 
     def __init__(
-        self, app: FastAPI, loop: ConsumeLoop[Prepared], bus: Bus, health: Health, topics: dict[str, int]
+        self,
+        app: FastAPI,
+        loop: ConsumeLoop[Prepared],
+        *,
+        bus: Bus,
+        health: Health,
+        idempotency: Idempotency,
+        topics: dict[str, int],
     ) -> None:
         self.app = app
         self.loop = loop
         self.health = health
         self.task: asyncio.Task[None] | None = None
         self._bus = bus
+        self._idempotency = idempotency
         self._topics = topics
-        self._helper: asyncio.Task[None] | None = None
+        self._helpers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Make the topics, begin to read the log. The database must be at its newest step."""
         await self._bus.ensure_topics(self._topics)
         self.task = asyncio.create_task(self.loop.run(), name=GROUP)
-        self._helper = asyncio.create_task(self._beat(self.health.loop(GROUP)))
+        heartbeat = self.health.loop(GROUP)
+        self._helpers = [asyncio.create_task(self._beat(heartbeat)), asyncio.create_task(self._tidy())]
         self.health.started = True
 
     async def stop(self, drain: float = DRAIN) -> None:
         """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
         self.health.stopping = True
         await self.loop.stop(drain)
-        if self._helper is not None:
-            self._helper.cancel()
-            await asyncio.gather(self._helper, return_exceptions=True)
+        for helper in self._helpers:
+            helper.cancel()
+        await asyncio.gather(*self._helpers, return_exceptions=True)
         if self.task is not None:
             await self.task
 
@@ -77,6 +90,12 @@ class Service:
             if self.loop.stuck() is None:
                 heartbeat.beat()
             await asyncio.sleep(BEAT)
+
+    async def _tidy(self) -> None:
+        while True:
+            with contextlib.suppress(Transient):
+                await self._idempotency.forget()
+            await asyncio.sleep(TIDY)
 
 
 def build(
@@ -97,7 +116,7 @@ def build(
         bus, database, Changes(clock, metrics),
         group=GROUP, topics=[events], clock=clock, stage=STAGE, dead_letter_topic=DEAD_LETTERS.name, nudge=nudge,
     )  # fmt: skip
-    key = token_key(settings.need("address_key"))
+    idempotency, key = Idempotency(database), token_key(settings.need("address_key"))
     app = build_app(
         title="Tactful: preference",
         registry=registry,
@@ -109,12 +128,12 @@ def build(
             centre_routes(database, editor, clock, key),
         ],
         service_key=settings.need("service_key"),
-        idempotency=Idempotency(database),
+        idempotency=idempotency,
         max_body=settings.web.max_body,
     )
     health.check("database", lambda: _reachable(database))
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    return Service(app, loop, bus, health, topics)
+    return Service(app, loop, bus=bus, health=health, idempotency=idempotency, topics=topics)
 
 
 def _keys(settings: ServiceSettings, orchestrator: OrchestratorDoor) -> KeyRing:

@@ -1,4 +1,8 @@
-"""The door of the preference service, for the other services."""
+"""The door of the preference service, for the other services.
+
+Beside the questions over HTTP it lets two pure things out: `link_builder` for the links in messages, and `state`, how
+events change preferences, for simulations.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +11,10 @@ import httpx
 
 from schemas.facts import Positions, Preference, PreferenceQuestion
 from services.kit import door
+from services.preference import state
 from services.preference.tokens import Links, link_builder
 
-__all__ = ["Links", "PreferenceClient", "link_builder"]
+__all__ = ["Links", "PreferenceClient", "link_builder", "state"]
 
 FACTS = "/internal/preference/facts"
 TOPICS = "/internal/preference/topics"

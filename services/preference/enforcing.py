@@ -99,7 +99,7 @@ def edit_scopes(before: Preference, after: Preference, named: Mapping[str, objec
     if "paused_until" in named and after.paused_until is not None and after.paused_until > now:
         scopes.append(opt_out_scope(after.customer, OptOut(all=True)))
     if "consent" in named:
-        refused = [record for record in after.consent if record.status != "granted"]
+        refused = [record for record in after.consent if record.status != "granted" or _over(record, now)]
         kept = {(record.channel, record.topic) for record in after.consent}
         gone = [record for record in before.consent if (record.channel, record.topic) not in kept]
         scopes.extend(_consent_scope(after.customer, record) for record in [*refused, *gone])
@@ -109,6 +109,10 @@ def edit_scopes(before: Preference, after: Preference, named: Mapping[str, objec
 def _consent_scope(customer: str, record: Consent) -> AttemptScope:
     topics = None if record.topic == "*" else (record.topic,)
     return AttemptScope(customer=customer, channels=(record.channel,), topics=topics, classes=(Class.MARKETING.value,))
+
+
+def _over(record: Consent, now: Instant) -> bool:
+    return record.expires is not None and record.expires <= now
 
 
 def _few(scopes: Sequence[AttemptScope]) -> Iterable[AttemptScope]:

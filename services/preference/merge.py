@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,17 @@ NEVER: Instant = -(2**63)
 """Before every instant: the time of what no change has set."""
 
 
+class Seen(NamedTuple):
+    """When a merged address first came, at which place of its event, and when it was last set."""
+
+    first: Instant
+    place: int
+    last: Instant
+
+
+_LISTED = Seen(NEVER, 0, NEVER)
+
+
 @dataclass(slots=True)
 class Merged:
     """The parts of a state while one change is worked in. `changed`: something took effect."""
@@ -24,7 +35,7 @@ class Merged:
     traits: dict[str, Any]
     trait_times: dict[str, Instant]
     addresses: list[Address]
-    address_times: dict[str, tuple[Instant, Instant]]
+    address_times: dict[str, Seen]
     traits_before: bytes
     fields: dict[str, Any] = field(default_factory=dict)
     touched_traits: bool = False
@@ -36,7 +47,7 @@ class Merged:
         known: Preference,
         times: Mapping[str, Instant],
         trait_times: Mapping[str, Instant],
-        address_times: Mapping[str, tuple[Instant, Instant]],
+        address_times: Mapping[str, Seen],
     ) -> Merged:
         """Copies to work on."""
         traits = msgspec.json.decode(known.traits)
@@ -85,12 +96,15 @@ def merged_traits(parts: Merged, traits: Mapping[str, Any], at: Instant) -> None
 
 def replaced_addresses(parts: Merged, addresses: Sequence[Address], at: Instant) -> None:
     """All addresses become these, in this order, except those that were merged at a later time."""
-    times = {key: own for key, own in parts.address_times.items() if own[1] > at}
+    times = {key: seen for key, seen in parts.address_times.items() if seen.last > at}
     later = {address_key(address): address for address in parts.addresses if address_key(address) in times}
     listed = {address_key(address) for address in addresses}
-    parts.address_times = {
-        key: (NEVER if key in listed else first if first > at else last, last) for key, (first, last) in times.items()
-    }
+    for key, seen in times.items():
+        if key in listed:
+            times[key] = _LISTED._replace(last=seen.last)
+        elif seen.first <= at:
+            times[key] = seen._replace(first=seen.last)
+    parts.address_times = times
     parts.addresses = [later.get(address_key(address), address) for address in addresses]
     parts.addresses += [address for key, address in later.items() if key not in listed]
     _in_order(parts)
@@ -100,23 +114,24 @@ def merged_addresses(parts: Merged, addresses: Sequence[Address], at: Instant) -
     """Each of these addresses replaces its like in place, or is added, unless it was set later."""
     if at < parts.times.get("addresses", NEVER):
         return
-    for address in addresses:
+    for place, address in enumerate(addresses):
         key = address_key(address)
-        places = [place for place, known in enumerate(parts.addresses) if address_key(known) == key]
-        first, last = parts.address_times.get(key, (NEVER if places else at, NEVER))
-        parts.address_times[key] = (min(first, at), max(last, at))
+        known = [number for number, entry in enumerate(parts.addresses) if address_key(entry) == key]
+        seen = parts.address_times.get(key, _LISTED if known else Seen(at, place, NEVER))
+        first = min((seen.first, seen.place), (at, place))
+        parts.address_times[key] = Seen(*first, max(seen.last, at))
         parts.changed = True
-        if at < last:
+        if at < seen.last:
             continue
-        if places:
-            parts.addresses[places[0]] = address
-            for place in reversed(places[1:]):
-                del parts.addresses[place]
+        if known:
+            parts.addresses[known[0]] = address
+            for number in reversed(known[1:]):
+                del parts.addresses[number]
         else:
             parts.addresses.append(address)
     _in_order(parts)
 
 
 def _in_order(parts: Merged) -> None:
-    """Listed addresses first, as listed; then the merged ones by the time at which they were first seen."""
-    parts.addresses.sort(key=lambda address: parts.address_times.get(address_key(address), (NEVER, NEVER))[0])
+    """Listed addresses first, as listed; then the merged ones by when and at which place they first came."""
+    parts.addresses.sort(key=lambda address: parts.address_times.get(address_key(address), _LISTED)[:2])

@@ -19,6 +19,7 @@ from schemas.times import DAY, Instant
 from services.preference.merge import (
     NEVER,
     Merged,
+    Seen,
     merged_addresses,
     merged_traits,
     replaced_addresses,
@@ -44,14 +45,14 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one customer, as of `preference.version`, and when each part of it was set.
 
     `times`: by field. `trait_times`: of traits merged later than their field was set, removed ones included.
-    `address_times`: likewise, by `channel NUL address`: when first and when last. `blocked_until`: a change could
+    `address_times`: likewise of addresses, by `channel NUL address`. `blocked_until`: a change could
     not be read, so the customer counts as paused until then.
     """
 
     preference: Preference
     times: dict[str, Instant] = {}
     trait_times: dict[str, Instant] = {}
-    address_times: dict[str, tuple[Instant, Instant]] = {}
+    address_times: dict[str, Seen] = {}
     blocked_until: Instant | None = None
 
     @property
@@ -181,7 +182,7 @@ def set_parts(state: State, parts: Mapping[str, Any], at: Instant, *, unblocks: 
     if "traits" in parts:
         times.extend(state.trait_times.values())
     if "addresses" in parts:
-        times.extend(last for _, last in state.address_times.values())
+        times.extend(seen.last for seen in state.address_times.values())
     return merge(state, Change(max([at, *times]), dict(parts), unblocks=unblocks)) or state
 
 

@@ -106,7 +106,8 @@ async def test_publish_says_where_each_record_is(bus: Bus, topic: str) -> None:
 async def test_bytes_headers_and_nulls_come_back_as_they_went(bus: Bus, topic: str) -> None:
     headers = (("ce_id", b"1"), ("ce_id", b"\x00\xff"), ("empty", b""))
     before = time.time_ns() // 1000 - 1_000_000
-    await bus.publish([Outgoing(topic, b"k\x00\xff", None, headers), Outgoing(topic, None, b"\xfe"), Outgoing(topic, b"k", b"")])
+    sent = [Outgoing(topic, b"k\x00\xff", None, headers), Outgoing(topic, None, b"\xfe"), Outgoing(topic, b"k", b"")]
+    await bus.publish(sent)
     member = await Member(bus, uuid4().hex, topic).start()
     taken = {record.key: record for record in await member.take(3)}
     assert taken[b"k\x00\xff"].value is None

@@ -12,7 +12,10 @@ from services.kit.template import RenderError
 from services.orchestrator.channels import BY_KEY, CHANNELS, BadAddress, Channel
 
 GOOD: dict[str, dict[str, str]] = {
-    "email": {"subject": "{{ customer.id }}", "html": '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">out</a>'},
+    "email": {
+        "subject": "{{ customer.id }}",
+        "html": '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">out</a>',
+    },
     "sms": {"text": "{{ customer.id }}"},
     "push": {"title": "{{ customer.id }}", "body": "{{ customer.id }}"},
     "in_app": {"title": "{{ customer.id }}", "body": "{{ customer.id }}"},
@@ -59,7 +62,8 @@ def test_a_syntax_error_is_found_when_saved(channel: Channel) -> None:
 @every_channel
 def test_a_name_that_templates_do_not_see_is_found_when_saved(channel: Channel) -> None:
     field = next(iter(GOOD[channel.key]))
-    assert [code for _, code, _ in channel.check({**GOOD[channel.key], field: "{{ today }}"}, False)] == ["unknown_name"]
+    found = channel.check({**GOOD[channel.key], field: "{{ today }}"}, False)
+    assert [code for _, code, _ in found] == ["unknown_name"]
 
 
 @every_channel
@@ -97,10 +101,13 @@ def test_an_address_has_one_form(channel: Channel) -> None:
 @every_channel
 @given(st.text(max_size=400))
 def test_any_text_is_an_address_in_its_one_form_or_refused_in_silence(channel: Channel, text: str) -> None:
+    once, words = "", ""
     try:
         once = channel.normalise(text)
     except BadAddress as error:
-        assert len(text) < 4 or text not in str(error)
+        words = str(error)
+    if words:
+        assert len(text) < 4 or text not in words
         return
     assert channel.normalise(once) == once
     assert not set(once) & set("\r\n\0")

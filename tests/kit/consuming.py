@@ -25,7 +25,7 @@ DLQ = "events.dlq"
 def metadata() -> MetaData:
     tables = MetaData()
     kit_tables(tables)
-    place = [Column("topic", Text), Column("partition", Integer), Column("offset", BigInteger)]
+    place: list[Column[Any]] = [Column("topic", Text), Column("partition", Integer), Column("offset", BigInteger)]
     order = Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True)
     Table("effect", tables, order, *place, Column("value", LargeBinary), Column("worker", Text))
     Table("hold", tables, Column("customer", Text, primary_key=True))

@@ -218,7 +218,9 @@ async def test_a_record_that_the_database_refuses_is_found_and_passed(bus: Local
     assert letter is not None and tuple(letter) == ("KeyError", 3)
 
 
-async def test_a_mistake_that_hits_every_record_ends_the_loop(bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_that_hits_every_record_ends_the_loop(
+    bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.kit.applying.FLOOD", 3)
     await publish(bus, 30)
     handler = Effects()

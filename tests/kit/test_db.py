@@ -59,11 +59,14 @@ async def test_values_come_back_as_they_went(database: Database) -> None:
 
 
 async def test_an_error_rolls_back_everything_copied_rows_too(database: Database) -> None:
-    with pytest.raises(KeyError):
+    async def fail() -> None:
         async with database.write() as tx:
             await tx.insert("thing", ["name"], [("a",)])
             await tx.run("INSERT INTO thing (name) VALUES ('b')")
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
     assert await names(database) == []
 
 
@@ -211,10 +214,14 @@ async def test_a_server_crash_is_gone_and_then_over(server_directory: Path) -> N
         database = Database.open(server.database())
         async with database.write() as tx:
             await tx.run("CREATE TABLE thing (n bigint)")
-        with pytest.raises(DatabaseGone):
+
+        async def write_across_the_crash() -> None:
             async with database.write() as tx:
                 await tx.run("INSERT INTO thing VALUES (1)")
                 await asyncio.to_thread(server.crash)
+
+        with pytest.raises(DatabaseGone):
+            await write_across_the_crash()
         with pytest.raises(DatabaseGone):
             async with database.read():
                 pass

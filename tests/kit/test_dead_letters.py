@@ -33,8 +33,8 @@ async def test_a_dead_letter_is_published_once_with_its_reasons(database: Databa
     relay = DeadLetterRelay(bus, database, DLQ, StandingClock(9))
     assert await relay.once() == 1
     assert await relay.once() == 0
-    found = [r for n in range(4) for r in (await bus.read(lambda s, n=n: s.read([(Partition(DLQ, n), 0)], 9))).values()]  # type: ignore[misc]
-    (record,) = (record for records in found for record in records)
+    everywhere = [(partition, 0) for partition in await bus.end_offsets(DLQ)]
+    ((record,),) = (await bus.read(lambda store: store.read(everywhere, 9))).values()
     assert (record.key, record.value) == (b"k\x00", b"\xff{")
     assert record.headers[:2] == HEADERS
     assert dict(record.headers[2:]) == {
@@ -51,6 +51,16 @@ async def test_a_dead_letter_is_published_once_with_its_reasons(database: Databa
         row = await tx.row("SELECT * FROM dead_letter")
     assert row is not None and row.published == 9
     assert original(row) == Outgoing("events", b"k\x00", b"\xff{", HEADERS)
+    await bus.close()
+
+
+async def test_only_dead_letters_of_our_partitions_are_published(database: Database, tmp_path: Path) -> None:
+    bus = LocalBus(tmp_path / "log.db")
+    owned: set[Partition] = {Partition("events", 2), Partition("other", 3)}
+    relay = DeadLetterRelay(bus, database, DLQ, StandingClock(9), owned=lambda: owned)
+    assert await relay.once() == 0
+    owned.add(Partition("events", 3))
+    assert await relay.once() == 1
     await bus.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from services.kit import logs
 from services.kit.auth import public
 from services.kit.metrics import Registry
 from tests.kit.web_parts import ADMIN_KEY, app_of, client_of, problem_of, routes
@@ -42,7 +43,6 @@ async def test_the_body_limit_is_settable() -> None:
     async with client_of(app_of(routes(), max_body=10), ADMIN_KEY) as client:
         answer = await client.post("/v1/raw", content=b'"01234567890"', headers=JSON)
         problem_of(answer, 413, "too_large")
-        assert answer.headers["connection"] == "close"
         assert (await client.post("/v1/raw", content=b"[1]", headers=JSON)).json() == [1]
 
 
@@ -134,3 +134,23 @@ async def test_an_unexpected_error_says_nothing_and_logs_where(
     fields = vars(record)["fields"]
     assert fields["error_class"] == "KeyError"
     assert fields["error_at"][-1].endswith(" boom")
+
+
+async def test_a_body_that_declares_to_be_too_long_never_reaches_the_route() -> None:
+    router, reached = APIRouter(dependencies=[public()]), []
+
+    @router.post("/deaf")
+    async def deaf() -> None:
+        reached.append(1)
+
+    async with client_of(app_of(router, max_body=10)) as client:
+        problem_of(await client.post("/deaf", content=b"01234567890"), 413, "too_large")
+        endless = await client.post("/deaf", content=b"0", headers={"content-length": "9" * 5000})
+        problem_of(endless, 413, "too_large")
+        assert not reached
+        assert (await client.post("/deaf", content=b"0123456789")).status_code == 200
+
+
+async def test_the_trace_of_a_request_ends_with_it(client: httpx.AsyncClient) -> None:
+    await client.get("/v1/trace")
+    assert logs.trace_id.get() == ""

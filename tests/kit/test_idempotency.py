@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import MetaData
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from services.kit.auth import requires
 from services.kit.db import Database
@@ -28,8 +28,17 @@ class Works:
         self.router = APIRouter()
         self.router.post("/work", dependencies=[requires("campaigns:write")])(self.work)
         self.router.post("/other-work", dependencies=[requires("campaigns:write")])(self.work)
+        self.router.post("/stream", dependencies=[requires("campaigns:write")])(self.stream)
         self.router.put("/work", dependencies=[requires("campaigns:write")])(self.work)
         self.router.post("/keys", dependencies=[requires("campaigns:write", keep_answer=False)])(self.work)
+
+    async def stream(self) -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            self.effects += 1
+            yield b"half"
+            raise RuntimeError("broken")
+
+        return StreamingResponse(pieces())
 
     async def work(self, request: Request) -> JSONResponse:
         self.begun.set()
@@ -144,6 +153,14 @@ async def test_a_failure_on_our_side_frees_the_key(app: FastAPI, works: Works, f
         assert (await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})).status_code >= 500
         works.failure = None
         assert (await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})).status_code == 201
+    assert works.effects == 2
+
+
+async def test_an_answer_that_breaks_off_is_not_kept_and_is_a_clean_failure(app: FastAPI, works: Works) -> None:
+    async with client_of(app, "marketer") as client:
+        for _ in range(2):
+            answer = await client.post("/stream", json=BODY, headers={"Idempotency-Key": "k"})
+            assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert works.effects == 2
 
 

@@ -31,7 +31,7 @@ async def test_what_may_pass_is_tried_until_it_does() -> None:
     effort = Effort()
     assert await patience(rests).persist(Step(*[Transient(retry_after=0)] * 6), effort) == "done"
     assert [reason for reason, _ in rests] == ["unavailable"] * 6
-    assert effort.attempts == 6
+    assert effort.attempts == 7
     assert all(seconds <= 0.05 * 2**n for n, (_, seconds) in enumerate(rests, 1))
 
 
@@ -41,7 +41,9 @@ async def test_it_rests_at_least_as_long_as_it_was_asked_to() -> None:
     assert rests[0][1] >= 0.2
 
 
-@pytest.mark.parametrize(("error", "tries", "attempts"), [(Invalid("no"), 3, 1), (KeyError("x"), 3, 3), (KeyError("x"), 1, 1)])
+@pytest.mark.parametrize(
+    ("error", "tries", "attempts"), [(Invalid("no"), 3, 1), (KeyError("x"), 3, 3), (KeyError("x"), 1, 1)]
+)
 async def test_what_will_not_pass_is_raised(error: Exception, tries: int, attempts: int) -> None:
     effort = Effort(tries)
     with pytest.raises(type(error)):

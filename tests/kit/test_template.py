@@ -129,7 +129,13 @@ def test_links_have_an_allowed_scheme(link: str, good: bool) -> None:
 
 @pytest.mark.parametrize(
     "html",
-    ["<script>x</script>", "<p onclick='x'>", "<iframe></iframe>", "<a href='java&#115;cript:x'>", "<img src='file:///x'>"]
+    [
+        "<script>x</script>",
+        "<p onclick='x'>",
+        "<iframe></iframe>",
+        "<a href='java&#115;cript:x'>",
+        "<img src='file:///x'>",
+    ]
     + ["<p style='background:url(javascript:x)'>", "<base href='https://example.org'>", "<form action='vbscript:x'>"],
 )
 def test_html_that_could_run_code_is_refused(html: str) -> None:

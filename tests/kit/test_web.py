@@ -159,6 +159,7 @@ async def test_openapi_names_the_action_and_the_form_of_errors(client: httpx.Asy
     assert operation["x-tactful-action"] == "campaigns:read"
     assert "application/problem+json" in operation["responses"]["default"]["content"]
     assert "security" not in document["paths"]["/livez"]["get"]
+    assert document["paths"]["/v1/raw"]["post"]["parameters"][0]["name"] == "Idempotency-Key"
     assert (await client.get("/openapi.json")).json() == document
 
 

@@ -140,7 +140,9 @@ class World:
             _, self.keys[owner] = await create(self.database, owner, Role(role), "tests", self.clock.now())
         return self.keys[owner]
 
-    async def call(self, role: Role | str, method: str, path: str, name: str | None = None, **options: Any) -> httpx.Response:
+    async def call(
+        self, role: Role | str, method: str, path: str, name: str | None = None, **options: Any
+    ) -> httpx.Response:
         """A request by somebody with a role."""
         headers = {"Authorization": f"Bearer {await self.key_of(role, name)}", **options.pop("headers", {})}
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test") as client:

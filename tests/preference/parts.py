@@ -138,9 +138,8 @@ async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIt
     await migrate.upgrade(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
     clock, orchestrator, registry = StandingClock(NOW), Orchestrator(), Registry()
-    settings = PreferenceSettings(
-        admin_key=ADMIN_KEY, service_key=SERVICE_KEY, address_key=ADDRESS_KEY, data_dir=directory
-    )  # type: ignore[arg-type]
+    keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
+    settings = PreferenceSettings.model_validate({**keys, "data_dir": directory})
     client = OrchestratorClient(orchestrator)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)
     transport = httpx.ASGITransport(service.app)

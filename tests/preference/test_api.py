@@ -83,6 +83,11 @@ async def test_an_edit_of_an_outdated_version_is_refused(at_work: Running, tag: 
     assert (await at_work.http.patch(C, json={"locale": "fr"}, headers={"If-Match": '"7", "2"'})).status_code == 200
 
 
+async def test_an_empty_patch_makes_nobody(at_work: Running) -> None:
+    assert (await at_work.http.patch(C, json={})).status_code == 200
+    assert (await at_work.http.get(C)).status_code == 404
+
+
 async def test_of_two_edits_of_one_version_only_one_is_made(at_work: Running) -> None:
     await at_work.http.put(C, json=DOCUMENT)
     edits = [at_work.http.patch(C, json={"locale": "en"}, headers={"If-Match": '"1"'}) for _ in range(5)]
@@ -208,6 +213,8 @@ async def test_an_orchestrator_that_cannot_be_asked_never_loses_the_opt_out(at_w
         ({"paused_until": "2026-03-03T00:00:00Z"}, True),
         ({"consent": []}, True),
         ({"consent": [GRANTED | {"status": "withdrawn"}]}, True),
+        ({"consent": [GRANTED | {"expires": "2026-03-02T12:00:00Z"}]}, True),
+        ({"consent": [GRANTED | {"expires": "2026-03-02T12:00:01Z"}]}, False),
         ({"opt_outs": []}, False),
         ({"paused_until": "2026-03-01T00:00:00Z"}, False),
         ({"paused_until": None}, False),
@@ -277,7 +284,7 @@ async def test_a_repeated_request_with_one_key_has_one_effect(at_work: Running) 
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b'{"all": true, "all": true}', b"[]", b'{"all": 1}', b'{"all": true, "topic": "news"}', b"{}"]
+    "body", [b"{", b'{"all": true, "all": true}', b"[]", b'{"all": false}', b'{"all": true, "topic": "news"}', b"{}"]
 )
 async def test_a_malformed_opt_out_is_refused(at_work: Running, body: bytes) -> None:
     answer = await at_work.http.post(f"{C}/optout", content=body, headers={"Content-Type": "application/json"})

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from schemas.event import Event, encode
 from schemas.facts import AttemptScope, OpenAttempts
 from schemas.policy import SituationKind
 from schemas.times import Instant, parse_instant
-from services.kit import migrate
+from services.kit import door, migrate
+from services.kit.auth import digest_of
 from services.kit.bus import Bus, Outgoing, Partition
 from services.kit.clock import StandingClock
 from services.kit.condition import compile_condition
@@ -25,7 +26,17 @@ from services.kit.fence import wait_applied
 from services.kit.local_bus import LocalBus
 from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
-from services.orchestrator.client import OrchestratorClient
+from services.orchestrator.client import (
+    FIND_KEY,
+    OPEN_ATTEMPTS,
+    STILL_OPEN,
+    AttemptIds,
+    FoundKey,
+    KeyDigest,
+    KeyOwner,
+    OrchestratorClient,
+    StillOpen,
+)
 from services.suppression.app import Service, build
 from services.suppression.client import SuppressionClient
 from services.suppression.situations import SituationKinds, compile_kinds
@@ -79,29 +90,36 @@ class Handovers:
     under_way: set[int] = field(default_factory=set)
     asked: list[AttemptScope] = field(default_factory=list)
     down: bool = False
+    keys: dict[str, str] = field(default_factory=dict)
 
     def app(self) -> FastAPI:
         """Its door."""
         app = FastAPI()
 
-        @app.post("/internal/orchestrator/{path:path}")
-        async def door(path: str, request: Request) -> Response:
-            return Response(status_code=503) if self.down else self.answer(path, await request.body())
+        @app.post(OPEN_ATTEMPTS)
+        async def open_attempts(request: Request) -> Response:
+            if self.down:
+                return Response(status_code=503)
+            self.asked.append(await door.question(request, AttemptScope))
+            return door.answer(OpenAttempts(tuple(sorted(self.under_way))))
+
+        @app.post(STILL_OPEN)
+        async def still_open(request: Request) -> Response:
+            asked = await door.question(request, AttemptIds)
+            return door.answer(StillOpen(len(self.under_way.intersection(asked.attempts))))
+
+        @app.post(FIND_KEY)
+        async def find_key(request: Request) -> Response:
+            role = self.keys.get((await door.question(request, KeyDigest)).digest)
+            return door.answer(FoundKey(None if role is None else KeyOwner(role, role, f"key_{role}")))
 
         return app
 
-    def answer(self, path: str, body: bytes) -> Response:
-        """To one question."""
-        if "open" in path and "still" not in path:
-            self.asked.append(msgspec.msgpack.decode(body, type=AttemptScope))
-            return Response(msgspec.msgpack.encode(OpenAttempts(tuple(sorted(self.under_way)))))
-        return Response(msgspec.msgpack.encode(len(self.under_way & set(_ints(msgspec.msgpack.decode(body))))))
-
-
-def _ints(value: Any) -> Sequence[int]:
-    if isinstance(value, dict):
-        return [item for part in value.values() for item in _ints(part)]
-    return list(value) if isinstance(value, list | tuple) else [value]
+    def key(self, role: str) -> dict[str, str]:
+        """Headers with a key of this role."""
+        plain = f"key-of-the-{role}"
+        self.keys[digest_of(plain)] = role
+        return {"Authorization": f"Bearer {plain}"}
 
 
 @dataclass
@@ -115,7 +133,7 @@ class Running:
     handovers: Handovers
     registry: Registry
     http: httpx.AsyncClient
-    door: SuppressionClient
+    client: SuppressionClient
 
     async def publish(self, *records: Outgoing) -> dict[str, dict[int, int]]:
         """Publish; returns the positions after them."""
@@ -135,7 +153,7 @@ class Running:
 
     async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
         """Put these in force."""
-        await self.door.set_situations(version, [dict(document) for document in documents])
+        await self.client.set_situations(version, [dict(document) for document in documents])
 
     def metric(self, name: str, **labels: str) -> float:
         """A metric's value."""
@@ -160,11 +178,11 @@ async def running(url: str, directory: Path, *, start: bool = True, wait: float 
             base_url="http://suppression",
             headers={"Authorization": f"Bearer {ADMIN}"},
         ) as http:
-            door = SuppressionClient(http, SERVICE, ADDRESS_KEY.encode())
+            client = SuppressionClient(http, SERVICE, ADDRESS_KEY.encode())
             if start:
                 await service.start()
             try:
-                yield Running(service, database, bus, clock, handovers, registry, http, door)
+                yield Running(service, database, bus, clock, handovers, registry, http, client)
             finally:
                 if start:
                     async with asyncio.timeout(20):

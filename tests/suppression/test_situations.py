@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -152,63 +153,58 @@ def test_a_ref_is_found_along_its_path_and_absent_where_the_path_breaks() -> Non
     assert after(("x", {"order": [1]}, NOW), known=deep)[0].ref == ""
 
 
-def _reach(intervals: Intervals, kind: str, lapse: int, while_open: bool) -> int:
-    """The latest instant up to which a history rule over this kind refuses, `within` left out."""
-    ends = [0]
-    for item in intervals:
-        if item.kind == kind:
-            end = item.closed if item.closed is not None else item.opened + lapse if while_open else item.opened
-            ends.append(max(item.opened, end))
-    return max(ends)
-
-
+LAPSES = {"a": 10 * DAY, "b": 3 * DAY}
+TWO = kinds(
+    {"kind": "a", "opens": [{"event": "x"}], "lapses": "10d"},
+    {"kind": "b", "opens": [{"event": "y"}], "lapses": "3d"},
+)
 STEPS = st.lists(
-    st.tuples(st.booleans(), st.sampled_from("AB"), st.integers(0, 5), st.integers(0, 60)), min_size=1, max_size=200
+    st.tuples(st.booleans(), st.sampled_from("ab"), st.integers(0, 5), st.integers(0, 60)), min_size=1, max_size=200
 )
 
 
-def _replayed(steps: list[tuple[bool, str, int, int]], *, room: Callable[[Intervals], Intervals]) -> Intervals:
-    intervals: Intervals = ()
+@dataclass
+class Naive:
+    """One interval of the model, which forgets nothing."""
+
+    opened: int
+    closed: int | None = None
+
+
+def model_of(steps: list[tuple[bool, str, int, int]]) -> dict[tuple[str, str], list[Naive]]:
+    model: dict[tuple[str, str], list[Naive]] = {}
     for opens, kind, ref, day in steps:
-        sign = (Sign(kind, str(ref)),)
-        intervals = fold(intervals, Signs((), sign) if opens else Signs(sign, ()), day * DAY, MANY).intervals
-        intervals = room(intervals)
-    return intervals
+        own = model.setdefault((kind, str(ref)), [])
+        last = own[-1] if own and own[-1].closed is None and day * DAY < own[-1].opened + LAPSES[kind] else None
+        if opens and last is None:
+            own.append(Naive(day * DAY))
+        if not opens and last is not None:
+            last.closed = day * DAY
+    return model
 
 
-MANY = kinds(
-    {"kind": "A".lower(), "opens": [{"event": "x"}], "lapses": "10d"},
-    {"kind": "B".lower(), "opens": [{"event": "y"}], "lapses": "3d"},
-)
+def latest(ends: Iterable[tuple[int, int | None]], lapse: int, while_open: bool) -> int:
+    """Up to where a history rule refuses, `within` left out: max(opened, end) of all."""
+    silence = lapse if while_open else 0
+    return max((max(begin, begin + silence if end is None else end) for begin, end in ends), default=-1)
 
 
 @given(STEPS)
-def test_intervals_agree_with_a_naive_model(steps: list[tuple[bool, str, int, int]]) -> None:
-    lapses = {"a": 10, "b": 3}
-    model: dict[tuple[str, int], list[list[int | None]]] = {}
+def test_intervals_decide_as_those_of_a_naive_model_that_forgets_nothing(steps: list[tuple[bool, str, int, int]]) -> None:
     intervals: Intervals = ()
-    for opens, letter, ref, day in steps:
-        kind = letter.lower()
-        own = model.setdefault((kind, ref), [])
-        is_open = bool(own) and own[-1][1] is None and day < (own[-1][0] or 0) + lapses[kind]
-        if opens and not is_open:
-            own.append([day, None])
-        if not opens and is_open:
-            own[-1][1] = day
-        signs = (Sign(kind, str(ref)),)
-        intervals = fold(intervals, Signs((), signs) if opens else Signs(signs, ()), day * DAY, MANY).intervals
-    for kind, lapse in lapses.items():
-        expected = [pair for (name, _), pairs in model.items() if name == kind for pair in pairs]
+    for opens, kind, ref, day in steps:
+        sign = (Sign(kind, str(ref)),)
+        intervals = fold(intervals, Signs((), sign) if opens else Signs(sign, ()), day * DAY, TWO).intervals
+    model = model_of(steps)
+    for kind, lapse in LAPSES.items():
+        kept = [(item.opened, item.closed) for item in intervals if item.kind == kind]
+        known = [(one.opened, one.closed) for (name, _), own in model.items() if name == kind for one in own]
         for while_open in (False, True):
-            ends = [
-                max(begin or 0, end if end is not None else (begin or 0) + (lapse if while_open else 0))
-                for begin, end in expected
-            ]
-            assert _reach(intervals, kind, lapse * DAY, while_open) == max(ends, default=0) * DAY
-    for (kind, ref), pairs in model.items():
-        last = [item for item in intervals if item.kind == kind and item.ref == str(ref)][-1:]
-        still = [item for item in last if KINDS and MANY.is_open(item, 0)]
-        assert bool(still) == bool(pairs and pairs[-1][1] is None and (pairs[-1][0] or 0) + lapses[kind] > 0)
+            assert latest(kept, lapse, while_open) == latest(known, lapse, while_open)
+    for (kind, ref), own in model.items():
+        last = [item for item in intervals if (item.kind, item.ref) == (kind, ref)][-1:]
+        if last and own:
+            assert (last[0].opened, last[0].closed) == (own[-1].opened, own[-1].closed)
 
 
 def test_what_can_decide_nothing_any_more_is_dropped_once_there_are_many() -> None:

@@ -14,10 +14,31 @@ MAX_SOURCE: Final = 8192  # characters
 MAX_NESTING: Final = 32  # parentheses, arguments, branches
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 MACROS: Final = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
-RESERVED: Final = frozenset({
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
-    "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
-})
+RESERVED: Final = frozenset(
+    {
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "namespace",
+        "null",
+        "package",
+        "return",
+        "true",
+        "var",
+        "void",
+        "while",
+    }
+)
 
 
 class ConditionSyntaxError(ValueError):

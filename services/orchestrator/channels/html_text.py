@@ -52,10 +52,11 @@ def _around(node: LexborNode, tag: str) -> tuple[str, str]:
             return node.attributes.get("alt") or "", ""
         case "a":
             link = (node.attributes.get("href") or "").strip()
-            words = " ".join(node.text(deep=True).split())
-            if not link or link.startswith("#"):
+            pictures = [picture.attributes.get("alt") or "" for picture in node.css("img")]
+            words = " ".join([*node.text(deep=True).split(), *pictures]).strip()
+            if not link or link.startswith("#") or words == link:
                 return "", ""
-            return ("", f" ({link})") if words and words != link else ("", "") if words == link else (link, "")
+            return ("", f" ({link})") if words else (link, "")
         case "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
             return "\n\n", "\n\n"
     return ("\n", "\n") if tag in _BLOCKS else ("", "")

@@ -80,28 +80,31 @@ def plan(candidate: Candidate, facts: Facts, now: Instant, later: Candidate | No
     """Plans one candidate from `now` on. `later` stands for it at the instants after `now` (used by the gate)."""
     findings = judge(candidate, facts, now)
     verdicts, jumps, last, t = findings.verdicts, list[Jump](), None, now
-    while True:
+    for _ in range(MAX_JUMPS + 1):
         if findings.denies or findings.fails:
             decides = (findings.denies or findings.fails)[0]
             if t != now:
                 jumps.append(Jump(t, decides.rule, decides.id, None))
             return _stopped(candidate, findings, verdicts, tuple(jumps))
         if not findings.defers:
-            break
+            return _free(candidate, last, t, verdicts, tuple(jumps))
         parking = next((verdict for verdict in findings.defers if verdict.until is None), None)
         last = parking or max(findings.defers, key=lambda verdict: verdict.until or 0)
         if t != now:
             jumps.append(Jump(t, last.rule, last.id, last.until))
         if last.until is None:
             return _parked(candidate, facts, findings, verdicts, tuple(jumps), t)
-        if len(jumps) >= MAX_JUMPS:
-            return Plan(candidate, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=verdicts, jumps=tuple(jumps))
         t = last.until
         findings = judge(later or candidate, facts, t)
+    return Plan(candidate, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=verdicts, jumps=tuple(jumps))
+
+
+def _free(
+    candidate: Candidate, last: Verdict | None, t: Instant, verdicts: tuple[Verdict, ...], jumps: tuple[Jump, ...]
+) -> Plan:
     if last is None:
         return Plan(candidate, Outcome.SEND, Reason.ELIGIBLE.value, verdicts=verdicts)
-    reason = last.reason or Reason.ELIGIBLE.value
-    return Plan(candidate, Outcome.DEFER, reason, last.id, t, verdicts=verdicts, jumps=tuple(jumps))
+    return Plan(candidate, Outcome.DEFER, last.reason or "", last.id, t, verdicts=verdicts, jumps=jumps)
 
 
 def _stopped(candidate: Candidate, findings: Findings, verdicts: tuple[Verdict, ...], jumps: tuple[Jump, ...]) -> Plan:

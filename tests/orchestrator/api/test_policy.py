@@ -119,8 +119,14 @@ async def test_a_stale_etag_is_refused(here: World) -> None:
 BAD = [
     ({"zone": "Europe/Berlim"}, ""),
     ({"frequency_cap": []}, "/frequency_cap"),
-    ({"situations": [{"kind": "low", "opens": [{"event": "x", "when": "event.data.score <="}]}]}, "/situations/0/opens/0/when"),
-    ({"situations": [{"kind": "low", "opens": [{"event": "x", "when": "customer.id == 'a'"}]}]}, "/situations/0/opens/0/when"),
+    (
+        {"situations": [{"kind": "low", "opens": [{"event": "x", "when": "event.data.score <="}]}]},
+        "/situations/0/opens/0/when",
+    ),
+    (
+        {"situations": [{"kind": "low", "opens": [{"event": "x", "when": "customer.id == 'a'"}]}]},
+        "/situations/0/opens/0/when",
+    ),
     ({"shadow": ["no-such-rule"]}, ""),
 ]
 

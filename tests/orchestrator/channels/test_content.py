@@ -50,7 +50,10 @@ def test_the_locale_is_the_customers_its_language_or_the_default(
     [
         ({"sms": {"de": {"text": "x"}}}, [("/content/sms", "missing_default_locale")]),
         ({"sms": {"en": {"text": "x"}, "de": {"text": "{{ x"}}}, [("/content/sms/de/text", "template_syntax")]),
-        ({"sms": {"en": {"txt": "x"}}}, [("/content/sms/en/text", "missing"), ("/content/sms/en/txt", "unknown_field")]),
+        (
+            {"sms": {"en": {"txt": "x"}}},
+            [("/content/sms/en/text", "missing"), ("/content/sms/en/txt", "unknown_field")],
+        ),
         ({"sms": {"en": {"text": "x"}, "EN": {"text": "y"}}}, [("/content/sms", "duplicate_locale")]),
         ({"email": {"en": {"subject": "a", "html": "<p>x</p>"}}}, [("/content/email/en/html", "no_unsubscribe")]),
         ({"email": {"en": {"subject": "a"}}}, [("/content/email/en", "value_error")]),

@@ -136,7 +136,7 @@ def try_on(
 ) -> Candidate:
     known = known or facts()
     mark = None if marked is None else at(marked)
-    return candidate(of, channel, known, past or Ledger.empty(), Audience(of, known.customer), mark)
+    return candidate(of, channel, known, Ledger.empty() if past is None else past, Audience(of, known.customer), mark)
 
 
 def judged(rule: Rule, tried: Candidate, known: Facts | None = None, now: str = "02 10:00") -> list[Verdict]:

@@ -1,0 +1,49 @@
+# `make help` lists the targets. Everything lives in .venv; data that outlive a run are in tactful-data and .data.
+PYTHON ?= python3
+PORT ?= 8000
+KAFKA_PORT ?= 9092
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CODE := schemas services tactful tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast check format kafka schemas clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install into .venv what requirements.lock names, by its hashes
+
+run: setup ## Start everything in one process on PORT (8000)
+	@exec $(BIN)/tactful dev --port $(PORT)
+
+test: setup ## Run all tests; those that need PostgreSQL or Kafka start them, or skip without them (ARGS="-k caps")
+	$(BIN)/pytest $(ARGS)
+
+test-fast: setup ## Run the tests that need no server
+	$(BIN)/pytest -m "not integration and not faults" $(ARGS)
+
+check: setup ## Lint, formatting and types
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+format: setup ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+kafka: ## Run a Kafka broker on KAFKA_PORT (9092); needs Java 17 and, once, Maven
+	@exec deploy/kafka/run.sh .data/kafka $(KAFKA_PORT)
+
+schemas: setup ## Write schemas/json from the models
+	$(BIN)/python -m schemas.generate
+
+clean: ## Remove the environment and all caches; data stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock deploy/setup.sh
+	@deploy/setup.sh "$(PYTHON)" .venv
+	@touch $@

@@ -1,0 +1,133 @@
+"""One service alone in its process: `python -m services.NAME [--port N]`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import uvloop
+from starlette.types import ASGIApp
+
+from services.kit import logs, migrate
+from services.kit.bus import Bus
+from services.kit.clock import Clock, SystemClock
+from services.kit.db import Database
+from services.kit.errors import TactfulError
+from services.kit.kafka_bus import KafkaBus
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Registry, count_logs
+from services.kit.serve import server
+from services.kit.settings import ServiceSettings, SettingsError, load
+
+CLOCK_ERROR = 1_000_000
+"""Microseconds by which our clock may differ from the database's."""
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+class Refused(Exception):
+    """The process must not start; the text is one line that says why and how to mend it."""
+
+
+class Service(Protocol):
+    """What can be run: an app, and tasks that must not end before their time."""
+
+    @property
+    def app(self) -> ASGIApp:
+        """Answers HTTP."""
+
+    def jobs(self) -> Sequence[asyncio.Task[None]]:
+        """The tasks at work, once started."""
+
+    async def start(self) -> None:
+        """Begin to work."""
+
+    async def stop(self) -> None:
+        """Finish what is under way; raises what ended a task before its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a service stands on."""
+
+    database: Database
+    bus: Bus
+    clock: Clock
+    registry: Registry
+
+
+@asynccontextmanager
+async def ground(name: str, settings: ServiceSettings) -> AsyncIterator[Ground]:
+    """Open the service's database and log, and close them at the end.
+
+    Raises Refused when the schema is not at its newest step or the clocks differ, SettingsError for a missing URL.
+    """
+    url = settings.need("database.url")
+    await _ready(url, f"services.{name}")
+    registry = Registry()
+    logs.configure(name, level=settings.log_level, seen=count_logs(registry))
+    database = Database.open(url, pool=settings.database.pool)
+    bootstrap = settings.kafka.bootstrap
+    bus: Bus = LocalBus(settings.data_dir / "log.db") if bootstrap is None else KafkaBus(bootstrap)
+    try:
+        clock = SystemClock()
+        if abs(clock.now() - await database.now()) > CLOCK_ERROR:
+            raise Refused("this machine's clock differs from the database's by more than 1 s: set the clocks")
+        yield Ground(database, bus, clock, registry)
+    finally:
+        await bus.close()
+        await database.close()
+
+
+async def serve(service: Service, settings: ServiceSettings) -> int:
+    """Serve until a signal comes or a task ends before its time. Returns the exit code."""
+    web = server(service.app, host=settings.web.host, port=settings.web.port)
+    await service.start()
+    for task in service.jobs():
+        task.add_done_callback(lambda _: setattr(web, "should_exit", True))
+    await web.serve()
+    try:
+        await service.stop()
+    except Exception as error:
+        logs.log_error("service_ended", error, "critical")
+        return 1
+    return 0
+
+
+async def _ready(url: str, package: str) -> None:
+    """A file is brought up to date; a server's schema is changed by `tactful db upgrade` alone."""
+    if url.startswith("sqlite"):
+        await migrate.upgrade(url, package)
+    elif not await migrate.check(url, package):
+        raise Refused("the database is not at the newest step of its schema: run `tactful db upgrade`")
+
+
+def main(
+    name: str,
+    kind: type[Settings],
+    run: Callable[[Settings, argparse.Namespace], Awaitable[int]],
+    arguments: Sequence[str] | None = None,
+    *,
+    add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
+) -> int:
+    """Read arguments and settings, run, and say in one line why not. Exit codes: 0 ok, 1 failed, 2 usage."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=f"Tactful: {name}, alone")
+    parser.add_argument("--port", type=int, help="where to listen")
+    add(parser)
+    chosen = parser.parse_args(arguments)
+
+    async def start() -> int:
+        return await run(settings, chosen)
+
+    try:
+        settings = load(kind, **({} if chosen.port is None else {"web": {"port": chosen.port}}))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(start())
+    except (SettingsError, Refused, TactfulError) as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - before the logs are set up, for people
+        return 1
+    except KeyboardInterrupt:
+        return 0

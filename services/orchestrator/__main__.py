@@ -1,0 +1,47 @@
+"""`python -m services.orchestrator [--port N] [--role api|decide|dispatch|schedule|all]`: this service alone."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import httpx
+
+from services.kit import alone
+from services.orchestrator.app import ROLES, build
+from services.orchestrator.settings import OrchestratorSettings
+from services.preference.client import PreferenceClient
+from services.suppression.client import SuppressionClient
+
+
+async def run(settings: OrchestratorSettings, chosen: argparse.Namespace) -> int:
+    """Serve until a signal comes. Returns the exit code."""
+    key, address_key = settings.need("service_key"), settings.need("address_key").encode()
+    async with (
+        alone.ground("orchestrator", settings) as ground,
+        httpx.AsyncClient(base_url=settings.services.preference_url) as to_preference,
+        httpx.AsyncClient(base_url=settings.services.suppression_url) as to_suppression,
+    ):
+        service = build(
+            settings,
+            database=ground.database,
+            bus=ground.bus,
+            clock=ground.clock,
+            preference=PreferenceClient(to_preference, key),
+            suppression=SuppressionClient(to_suppression, key, address_key),
+            registry=ground.registry,
+            role=chosen.role,
+        )
+        return await alone.serve(service, settings)
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--role", choices=ROLES, default="all", help="what this process does [all]")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    return alone.main("orchestrator", OrchestratorSettings, run, arguments, add=_add)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

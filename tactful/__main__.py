@@ -1,0 +1,58 @@
+"""`tactful`, `python -m tactful`: the command line.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from tactful import campaigns, config, db, events, keys, policy
+from tactful.dev import dev
+from tactful.errors import CommandError
+from tactful.output import complain
+from tactful.simulate import simulate
+from tactful.why import why
+
+INTERRUPTED = 130
+
+
+def build() -> typer.Typer:
+    """The command line with all its nouns."""
+    app = typer.Typer(
+        name="tactful",
+        help="Decides whether, when and how to speak to a customer, and says why.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command()(dev)
+    app.command()(why)
+    app.command()(simulate)
+    nouns = {"events": events, "campaigns": campaigns, "policy": policy, "keys": keys, "db": db, "config": config}
+    for name, noun in nouns.items():
+        app.add_typer(noun.app, name=name)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code."""
+    try:
+        build()(args=None if arguments is None else list(arguments), prog_name="tactful")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except CommandError as error:
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+from services.orchestrator.deciding.rules import channel as rule
+from tests.orchestrator.deciding.build import ALLOW, facts, judged, only, touch, try_on
+
+
+def test_a_channel_without_an_adapter_is_denied() -> None:
+    assert only(judged(rule, try_on(touch()), facts(configured=frozenset({"push"}))))[:2] == (
+        "deny",
+        "channel_not_configured",
+    )
+    assert only(judged(rule, try_on(touch()), facts(configured=frozenset({"email"})))) == ALLOW

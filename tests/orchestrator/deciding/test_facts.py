@@ -1,0 +1,60 @@
+import pytest
+
+from schemas.facts import Address, Entry, Situation
+from services.orchestrator.deciding.scope import Kind
+from tests.orchestrator.deciding.build import at, facts, policy, preference
+
+UNVERIFIED, FIRST, SECOND = (
+    Address("email", "u@example.org", False),
+    Address("email", "a@example.org", True),
+    Address("email", "b@example.org", True),
+)
+
+
+def stop(*places: int) -> tuple[Entry, ...]:
+    return tuple(Entry(None, None, None, 0, None, "hard_bounce", place) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("cls", "entries", "expected"),
+    [
+        ("marketing", (), FIRST),
+        ("marketing", stop(1), SECOND),
+        ("marketing", stop(1, 2), None),
+        ("service", (), FIRST),
+        ("service", stop(1, 2), UNVERIFIED),
+        ("transactional", stop(0, 1, 2), None),
+    ],
+)
+def test_the_address_is_the_first_verified_one_that_is_not_suppressed(
+    cls: str, entries: tuple[Entry, ...], expected: Address | None
+) -> None:
+    known = facts(chosen=preference(addresses=(UNVERIFIED, FIRST, SECOND)), entries=entries)
+    assert known.address(Kind("offer", "news", "email", cls, None), at("02 10:00")) == expected
+
+
+def test_in_app_needs_no_address() -> None:
+    assert facts().address(Kind("offer", "news", "in_app", "marketing", None), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "country", "expected"),
+    [
+        ("Asia/Tokyo", "PT", ["Asia/Tokyo"]),
+        (None, "DE", ["Europe/Berlin", "Europe/Busingen"]),
+        (None, None, ["America/New_York"]),
+        ("No/Where", None, ["America/New_York"]),
+    ],
+)
+def test_the_zones_that_may_be_the_customers(zone: str | None, country: str | None, expected: list[str]) -> None:
+    known = facts(policy(unknown_zones=["America/New_York"]), preference(zone=zone, country=country))
+    assert [each.name for each in known.quiet_zones] == expected
+
+
+def test_without_unknown_zones_the_organisations_stands_in() -> None:
+    assert [each.name for each in facts(policy(zone="Asia/Tokyo"), preference(zone=None)).quiet_zones] == ["Asia/Tokyo"]
+
+
+def test_situations_are_found_by_kind_in_order_of_arrival() -> None:
+    one, two, other = Situation("a", "1", 9), Situation("a", "2", 3), Situation("b", "", 1)
+    assert facts(situations=(one, other, two)).situations == {"a": (one, two), "b": (other,)}

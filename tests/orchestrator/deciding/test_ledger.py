@@ -1,0 +1,75 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.orchestrator.deciding.ledger import STATES, Contact, Ledger
+from services.orchestrator.deciding.scope import Kind
+from tests.orchestrator.deciding.build import at, contact, ledger
+
+WORDS = st.text(max_size=8)
+CONTACTS = st.builds(
+    Contact,
+    message_id=st.binary(min_size=16, max_size=16).map(lambda raw: "msg_" + raw.hex()),
+    event=st.integers(-(2**63), 2**63 - 1),
+    kind=st.builds(Kind, WORDS, st.none() | WORDS, WORDS, WORDS, st.none() | WORDS),
+    priority=st.integers(0, 100),
+    at=st.integers(-(2**60), 2**60),
+    since=st.integers(-(2**60), 2**60),
+    state=st.sampled_from(STATES),
+    reported=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(CONTACTS, max_size=20))
+def test_packed_and_unpacked_it_is_the_same(contacts: list[Contact]) -> None:
+    known = ledger(*contacts)
+    assert Ledger.unpack(known.pack()) == known
+    assert sorted(known) == sorted({each.message_id: each for each in contacts}.values())
+    assert [each.at for each in known] == sorted(each.at for each in known)
+
+
+@pytest.mark.parametrize("packed", [b"", b"\x02" + bytes(12), ledger(contact("02 10:00")).pack()[:-1]])
+def test_other_bytes_are_refused(packed: bytes) -> None:
+    with pytest.raises(ValueError, match="ledger"):
+        Ledger.unpack(packed)
+
+
+def test_the_life_of_a_contact() -> None:
+    planned = contact("02 10:00", state="planned", since="01 10:00")
+    name = planned.message_id
+    marked = ledger(planned).mark(name, at("02 10:05"))
+    assert marked.find(name) == planned._replace(state="handing_over", at=at("02 10:05"))
+    made = marked.settle(name, "made")
+    assert made.find(name) == planned._replace(state="made", at=at("02 10:05"))
+    assert len(made.release(name)) == 0
+    assert ledger(planned).plan(planned._replace(at=at("03 10:00"))).find(name) == planned._replace(at=at("03 10:00"))
+
+
+def test_a_mark_needs_its_contact_and_other_changes_do_not() -> None:
+    name = contact("02 10:00").message_id
+    with pytest.raises(KeyError):
+        Ledger.empty().mark(name, 0)
+    assert Ledger.empty().settle(name, "made") is Ledger.empty()
+    assert Ledger.empty().release(name) is Ledger.empty()
+
+
+def test_a_reported_contact_counts_as_made() -> None:
+    found = Ledger.empty().report(contact("02 10:00", state="planned"))
+    assert [(each.state, each.reported) for each in found] == [("made", True)]
+
+
+def test_forgetting_leaves_what_is_open_and_says_from_when_it_is_complete() -> None:
+    old = contact("01 10:00")
+    waiting, going = contact("01 11:00", state="planned"), contact("01 12:00", state="handing_over")
+    new = contact("03 10:00")
+    found = ledger(old, waiting, going, new).forget(at("02 00:00"))
+    assert list(found) == [waiting, going, new]
+    assert found.complete_from == at("02 00:00")
+    assert found.forget(at("01 00:00")) is found
+    assert Ledger.unpack(found.pack()) == found
+
+
+def test_contacts_of_an_event() -> None:
+    one = contact("02 10:00", event_id="e-1")
+    assert ledger(one, contact("02 11:00")).of_event(one.event) == (one,)

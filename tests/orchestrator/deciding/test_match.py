@@ -1,0 +1,39 @@
+from schemas.ids import message_id
+from services.orchestrator.deciding.match import Catalogue, touches, variables
+from tests.orchestrator.deciding.build import at, campaign, event, policy, preference
+
+OPEN = campaign("open", trigger={"event": "shop.x"})
+VIP = campaign("vip", trigger={"event": "shop.x", "when": "vip"})
+BROKEN = campaign("broken", trigger={"event": "shop.x", "when": "broken"})
+PAUSED = campaign("paused", active=False, trigger={"event": "shop.y"})
+CATALOGUE = Catalogue({each.key: each for each in (OPEN, VIP, BROKEN, PAUSED)}, policy(), frozenset({"email"}))
+
+
+def keys(type: str, **traits: bool) -> list[tuple[str, bool]]:
+    found = touches(event(type=type), {}, preference(traits), CATALOGUE)
+    return [(touch.campaign.key, touch.broken) for touch in found]
+
+
+def test_an_event_touches_the_campaigns_whose_trigger_it_meets() -> None:
+    assert keys("shop.x") == [("open", False), ("broken", True)]
+    assert keys("shop.x", vip=True) == [("open", False), ("vip", False), ("broken", True)]
+    assert keys("shop.z") == []
+
+
+def test_paused_campaigns_are_wanted_too_for_their_decision() -> None:
+    assert keys("shop.y") == [("paused", False)]
+    assert CATALOGUE.wants("shop.y")
+    assert not CATALOGUE.wants("shop.z")
+
+
+def test_a_touch_knows_its_expiry_and_its_messages() -> None:
+    touch = touches(event("02 10:00", expires="02 12:00", type="shop.x"), {}, preference(), CATALOGUE)[0]
+    assert touch.expires_at == at("02 12:00")
+    assert touch.message_id("email") == message_id("c-1", "/shop", "e-1", "open", "email")
+    assert touch.channels == ("email",)
+
+
+def test_conditions_see_event_and_customer() -> None:
+    customer = {"id": "c-1", "traits": {"vip": True}, "locale": None, "country": "DE", "zone": "Etc/UTC"}
+    seen = variables(event(), {"total": 1}, customer)
+    assert seen == {"event": {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}, "customer": customer}

@@ -1,0 +1,187 @@
+"""The webhook adapter: signatures, what each answer means, what was written when something breaks, safe URLs."""
+
+import asyncio
+from email.utils import format_datetime
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from standardwebhooks import Webhook as Verifier
+
+from schemas.message import Handed
+from schemas.times import HOUR, SECOND, to_datetime
+from services.kit.clock import StandingClock, SystemClock
+from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings, outcome_of, retry_after
+from tests.orchestrator.delivery.adapters.receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving
+
+
+def settings(url: str, **fields: object) -> WebhookSettings:
+    return WebhookSettings.model_validate({"url": url, "secret": SECRET, "allow_loopback_http": True, **fields})
+
+
+async def send(answer: bytes | Answer, gate: Gatekeeper | None = None, **fields: object) -> tuple[Handed, Receiver]:
+    receiver = Receiver(answer)
+    async with serving(receiver) as url:
+        webhook = Webhook(settings(url, **fields), SystemClock())
+        [handed] = await webhook.send_batch([message()], gate or Gatekeeper())
+        await webhook.close()
+    return handed, receiver
+
+
+def status(code: int, headers: str = "", body: str = "") -> bytes:
+    return f"HTTP/1.1 {code} X\r\ncontent-length: {len(body)}\r\n{headers}\r\n{body}".encode()
+
+
+async def test_a_receiver_can_verify_the_signature_with_a_foreign_library() -> None:
+    _, receiver = await send(status(200))
+    headers, body = receiver.seen[0]
+    data = Verifier(SECRET.get_secret_value()).verify(body.decode(), headers)
+    assert headers["webhook-id"] == data["data"]["message_id"] == "msg_1"
+    assert data["data"]["content"]["subject"] == "Hi"
+
+
+async def test_id_and_body_are_the_same_for_every_attempt() -> None:
+    receiver = Receiver(status(200))
+    async with serving(receiver) as url:
+        webhook = Webhook(settings(url), StandingClock(0))
+        for attempt in (1, 2):
+            await webhook.send_batch([message(attempt=attempt, at=attempt)], Gatekeeper())
+        await webhook.close()
+    (first, body), (second, again) = receiver.seen
+    assert first["webhook-id"] == second["webhook-id"] and body == again
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(200, "accepted"), (204, "accepted"), (302, "retry"), (400, "rejected"), (404, "rejected"), (410, "rejected")]
+    + [(code, "retry") for code in (408, 425, 429, 500, 503, 599)]
+    + [(999, "unknown")],
+)
+def test_what_a_status_means(code: int, outcome: str) -> None:
+    assert outcome_of(code) == outcome
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    handed, receiver = await send(status(302, "location: /elsewhere\r\n"))
+    assert (handed.outcome, handed.detail, len(receiver.seen)) == ("retry", "status 302", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        ("0", 1.0),
+        ("999999999999", 3600.0),
+        (format_datetime(to_datetime(HOUR + 90 * SECOND), usegmt=True), 90.0),
+        (format_datetime(to_datetime(0), usegmt=True), 1.0),
+        ("soon", None),
+        ("-5", None),
+        ("Fri, 99 Foo 2026", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_inside_its_bounds(text: str | None, seconds: float | None) -> None:
+    assert retry_after(text, HOUR) == seconds
+
+
+async def test_a_throttled_message_waits_as_long_as_asked() -> None:
+    handed, _ = await send(status(429, "retry-after: 7\r\n"))
+    assert (handed.outcome, handed.retry_after) == ("retry", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"), [('{"id": "p-1"}', "p-1"), ("nope", None), ("[1]", None), ('{"id": 1}', None), ("", None)]
+)
+async def test_the_receivers_own_id_is_kept(body: str, named: str | None) -> None:
+    handed, _ = await send(status(200, "", body))
+    assert (handed.outcome, handed.provider_id) == ("accepted", named)
+
+
+async def test_nothing_written_is_a_retry_and_the_gate_is_not_asked() -> None:
+    gate = Gatekeeper()
+    webhook = Webhook(settings("http://127.0.0.1:1/hook"), SystemClock())
+    [handed] = await webhook.send_batch([message()], gate)
+    await webhook.close()
+    assert (handed.outcome, handed.detail, gate.calls) == ("retry", "ConnectError", [])
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def _hang(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(30)
+
+
+async def _nonsense(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"what?\r\n\r\n")
+    await writer.drain()
+
+
+@pytest.mark.parametrize("answer", [_close, _hang, _nonsense])
+async def test_no_answer_after_the_first_byte_is_unknown(answer: Answer) -> None:
+    gate = Gatekeeper()
+    handed, receiver = await send(answer, gate, timeout=0.3)
+    assert (handed.outcome, len(receiver.seen)) == ("unknown", 1)
+    assert gate.calls == [("before", "msg_1"), ("after", "msg_1")]
+
+
+async def _flood(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        await writer.drain()
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    for _ in range(1000):
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [_flood, _drip])
+async def test_an_endless_answer_is_left_unread_and_its_status_counts(answer: Answer) -> None:
+    handed, _ = await send(answer, timeout=1.0)
+    assert (handed.outcome, handed.provider_id) == ("accepted", None)
+
+
+async def test_no_more_requests_run_at_once_than_allowed() -> None:
+    receiver = Receiver(status(200))
+    async with serving(receiver) as url:
+        webhook = Webhook(settings(url, concurrency=3), SystemClock())
+        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(30)], Gatekeeper())
+        await webhook.close()
+    assert {each.outcome for each in handed} == {"accepted"}
+    assert receiver.most_open <= 3
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback", "good"),
+    [
+        ("https://hooks.example.org/a?b=c", False, True),
+        ("http://127.0.0.1:9/", True, True),
+        ("http://[::1]:9/", True, True),
+        ("http://127.0.0.1:9/", False, False),
+        ("http://example.org/", True, False),
+        ("http://127.0.0.1.example.org/", True, False),
+        ("https://user@example.org/", True, False),
+        ("https://user:pass@example.org/", True, False),
+        ("https://example.org/\r\nx", True, False),
+        ("https:///path", True, False),
+        ("ftp://example.org/", True, False),
+        ("https://example.org:99999/", True, False),
+    ],
+)
+def test_only_safe_urls_are_taken(url: str, loopback: bool, good: bool) -> None:
+    if good:
+        assert settings(url, allow_loopback_http=loopback).url == url
+        return
+    with pytest.raises(ValidationError):
+        settings(url, allow_loopback_http=loopback)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", "whsec_c2hvcnQ=", "abcdefghijklmnopqrstuvwxyz"])
+def test_a_weak_secret_is_refused_and_not_repeated(secret: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings("https://example.org", secret=SecretStr(secret))
+    assert len(secret) < 8 or secret not in str(caught.value)

@@ -1,0 +1,13 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.suppression.parts import Running, running
+
+
+@pytest.fixture
+async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """The service at work, once on each database."""
+    async with running(database_url, tmp_path) as service:
+        yield service
