@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 MAX_DOCUMENT = 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 50_000
+MOST_PROBLEMS = 100
 _LARGEST = 2**63
 
 Problem = tuple[str, str, str]
@@ -82,7 +83,7 @@ def validate(model: type[Model], data: Any) -> Model:
 def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Pydantic's findings in our words."""
     found: list[Problem] = []
-    for item in error.errors(include_url=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
         pointer = "".join(f"/{_escape(part)}" for part in item["loc"])
         if item["type"] == "extra_forbidden":
             found.append((pointer, "unknown_field", _unknown(model, item["loc"])))

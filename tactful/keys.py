@@ -14,7 +14,6 @@ COLUMNS = {
     "id": "id",
     "name": "name",
     "role": "role",
-    "prefix": "prefix",
     "created": "created",
     "revoked": "revoked",
 }

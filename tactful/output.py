@@ -1,6 +1,7 @@
 """Data on stdout, as a table, JSON or YAML; talk on stderr. Colours only on a terminal, and never with NO_COLOR."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -21,6 +22,8 @@ STYLES: Mapping[str, str] = {
     **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped"), BAD),
 }
 """The colour of a word, wherever it appears alone in a cell."""
+FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z$)")
+"""What a table leaves out of an instant."""
 
 
 class Format(StrEnum):
@@ -34,6 +37,8 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
 Columns = Mapping[str, str]
 """Heading -> field."""
+UNBROKEN = frozenset({"id", "campaign", "setting"})
+"""Columns that people copy from: their words stay in one piece."""
 
 
 def console(error: bool = False) -> Console:
@@ -78,7 +83,7 @@ def rows(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
     """A table that fits the terminal, or 80 columns; long words are folded, nothing is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in columns:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in UNBROKEN)
     for item in items:
         table.add_row(*(cell(item.get(field)) for field in columns.values()))
     console().print(table, soft_wrap=False)
@@ -93,7 +98,9 @@ def cell(value: Any) -> Text:
 def _short(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return FRACTION.sub("", value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _fields(data: Mapping[str, Any]) -> None:

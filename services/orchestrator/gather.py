@@ -10,6 +10,7 @@ from typing import Protocol
 from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer
 from schemas.ids import address_hash
 from services.kit.bus import Partition
+from services.kit.errors import Permanent, Transient
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.match import Catalogue
 
@@ -50,13 +51,20 @@ class Gatherer:
     async def facts(
         self, customers: Sequence[str], catalogue: Catalogue, positions: Mapping[Partition, int]
     ) -> dict[str, Facts]:
-        """Facts of each customer, no older than the positions. Raises Transient when they cannot be had."""
+        """Facts of each customer, no older than the positions.
+
+        Raises Transient when they cannot be had, whatever the cause: facts that are missing are no verdict, so
+        what waits for them is neither judged nor lost.
+        """
         if not customers:
             return {}
         sent = wire(positions)
-        preferences = await self._preference.facts(customers, sent)
-        asked = [self._asked(preferences[customer]) for customer in customers]
-        answer = await self._suppression.facts(asked, sent)
+        try:
+            preferences = await self._preference.facts(customers, sent)
+            asked = [self._asked(preferences[customer]) for customer in customers]
+            answer = await self._suppression.facts(asked, sent)
+        except Permanent as error:
+            raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
         return {
             suppressions.customer: Facts(
                 preference=preferences[suppressions.customer],

@@ -6,6 +6,7 @@ from typing import Protocol
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import Channel
 from services.kit.template import RenderError
+from services.orchestrator.channels import BY_KEY, BadAddress
 from services.orchestrator.channels.content import Content as CampaignContent
 from services.orchestrator.deciding.decide import Planned
 from services.orchestrator.deciding.facts import Facts
@@ -46,5 +47,12 @@ class Renderer:
         }
         content = self._contents.content(campaign.key, campaign.version)
         rendered = content.render(planned.channel, customer["locale"], context)
-        to = touch.event.subject if address is None else address.address
+        to = _normal(planned.channel, touch.event.subject if address is None else address.address)
         return Content(to, dict(rendered.fields), rendered.locale)
+
+
+def _normal(channel: str, address: str) -> str:
+    try:
+        return BY_KEY[channel].normalise(address)
+    except BadAddress as error:
+        raise RenderError("bad_address", str(error)) from None

@@ -13,6 +13,7 @@ from services.kit.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
 from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.consume import ConsumeLoop
+from services.kit.consumer_series import ConsumerSeries
 from services.kit.db import Database
 from services.kit.errors import Transient
 from services.kit.fence import Nudge
@@ -114,7 +115,8 @@ def build(
     events = settings.kafka.events_topic
     loop = ConsumeLoop(
         bus, database, Changes(clock, metrics),
-        group=GROUP, topics=[events], clock=clock, stage=STAGE, dead_letter_topic=DEAD_LETTERS.name, nudge=nudge,
+        group=GROUP, topics=[events], clock=clock, stage=STAGE, dead_letter_topic=DEAD_LETTERS.name,
+        metrics=ConsumerSeries(registry, GROUP, [events]), nudge=nudge,
     )  # fmt: skip
     idempotency, key = Idempotency(database), token_key(settings.need("address_key"))
     app = build_app(

@@ -114,7 +114,8 @@ def test_a_deferral_names_the_instant_and_the_rule(verdict: Verdict, changes: di
 def test_a_reason_that_only_a_later_jump_gave_says_when() -> None:
     of = decision(event(), reason="expired", verdicts=(), jumps=(Jump(NOON + DAY, "expiry", None, None),))
     assert wording.sentence(of) == (
-        "An ask is not allowed: too late on 2026-03-03T12:00:00Z, the earliest instant at which the other rules allow it."
+        "An ask is not allowed: too late on 2026-03-03T12:00:00Z, "
+        "the earliest instant at which the other rules allow it."
     )
 
 

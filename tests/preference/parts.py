@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +15,26 @@ from fastapi import FastAPI, Request, Response
 
 from schemas.event import Event, encode
 from schemas.facts import AttemptScope, OpenAttempts, Positions
-from schemas.roles import Role
 from schemas.times import parse_instant
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.kit import door, migrate
-from services.kit.auth import Principal, digest_of
+from services.kit.auth import digest_of
 from services.kit.bus import Outgoing
 from services.kit.clock import StandingClock
 from services.kit.db import Database
 from services.kit.local_bus import LocalBus
 from services.kit.metrics import Registry
+from services.orchestrator.client import (
+    FIND_KEY,
+    OPEN_ATTEMPTS,
+    STILL_OPEN,
+    AttemptIds,
+    FoundKey,
+    KeyDigest,
+    KeyOwner,
+    OrchestratorClient,
+    StillOpen,
+)
 from services.preference.app import Service, build
 from services.preference.client import PreferenceClient
 from services.preference.settings import PreferenceSettings
@@ -36,8 +46,8 @@ AGENT_KEY = "agent-key-for-the-tests"
 VIEWER_KEY = "viewer-key-for-the-tests"
 ADDRESS_KEY = "address-key-for-tests"
 PEOPLE = {
-    digest_of(AGENT_KEY): Principal("agent", Role.AGENT, "k-1"),
-    digest_of(VIEWER_KEY): Principal("viewer", Role.VIEWER, "k-2"),
+    digest_of(AGENT_KEY): KeyOwner("agent", "agent", "k-1"),
+    digest_of(VIEWER_KEY): KeyOwner("viewer", "viewer", "k-2"),
 }
 
 
@@ -50,41 +60,28 @@ class Orchestrator:
     reachable: bool = True
 
     def app(self) -> FastAPI:
+        """Its doors, as the real one has them."""
         app = FastAPI()
 
-        @app.post("/open")
+        @app.post(OPEN_ATTEMPTS)
         async def open_attempts(request: Request) -> Response:
             if not self.reachable:
                 return Response(status_code=503)
             scope = await door.question(request, AttemptScope)
             self.asked.append(scope)
-            return door.answer(
-                OpenAttempts(tuple(i for i, attempt in self.attempts.items() if _touches(attempt, scope)))
-            )
+            found = tuple(number for number, attempt in self.attempts.items() if _touches(attempt, scope))
+            return door.answer(OpenAttempts(found))
 
-        @app.post("/still")
+        @app.post(STILL_OPEN)
         async def still_open(request: Request) -> Response:
-            ids = await door.question(request, list[int])
-            return door.answer(sum(attempt in self.attempts for attempt in ids))
+            ids = await door.question(request, AttemptIds)
+            return door.answer(StillOpen(sum(attempt in self.attempts for attempt in ids.attempts)))
+
+        @app.post(FIND_KEY)
+        async def find_key(request: Request) -> Response:
+            return door.answer(FoundKey(PEOPLE.get((await door.question(request, KeyDigest)).digest)))
 
         return app
-
-
-class OrchestratorClient:
-    """Asks it."""
-
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        transport = httpx.ASGITransport(orchestrator.app())
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://orchestrator")
-
-    async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
-        return await door.ask(self._client, "/open", scope, OpenAttempts, key=SERVICE_KEY)
-
-    async def still_open(self, ids: Sequence[int]) -> int:
-        return await door.ask(self._client, "/still", list(ids), int, key=SERVICE_KEY)
-
-    async def find_key(self, digest: str) -> Principal | None:
-        return PEOPLE.get(digest)
 
 
 def _touches(attempt: AttemptScope, scope: AttemptScope) -> bool:
@@ -140,12 +137,14 @@ async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIt
     clock, orchestrator, registry = StandingClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
     settings = PreferenceSettings.model_validate({**keys, "data_dir": directory})
-    client = OrchestratorClient(orchestrator)
+    asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")
+    client = OrchestratorClient(asked, SERVICE_KEY)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)
     transport = httpx.ASGITransport(service.app)
     headers = {"Authorization": f"Bearer {AGENT_KEY}"}
     await bus.ensure_topics({EVENTS.name: 4, DEAD_LETTERS.name: 1})
     async with (
+        asked,
         httpx.AsyncClient(transport=transport, base_url="http://preference", headers=headers) as http,
         httpx.AsyncClient(transport=transport, base_url="http://preference") as inner,
     ):

@@ -21,7 +21,9 @@ def router(database: Database, clock: Clock) -> APIRouter:
     routes = APIRouter(prefix="/v1/keys", tags=["keys"])
 
     @routes.post("", status_code=201, summary="Make a key; it is shown this once")
-    async def create(new: Annotated[NewKey, Body()], principal: Principal = requires("keys:write")) -> dict[str, Any]:
+    async def create(
+        new: Annotated[NewKey, Body()], principal: Principal = requires("keys:write", keep_answer=False)
+    ) -> dict[str, Any]:
         key, plain = await keys.create(database, new.name, _role(new.role), principal.name, clock.now())
         return {"id": key.id, "name": key.name, "role": key.role, "key": plain}
 

@@ -19,6 +19,7 @@ from services.orchestrator.deciding.policy import Policy, compile_policy
 
 NO_POLICY = schemas.policy.Policy(zone="Etc/UTC")
 """What holds while no policy is active, as version 0: no caps, no quiet hours, no topics."""
+_KEPT_REPLACED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Snapshot:
     def __init__(self, configured: frozenset[str]) -> None:
         self._configured = configured
         self._loaded: _Loaded | None = None
+        self._contents: dict[tuple[str, int], Content] = {}
 
     async def current(self, tx: Tx) -> Catalogue:
         """The active and paused campaigns and the active policy, as this transaction sees them."""
@@ -55,11 +57,11 @@ class Snapshot:
         return found.campaign if found else None
 
     def content(self, key: str, version: int) -> Content:
-        """The compiled content of a version that `current` or `campaign` named. Raises KeyError for any other."""
-        found = self._loaded and self._loaded.launched.get(key)
-        if not found or found.campaign.version != version:
-            raise KeyError(f"{key} version {version}")
-        return found.content
+        """The compiled content of a version that `current` named, lately if not last: batches under way still need it.
+
+        Raises KeyError for any other.
+        """
+        return self._contents[key, version]
 
     async def _load(self, tx: Tx, state: store.State) -> _Loaded:
         former = self._loaded.launched if self._loaded else {}
@@ -70,9 +72,14 @@ class Snapshot:
                 found = self._compiled(version, found)
             if found is not None:
                 launched[version.key] = found
+        self._keep({(key, item.campaign.version): item.content for key, item in launched.items()})
         running = {key: item.campaign for key, item in launched.items() if item.status in lifecycle.RUNNING}
         catalogue = Catalogue(running, await self._policy(tx, state.active_policy), self._configured)
         return _Loaded(state.version, catalogue, launched)
+
+    def _keep(self, contents: dict[tuple[str, int], Content]) -> None:
+        replaced = [item for item in self._contents.items() if item[0] not in contents]
+        self._contents = dict(replaced[-_KEPT_REPLACED:]) | contents
 
     def _compiled(self, version: Version, former: _Launched | None) -> _Launched | None:
         """The version ready for use. One that cannot be read any more is left out, so that it stops nobody else."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Identity, Integer, Text
 
 Columns = Callable[[], list[Column[Any]]]
 
@@ -94,9 +94,3 @@ TABLES: dict[str, Columns] = {
     "api_key": _api_key,
     "catalogue_log": _catalogue_log,
 }
-
-
-def catalogue_tables(metadata: MetaData) -> None:
-    """Add the tables to the metadata."""
-    for name, columns in TABLES.items():
-        Table(name, metadata, *columns())

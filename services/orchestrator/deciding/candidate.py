@@ -16,7 +16,7 @@ from services.orchestrator.deciding.rank import rank
 from services.orchestrator.deciding.scope import Kind
 
 AHEAD = 5 * MINUTE
-"""How far ahead a refusing entry may lie and still count at the gate."""
+"""How far ahead a refusing entry may lie and still count at the gate, and when judging again what it stopped."""
 
 
 class Audience:
@@ -71,7 +71,14 @@ class Candidate:
 
 
 def candidate(
-    touch: Touch, channel: str, facts: Facts, ledger: Ledger, audience: Audience, marked_at: Instant | None = None
+    touch: Touch,
+    channel: str,
+    facts: Facts,
+    ledger: Ledger,
+    audience: Audience,
+    *,
+    marked_at: Instant | None = None,
+    ahead: int = 0,
 ) -> Candidate:
     """The touch on one channel, and the contacts that count against it. With `marked_at`: at the gate."""
     campaign, policy = touch.campaign, facts.policy
@@ -92,5 +99,5 @@ def candidate(
         concern=concern,
         contacts=contacts(ledger, of, policy, concern, marked_at),
         audience=audience,
-        ahead=0 if marked_at is None else AHEAD,
+        ahead=ahead,
     )

@@ -3,7 +3,7 @@
 from schemas.decision import Decision
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
-from services.orchestrator.deciding.candidate import Audience, candidate
+from services.orchestrator.deciding.candidate import AHEAD, Audience, candidate
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Touch
@@ -19,6 +19,6 @@ def at_gate(
     counts; all others for `now`. A refusing entry that has been read counts even if it begins slightly later.
     """
     audience = Audience(touch, facts.customer)
-    marked = candidate(touch, channel, facts, ledger, audience, marked_at)
-    result = plan(marked, facts, now, later=candidate(touch, channel, facts, ledger, audience))
+    marked = candidate(touch, channel, facts, ledger, audience, marked_at=marked_at, ahead=AHEAD)
+    result = plan(marked, facts, now, later=candidate(touch, channel, facts, ledger, audience, ahead=AHEAD))
     return None if result.outcome is Outcome.SEND else result.decision(facts, now)

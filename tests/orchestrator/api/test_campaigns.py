@@ -1,5 +1,6 @@
 """Campaigns over HTTP: versions, life cycle, four eyes, ETags, and what is refused."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -244,3 +245,29 @@ async def test_the_same_idempotency_key_is_one_effect_and_one_answer(here: World
     assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
     other = await here.call("marketer", "POST", f"{PATH}/submit", headers=once, json={"reason": "other"})
     assert other.status_code == 422
+
+
+async def test_edits_at_once_make_one_version_each_and_only_the_newest_is_open(here: World) -> None:
+    await here.key_of("marketer")
+    answers = await asyncio.gather(
+        *(here.call("marketer", "PUT", PATH, json=campaign(priority=number)) for number in range(5))
+    )
+    assert sorted(answer.json()["version"] for answer in answers) == [1, 2, 3, 4, 5]
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
+    items = (await here.call("viewer", "GET", f"{PATH}/versions")).json()["items"]
+    assert [item["status"] for item in items] == ["draft"] + ["replaced"] * 4
+
+
+async def test_of_two_approvals_at_once_one_is_a_wrong_state(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    await lead(here, "marketer submit")
+    await here.key_of("approver")
+    answers = await asyncio.gather(*(here.call("approver", "POST", f"{PATH}/approve") for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_a_campaign_may_be_called_policy(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign(key="policy"))
+    assert (await here.call("viewer", "GET", "/v1/policy")).json()["zone"] == "Europe/Berlin"
+    assert (await here.call("viewer", "GET", "/v1/campaigns/policy")).json()["status"] == "active"

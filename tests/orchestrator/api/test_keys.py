@@ -73,7 +73,7 @@ async def test_the_last_use_is_written_at_most_once_a_minute(here: World) -> Non
         async with here.database.read() as tx:
             row = await tx.row("SELECT last_used FROM api_key WHERE digest = :digest", digest=digest_of(key))
         assert row is not None
-        return row.last_used
+        return None if row.last_used is None else int(row.last_used)
 
     assert await last_used() is None
     await ring.find(digest_of(key))

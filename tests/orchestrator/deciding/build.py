@@ -57,12 +57,12 @@ def policy(**fields: Any) -> Policy:
     return compile_policy(validate(schemas.policy.Policy, document), 1)
 
 
-def campaign(key: str = "offer", *, active: bool = True, **fields: Any) -> Campaign:
+def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> Campaign:
     document = {
         "key": key,
         "name": key,
         "owner": "growth",
-        "class": "marketing",
+        "class": cls,
         "intent": "advertise",
         "topic": "news",
         "trigger": {"event": f"shop.{key}"},

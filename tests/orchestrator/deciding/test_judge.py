@@ -8,7 +8,7 @@ from services.orchestrator.deciding.judge import judge
 from services.orchestrator.deciding.plan import plan
 from tests.orchestrator.deciding.build import at, campaign, contact, facts, ledger, policy, preference, touch, try_on
 
-RECEIPT = {"class": "transactional", "topic": None, "audience": "broken"}
+RECEIPT: dict[str, Any] = {"topic": None, "audience": "broken"}
 CAP = {"id": "strict", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "drop"}
 
 
@@ -21,7 +21,7 @@ def test_all_rules_run_whatever_the_others_say() -> None:
 
 def test_rules_that_do_not_apply_to_a_class_allow() -> None:
     known = facts(chosen=preference(consent=()))
-    of = campaign("receipt", **{"class": "transactional"}, topic=None)
+    of = campaign("receipt", cls="transactional", topic=None)
     assert judge(try_on(touch(of), known), known, at("02 10:00")).denies == ()
 
 
@@ -48,7 +48,7 @@ def test_any_rule_may_raise(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_only_a_named_transactional_campaign_fails_open(named: list[str], cls: str, outcome: str) -> None:
     known = facts(policy(fail_open=named))
-    result = plan(try_on(touch(campaign("receipt", **{**RECEIPT, "class": cls})), known), known, at("02 10:00"))
+    result = plan(try_on(touch(campaign("receipt", cls=cls, **RECEIPT)), known), known, at("02 10:00"))
     assert result.outcome == outcome
     noted = [verdict for verdict in result.verdicts if verdict.verdict == "fail"]
     assert len(noted) == 1

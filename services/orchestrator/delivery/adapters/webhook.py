@@ -32,11 +32,12 @@ LONGEST_WAIT: Final = 3600.0
 STATUSES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
     (200, 299, "accepted"),
     (300, 399, "retry"),  # redirects are not followed; somebody has to mend the URL
-    (408, 408, "retry"),  # perhaps taken; the receiver dedupes by webhook-id
+    (408, 408, "unknown"),  # perhaps taken; the receiver dedupes by webhook-id, so it is tried again
     (425, 425, "retry"),
     (429, 429, "retry"),
     (400, 499, "rejected"),
-    (500, 599, "retry"),  # perhaps taken, as 408
+    (503, 503, "retry"),
+    (500, 599, "unknown"),  # perhaps taken, as 408
 )
 
 
@@ -155,7 +156,8 @@ class Webhook:
         response = await self._client.send(request, stream=True)
         try:
             outcome = outcome_of(response.status_code)
-            wait = retry_after(response.headers.get("retry-after"), self._clock.now()) if outcome == "retry" else None
+            asked = response.headers.get("retry-after") if outcome in ("retry", "unknown") else None
+            wait = retry_after(asked, self._clock.now())
             named = await self._named(response) if outcome == "accepted" else None
             return Handed(message.id, outcome, named, f"status {response.status_code}", wait)
         finally:

@@ -6,7 +6,7 @@ from tests.orchestrator.deciding.build import campaign, facts, judged, only, pre
 
 PROVEN, UNPROVEN = Address("email", "a@example.org", True), Address("email", "b@example.org", False)
 OFFER = campaign(channels=["email", "in_app"])
-NOTICE = campaign("notice", **{"class": "service"})
+NOTICE = campaign("notice", cls="service")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 
 from services.orchestrator.deciding.rules import campaign as rule
 from tests.orchestrator.deciding.build import ALLOW, at, campaign, judged, only, touch, try_on
 
-SEASON = {"start": "2026-03-02T10:00:00Z", "end": "2026-03-04T08:00:00Z"}
+SEASON: dict[str, Any] = {"start": "2026-03-02T10:00:00Z", "end": "2026-03-04T08:00:00Z"}
 
 
 @pytest.mark.parametrize(

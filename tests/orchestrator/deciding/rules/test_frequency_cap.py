@@ -21,8 +21,8 @@ from tests.orchestrator.deciding.build import (
 )
 
 DAY = {"rolling": "24h"}
-RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
-NOTICE = campaign("notice", **{"class": "service"}, topic=None)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
+NOTICE = campaign("notice", cls="service", topic=None)
 LAUNCH = campaign("launch", strategy="all", channels=["email", "push", "in_app"])
 URGENT, MINOR = campaign("urgent", priority=80), campaign("minor", priority=40)
 
@@ -137,7 +137,7 @@ def test_a_planned_contact_counts_only_if_it_outranks_the_candidate(past: Contac
     ],
 )
 def test_one_touch(channels: list[str] | None, sibling: Any, extra: list[Contact], verdict: str) -> None:
-    scope = {} if channels is None else {"channels": channels}
+    scope: dict[str, Any] = {} if channels is None else {"channels": channels}
     push = contact("02 09:30", of=LAUNCH, event_id="e-1", channel="push", state=sibling, since="01 10:00")
     assert judge(cap(**scope), [push, *extra], "02 10:00", LAUNCH)[0] == verdict
 

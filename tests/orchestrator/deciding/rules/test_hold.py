@@ -8,7 +8,7 @@ from schemas.facts import HoldFact, Scope
 from services.orchestrator.deciding.rules import hold as rule
 from tests.orchestrator.deciding.build import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
 
-RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
 
 
 def hold(key: str = "outage", mode: str = "defer", until: str | None = "02 14:00", **fields: Any) -> HoldFact:

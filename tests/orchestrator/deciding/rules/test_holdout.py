@@ -24,14 +24,14 @@ def test_percentages_are_exact() -> None:
 @pytest.mark.parametrize(("cls", "held"), [("marketing", True), ("service", False)])
 def test_the_global_group_concerns_marketing(cls: str, held: bool) -> None:
     known = facts(policy(holdout={"percent": (GLOBAL + 1) / 100, "salt": "autumn"}))
-    found = only(judged(rule, try_on(touch(campaign(**{"class": cls})), known), known))
+    found = only(judged(rule, try_on(touch(campaign(cls=cls)), known), known))
     assert found == (("deny", "holdout", None, None) if held else ALLOW)
 
 
 @pytest.mark.parametrize("cls", ["marketing", "service"])
 def test_the_campaigns_own_group_concerns_service_too(cls: str) -> None:
-    held = campaign(**{"class": cls}, holdout=(PLACE + 1) / 100)
-    free = campaign(**{"class": cls}, holdout=PLACE / 100)
+    held = campaign(cls=cls, holdout=(PLACE + 1) / 100)
+    free = campaign(cls=cls, holdout=PLACE / 100)
     assert only(judged(rule, try_on(touch(held)))) == ("deny", "holdout", None, None)
     assert only(judged(rule, try_on(touch(free)))) == ALLOW
 

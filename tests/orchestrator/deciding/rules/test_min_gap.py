@@ -18,7 +18,7 @@ from tests.orchestrator.deciding.build import (
 )
 
 LAUNCH = campaign("launch", strategy="all", channels=["email", "push", "in_app"])
-RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
 KNOWN = facts(policy(min_gaps=[{"id": "breath", "gap": "2h"}]))
 
 

@@ -5,7 +5,7 @@ from services.orchestrator.deciding.rules import opt_out as rule
 from tests.orchestrator.deciding.build import at, campaign, facts, judged, only, preference, touch, try_on
 
 OFFER = campaign()
-NOTICE = campaign("notice", **{"class": "service"}, topic="account")
+NOTICE = campaign("notice", cls="service", topic="account")
 ALL, CHANNEL, TOPIC = OptOut(all=True), OptOut(channel="email"), OptOut(topic="news")
 PAIR, MARKETING = OptOut(channel="email", topic="news"), OptOut(cls="marketing")
 

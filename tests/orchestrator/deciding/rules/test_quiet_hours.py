@@ -19,7 +19,7 @@ from tests.orchestrator.deciding.build import (
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
 LATE = {"id": "late", "from": "21:00", "to": "02:30"}
-RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
 
 
 def judge(entry: dict[str, Any], now: str, zone: str | None = "Etc/UTC", **fields: Any) -> tuple[Any, ...]:

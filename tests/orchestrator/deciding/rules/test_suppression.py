@@ -7,7 +7,7 @@ from tests.orchestrator.deciding.build import at, campaign, facts, judged, only,
 START, END = at("02 08:00"), at("02 12:00")
 BOTH = (Address("email", "a@example.org", True), Address("email", "b@example.org", True))
 OFFER = campaign(channels=["email", "in_app"])
-RECEIPT = campaign("receipt", **{"class": "transactional"}, topic=None)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
 
 
 def entry(

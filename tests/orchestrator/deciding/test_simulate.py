@@ -1,0 +1,145 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from schemas.decision import Decision
+from schemas.event import BadEvent, Event
+from schemas.facts import Situation
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.ledger import Contact
+from services.orchestrator.deciding.match import Catalogue
+from services.orchestrator.deciding.policy import Policy
+from services.orchestrator.deciding.simulate import Simulation, ended
+from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, policy
+
+NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
+CAP = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
+WAIT = {
+    "id": "wait",
+    "never": {"after": {"situation": "complaint"}, "within": "1d", "while_open": True},
+    "on_match": "defer",
+}
+COMPLAINT = {
+    "kind": "complaint",
+    "opens": [{"event": "shop.filed"}],
+    "closes": [{"event": "shop.solved"}],
+    "lapses": "5d",
+}
+
+
+class SmallWorld:
+    """One kind of situation, and reports of contacts."""
+
+    def __init__(self, rules: Policy) -> None:
+        self.rules = rules
+        self.situations: tuple[Situation, ...] = ()
+
+    def apply(self, event: Event, data: Mapping[str, Any]) -> None:
+        if event.type == "shop.bad":
+            raise BadEvent("", "bad")
+        if event.type == "shop.filed":
+            self.situations = (*self.situations, Situation("complaint", "", event.time))
+        if event.type == "shop.solved":
+            self.situations = tuple(Situation(each.kind, each.ref, each.opened, event.time) for each in self.situations)
+
+    def facts(self, customer: str) -> Facts:
+        return facts(self.rules, situations=self.situations)
+
+    def reported(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+        return contact("02 10:00", reported=True) if event.type == "shop.report" else None
+
+
+def simulate(
+    rules: Policy, *events: Event, until: str | None = None, **fields: Any
+) -> tuple[Simulation, list[Decision]]:
+    catalogue = Catalogue({"offer": campaign(**fields)}, rules, frozenset({"email"}))
+    simulation = Simulation(catalogue, SmallWorld(rules), None if until is None else at(until))
+    return simulation, list(simulation.run((each, {}) for each in events))
+
+
+def lines(decisions: list[Decision]) -> list[tuple[Any, ...]]:
+    return [(each.time, each.outcome, each.reason) for each in decisions]
+
+
+def test_time_never_goes_back_and_a_late_event_is_judged_at_the_present() -> None:
+    late = event("02 09:00", "e-2")
+    _, found = simulate(policy(), event("02 12:00"), late, ttl="2h")
+    assert lines(found) == [(at("02 12:00"), "send", "eligible"), (at("02 12:00"), "suppress", "expired")]
+
+
+def test_a_deferred_message_is_judged_again_exactly_at_its_time() -> None:
+    _, found = simulate(policy(quiet_hours=[NIGHT]), event("02 22:00"))
+    assert lines(found) == [(at("02 22:00"), "defer", "quiet_hours"), (at("03 08:00"), "send", "eligible")]
+
+
+@pytest.mark.parametrize(("until", "count"), [("03 08:00", 2), ("03 07:59:59", 1), ("02 21:59:59", 0), (None, 2)])
+def test_until_is_inclusive_for_events_and_due_messages(until: str | None, count: int) -> None:
+    assert len(simulate(policy(quiet_hours=[NIGHT]), event("02 22:00"), until=until)[1]) == count
+
+
+def test_reading_stops_at_the_first_event_that_is_later() -> None:
+    simulation, _ = simulate(
+        policy(), event("02 10:00"), event("03 10:00", "e-2"), event("02 11:00", "e-3"), until="02 12:00"
+    )
+    assert simulation.events == 1
+
+
+def test_a_duplicate_does_nothing_and_a_refused_event_neither() -> None:
+    bad = event("02 10:00", "e-2", type="shop.bad")
+    simulation, found = simulate(policy(), event(), event("02 11:00"), bad, bad)
+    assert (len(found), simulation.events, simulation.duplicates, simulation.refused) == (1, 4, 1, 2)
+
+
+def test_events_come_before_due_messages_at_one_instant() -> None:
+    report = event("03 08:00", "e-r", type="shop.report")
+    rules = policy(quiet_hours=[NIGHT], frequency_caps=[CAP])
+    _, found = simulate(rules, event("02 22:00"), report)
+    assert lines(found)[0][:2] == (at("02 22:00"), "defer")
+    assert found[1].until == at("03 10:00")  # the report of 10:00 the day before was taken in first
+
+
+def test_a_parked_message_wakes_when_its_situation_closes_lapses_or_it_expires() -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[WAIT])
+    filed, asked = event("02 09:00", "f", type="shop.filed"), event("02 10:00")
+    solved = event("03 12:00", "s", type="shop.solved")
+    closed = simulate(rules, filed, asked, solved)[1]
+    assert [(each.time, each.until) for each in closed] == [
+        (at("02 10:00"), None),
+        (at("03 12:00"), at("04 12:00")),
+        (at("04 12:00"), None),
+    ]
+    lapsed = simulate(rules, filed, asked)[1]
+    assert [each.time for each in lapsed] == [at("02 10:00"), at("07 09:00"), at("08 09:00")]
+    expired = simulate(rules, filed, asked, ttl="2d")[1]
+    assert lines(expired)[1] == (at("04 10:00"), "suppress", "expired")
+
+
+def test_what_was_woken_and_judged_again_is_not_judged_at_its_old_time_too() -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[WAIT])
+    again = (event("03 12:00", "s", type="shop.solved"), event("03 13:00", "g", type="shop.filed"))
+    found = simulate(rules, event("02 09:00", "f", type="shop.filed"), event("02 10:00"), *again, ttl="30d")[1]
+    assert [each.time for each in found] == [
+        at("02 10:00"),
+        at("03 12:00"),
+        at("04 12:00"),
+        at("08 13:00"),
+        at("09 13:00"),
+    ]
+
+
+def test_lines_of_one_instant_are_sorted_by_message() -> None:
+    _, found = simulate(policy(), *(event("02 10:00", f"e-{n}") for n in range(9)))
+    assert [each.message_id for each in found] == sorted(each.message_id for each in found)
+
+
+def test_long_histories_are_forgotten_without_changing_a_decision() -> None:
+    days = [event(f"2026-0{1 + day // 28}-{1 + day % 28:02d}T10:00:00Z", f"e-{day}") for day in range(112)]
+    found = simulate(policy(frequency_caps=[CAP]), *days)[1]
+    assert {each.outcome for each in found} == {"send"}
+
+
+def test_a_situation_has_ended_when_it_was_open_and_is_no_more() -> None:
+    opened, other = Situation("a", "1", 5), Situation("a", "2", 6)
+    assert ended((opened, other), (Situation("a", "1", 5, 9), other)) == {("a", "1")}
+    assert ended((opened,), (opened,)) == set()
