@@ -37,8 +37,8 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
 Columns = Mapping[str, str]
 """Heading -> field."""
-UNBROKEN = frozenset({"id", "campaign", "setting"})
-"""Columns that people copy from: their words stay in one piece."""
+UNBROKEN = frozenset({"id", "class", "outcome", "verdict"})
+"""Columns of short words, which stay in one piece."""
 
 
 def console(error: bool = False) -> Console:

@@ -18,6 +18,7 @@ from schemas.roles import ALLOWED, Role, may
 from services.kit import bodies
 from services.kit.errors import Forbidden, Unauthorised
 from services.kit.idempotency import Idempotency
+from services.kit.sessions import Sessions
 
 PREFIX = "tk_"
 
@@ -133,19 +134,32 @@ class Guards:
     keys: KeyRing
     service_digest: str | None = None
     idempotency: Idempotency | None = None
+    sessions: Sessions | None = None
     queries: Mapping[int, Collection[str]] = field(default_factory=dict)
 
 
 async def authenticate(request: Request) -> Principal | None:
-    """Who asks: the owner of the bearer key; None without a key. Raises Unauthorised for a key nobody knows."""
+    """Who asks: the owner of the bearer key, else whoever has signed in; None for a stranger.
+
+    Raises Unauthorised for a key nobody knows, Forbidden for a change that our own pages have not asked for.
+    """
     key = _bearer(request)
-    if key is None:
-        return None
     guards: Guards = request.app.state.guards
+    if key is None:
+        return await _signed_in(guards, request)
     principal = await guards.keys.find(digest_of(key))
     if principal is None:
         raise Unauthorised("this key is unknown, revoked or expired")
     return principal
+
+
+async def _signed_in(guards: Guards, request: Request) -> Principal | None:
+    person = None if guards.sessions is None else await guards.sessions.find(request)
+    if person is None:
+        return None
+    if person.key_digest is not None:
+        return await guards.keys.find(person.key_digest)
+    return Principal(person.name, person.role, f"session:{person.id}")
 
 
 @dataclass(frozen=True, slots=True)

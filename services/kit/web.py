@@ -17,6 +17,7 @@ from services.kit.auth import Access, Guards, KeyRing, digest_of, public
 from services.kit.health import Health
 from services.kit.idempotency import Idempotency, Replay
 from services.kit.metrics import Registry
+from services.kit.sessions import Sessions
 
 MAX_BODY = 1024 * 1024
 _QUIET: Mapping[str, Any] = {
@@ -38,6 +39,7 @@ def build_app(
     routers: Sequence[APIRouter],
     service_key: SecretStr | str | None = None,
     idempotency: Idempotency | None = None,
+    sessions: Sessions | None = None,
     max_body: int = MAX_BODY,
     lifespan: Lifespan | None = None,
     version: str = "1",
@@ -53,7 +55,7 @@ def build_app(
     contexts = list(iter_route_contexts(app.routes))
     secret = service_key.get_secret_value() if isinstance(service_key, SecretStr) else service_key
     app.state.access = _accesses(contexts, bool(secret))
-    app.state.guards = Guards(keys, digest_of(secret) if secret else None, idempotency, _queries(contexts))
+    app.state.guards = Guards(keys, digest_of(secret) if secret else None, idempotency, sessions, _queries(contexts))
     problems.install(app)
     app.add_exception_handler(Replay, _replay)
     templates = {id(context.original_route): str(context.path_format) for context in contexts}

@@ -12,6 +12,7 @@ from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.condition import compile_condition
 from services.kit.consume import ConsumeLoop
+from services.kit.consumer_series import ConsumerSeries
 from services.kit.db import Database
 from services.kit.fence import Nudge
 from services.kit.health import Health
@@ -21,7 +22,6 @@ from services.kit.settings import ServiceSettings
 from services.kit.web import build_app
 from services.suppression.api import doors, holds, situations, suppressions
 from services.suppression.client import fingerprint
-from services.suppression.consumer_metrics import ConsumerMetrics
 from services.suppression.counting import Counting
 from services.suppression.desk import Desk, new_id
 from services.suppression.enforcement import Attempts, Enforcer
@@ -79,6 +79,10 @@ class Service:
         self.task = asyncio.create_task(self.loop.run(), name=GROUP)
         self._helper = asyncio.create_task(self._live())
         self.health.started = True
+
+    def jobs(self) -> tuple[asyncio.Task[None], ...]:
+        """The tasks that must not end before their time."""
+        return () if self.task is None else (self.task,)
 
     async def stop(self, drain: float = DRAIN) -> None:
         """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
@@ -166,7 +170,7 @@ def _loop(parts: Parts) -> ConsumeLoop[Prepared]:
         clock=parts.clock,
         stage=STAGE,
         dead_letter_topic=DEAD_LETTERS.name,
-        metrics=ConsumerMetrics(parts.registry, parts.topic, GROUP, EVENTS.partitions),
+        metrics=ConsumerSeries(parts.registry, GROUP, [parts.topic]),
         nudge=parts.nudge,
     )
 

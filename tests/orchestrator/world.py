@@ -1,6 +1,6 @@
 """What tests of the orchestrator's catalogue and API share: documents, a database, an app, people with keys."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -24,23 +24,10 @@ from services.kit.local_bus import LocalBus
 from services.kit.metrics import Registry
 from services.kit.migrate import upgrade
 from services.kit.web import build_app
-from services.orchestrator.api import (
-    campaigns,
-    contacts,
-    decisions,
-    events,
-    internal,
-    keys,
-    messages,
-    policy,
-    preview,
-    sandbox,
-    why,
-)
 from services.orchestrator.catalogue.keys import DatabaseKeys, create
 from services.orchestrator.catalogue.snapshot import Snapshot
-from services.orchestrator.channels.content import check_content
 from services.orchestrator.gather import Gatherer
+from services.orchestrator.routes import routers
 from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
 
@@ -166,9 +153,6 @@ class World:
         return number
 
 
-Routers = Callable[..., Any]
-
-
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
@@ -193,19 +177,19 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
         keys=ring,
         service_key=SERVICE_KEY,
         idempotency=Idempotency(database),
-        routers=[
-            campaigns.router(database, clock, check_content),
-            policy.router(database, clock, preference, suppression),
-            keys.router(database, clock),
-            events.router(events.Log(bus, "customer.events", database, Nudge()), clock),
-            decisions.router(database),
-            messages.router(database),
-            sandbox.router(database),
-            contacts.router(database),
-            why.router(why.Explainer(database, snapshot, gatherer, clock)),
-            preview.router(preview.Previewer(database, snapshot, gatherer, links, clock)),
-            internal.router(database, ring),
-        ],
+        routers=routers(
+            database,
+            bus,
+            clock,
+            topic="customer.events",
+            applied=Nudge(),
+            ring=ring,
+            topics=preference,
+            situations=suppression,
+            gatherer=gatherer,
+            snapshot=snapshot,
+            links=links,
+        ),
     )
     try:
         yield World(app, database, clock, bus, others, snapshot)

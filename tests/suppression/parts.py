@@ -164,15 +164,13 @@ class Running:
 async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
     await migrate.upgrade(url, "services.suppression")
-    settings = ServiceSettings(admin_key=ADMIN, service_key=SERVICE, address_key=ADDRESS_KEY)
+    settings = ServiceSettings.model_validate({"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY})
     database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), StandingClock(NOW)
     handovers, registry = Handovers(), Registry()
     transport = httpx.ASGITransport(handovers.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator") as away:
         orchestrator = OrchestratorClient(away, SERVICE)
-        service = build(
-            settings, database=database, bus=bus, clock=clock, orchestrator=orchestrator, registry=registry
-        )
+        service = build(settings, database=database, bus=bus, clock=clock, orchestrator=orchestrator, registry=registry)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(service.app),
             base_url="http://suppression",

@@ -190,7 +190,9 @@ def latest(ends: Iterable[tuple[int, int | None]], lapse: int, while_open: bool)
 
 
 @given(STEPS)
-def test_intervals_decide_as_those_of_a_naive_model_that_forgets_nothing(steps: list[tuple[bool, str, int, int]]) -> None:
+def test_intervals_decide_as_a_naive_model_that_forgets_nothing(
+    steps: list[tuple[bool, str, int, int]],
+) -> None:
     intervals: Intervals = ()
     for opens, kind, ref, day in steps:
         sign = (Sign(kind, str(ref)),)
@@ -201,8 +203,8 @@ def test_intervals_decide_as_those_of_a_naive_model_that_forgets_nothing(steps: 
         known = [(one.opened, one.closed) for (name, _), own in model.items() if name == kind for one in own]
         for while_open in (False, True):
             assert latest(kept, lapse, while_open) == latest(known, lapse, while_open)
-    for (kind, ref), own in model.items():
-        last = [item for item in intervals if (item.kind, item.ref) == (kind, ref)][-1:]
+    for name, own in model.items():
+        last = [item for item in intervals if (item.kind, item.ref) == name][-1:]
         if last and own:
             assert (last[0].opened, last[0].closed) == (own[-1].opened, own[-1].closed)
 

@@ -77,7 +77,7 @@ async def test_a_reader_that_lags_is_said_openly(service: Running) -> None:
         ({"cause": "x"}, "/cause"),
     ],
 )
-async def test_a_wrong_request_is_refused_with_a_pointer(service: Running, change: dict[str, str], pointer: str) -> None:
+async def test_a_wrong_request_is_refused(service: Running, change: dict[str, str], pointer: str) -> None:
     await service.situations(COMPLAINT)
     answer = await service.http.post("/v1/situations/c-1", json=OPEN | change)
     assert answer.status_code == 422

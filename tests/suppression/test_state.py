@@ -106,7 +106,9 @@ def test_facts_hold_own_entries_before_those_of_addresses() -> None:
 
 
 def test_addresses_of_documents_are_found_without_case_on_every_channel_they_cover() -> None:
-    index = index_addresses([document(address=" Ada@Example.ORG "), document(address="+4917", scope={"channel": "sms"})])
+    index = index_addresses(
+        [document(address=" Ada@Example.ORG "), document(address="+4917", scope={"channel": "sms"})]
+    )
     assert plain_name("email", "ada@example.org") in index
     assert plain_name("in_app", "Ada@Example.ORG") in index
     assert index[plain_name("sms", "+4917")][0].channel == "sms"
@@ -120,7 +122,7 @@ def test_a_document_of_a_customer_names_no_address() -> None:
 def test_quarantine_defers_service_and_marketing_for_a_day() -> None:
     (hold,) = facts(quarantined(empty("c-1"), NOW), {}, ()).holds
     assert (hold.key, hold.mode, hold.start, hold.until) == (QUARANTINE, "defer", NOW, NOW + DAY)
-    assert hold.scope.classes == {"service", "marketing"}
+    assert hold.scope.classes == frozenset({"service", "marketing"})
 
 
 def test_a_second_quarantine_prolongs_the_first() -> None:

@@ -43,6 +43,11 @@ def router(database: Database) -> APIRouter:
             [_shown(row) for row in found[:limit]], encode_cursor((last.created, last.message_id)) if last else None
         )
 
+    _one(routes, database)
+    return routes
+
+
+def _one(routes: APIRouter, database: Database) -> None:
     @routes.get("/{id}", summary="One message as sent, with its attempts and decisions")
     async def one(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
         async with database.read() as tx:
@@ -56,8 +61,6 @@ def router(database: Database) -> APIRouter:
             "attempts": [_attempt(attempt) for attempt in attempts],
             "decisions": [decision_shown(kept) for kept in decisions],
         }
-
-    return routes
 
 
 def content_of(packed: bytes | None) -> dict[str, str] | None:

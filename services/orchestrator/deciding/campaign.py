@@ -13,7 +13,7 @@ from services.orchestrator.deciding.scope import Kind
 class Condition(Protocol):
     """A compiled condition over `event` and `customer`; raises on a type error, a missing value is false."""
 
-    def __call__(self, variables: Mapping[str, Any]) -> bool: ...
+    def __call__(self, variables: Mapping[str, Any], /) -> bool: ...
 
 
 CompileCondition = Callable[[str], Condition]

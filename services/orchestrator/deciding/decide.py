@@ -58,10 +58,19 @@ class _Unit(NamedTuple):
         return rank(campaign.cls, campaign.priority, since, campaign.key, raw_id(first))
 
 
-def decide(touches: Sequence[Touch], facts: Facts, ledger: Ledger, now: Instant, *, delivered: bool = False) -> Judged:
+def decide(
+    touches: Sequence[Touch],
+    facts: Facts,
+    ledger: Ledger,
+    now: Instant,
+    *,
+    delivered: bool = False,
+    ahead: int = 0,
+) -> Judged:
     """Judges touches of one customer in order of rank; each sees the contacts of those before it.
 
     Contacts that the touches had planned are released and planned anew. `delivered`: what is sent counts as made.
+    `ahead`: microseconds by which a refusing entry may lie ahead and still count; `AHEAD` for what the gate stopped.
     """
     decisions: list[Decision] = []
     planned: list[Planned] = []
@@ -70,7 +79,7 @@ def decide(touches: Sequence[Touch], facts: Facts, ledger: Ledger, now: Instant,
         if unit.touch.broken:
             decisions += [_broken(unit, channel, facts, now) for channel in unit.channels]
             continue
-        plans = _choose([_plan(unit, channel, facts, ledger, now) for channel in unit.channels])
+        plans = _choose([_plan(unit, channel, facts, ledger, now, ahead) for channel in unit.channels])
         decisions += [each.decision(facts, now) for each in plans]
         for contact in unit.own:
             ledger = ledger.release(contact.message_id)
@@ -118,8 +127,8 @@ def _own(touch: Touch, ledger: Ledger) -> tuple[Contact, ...]:
     )
 
 
-def _plan(unit: _Unit, channel: str, facts: Facts, ledger: Ledger, now: Instant) -> Plan:
-    return plan(candidate(unit.touch, channel, facts, ledger, unit.audience), facts, now)
+def _plan(unit: _Unit, channel: str, facts: Facts, ledger: Ledger, now: Instant, ahead: int) -> Plan:
+    return plan(candidate(unit.touch, channel, facts, ledger, unit.audience, ahead=ahead), facts, now)
 
 
 def _choose(plans: Sequence[Plan]) -> Iterable[Plan]:

@@ -39,6 +39,13 @@ async def test_only_the_digest_is_kept(here: World) -> None:
     assert made["key"] not in str(tuple(row))
 
 
+async def test_a_key_is_never_kept_for_a_repeated_request(here: World) -> None:
+    body = {"name": "ada", "role": "viewer"}
+    answer = await here.call("admin", "POST", "/v1/keys", json=body, headers={"Idempotency-Key": "k-1"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key")
+    assert [key["name"] for key in (await here.call("admin", "GET", "/v1/keys")).json()["items"]] == ["person-admin"]
+
+
 async def test_keys_are_listed_in_pages(here: World) -> None:
     await here.key_of("admin")
     for name in ("a", "b"):

@@ -14,7 +14,7 @@ from schemas.facts import Address, Consent, Frequency, HoldFact, Preference, Sup
 from schemas.ids import event_hash, message_id
 from schemas.times import Instant, parse_instant
 from services.orchestrator.deciding.campaign import Campaign, compile_campaign
-from services.orchestrator.deciding.candidate import Audience, Candidate, candidate
+from services.orchestrator.deciding.candidate import AHEAD, Audience, Candidate, candidate
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Contact, Ledger, State
 from services.orchestrator.deciding.match import Touch
@@ -136,7 +136,15 @@ def try_on(
 ) -> Candidate:
     known = known or facts()
     mark = None if marked is None else at(marked)
-    return candidate(of, channel, known, Ledger.empty() if past is None else past, Audience(of, known.customer), mark)
+    return candidate(
+        of,
+        channel,
+        known,
+        Ledger.empty() if past is None else past,
+        Audience(of, known.customer),
+        marked_at=mark,
+        ahead=AHEAD if mark else 0,
+    )
 
 
 def judged(rule: Rule, tried: Candidate, known: Facts | None = None, now: str = "02 10:00") -> list[Verdict]:

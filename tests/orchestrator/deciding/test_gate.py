@@ -1,4 +1,6 @@
 from schemas.facts import Entry, OptOut
+from services.orchestrator.deciding.candidate import AHEAD
+from services.orchestrator.deciding.decide import decide
 from services.orchestrator.deciding.gate import at_gate
 from services.orchestrator.deciding.ledger import Ledger
 from tests.orchestrator.deciding.build import at, campaign, contact, facts, ledger, policy, preference, touch
@@ -25,7 +27,7 @@ def test_nothing_merely_planned_counts_after_the_mark() -> None:
 
 def test_what_is_being_handed_over_counts_against_everybody() -> None:
     for state in ("handing_over", "made", "unknown"):
-        minor = contact("02 09:00", of=campaign("minor", priority=0), state=state)  # type: ignore[arg-type]
+        minor = contact("02 09:00", of=campaign("minor", priority=0), state=state)
         assert gate(ledger(OWN, minor)) == ("defer", "cap_window", at("03 09:00"))
 
 
@@ -50,6 +52,8 @@ def test_fresh_facts_stop_it() -> None:
     )
     ahead = Entry(None, None, None, NOW + 1_000_000, None, "stop_keyword")
     assert gate(ledger(OWN), facts(entries=(ahead,))) == ("suppress", "suppression_list", None)
+    again = decide([touch(OFFER)], facts(entries=(ahead,)), ledger(OWN), NOW, ahead=AHEAD)
+    assert again.decisions[0].reason == "suppression_list"  # or it would be marked and stopped again and again
 
 
 def test_a_defer_at_the_gate_plans_on_with_the_planned_contacts_that_outrank_it() -> None:

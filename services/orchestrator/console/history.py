@@ -1,0 +1,43 @@
+"""SQL of one customer's history, newest first; every question names the customer and has a limit. Reads only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.orchestrator.api.store import Kept
+from services.orchestrator.console.store import DECODER
+
+
+async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
+    """Events that left a trace: source, event_id, type, time, received, event."""
+    return await tx.rows(
+        "SELECT source, event_id, type, time, received, event FROM inbox WHERE customer = :customer AND received < :before"
+        " ORDER BY received DESC, event_id LIMIT :limit",
+        customer=customer,
+        before=before,
+        limit=limit,
+    )
+
+
+async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[Kept]:
+    """Decisions about this customer."""
+    rows = await tx.rows(
+        "SELECT decision_id, body FROM decision WHERE customer = :customer AND time < :before"
+        " ORDER BY decision_id DESC LIMIT :limit",
+        customer=customer,
+        before=before,
+        limit=limit,
+    )
+    return [Kept(row.decision_id, DECODER.decode(row.body)) for row in rows]
+
+
+async def messages(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
+    """Messages to this customer, as they stand: message_id, campaign, channel, state, adapter, detail, updated."""
+    return await tx.rows(
+        "SELECT message_id, campaign, channel, state, adapter, detail, created, updated FROM message"
+        " WHERE customer = :customer AND updated < :before ORDER BY updated DESC, message_id LIMIT :limit",
+        customer=customer,
+        before=before,
+        limit=limit,
+    )

@@ -1,0 +1,221 @@
+"""SQL of the pages: newest first, every question bounded by a time, a key or a limit. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.orchestrator.api.store import Kept
+
+MOST = 10_000
+"""Counts of what waits stop here."""
+DECODER = msgspec.msgpack.Decoder(Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which decisions a page shows; None matches all."""
+
+    customer: str | None = None
+    campaign: str | None = None
+    channel: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+
+    def where(self) -> tuple[list[str], dict[str, Any]]:
+        """SQL conditions and their values."""
+        given = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
+        return [f"{name} = :{name}" for name in given], given
+
+
+class Place(NamedTuple):
+    """Where a list that runs backwards goes on."""
+
+    time: Instant
+    message_id: str
+    decision_id: int
+
+
+class Count(NamedTuple):
+    """How many decisions fell into one slot of time."""
+
+    slot: int
+    channel: str
+    outcome: str
+    reason: str
+    count: int
+
+
+async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, limit: int) -> list[Kept]:
+    """Decisions not older than `since`, newest first."""
+    conditions, params = wanted.where()
+    conditions.append("time >= :since")
+    if before is not None:
+        conditions.append("(time, message_id, decision_id) < (:b_time, :b_message, :b_id)")
+        params |= {"b_time": before.time, "b_message": before.message_id, "b_id": before.decision_id}
+    rows = await tx.rows(
+        f"SELECT decision_id, body FROM decision WHERE {' AND '.join(conditions)}"
+        " ORDER BY time DESC, message_id DESC, decision_id DESC LIMIT :limit",
+        **params,
+        since=since,
+        limit=limit,
+    )
+    return [_kept(row) for row in rows]
+
+
+async def last_id(tx: Tx) -> int:
+    """The number of the newest decision; 0 when there is none."""
+    row = await tx.row("SELECT max(decision_id) AS id FROM decision")
+    return 0 if row is None or row.id is None else int(row.id)
+
+
+async def later(tx: Tx, wanted: Wanted, after: int, limit: int) -> list[Kept]:
+    """Decisions with higher numbers than `after`, in order."""
+    conditions, params = wanted.where()
+    rows = await tx.rows(
+        f"SELECT decision_id, body FROM decision WHERE {' AND '.join(['decision_id > :after', *conditions])}"
+        " ORDER BY decision_id LIMIT :limit",
+        **params,
+        after=after,
+        limit=limit,
+    )
+    return [_kept(row) for row in rows]
+
+
+async def counts(tx: Tx, since: Instant, until: Instant, slots: int) -> list[Count]:
+    """Decisions from `since` to before `until`, in so many slots of equal length."""
+    width = max((until - since) // slots, 1)
+    rows = await tx.rows(
+        "SELECT (time - :since) / :width AS slot, channel, outcome, reason, count(*) AS n FROM decision"
+        " WHERE time >= :since AND time < :until GROUP BY 1, 2, 3, 4",
+        since=since,
+        until=until,
+        width=width,
+    )
+    return [Count(min(int(row.slot), slots - 1), row.channel, row.outcome, row.reason, int(row.n)) for row in rows]
+
+
+async def failing(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
+    """Campaigns with failures since then, the worst first: campaign, reason, n, last."""
+    return await tx.rows(
+        "SELECT campaign, reason, count(*) AS n, max(time) AS last FROM decision"
+        " WHERE time >= :since AND outcome = 'fail' GROUP BY campaign, reason ORDER BY n DESC, campaign LIMIT :limit",
+        since=since,
+        limit=limit,
+    )
+
+
+async def submitted(tx: Tx, limit: int) -> Sequence[Any]:
+    """Versions that wait for an approval: noun, key, version, submitted_by."""
+    return await tx.rows(
+        "SELECT noun, key, version, submitted_by FROM ("
+        "SELECT 'campaign' AS noun, key, version, submitted_by, created FROM campaign_version"
+        " WHERE status = 'submitted' UNION ALL"
+        " SELECT 'policy', 'policy', version, submitted_by, created FROM policy_version WHERE status = 'submitted'"
+        ") AS waiting ORDER BY created LIMIT :limit",
+        limit=limit,
+    )
+
+
+async def dead_letters(tx: Tx) -> tuple[int, Instant | None]:
+    """How many are open (at most `MOST`), and since when the oldest is."""
+    row = await tx.row(
+        "SELECT count(*) AS n, min(at) AS oldest FROM"
+        " (SELECT at FROM dead_letter WHERE state = 'open' ORDER BY id LIMIT :most) AS parked",
+        most=MOST,
+    )
+    return (0, None) if row is None else (int(row.n), row.oldest)
+
+
+async def waiting(tx: Tx) -> tuple[int, Instant | None]:
+    """How many messages wait for their time (at most `MOST`), and when the next is due."""
+    row = await tx.row(
+        "SELECT count(*) AS n, min(due) AS next FROM (SELECT due FROM timer ORDER BY due LIMIT :most) AS timers",
+        most=MOST,
+    )
+    return (0, None) if row is None else (int(row.n), row.next)
+
+
+async def open_attempts(tx: Tx) -> tuple[int, Instant | None]:
+    """How many handovers are under way (at most `MOST`), and since when the oldest is."""
+    row = await tx.row(
+        "SELECT count(*) AS n, min(marked_at) AS oldest FROM"
+        " (SELECT marked_at FROM attempt WHERE state = 'open' LIMIT :most) AS attempts",
+        most=MOST,
+    )
+    return (0, None) if row is None else (int(row.n), row.oldest)
+
+
+_SANDBOX = "message_id, customer, campaign, channel, to_address, content, at"
+
+
+async def sandbox(
+    tx: Tx, customer: str | None, channel: str | None, before: tuple[Instant, str] | None, limit: int
+) -> Sequence[Any]:
+    """What the sandbox kept, newest first."""
+    given = {"customer": customer, "channel": channel}
+    conditions = [f"{name} = :{name}" for name, value in given.items() if value is not None]
+    params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if before is not None:
+        conditions.append("(at, message_id) < (:b_at, :b_id)")
+        params |= {"b_at": before[0], "b_id": before[1]}
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return await tx.rows(
+        f"SELECT {_SANDBOX} FROM sandbox_message {where} ORDER BY at DESC, message_id DESC LIMIT :limit",
+        **params,
+        limit=limit,
+    )
+
+
+async def sandbox_message(tx: Tx, message_id: str) -> Any | None:
+    """One message of the sandbox."""
+    return await tx.row(f"SELECT {_SANDBOX} FROM sandbox_message WHERE message_id = :id", id=message_id)
+
+
+async def siblings(tx: Tx, customer: str, source: str, event: str) -> Sequence[Any]:
+    """The sandbox messages that one event made for a customer."""
+    columns = ", ".join(f"s.{name.strip()}" for name in _SANDBOX.split(","))
+    return await tx.rows(
+        f"SELECT {columns} FROM message m JOIN sandbox_message s ON s.message_id = m.message_id"
+        " WHERE m.customer = :customer AND m.event_source = :source AND m.event_id = :event ORDER BY s.at, s.channel",
+        customer=customer,
+        source=source,
+        event=event,
+    )
+
+
+async def event_of_message(tx: Tx, message_id: str) -> Any | None:
+    """The event behind a message: source, id, its decision to send, and when it was decided."""
+    return await tx.row(
+        "SELECT event_source AS source, event_id AS id, campaign, locale, adapter, updated FROM message"
+        " WHERE message_id = :id",
+        id=message_id,
+    )
+
+
+async def last_decision(tx: Tx, customer: str, message_id: str) -> Kept | None:
+    """The newest decision about a message."""
+    row = await tx.row(
+        "SELECT decision_id, body FROM decision WHERE customer = :customer AND message_id = :message"
+        " ORDER BY decision_id DESC LIMIT 1",
+        customer=customer,
+        message=message_id,
+    )
+    return None if row is None else _kept(row)
+
+
+async def campaign_names(tx: Tx, limit: int) -> Sequence[Any]:
+    """Campaigns in order of key, with the newest version's document."""
+    return await tx.rows(
+        "SELECT c.key, v.document FROM campaign c JOIN campaign_version v"
+        " ON v.key = c.key AND v.version = c.newest ORDER BY c.key LIMIT :limit",
+        limit=limit,
+    )
+
+
+def _kept(row: Any) -> Kept:
+    return Kept(row.decision_id, DECODER.decode(row.body))

@@ -1,0 +1,14 @@
+"""The console: people who sign in, and the newest messages of the sandbox."""
+
+from alembic import op
+
+from services.kit.sessions import TABLES
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    for name, columns in TABLES.items():
+        op.create_table(name, *columns())
+    op.create_index("sandbox_message_time", "sandbox_message", ["at", "message_id"])

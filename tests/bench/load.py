@@ -1,0 +1,179 @@
+"""The standard load: customers, campaigns, a policy of ten rules none of which binds, and events that each match one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.facts import Address, Consent, Entry, Preference
+from schemas.ids import event_hash, message_id
+from schemas.times import DAY, Instant, format_instant
+from services.orchestrator.deciding.ledger import Contact, Ledger
+from services.orchestrator.deciding.scope import Kind
+from services.preference.state import State
+from services.suppression.state import OwnEntry
+from services.suppression.state import State as Suppressed
+
+CAMPAIGNS = 50
+PAST_CONTACTS = 8
+"""Contacts of the last week that every customer's ledger holds at the start."""
+SUPPRESSED_EVERY = 20
+"""Every so many customers have an entry that forbids mail; the load sends push, so it does not bind."""
+SOURCE = "/bench/shop"
+UNWANTED = "bench.page.viewed"
+TEXT = (
+    "Dear {{ customer.traits.name }}, your order {{ event.data.order }} over {{ event.data.total }} EUR is on its way. "
+    "{% if event.data.express %}It comes by express.{% else %}It comes by standard post.{% endif %} "
+    "It holds: {% for item in event.data.items %}{{ item.count }} x {{ item.name }}; {% endfor %}"
+)
+FILLER = "We packed it with care and hope that everything in it will give you joy for a long time. "
+LENGTH = 950
+"""Characters of a message's body; with its title, envelope and address about a kilobyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of it: customers, events of the backlog ours and the reference's, seconds at half load."""
+
+    name: str
+    customers: int
+    events: int
+    reference_events: int
+    unwanted: int
+    seconds: float
+    over_http: int
+    reference_over_http: int
+
+
+SIZES = {
+    "quick": Size("quick", 10_000, 8_000, 1_500, 20_000, 0.0, 0, 0),
+    "standard": Size("standard", 100_000, 60_000, 5_000, 100_000, 20.0, 10_000, 2_000),
+    "full": Size("full", 1_000_000, 200_000, 8_000, 200_000, 30.0, 20_000, 3_000),
+}
+
+
+def size() -> Size:
+    """The size that the environment asks for: QUICK=1, FULL=1, or the standard."""
+    return SIZES["quick" if os.environ.get("QUICK") == "1" else "full" if os.environ.get("FULL") == "1" else "standard"]
+
+
+def event_type(number: int) -> str:
+    """The event type that triggers a campaign."""
+    return f"bench.order.kind{number % CAMPAIGNS:02d}"
+
+
+def customer(number: int) -> str:
+    """A customer's id."""
+    return f"customer-{number:07d}"
+
+
+def campaign(number: int) -> dict[str, Any]:
+    """A campaign in class service that sends one push message of about a kilobyte."""
+    text = TEXT + FILLER * 12
+    body = text[: LENGTH - 60]
+    return {
+        "key": f"bench-{number:02d}",
+        "name": f"Bench {number}",
+        "owner": "bench",
+        "class": "marketing",
+        "intent": "inform",
+        "topic": "news",
+        "priority": 50,
+        "trigger": {"event": event_type(number), "when": "event.data.total >= 1.0"},
+        "channels": ["push"],
+        "default_locale": "en",
+        "ttl": "1d",
+        "reentry": "always",
+        "content": {"push": {"en": {"title": "Your order {{ event.data.order }}", "body": body}}},
+    }
+
+
+def policy(now: Instant) -> dict[str, Any]:
+    """Ten rules that concern every message and stop none. The silent hours lie half a day ahead."""
+    hour = time.gmtime(now // 1_000_000).tm_hour
+    silent = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+    ahead = [f"{(hour + hours) % 24:02d}:00" for hours in (10, 12, 14)]
+    marketing = {"classes": ["marketing"]}
+
+    def cap(key: str, limit: int, window: Mapping[str, str], scope: Mapping[str, Any]) -> dict[str, Any]:
+        return {"id": key, "scope": scope, "limit": limit, "window": window, "on_exceed": "drop"}
+
+    return {
+        "zone": "Etc/UTC",
+        "topics": [{"key": "news", "name": "News"}],
+        "situations": [{"kind": "complaint", "opens": [{"event": "bench.complaint.filed"}], "lapses": "30d"}],
+        "contact_history": [
+            {"id": "after-complaint", "scope": marketing, "on_match": "drop",
+             "never": {"after": {"situation": "complaint"}, "within": "30d", "while_open": True}},
+            {"id": "after-survey", "scope": marketing, "on_match": "drop",
+             "never": {"after": {"contacts": {"intents": ["ask_feedback"]}}, "within": "1d"}},
+        ],
+        "frequency_caps": [
+            cap("a-day", 40, {"rolling": "24h"}, marketing),
+            cap("a-week", 60, {"rolling": "7d"}, marketing),
+            cap("push-a-week", 60, {"calendar": "week", "zone": "customer"}, {"channels": ["push"]}),
+            cap("news-a-month", 90, {"calendar": "month", "zone": "org"}, {"topics": ["news"]}),
+        ],
+        "min_gaps": [
+            {"id": "breath", "scope": marketing, "gap": "1s"},
+            {"id": "breath-of-push", "scope": {"channels": ["push"]}, "gap": "1s"},
+        ],
+        "quiet_hours": [
+            {"id": "night", "scope": {"channels": ["push"]}, **silent, "from": ahead[0], "to": ahead[1]},
+            {"id": "siesta", "scope": {"channels": ["push"]}, **silent, "from": ahead[1], "to": ahead[2]},
+        ],
+    }  # fmt: skip
+
+
+def preference(number: int, now: Instant) -> State:
+    """A customer with an address, a zone, traits and consent."""
+    name = customer(number)
+    traits = msgspec.Raw(msgspec.json.encode({"name": f"Name {number}", "segment": number % 7, "vip": number % 9 == 0}))
+    consent = Consent("push", "news", "granted", now - 90 * DAY, None, "checkout", "wording-3", "consent")
+    addresses = (Address("push", f"device-{number:07d}", True), Address("email", f"c{number}@example.org", True))
+    return State(Preference(name, 1, "en", "DE", "Etc/UTC", traits, addresses, (consent,)))
+
+
+def suppressed(number: int, now: Instant) -> Suppressed | None:
+    """What speaks against mail to one customer in twenty."""
+    if number % SUPPRESSED_EVERY:
+        return None
+    entry = Entry("email", None, None, now - DAY, None, "hard_bounce", None)
+    return Suppressed(customer(number), 1, (OwnEntry(f"sup_{number}", entry),))
+
+
+def past(now: Instant) -> Ledger:
+    """The contacts of last week. All customers share their ids: only their number and their times matter."""
+    ledger = Ledger.empty()
+    kind = Kind("bench-past", "news", "push", "marketing", "inform")
+    for place in range(PAST_CONTACTS):
+        at = now - 6 * DAY + place * DAY // 2
+        identity = message_id("everyone", SOURCE, f"past-{place}", "bench-past", "push")
+        ledger = ledger.plan(Contact(identity, event_hash(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
+    return ledger
+
+
+def event(number: int, customers: int, now: Instant, kind: str | None = None) -> tuple[bytes, bytes]:
+    """Key and value of the record of an event; a customer's turn comes again when all others had theirs."""
+    name = customer(number * 7_919 % customers)
+    data = {
+        "order": f"o-{number}",
+        "total": 10.0 + number % 90,
+        "express": number % 3 == 0,
+        "items": [{"name": f"chair {number % 11}", "count": 1 + number % 3}, {"name": "table", "count": 1}],
+    }
+    body = {
+        "specversion": "1.0", "id": f"{kind or 'order'}-{number}", "source": SOURCE,
+        "type": kind or event_type(number), "subject": name, "time": format_instant(now), "data": data,
+    }  # fmt: skip
+    return name.encode(), msgspec.json.encode(body)
+
+
+def events(first: int, count: int, customers: int, now: Instant, kind: str | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """Consecutive events, all of the same time."""
+    return (event(number, customers, now, kind) for number in range(first, first + count))

@@ -1,0 +1,198 @@
+"""Tactful in production form: three services, the orchestrator's roles apart, on PostgreSQL and Kafka."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.kit import migrate
+from services.kit.db import Database
+from services.orchestrator.deciding.ledger import BEGINNING
+from services.preference.state import pack as pack_preference
+from services.suppression.state import pack as pack_suppressed
+from tests.bench import load
+from tests.bench.contender import now
+from tests.bench.ground import Ground, fetch, value
+from tests.faults.processes import Process
+from tests.servers import free_port
+
+SERVICES = ("orchestrator", "preference", "suppression")
+ROLES = ("api", "decide", "dispatch", "schedule")
+KEY = "a-key-of-the-benchmark"
+SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
+CHUNK = 20_000
+_CLOSED = "SELECT count(*) FROM attempt WHERE state = 'closed'"
+
+
+@dataclass
+class Ours:
+    """The processes, and their databases' URLs."""
+
+    name: str
+    topic: str
+    databases: dict[str, str]
+    processes: dict[str, Process]
+    groups: dict[str, int] = field(default_factory=dict)
+
+    async def handed_over(self) -> int:
+        """See Contender."""
+        return await value(self.databases["orchestrator"], _CLOSED)
+
+    async def finished(self) -> float:
+        """See Contender."""
+        return await value(self.databases["orchestrator"], "SELECT max(closed_at) FROM attempt") / 1e6
+
+    async def latencies(self, after: int) -> list[float]:
+        """See Contender."""
+        rows = await fetch(
+            self.databases["orchestrator"],
+            "SELECT a.closed_at - i.time AS spent FROM inbox i JOIN message m ON m.customer = i.customer "
+            "AND m.event_source = i.source AND m.event_id = i.event_id JOIN attempt a ON a.message_id = m.message_id "
+            f"WHERE i.time >= {after} AND a.state = 'closed'",
+        )
+        return [row["spent"] / 1000 for row in rows]
+
+    async def read_up_to(self) -> int:
+        """See Contender."""
+        return sum([await value(url, "SELECT sum(next_offset) FROM partition_lease") for url in self.databases.values()])
+
+    async def bytes(self) -> int:
+        """See Contender."""
+        return sum([await value(url, "SELECT pg_database_size(current_database())") for url in self.databases.values()])
+
+    def pids(self) -> list[int]:
+        """See Contender."""
+        return [process.running.pid for process in self.processes.values() if process.running]
+
+
+@asynccontextmanager
+async def ours(
+    ground: Ground, directory: Path, customers: int, *, sink: int | None = None
+) -> AsyncIterator[Ours]:
+    """Databases made and filled, services started, campaigns active. With a sink, messages go there by webhook."""
+    topic = "bench.ours" if sink is None else "bench.ours.http"
+    await ground.make_topic(topic)
+    databases = {}
+    for name in SERVICES:
+        databases[name] = ground.postgres.database()
+        await migrate.upgrade(databases[name], f"services.{name}")
+    await fill(databases, customers)
+    contender = Ours("Tactful", topic, databases, _processes(ground, directory, databases, topic, sink))
+    with _started(contender.processes):
+        api = contender.processes["api"].url
+        async with httpx.AsyncClient(base_url=api, timeout=60) as client:
+            await seed(client, KEY)
+        pids = {name: process.running.pid for name, process in contender.processes.items() if process.running}
+        contender.groups = {**pids, "PostgreSQL": ground.postmaster, "Kafka": ground.broker}
+        yield contender
+
+
+@contextlib.contextmanager
+def _started(processes: dict[str, Process]) -> Iterator[None]:
+    try:
+        for process in processes.values():
+            process.start()
+        for process in processes.values():
+            process.wait_ready()
+        yield
+    finally:
+        for process in processes.values():
+            if process.alive:
+                process.kill()
+
+
+def _processes(
+    ground: Ground, directory: Path, databases: dict[str, str], topic: str, sink: int | None
+) -> dict[str, Process]:
+    ports = {name: free_port() for name in ("preference", "suppression", *ROLES)}
+    common = {
+        "TACTFUL_KAFKA__BOOTSTRAP": ground.kafka.bootstrap,
+        "TACTFUL_KAFKA__EVENTS_TOPIC": topic,
+        "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{ports['api']}",
+        "TACTFUL_SERVICES__PREFERENCE_URL": f"http://127.0.0.1:{ports['preference']}",
+        "TACTFUL_SERVICES__SUPPRESSION_URL": f"http://127.0.0.1:{ports['suppression']}",
+        "TACTFUL_ADAPTERS__PUSH": "null" if sink is None else "webhook",
+        "TACTFUL_ADAPTERS__EMAIL": "off",
+        "TACTFUL_ADAPTERS__SMS": "off",
+        "TACTFUL_ADAPTERS__IN_APP": "off",
+        "TACTFUL_WEBHOOK__SECRET": SECRET,
+        "TACTFUL_ADMIN_KEY": KEY,
+        "TACTFUL_SERVICE_KEY": KEY,
+        "TACTFUL_ADDRESS_KEY": KEY,
+    }
+    if sink is not None:
+        common["TACTFUL_WEBHOOK__URL"] = f"http://127.0.0.1:{sink}/messages"
+    made = {}
+    for name, port in ports.items():
+        service = "orchestrator" if name in ROLES else name
+        command = [*_PROFILER.get(name, ()), sys.executable, "-m", f"services.{service}", "--port", str(port)]
+        command += ["--role", name] if name in ROLES else []
+        environment = {**common, "TACTFUL_DATABASE__URL": databases[service]}
+        made[name] = Process(name, tuple(command), port, environment, directory / f"{topic}.{name}.log")
+    return made
+
+
+_PROFILER: dict[str, Sequence[str]] = {}
+
+
+async def fill(databases: dict[str, str], customers: int) -> None:
+    """Write the packed rows of all customers, by the services' own forms."""
+    at = now()
+    opened = {name: Database.open(url, pool=1) for name, url in databases.items()}
+    ring = load.past(at).pack()
+    for first in range(0, customers, CHUNK):
+        numbers = range(first, min(first + CHUNK, customers))
+        states = [load.preference(number, at) for number in numbers]
+        silenced = [state for number in numbers if (state := load.suppressed(number, at))]
+        async with opened["preference"].write() as tx:
+            rows: list[tuple[Any, ...]] = [(state.customer, state.version, pack_preference(state)) for state in states]
+            await tx.insert("preference_state", ("customer", "version", "state"), rows)
+        async with opened["suppression"].write() as tx:
+            rows = [(state.customer, state.version, pack_suppressed(state)) for state in silenced]
+            await tx.insert("customer_state", ("customer", "version", "body"), rows)
+        async with opened["orchestrator"].write() as tx:
+            rows = [(load.customer(number), 1, BEGINNING, ring) for number in numbers]
+            await tx.insert("ledger", ("customer", "version", "complete_from", "ring"), rows)
+    for database in opened.values():
+        if database.dialect == "postgresql":
+            async with database.write() as tx:
+                await tx.run("ANALYZE")
+        await database.close()
+
+
+async def seed(client: httpx.AsyncClient, admin: str) -> None:
+    """Policy and campaigns through the public doors: one person writes, another approves."""
+
+    async def ask(method: str, path: str, key: str, body: Any = None) -> Any:
+        answer = await client.request(method, path, json=body, headers={"authorization": f"Bearer {key}"})
+        if answer.is_error:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+    second = (await ask("POST", "/v1/keys", admin, {"name": "second-person", "role": "approver"}))["key"]
+    version = (await ask("PUT", "/v1/policy", admin, load.policy(now())))["version"]
+    paths = [f"/v1/policy/versions/{version}"]
+    for number in range(load.CAMPAIGNS):
+        document = load.campaign(number)
+        paths.append(f"/v1/campaigns/{document['key']}")
+        await ask("PUT", paths[-1], admin, document)
+    for path in paths:
+        await ask("POST", f"{path}/submit", admin)
+        await ask("POST", f"{path}/approve", second)
+        await ask("POST", f"{path}/activate", second)
+
+
+def profiled(names: Sequence[str], directory: Path) -> None:
+    """Run these processes under py-spy, where it is installed: a flame graph each into the directory."""
+    spy = Path(sys.executable).with_name("py-spy")
+    for name in names if spy.exists() else ():
+        out = str(directory / f"{name}.txt")
+        _PROFILER[name] = (str(spy), "record", "-f", "raw", "-r", os.environ.get("BENCH_HERTZ", "200"), "-o", out, "--")

@@ -1,0 +1,212 @@
+"""The services as real processes on real Kafka and PostgreSQL, each of which can be killed, frozen and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import ROOT, answers, free_port, wait_for
+
+READY_TIMEOUT = 120.0
+"""Seconds."""
+ADMIN_KEY = "an-admin-key-of-the-fault-tests"
+SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgZmF1bHQgdGVzdHMgaXMgbG9uZw=="
+FACTS = ("preference", "suppression")
+ROLES = ("api", "decide", "dispatch", "schedule")
+
+
+@dataclass
+class Process:
+    """One process that listens on a port."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    environment: Mapping[str, str]
+    log: Path
+    ready_path: str | None = "/readyz"
+    running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.running is not None and self.running.poll() is None
+
+    def start(self) -> None:
+        """Start; does not wait."""
+        with self.log.open("ab") as log:
+            self.running = subprocess.Popen(
+                self.command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **self.environment}
+            )
+
+    def wait_ready(self) -> None:
+        """Return once it says that it is ready."""
+        wait_for(self._ready, self.name, READY_TIMEOUT)
+
+    def _ready(self) -> bool:
+        if not self.alive:
+            raise RuntimeError(f"{self.name} ended at once: {self.log.read_text()[-2000:]}")
+        if self.ready_path is None:
+            return answers(self.port)
+        try:
+            with urllib.request.urlopen(self.url + self.ready_path, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self.running is not None
+        self.running.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.send(signal.SIGCONT)
+
+    def terminate(self, timeout: float) -> int:
+        """SIGTERM; returns the exit code. TimeoutExpired after `timeout` seconds."""
+        self.send(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """The exit code; minus the signal's number if one ended it. TimeoutExpired after `timeout` seconds."""
+        assert self.running is not None
+        return self.running.wait(timeout)
+
+    def restart(self) -> None:
+        """Kill, start again and wait until it is ready."""
+        self.kill()
+        self.start()
+        self.wait_ready()
+
+
+@dataclass
+class Cluster:
+    """All processes of one installation. `databases`: the URL of each service's database."""
+
+    directory: Path
+    databases: Mapping[str, str]
+    processes: dict[str, Process] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Process:
+        return self.processes[name]
+
+    @property
+    def orchestrator(self) -> str:
+        """Where the API answers."""
+        return self.processes["api" if "api" in self.processes else "all"].url
+
+    @property
+    def receipts(self) -> Path:
+        """The provider's own log."""
+        return self.directory / "receipts.jsonl"
+
+    def behave(self, answer: str = "accept", every: int = 1) -> None:
+        """Tell the provider how to answer from now on: see `sink.py`."""
+        path = self.directory / "behaviour.json"
+        path.with_suffix(".new").write_text(json.dumps({"answer": answer, "every": every}))
+        path.with_suffix(".new").replace(path)
+
+    def start(self) -> None:
+        """Start everything and wait."""
+        for process in self.processes.values():
+            process.start()
+        for process in self.processes.values():
+            process.wait_ready()
+
+    def stop(self) -> None:
+        """Kill everything that still runs."""
+        for process in self.processes.values():
+            if process.alive:
+                process.kill()
+
+    def words(self) -> str:
+        """What all processes have written to their logs."""
+        return "\n".join(process.log.read_text() for process in self.processes.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run. `deadline`, `slack`, `timeout`: seconds, see DispatchSettings."""
+
+    bootstrap: str
+    databases: Mapping[str, str]
+    topic: str
+    roles: tuple[str, ...] = ROLES
+    deadline: float = 3.0
+    slack: float = 1.0
+    timeout: float = 3.0
+
+
+def build(plan: Plan, directory: Path) -> Cluster:
+    """The processes of an installation, none of them started. The databases must be at their newest step."""
+    ports = {name: free_port() for name in (*FACTS, *plan.roles, "sink")}
+    cluster = Cluster(directory, plan.databases)
+    cluster.behave()
+    arguments = (str(ports["sink"]), str(cluster.receipts), str(directory / "behaviour.json"))
+    command = (sys.executable, "-m", "tests.faults.sink", *arguments)
+    cluster.processes["sink"] = Process("sink", command, ports["sink"], {}, directory / "sink.log", None)
+    for name in (*FACTS, *plan.roles):
+        add(cluster, plan, ports, name, ports[name])
+    return cluster
+
+
+def add(cluster: Cluster, plan: Plan, ports: Mapping[str, int], name: str, port: int) -> Process:
+    """Add a process to the installation, not started: a facts service, or a role such as `decide` or `decide-2`."""
+    service = name if name in FACTS else "orchestrator"
+    command = [sys.executable, "-m", f"services.{service}", "--port", str(port)]
+    if service == "orchestrator":
+        command += ["--role", name.partition("-")[0]]
+    environment = {
+        "TACTFUL_DATABASE__URL": plan.databases[service],
+        "TACTFUL_KAFKA__BOOTSTRAP": plan.bootstrap,
+        "TACTFUL_KAFKA__EVENTS_TOPIC": plan.topic,
+        "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{ports['api' if 'api' in ports else 'all']}",
+        "TACTFUL_SERVICES__PREFERENCE_URL": f"http://127.0.0.1:{ports['preference']}",
+        "TACTFUL_SERVICES__SUPPRESSION_URL": f"http://127.0.0.1:{ports['suppression']}",
+        "TACTFUL_ADAPTERS__PUSH": "webhook",
+        "TACTFUL_WEBHOOK__URL": f"http://127.0.0.1:{ports['sink']}/messages",
+        "TACTFUL_WEBHOOK__SECRET": SECRET,
+        "TACTFUL_DISPATCH__DEADLINE": str(plan.deadline),
+        "TACTFUL_DISPATCH__SLACK": str(plan.slack),
+        "TACTFUL_DISPATCH__TIMEOUT": str(plan.timeout),
+        "TACTFUL_ADMIN_KEY": ADMIN_KEY,
+        "TACTFUL_SERVICE_KEY": "a-service-key-of-the-fault-tests",
+        "TACTFUL_ADDRESS_KEY": "an-address-key-of-the-fault-tests",
+    }
+    process = Process(name, tuple(command), port, environment, cluster.directory / f"{name}.log")
+    cluster.processes[name] = process
+    return process
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster) -> Iterator[Cluster]:
+    """The installation, started, and killed at the end."""
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()

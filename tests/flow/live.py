@@ -1,0 +1,151 @@
+"""The whole product in this process, driven as people drive it: over HTTP, with the clock of `tactful dev --clock`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from schemas.documents import load
+from schemas.roles import Role
+from schemas.times import Instant, format_instant
+from services.all_in_one import SERVICES, Together
+from services.kit import migrate
+from services.kit.clock import StandingClock
+from services.kit.db import Database
+from services.kit.local_bus import LocalBus
+from services.kit.settings import ServiceSettings
+from services.orchestrator.catalogue import keys
+
+ADMIN = "admin-key-of-the-tests"
+CLOUD_EVENT = {"content-type": "application/cloudevents+json"}
+
+
+class Live:
+    """A running product. `editor` and `reviewer` are two people, since nobody approves their own edit."""
+
+    def __init__(self, together: Together, clock: StandingClock, reviewer: str) -> None:
+        self.together = together
+        self.clock = clock
+        self.editor = self._client(ADMIN)
+        self.reviewer = self._client(reviewer)
+
+    def _client(self, key: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=self.together.app),
+            base_url="http://tactful",
+            headers={"authorization": f"Bearer {key}"},
+            timeout=120,
+        )
+
+    @property
+    def database(self) -> Database:
+        """The orchestrator's."""
+        return self.together.databases["orchestrator"]
+
+    async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """A request that must succeed; returns the JSON of the answer."""
+        response = await self.editor.request(method, path, json=body, **options)
+        assert response.status_code < 300, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    async def policy(self, document: Mapping[str, Any]) -> None:
+        """Make this the active policy."""
+        version = (await self.ask("PUT", "/v1/policy", document))["version"]
+        await self._lead(f"/v1/policy/versions/{version}")
+
+    async def campaign(self, document: Mapping[str, Any]) -> None:
+        """Make this an active campaign."""
+        path = f"/v1/campaigns/{document['key']}"
+        await self.ask("PUT", path, document)
+        await self._lead(path)
+
+    async def _lead(self, path: str) -> None:
+        await self.ask("POST", f"{path}/submit")
+        approved = await self.reviewer.post(f"{path}/approve")
+        assert approved.status_code == 200, approved.text
+        await self.ask("POST", f"{path}/activate")
+
+    async def customer(self, document: Mapping[str, Any]) -> None:
+        """Keep this customer's preferences."""
+        await self.ask("PUT", f"/v1/preferences/{document['customer']}", document)
+
+    async def send(self, event: Mapping[str, Any] | str) -> Any:
+        """Publish an event over HTTP, and wait for its decisions. Returns its item."""
+        content = event if isinstance(event, str) else json.dumps(event)
+        response = await self.editor.post("/v1/events?wait=30s", content=content, headers=CLOUD_EVENT)
+        assert response.status_code == 202, response.text
+        return response.json()["items"][0]
+
+    async def at(self, instant: Instant) -> None:
+        """Move the clock there, unless it is there or later already."""
+        if instant > self.clock.now():
+            await self.ask("POST", "/v1/dev/clock", {"set": format_instant(instant)})
+
+    async def settle(self) -> None:
+        """Do what is due at this very instant."""
+        await self.ask("POST", "/v1/dev/clock", {"settle": True})
+
+    async def decisions(self, **filters: str) -> list[dict[str, Any]]:
+        """All decisions, in order of time and message."""
+        items: list[dict[str, Any]] = []
+        after = None
+        while True:
+            params = {"limit": "200", **filters, **({"after": after} if after else {})}
+            page = await self.ask("GET", "/v1/decisions", params=params)
+            items += page["items"]
+            if (after := page["next"]) is None:
+                return items
+
+    async def inbox(self, **filters: str) -> list[dict[str, Any]]:
+        """What the sandbox would have sent."""
+        items: list[dict[str, Any]] = (await self.ask("GET", "/v1/sandbox/messages", params=filters))["items"]
+        return items
+
+    async def close(self) -> None:
+        """Release the clients."""
+        await self.editor.aclose()
+        await self.reviewer.aclose()
+
+
+def settings() -> ServiceSettings:
+    """Settings for tests: no environment, three keys."""
+    return ServiceSettings(
+        admin_key=SecretStr(ADMIN),
+        service_key=SecretStr("service-key-of-the-tests"),
+        address_key=SecretStr("address-key-of-the-tests"),
+    )
+
+
+@asynccontextmanager
+async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = None) -> AsyncIterator[Live]:
+    """The product on files in `directory`, or on the databases at `urls`."""
+    clock = StandingClock(now)
+    databases: dict[str, Database] = {}
+    for name in SERVICES:
+        url = urls[name] if urls else f"sqlite+aiosqlite:///{directory / name}.db"
+        await migrate.upgrade(url, f"services.{name}")
+        databases[name] = Database.open(url)
+    bus = LocalBus(directory / "log.db")
+    together = Together(settings(), databases, bus, clock, proof_of_death=True)
+    _, reviewer = await keys.create(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
+    await together.start()
+    product = Live(together, clock, reviewer)
+    try:
+        yield product
+    finally:
+        await product.close()
+        await together.stop()
+        await bus.close()
+        for database in databases.values():
+            await database.close()
+
+
+def read(path: Path) -> Any:
+    """A document in a file."""
+    return load(path.read_text())

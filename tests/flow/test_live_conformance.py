@@ -1,0 +1,37 @@
+"""Every conformance case through the live product: HTTP in, the log, three services, the gate, and the clock of
+`tactful dev --clock`. Each event is followed to its end before the next is published."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from schemas.times import parse_instant
+from tests.flow.live import live, read
+
+CASES = sorted(path for path in (Path(__file__).parent.parent / "conformance").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
+async def test_the_live_product_decides_what_the_case_says(case: Path, tmp_path: Path) -> None:
+    events = (case / "events.jsonl").read_text().splitlines()
+    first = min(parse_instant(json.loads(line)["time"]) for line in events)
+    async with live(tmp_path, first) as product:
+        await product.policy(read(case / "policy.yaml"))
+        for campaign in sorted((case / "campaigns").glob("*.yaml")):
+            await product.campaign(read(campaign))
+        for line in (case / "suppressions.jsonl").read_text().splitlines():
+            entry = json.loads(line)
+            await product.ask("POST", "/v1/holds" if "mode" in entry else "/v1/suppressions", entry)
+        for line in (case / "preferences.jsonl").read_text().splitlines():
+            await product.customer(json.loads(line))
+        for line in events:
+            await product.at(parse_instant(json.loads(line)["time"]))
+            await product.send(line)
+        await product.at(parse_instant((case / "until.txt").read_text().strip()))
+        await product.settle()
+        decided = await product.decisions()
+        sent = {message["message_id"] for message in await product.inbox(limit="200")}
+    expected = [json.loads(line) for line in (case / "expected.jsonl").read_text().splitlines()]
+    assert [{name: line[name] for name in expected[0]} for line in decided] == expected
+    assert sent == {line["message_id"] for line in expected if line["outcome"] == "send"}

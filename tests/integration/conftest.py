@@ -1,0 +1,32 @@
+"""One installation of real processes for all tests here; each test has customers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.faults.world import World, world
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them all."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def installation(
+    postgres_server: servers.Postgres, kafka_server: servers.Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """The three services and a provider, with policy and campaigns."""
+    directory = tmp_path_factory.mktemp("installation")
+    with world(
+        postgres_server, kafka_server.bootstrap, directory, lambda plan: replace(plan, roles=("all",))
+    ) as made:
+        yield made

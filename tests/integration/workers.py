@@ -1,0 +1,196 @@
+"""Several orchestrators on one PostgreSQL, in one process, with a clock that the test moves.
+
+Everything is real but the other end of two doors and of the provider: `Doors` answers for preference and suppression,
+`Provider` takes messages and may refuse them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from schemas.facts import Address, Consent, Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.message import Handed, HandedOutcome, Message
+from schemas.roles import Role
+from schemas.times import format_instant, parse_instant
+from services.kit.batch import Batch
+from services.kit.bus import Record
+from services.kit.clock import StandingClock
+from services.kit.db import Database
+from services.kit.local_bus import LocalBus
+from services.kit.settings import ServiceSettings, load
+from services.orchestrator import app as orchestrator
+from services.orchestrator.catalogue import keys
+from services.orchestrator.delivery.adapters.adapter import FirstByte
+from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
+from services.orchestrator.delivery.dispatch import Dispatcher, Limits
+from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.mark import Marker
+from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.schedule import Scheduler
+from services.preference.client import PreferenceClient
+from services.suppression.client import SuppressionClient
+
+START = parse_instant("2026-03-02T12:00:00Z")
+TOPIC = "customer.events"
+ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
+LIMITS = Limits(deadline=60.0, slack=60.0)
+CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
+PATHS = {"/internal/preference/facts", "/internal/suppression/facts"}
+
+
+def doors(request: httpx.Request) -> httpx.Response:
+    """Every customer has a device and has agreed to everything; nothing speaks against anybody."""
+    path = request.url.path
+    if path.endswith("/holds"):
+        return httpx.Response(200, content=msgspec.msgpack.encode([]))
+    if path not in PATHS:
+        version = msgspec.msgpack.decode(request.content)["policy_version"]
+        return httpx.Response(200, content=msgspec.msgpack.encode({"policy_version": version, "done": True}))
+    if path.endswith("/preference/facts"):
+        names = msgspec.msgpack.decode(request.content)["customers"]
+        return httpx.Response(200, content=msgspec.msgpack.encode([_agreeable(name) for name in names]))
+    asked = msgspec.msgpack.decode(request.content, type=SuppressionQuestion).customers
+    nothing = tuple(Suppressions(each.customer) for each in asked)
+    return httpx.Response(200, content=msgspec.msgpack.encode(SuppressionAnswer(nothing)))
+
+
+def _agreeable(name: str) -> Preference:
+    consent = Consent("push", "*", "granted", START - 10**9, source="tests", wording="w", basis="consent")
+    return Preference(name, 1, zone="UTC", addresses=(Address("push", f"of-{name}", True),), consent=(consent,))
+
+
+@dataclass
+class Provider:
+    """Takes messages, dedupes them by id, and refuses some, at random. `when`: ledger time of each it has taken."""
+
+    dice: random.Random
+    odds: dict[HandedOutcome, float] = field(default_factory=lambda: {"accepted": 1.0})
+    name: str = "webhook"
+    channels: frozenset[str] = frozenset({"push"})
+    idempotent: bool = True
+    when: dict[str, list[int]] = field(default_factory=dict)
+
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+        """One answer a message."""
+        return [self._take(message, first_byte) for message in messages]
+
+    def _take(self, message: Message, first_byte: FirstByte) -> Handed:
+        first_byte.before(message.id)
+        first_byte.after(message.id)
+        (outcome,) = self.dice.choices(list(self.odds), list(self.odds.values()))
+        if outcome in ("accepted", "unknown"):
+            self.when.setdefault(message.customer, []).append(message.at)
+        return Handed(message.id, outcome, detail="dice", retry_after=1.0)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+@dataclass
+class Worker:
+    """One process' worth of the orchestrator, with connections of its own."""
+
+    database: Database
+    pipeline: Pipeline
+    dispatcher: Dispatcher
+    scheduler: Scheduler
+
+    async def decide(self, *records: Record) -> None:
+        """Prepare and apply a batch."""
+        prepared = await self.pipeline.prepare(Batch.of(records))
+        async with self.database.write() as tx:
+            await self.pipeline.apply(tx, prepared)
+
+
+@dataclass
+class Crew:
+    """Workers on one database. `clock` is that of all of them."""
+
+    workers: list[Worker]
+    clock: StandingClock
+    provider: Provider
+    database: Database
+
+
+@asynccontextmanager
+async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0) -> AsyncIterator[Crew]:
+    """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
+    clock, provider = StandingClock(START), Provider(random.Random(seed))
+    settings = load(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
+        "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=httpx.MockTransport(doors), base_url="http://others")
+        )
+        bus = LocalBus(directory / "log.db")
+        stack.push_async_callback(bus.close)
+        services = []
+        for _ in range(size):
+            database = Database.open(url, pool=3)
+            stack.push_async_callback(database.close)
+            service = orchestrator.build(
+                settings, database=database, bus=bus, clock=clock, preference=PreferenceClient(client, SERVICE_KEY),
+                suppression=SuppressionClient(client, SERVICE_KEY, ADDRESS_KEY.encode()), free_running=False,
+            )  # fmt: skip
+            services.append((service, database))
+        await _launch(services[0][0], services[0][1], clock, policy)
+        made = [await _worker(service, database, clock, provider) for service, database in services]
+        yield Crew(made, clock, provider, services[0][1])
+
+
+async def _worker(service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider) -> Worker:
+    parts = service.parts
+    assert service.scheduler is not None and service.recovery is not None
+    gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
+    dispatcher = Dispatcher(
+        database, Marker(f"worker-{id(service)}", parts.key), gate, service.recovery, {"push": provider},
+        Handovers(KernelAlarm(), LIMITS.slack), LIMITS, clock, parts.metrics, parts.ready,
+    )  # fmt: skip
+    await dispatcher.start()
+    pipeline = Pipeline(
+        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready
+    )
+    return Worker(database, pipeline, dispatcher, service.scheduler)
+
+
+async def _launch(service: orchestrator.Service, database: Database, clock: StandingClock, policy: dict[str, Any]) -> None:
+    transport = httpx.ASGITransport(service.app)
+    people = {role: (await keys.create(database, role, Role(role), "tests", clock.now()))[1]
+              for role in ("admin", "approver")}  # fmt: skip
+    async with httpx.AsyncClient(transport=transport, base_url="http://tests") as client:
+
+        async def call(role: str, method: str, path: str, document: object = None) -> Any:
+            headers = {"Authorization": f"Bearer {people[role]}"}
+            answer = await client.request(method, path, headers=headers, json=document)
+            assert answer.status_code in (200, 201), answer.text
+            return answer.json()
+
+        async def lead(path: str) -> None:
+            for role, action in (("admin", "submit"), ("approver", "approve"), ("approver", "activate")):
+                await call(role, "POST", f"{path}/{action}")
+
+        version = (await call("admin", "PUT", "/v1/policy", policy))["version"]
+        await lead(f"/v1/policy/versions/{version}")
+        for key, priority in (("low", 10), ("high", 90)):
+            await call("admin", "PUT", f"/v1/campaigns/{key}", {
+                "key": key, "name": key, "owner": "tests", "class": "marketing", "intent": "inform", "topic": "news",
+                "priority": priority, "trigger": {"event": f"shop.{key}"}, "channels": ["push"], "ttl": "10d",
+                "reentry": "always", "default_locale": "en", "content": CONTENT,
+            })  # fmt: skip
+            await lead(f"/v1/campaigns/{key}")
+
+
+def record(customer: str, event: str, kind: str, at: int) -> Record:
+    """An event as it lies in the log; its place there does not matter here."""
+    document = {"specversion": "1.0", "id": event, "source": "/shop", "type": f"shop.{kind}", "subject": customer,
+                "time": format_instant(at), "data": {}}  # fmt: skip
+    return Record(TOPIC, 0, 0, customer.encode(), json.dumps(document).encode(), (), at)

@@ -1,0 +1,104 @@
+"""A running product and its command line, as people have them: two processes and a data directory."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NOON = "2026-03-02T12:00:00Z"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Ours without any setting of Tactful's but these."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TACTFUL_")}
+    return {**plain, "COLUMNS": "80", **variables}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """stdout as JSON."""
+        return json.loads(self.out)
+
+
+def run(*arguments: str | Path, given: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Done:
+    """Run `python -m tactful` to its end."""
+    command = [sys.executable, "-P", "-m", "tactful", *map(str, arguments)]
+    variables = environment(PYTHONPATH=str(ROOT), **(given or {}))
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=cwd, timeout=60, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Running:
+    """`tactful dev`, up."""
+
+    directory: Path
+    address: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the command line has to be told to find it."""
+        return {"TACTFUL_DATA_DIR": str(self.directory), "TACTFUL_SERVICES__ORCHESTRATOR_URL": self.address}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys that it made at its first start."""
+        found: dict[str, str] = json.loads((self.directory / "keys.json").read_text("utf-8"))
+        return found
+
+    def run(self, *arguments: str | Path, **given: str) -> Done:
+        """One command against it."""
+        return run(*arguments, given={**self.settings, **given})
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One request with the admin's key. Raises for an answer that is an error."""
+        headers = {"Authorization": f"Bearer {self.keys['admin']}"}
+        answer = httpx.request(method, self.address + path, json=body, headers=headers, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextlib.contextmanager
+def product(directory: Path, *options: str) -> Iterator[Running]:
+    """Run `tactful dev` on a free port until the end of the block."""
+    port = free_port()
+    command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
+    with (directory.parent / "dev.log").open("w+b") as log:
+        process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=log, stderr=log)
+        try:
+            _wait(process, f"http://127.0.0.1:{port}", directory.parent / "dev.log")
+            yield Running(directory, f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{address}/readyz", trust_env=False).status_code == 200:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"tactful dev did not start:\n{log.read_text('utf-8')}")
+        time.sleep(0.1)

@@ -1,0 +1,90 @@
+"""What all commands share: exit codes, where words go, what is said when nobody answers; and db, config, dev."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from services.all_in_one import lock
+from tactful.__main__ import main
+from tests.tactful.running import run
+
+COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "keys", "db", "config")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {command} " in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_in_80_columns(command: str) -> None:
+    done = run(command, "--help")
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    done = run("compaigns")
+    assert (done.code, done.out) == (2, "")
+    assert "No such command 'compaigns'" in done.err
+
+
+def test_when_nobody_answers_the_way_to_mend_it_is_told(nothing: dict[str, str]) -> None:
+    done = run("campaigns", "list", given=nothing)
+    assert (done.code, done.out) == (1, "")
+    assert "error: cannot reach Tactful at http://127.0.0.1:9" in done.err
+    assert "mend: start it with `tactful dev`" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_setting_that_does_not_exist_is_refused_with_a_suggestion(nothing: dict[str, str]) -> None:
+    done = run("campaigns", "list", given={**nothing, "TACTFUL_DATADIR": "x"})
+    assert done.code == 1
+    assert done.err == "error: unknown environment variable TACTFUL_DATADIR, did you mean `TACTFUL_DATA_DIR`?\n"
+
+
+def test_config_show_tells_where_a_setting_is_from_and_masks_secrets() -> None:
+    given = {"TACTFUL_ADMIN_KEY": "0123456789abcdef", "TACTFUL_DATABASE__URL": "postgresql+asyncpg://me:secret@db/t"}
+    done = run("config", "show", "--origin", "-o", "json", given=given)
+    found = {item["name"]: (item["value"], item["origin"]) for item in done.data}
+    assert found["TACTFUL_ADMIN_KEY"] == ("********", "environment")
+    assert found["TACTFUL_DATABASE__URL"][0] == "postgresql+asyncpg://me:********@db/t"
+    assert found["TACTFUL_DATABASE__POOL"] == ("8", "default")
+    assert "origin" not in run("config", "show", "-o", "json").data[0]
+
+
+@pytest.mark.parametrize("service", ["orchestrator", "preference", "suppression"])
+def test_db_upgrade_brings_a_database_to_the_newest_step(service: str, tmp_path: Path) -> None:
+    path = tmp_path / "service.db"
+    given = {"TACTFUL_DATABASE__URL": f"sqlite+aiosqlite:///{path}"}
+    before = run("db", "check", "--service", service, given=given)
+    assert before.code == 1 and f"mend: tactful db upgrade --service {service}" in before.err
+    for _ in range(2):
+        assert run("db", "upgrade", "--service", service, given=given).code == 0
+    assert run("db", "check", "--service", service, "--url", given["TACTFUL_DATABASE__URL"]).code == 0
+    with sqlite3.connect(path) as connection:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]
+    connection.close()
+    assert tables > 3
+
+
+def test_db_without_an_address_says_which_setting_it_needs() -> None:
+    done = run("db", "check", "--service", "preference")
+    assert done.code == 1
+    assert done.err == "error: TACTFUL_DATABASE__URL is not set, and this process needs it\n"
+
+
+def test_dev_refuses_a_directory_that_is_in_use(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    try:
+        done = run("dev", "--data-dir", tmp_path, "--no-demo", "--port", "0")
+    finally:
+        held.close()
+    assert done.code == 1
+    assert "in use by another process" in done.err
+
+
+def test_dev_refuses_a_clock_that_it_cannot_read(tmp_path: Path) -> None:
+    assert run("dev", "--data-dir", tmp_path, "--clock", "noon").code == 2
