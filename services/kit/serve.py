@@ -1,15 +1,27 @@
 """Running an app on a port: uvicorn with our logs, no access lines (they hold whole URLs), and a bounded drain."""
 
+import signal
+from types import FrameType
+
 import uvicorn
 from starlette.types import ASGIApp
 
 
-def server(app: ASGIApp, *, host: str, port: int, drain: float = 20.0) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Ends at a signal and does not raise it again afterwards: whoever serves still has work to finish."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At SIGTERM or SIGINT; a second SIGINT breaks off requests under way."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def server(app: ASGIApp, *, host: str, port: int, drain: float = 20.0) -> Server:
     """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 
     `drain`: seconds that requests under way may still take. `logs.configure` comes before.
     """
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=host,

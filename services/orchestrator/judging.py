@@ -104,21 +104,26 @@ def judge(
     now: Instant,
     horizon: int | None,
     render: Render,
+    *,
+    ahead: int = 0,
 ) -> Work:
-    """Judge the questions in order; each sees the contacts that those before it planned."""
+    """Judge the questions in order; each sees the contacts that those before it planned.
+
+    `ahead`: microseconds by which a refusing entry may lie ahead and still count, as at the gate.
+    """
     work = Work(customer, facts, questions, held, held.ledger)
     for question in questions:
         if question.report is not None:
             work.ledger = work.ledger.report(question.report)
         elif question.touches:
-            _judge(work, question, now, render)
+            _judge(work, question, now, render, ahead)
     if horizon is not None and len(work.ledger) > KEPT_CONTACTS:
         work.ledger = work.ledger.forget(now - horizon)
     return work
 
 
-def _judge(work: Work, question: Question, now: Instant, render: Render) -> None:
-    judged = decide(question.touches, work.facts, work.ledger, now)
+def _judge(work: Work, question: Question, now: Instant, render: Render, ahead: int) -> None:
+    judged = decide(question.touches, work.facts, work.ledger, now, ahead=ahead)
     work.ledger = judged.ledger
     decisions = {decision.message_id: decision for decision in judged.decisions}
     for planned in judged.planned:

@@ -127,7 +127,7 @@ class Metrics:
                     self._errors("fail_closed").inc()
                 elif decision.outcome == Outcome.SEND:
                     self._renders(decision.channel, "rendered").inc()
-                    if any(verdict.verdict == "fail" for verdict in decision.verdicts):
+                    if any(verdict.evidence.get("fail_open") for verdict in decision.verdicts):
                         self._errors("fail_open").inc()
                 elif decision.reason == Reason.RENDER_ERROR:
                     self._renders(decision.channel, "failed").inc()

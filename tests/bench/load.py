@@ -133,7 +133,7 @@ def policy(now: Instant) -> dict[str, Any]:
 def preference(number: int, now: Instant) -> State:
     """A customer with an address, a zone, traits and consent."""
     name = customer(number)
-    traits = msgspec.Raw(msgspec.json.encode({"name": f"Name {number}", "segment": number % 7, "vip": number % 9 == 0}))
+    traits = msgspec.json.encode({"name": f"Name {number}", "segment": number % 7, "vip": number % 9 == 0})
     consent = Consent("push", "news", "granted", now - 90 * DAY, None, "checkout", "wording-3", "consent")
     addresses = (Address("push", f"device-{number:07d}", True), Address("email", f"c{number}@example.org", True))
     return State(Preference(name, 1, "en", "DE", "Etc/UTC", traits, addresses, (consent,)))

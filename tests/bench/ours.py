@@ -192,7 +192,7 @@ async def seed(client: httpx.AsyncClient, admin: str) -> None:
 
 def profiled(names: Sequence[str], directory: Path) -> None:
     """Run these processes under py-spy, where it is installed: a flame graph each into the directory."""
-    spy = Path(sys.executable).with_name("py-spy")
+    spy = Path(os.environ.get("PY_SPY", "py-spy"))
     for name in names if spy.exists() else ():
         out = str(directory / f"{name}.txt")
         _PROFILER[name] = (str(spy), "record", "-f", "raw", "-r", os.environ.get("BENCH_HERTZ", "200"), "-o", out, "--")

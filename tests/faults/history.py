@@ -172,6 +172,11 @@ class Evidence:
         counts = Counter(receipt.id for receipt in receipts(self.receipts))
         return {message_id: count for message_id, count in counts.items() if count > 1}
 
+    def repeated(self) -> list[Receipt]:
+        """Every receipt of a message that was received more than once."""
+        repeats = self.repeats()
+        return [receipt for receipt in receipts(self.receipts) if receipt.id in repeats]
+
     async def false_ledgers(self) -> list[str]:
         """I25: every ledger holds exactly the contacts that the messages' states call for."""
         messages = await self.query("SELECT message_id, customer, state, detail FROM message")

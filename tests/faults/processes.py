@@ -103,12 +103,25 @@ class Process:
         self.wait_ready()
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to run. `deadline`, `slack`, `timeout`: seconds, see DispatchSettings."""
+
+    bootstrap: str
+    databases: Mapping[str, str]
+    topic: str
+    roles: tuple[str, ...] = ROLES
+    deadline: float = 3.0
+    slack: float = 1.0
+    timeout: float = 3.0
+
+
 @dataclass
 class Cluster:
-    """All processes of one installation. `databases`: the URL of each service's database."""
+    """All processes of one installation."""
 
     directory: Path
-    databases: Mapping[str, str]
+    plan: Plan
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Process:
@@ -124,9 +137,14 @@ class Cluster:
         """The provider's own log."""
         return self.directory / "receipts.jsonl"
 
+    @property
+    def behaviour(self) -> Path:
+        """What the provider looks at before it answers."""
+        return self.directory / "behaviour.json"
+
     def behave(self, answer: str = "accept", every: int = 1) -> None:
         """Tell the provider how to answer from now on: see `sink.py`."""
-        path = self.directory / "behaviour.json"
+        path = self.behaviour
         path.with_suffix(".new").write_text(json.dumps({"answer": answer, "every": every}))
         path.with_suffix(".new").replace(path)
 
@@ -143,52 +161,47 @@ class Cluster:
             if process.alive:
                 process.kill()
 
+    def dismiss(self, name: str) -> None:
+        """Forget a process that has ended."""
+        del self.processes[name]
+
     def words(self) -> str:
         """What all processes have written to their logs."""
         return "\n".join(process.log.read_text() for process in self.processes.values())
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to run. `deadline`, `slack`, `timeout`: seconds, see DispatchSettings."""
-
-    bootstrap: str
-    databases: Mapping[str, str]
-    topic: str
-    roles: tuple[str, ...] = ROLES
-    deadline: float = 3.0
-    slack: float = 1.0
-    timeout: float = 3.0
-
-
 def build(plan: Plan, directory: Path) -> Cluster:
     """The processes of an installation, none of them started. The databases must be at their newest step."""
-    ports = {name: free_port() for name in (*FACTS, *plan.roles, "sink")}
-    cluster = Cluster(directory, plan.databases)
+    cluster = Cluster(directory, plan)
     cluster.behave()
-    arguments = (str(ports["sink"]), str(cluster.receipts), str(directory / "behaviour.json"))
-    command = (sys.executable, "-m", "tests.faults.sink", *arguments)
-    cluster.processes["sink"] = Process("sink", command, ports["sink"], {}, directory / "sink.log", None)
+    port = free_port()
+    command = (sys.executable, "-m", "tests.faults.sink", str(port), str(cluster.receipts), str(cluster.behaviour))
+    cluster.processes["sink"] = Process("sink", command, port, {}, directory / "sink.log", None)
     for name in (*FACTS, *plan.roles):
-        add(cluster, plan, ports, name, ports[name])
+        command = (sys.executable, "-m", f"services.{_service(name)}", "--port", str(port := free_port()))
+        if name not in FACTS:
+            command += ("--role", name.partition("-")[0])
+        cluster.processes[name] = Process(name, command, port, {}, directory / f"{name}.log")
+    for name in (*FACTS, *plan.roles):
+        cluster.processes[name].environment = _environment(cluster, name)
     return cluster
 
 
-def add(cluster: Cluster, plan: Plan, ports: Mapping[str, int], name: str, port: int) -> Process:
-    """Add a process to the installation, not started: a facts service, or a role such as `decide` or `decide-2`."""
-    service = name if name in FACTS else "orchestrator"
-    command = [sys.executable, "-m", f"services.{service}", "--port", str(port)]
-    if service == "orchestrator":
-        command += ["--role", name.partition("-")[0]]
-    environment = {
-        "TACTFUL_DATABASE__URL": plan.databases[service],
+def _service(name: str) -> str:
+    return name if name in FACTS else "orchestrator"
+
+
+def _environment(cluster: Cluster, name: str) -> dict[str, str]:
+    plan = cluster.plan
+    return {
+        "TACTFUL_DATABASE__URL": plan.databases[_service(name)],
         "TACTFUL_KAFKA__BOOTSTRAP": plan.bootstrap,
         "TACTFUL_KAFKA__EVENTS_TOPIC": plan.topic,
-        "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{ports['api' if 'api' in ports else 'all']}",
-        "TACTFUL_SERVICES__PREFERENCE_URL": f"http://127.0.0.1:{ports['preference']}",
-        "TACTFUL_SERVICES__SUPPRESSION_URL": f"http://127.0.0.1:{ports['suppression']}",
+        "TACTFUL_SERVICES__ORCHESTRATOR_URL": cluster.orchestrator,
+        "TACTFUL_SERVICES__PREFERENCE_URL": cluster["preference"].url,
+        "TACTFUL_SERVICES__SUPPRESSION_URL": cluster["suppression"].url,
         "TACTFUL_ADAPTERS__PUSH": "webhook",
-        "TACTFUL_WEBHOOK__URL": f"http://127.0.0.1:{ports['sink']}/messages",
+        "TACTFUL_WEBHOOK__URL": f"{cluster['sink'].url}/messages",
         "TACTFUL_WEBHOOK__SECRET": SECRET,
         "TACTFUL_DISPATCH__DEADLINE": str(plan.deadline),
         "TACTFUL_DISPATCH__SLACK": str(plan.slack),
@@ -197,9 +210,15 @@ def add(cluster: Cluster, plan: Plan, ports: Mapping[str, int], name: str, port:
         "TACTFUL_SERVICE_KEY": "a-service-key-of-the-fault-tests",
         "TACTFUL_ADDRESS_KEY": "an-address-key-of-the-fault-tests",
     }
-    process = Process(name, tuple(command), port, environment, cluster.directory / f"{name}.log")
-    cluster.processes[name] = process
-    return process
+
+
+def guest(cluster: Cluster, name: str) -> Process:
+    """One more process of a role, such as `decide-2`, not started."""
+    port = free_port()
+    command = (sys.executable, "-m", "services.orchestrator", "--port", str(port), "--role", name.partition("-")[0])
+    made = Process(name, command, port, _environment(cluster, name), cluster.directory / f"{name}.log")
+    cluster.processes[name] = made
+    return made
 
 
 @contextlib.contextmanager

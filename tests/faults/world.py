@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from services.kit.migrate import upgrade
@@ -35,11 +35,13 @@ class World:
 
     cluster: Cluster
     plan: Plan
+    sent: list[Sent] = field(default_factory=list)
+    """Everything that was ever sent (H_in)."""
 
     @property
     def evidence(self) -> Evidence:
         """What the checker reads."""
-        return Evidence(self.cluster.databases, self.cluster.receipts, self.plan.bootstrap, self.plan.topic)
+        return Evidence(self.plan.databases, self.cluster.receipts, self.plan.bootstrap, self.plan.topic)
 
     def api(self, name: str = "orchestrator") -> Api:
         """A client of a service."""
@@ -49,7 +51,10 @@ class World:
     async def shop(self) -> AsyncIterator[Shop]:
         """A producer of events."""
         async with shop(self.plan.bootstrap, self.plan.topic) as made:
-            yield made
+            try:
+                yield made
+            finally:
+                self.sent.extend(made.sent)
 
     async def customers(self, shop: Shop, count: int, prefix: str) -> list[str]:
         """Customers of whom preference has been told by events."""

@@ -54,7 +54,8 @@ def doors(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=msgspec.msgpack.encode([]))
     if path not in PATHS:
         version = msgspec.msgpack.decode(request.content)["policy_version"]
-        return httpx.Response(200, content=msgspec.msgpack.encode({"policy_version": version, "done": True}))
+        done = {"policy_version": version} if path.endswith("/topics") else {"done": True}
+        return httpx.Response(200, content=msgspec.msgpack.encode(done))
     if path.endswith("/preference/facts"):
         names = msgspec.msgpack.decode(request.content)["customers"]
         return httpx.Response(200, content=msgspec.msgpack.encode([_agreeable(name) for name in names]))
@@ -70,14 +71,14 @@ def _agreeable(name: str) -> Preference:
 
 @dataclass
 class Provider:
-    """Takes messages, dedupes them by id, and refuses some, at random. `when`: ledger time of each it has taken."""
+    """Takes messages, dedupes them by id, and refuses some, at random. `taken`: customer -> message -> when."""
 
     dice: random.Random
     odds: dict[HandedOutcome, float] = field(default_factory=lambda: {"accepted": 1.0})
     name: str = "webhook"
     channels: frozenset[str] = frozenset({"push"})
     idempotent: bool = True
-    when: dict[str, list[int]] = field(default_factory=dict)
+    taken: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
         """One answer a message."""
@@ -88,7 +89,7 @@ class Provider:
         first_byte.after(message.id)
         (outcome,) = self.dice.choices(list(self.odds), list(self.odds.values()))
         if outcome in ("accepted", "unknown"):
-            self.when.setdefault(message.customer, []).append(message.at)
+            self.taken.setdefault(message.customer, {}).setdefault(message.id, []).append(message.at)
         return Handed(message.id, outcome, detail="dice", retry_after=1.0)
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 
 from schemas.event import Event, encode
-from schemas.facts import AttemptScope, OpenAttempts, Positions
+from schemas.facts import AttemptScope, OpenAttempts, Positions, Preference
 from schemas.times import parse_instant
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.kit import door, migrate
@@ -22,6 +22,7 @@ from services.kit.auth import digest_of
 from services.kit.bus import Outgoing
 from services.kit.clock import StandingClock
 from services.kit.db import Database
+from services.kit.errors import Transient
 from services.kit.local_bus import LocalBus
 from services.kit.metrics import Registry
 from services.orchestrator.client import (
@@ -117,6 +118,23 @@ class Running:
         await self.bus.publish([Outgoing(EVENTS.name, key, value) for key, value in records])
         ends = await self.bus.end_offsets(EVENTS.name)
         return {EVENTS.name: {partition.partition: offset for partition, offset in ends.items()}}
+
+    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
+        """Facts once the log is applied, however busy the machine: like the orchestrator, we ask again."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return await self.doors.facts(customers, positions)
+                except Transient:
+                    continue
+
+    async def counted(self, source: str, action: str, number: int) -> None:
+        """Wait until so many have been counted, which is shortly after their commit."""
+
+        async def there() -> bool:
+            return await self.count(source, action) == number
+
+        await eventually(there)
 
     async def dead_letters(self) -> list[Any]:
         async with self.database.read() as tx:

@@ -14,7 +14,7 @@ from tests.preference.parts import NOW, Running, change, eventually, partition_z
 async def test_the_fence_makes_facts_include_every_earlier_event(at_work: Running) -> None:
     for number in range(20):
         positions = await at_work.publish(change(f"e-{number}", at=NOW + number, opt_outs=[{"topic": f"t-{number}"}]))
-        facts = await at_work.doors.facts(["c-1", "c-2"], positions)
+        facts = await at_work.facts(["c-1", "c-2"], positions)
         assert facts["c-1"].opt_outs == (OptOut(topic=f"t-{number}"),)
         assert facts["c-1"].version == number + 1
         assert facts["c-2"].version == 0
@@ -26,7 +26,7 @@ async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_
         with pytest.raises(Transient) as caught:
             await idle.doors.facts(["c-1"], positions)
         assert caught.value.code == FenceTimeout.default_code
-        assert (await idle.doors.facts(["c-1"], {}))["c-1"].version == 0
+        assert (await idle.facts(["c-1"], {}))["c-1"].version == 0
 
 
 async def test_positions_ahead_of_the_log_are_never_reached(at_work: Running) -> None:
@@ -38,17 +38,17 @@ async def test_positions_ahead_of_the_log_are_never_reached(at_work: Running) ->
 async def test_an_event_is_applied_once_for_each_customer(at_work: Running) -> None:
     await at_work.publish(change("e-1", locale="de"), change("e-1", at=NOW + 1, locale="fr"))
     positions = await at_work.publish(change("e-1", locale="de"), change("e-1", customer="c-2", locale="en"))
-    facts = await at_work.doors.facts(["c-1", "c-2"], positions)
+    facts = await at_work.facts(["c-1", "c-2"], positions)
     assert (facts["c-1"].locale, facts["c-1"].version) == ("de", 1)
     assert (facts["c-2"].locale, facts["c-2"].version) == ("en", 1)
-    assert await at_work.count("event", "changed") == 2
-    assert await at_work.count("event", "duplicate") == 1
-    assert await at_work.count("event", "conflict") == 1
+    await at_work.counted("event", "changed", 2)
+    await at_work.counted("event", "duplicate", 1)
+    await at_work.counted("event", "conflict", 1)
 
 
 async def test_many_changes_of_one_batch_are_applied_in_order(at_work: Running) -> None:
     events = [change(f"e-{n}", at=NOW, kind="customer.identified", traits={f"t{n % 7}": n}) for n in range(100)]
-    facts = await at_work.doors.facts(["c-1"], await at_work.publish(*events))
+    facts = await at_work.facts(["c-1"], await at_work.publish(*events))
     assert facts["c-1"].version == 100
     history = (await at_work.http.get("/v1/preferences/c-1/history", params={"limit": 200})).json()["items"]
     assert [item["version"] for item in history] == list(range(100, 0, -1))
@@ -58,7 +58,7 @@ async def test_many_changes_of_one_batch_are_applied_in_order(at_work: Running) 
 
 async def test_an_event_that_changes_nothing_leaves_no_history(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1", locale="de"), change("e-2", at=NOW - 1, locale="en"))
-    assert (await at_work.doors.facts(["c-1"], positions))["c-1"].version == 1
+    assert (await at_work.facts(["c-1"], positions))["c-1"].version == 1
     assert len((await at_work.http.get("/v1/preferences/c-1/history")).json()["items"]) == 1
 
 
@@ -77,13 +77,13 @@ async def test_a_change_that_cannot_be_read_is_a_dead_letter_and_pauses_its_cust
 ) -> None:
     await at_work.publish(change("e-0", locale="de"))
     positions = await at_work.publish_raw((b"c-1", value), (b"c-2", value.replace(b"c-1", b"c-2")))
-    facts = await at_work.doors.facts(["c-1", "c-2", "c-3"], positions)
+    facts = await at_work.facts(["c-1", "c-2", "c-3"], positions)
     assert facts["c-1"].paused_until == facts["c-2"].paused_until == NOW + DAY
     assert facts["c-1"].locale == "de"
     assert facts["c-3"].paused_until is None
     letters = await at_work.dead_letters()
     assert sorted(letter.value for letter in letters) == [value, value.replace(b"c-1", b"c-2")]
-    assert await at_work.count("event", "blocked") == 2
+    await at_work.counted("event", "blocked", 2)
 
 
 async def test_a_valid_change_before_the_unreadable_one_does_not_lift_the_block_and_one_after_it_does(
@@ -91,16 +91,16 @@ async def test_a_valid_change_before_the_unreadable_one_does_not_lift_the_block_
 ) -> None:
     bad = change("e-2", at=NOW, opt_outs=[{"channel": "fax"}])
     positions = await at_work.publish(change("e-1", locale="de"), bad)
-    assert (await at_work.doors.facts(["c-1"], positions))["c-1"].paused_until == NOW + DAY
+    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until == NOW + DAY
     positions = await at_work.publish(change("e-3", at=NOW - HOUR, frequency=None))
-    assert (await at_work.doors.facts(["c-1"], positions))["c-1"].paused_until is None
+    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until is None
 
 
 async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_up_nobody(at_work: Running) -> None:
     fill = change("e-1", kind="customer.identified", traits={f"t{number}": 1 for number in range(200)})
     over = change("e-2", kind="customer.identified", traits={"one": 1})
     positions = await at_work.publish(fill, over, change("e-3", customer="c-2", locale="de"))
-    facts = await at_work.doors.facts(["c-1", "c-2"], positions)
+    facts = await at_work.facts(["c-1", "c-2"], positions)
     assert facts["c-1"].paused_until == NOW + DAY
     assert facts["c-2"].locale == "de"
     assert [letter.error_class for letter in await at_work.dead_letters()] == ["Overgrown"]
@@ -109,20 +109,20 @@ async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_u
 async def test_records_of_other_types_are_none_of_our_business(at_work: Running) -> None:
     other = b'{"specversion":"1.0","type":"shop.order","subject":"c-1"}'
     positions = await at_work.publish_raw((b"c-1", other), (b"c-1", b"not json"), (b"c-1", None), (None, b""))
-    assert (await at_work.doors.facts(["c-1"], positions))["c-1"].version == 0
+    assert (await at_work.facts(["c-1"], positions))["c-1"].version == 0
     assert await at_work.dead_letters() == []
 
 
 async def test_a_restart_goes_on_where_the_database_stands(database_url: str, tmp_path: Path) -> None:
     async with running(database_url, tmp_path) as first:
-        await first.doors.facts(["c-1"], await first.publish(change("e-1", locale="de")))
+        await first.facts(["c-1"], await first.publish(change("e-1", locale="de")))
     async with running(database_url, tmp_path, reading=False) as idle:
         await idle.publish(change("e-2", at=NOW + 1, locale="fr"))
     async with running(database_url, tmp_path) as second:
         positions = await second.publish(change("e-1", locale="de"))
-        facts = await second.doors.facts(["c-1"], positions)
+        facts = await second.facts(["c-1"], positions)
         assert (facts["c-1"].locale, facts["c-1"].version) == ("fr", 2)
-        assert await second.count("event", "duplicate") == 1
+        await second.counted("event", "duplicate", 1)
 
 
 async def test_people_and_the_log_may_change_one_customer_at_once(at_work: Running) -> None:
@@ -136,7 +136,7 @@ async def test_people_and_the_log_may_change_one_customer_at_once(at_work: Runni
     positions = (await publishing)[-1]
 
     async def all_there() -> bool:
-        return (await at_work.doors.facts(["c-1"], positions))["c-1"].version == 60
+        return (await at_work.facts(["c-1"], positions))["c-1"].version == 60
 
     await eventually(all_there)
     assert len((await at_work.http.get("/v1/preferences/c-1")).json()["traits"]) == 30

@@ -1,6 +1,7 @@
-"""A running product and its command line, as people have them: two processes and a data directory."""
+"""A running product, and its command line."""
 
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tactful.__main__ import main
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +42,19 @@ class Done:
         return json.loads(self.out)
 
 
-def run(*arguments: str | Path, given: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Done:
-    """Run `python -m tactful` to its end."""
-    command = [sys.executable, "-P", "-m", "tactful", *map(str, arguments)]
-    variables = environment(PYTHONPATH=str(ROOT), **(given or {}))
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=cwd, timeout=60, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
+def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
+    """Run one command in this process, as `tactful` would, to its end."""
+    out, err = io.StringIO(), io.StringIO()
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment(**(given or {})))
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(argument) for argument in arguments])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)

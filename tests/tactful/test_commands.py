@@ -1,13 +1,15 @@
 """What all commands share: exit codes, where words go, what is said when nobody answers; and db, config, dev."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from services.all_in_one import lock
 from tactful.__main__ import main
-from tests.tactful.running import run
+from tests.tactful.running import ROOT, environment, run
 
 COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "keys", "db", "config")
 
@@ -23,6 +25,13 @@ def test_every_command_explains_itself_in_80_columns(command: str) -> None:
     done = run(command, "--help")
     assert done.code == 0
     assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_it_is_a_module_too(nothing: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "tactful", "campaigns", "list"]
+    done = subprocess.run(command, capture_output=True, env=environment(**nothing), cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stdout == b"" and done.stderr.startswith(b"error: cannot reach Tactful")
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

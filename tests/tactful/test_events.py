@@ -18,20 +18,11 @@ def test_an_event_is_sent_and_its_decisions_are_shown(tactful: Running) -> None:
 
 def test_data_are_built_from_json_and_fields(tactful: Running) -> None:
     fields = ("--set", "total=12.5", "--set", "gift=true", "--set", "box.size=L", "--set", "order=007")
-    done = tactful.run(
-        "events",
-        "send",
-        "shop.order.shipped",
-        "--customer",
-        "dario",
-        "--data",
-        '{"carrier": "DHL"}',
-        *fields,
-        "-o",
-        "json",
-    )
+    given = ("--customer", "dario", "--data", '{"carrier": "DHL"}', *fields, "-o", "json")
+    done = tactful.run("events", "send", "shop.order.shipped", *given)
     item = done.data[0]
     assert [decision["outcome"] for decision in item["decisions"]] == ["send", "suppress"]
+    tactful.ask("POST", "/v1/dev/clock", {"settle": True})
     rendered = tactful.ask("GET", "/v1/sandbox/messages?customer=dario")["items"]
     assert rendered[0]["content"]["subject"] == "Your order 007 is on its way"
     assert "with DHL" in rendered[0]["content"]["text"]

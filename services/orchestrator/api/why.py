@@ -140,7 +140,7 @@ def _of_now(
         used = ", ".join(decision.channel for decision in decisions)
         problem = Problem("/query/channel", "not_used", f"the campaign `{campaign}` uses {used}")
         raise Invalid(f"the campaign does not use {channel}", errors=[problem])
-    chosen = min(asked, key=_promise)
+    chosen = min(asked, key=promise)
     return {
         "customer": customer,
         "campaign": campaign,
@@ -174,7 +174,7 @@ def _explained(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _promise(decision: Decision) -> tuple[int, Instant]:
+def promise(decision: Decision) -> tuple[int, Instant]:
     """What is sent comes first, then what waits, the shortest first, then what may be allowed later."""
     order = (Outcome.SEND, Outcome.DEFER, Outcome.FAIL, Outcome.SUPPRESS).index(Outcome(decision.outcome))
     return order, decision.until or decision.allowed_from or 2**63

@@ -15,7 +15,7 @@ from schemas.facts import HoldFact
 from schemas.roles import may
 from services.kit import logs
 from services.kit.auth import Principal
-from services.kit.errors import Invalid, TactfulError, Transient, Unauthorised
+from services.kit.errors import Invalid, TactfulError, Unauthorised
 from services.kit.sessions import token_of
 from services.orchestrator.console import words
 from services.orchestrator.console.moments import Calendar
@@ -62,29 +62,6 @@ MENU: Final = (
 )  # fmt: skip
 
 
-class Page(APIRoute):
-    """A route whose answers are for people: it sends the headers, and shows errors as pages.
-
-    A stranger is led to the sign-in; what only scripts ask for gets the bare status.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                response = await answer(request)
-            except RequestValidationError:
-                response = _failure(request, Invalid("a part of this address cannot be read"))
-            except TactfulError as error:
-                response = _failure(request, error)
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
-            return response
-
-        return handle
-
-
 class Frame:
     """Renders templates inside the frame of all pages."""
 
@@ -124,7 +101,7 @@ class Frame:
         """Everybody's holds in force now; None while nobody can say."""
         try:
             found = await self._parts.suppression.holds()
-        except (Transient, TactfulError) as error:
+        except TactfulError as error:
             logs.log_error("console_holds_unknown", error, "warning")
             return None
         return tuple(hold for hold in found if hold.start <= at.now and (hold.until is None or at.now < hold.until))
@@ -144,12 +121,37 @@ def link(path: str, **query: object) -> str:
     return f"{quote(path)}{'?' if given else ''}{urlencode(given)}"
 
 
-def _failure(request: Request, error: TactfulError) -> Response:
-    wants_page = "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers
-    if isinstance(error, Unauthorised) and wants_page and request.method == "GET":
+def page_class(frame: Frame) -> type[APIRoute]:
+    """The class of routes whose answers are for people: they send the headers, and show errors as pages.
+
+    A stranger is led to the sign-in; what only scripts ask for gets the bare status.
+    """
+
+    class Page(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answer = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                try:
+                    response = await answer(request)
+                except RequestValidationError:
+                    response = _failure(frame, request, Invalid("a part of this address cannot be read"))
+                except TactfulError as error:
+                    response = _failure(frame, request, error)
+                for name, value in HEADERS.items():
+                    response.headers.setdefault(name, value)
+                return response
+
+            return handle
+
+    return Page
+
+
+def _failure(frame: Frame, request: Request, error: TactfulError) -> Response:
+    stranger = isinstance(error, Unauthorised)
+    if stranger and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(SIGN_IN, 303)
-    frame: Frame = request.app.state.console
     if error.status >= 500 and error.status != 503:
         logs.log_error("page_failed", error)
     detail = error.detail if error.status < 500 else "Please try again in a moment."
-    return frame.outside("error.html", status=error.status, title=error.title, detail=detail, path=HOME)
+    return frame.outside("error.html", status=error.status, title=error.title, detail=detail, stranger=stranger)

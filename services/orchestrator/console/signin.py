@@ -7,14 +7,14 @@ previews and browsers that load ahead open links, but press no buttons.
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from schemas.roles import Role
-from services.kit.auth import digest_of, public, requires
+from schemas.roles import Role, may
+from services.kit.auth import digest_of, public
 from services.kit.sessions import Sessions, form, require_same_origin
-from services.orchestrator.console.page import HOME, SIGN_IN, Frame, Page
+from services.orchestrator.console.page import HOME, SIGN_IN, Frame, page_class
 from services.orchestrator.console.parts import Parts
 
 _DEAD_LINK = "This link has been used or is older than 15 minutes. Ask for a new one."
-_NO_KEY = "Nobody has this key, or it has been revoked."
+_NO_KEY = "Nobody has this key, it has been revoked, or its role has no pages."
 
 
 class SignIn:
@@ -35,7 +35,7 @@ class SignIn:
 
 def router(parts: Parts, frame: Frame) -> APIRouter:
     """The routes of signing in and out."""
-    routes = APIRouter(include_in_schema=False, route_class=Page)
+    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
     sessions = parts.sessions
 
     @routes.get("/", dependencies=[public()])
@@ -64,9 +64,10 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         sessions.give(response, id)
         return response
 
-    @routes.post("/console/sign-out", dependencies=[requires("console:leave", keep_answer=False)])
+    @routes.post("/console/sign-out", dependencies=[public()])
     async def sign_out(request: Request) -> Response:
-        await sessions.close(request)
+        if await sessions.find(request) is not None:
+            await sessions.close(request)
         response = RedirectResponse(SIGN_IN, 303)
         sessions.take_back(response)
         return response
@@ -76,6 +77,6 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
 
 async def _by_key(parts: Parts, key: str) -> str | None:
     principal = await parts.ring.find(digest_of(key)) if key else None
-    if principal is None:
+    if principal is None or not may(principal.role, "decisions:read"):
         return None
     return await parts.sessions.open(principal.name, principal.role, digest_of(key))

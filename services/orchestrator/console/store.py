@@ -208,6 +208,14 @@ async def last_decision(tx: Tx, customer: str, message_id: str) -> Kept | None:
     return None if row is None else _kept(row)
 
 
+async def owner_of_event(tx: Tx, event_id: str) -> str | None:
+    """The customer of an event that left a trace; of several events with this id, the newest one's."""
+    row = await tx.row(
+        "SELECT customer FROM inbox WHERE event_id = :event ORDER BY received DESC, customer LIMIT 1", event=event_id
+    )
+    return None if row is None else str(row.customer)
+
+
 async def campaign_names(tx: Tx, limit: int) -> Sequence[Any]:
     """Campaigns in order of key, with the newest version's document."""
     return await tx.rows(

@@ -16,6 +16,7 @@ from services.kit.db import Database, Tx
 from services.kit.fence import committed
 from services.orchestrator import commit, store
 from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.deciding.candidate import AHEAD
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.gate import at_gate
 from services.orchestrator.deciding.horizon import horizon
@@ -105,32 +106,32 @@ class Gate:
         question = Question(
             touches=(look.touches[item.message_id],), expected={item.message_id: MessageState.HANDING_OVER.value}
         )
-        back = Held(held.version, held.ledger.settle(item.message_id, "planned"))
+        return self._again(item.customer, look.facts[item.customer], [question], held, look, now)
+
+    def _again(
+        self, customer: str, facts: Facts, questions: Sequence[Question], held: Held, look: Look, now: Instant
+    ) -> Work:
+        """Judge with the messages' contacts planned once more, for a ledger on which they are being handed over."""
+        ledger = held.ledger
+        for question in questions:
+            for message in question.expected or ():
+                ledger = ledger.settle(message, "planned")
         span = horizon(look.catalogue.policy, look.catalogue.campaigns.values())
-        work = judge(item.customer, look.facts[item.customer], [question], back, now, span, self._renderer.render)
+        back = Held(held.version, ledger)
+        work = judge(customer, facts, questions, back, now, span, self._renderer.render, ahead=AHEAD)
         work.held = held
         return work
 
     async def _write(self, tx: Tx, works: Sequence[Work], look: Look, now: Instant) -> list[Work]:
         """Several messages of one customer are judged one after the other, each on the ledger that the last left."""
-        written: list[Work] = []
-        for turn in _turns(works):
-            written += await commit.write(tx, turn, now, self._again(look, now))
-        return written
-
-    def _again(self, look: Look, now: Instant) -> commit.JudgeAgain:
-        span = horizon(look.catalogue.policy, look.catalogue.campaigns.values())
 
         def again(work: Work, held: Held) -> Work:
-            ledger = held.ledger
-            for message in work.again:
-                ledger = ledger.settle(message, "planned")
-            back = Held(held.version, ledger)
-            judged = judge(work.customer, work.facts, work.questions, back, now, span, self._renderer.render)
-            judged.held = held
-            return judged
+            return self._again(work.customer, work.facts, work.questions, held, look, now)
 
-        return again
+        written: list[Work] = []
+        for turn in _turns(works):
+            written += await commit.write(tx, turn, now, again)
+        return written
 
 
 def _turns(works: Sequence[Work]) -> list[list[Work]]:

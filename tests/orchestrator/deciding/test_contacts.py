@@ -32,6 +32,11 @@ def test_siblings_count_in_caps_that_name_channels_only() -> None:
     assert try_on(touch(CHOICE), facts(RULES), past).contacts.times[NAMED] == [at("02 12:00")]
 
 
+def test_each_kind_is_counted_by_its_own_scope_alone() -> None:
+    past = ledger(contact("02 09:00", channel="sms"), contact("02 10:00"), contact("02 11:00", channel="sms"))
+    assert try_on(touch(LAUNCH), facts(RULES), past).contacts.times[NAMED] == [at("02 10:00")]
+
+
 def test_another_event_of_the_campaign_is_no_sibling() -> None:
     found = try_on(touch(LAUNCH), facts(RULES), ledger(contact("02 12:00", of=LAUNCH))).contacts
     assert found.others == found.times[ALL] == [at("02 12:00")]

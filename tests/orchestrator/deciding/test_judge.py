@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from schemas.facts import HoldFact
 from schemas.vocabulary import RULES as NAMES
 from services.orchestrator.deciding import judge as judging
 from services.orchestrator.deciding.judge import judge
@@ -71,3 +72,8 @@ def test_a_shadow_rule_is_seen_and_decides_nothing() -> None:
     shadowed = next(verdict for verdict in found.verdicts if verdict.id == "strict")
     assert (shadowed.verdict, shadowed.evidence["shadow"]) == ("deny", True)
     assert found.denies == found.defers == found.fails == ()
+
+
+def test_a_hold_is_no_rule_that_can_be_shadowed() -> None:
+    known = facts(policy(frequency_caps=[CAP], shadow=["strict"]), holds=(HoldFact("strict", "drop", 0),))
+    assert [verdict.rule for verdict in judge(try_on(touch(), known), known, at("02 10:00")).denies] == ["hold"]

@@ -37,6 +37,7 @@ def known(limit: int = 1, on_exceed: str = "drop") -> Any:
         ([contact("02 09:30", of=URGENT)], SINCE, 0),  # made since the candidate was first planned
         ([contact("02 12:00", of=URGENT, state="planned", since="02 09:30")], SINCE, 0),  # or first planned since
         ([contact("02 12:00", of=URGENT, state="planned", since="02 08:00")], SINCE, None),
+        ([contact("02 12:00", of=URGENT, state="planned", since=SINCE)], SINCE, None),  # at the same instant
         ([contact("02 09:30", of=URGENT, since="02 08:00")], SINCE, 0),  # made since, though planned before
         ([contact("02 09:30", of=URGENT)], None, None),  # never planned, and another event
         ([contact("02 09:30", of=URGENT, reported=True)], SINCE, None),  # without a rank

@@ -1,0 +1,52 @@
+"""examples/: the shop that the demo shows is made of documents that the product takes."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.campaign import Campaign
+from schemas.documents import load, validate
+from schemas.policy import Policy
+from services import simulation
+from services.orchestrator.catalogue import check
+from services.orchestrator.channels import BY_KEY
+from services.orchestrator.channels.content import check_content
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CAMPAIGNS = sorted((EXAMPLES / "campaigns").iterdir())
+
+
+def policy() -> Policy:
+    return check.policy(load((EXAMPLES / "policy.yaml").read_bytes()))
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
+def test_a_campaign_is_taken_while_the_policy_is_active(path: Path) -> None:
+    campaign = check.campaign(path.stem, load(path.read_bytes()), policy(), check_content)
+    assert campaign.key == path.stem
+
+
+def test_the_policy_holds_what_the_documents_speak_of() -> None:
+    rules = {rule.id for rule in policy().rules()}
+    assert {"no-ask-after-complaint", "marketing-a-day", "sms-a-week", "breathing-space", "night"} <= rules
+    assert {situation.kind for situation in policy().situations} == {"complaint", "low_score"}
+
+
+def test_all_classes_and_channels_have_a_campaign() -> None:
+    campaigns = [validate(Campaign, load(path.read_bytes())) for path in CAMPAIGNS]
+    assert {campaign.class_.value for campaign in campaigns} == {"transactional", "service", "marketing"}
+    assert {channel.value for campaign in campaigns for channel in campaign.channels} == set(BY_KEY)
+
+
+def test_customers_can_be_reached_where_they_say() -> None:
+    customers = simulation.read_customers(EXAMPLES / "customers.jsonl")
+    assert len(customers) == 20
+    for customer in customers:
+        for address in customer.addresses:
+            assert BY_KEY[address.channel].normalise(address.address) == address.address
+
+
+def test_suppressions_are_of_known_customers() -> None:
+    known = {customer.customer for customer in simulation.read_customers(EXAMPLES / "customers.jsonl")}
+    found = simulation.read_suppressions(EXAMPLES / "suppressions.jsonl")
+    assert {getattr(entry, "customer", None) for entry in found} <= known | {None}

@@ -1,0 +1,51 @@
+"""What the end of an attempt means for the message."""
+
+import pytest
+
+from schemas.message import Handed, HandedOutcome
+from schemas.times import SECOND
+from schemas.vocabulary import MessageState, Reason
+from services.orchestrator.delivery.settle import MOST_ATTEMPTS, NOT_TRIED, Result, backoff, follow
+
+NOW = 1_000 * SECOND
+ACCEPTED, REJECTED, RETRY = MessageState.ACCEPTED, MessageState.REJECTED, MessageState.RETRY
+UNKNOWN, FAILED = MessageState.UNKNOWN, MessageState.FAILED
+
+
+def result(outcome: HandedOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None) -> Result:
+    return Result("c-1", number, Handed("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook")
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "contact", "failed"),
+    [
+        (result("accepted"), ACCEPTED, "made", None),
+        (result("accepted", idempotent=False), ACCEPTED, "made", None),
+        (result("rejected"), REJECTED, "released", Reason.PROVIDER_REJECTED),
+        # the provider says that it did not take it: the slot is free until the next try
+        (result("retry"), RETRY, "planned", None),
+        # bytes were written: the contact counts on, whoever dedupes is asked again
+        (result("unknown"), RETRY, "unknown", None),
+        (result("unknown", idempotent=False), UNKNOWN, "unknown", None),
+        (result("retry", number=MOST_ATTEMPTS), FAILED, "released", Reason.PROVIDER_EXHAUSTED),
+        (result("unknown", number=MOST_ATTEMPTS), UNKNOWN, "unknown", None),
+        # nobody asked the provider: that is no try of it
+        *((result("retry", number=MOST_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
+    ],
+)
+def test_an_end_decides_about_message_and_contact(
+    given: Result, state: MessageState, contact: str, failed: Reason | None
+) -> None:
+    following = follow(given, NOW)
+    assert (following.state, following.contact, following.failed) == (state, contact, failed)
+    assert (following.until is not None) == (state is RETRY)
+
+
+@pytest.mark.parametrize(
+    ("number", "retry_after", "seconds"),
+    [(1, None, 2), (2, None, 4), (5, None, 32), (20, None, 600), (1, 7.5, 7.5), (9, 3600.0, 3600), (1, 0.0, 0)],
+)
+def test_what_a_provider_asks_for_goes_before_doubling(
+    number: int, retry_after: float | None, seconds: float
+) -> None:
+    assert backoff(number, retry_after) == int(seconds * SECOND)

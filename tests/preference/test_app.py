@@ -1,0 +1,34 @@
+"""Who may ask what, and what the service says of itself."""
+
+import pytest
+
+from services.kit.errors import Permanent
+from services.preference.client import FACTS, PreferenceClient
+from tests.preference.parts import VIEWER_KEY, Running
+from tests.preference.test_api import C
+
+
+async def test_roles_and_keys_are_asked_for(at_work: Running) -> None:
+    viewer = {"Authorization": f"Bearer {VIEWER_KEY}"}
+    for method, path in [("GET", C), ("PUT", C), ("PATCH", C), ("POST", f"{C}/optout"), ("GET", f"{C}/history")]:
+        assert (await at_work.http.request(method, path, json={}, headers=viewer)).status_code == 403
+        assert (await at_work.http.request(method, path, json={}, headers={"Authorization": ""})).status_code == 401
+    assert (await at_work.http.post(FACTS, content=b"")).status_code == 401
+    stranger = PreferenceClient(at_work.http, "another-service-key")
+    with pytest.raises(Permanent):
+        await stranger.facts(["c-1"], {})
+
+
+async def test_ids_that_could_confuse_are_refused(at_work: Running) -> None:
+    assert (await at_work.http.patch("/v1/preferences/c%0A1", json={"locale": "de"})).status_code == 422
+    assert (await at_work.http.patch(f"/v1/preferences/{'c' * 257}", json={"locale": "de"})).status_code == 422
+    assert (await at_work.http.patch("/v1/preferences/Zo%C3%AB", json={"locale": "de"})).status_code == 201
+
+
+async def test_the_service_says_that_it_is_ready(at_work: Running) -> None:
+    assert (await at_work.http.get("/readyz", params={"verbose": "1"})).json()["status"] == "ready"
+    assert (await at_work.http.get("/startupz")).status_code == 200
+    await at_work.http.post(f"{C}/optout", json={"all": True})
+    metrics = (await at_work.http.get("/metrics")).text
+    assert 'tactful_optout_enforced_seconds_count{source="api"} 1.0' in metrics
+    assert await at_work.count("api", "opted_out") == 1
