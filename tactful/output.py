@@ -22,7 +22,7 @@ STYLES: Mapping[str, str] = {
     **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped"), BAD),
 }
 """The colour of a word, wherever it appears alone in a cell."""
-FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z$)")
+FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
 """What a table leaves out of an instant."""
 
 

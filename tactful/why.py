@@ -8,7 +8,7 @@ from rich.text import Text
 
 from schemas.vocabulary import Channel
 from tactful.connection import connect
-from tactful.output import STYLES, Format, Output, console, rows, show
+from tactful.output import STYLES, Format, Output, cell, console, rows, show
 
 COLUMNS = {"rule": "rule", "verdict": "verdict", "until": "until", "saw": "saw"}
 
@@ -38,7 +38,7 @@ def _explain(answer: Mapping[str, Any]) -> None:
     )
     to = console()
     to.print(heading)
-    to.print(Text(answer["sentence"]))
+    to.print(cell(answer["sentence"]))
     to.print()
     rows([_line(verdict) for verdict in answer["verdicts"]], COLUMNS)
     others = [each for each in answer["channels"] if each["channel"] != answer["channel"]]

@@ -23,11 +23,15 @@ from services.kit.fence import Nudge
 from services.kit.health import Health, Heartbeat
 from services.kit.idempotency import Idempotency
 from services.kit.metrics import Registry
+from services.kit.sessions import Sessions
 from services.kit.settings import ServiceSettings
 from services.kit.web import build_app
 from services.orchestrator.catalogue.keys import DatabaseKeys
 from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.console import routes as console
+from services.orchestrator.console.signin import SignIn
 from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.adapters.sandbox import Sandbox
 from services.orchestrator.delivery.configured import adapters_of
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
 from services.orchestrator.delivery.dispatch import Dispatcher, Limits

@@ -17,9 +17,12 @@ from services.orchestrator.store import NOTHING_HELD, Held
 JudgeAgain = Callable[[Work, Held], Work]
 
 
-async def write(tx: Tx, works: Sequence[Work], now: Instant, judge_again: JudgeAgain) -> list[Work]:
-    """Write the works; returns them as they were written, those that lost a race judged again."""
-    current = await _current(tx, works, judge_again)
+async def write(tx: Tx, works: Sequence[Work], now: Instant, since: Instant, judge_again: JudgeAgain) -> list[Work]:
+    """Write the works; returns them as they were written, those that lost a race judged again.
+
+    `since`: the instant from which on a ledger must be complete.
+    """
+    current = await _current(tx, works, since, judge_again)
     saved = {work.customer: work.ledger for work in current if work.ledger is not work.held.ledger}
     await store.save_ledgers(tx, saved)
     await messages.keep(tx, current, now)
@@ -29,14 +32,14 @@ async def write(tx: Tx, works: Sequence[Work], now: Instant, judge_again: JudgeA
     return current
 
 
-async def _current(tx: Tx, works: Sequence[Work], judge_again: JudgeAgain) -> list[Work]:
+async def _current(tx: Tx, works: Sequence[Work], since: Instant, judge_again: JudgeAgain) -> list[Work]:
     locking = [work for work in works if work.writes_ledger]
     if not locking:
         return list(works)
     fresh = [work.customer for work in locking if work.held.version == 0]
     versions = await store.lock_ledgers(tx, [work.customer for work in locking], fresh)
     lost = [work.customer for work in locking if versions[work.customer] != work.held.version]
-    reread = await store.ledgers(tx, lost)
+    reread = await store.ledgers(tx, lost, since)
     moved = await _moved(tx, locking)
     result: list[Work] = []
     for work in works:

@@ -102,14 +102,15 @@ def judge(
     questions: Sequence[Question],
     held: Held,
     now: Instant,
-    horizon: int | None,
+    since: Instant,
     render: Render,
     *,
     ahead: int = 0,
 ) -> Work:
     """Judge the questions in order; each sees the contacts that those before it planned.
 
-    `ahead`: microseconds by which a refusing entry may lie ahead and still count, as at the gate.
+    `since`: the instant before which no rule looks. `ahead`: microseconds by which a refusing entry may lie ahead and
+    still count, as at the gate.
     """
     work = Work(customer, facts, questions, held, held.ledger)
     for question in questions:
@@ -117,8 +118,8 @@ def judge(
             work.ledger = work.ledger.report(question.report)
         elif question.touches:
             _judge(work, question, now, render, ahead)
-    if horizon is not None and len(work.ledger) > KEPT_CONTACTS:
-        work.ledger = work.ledger.forget(now - horizon)
+    if len(work.ledger) > KEPT_CONTACTS:
+        work.ledger = work.ledger.forget(since)
     return work
 
 

@@ -19,7 +19,7 @@ from services.kit.fence import Nudge
 from services.orchestrator import commit, store
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.ledger import Contact
 from services.orchestrator.deciding.match import Catalogue, touches
 from services.orchestrator.delivery import messages
@@ -53,6 +53,7 @@ class Prepared:
 
     now: Instant
     catalogue: Catalogue
+    since: Instant
     works: list[Work] = field(default_factory=list)
     kept: list[Arrived] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
@@ -85,7 +86,8 @@ class Pipeline:
         """Match, gather, decide and render. Raises Transient while facts cannot be had."""
         async with self._database.read() as tx:
             catalogue = await self._snapshot.current(tx)
-        prepared = Prepared(self._clock.now(), catalogue)
+        now = self._clock.now()
+        prepared = Prepared(now, catalogue, look_back(catalogue.policy, catalogue.campaigns.values(), now))
         found = self._match(batch, prepared)
         if not found:
             return prepared
@@ -93,7 +95,7 @@ class Pipeline:
         facts = await self._gatherer.facts(customers, catalogue, batch.positions)
         async with self._database.read() as tx:
             seen = await store.seen(tx, [item.key for item in found])
-            ledgers = await store.ledgers(tx, customers)
+            ledgers = await store.ledgers(tx, customers, prepared.since)
         self._judge(found, facts, ledgers, seen, prepared)
         return prepared
 
@@ -154,8 +156,7 @@ class Pipeline:
     def _judged(
         self, customer: str, facts: Facts, questions: Sequence[Question], held: Held, prepared: Prepared
     ) -> Work:
-        span = horizon(prepared.catalogue.policy, prepared.catalogue.campaigns.values())
-        return judge(customer, facts, questions, held, prepared.now, span, self._renderer.render)
+        return judge(customer, facts, questions, held, prepared.now, prepared.since, self._renderer.render)
 
     async def apply(self, tx: Tx, prepared: Prepared) -> None:
         """Write everything; who lost the race for a ledger is judged again under its lock."""
@@ -163,7 +164,7 @@ class Pipeline:
         def again(work: Work, held: Held) -> Work:
             return self._judged(work.customer, work.facts, work.questions, held, prepared)
 
-        prepared.works = await commit.write(tx, prepared.works, prepared.now, again)
+        prepared.works = await commit.write(tx, prepared.works, prepared.now, prepared.since, again)
         await store.keep_events(tx, prepared.kept, prepared.now)
         if prepared.woken:
             await messages.wake_parked(tx, prepared.woken, prepared.now)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.event import data_of, decode_structured
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState
 from services.kit.clock import Clock
@@ -17,8 +16,9 @@ from services.kit.errors import Transient
 from services.kit.fence import Nudge, committed
 from services.kit.logs import log
 from services.orchestrator import commit, store
+from services.orchestrator.again import touch_again
 from services.orchestrator.catalogue.snapshot import Snapshot
-from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.match import Catalogue, Touch
 from services.orchestrator.deciding.rank import rank
 from services.orchestrator.delivery.messages import OUTBOX
@@ -118,7 +118,8 @@ class Scheduler:
         )
         found = await tx.rows(
             "SELECT m.message_id, m.customer, m.campaign, m.channel, m.state, m.since, m.event_source, m.event_id, "
-            f"t.due FROM message m JOIN timer t ON t.message_id = m.message_id WHERE m.message_id IN ({tx.each('ids')})",
+            "t.due FROM message m JOIN timer t ON t.message_id = m.message_id "
+            f"WHERE m.message_id IN ({tx.each('ids')})",
             ids=ids,
         )
         return [Due._make(row) for row in found]
@@ -131,19 +132,21 @@ class Scheduler:
             events = await store.stored_events(tx, keys)
         customers = sorted({item.customer for item in due})
         facts = await self._gatherer.facts(customers, catalogue, positions)
+        since = look_back(catalogue.policy, catalogue.campaigns.values(), now)
         async with self._database.read() as tx:
-            ledgers = await store.ledgers(tx, customers)
-        span = horizon(catalogue.policy, catalogue.campaigns.values())
+            ledgers = await store.ledgers(tx, customers, since)
         asked = self._questions(due, catalogue, events)
 
         def judged(customer: str, questions: Sequence[Question], held: Held) -> Work:
-            return judge(customer, facts[customer], questions, held, now, span, self._renderer.render)
+            return judge(customer, facts[customer], questions, held, now, since, self._renderer.render)
 
         works = [
             judged(customer, questions, commit.held_by(ledgers, customer)) for customer, questions in asked.items()
         ]
         async with self._database.write() as tx:
-            written = await commit.write(tx, works, now, lambda work, held: judged(work.customer, work.questions, held))
+            written = await commit.write(
+                tx, works, now, since, lambda work, held: judged(work.customer, work.questions, held)
+            )
         self._metrics.judged_again(written)
         if any(work.ready for work in written):
             self._nudge.notify()
@@ -164,14 +167,8 @@ class Scheduler:
         }
 
     def _touch(self, item: Due, catalogue: Catalogue, events: dict[store.EventKey, bytes]) -> Touch:
-        event = decode_structured(events[item.customer, item.event_source, item.event_id])
-        campaign = catalogue.campaigns.get(item.campaign) or self._snapshot.campaign(item.campaign)
-        if campaign is None:
-            raise LookupError(f"the campaign {item.campaign} is gone")
-        if campaign.together:
-            planned = {} if item.since is None else {item.channel: item.since}
-            return Touch(event, data_of(event), campaign, planned=planned, channels=(item.channel,))
-        return Touch(event, data_of(event), campaign, since=item.since, channels=campaign.channels)
+        event = events[item.customer, item.event_source, item.event_id]
+        return touch_again(event, item.campaign, item.channel, item.since, catalogue, self._snapshot)
 
     async def wake_held(self) -> None:
         """Holds that parked a message and stand no longer: judge the message now."""

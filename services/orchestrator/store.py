@@ -14,7 +14,7 @@ from schemas.decision import Decision
 from schemas.event import Event, encode
 from schemas.times import Instant
 from services.kit.db import Tx
-from services.orchestrator.deciding.ledger import STATES, Contact, Ledger
+from services.orchestrator.deciding.ledger import AT, ID, STATES, Contact, Ledger
 from services.orchestrator.deciding.scope import Kind
 
 SHARDS = 16
@@ -43,6 +43,8 @@ class Held(NamedTuple):
     ledger: Ledger
 
 
+LATEST = 2**63 - 1
+
 NOTHING_HELD = Held(0, Ledger.empty())
 
 
@@ -51,13 +53,21 @@ def shard_of(customer: str) -> int:
     return zlib.crc32(customer.encode()) % SHARDS
 
 
-async def ledgers(tx: Tx, customers: Sequence[str]) -> dict[str, Held]:
-    """The ledgers of these customers; absent ones have no row."""
+async def ledgers(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
+    """The ledgers of these customers, complete from `since` on; absent ones have no row.
+
+    A ledger that has forgotten what lies after `since`, because a longer rule came into force, is read from the
+    history instead.
+    """
     if not customers:
         return {}
     sql = f"SELECT customer, version, ring FROM ledger WHERE customer IN ({tx.each('customers')})"
     rows = await tx.rows(sql, customers=tx.array(customers))
-    return {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
+    found = {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
+    for customer, held in found.items():
+        if held.ledger.complete_from > since:
+            found[customer] = Held(held.version, await recalled(tx, customer, since))
+    return found
 
 
 async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = ()) -> dict[str, int]:
@@ -79,11 +89,11 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = 
     return {row.customer: row.version for row in rows}
 
 
-async def lock_and_read(tx: Tx, customers: Sequence[str]) -> dict[str, Held]:
-    """Lock the customers' ledger rows in customer order, giving each one a row, and read them."""
+async def lock_and_read(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
+    """Lock the customers' ledger rows in customer order, giving each one a row, and read them: see `ledgers`."""
     wanted = sorted(set(customers))
     await lock_ledgers(tx, wanted, wanted)
-    return await ledgers(tx, wanted)
+    return await ledgers(tx, wanted, since)
 
 
 _LEDGER_KINDS = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
@@ -102,7 +112,7 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
 
 
 def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[tuple[object, ...]]:
-    """What changed between two ledgers, as rows of `contact_history`."""
+    """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released."""
     if after is before:
         return []
     if after.kinds[: len(before.kinds)] == before.kinds:
@@ -112,8 +122,8 @@ def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[
     else:
         known = set(before)
         changed = [contact for contact in after if contact not in known]
-    kept = {row[0] for row in after.rows}
-    gone_rows = tuple(row for row in before.rows if row[0] not in kept)
+    kept = {row[ID] for row in after.rows}
+    gone_rows = tuple(row for row in before.rows if row[ID] not in kept and row[AT] >= after.complete_from)
     gone = list(Ledger(before.kinds, gone_rows))
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
         _history_row(customer, contact, "released", now) for contact in gone

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,14 +132,11 @@ def _processes(
     made = {}
     for name, port in ports.items():
         service = "orchestrator" if name in ROLES else name
-        command = [*_PROFILER.get(name, ()), sys.executable, "-m", f"services.{service}", "--port", str(port)]
+        command = [sys.executable, "-m", f"services.{service}", "--port", str(port)]
         command += ["--role", name] if name in ROLES else []
         environment = {**common, "TACTFUL_DATABASE__URL": databases[service]}
         made[name] = Process(name, tuple(command), port, environment, directory / f"{topic}.{name}.log")
     return made
-
-
-_PROFILER: dict[str, Sequence[str]] = {}
 
 
 async def fill(databases: dict[str, str], customers: int) -> None:
@@ -188,11 +184,3 @@ async def seed(client: httpx.AsyncClient, admin: str) -> None:
         await ask("POST", f"{path}/submit", admin)
         await ask("POST", f"{path}/approve", second)
         await ask("POST", f"{path}/activate", second)
-
-
-def profiled(names: Sequence[str], directory: Path) -> None:
-    """Run these processes under py-spy, where it is installed: a flame graph each into the directory."""
-    spy = Path(os.environ.get("PY_SPY", "py-spy"))
-    for name in names if spy.exists() else ():
-        out = str(directory / f"{name}.txt")
-        _PROFILER[name] = (str(spy), "record", "-f", "raw", "-r", os.environ.get("BENCH_HERTZ", "200"), "-o", out, "--")

@@ -142,10 +142,10 @@ class Cluster:
         """What the provider looks at before it answers."""
         return self.directory / "behaviour.json"
 
-    def behave(self, answer: str = "accept", every: int = 1) -> None:
+    def behave(self, answer: str = "accept", every: int = 1, delay: float = 0.0) -> None:
         """Tell the provider how to answer from now on: see `sink.py`."""
         path = self.behaviour
-        path.with_suffix(".new").write_text(json.dumps({"answer": answer, "every": every}))
+        path.with_suffix(".new").write_text(json.dumps({"answer": answer, "every": every, "delay": delay}))
         path.with_suffix(".new").replace(path)
 
     def start(self) -> None:

@@ -2,8 +2,8 @@
 
 `python -m tests.faults.sink PORT LOG BEHAVIOUR`. BEHAVIOUR is a JSON file that is read again for every request:
 `{"answer": "accept|fail_after_accept|hang|too_many|cut", "every": 5}` gives that answer to the first request of every
-fifth message; all other requests are accepted. A receipt holds the time at which its request's head had arrived, on
-the clock that all processes of a machine share.
+fifth message; all other requests are accepted. `"delay": 0.1` answers each after up to so many seconds. A receipt holds
+the time at which its request's head had arrived, on the clock that all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 HANG = 60.0
 """Seconds."""
@@ -44,8 +45,10 @@ class Sink:
                 started = time.monotonic_ns()
                 fields = _fields(head)
                 body = await reader.readexactly(int(fields["content-length"]))
-                answer = self._answer(fields["webhook-id"])
+                chosen = json.loads(self.behaviour.read_text())
+                answer = self._answer(fields["webhook-id"], chosen)
                 self._keep(fields["webhook-id"], started, answer, body)
+                await asyncio.sleep(random.uniform(0, chosen.get("delay", 0)))
                 if answer == "hang":
                     await asyncio.sleep(HANG)
                 if answer not in ANSWERS:
@@ -57,8 +60,7 @@ class Sink:
         finally:
             writer.close()
 
-    def _answer(self, message_id: str) -> str:
-        chosen = json.loads(self.behaviour.read_text())
+    def _answer(self, message_id: str, chosen: Mapping[str, Any]) -> str:
         fresh = message_id not in self.seen
         self.seen.add(message_id)
         odd = fresh and zlib.crc32(message_id.encode()) % int(chosen.get("every", 1)) == 0

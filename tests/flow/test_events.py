@@ -93,3 +93,19 @@ async def test_two_events_of_one_customer_in_one_batch_see_each_other(tmp_path: 
         await product.settle()
         outcomes = [line["outcome"] for line in await product.decisions()]
     assert sorted(outcomes) == ["send"] + ["suppress"] * 19
+
+
+async def test_a_rule_that_looks_back_further_than_the_ledger_reads_the_history(product: Live) -> None:
+    for number in range(70):
+        at = MONDAY + number * SECOND
+        await product.at(at)
+        await product.send(event("shop.offer", f"e-{number}", at))
+    await product.at(MONDAY + 40 * DAY)
+    await product.send(event("shop.offer", "e-later", MONDAY + 40 * DAY))
+    await product.at(MONDAY + 40 * DAY + SECOND)
+    kept = await product.ask("GET", "/v1/contacts/c-1")
+    assert len(kept["contacts"]) == 1
+    year = {"id": "year", "scope": {}, "limit": 71, "window": {"rolling": "365d"}, "on_exceed": "drop"}
+    await product.policy(policy(frequency_caps=[year]))
+    await product.send(event("shop.offer", "e-last", MONDAY + 40 * DAY))
+    assert (await product.decisions())[-1]["reason"] == "frequency_cap"

@@ -30,11 +30,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command said and how it ended."""
+    """What a command said and how it ended; `screen` is what people see, out and err as they came."""
 
     code: int
     out: str
     err: str
+    screen: str
 
     @property
     def data(self) -> Any:
@@ -42,9 +43,22 @@ class Done:
         return json.loads(self.out)
 
 
+class _Part(io.StringIO):
+    """One stream, which is shown on the screen as well."""
+
+    def __init__(self, screen: io.StringIO) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def write(self, text: str) -> int:
+        self._screen.write(text)
+        return super().write(text)
+
+
 def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
     """Run one command in this process, as `tactful` would, to its end."""
-    out, err = io.StringIO(), io.StringIO()
+    screen = io.StringIO()
+    out, err = _Part(screen), _Part(screen)
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(environment(**(given or {})))
@@ -54,7 +68,18 @@ def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return Done(code, out.getvalue(), err.getvalue())
+    return Done(code, out.getvalue(), err.getvalue(), screen.getvalue())
+
+
+def fill(running: "Running") -> None:
+    """Apply what examples/ holds: the policy, the campaigns and the customers."""
+    for arguments in (("policy", "apply", EXAMPLES / "policy.yaml"), ("campaigns", "apply", EXAMPLES / "campaigns")):
+        done = running.run(*arguments, "--activate")
+        if done.code != 0:
+            raise RuntimeError(done.err)
+    for line in (EXAMPLES / "customers.jsonl").read_text("utf-8").splitlines():
+        customer = json.loads(line)
+        running.ask("PUT", f"/v1/preferences/{customer['customer']}", customer)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from tests.tactful.running import Running
 
 
 def test_a_complaint_that_is_open_is_named_with_what_would_have_to_change(tactful: Running) -> None:
-    filed = tactful.run("events", "send", "shop.complaint.filed", "--customer", "bruno", "--set", "case=K-7")
+    filed = tactful.run("events", "send", "shop.complaint.filed", "--customer", "greta", "--set", "case=K-7")
     assert filed.code == 0
     sent = tactful.run(
-        "events", "send", "shop.order.delivered", "--customer", "bruno", "--set", "total=80", "-o", "json"
+        "events", "send", "shop.order.delivered", "--customer", "greta", "--set", "total=80", "-o", "json"
     )
     assert {each["reason"] for each in sent.data[0]["decisions"] if each["channel"] == "email"} == {"contact_history"}
-    done = tactful.run("why", "bruno", "referral-ask", "--channel", "email")
+    done = tactful.run("why", "greta", "referral-ask", "--channel", "email")
     lines = done.out.splitlines()
     assert done.code == 0
-    assert lines[0] == "suppress  referral-ask -> bruno on email: contact_history"
+    assert lines[0] == "suppress  referral-ask -> greta on email: contact_history"
     assert "the complaint opened on 2026-03-02T12:00:00Z must be closed first" in lines[1]
     assert all(len(line) <= 80 for line in lines[2:])
     denied = [line.split() for line in lines if line.startswith("contact_history") and " deny " in line]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from schemas.facts import Preference
@@ -46,9 +47,10 @@ class Row:
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What the address asks for: filters, span of time, the chosen decision."""
+class Choice(BaseModel):
+    """What the address asks for: filters, span of time, the chosen decision; `after` is for the stream alone."""
+
+    model_config = ConfigDict(frozen=True)
 
     customer: Text = ""
     campaign: Text = ""
@@ -58,6 +60,7 @@ class Choice:
     span: Text = "24h"
     decision: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
     before: Annotated[str, Query(max_length=1000)] = ""
+    after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None
 
     def wanted(self) -> Wanted:
         """As a question to the database. A value outside the closed lists matches nothing, which is what is shown."""
@@ -66,7 +69,7 @@ class Choice:
 
     def with_(self, **changes: object) -> str:
         """The address with these changes, from the newest decision on."""
-        values = {**asdict(self), "before": "", **changes}
+        values = {**self.model_dump(), "before": "", "after": None, **changes}
         return link(PATH, **{**values, "span": "" if values["span"] == "24h" else values["span"]})
 
 
@@ -94,7 +97,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         choice: Annotated[Choice, Query()],
         principal: Principal = requires("decisions:read"),
     ) -> StreamingResponse:
-        return stream.response(request, principal, choice.wanted())
+        return stream.response(request, principal, choice.wanted(), choice.after)
 
     @routes.get(PATH + "/{id}")
     async def one(

@@ -40,12 +40,14 @@ class Stream:
         self._render = render
         self._open = 0
 
-    def response(self, request: Request, principal: Principal, wanted: Wanted) -> StreamingResponse:
-        """Rows of new decisions until the browser leaves. Raises RateLimited when too many streams are open."""
+    def response(
+        self, request: Request, principal: Principal, wanted: Wanted, after: int | None
+    ) -> StreamingResponse:
+        """Rows of decisions newer than `after`, until the browser leaves. Raises RateLimited when too many look on."""
         if self._open >= MOST_STREAMS:
             raise RateLimited("too many people watch live; load the page again for the newest decisions")
-        given = request.headers.get("last-event-id") or request.query_params.get("after") or ""
-        after = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+        given = request.headers.get("last-event-id", "")
+        after = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else after
         headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
         return StreamingResponse(self._events(principal, wanted, after), 200, headers, "text/event-stream")
 

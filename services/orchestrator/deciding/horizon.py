@@ -2,12 +2,19 @@
 
 from collections.abc import Iterable
 
-from schemas.times import DAY
+from schemas.times import DAY, Instant
 from services.orchestrator.deciding.campaign import Campaign
+from services.orchestrator.deciding.ledger import BEGINNING
 from services.orchestrator.deciding.policy import Policy
 
 LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
 """More than any calendar period takes, whatever the zone's clocks do."""
+
+
+def look_back(policy: Policy, campaigns: Iterable[Campaign], now: Instant) -> Instant:
+    """The instant before which no rule looks, judged at `now`."""
+    span = horizon(policy, campaigns)
+    return BEGINNING if span is None else now - span
 
 
 def horizon(policy: Policy, campaigns: Iterable[Campaign]) -> int | None:

@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.event import data_of, decode_structured
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
 from services.kit.clock import Clock
 from services.kit.db import Database, Tx
 from services.kit.fence import committed
 from services.orchestrator import commit, store
+from services.orchestrator.again import touch_again
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.deciding.candidate import AHEAD
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.gate import at_gate
-from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.horizon import look_back
+from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Catalogue, Touch
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.attempts import Closing
@@ -37,6 +38,8 @@ class Look(msgspec.Struct, frozen=True):
     facts: Mapping[str, Facts]
     touches: Mapping[str, Touch]
     refused: frozenset[str]
+    since: Instant
+    """No rule looks back further."""
 
 
 class Gate:
@@ -65,26 +68,22 @@ class Gate:
             positions = {place: offset for place, offset in (await committed(tx)).items() if place[0] in self._topics}
             keys = [(item.customer, item.event_source, item.event_id) for item in marked]
             events = await store.stored_events(tx, keys)
-        customers = sorted({item.customer for item in marked})
-        facts = await self._gatherer.facts(customers, catalogue, positions)
-        now = self._clock.now()
+            now = self._clock.now()
+            since = look_back(catalogue.policy, catalogue.campaigns.values(), now)
+            ledgers = await _complete(tx, marked, since)
         touches = {item.message_id: self._touch(item, catalogue, events) for item in marked}
+        facts = await self._gatherer.facts(sorted({item.customer for item in marked}), catalogue, positions)
+        now = self._clock.now()
         refused = frozenset(
             item.message_id
-            for item in marked
-            if at_gate(touches[item.message_id], item.channel, facts[item.customer], item.ledger, item.marked_at, now)
+            for item, ledger in zip(marked, ledgers, strict=True)
+            if at_gate(touches[item.message_id], item.channel, facts[item.customer], ledger, item.marked_at, now)
         )
-        return Look(catalogue, facts, touches, refused)
+        return Look(catalogue, facts, touches, refused, since)
 
     def _touch(self, item: Marked, catalogue: Catalogue, events: Mapping[store.EventKey, bytes]) -> Touch:
-        event = decode_structured(events[item.customer, item.event_source, item.event_id])
-        campaign = catalogue.campaigns.get(item.campaign) or self._snapshot.campaign(item.campaign)
-        if campaign is None:
-            raise LookupError(f"the campaign {item.campaign} is gone")
-        if campaign.together:
-            planned = {} if item.since is None else {item.channel: item.since}
-            return Touch(event, data_of(event), campaign, planned=planned, channels=(item.channel,))
-        return Touch(event, data_of(event), campaign, since=item.since, channels=campaign.channels)
+        event = events[item.customer, item.event_source, item.event_id]
+        return touch_again(event, item.campaign, item.channel, item.since, catalogue, self._snapshot)
 
     async def refuse(self, marked: Sequence[Marked], look: Look) -> list[Work]:
         """Take these back: close their attempts and judge them again, in one transaction."""
@@ -92,7 +91,7 @@ class Gate:
             return []
         now = self._clock.now()
         async with self._database.write() as tx:
-            held = await store.lock_and_read(tx, [item.customer for item in marked])
+            held = await store.lock_and_read(tx, [item.customer for item in marked], look.since)
             ours = await self._close(tx, marked, now)
             works = [self._judged(item, held[item.customer], look, now) for item in ours]
             return await self._write(tx, works, look, now)
@@ -116,9 +115,8 @@ class Gate:
         for question in questions:
             for message in question.expected or ():
                 ledger = ledger.settle(message, "planned")
-        span = horizon(look.catalogue.policy, look.catalogue.campaigns.values())
         back = Held(held.version, ledger)
-        work = judge(customer, facts, questions, back, now, span, self._renderer.render, ahead=AHEAD)
+        work = judge(customer, facts, questions, back, now, look.since, self._renderer.render, ahead=AHEAD)
         work.held = held
         return work
 
@@ -130,8 +128,16 @@ class Gate:
 
         written: list[Work] = []
         for turn in _turns(works):
-            written += await commit.write(tx, turn, now, again)
+            written += await commit.write(tx, turn, now, look.since, again)
         return written
+
+
+async def _complete(tx: Tx, marked: Sequence[Marked], since: Instant) -> list[Ledger]:
+    """The ledgers as they were at the marks, or, where those look back too little, as the history has them now."""
+    return [
+        item.ledger if item.ledger.complete_from <= since else await store.recalled(tx, item.customer, since)
+        for item in marked
+    ]
 
 
 def _turns(works: Sequence[Work]) -> list[list[Work]]:

@@ -1,0 +1,64 @@
+"""The README's commands run, and print what it shows."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tactful.running import ROOT, Running, fill, product, run
+
+README = (ROOT / "README.md").read_text("utf-8")
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+CONSOLE = [tuple(body.removeprefix("$ tactful ").split("\n", 1)) for kind, body in FENCED if kind == "console"]
+CHANGING = re.compile(r"\be-[0-9a-f]{12}\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """What `make run` starts, without the events that trickle in."""
+    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo") as running:
+        fill(running)
+        yield running
+
+
+def blocks() -> list[str]:
+    """The commands of the blocks that show no output, with the lines that go on put together."""
+    lines = [line for kind, body in FENCED if not kind for line in body.replace("\\\n", " ").splitlines()]
+    return [line.removeprefix("tactful ") for line in lines if line.startswith("tactful ")]
+
+
+def same(text: str) -> str:
+    """A screen without what differs from run to run, and without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in CHANGING.sub("*", text).strip().splitlines())
+
+
+def test_the_quick_start_prints_what_the_readme_shows(shop: Running) -> None:
+    complaint = blocks()[0]
+    assert "shop.complaint.filed" in complaint and len(CONSOLE) == 2
+    assert shop.run(*shlex.split(complaint)).code == 0
+    for command, shown in CONSOLE:
+        done = shop.run(*shlex.split(command))
+        assert same(done.screen) == same(shown), command
+
+
+@pytest.mark.parametrize("command", [each for each in blocks()[1:] if not each.startswith("simulate")])
+def test_the_other_commands_succeed(shop: Running, command: str) -> None:
+    assert shop.run(*shlex.split(command)).code == 0
+
+
+def test_the_simulation_succeeds(tmp_path: Path) -> None:
+    command = next(each for each in blocks() if each.startswith("simulate"))
+    arguments = [word.replace("decisions.jsonl", str(tmp_path / "out.jsonl")) for word in shlex.split(command)]
+    absolute = [str(ROOT / word) if word.startswith("examples/") else word for word in arguments]
+    assert run(*absolute).code == 0
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
