@@ -183,8 +183,7 @@ class Together:
 
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that must not end before their time."""
-        tasks = [self.preference.task, self.suppression.task, *self.orchestrator.jobs()]
-        return [task for task in tasks if task is not None]
+        return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.jobs()]
 
 
 class Embedded:
@@ -221,6 +220,10 @@ class Embedded:
             _, plain = await keys.create(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
             _write_keys(self.directory / "keys.json", self.keys)
+
+    def leave(self) -> None:
+        """Say that the end begins: answers that go on for ever end now."""
+        self.together.orchestrator.health.stopping = True
 
     async def stop(self) -> None:
         """Finish what is under way and close everything."""

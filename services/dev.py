@@ -6,6 +6,7 @@ from pathlib import Path
 
 import uvloop
 
+from schemas.roles import Role
 from schemas.times import Instant, format_instant
 from services.all_in_one import Embedded
 from services.demo import Demo
@@ -34,11 +35,12 @@ async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) ->
     embedded = Embedded(data_dir, port=port, clock=clock)
     logs.configure("tactful", level="warning")
     await embedded.start()
-    web = server(embedded.app, host="127.0.0.1", port=port, drain=5)
+    web = server(embedded.app, host="127.0.0.1", port=port, drain=5, leaving=embedded.leave)
     for task in embedded.jobs():
         task.add_done_callback(lambda _: setattr(web, "should_exit", True))
     playing = asyncio.create_task(Demo(embedded).run()) if demo else None
-    print(_box(embedded, port, demo), file=sys.stderr, flush=True)  # noqa: T201 - for people
+    link = await embedded.together.orchestrator.sign_in.link("admin", Role.ADMIN)
+    print(_box(embedded, link, demo), file=sys.stderr, flush=True)  # noqa: T201 - for people
     try:
         await web.serve()
     finally:
@@ -49,11 +51,13 @@ async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) ->
     return 0
 
 
-def _box(embedded: Embedded, port: int, demo: bool) -> str:
+def _box(embedded: Embedded, link: str, demo: bool) -> str:
     lines = [
         "Tactful is running in one process. Not for production.",
         "",
-        f"Address   http://127.0.0.1:{port}",
+        f"Console   {link}",
+        "          works once, within 15 minutes; afterwards sign in with a key of keys.json",
+        f"Address   {embedded.settings.web.public_url}",
         f"Data      {embedded.directory}   (keys in keys.json)",
         "Delivery  sandbox: nothing leaves this machine",
     ]

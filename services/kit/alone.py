@@ -16,6 +16,7 @@ from services.kit.bus import Bus
 from services.kit.clock import Clock, SystemClock
 from services.kit.db import Database
 from services.kit.errors import TactfulError
+from services.kit.health import Health
 from services.kit.kafka_bus import KafkaBus
 from services.kit.local_bus import LocalBus
 from services.kit.metrics import Registry, count_logs
@@ -38,6 +39,10 @@ class Service(Protocol):
     @property
     def app(self) -> ASGIApp:
         """Answers HTTP."""
+
+    @property
+    def health(self) -> Health:
+        """Says that it is stopping as soon as the server begins to leave."""
 
     def jobs(self) -> Sequence[asyncio.Task[None]]:
         """The tasks at work, once started."""
@@ -84,7 +89,11 @@ async def ground(name: str, settings: ServiceSettings) -> AsyncIterator[Ground]:
 
 async def serve(service: Service, settings: ServiceSettings) -> int:
     """Serve until a signal comes or a task ends before its time. Returns the exit code."""
-    web = server(service.app, host=settings.web.host, port=settings.web.port)
+
+    def leaving() -> None:
+        service.health.stopping = True
+
+    web = server(service.app, host=settings.web.host, port=settings.web.port, leaving=leaving)
     await service.start()
     for task in service.jobs():
         task.add_done_callback(lambda _: setattr(web, "should_exit", True))

@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 from services.kit.batch import Batch, Handler
 from services.kit.bus import Partition, Record
 from services.kit.clock import Clock
-from services.kit.consume_metrics import ConsumeMetrics
+from services.kit.consume_metrics import Cause, ConsumeMetrics
 from services.kit.db import Database, Tx
 from services.kit.dead_letters import bury
 from services.kit.errors import Permanent
@@ -104,6 +104,7 @@ class Applier(Generic[T]):
         await self._commit(batch, write)
         rejected = [record for record, _ in batch.rejected]
         self._count("dead_lettered", rejected)
+        self._count_dead(rejected, "unreadable")
         self._count("processed", [record for record in records if record not in rejected])
         try:
             await self._handler.applied(prepared)
@@ -166,6 +167,7 @@ class Applier(Generic[T]):
         except (Stale, Abandoned):
             return
         self._count("dead_lettered", [record])
+        self._count_dead([record], "refused" if isinstance(error, Permanent) else "failed")
 
     async def _bury(self, tx: Tx, record: Record, error: BaseException, attempts: int) -> None:
         log(
@@ -184,3 +186,7 @@ class Applier(Generic[T]):
     def _count(self, outcome: Literal["processed", "dead_lettered"], records: Sequence[Record]) -> None:
         for topic, count in Counter(record.topic for record in records).items():
             self._metrics.records(topic, outcome, count)
+
+    def _count_dead(self, records: Sequence[Record], cause: Cause) -> None:
+        for topic, count in Counter(record.topic for record in records).items():
+            self._metrics.dead_letter(topic, cause, count)

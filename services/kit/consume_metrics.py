@@ -8,6 +8,8 @@ from services.kit.bus import Partition
 from services.kit.clock import Instant
 
 Outcome: TypeAlias = Literal["processed", "retried", "dead_lettered"]
+Cause: TypeAlias = Literal["unreadable", "refused", "failed"]
+"""Why a record became a dead letter: it could not be read; a rule of ours refuses it for good; we failed at it."""
 Activity: TypeAlias = Literal["poll", "process", "backpressure", "commit", "rebalance", "idle"]
 
 
@@ -16,6 +18,9 @@ class ConsumeMetrics(Protocol):
 
     def records(self, topic: str, outcome: Outcome, count: int) -> None:
         """consumer_records_total: records finished, or tried again."""
+
+    def dead_letter(self, topic: str, cause: Cause, count: int) -> None:
+        """dead_letter_records_total: records kept apart, with why."""
 
     def lag(self, partition: Partition, records: int) -> None:
         """consumer_lag_records: records between the applied offset and the end of the log."""
@@ -37,6 +42,8 @@ class NoMetrics:
     """Tells nobody."""
 
     def records(self, topic: str, outcome: Outcome, count: int) -> None: ...
+
+    def dead_letter(self, topic: str, cause: Cause, count: int) -> None: ...
 
     def lag(self, partition: Partition, records: int) -> None: ...
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from services.kit.bus import Partition
 from services.kit.clock import Instant
-from services.kit.consume_metrics import Activity, Outcome
+from services.kit.consume_metrics import Activity, Cause, Outcome
 from services.kit.metrics import Registry, counter, gauge
 
 _OUTCOMES = ("processed", "retried", "dead_lettered")
+_CAUSES = ("unreadable", "refused", "failed")
 _ACTIVITIES = ("poll", "process", "backpressure", "commit", "rebalance", "idle")
 _PARTITIONS = tuple(str(number) for number in range(256))
 
@@ -20,6 +21,12 @@ class ConsumerSeries:
         of_topic = {"topic": topics, "group": (group,)}
         self._records = counter(
             registry, "consumer_records_total", "Records finished by consumers", {**of_topic, "outcome": _OUTCOMES}
+        )
+        self._dead = counter(
+            registry,
+            "dead_letter_records_total",
+            "Records moved to a dead-letter topic",
+            {"topic": topics, "reason": _CAUSES},
         )
         self._lag = gauge(
             registry,
@@ -52,6 +59,9 @@ class ConsumerSeries:
 
     def records(self, topic: str, outcome: Outcome, count: int) -> None:
         self._records(topic, self._group, outcome).inc(count)
+
+    def dead_letter(self, topic: str, cause: Cause, count: int) -> None:
+        self._dead(topic, cause).inc(count)
 
     def lag(self, partition: Partition, records: int) -> None:
         self._lag(partition.topic, self._group, str(partition.partition)).set(records)

@@ -13,12 +13,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Connection, CursorResult, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from services.kit.clock import Instant
 from services.kit.db_errors import translated
@@ -146,6 +147,14 @@ class Database:
         self._engine = engine
         self._writer = asyncio.Lock()
         self.dialect: Dialect = dialect
+        self.waited: Callable[[float], None] | None = None
+        """Told the seconds that each transaction waited for its connection."""
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Connections of the pool: in use, idle."""
+        pool = cast(QueuePool, self._engine.pool)
+        return pool.checkedout(), pool.checkedin()
 
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Database:
@@ -176,8 +185,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _transaction(self, **options: Any) -> AsyncIterator[AsyncConnection]:
+        began = time.monotonic()
         with translated(connecting=True):
             connection = await self._engine.connect()
+        if self.waited is not None:
+            self.waited(time.monotonic() - began)
         try:
             with translated():
                 await connection.execution_options(**options)

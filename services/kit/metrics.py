@@ -26,6 +26,8 @@ class Registry(CollectorRegistry):
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
         self.families: dict[str, object] = {}
+        self.shares: dict[tuple[str, ...], dict[str, float]] = {}
+        """What each part of the process says of a gauge that several of them set: see `Share`."""
 
 
 class Family(Generic[Child]):
@@ -69,6 +71,36 @@ class Family(Generic[Child]):
         child = self.metric.labels(*values) if values else self.metric
         self._children[values] = child
         return child
+
+
+class Share:
+    """One part's say in a gauge that several parts of a process set, as services in one process do.
+
+    The gauge shows what `combine` makes of all parts: their sum, or the `earliest` of their instants.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        family: Family[Gauge],
+        part: str,
+        combine: Callable[[Iterable[float]], float] = math.fsum,
+    ) -> None:
+        self._said = registry.shares
+        self._family = family
+        self._part = part
+        self._combine = combine
+
+    def set(self, value: float, *labels: str) -> None:
+        """What this part has to say about the child of these labels."""
+        said = self._said.setdefault((str(id(self._family)), *labels), {})
+        said[self._part] = value
+        self._family(*labels).set(self._combine(said.values()))
+
+
+def earliest(instants: Iterable[float]) -> float:
+    """The earliest of these instants; 0, which means none, does not count."""
+    return min((instant for instant in instants if instant), default=0.0)
 
 
 def counter(

@@ -39,6 +39,11 @@ def _upgrade(connection: Connection, steps: ScriptDirectory) -> None:
         environment.run_migrations()
 
 
+def newest(package: str) -> str:
+    """The number of the newest step of `package`'s schema."""
+    return ",".join(_steps(package).get_heads())
+
+
 async def upgrade(url: str, package: str) -> None:
     """Bring the database at `url` to the newest step of `package`; all steps or none."""
     database = Database.open(url, pool=1)

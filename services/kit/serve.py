@@ -1,6 +1,8 @@
 """Running an app on a port: uvicorn with our logs, no access lines (they hold whole URLs), and a bounded drain."""
 
 import signal
+import socket
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -8,15 +10,29 @@ from starlette.types import ASGIApp
 
 
 class Server(uvicorn.Server):
-    """Ends at a signal and does not raise it again afterwards: whoever serves still has work to finish."""
+    """Ends at a signal and does not raise it again afterwards: whoever serves still has work to finish.
+
+    `leaving` is called when the end begins, so that answers without an end of their own can end.
+    """
+
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leaving = leaving
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At SIGTERM or SIGINT; a second SIGINT breaks off requests under way."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests and let those under way finish."""
+        self._leaving()
+        await super().shutdown(sockets)
 
-def server(app: ASGIApp, *, host: str, port: int, drain: float = 20.0) -> Server:
+
+def server(
+    app: ASGIApp, *, host: str, port: int, drain: float = 20.0, leaving: Callable[[], None] = lambda: None
+) -> Server:
     """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 
     `drain`: seconds that requests under way may still take. `logs.configure` comes before.
@@ -33,5 +49,6 @@ def server(app: ASGIApp, *, host: str, port: int, drain: float = 20.0) -> Server
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=64 * 1024,
             ws="none",
-        )
+        ),
+        leaving,
     )

@@ -7,45 +7,32 @@ messages back. `all` is everything in one process.
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from fastapi import FastAPI
 
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.kit.auth import EnvKeys, FirstOf, KeyRing
 from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.consume import ConsumeLoop
 from services.kit.consumer_series import ConsumerSeries
 from services.kit.db import Database
-from services.kit.fence import Nudge
 from services.kit.health import Health, Heartbeat
-from services.kit.idempotency import Idempotency
 from services.kit.metrics import Registry
-from services.kit.sessions import Sessions
 from services.kit.settings import ServiceSettings
-from services.kit.web import build_app
-from services.orchestrator.catalogue.keys import DatabaseKeys
-from services.orchestrator.catalogue.snapshot import Snapshot
-from services.orchestrator.console import routes as console
 from services.orchestrator.console.signin import SignIn
-from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
-from services.orchestrator.delivery.configured import adapters_of
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
 from services.orchestrator.delivery.dispatch import Dispatcher, Limits
 from services.orchestrator.delivery.gate import Gate
 from services.orchestrator.delivery.mark import Marker
 from services.orchestrator.delivery.recovery import Recovery
-from services.orchestrator.gather import Gatherer
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.parts import Parts
 from services.orchestrator.pipeline import Pipeline, Prepared
-from services.orchestrator.render import Renderer
-from services.orchestrator.routes import routers
 from services.orchestrator.schedule import Scheduler
 from services.orchestrator.watch import watch
-from services.preference.client import PreferenceClient, link_builder
+from services.orchestrator.web import app_of, pages_of
+from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
@@ -56,38 +43,15 @@ DRAIN = 10.0
 BEAT = 1.0
 
 
-class Parts:
-    """What every role is made of."""
-
-    def __init__(
-        self,
-        settings: ServiceSettings,
-        database: Database,
-        clock: Clock,
-        preference: PreferenceClient,
-        suppression: SuppressionClient,
-        registry: Registry,
-    ) -> None:
-        key = settings.need("address_key").encode()
-        self.adapters: Mapping[str, Adapter] = adapters_of(settings, database, clock)
-        self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
-        self.gatherer = Gatherer(preference, suppression, key)
-        self.links = link_builder(settings.need("address_key"), settings.web.public_url)
-        self.renderer = Renderer(self.snapshot, self.links)
-        self.metrics = Metrics(registry, clock)
-        self.ready = Nudge()
-        """Told when there is something to hand over."""
-        self.applied = Nudge()
-        """Told when events have been decided."""
-        self.key = key
-
-
 class Service:
     """The orchestrator, ready to start. `app` answers HTTP; each role's work is a task."""
 
-    def __init__(self, app: FastAPI, health: Health, bus: Bus, parts: Parts, topics: dict[str, int]) -> None:
+    def __init__(
+        self, app: FastAPI, health: Health, bus: Bus, parts: Parts, topics: dict[str, int], sign_in: SignIn
+    ) -> None:
         self.app = app
         self.health = health
+        self.sign_in = sign_in
         self.parts = parts
         self.loop: ConsumeLoop[Prepared] | None = None
         self.scheduler: Scheduler | None = None
@@ -162,33 +126,12 @@ def build(
     registry = registry or Registry()
     parts = Parts(settings, database, clock, preference, suppression, registry)
     health = Health()
-    keys = _keys(settings, DatabaseKeys(database, clock))
     events = settings.kafka.events_topic
-    app = build_app(
-        title="Tactful: orchestrator",
-        registry=registry,
-        health=health,
-        keys=keys,
-        routers=routers(
-            database,
-            bus,
-            clock,
-            topic=events,
-            applied=parts.applied,
-            ring=keys,
-            topics=preference,
-            situations=suppression,
-            gatherer=parts.gatherer,
-            snapshot=parts.snapshot,
-            links=parts.links,
-        ),
-        service_key=settings.need("service_key"),
-        idempotency=Idempotency(database),
-        max_body=settings.web.max_body,
-    )
+    pages = pages_of(settings, parts, database, bus, clock, preference, suppression, registry, health)
+    app = app_of(settings, parts, pages, preference, suppression)
     health.check("database", lambda: _reachable(database))
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    service = Service(app, health, bus, parts, topics)
+    service = Service(app, health, bus, parts, topics, SignIn(pages.sessions, settings.web.public_url))
     service.proof_of_death = proof_of_death
     if role in ("decide", "all"):
         _decide(service, parts, database, bus, clock, events, registry)
@@ -259,10 +202,6 @@ def _dispatch(
         parts.ready,
     )
     service.job("dispatch", service.dispatcher.run)
-
-
-def _keys(settings: ServiceSettings, stored: DatabaseKeys) -> KeyRing:
-    return FirstOf(EnvKeys(settings.need("admin_key")), stored) if settings.admin_key else stored
 
 
 async def _reachable(database: Database) -> None:

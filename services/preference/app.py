@@ -76,6 +76,10 @@ class Service:
         self._helpers = [asyncio.create_task(self._beat(heartbeat)), asyncio.create_task(self._tidy())]
         self.health.started = True
 
+    def jobs(self) -> tuple[asyncio.Task[None], ...]:
+        """The tasks that must not end before their time."""
+        return () if self.task is None else (self.task,)
+
     async def stop(self, drain: float = DRAIN) -> None:
         """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
         self.health.stopping = True

@@ -14,7 +14,13 @@ async def go(what, count, customers):
             async with ctx(g, d, customers) as c:
                 print("up", flush=True)
                 ev = Events(g, customers)
-                await ev.send(c.topic, 500); await until(c, 500)
+                await ev.send(c.topic, 500); print("sent", flush=True)
+                for _ in range(60):
+                    n = await c.handed_over()
+                    if n >= 500: break
+                    if _ % 5 == 0 and w == "ours": print(n, await c.read_up_to(), flush=True)
+                    await asyncio.sleep(1)
+                else: return
                 print("warm", flush=True)
                 spies = []
                 if w == "ours":

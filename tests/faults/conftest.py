@@ -1,10 +1,14 @@
-"""Every test here kills, freezes or floods real processes."""
+"""One installation of real processes, on servers of its own, for all tests that kill, freeze or flood them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import servers
+from tests.faults.world import World, world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -13,3 +17,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session")
+def broker(server_directory: Path) -> Iterator[servers.Kafka]:
+    """A broker that may be killed."""
+    with servers.kafka(server_directory / "faults-kafka") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def database(server_directory: Path) -> Iterator[servers.Postgres]:
+    """A database server that may be killed."""
+    with servers.postgres(server_directory / "faults-postgres") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def installed(
+    broker: servers.Kafka, database: servers.Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Every role in a process of its own; each test leaves all of them alive."""
+    with world(database, broker.bootstrap, tmp_path_factory.mktemp("faults")) as made:
+        yield made

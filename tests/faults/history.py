@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,7 +131,8 @@ class Evidence:
         """
         found = await self.query(
             "SELECT customer, event_id, campaign, count(DISTINCT message_id) AS messages, count(*) AS lines, "
-            "count(*) FILTER (WHERE outcome = 'defer' OR reason LIKE 'provider_%') AS later FROM decision GROUP BY 1, 2, 3"
+            "count(*) FILTER (WHERE outcome = 'defer' OR reason LIKE 'provider_%') AS later "
+            "FROM decision GROUP BY 1, 2, 3"
         )
         refused = await self.query(
             "SELECT m.customer, m.event_id, m.campaign, count(*) AS times FROM attempt a "
@@ -255,5 +256,3 @@ class OffsetWatch:
             if offset < before:
                 self.violations.append(f"{service} went back from {before} to {offset} on partition {partition}")
             self._seen[service, partition] = offset
-
-

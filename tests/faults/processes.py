@@ -1,4 +1,4 @@
-"""The services as real processes on real Kafka and PostgreSQL, each of which can be killed, frozen and started again."""
+"""The services as real processes on real Kafka and PostgreSQL; each can be killed, frozen and started again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.servers import ROOT, answers, free_port, wait_for
 READY_TIMEOUT = 120.0
 """Seconds."""
 ADMIN_KEY = "an-admin-key-of-the-fault-tests"
+SERVICE_KEY = "a-service-key-of-the-fault-tests"
+ADDRESS_KEY = "an-address-key-of-the-fault-tests"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgZmF1bHQgdGVzdHMgaXMgbG9uZw=="
 FACTS = ("preference", "suppression")
 ROLES = ("api", "decide", "dispatch", "schedule")
@@ -178,13 +180,25 @@ def build(plan: Plan, directory: Path) -> Cluster:
     command = (sys.executable, "-m", "tests.faults.sink", str(port), str(cluster.receipts), str(cluster.behaviour))
     cluster.processes["sink"] = Process("sink", command, port, {}, directory / "sink.log", None)
     for name in (*FACTS, *plan.roles):
-        command = (sys.executable, "-m", f"services.{_service(name)}", "--port", str(port := free_port()))
-        if name not in FACTS:
-            command += ("--role", name.partition("-")[0])
-        cluster.processes[name] = Process(name, command, port, {}, directory / f"{name}.log")
+        cluster.processes[name] = _process(cluster, name)
     for name in (*FACTS, *plan.roles):
-        cluster.processes[name].environment = _environment(cluster, name)
+        cluster[name].environment = _environment(cluster, name)
     return cluster
+
+
+def guest(cluster: Cluster, name: str, module: str = "services.orchestrator") -> Process:
+    """One more process of a role, such as `decide-2`, not started."""
+    made = cluster.processes[name] = _process(cluster, name, module)
+    made.environment = _environment(cluster, name)
+    return made
+
+
+def _process(cluster: Cluster, name: str, module: str | None = None) -> Process:
+    port = free_port()
+    command = [sys.executable, "-m", module or f"services.{_service(name)}", "--port", str(port)]
+    if name not in FACTS:
+        command += ["--role", name.partition("-")[0]]
+    return Process(name, tuple(command), port, {}, cluster.directory / f"{name}.log")
 
 
 def _service(name: str) -> str:
@@ -207,18 +221,9 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
         "TACTFUL_DISPATCH__SLACK": str(plan.slack),
         "TACTFUL_DISPATCH__TIMEOUT": str(plan.timeout),
         "TACTFUL_ADMIN_KEY": ADMIN_KEY,
-        "TACTFUL_SERVICE_KEY": "a-service-key-of-the-fault-tests",
-        "TACTFUL_ADDRESS_KEY": "an-address-key-of-the-fault-tests",
+        "TACTFUL_SERVICE_KEY": SERVICE_KEY,
+        "TACTFUL_ADDRESS_KEY": ADDRESS_KEY,
     }
-
-
-def guest(cluster: Cluster, name: str) -> Process:
-    """One more process of a role, such as `decide-2`, not started."""
-    port = free_port()
-    command = (sys.executable, "-m", "services.orchestrator", "--port", str(port), "--role", name.partition("-")[0])
-    made = Process(name, command, port, _environment(cluster, name), cluster.directory / f"{name}.log")
-    cluster.processes[name] = made
-    return made
 
 
 @contextlib.contextmanager

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests import servers
 from tests.faults.load import under_load
 from tests.faults.processes import FACTS, ROLES, guest
-from tests.faults.world import World, world
+from tests.faults.world import World
 
 ROUNDS = int(os.environ.get("TRIALS", "1"))
 """How often each process is killed."""
@@ -21,29 +17,6 @@ GOING = 2.0
 """Seconds of load between two faults."""
 FREEZE = 14.0
 """Seconds; longer than a consumer's session and a shard's lease."""
-
-
-@pytest.fixture(scope="module")
-def broker(server_directory: Path) -> Iterator[servers.Kafka]:
-    """A broker that may be killed."""
-    with servers.kafka(server_directory / "kills-kafka") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def database(server_directory: Path) -> Iterator[servers.Postgres]:
-    """A database that may be killed."""
-    with servers.postgres(server_directory / "kills-postgres") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def installed(
-    broker: servers.Kafka, database: servers.Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    """Every role in a process of its own."""
-    with world(database, broker.bootstrap, tmp_path_factory.mktemp("kills")) as made:
-        yield made
 
 
 async def all_ready(world: World) -> None:

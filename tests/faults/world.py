@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.kit.migrate import upgrade
 from tests.faults.history import Evidence
-from tests.faults.processes import FACTS, Cluster, Plan, build, running
+from tests.faults.processes import FACTS, ROLES, Cluster, Plan, build, running
 from tests.faults.producing import Sent, Shop, shop
 from tests.faults.seed import CAMPAIGNS, Api, customer, seed
 from tests.servers import Postgres
@@ -64,9 +64,9 @@ class World:
 
 
 @contextmanager
-def world(server: Postgres, bootstrap: str, directory: Path, change: Callable[[Plan], Plan] = replace) -> Iterator[World]:
+def world(server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES) -> Iterator[World]:
     """An installation on these servers, with the documents of `seed.py` launched."""
-    plan = change(Plan(bootstrap, databases(server), topic=f"events-{next(_numbers)}"))
+    plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles)
     directory.mkdir(parents=True, exist_ok=True)
     with running(build(plan, directory)) as cluster:
         seed(cluster.orchestrator)

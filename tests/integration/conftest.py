@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,5 @@ def installation(
 ) -> Iterator[World]:
     """The three services and a provider, with policy and campaigns."""
     directory = tmp_path_factory.mktemp("installation")
-    with world(
-        postgres_server, kafka_server.bootstrap, directory, lambda plan: replace(plan, roles=("all",))
-    ) as made:
+    with world(postgres_server, kafka_server.bootstrap, directory, ("all",)) as made:
         yield made

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,7 @@ async def _turn(worker: Worker, now: int) -> bool:
 def too_close(taken: dict[str, list[int]], span: int) -> list[tuple[str, str]]:
     """Pairs of messages that were taken less than a span apart."""
     times = sorted((at, message) for message, all_at in taken.items() for at in all_at)
-    return [
-        (one, other)
-        for (early, one), (late, other) in zip(times, times[1:], strict=False)
-        if one != other and late - early < span
-    ]
+    return [(one, other) for (early, one), (late, other) in pairwise(times) if one != other and late - early < span]
 
 
 @pytest.mark.timeout(600)

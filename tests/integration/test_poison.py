@@ -31,11 +31,14 @@ POISON = (
 )
 
 
-async def dead_letters(bootstrap: str, stop_at: int) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
+Letter = tuple[bytes | None, bytes | None, dict[str, bytes]]
+
+
+async def dead_letters(bootstrap: str, stop_at: int) -> list[Letter]:
     """Key, value and headers of what lies on the dead-letter topic, once there is so much."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
-    found = []
+    found: list[Letter] = []
     try:
         place = TopicPartition(DEAD_LETTERS.name, 0)
         consumer.assign([place])

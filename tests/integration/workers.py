@@ -148,7 +148,9 @@ async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4,
         yield Crew(made, clock, provider, services[0][1])
 
 
-async def _worker(service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider) -> Worker:
+async def _worker(
+    service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider
+) -> Worker:
     parts = service.parts
     assert service.scheduler is not None and service.recovery is not None
     gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
@@ -157,13 +159,13 @@ async def _worker(service: orchestrator.Service, database: Database, clock: Stan
         Handovers(KernelAlarm(), LIMITS.slack), LIMITS, clock, parts.metrics, parts.ready,
     )  # fmt: skip
     await dispatcher.start()
-    pipeline = Pipeline(
-        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready
-    )
+    pipeline = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
     return Worker(database, pipeline, dispatcher, service.scheduler)
 
 
-async def _launch(service: orchestrator.Service, database: Database, clock: StandingClock, policy: dict[str, Any]) -> None:
+async def _launch(
+    service: orchestrator.Service, database: Database, clock: StandingClock, policy: dict[str, Any]
+) -> None:
     transport = httpx.ASGITransport(service.app)
     people = {role: (await keys.create(database, role, Role(role), "tests", clock.now()))[1]
               for role in ("admin", "approver")}  # fmt: skip

@@ -70,7 +70,7 @@ class Share(NamedTuple):
     outcome: str
     code: str
     name: str
-    count: int
+    number: int
     width: float
 
 
@@ -81,7 +81,7 @@ def tiles(counts: Sequence[Count], slots: int) -> list[Tile]:
         series = [0] * slots
         for item in counts:
             if item.outcome == outcome:
-                series[item.slot] += item.count
+                series[item.slot] += item.number
         rate = sum(series) / slots
         points = _points(series)
         said = f"between {min(series):,} and {max(series):,} a minute in the last {slots} minutes"
@@ -94,7 +94,7 @@ def totals(counts: Sequence[Count]) -> list[tuple[str, int, str]]:
     """Each outcome with its number and its share in words."""
     found = Counter[str]()
     for item in counts:
-        found[item.outcome] += item.count
+        found[item.outcome] += item.number
     whole = sum(found.values())
     return [(outcome, found[outcome], _share(found[outcome], whole)) for outcome in Outcome]
 
@@ -103,7 +103,7 @@ def by_channel(counts: Sequence[Count]) -> list[tuple[str, tuple[int, ...]]]:
     """Each channel that was used with its number of decisions by outcome."""
     found = Counter[tuple[str, str]]()
     for item in counts:
-        found[item.channel, item.outcome] += item.count
+        found[item.channel, item.outcome] += item.number
     used = sorted({channel for channel, _ in found})
     return [(channel, tuple(found[channel, outcome] for outcome in Outcome)) for channel in used]
 
@@ -113,7 +113,7 @@ def reasons(counts: Sequence[Count], most: int) -> tuple[list[Share], int, int]:
     found = Counter[tuple[str, str]]()
     for item in counts:
         if item.outcome != Outcome.SEND:
-            found[item.outcome, item.reason] += item.count
+            found[item.outcome, item.reason] += item.number
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     top = max((count for _, count in ranked), default=1)
     shares = [
@@ -128,7 +128,7 @@ def stacked(counts: Sequence[Count], slots: int, since: Instant, until: Instant,
     """Bars of all outcomes, one a slot."""
     series = {outcome: [0] * slots for outcome in Outcome}
     for item in counts:
-        series[Outcome(item.outcome)][item.slot] += item.count
+        series[Outcome(item.outcome)][item.slot] += item.number
     heights = [sum(series[outcome][slot] for outcome in Outcome) for slot in range(slots)]
     step = _round_up(max(heights, default=0) / 3)
     scale = (CHART_HEIGHT - 22) / (3 * step)
@@ -140,7 +140,8 @@ def stacked(counts: Sequence[Count], slots: int, since: Instant, until: Instant,
             height = series[outcome][slot] * scale
             if height:
                 y -= height
-                bars.append(Bar(outcome, round(slot * width + width * 0.12, 3), round(width * 0.76, 3), round(y, 2), round(max(height - 1, 0.8), 2)))  # fmt: skip
+                x, across = round(slot * width + width * 0.12, 3), round(width * 0.76, 3)
+                bars.append(Bar(outcome, x, across, round(y, 2), round(max(height - 1, 0.8), 2)))
     lines = tuple(Mark(round(CHART_HEIGHT - index * step * scale, 2), f"{index * step:,}") for index in range(4))
     length = (until - since) // slots
     table = tuple(
@@ -213,4 +214,5 @@ def _said(heights: Sequence[int], since: Instant, length: int, at: Calendar) -> 
     if not any(heights):
         return "No decisions in this time."
     peak = max(range(len(heights)), key=heights.__getitem__)
-    return f"Stacked bars of {sum(heights):,} decisions. The most, {heights[peak]:,}, from {at.moment(since + peak * length)}."
+    when = at.moment(since + peak * length)
+    return f"Stacked bars of {sum(heights):,} decisions. The most, {heights[peak]:,}, from {when}."

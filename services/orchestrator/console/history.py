@@ -10,9 +10,9 @@ from services.orchestrator.console.store import DECODER
 
 
 async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
-    """Events that left a trace: source, event_id, type, time, received, event."""
+    """Events that left a trace: source, event_id, type, received."""
     return await tx.rows(
-        "SELECT source, event_id, type, time, received, event FROM inbox WHERE customer = :customer AND received < :before"
+        "SELECT source, event_id, type, received FROM inbox WHERE customer = :customer AND received < :before"
         " ORDER BY received DESC, event_id LIMIT :limit",
         customer=customer,
         before=before,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from schemas.times import DAY, HOUR, Instant
 from services.kit.auth import Principal, requires
+from services.kit.bus import Partition
 from services.kit.errors import TactfulError
 from services.kit.fence import committed
 from services.orchestrator.console import charts, store, words
@@ -137,7 +138,8 @@ async def _behind(parts: Parts, waits: Mapping[str, Any]) -> int | None:
         ends = await parts.bus.end_offsets(parts.topic)
     except TactfulError:
         return None
-    return sum(max(end - waits["positions"].get(partition, 0), 0) for partition, end in ends.items())
+    positions: Mapping[Partition, int] = waits["positions"]
+    return sum(max(end - positions.get(partition, 0), 0) for partition, end in ends.items())
 
 
 def _tasks(waits: Mapping[str, Any], at: Calendar, span: str) -> list[Task]:

@@ -67,6 +67,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
             place = decode_cursor(before, tuple[int, str]) if before else None
             found = await store.sandbox(tx, customer or None, channel or None, place, ROWS + 1)
         last = found[ROWS - 1] if len(found) > ROWS else None
+        cursor = "" if last is None else encode_cursor((last.at, last.message_id))
         rows = await _shown(parts, principal, found[:ROWS])
         chosen = message or (rows[0].id if rows else "")
         return await frame.show(
@@ -77,7 +78,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
             customer=customer,
             chosen=chosen,
             stage=await _stage(parts, principal, chosen, at) if chosen else None,
-            older=None if last is None else link(PATH, channel=channel, customer=customer, before=encode_cursor((last.at, last.message_id))),
+            older=link(PATH, channel=channel, customer=customer, before=cursor) if cursor else None,
             explicit=bool(message),
         )  # fmt: skip
 
@@ -114,7 +115,9 @@ async def _stage(parts: Parts, principal: Principal, id: str, organisation: Cale
         "event": None if kept is None else kept.decision.event,
         "decision": None if kept is None else kept.decision_id,
         "at": at,
-        "parts_of": {item.id: len(split(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"},
+        "parts_of": {
+            item.id: len(split(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
+        },
         "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.channel == "sms"},
     }
 

@@ -76,7 +76,7 @@ class Choice(BaseModel):
 def router(parts: Parts, frame: Frame) -> APIRouter:
     """The routes of decisions."""
     routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
-    stream = Stream(parts, lambda principal, found: _rows_as_html(parts, frame, principal, found))
+    stream = Stream(parts)
 
     @routes.get(PATH)
     async def decisions(
@@ -97,7 +97,11 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         choice: Annotated[Choice, Query()],
         principal: Principal = requires("decisions:read"),
     ) -> StreamingResponse:
-        return stream.response(request, principal, choice.wanted(), choice.after)
+        async def render(found: Sequence[Kept]) -> list[tuple[int, str]]:
+            rows = await rows_of(parts, principal, found, await parts.calendar())
+            return [(row.id, frame.part("row.html", row=row, href=choice.with_(decision=row.id))) for row in rows]
+
+        return stream.response(request, choice.wanted(), choice.after, render)
 
     @routes.get(PATH + "/{id}")
     async def one(
@@ -187,13 +191,6 @@ async def trace_of(parts: Parts, principal: Principal, id: int, organisation: Ca
         "lines": words.lines(found, at),
         "tally": words.tally(found),
     }
-
-
-async def _rows_as_html(
-    parts: Parts, frame: Frame, principal: Principal, found: Sequence[Kept]
-) -> list[tuple[int, str]]:
-    rows = await rows_of(parts, principal, found, await parts.calendar())
-    return [(row.id, frame.part("row.html", row=row, href=link(PATH, decision=row.id))) for row in rows]
 
 
 def _place(kept: Kept) -> Place:

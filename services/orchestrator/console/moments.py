@@ -67,7 +67,10 @@ class Calendar:
         last = 0
         for found in _INSTANT.finditer(text):
             shown = self.moment(parse_instant(found[0]))
-            parts += [escape(text[last : found.start()]), Markup('<time datetime="{}">{}</time>').format(found[0], shown)]
+            parts += [
+                escape(text[last : found.start()]),
+                Markup('<time datetime="{}">{}</time>').format(found[0], shown),
+            ]
             last = found.end()
         return Markup("").join([*parts, escape(text[last:])])
 

@@ -50,7 +50,13 @@ class Entry:
 
 
 MENU: Final = (
-    ("", (Entry("home", "Home", "home", HOME, "decisions:read"), Entry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"))),
+    (
+        "",
+        (
+            Entry("home", "Home", "home", HOME, "decisions:read"),
+            Entry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"),
+        ),
+    ),
     (
         "Understand",
         (
@@ -59,7 +65,7 @@ MENU: Final = (
             Entry("customers", "Customers", "users", "/console/customers", "customers:read"),
         ),
     ),
-)  # fmt: skip
+)
 
 
 class Frame:

@@ -9,6 +9,8 @@ from services.orchestrator.console import home, inbox, live, signin, static, tim
 from services.orchestrator.console.page import Frame, page_class
 from services.orchestrator.console.parts import Parts
 
+__all__ = ["Parts", "routers"]
+
 
 def routers(parts: Parts) -> list[APIRouter]:
     """One router a page; the last one answers for every other path below `/console`."""

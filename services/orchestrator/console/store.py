@@ -47,7 +47,7 @@ class Count(NamedTuple):
     channel: str
     outcome: str
     reason: str
-    count: int
+    number: int
 
 
 async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, limit: int) -> list[Kept]:

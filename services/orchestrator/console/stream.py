@@ -12,7 +12,6 @@ from typing import Final
 from fastapi import Request
 from starlette.responses import StreamingResponse
 
-from services.kit.auth import Principal
 from services.kit.errors import RateLimited, Transient
 from services.orchestrator.api.store import Kept
 from services.orchestrator.console import store
@@ -29,29 +28,27 @@ OVERLAP: Final = 200
 MOST_BEHIND: Final = 1000
 """Who is further behind than this goes on with the newest rows; nobody reads faster."""
 
-Render = Callable[[Principal, Sequence[Kept]], Awaitable[list[tuple[int, str]]]]
+Render = Callable[[Sequence[Kept]], Awaitable[list[tuple[int, str]]]]
+"""Makes rows of decisions: (number, HTML) each."""
 
 
 class Stream:
     """Makes the answers to `EventSource`."""
 
-    def __init__(self, parts: Parts, render: Render) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._render = render
         self._open = 0
 
-    def response(
-        self, request: Request, principal: Principal, wanted: Wanted, after: int | None
-    ) -> StreamingResponse:
-        """Rows of decisions newer than `after`, until the browser leaves. Raises RateLimited when too many look on."""
+    def response(self, request: Request, wanted: Wanted, after: int | None, render: Render) -> StreamingResponse:
+        """Rows of decisions newer than `after` until the browser leaves. Raises RateLimited: too many look on."""
         if self._open >= MOST_STREAMS:
             raise RateLimited("too many people watch live; load the page again for the newest decisions")
         given = request.headers.get("last-event-id", "")
         after = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else after
         headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-        return StreamingResponse(self._events(principal, wanted, after), 200, headers, "text/event-stream")
+        return StreamingResponse(self._events(wanted, after, render), 200, headers, "text/event-stream")
 
-    async def _events(self, principal: Principal, wanted: Wanted, after: int | None) -> AsyncIterator[str]:
+    async def _events(self, wanted: Wanted, after: int | None, render: Render) -> AsyncIterator[str]:
         self._open += 1
         try:
             yield "retry: 3000\n\n"
@@ -59,7 +56,7 @@ class Stream:
             ends = time.monotonic() + LIFE
             spoke = time.monotonic()
             while time.monotonic() < ends and not self._parts.health.stopping:
-                for id, html in await self._render(principal, await look()):
+                for id, html in await render(await look()):
                     spoke = time.monotonic()
                     yield _event(id, html)
                 if time.monotonic() - spoke >= HEARTBEAT:

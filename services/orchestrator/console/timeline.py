@@ -180,7 +180,9 @@ def _facts_entries(facts: Facts, at: Calendar) -> Iterator[Entry]:
         source = f"through {given.source}" if given.source else ""
         yield Entry(given.at, "consent", "file-certificate", title, source, given.wording or "", "", "")
     for hold in facts.suppressions.holds:
-        yield Entry(hold.start, "hold", "hand-stop", "Hold on this customer", words.hold_words(hold, at), hold.key, "", "")
+        yield Entry(
+            hold.start, "hold", "hand-stop", "Hold on this customer", words.hold_words(hold, at), hold.key, "", ""
+        )
 
 
 def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
@@ -195,7 +197,10 @@ def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
         ("Can be reached by", ", ".join(dict.fromkeys(reach)) or "no channel"),
         ("Switched off", ", ".join(_switched_off(item) for item in known.opt_outs) or "nothing"),
         ("Open situations", ", ".join(item.kind.replace("_", " ") for item in open_now) or "none"),
-        ("Do not contact", f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "on no list"),
+        (
+            "Do not contact",
+            f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "on no list",
+        ),
         ("Zone", f"{facts.zone.name}, it is {at.clock(at.now)}"),
         ("Language, country", ", ".join(part for part in (known.locale, known.country) if part) or "not known"),
     ]

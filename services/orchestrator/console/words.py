@@ -28,7 +28,10 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
     "in_app": ("In the app", "broadcast"),
 }
 """Word and icon of each channel."""
-REASONS: Mapping[str, str] = {**{str(code): short for code, short in SHORT.items()}, "eligible": "Nothing stood in the way"}
+REASONS: Mapping[str, str] = {
+    **{str(code): short for code, short in SHORT.items()},
+    "eligible": "Nothing stood in the way",
+}
 VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be judged"}
 _HIDDEN = frozenset({"shadow", "fail_open", "lost_to", "reasons", "entries", "zones", "near"})
 _NAMES = {"granted_at": "granted", "expired_at": "expired", "paused_until": "paused until", "expires_at": "good until"}
@@ -98,7 +101,12 @@ def lines(decision: Decision, at: Calendar) -> list[Line]:
 def tally(decision: Decision) -> str:
     """`15 allow, 1 defers`."""
     counts = {name: sum(item.verdict == name for item in decision.verdicts) for name in VERDICTS}
-    words = {"allow": ("allows", "allow"), "defer": ("defers", "defer"), "deny": ("denies", "deny"), "fail": ("fails", "fail")}
+    words = {
+        "allow": ("allows", "allow"),
+        "defer": ("defers", "defer"),
+        "deny": ("denies", "deny"),
+        "fail": ("fails", "fail"),
+    }
     return ", ".join(f"{count} {words[name][count > 1]}" for name, count in counts.items() if count)
 
 

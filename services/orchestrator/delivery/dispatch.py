@@ -129,17 +129,12 @@ class Dispatcher:
         return len(marked)
 
     async def _look(self, marked: Sequence[Marked], deadline: float) -> Look | None:
-        """What the gate sees, or None when fresh facts cannot be had in time."""
-        rest = 0.05
-        while True:
-            try:
-                return await self._gate.look(marked)
-            except Transient as error:
-                if boot_time() + rest > deadline:
-                    return None
-                log("gate_waits", level="warning", reason=error.code, detail=error.detail)
-                await asyncio.sleep(rest)
-                rest = min(rest * 2, 1.0)
+        """What the gate sees, or None when fresh facts cannot be had before the deadline."""
+        try:
+            async with asyncio.timeout(deadline - boot_time()):
+                return await self._patiently(lambda: self._gate.look(marked), "gate_waits", longest=1.0)
+        except TimeoutError:
+            return None
 
     async def _refuse(self, channel: str, refused: Sequence[Marked], look: Look) -> None:
         gone = [item for item in refused if item.maybe_sent]
@@ -181,16 +176,18 @@ class Dispatcher:
         if results:
             await self._patiently(write)
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
-        """The owner's result must be written: go on until the database takes it."""
+    async def _patiently(
+        self, step: Callable[[], Awaitable[T]], told: str = "result_waits", *, longest: float = 2.0
+    ) -> T:
+        """Go on until it succeeds; the owner's result, for one, must be written. `longest`: seconds of rest."""
         rest = 0.05
         while True:
             try:
-                return await write()
+                return await step()
             except Transient as error:
-                log("result_waits", level="warning", reason=error.code)
+                log(told, level="warning", reason=error.code, detail=error.detail)
                 await asyncio.sleep(rest)
-                rest = min(rest * 2, 2.0)
+                rest = min(rest * 2, longest)
 
 
 def _message(item: Marked) -> Message:

@@ -49,17 +49,9 @@ async def handed(tx: Tx, known: int = -1) -> Handed | None:
 
 
 async def hand(tx: Tx, policy_version: int, situations: Sequence[Document], at: Instant) -> None:
-    """Put these in force, unless they are already."""
+    """Put these in force, unless they are already, or those of a later version of the policy are."""
     current = await handed(tx)
-    if (
-        current is not None
-        and current.seq
-        and (current.policy_version, current.situations)
-        == (
-            policy_version,
-            list(situations),
-        )
-    ):
+    if current is not None and current.seq and current.policy_version >= policy_version:
         return
     sql = "INSERT INTO situation_kinds (policy_version, body, at) VALUES (:version, :body, :at)"
     await tx.run(sql, version=policy_version, body=msgspec.json.encode(situations), at=at)

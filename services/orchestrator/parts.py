@@ -1,0 +1,43 @@
+"""What every role of the orchestrator is made of."""
+
+from collections.abc import Mapping
+
+from services.kit.clock import Clock
+from services.kit.db import Database
+from services.kit.fence import Nudge
+from services.kit.metrics import Registry
+from services.kit.settings import ServiceSettings
+from services.orchestrator.catalogue.snapshot import Snapshot
+from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.configured import adapters_of
+from services.orchestrator.gather import Gatherer
+from services.orchestrator.metrics import Metrics
+from services.orchestrator.render import Renderer
+from services.preference.client import PreferenceClient, link_builder
+from services.suppression.client import SuppressionClient
+
+
+class Parts:
+    """What every role is made of."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        database: Database,
+        clock: Clock,
+        preference: PreferenceClient,
+        suppression: SuppressionClient,
+        registry: Registry,
+    ) -> None:
+        key = settings.need("address_key").encode()
+        self.adapters: Mapping[str, Adapter] = adapters_of(settings, database, clock)
+        self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
+        self.gatherer = Gatherer(preference, suppression, key)
+        self.links = link_builder(settings.need("address_key"), settings.web.public_url)
+        self.renderer = Renderer(self.snapshot, self.links)
+        self.metrics = Metrics(registry, clock)
+        self.ready = Nudge()
+        """Told when there is something to hand over."""
+        self.applied = Nudge()
+        """Told when events have been decided."""
+        self.key = key

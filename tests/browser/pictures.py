@@ -1,0 +1,61 @@
+"""`make pictures`: every page of the console in light and dark, from a day that is played anew each time."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.browser import chromium
+from tests.browser.scene import Scene, installation, play, seed
+from tests.servers import ROOT
+
+FOLDER = ROOT / "docs" / "pictures"
+PAGES = {
+    "home": "/console/",
+    "decisions": "/console/decisions?customer=ada",
+    "inbox": "/console/inbox?customer=bruno",
+    "why": "/console/why?customer=ada&campaign=referral-ask&channel=email",
+    "customers": "/console/customers",
+    "timeline": "/console/customers/ada",
+    "sign-in": "/console/sign-in",
+}
+ON_A_PHONE = ("decisions", "inbox", "why")
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+def main(folder: Path = FOLDER) -> int:
+    """Write the pictures. Returns the exit code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, installation(Path(name)) as scene:
+        seed(scene)
+        play(scene)
+        with chromium.browser(chromium.path()) as browser:
+            for theme in ("light", "dark"):
+                take(browser, scene, folder, theme)
+    return 0
+
+
+def take(browser: Browser, scene: Scene, folder: Path, theme: str) -> None:
+    """All pages in one theme."""
+    with chromium.context(browser, viewport=DESK, color_scheme=theme, reduced_motion="reduce") as context:
+        page = context.new_page()
+        chromium.sign_in(page, scene.url, scene.keys["admin"])
+        for name, path in PAGES.items():
+            shoot(page, scene.url + path, folder / f"{name}-{theme}.png")
+        page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+        for name in ON_A_PHONE:
+            shoot(page, scene.url + PAGES[name], folder / f"{name}-phone-{theme}.png")
+
+
+def shoot(page: Page, url: str, file: Path) -> None:
+    """One picture."""
+    page.goto(url, wait_until="load")
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(300)
+    page.screenshot(path=file)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(Path(argument) for argument in sys.argv[1:2])))

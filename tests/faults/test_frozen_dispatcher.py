@@ -1,0 +1,127 @@
+"""Between the gate and the first byte a dispatcher may sleep for as long as it likes: no opt-out is broken by it.
+
+See docs/protocols: an attempt whose owner is silent is closed by others only after deadline, slack and clock error;
+by then the owner's own alarm has killed it, or it finds its deadline passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.history import receipts
+from tests.faults.processes import ADMIN_KEY, Process, guest
+from tests.faults.producing import Sent
+from tests.faults.seed import NEWS
+from tests.faults.world import World
+
+REST = 180.0
+CLOSED_AFTER = 5.0
+"""Seconds: deadline 3, slack 1, clock error 1."""
+
+
+@asynccontextmanager
+async def frozen(world: World, point: str, tmp_path: Path, name: str) -> AsyncIterator[Process]:
+    """A dispatcher, the only one, that has stopped dead while it hands a message to this customer over."""
+    mark = tmp_path / "frozen"
+    assert world.cluster["dispatch"].terminate(30.0) == 0
+    sleeper = guest(world.cluster, "dispatch-sleeper", "tests.faults.freezing")
+    sleeper.environment = {**sleeper.environment, "FREEZE_AT": point, "FREEZE_FILE": str(mark)}
+    sleeper.start()
+    await asyncio.to_thread(sleeper.wait_ready)
+    try:
+        async with world.shop() as shop:
+            await world.customers(shop, 1, name)
+            await shop.send(Sent(f"{name}-news", NEWS, f"{name}-0", {"n": 1}))
+            async with asyncio.timeout(REST):
+                while not mark.exists():
+                    await asyncio.sleep(0.01)
+        yield sleeper
+    finally:
+        if sleeper.alive:
+            sleeper.thaw()
+            sleeper.kill()
+        world.cluster.dismiss(sleeper.name)
+        if not world.cluster["dispatch"].alive:
+            world.cluster["dispatch"].start()
+        await asyncio.to_thread(world.cluster["dispatch"].wait_ready)
+
+
+async def opt_out(world: World, door: str, customer: str) -> int:
+    """Say no; the answer's status."""
+    key = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with httpx.AsyncClient(base_url=world.cluster[door].url, headers=key, timeout=60) as client:
+        if door == "preference":
+            answer = await client.post(f"/v1/preferences/{customer}/optout", json={"class": "marketing"})
+        else:
+            answer = await client.post("/v1/suppressions", json={"customer": customer, "reason": "manual"})
+    return answer.status_code
+
+
+async def enforced(world: World, door: str, customer: str) -> int:
+    """Say no until the answer is 200; when that came, in nanoseconds of the machine's clock."""
+    async with asyncio.timeout(REST):
+        while await opt_out(world, door, customer) != 200:
+            await asyncio.sleep(0.1)
+    return time.monotonic_ns()
+
+
+def started(world: World, customer: str) -> list[int]:
+    """When handovers to this customer reached the provider."""
+    return [receipt.started for receipt in receipts(world.cluster.receipts) if receipt.customer == customer]
+
+
+@pytest.mark.parametrize("door", ["preference", "suppression"])
+async def test_a_dispatcher_that_wakes_late_finds_its_deadline_passed(
+    installed: World, tmp_path: Path, door: str
+) -> None:
+    """Frozen before the check, so no alarm is armed: 202 while nobody can know, nothing sent after it wakes."""
+    name = f"late-{door}"
+    async with frozen(installed, "check", tmp_path, name) as sleeper:
+        assert await opt_out(installed, door, f"{name}-0") == 202
+        installed.cluster["dispatch"].start()  # who closes the attempt once its time is over
+        answered = await enforced(installed, door, f"{name}-0")
+        sleeper.thaw()
+        await asyncio.sleep(CLOSED_AFTER)
+        assert sleeper.alive
+    await installed.evidence.rest(REST)
+    assert [at for at in started(installed, f"{name}-0") if at > answered] == []
+
+
+@pytest.mark.parametrize("door", ["preference", "suppression"])
+async def test_a_dispatcher_frozen_after_its_check_is_killed_by_its_own_alarm(
+    installed: World, tmp_path: Path, door: str
+) -> None:
+    """A stopped process dies too; only then does anybody close its attempt."""
+    name = f"armed-{door}"
+    async with frozen(installed, "byte", tmp_path, name) as sleeper:
+        assert await asyncio.to_thread(sleeper.wait, CLOSED_AFTER) == -signal.SIGKILL
+        assert await opt_out(installed, door, f"{name}-0") == 202
+        installed.cluster["dispatch"].start()
+        await enforced(installed, door, f"{name}-0")
+    await installed.evidence.rest(REST)
+    assert started(installed, f"{name}-0") == []
+
+
+async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, tmp_path: Path) -> None:
+    """A lease that has run out closes nothing: another dispatcher may not conclude anything from silence."""
+    async with frozen(installed, "check", tmp_path, "early") as sleeper:
+        opened = await installed.evidence.query(
+            "SELECT opened, attempt_id FROM attempt WHERE customer = 'early-0' AND state = 'open'"
+        )
+        installed.cluster["dispatch"].start()
+        sql = "SELECT closed_at FROM attempt WHERE attempt_id = $1 AND state = 'closed'"
+        async with asyncio.timeout(REST):
+            while not (closed := await installed.evidence.query(sql, opened[0]["attempt_id"])):
+                await asyncio.sleep(0.2)
+        assert closed[0]["closed_at"] - opened[0]["opened"] >= CLOSED_AFTER * 1e6
+        sleeper.thaw()
+        await installed.evidence.rest(REST)
+    assert len(started(installed, "early-0")) == 1  # sent again, under the same id, by the other one

@@ -1,0 +1,69 @@
+"""F3: readers join and leave the group all the time; still each event is decided once, and offsets only grow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from services.kit.clock import SystemClock
+from services.kit.db import Database
+from services.kit.kafka_bus import KafkaBus
+from services.kit.settings import ServiceSettings, load
+from services.orchestrator.app import Service, build
+from services.preference.client import PreferenceClient
+from services.suppression.client import SuppressionClient
+from tests.faults.load import under_load
+from tests.faults.processes import ADDRESS_KEY, SERVICE_KEY
+from tests.faults.world import World
+
+ROUNDS = int(os.environ.get("TRIALS", "8"))
+EVERY = 2.0
+"""Seconds between two changes of the group."""
+CUSTOMERS = 40
+
+
+@asynccontextmanager
+async def reader(world: World) -> AsyncIterator[Service]:
+    """One more `decide` of this installation, in our process so that it comes and goes fast."""
+    plan, cluster = world.plan, world.cluster
+    settings = load(
+        ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
+        adapters={"push": "null"},
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        database, bus = Database.open(plan.databases["orchestrator"], pool=4), KafkaBus(plan.bootstrap)
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(bus.close)
+        preference, suppression = [
+            await stack.enter_async_context(httpx.AsyncClient(base_url=cluster[name].url))
+            for name in ("preference", "suppression")
+        ]
+        service = build(
+            settings, database=database, bus=bus, clock=SystemClock(), role="decide",
+            preference=PreferenceClient(preference, SERVICE_KEY),
+            suppression=SuppressionClient(suppression, SERVICE_KEY, ADDRESS_KEY.encode()),
+        )  # fmt: skip
+        await service.start()
+        stack.push_async_callback(service.stop, 5.0)
+        yield service
+
+
+async def test_readers_that_come_and_go_decide_each_event_once(installed: World) -> None:
+    present: deque[AsyncExitStack] = deque()
+    async with under_load(installed, CUSTOMERS, "storm"):
+        for _ in range(ROUNDS):
+            stack = AsyncExitStack()
+            await stack.enter_async_context(reader(installed))
+            present.append(stack)
+            if len(present) > 2:
+                await present.popleft().aclose()
+            await asyncio.sleep(EVERY)
+        for stack in present:
+            await stack.aclose()
+    helped = await installed.evidence.query("SELECT max(epoch) AS epoch FROM partition_lease")
+    assert helped[0]["epoch"] > ROUNDS
