@@ -21,6 +21,7 @@ from schemas.roles import Role
 from schemas.times import Instant
 from services.kit import migrate
 from services.kit.auth import EnvKeys
+from services.kit.build import say_what_runs
 from services.kit.bus import Bus
 from services.kit.clock import Clock, StandingClock, SystemClock
 from services.kit.db import Database
@@ -118,6 +119,7 @@ class Together:
         clock: Clock,
         *,
         proof_of_death: bool = False,
+        registry: Registry | None = None,
     ) -> None:
         self.settings = settings
         self.databases = databases
@@ -126,7 +128,7 @@ class Together:
         self.virtual: VirtualTime | None = None
         self._doors = Doors()
         self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
-        self._build(self._client, settings.need("service_key"), Registry(), proof_of_death)
+        self._build(self._client, settings.need("service_key"), registry or Registry(), proof_of_death)
         self.app = self._doors.gateway = Gateway(self._apps())
 
     def _build(self, client: httpx.AsyncClient, key: str, registry: Registry, proof_of_death: bool) -> None:
@@ -195,6 +197,8 @@ class Embedded:
         self.keys = own_keys(directory)
         self.settings = _settings(directory, port, self.keys)
         self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
+        self.registry = Registry()
+        say_what_runs(self.registry, *SERVICES)
         self.together: Together
 
     @property
@@ -210,7 +214,7 @@ class Embedded:
             await migrate.upgrade(url, f"services.{name}")
             databases[name] = Database.open(url)
         bus = LocalBus(self.directory / "log.db")
-        self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True)
+        self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True, registry=self.registry)
         await self._reviewer(databases["orchestrator"])
         await self.together.start()
 

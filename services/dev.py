@@ -14,6 +14,7 @@ from services.kit import logs
 from services.kit.alone import Refused
 from services.kit.clock import StandingClock
 from services.kit.errors import TactfulError
+from services.kit.metrics import count_logs
 from services.kit.serve import server
 from services.kit.settings import SettingsError
 
@@ -33,7 +34,7 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Start everything, say where it is, and serve."""
     embedded = Embedded(data_dir, port=port, clock=clock)
-    logs.configure("tactful", level="warning")
+    logs.configure("tactful", level="warning", seen=count_logs(embedded.registry))
     await embedded.start()
     web = server(embedded.app, host="127.0.0.1", port=port, drain=5, leaving=embedded.leave)
     for task in embedded.jobs():

@@ -47,9 +47,7 @@ class ConsumerSeries:
             "Where the consumer loop spends its time",
             {"group": (group,), "activity": _ACTIVITIES},
         )
-        self._rebalances = counter(
-            registry, "consumer_rebalances_total", "Rebalances completed", {"group": (group,)}
-        )
+        self._rebalances = counter(registry, "consumer_rebalances_total", "Rebalances completed", {"group": (group,)})
         self._paused = gauge(
             registry,
             "consumer_paused",

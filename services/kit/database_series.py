@@ -1,6 +1,7 @@
 """What every service's database says about itself: its pool, and the records that could not be applied."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -60,13 +61,15 @@ class DatabaseSeries:
         self._pool.set(idle, "idle")
 
 
-async def keep_looking(*looks: Look, every: float = EVERY) -> None:
-    """Take all looks now and then, for ever. What may pass is waited out."""
-    while True:
+async def keep_looking(stop: asyncio.Event, *looks: Look) -> None:
+    """Take all looks now and then, until stopped. What may pass is waited out."""
+    while not stop.is_set():
         began = time.monotonic()
         for look in looks:
             try:
                 await look()
             except Transient as error:
                 log_error("look_failed", error, "warning")
-        await asyncio.sleep(max(every, (time.monotonic() - began) / DEAREST))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(EVERY, (time.monotonic() - began) / DEAREST)):
+                await stop.wait()

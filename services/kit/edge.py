@@ -30,7 +30,7 @@ def durations(registry: Registry, routes: Mapping[int, str]) -> Family[Histogram
         "http_route": sorted({*routes.values(), UNMATCHED}),
         "http_response_status_code": _statuses,
     }
-    return histogram(registry, "http_server_request_duration_seconds", "Time to answer a request", labels, combos=())
+    return histogram(registry, "http_server_request_duration_seconds", "HTTP server latency; counts give RED", labels, combos=())
 
 
 class Edge:

@@ -17,6 +17,7 @@ from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.consume import ConsumeLoop
 from services.kit.consumer_series import ConsumerSeries
+from services.kit.database_series import DatabaseSeries, Look, keep_looking
 from services.kit.db import Database
 from services.kit.health import Health, Heartbeat
 from services.kit.metrics import Registry
@@ -30,7 +31,7 @@ from services.orchestrator.delivery.recovery import Recovery
 from services.orchestrator.parts import Parts
 from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
-from services.orchestrator.watch import watch
+from services.orchestrator.watch import backlog_look, catalogue_look
 from services.orchestrator.web import app_of, pages_of
 from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
@@ -133,6 +134,11 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = Service(app, health, bus, parts, topics, SignIn(pages.sessions, settings.web.public_url))
     service.proof_of_death = proof_of_death
+    looks: list[Look] = [DatabaseSeries(registry, "orchestrator", database, [events]).look]
+    looks.append(catalogue_look(database, parts.snapshot, parts.metrics))
+    if role in ("schedule", "all"):
+        looks.append(backlog_look(database, clock, parts.metrics))
+    service.job("watch", lambda stop: keep_looking(stop, *looks))
     if role in ("decide", "all"):
         _decide(service, parts, database, bus, clock, events, registry)
     if role in ("schedule", "all"):
@@ -180,7 +186,6 @@ def _schedule(
     )
     if free_running:
         service.job("schedule", service.scheduler.run)
-    service.job("watch", lambda stop: watch(stop, database, clock, parts.metrics))
 
 
 def _dispatch(

@@ -34,8 +34,8 @@ class Parts:
         self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
         self.gatherer = Gatherer(preference, suppression, key)
         self.links = link_builder(settings.need("address_key"), settings.web.public_url)
-        self.renderer = Renderer(self.snapshot, self.links)
         self.metrics = Metrics(registry, clock)
+        self.renderer = Renderer(self.snapshot, self.links, self.metrics.rendered)
         self.ready = Nudge()
         """Told when there is something to hand over."""
         self.applied = Nudge()

@@ -5,6 +5,7 @@ customers are asked for at once, each customer is judged in order of their event
 is written in the one transaction that also moves the offsets.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,7 @@ class Prepared:
     woken: list[str] = field(default_factory=list)
     skipped: int = 0
     duplicates: int = 0
+    seconds: float = 0.0
 
 
 class Pipeline:
@@ -84,6 +86,7 @@ class Pipeline:
 
     async def prepare(self, batch: Batch) -> Prepared:
         """Match, gather, decide and render. Raises Transient while facts cannot be had."""
+        began = time.monotonic()
         async with self._database.read() as tx:
             catalogue = await self._snapshot.current(tx)
         now = self._clock.now()
@@ -97,6 +100,7 @@ class Pipeline:
             seen = await store.seen(tx, [item.key for item in found])
             ledgers = await store.ledgers(tx, customers, prepared.since)
         self._judge(found, facts, ledgers, seen, prepared)
+        prepared.seconds = time.monotonic() - began
         return prepared
 
     def _match(self, batch: Batch, prepared: Prepared) -> list[Found]:
@@ -173,7 +177,9 @@ class Pipeline:
         """Count what was decided, and wake the dispatcher."""
         if any(work.ready for work in prepared.works):
             self._nudge.notify()
-        self._metrics.batch(prepared.works, skipped=prepared.skipped, duplicates=prepared.duplicates)
+        self._metrics.batch(
+            prepared.works, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
+        )
 
     async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
         """A record that cannot be read decides nothing; it lies with the dead letters."""

@@ -1,5 +1,6 @@
 """Tailors a decided message to its channel: the campaign's content in the customer's locale, and the address."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -24,14 +25,23 @@ class Contents(Protocol):
 
 
 class Renderer:
-    """Renders what is sent, and only that."""
+    """Renders what is sent, and only that. `spent` is told the channel and the seconds of each rendering."""
 
-    def __init__(self, contents: Contents, links: Links) -> None:
+    def __init__(self, contents: Contents, links: Links, spent: Callable[[str, float], None] | None = None) -> None:
         self._contents = contents
         self._links = links
+        self._spent = spent
 
     def render(self, planned: Planned, facts: Facts, now: Instant) -> Content:
         """The message's fields and address. Raises RenderError."""
+        began = time.monotonic()
+        try:
+            return self._rendered(planned, facts, now)
+        finally:
+            if self._spent is not None:
+                self._spent(planned.channel, time.monotonic() - began)
+
+    def _rendered(self, planned: Planned, facts: Facts, now: Instant) -> Content:
         touch, campaign = planned.touch, planned.touch.campaign
         kind = campaign.kinds[planned.channel]
         address = facts.address(kind, now)

@@ -24,6 +24,7 @@ from services.orchestrator.catalogue.policies import SituationsDoor, TopicsDoor
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.channels.content import check_content
 from services.orchestrator.gather import Gatherer
+from services.orchestrator.metrics import Intake
 from services.orchestrator.render import Links
 
 
@@ -40,13 +41,14 @@ def routers(
     gatherer: Gatherer,
     snapshot: Snapshot,
     links: Links,
+    intake: Intake | None = None,
 ) -> list[APIRouter]:
     """One router a noun."""
     return [
         campaigns.router(database, clock, check_content),
         policy.router(database, clock, topics, situations),
         keys.router(database, clock),
-        events.router(events.Log(bus, topic, database, applied), clock),
+        events.router(events.Log(bus, topic, database, applied, intake), clock),
         decisions.router(database),
         messages.router(database),
         sandbox.router(database),

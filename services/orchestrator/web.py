@@ -72,6 +72,7 @@ def app_of(
         gatherer=parts.gatherer,
         snapshot=parts.snapshot,
         links=parts.links,
+        intake=parts.metrics.intake,
     )
     return build_app(
         title="Tactful: orchestrator",

@@ -14,6 +14,7 @@ from services.kit.bus import Bus
 from services.kit.clock import Clock
 from services.kit.consume import ConsumeLoop
 from services.kit.consumer_series import ConsumerSeries
+from services.kit.database_series import DatabaseSeries, Look, keep_looking
 from services.kit.db import Database
 from services.kit.errors import Transient
 from services.kit.fence import Nudge
@@ -58,6 +59,7 @@ class Service:
         health: Health,
         idempotency: Idempotency,
         topics: dict[str, int],
+        look: Look,
     ) -> None:
         self.app = app
         self.loop = loop
@@ -66,6 +68,7 @@ class Service:
         self._bus = bus
         self._idempotency = idempotency
         self._topics = topics
+        self._look = look
         self._helpers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -73,7 +76,8 @@ class Service:
         await self._bus.ensure_topics(self._topics)
         self.task = asyncio.create_task(self.loop.run(), name=GROUP)
         heartbeat = self.health.loop(GROUP)
-        self._helpers = [asyncio.create_task(self._beat(heartbeat)), asyncio.create_task(self._tidy())]
+        helpers = self._beat(heartbeat), self._tidy(), keep_looking(asyncio.Event(), self._look)
+        self._helpers = [asyncio.create_task(helper) for helper in helpers]
         self.health.started = True
 
     def jobs(self) -> tuple[asyncio.Task[None], ...]:
@@ -139,7 +143,8 @@ def build(
     )
     health.check("database", lambda: _reachable(database))
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    return Service(app, loop, bus=bus, health=health, idempotency=idempotency, topics=topics)
+    look = DatabaseSeries(registry, "preference", database, [events]).look
+    return Service(app, loop, bus=bus, health=health, idempotency=idempotency, topics=topics, look=look)
 
 
 def _keys(settings: ServiceSettings, orchestrator: OrchestratorDoor) -> KeyRing:

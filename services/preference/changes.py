@@ -113,7 +113,7 @@ class Changes:
     async def applied(self, prepared: Prepared) -> None:
         """Count."""
         for action, count in prepared.actions.items():
-            self._metrics.changes("event", action).inc(count)
+            self._metrics.from_log(action, count)
         if prepared.actions["conflict"]:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
 

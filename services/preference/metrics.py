@@ -1,10 +1,10 @@
 """What this service counts. Labels are closed."""
 
-from services.kit.metrics import Registry, counter, histogram
+from services.kit.metrics import Registry, counter
+from services.kit.shared_series import duplicates_prevented, optout_enforced
 
 SOURCES = ("event", "api", "unsubscribe")
 ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "blocked")
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
@@ -17,10 +17,11 @@ class Metrics:
             "Consent and preference changes",
             {"source": SOURCES, "action": ACTIONS},
         )
-        self.enforced = histogram(
-            registry,
-            "optout_enforced_seconds",
-            "Time from an opt-out's arrival until no message it covers can be handed over",
-            {"source": ("api", "unsubscribe")},
-            buckets=_SECONDS,
-        )
+        self.enforced = optout_enforced(registry, "api", "unsubscribe")
+        self._prevented = duplicates_prevented(registry, "preference")
+
+    def from_log(self, action: str, count: int) -> None:
+        """What became of events of the log that have been committed."""
+        self.changes("event", action).inc(count)
+        if action == "duplicate":
+            self._prevented("preference").inc(count)

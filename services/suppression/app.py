@@ -13,6 +13,7 @@ from services.kit.clock import Clock
 from services.kit.condition import compile_condition
 from services.kit.consume import ConsumeLoop
 from services.kit.consumer_series import ConsumerSeries
+from services.kit.database_series import DatabaseSeries, keep_looking
 from services.kit.db import Database
 from services.kit.fence import Nudge
 from services.kit.health import Health
@@ -59,7 +60,7 @@ class Service:
         self.health = health
         self.task: asyncio.Task[None] | None = None
         self._parts = parts
-        self._helper: asyncio.Task[None] | None = None
+        self._helpers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Make the topics, begin to read the log. The database must be at its newest step.
@@ -77,7 +78,9 @@ class Service:
         topics = {self._parts.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
         await self._parts.bus.ensure_topics(topics)
         self.task = asyncio.create_task(self.loop.run(), name=GROUP)
-        self._helper = asyncio.create_task(self._live())
+        looks = self._parts.series.look, self._parts.counting.kinds
+        helpers = self._live(), keep_looking(asyncio.Event(), *looks)
+        self._helpers = [asyncio.create_task(helper) for helper in helpers]
         self.health.started = True
 
     def jobs(self) -> tuple[asyncio.Task[None], ...]:
@@ -88,9 +91,9 @@ class Service:
         """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
         self.health.stopping = True
         await self.loop.stop(drain)
-        if self._helper is not None:
-            self._helper.cancel()
-            await asyncio.gather(self._helper, return_exceptions=True)
+        for helper in self._helpers:
+            helper.cancel()
+        await asyncio.gather(*self._helpers, return_exceptions=True)
         if self.task is not None:
             await self.task
 
@@ -119,6 +122,7 @@ class Parts:
     kinds: Kinds
     nudge: Nudge
     counting: Counting
+    series: DatabaseSeries
 
 
 def build(
@@ -132,7 +136,7 @@ def build(
 ) -> Service:
     """Wire the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
-    metrics = Metrics(registry)
+    metrics, kinds = Metrics(registry), Kinds(compile_for_events)
     parts = Parts(
         database=database,
         bus=bus,
@@ -141,9 +145,10 @@ def build(
         address_key=settings.need("address_key").encode(),
         registry=registry,
         metrics=metrics,
-        kinds=Kinds(compile_for_events),
+        kinds=kinds,
         nudge=Nudge(),
-        counting=Counting(database, clock, metrics),
+        counting=Counting(database, clock, metrics, kinds),
+        series=DatabaseSeries(registry, "suppression", database, [settings.kafka.events_topic]),
     )
     health = Health()
     health.check("database", lambda: _reachable(database))

@@ -4,6 +4,7 @@ from services.kit.clock import Clock
 from services.kit.db import Database
 from services.kit.errors import Transient
 from services.kit.logs import log_error
+from services.suppression.ingest import Kinds
 from services.suppression.metrics import MODES, Metrics
 from services.suppression.store import entries, holds
 
@@ -11,10 +12,17 @@ from services.suppression.store import entries, holds
 class Counting:
     """Counts live entries by reason and holds in force by mode."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, database: Database, clock: Clock, metrics: Metrics, kinds: Kinds) -> None:
         self._database = database
         self._clock = clock
         self._metrics = metrics
+        self._kinds = kinds
+
+    async def kinds(self) -> None:
+        """Keep the kinds of situations of an idle process current, and say that they are. Raises Transient."""
+        async with self._database.read() as tx:
+            await self._kinds.current(tx)
+        self._metrics.kinds_are_current()
 
     async def once(self) -> None:
         """Count; a database that is busy is asked again later."""

@@ -160,7 +160,7 @@ class Ingest:
 
     async def applied(self, prepared: Prepared) -> None:
         """Count what came of the batch."""
-        _count(self._metrics.events, prepared.results)
+        self._metrics.results(prepared.results)
         _count(self._metrics.situations, prepared.steps)
         self._metrics.quarantines().inc(len(prepared.unreadable))
 

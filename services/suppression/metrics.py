@@ -1,12 +1,14 @@
 """All metrics of this service."""
 
+from collections.abc import Mapping
+
 from schemas.vocabulary import SuppressionReason
-from services.kit.metrics import Registry, counter, gauge, histogram
+from services.kit.metrics import Registry, counter, gauge
+from services.kit.shared_series import duplicates_prevented, optout_enforced, rules_loaded
 
 SOURCES = ("suppression", "hold")
 EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")
 MODES = ("drop", "defer")
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
@@ -17,17 +19,11 @@ class Metrics:
         self.entries = gauge(
             registry,
             "suppression_entries",
-            "Live do-not-contact entries by list, which is their reason",
+            "Entries per suppression list",
             {"list": self.reasons},
         )
         self.holds = gauge(registry, "holds_active", "Holds in force", {"mode": MODES})
-        self.enforced = histogram(
-            registry,
-            "optout_enforced_seconds",
-            "Time from an opt-out's arrival until no message it covers can be handed over",
-            {"source": SOURCES},
-            buckets=_SECONDS,
-        )
+        self.enforced = optout_enforced(registry, *SOURCES)
         self.unenforced = counter(
             registry,
             "optout_unenforced_total",
@@ -47,3 +43,15 @@ class Metrics:
             {"action": ("opened", "closed", "ignored")},
         )
         self.quarantines = counter(registry, "quarantines_total", "Customers put on hold after an unreadable event")
+        self._prevented = duplicates_prevented(registry, "suppression")
+        self._loaded = rules_loaded(registry, "suppression")
+
+    def results(self, found: Mapping[str, int]) -> None:
+        """What came of a batch of events that has been committed."""
+        for result, count in found.items():
+            self.events(result).inc(count)
+        self._prevented("suppression").inc(found.get("duplicate", 0))
+
+    def kinds_are_current(self) -> None:
+        """The kinds of situations in memory are those of the database."""
+        self._loaded("suppression").set_to_current_time()

@@ -13,9 +13,9 @@ from tests.servers import ROOT
 FOLDER = ROOT / "docs" / "pictures"
 PAGES = {
     "home": "/console/",
-    "decisions": "/console/decisions?customer=ada",
+    "decisions": "/console/decisions?decision={deferred}",
     "inbox": "/console/inbox?customer=bruno",
-    "why": "/console/why?customer=ada&campaign=referral-ask&channel=email",
+    "why": "/console/why?customer=ada&campaign=referral-ask&channel=push",
     "customers": "/console/customers",
     "timeline": "/console/customers/ada",
     "sign-in": "/console/sign-in",
@@ -39,14 +39,16 @@ def main(folder: Path = FOLDER) -> int:
 
 def take(browser: Browser, scene: Scene, folder: Path, theme: str) -> None:
     """All pages in one theme."""
+    found = scene.call("GET", "/v1/decisions?outcome=defer&limit=200&from=2026-10-14T06:00:00Z")["items"]
+    pages = {name: path.format(deferred=found[-1]["decision_id"]) for name, path in PAGES.items()}
     with chromium.context(browser, viewport=DESK, color_scheme=theme, reduced_motion="reduce") as context:
         page = context.new_page()
         chromium.sign_in(page, scene.url, scene.keys["admin"])
-        for name, path in PAGES.items():
+        for name, path in pages.items():
             shoot(page, scene.url + path, folder / f"{name}-{theme}.png")
         page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         for name in ON_A_PHONE:
-            shoot(page, scene.url + PAGES[name], folder / f"{name}-phone-{theme}.png")
+            shoot(page, scene.url + pages[name], folder / f"{name}-phone-{theme}.png")
 
 
 def shoot(page: Page, url: str, file: Path) -> None:

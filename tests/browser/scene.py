@@ -1,4 +1,4 @@
-"""A day in an imaginary shop, played into a real installation whose clock stands still: what the pages are shown with."""
+"""A day in an imaginary shop, played into a real installation whose clock stands still."""
 
 import contextlib
 import json
@@ -127,6 +127,9 @@ def play(scene: Scene, steps: int = STEPS) -> None:
             _something(scene, chance, chance.choice(people))
         if step == steps // 3:
             scene.event("shop.complaint.resolved", "ada", {"case": "k-47990"}, "k-47990-closed")
+        if step == 1:
+            for customer in ("chiara", "dario", "ines"):  # their letter lacks the product's name
+                scene.event("shop.product.launched", customer, {"about": "herbs"})
         if step == steps - 2:
             _trouble(scene)
         scene.advance(STEP)
@@ -149,9 +152,7 @@ def _something(scene: Scene, chance: random.Random, customer: str) -> None:
 
 
 def _trouble(scene: Scene) -> None:
-    """What needs somebody: content that cannot be rendered, a hold, and a draft for review."""
-    for customer in ("petra", "sven", "kim"):
-        scene.event("shop.product.launched", customer, {"about": "trees"})
+    """What needs somebody: a hold, and a draft for review."""
     hold = {"key": "checkout-fails", "mode": "defer", "from": format_instant(scene.now), "reason": "INC-482"}
     scene.call("POST", "/v1/holds", {**hold, "scope": {"intents": ["advertise", "ask_referral"]}})
     draft = load((_EXAMPLES / "campaigns" / "product-news.yaml").read_text())

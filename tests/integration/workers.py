@@ -1,14 +1,15 @@
 """Several orchestrators on one PostgreSQL, in one process, with a clock that the test moves.
 
-Everything is real but the other end of two doors and of the provider: `Doors` answers for preference and suppression,
+Everything is real but the other end of two doors and of the provider: `Others` answers for preference and suppression,
 `Provider` takes messages and may refuse them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import Address, Consent, Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.facts import Address, Consent, OptOut, Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.roles import Role
 from schemas.times import format_instant, parse_instant
@@ -44,29 +45,46 @@ TOPIC = "customer.events"
 ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
 LIMITS = Limits(deadline=60.0, slack=60.0)
 CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
-PATHS = {"/internal/preference/facts", "/internal/suppression/facts"}
 
 
-def doors(request: httpx.Request) -> httpx.Response:
-    """Every customer has a device and has agreed to everything; nothing speaks against anybody."""
-    path = request.url.path
-    if path.endswith("/holds"):
-        return httpx.Response(200, content=msgspec.msgpack.encode([]))
-    if path not in PATHS:
-        version = msgspec.msgpack.decode(request.content)["policy_version"]
-        done = {"policy_version": version} if path.endswith("/topics") else {"done": True}
-        return httpx.Response(200, content=msgspec.msgpack.encode(done))
-    if path.endswith("/preference/facts"):
-        names = msgspec.msgpack.decode(request.content)["customers"]
-        return httpx.Response(200, content=msgspec.msgpack.encode([_agreeable(name) for name in names]))
-    asked = msgspec.msgpack.decode(request.content, type=SuppressionQuestion).customers
-    nothing = tuple(Suppressions(each.customer) for each in asked)
-    return httpx.Response(200, content=msgspec.msgpack.encode(SuppressionAnswer(nothing)))
+@dataclass
+class Others:
+    """Preference and suppression: every customer has a device and agrees to everything but what is in `opted_out`.
 
+    While `pause` is there and not set, facts are read at once, but their answer is on its way until it is. `witness` is
+    called whenever facts are read; `positions` are those of every question, in order.
+    """
 
-def _agreeable(name: str) -> Preference:
-    consent = Consent("push", "*", "granted", START - 10**9, source="tests", wording="w", basis="consent")
-    return Preference(name, 1, zone="UTC", addresses=(Address("push", f"of-{name}", True),), consent=(consent,))
+    opted_out: set[str] = field(default_factory=set)
+    pause: asyncio.Event | None = None
+    witness: Callable[[], Awaitable[None]] | None = None
+    positions: list[object] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer at the doors."""
+        if self.witness is not None:
+            await self.witness()
+        answer, pause = self._answer(request.url.path, request.content), self.pause
+        if pause is not None:
+            await pause.wait()
+        return httpx.Response(200, content=msgspec.msgpack.encode(answer))
+
+    def _answer(self, path: str, body: bytes) -> object:
+        if path.endswith("/facts"):
+            self.positions.append(msgspec.msgpack.decode(body, strict=False)["positions"])
+        if path.endswith("/preference/facts"):
+            return [self._preference(name) for name in msgspec.msgpack.decode(body)["customers"]]
+        if path.endswith("/suppression/facts"):
+            asked = msgspec.msgpack.decode(body, type=SuppressionQuestion).customers
+            return SuppressionAnswer(tuple(Suppressions(each.customer) for each in asked))
+        if path.endswith("/topics"):
+            return {"policy_version": msgspec.msgpack.decode(body)["policy_version"]}
+        return {"done": True} if path.endswith("/situations") else []
+
+    def _preference(self, name: str) -> Preference:
+        consent = Consent("push", "*", "granted", START - 10**9, source="tests", wording="w", basis="consent")
+        address, no = Address("push", f"of-{name}", True), (OptOut(all=True),) if name in self.opted_out else ()
+        return Preference(name, 1, zone="UTC", addresses=(address,), consent=(consent,), opt_outs=no)
 
 
 @dataclass
@@ -119,18 +137,19 @@ class Crew:
     workers: list[Worker]
     clock: StandingClock
     provider: Provider
+    others: Others
     database: Database
 
 
 @asynccontextmanager
 async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
-    clock, provider = StandingClock(START), Provider(random.Random(seed))
+    clock, provider, others = StandingClock(START), Provider(random.Random(seed)), Others()
     settings = load(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=httpx.MockTransport(doors), base_url="http://others")
+            httpx.AsyncClient(transport=httpx.MockTransport(others), base_url="http://others")
         )
         bus = LocalBus(directory / "log.db")
         stack.push_async_callback(bus.close)
@@ -145,7 +164,7 @@ async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4,
             services.append((service, database))
         await _launch(services[0][0], services[0][1], clock, policy)
         made = [await _worker(service, database, clock, provider) for service, database in services]
-        yield Crew(made, clock, provider, services[0][1])
+        yield Crew(made, clock, provider, others, services[0][1])
 
 
 async def _worker(

@@ -73,7 +73,7 @@ def take_in(person: Person, event: Document, policy: Document) -> None:
     if event["type"] == "tactful.preference.changed":
         for name, value in data.items():
             if person.set_at.get(name, NEVER) <= at:
-                person.values[name] = value
+                person.values[name] = with_later_ones(person, name, value, at)
                 person.set_at[name] = at
     elif event["type"] == "tactful.customer.identified":
         identify(person, data, at)
@@ -83,6 +83,26 @@ def take_in(person: Person, event: Document, policy: Document) -> None:
         report(person, event, data)
     for kind in policy.get("situations", []):
         change_situation(person, event, kind, at)
+
+
+def with_later_ones(person: Person, name: str, value: Any, at: int) -> Any:
+    """The new value of a field, and those of its traits or addresses that were set later on their own."""
+
+    def later(key: tuple[str, str]) -> bool:
+        return person.set_at.get(key, NEVER) > at
+
+    before = person.values.get(name) or {}
+    if name == "traits":
+        return {**(value or {}), **{each: before[each] for each in before if later(("trait", each))}}
+    if name == "addresses":
+        kept = {key_of(each): each for each in before if later(key_of(each))}
+        listed = [kept.pop(key_of(each), each) for each in value or []]
+        return [*listed, *kept.values()]
+    return value
+
+
+def key_of(address: Document) -> tuple[str, str]:
+    return address["channel"], address["address"]
 
 
 def identify(person: Person, data: Document, at: int) -> None:
@@ -98,10 +118,10 @@ def identify(person: Person, data: Document, at: int) -> None:
             person.set_at["trait", name] = at
     addresses = person.values["addresses"] = list(person.values.get("addresses") or [])
     for address in data.get("addresses") or []:
-        key = (address["channel"], address["address"])
+        key = key_of(address)
         if max(person.set_at.get("addresses", NEVER), person.set_at.get(key, NEVER)) > at:
             continue
-        places = [n for n, each in enumerate(addresses) if (each["channel"], each["address"]) == key]
+        places = [n for n, each in enumerate(addresses) if key_of(each) == key]
         if places:
             addresses[places[0]] = address
         else:

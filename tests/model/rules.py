@@ -234,7 +234,7 @@ def quiet_until(windows: list[Document], zones: tuple[str, ...], at: int) -> int
 
 
 def quiet_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Refusal]:
-    rules = [(each["id"], [each]) for each in live_rules(policy, "quiet_hours") if concerns(each["scope"], candidate)]
+    rules = [(each["id"], [each]) for each in live_rules(policy, "quiet_hours") if concerns(each.get("scope") or {}, candidate)]
     own = candidate.person.values.get("quiet_hours") or []
     if own and candidate.cls != "transactional":
         rules.append(("customer-quiet-hours", own))

@@ -49,7 +49,7 @@ def ready(port: int) -> bool:
 
 
 def wait_ready(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not ready(port):
         assert time.monotonic() < deadline
         time.sleep(0.1)

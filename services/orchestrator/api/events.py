@@ -20,6 +20,7 @@ from services.kit.fence import Nudge, wait_applied
 from services.kit.problems import WrongMediaType
 from services.orchestrator import store as data_plane
 from services.orchestrator.api import store
+from services.orchestrator.metrics import Intake
 from services.orchestrator.store import EventKey
 
 SINGLE = ("application/cloudevents+json", "application/json")
@@ -36,6 +37,8 @@ class Log:
     topic: str
     database: Database
     nudge: Nudge
+    intake: Intake | None = None
+    """Counts what comes in."""
 
 
 def router(log: Log, clock: Clock) -> APIRouter:
@@ -47,6 +50,7 @@ def router(log: Log, clock: Clock) -> APIRouter:
         seconds = _seconds(wait)
         parsed = await _parsed(request, clock)
         positions = await _publish(log, [event for event in parsed if isinstance(event, Event)])
+        _count(log.intake, parsed, positions, clock)
         decided = seconds is not None and await _decided(log, positions.after, seconds)
         items = [await _item(log, event, positions, decided) for event in parsed]
         return JSONResponse({"items": items}, 202)
@@ -73,6 +77,7 @@ class _Published:
     """Events that were known before, and the log positions after the new ones."""
 
     known: frozenset[EventKey]
+    fresh: frozenset[EventKey]
     after: Mapping[Partition, int]
 
 
@@ -109,7 +114,15 @@ async def _publish(log: Log, events: Sequence[Event]) -> _Published:
     after: dict[Partition, int] = {}
     for partition, offset in places:
         after[partition] = max(after.get(partition, 0), offset + 1)
-    return _Published(frozenset(known), after)
+    return _Published(frozenset(known), frozenset(fresh), after)
+
+
+def _count(intake: Intake | None, parsed: Sequence[Event | BadEvent], published: _Published, clock: Clock) -> None:
+    if intake is None:
+        return
+    now, taken = clock.now(), [event for event in parsed if isinstance(event, Event)]
+    ages = {key_of(event): (now - event.time) / SECOND for event in taken if key_of(event) in published.fresh}
+    intake.received(list(ages.values()), duplicates=len(taken) - len(ages), invalid=len(parsed) - len(taken))
 
 
 async def _decided(log: Log, after: Mapping[Partition, int], seconds: float) -> bool:

@@ -30,6 +30,10 @@ BODY_HEADERS: Final[Mapping[str, str]] = {
 }
 """A customer's e-mail is not ours: no script, no form, nothing from elsewhere, and no origin of its own."""
 _WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
+_PLAIN = (
+    '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
+    " color: #222; font: 15px/1.55 system-ui, sans-serif; }</style>"
+)
 _SNIP = 90
 
 
@@ -89,7 +93,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         content = None if row is None else content_of(row.content)
         if not content or "html" not in content:
             raise NotFound("there is no such e-mail")
-        return HTMLResponse(content["html"], headers=dict(BODY_HEADERS))
+        return HTMLResponse(as_page(content["html"]), headers=dict(BODY_HEADERS))
 
     return routes
 
@@ -102,7 +106,7 @@ async def _stage(parts: Parts, principal: Principal, id: str, organisation: Cale
             raise NotFound("there is no such message in the sandbox")
         event = await store.event_of_message(tx, id)
         rows = [row] if event is None else await store.siblings(tx, row.customer, event.source, event.id)
-        kept = await store.last_decision(tx, row.customer, id)
+        kept = {item.message_id: await store.last_decision(tx, row.customer, item.message_id) for item in rows}
     known = (await parts.preferences([row.customer])).get(row.customer)
     at = Calendar(zone_of(known, organisation.zone), organisation.now)
     messages = await _shown(parts, principal, rows)
@@ -112,8 +116,8 @@ async def _stage(parts: Parts, principal: Principal, id: str, organisation: Cale
         "messages": messages,
         "mails": [item for item in messages if item.channel == "email"],
         "others": [item for item in messages if item.channel != "email"],
-        "event": None if kept is None else kept.decision.event,
-        "decision": None if kept is None else kept.decision_id,
+        "event": next((item.decision.event for item in kept.values() if item), None),
+        "decisions": {key: item.decision_id for key, item in kept.items() if item},
         "at": at,
         "parts_of": {
             item.id: len(split(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
@@ -147,6 +151,11 @@ def _one(parts: Parts, row: Any, name: str | None) -> Shown:
         snip=snip[:_SNIP] + ("…" if len(snip) > _SNIP else ""),
         link=link(PATH, message=row.message_id),
     )
+
+
+def as_page(html: str) -> str:
+    """The e-mail as a mail program shows it: a fragment gets that program's plain letters and margins."""
+    return html if "<html" in html.lower() else _PLAIN + html
 
 
 def pieces(text: str) -> list[tuple[str, bool]]:

@@ -22,7 +22,7 @@ from services.orchestrator.console.parts import Parts, name_of, names_allowed, z
 from services.orchestrator.console.store import Place, Wanted
 from services.orchestrator.console.stream import Stream
 from services.orchestrator.deciding.explain import in_the_way
-from services.orchestrator.wording import obstacle, sentence
+from services.orchestrator.wording import obstacle
 
 ROWS = 50
 TILE_SPAN = 30 * MINUTE
@@ -185,7 +185,7 @@ async def trace_of(parts: Parts, principal: Principal, id: int, organisation: Ca
         "campaign": parts.campaign_name(found.campaign),
         "at": at,
         "headline": words.headline(found, at),
-        "sentence": at.words(sentence(found)),
+        "sentence": words.because(found, at),
         "change": [at.words(obstacle(verdict)) for verdict in in_the_way(found)][1:],
         "plan": charts.plan(found, at),
         "lines": words.lines(found, at),

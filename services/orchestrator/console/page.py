@@ -81,7 +81,12 @@ class Frame:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            asset=assets.url, outcomes=words.OUTCOMES, channels=words.CHANNELS, reasons=words.REASONS, link=link
+            asset=assets.url,
+            outcomes=words.OUTCOMES,
+            channels=words.CHANNELS,
+            by=words.BY,
+            reasons=words.REASONS,
+            link=link,
         )
         self._environment.filters["thousands"] = lambda number: f"{number:,}"
 

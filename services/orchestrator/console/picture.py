@@ -83,8 +83,8 @@ def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Pict
     kind = Kind(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
     concern = facts.policy.concern(kind)
     earliest = decision.until or decision.allowed_from
-    axis = _axis(at.now, earliest, facts, concern.histories)
     contacts = list(ledger)
+    axis = _axis(at.now, earliest, facts, concern.histories, contacts)
     lanes = [
         _contacts(axis, contacts, at),
         *_histories(axis, concern.histories, facts, contacts, at),
@@ -96,8 +96,11 @@ def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Pict
     return Picture(_ticks(axis, at), axis.at(at.now), tuple(lanes))
 
 
-def _axis(now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[History]) -> Axis:
-    left = now - _PAST
+def _axis(
+    now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[History], contacts: Sequence[Contact]
+) -> Axis:
+    oldest = min((contact.at for contact in contacts if contact.at > now - _PAST), default=now)
+    left = max(now - _PAST, min(oldest - DAY // 2, now - 2 * DAY))
     for history in histories:
         for situation in facts.situations.get(history.situation or "", ()):
             if situation.closed is None or situation.closed + history.within > now:
@@ -129,12 +132,16 @@ def _histories(
         if history.situation is not None:
             found = facts.situations.get(history.situation, ())
             shapes = [shape for item in found for shape in _situation(axis, item, history, at.now)]
+            if not shapes:
+                continue
             name = history.situation.replace("_", " ").capitalize()
             said = "; ".join(_interval(item, at) for item in found[-3:]) or "none"
             yield Lane(name, f"then {rest} without", f"{name}: {said}. Then {rest} rest.", tuple(shapes))
         elif history.contacts is not None:
             counted = [item.at for item in _in_scope(contacts, history.contacts)]
             bars = [axis.bar("rest", t, t + history.within, rest) for t in counted]
+            if not any(bars):
+                continue
             said = f"{len(counted)} contacts count for the rule {history.id}, each keeps {rest}."
             yield Lane("Distance", history.id, said, tuple(bar for bar in bars if bar))
 
@@ -162,7 +169,8 @@ def _wish(facts: Facts, kind: Kind) -> tuple[Cap, ...]:
 
 
 def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Calendar) -> Lane:
-    counted = [item.at for item in _in_scope(contacts, cap.scope)]
+    found = _in_scope(contacts, cap.scope)
+    counted = [item.at for item in found]
     if cap.rolling is not None:
         remark = f"{cap.limit} in {span_in_words(cap.rolling)}"
         bars = [axis.bar("window", t, t + cap.rolling) for t in counted]
@@ -170,13 +178,15 @@ def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Ca
     else:
         zone = facts.zone if cap.of_customer else facts.policy.zone
         first, after = period(zone.day(at.now), cap.period, facts.policy.week_start)
-        start, end = zone.reach(axis.left - 40 * DAY, first * DAY), zone.reach(at.now, after * DAY)
+        start, over = zone.reach(axis.left - 40 * DAY, first * DAY), zone.reach(at.now, after * DAY)
         remark = f"{cap.limit} in a calendar {cap.period}"
-        bars = [axis.bar("window", start, end)]
-        used = sum(1 for t in counted if start <= t < end)
-    marks = [Shape("made", axis.at(t)) for t in counted if axis.left <= t <= axis.right]
+        bars = [axis.bar("window", start, over)]
+        used = sum(1 for t in counted if start <= t < over)
+    marks = [Shape(_kind_of(item), axis.at(item.at)) for item in found if axis.left <= item.at <= axis.right]
     text = f"{used} of {cap.limit} used now"
-    shapes = (*(bar for bar in bars if bar), *marks, Shape("text", axis.at(at.now), 0.0, text))
+    seen = [bar for bar in bars if bar]
+    end = max([axis.at(at.now), *(bar.x + bar.width for bar in seen if bar.x + bar.width < 80)])
+    shapes = (*seen, *marks, Shape("text", round(end, 2), 0.0, text))
     return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The limit {cap.id}: {text}.", shapes)
 
 

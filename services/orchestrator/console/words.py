@@ -12,7 +12,7 @@ from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.vocabulary import Outcome, Reason
 from services.orchestrator.console.moments import Calendar
-from services.orchestrator.wording import SHORT, decisive
+from services.orchestrator.wording import SHORT, decisive, sentence
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -28,6 +28,16 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
     "in_app": ("In the app", "broadcast"),
 }
 """Word and icon of each channel."""
+BY: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "push": "push", "in_app": "the app"}
+"""Each channel within a sentence."""
+_INTENTS: Mapping[str, str] = {
+    "advertise": "advertising",
+    "ask_feedback": "asks for feedback",
+    "ask_review": "asks for a review",
+    "ask_referral": "asks for a referral",
+    "solicit_payment": "asks for payment",
+    "win_back": "messages to former customers",
+}
 REASONS: Mapping[str, str] = {
     **{str(code): short for code, short in SHORT.items()},
     "eligible": "Nothing stood in the way",
@@ -82,6 +92,13 @@ def answer(decision: Decision, who: str, at: Calendar) -> str:
     return f"No. {who} would not get it: {_lower(REASONS[decision.reason])}."
 
 
+def because(decision: Decision, at: Calendar) -> Markup:
+    """The sentence under a headline: the API's, unless there is nothing to explain."""
+    if decision.outcome == Outcome.SEND:
+        return Markup("All {} rules that were asked allowed it.").format(len(decision.verdicts))
+    return at.words(sentence(decision))
+
+
 def reason(decision: Decision, at: Calendar) -> str:
     """The reason in a few words, with the time it ends where it ends."""
     short = REASONS[decision.reason]
@@ -116,7 +133,7 @@ def hold_words(hold: HoldFact, at: Calendar) -> str:
     parts = [
         *(sorted(CHANNELS[name][0] for name in scope.channels) if scope.channels else ()),
         *(sorted(scope.classes) if scope.classes else ()),
-        *(sorted(name.replace("_", " ") for name in scope.intents) if scope.intents else ()),
+        *(_INTENTS.get(name, f"messages that {name}") for name in sorted(scope.intents or ())),
         *(f"the topic {name}" for name in sorted(scope.topics or ())),
         *(f"the campaign {name}" for name in sorted(scope.campaigns or ())),
     ]

@@ -23,7 +23,7 @@ BATCH = 200
 
 _COLUMNS = (
     *("message_id", "customer", "campaign", "version", "channel", "cls", "intent", "topic", "event_source"),
-    *("event_id", "since", "attempts", "to_address", "content", "detail"),
+    *("event_id", "since", "attempts", "to_address", "content", "detail", "updated"),
 )
 
 
@@ -40,6 +40,8 @@ class Marked:
     event_source: str
     event_id: str
     since: Instant | None
+    ready: Instant
+    """When it became ready to be handed over."""
     number: int
     to: str
     content: dict[str, str]
@@ -133,7 +135,7 @@ class Marker:
 def _marked(message: Row[Any], now: Instant, ledger: Ledger) -> Marked:
     return Marked(
         *(message.message_id, message.customer, message.campaign, message.version, message.channel, message.cls),
-        *(message.event_source, message.event_id, message.since),
+        *(message.event_source, message.event_id, message.since, message.updated),
         number=message.attempts + 1,
         to=message.to_address,
         content=msgspec.json.decode(message.content, type=dict[str, str]),

@@ -95,7 +95,7 @@ async def _wake(tx: Tx, works: Sequence[Work]) -> None:
 def _timer(customer: str, item: Waiting) -> tuple[object, ...]:
     planned = item.planned
     due = planned.until if planned.parked is None else planned.parked.wake_at
-    return planned.message_id, customer, "judge", due, 0
+    return planned.message_id, customer, item.decision.reason, due, 0
 
 
 def _causes(customer: str, item: Waiting) -> list[tuple[object, ...]]:

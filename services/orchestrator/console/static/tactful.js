@@ -79,7 +79,7 @@ document.addEventListener('keydown', (event) => {
   const all = rows();
   if (move && all.length) {
     const focused = all.indexOf(document.activeElement);
-    const here = focused >= 0 ? focused : all.findIndex((row) => row.closest('[aria-current]')) - (move > 0 ? 1 : -1);
+    const here = focused >= 0 ? focused : all.findIndex((row) => row.closest('[aria-current]'));
     all[Math.min(all.length - 1, Math.max(0, here + move))].focus();
   }
 });

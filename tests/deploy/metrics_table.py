@@ -1,0 +1,63 @@
+"""The table of docs/metrics.md, made from the metrics themselves: `python -m tests.deploy.metrics_table` writes it."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.all_in_one import SERVICES, Together
+from services.kit.build import say_what_runs
+from services.kit.clock import SystemClock
+from services.kit.db import Database
+from services.kit.local_bus import LocalBus
+from services.kit.metrics import Family, Registry, count_logs
+from tests.flow.live import settings
+
+PAGE = Path(__file__).parents[2] / "docs/metrics.md"
+HEAD = "| Name | Type | Labels | Help |"
+MOST_VALUES = 20
+"""Labels with more values than these are named without them."""
+
+
+def registry(directory: Path) -> Registry:
+    """The metrics of the embedded product, before anything has happened."""
+    made = Registry()
+    say_what_runs(made, *SERVICES)
+    count_logs(made)
+    databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICES}
+    Together(settings(), databases, LocalBus(directory / "log.db"), SystemClock(), registry=made)
+    return made
+
+
+def rows(made: Registry) -> Iterator[str]:
+    """One line for each metric of ours, in order of their names."""
+    families = {name: family for name, family in made.families.items() if isinstance(family, Family)}
+    for name, family in sorted(families.items()):
+        metric = family.metric
+        labels = ", ".join(_label(label, sorted(family._known[at])) for at, label in enumerate(family.names))
+        yield f"| `{name}` | {metric._type} | {labels or '-'} | {metric._documentation} |"
+
+
+def _label(name: str, values: list[str]) -> str:
+    written = "topic", "group", "version", "commit", "schema_revision"
+    if len(values) > MOST_VALUES or name in written:
+        return f"`{name}`"
+    return f"`{name}` ({' '.join(values)})"
+
+
+def page(made: Registry) -> str:
+    """The page with a fresh table."""
+    before, _, rest = PAGE.read_text("utf-8").partition(HEAD)
+    after = "\n".join(line for line in rest.splitlines() if not line.startswith("|")).lstrip("\n")
+    return f"{before}{HEAD}\n|---|---|---|---|\n" + "\n".join(rows(made)) + f"\n\n{after}".rstrip() + "\n"
+
+
+def main() -> int:
+    """Write the page."""
+    with tempfile.TemporaryDirectory() as directory:
+        PAGE.write_text(page(registry(Path(directory))), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""The metrics of the whole product: the page that lists them, their first values, and what is never in them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from schemas.times import SECOND
+from services.kit import logs
+from services.kit.bus import Outgoing
+from services.kit.metrics import Family, count_logs
+from services.orchestrator.watch import backlog_look
+from tests.deploy.metrics_table import PAGE, page, registry
+from tests.flow.live import CLOUD_EVENT, Live, live
+from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
+
+PARTLY = {
+    "tactful_decisions_total": "only the reasons that an outcome can have",
+    "tactful_renders_total": "only the reasons that a result can have",
+    "tactful_consumer_lag_records": "only the partitions that there are",
+    "http_server_request_duration_seconds": "only the answers that there were",
+}
+"""Metrics whose labels are closed, but of which not every combination makes sense."""
+AT_ONCE = ("tactful_build_info", "tactful_rules_loaded", "tactful_db_pool", "tactful_consumer_activity", "process_")
+"""What has a value as soon as a process runs."""
+
+
+def parsed(text: str) -> dict[str, Metric]:
+    return {metric.name: metric for metric in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
+
+
+def value(found: dict[str, Metric], name: str, **labels: str) -> float:
+    """A counter's or gauge's value, or a histogram's count."""
+    metric = found[name.removesuffix("_total")]
+    wanted = {name, f"{name}_count"}
+    return sum(s.value for s in metric.samples if s.name in wanted and labels.items() <= s.labels.items())
+
+
+async def scraped(product: Live) -> dict[str, Metric]:
+    return parsed((await product.editor.get("/metrics")).text)
+
+
+def test_the_page_lists_exactly_the_metrics_that_there_are(tmp_path: Path) -> None:
+    assert PAGE.read_text("utf-8") == page(registry(tmp_path)), "run python -m tests.deploy.metrics_table"
+
+
+def test_every_label_has_few_values_that_are_known_beforehand(tmp_path: Path) -> None:
+    for name, family in registry(tmp_path).families.items():
+        if isinstance(family, Family):
+            most = 600 if name in PARTLY else 60
+            assert all(0 < len(known) <= most for known in family._known), name
+
+
+def test_every_series_is_there_at_the_start(tmp_path: Path) -> None:
+    for name, family in registry(tmp_path).families.items():
+        if isinstance(family, Family) and name not in PARTLY:
+            assert set(family._children) == set(itertools.product(*family._known)), name
+
+
+async def test_every_series_starts_at_zero(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        for metric in (await scraped(product)).values():
+            for sample in metric.samples:
+                if not sample.name.startswith(AT_ONCE) and not sample.name.endswith("_created"):
+                    waits = sample.name.startswith(("tactful_consumer_rebalances", "tactful_consumer_lag"))
+                    assert waits or sample.value == 0, sample
+
+
+async def test_an_event_is_counted_at_every_stage(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(policy(frequency_caps=[cap("defer")]))
+        await product.campaign(campaign())
+        await product.customer(customer())
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        await product.send({**event("shop.offer", "1", MONDAY - 90 * SECOND), "traceparent": trace})
+        await product.settle()
+        await product.send(event("shop.offer", "1"))
+        await product.send(event("shop.offer", "2"))
+        await product.send(event("shop.else", "3"))
+        broken = {**event("shop.offer", "4"), "time": "yesterday"}
+        batch = {"content-type": "application/cloudevents-batch+json"}
+        await product.editor.post("/v1/events", content=json.dumps([broken]), headers=batch)
+        await backlog_look(product.database, product.clock, product.together.orchestrator.parts.metrics)()
+        found = await scraped(product)
+        text = (await product.editor.get("/metrics")).text
+
+    assert value(found, "tactful_ingest_events_total", outcome="accepted") == 3
+    assert value(found, "tactful_ingest_events_total", outcome="duplicate") == 1
+    assert value(found, "tactful_ingest_events_total", outcome="invalid") == 1
+    assert value(found, "tactful_ingest_event_age_seconds") == 3
+    assert value(found, "tactful_duplicates_prevented_total", stage="ingest") == 1
+    assert value(found, "tactful_decisions_total", channel="email", reason="eligible", **{"class": "marketing"}) == 1
+    assert value(found, "tactful_decisions_total", outcome="defer", reason="cap_window") == 1
+    assert value(found, "tactful_cap_hits_total", channel="email", rule="frequency_cap") == 1
+    assert value(found, "tactful_decision_duration_seconds", **{"class": "marketing"}) == 2
+    assert '# {trace_id="0af7651916cd43dd8448eb211c80319c"}' in text
+    assert value(found, "tactful_renders_total", channel="email", outcome="rendered", reason="none") == 1
+    assert value(found, "tactful_render_duration_seconds", channel="email") >= 1
+    assert value(found, "tactful_delivery_attempts_total", adapter="sandbox", outcome="accepted") == 1
+    assert value(found, "tactful_delivery_attempt_duration_seconds", channel="email", adapter="sandbox") == 1
+    assert value(found, "tactful_event_to_handover_seconds", channel="email", **{"class": "marketing"}) == 1
+    assert value(found, "tactful_deferred_messages", channel="email", reason="cap_window") == 1
+    for group in ("orchestrator", "preference", "suppression"):
+        assert value(found, "tactful_consumer_records_total", group=f"tactful-{group}", outcome="processed") == 3
+
+
+async def test_what_waits_is_found_with_the_instant_since_when(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        look = backlog_look(product.database, product.clock, product.together.orchestrator.parts.metrics)
+        await product.ask("PUT", "/v1/policy", policy())
+        await product.ask("POST", "/v1/policy/versions/1/submit")
+        async with product.database.write() as tx:
+            for number, (state, kind, due) in enumerate(_WAITING):
+                await tx.run(_MESSAGE, id=f"m{number}", state=state, ready=MONDAY + number)
+                if kind is None:
+                    await tx.run("INSERT INTO outbox (shard, channel, message_id, customer) "
+                                 "VALUES (0, 'email', :id, 'c')", id=f"m{number}")  # fmt: skip
+                else:
+                    await tx.run("INSERT INTO timer (message_id, customer, kind, due, claimed_until) "
+                                 "VALUES (:id, 'c', :kind, :due, 0)", id=f"m{number}", kind=kind, due=due)  # fmt: skip
+        await look()
+        found = await scraped(product)
+    assert value(found, "tactful_approvals_pending", kind="policy") == 1
+    assert value(found, "tactful_deferred_messages", channel="email", reason="quiet_hours") == 2
+    assert value(found, "tactful_deferred_messages", channel="email", reason="retry") == 1
+    assert value(found, "tactful_deferred_due_timestamp_seconds", channel="email") == MONDAY / SECOND - 60
+    assert value(found, "tactful_deferred_due_timestamp_seconds", channel="sms") == 0
+
+
+_WAITING = (
+    ("planned", "quiet_hours", MONDAY - 60 * SECOND),
+    ("planned", "quiet_hours", MONDAY + 60 * SECOND),
+    ("retry", "retry", MONDAY - 900 * SECOND),
+)
+_MESSAGE = (
+    "INSERT INTO message (message_id, customer, campaign, version, policy_version, channel, cls, intent, priority, "
+    "event_source, event_id, state, expires_at, attempts, created, updated) VALUES (:id, 'c', 'offer', 1, 1, 'email', "
+    "'marketing', 'advertise', 5, '/s', :id, :state, 9223372036854775807, 0, 0, :ready)"
+)
+
+CANARIES = {
+    "name": "Zaphodine Canary",
+    "address": "canary.7f3a@private-mail.example",
+    "phone": "+4915112345678",
+    "token": "tk_canaryCanaryCanaryCanary",
+    "data": "canary-in-the-event-data",
+}
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """All that is logged, debugging included."""
+    root, stream = logging.getLogger(), io.StringIO()
+    before, level = list(root.handlers), logging.getLogger("tactful").level
+    logs.configure("tests", level="debug", stream=stream)
+    yield stream
+    root.handlers[:] = before
+    logging.getLogger("tactful").setLevel(level)
+    logging.captureWarnings(False)
+
+
+async def test_no_personal_data_leaves_by_metrics_logs_or_problems(tmp_path: Path, lines: io.StringIO) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        problems = await _traffic(product)
+        metrics = (await product.editor.get("/metrics")).text
+    written = lines.getvalue()
+    assert '"action": "dead_letter"' in written and '"action": "request"' in written
+    assert all(isinstance(json.loads(line), dict) for line in written.splitlines())
+    assert len(problems) >= 8
+    for what, canary in CANARIES.items():
+        assert canary not in metrics, what
+        assert canary not in written, what
+        assert not [problem for problem in problems if canary in problem], what
+    assert "c-canary" not in metrics and "offer" not in metrics
+
+
+async def _traffic(product: Live) -> list[str]:
+    """Send canaries in by every door, well and badly; returns the bodies of all answers that are errors."""
+    addresses = [
+        {"channel": "email", "address": CANARIES["address"], "verified": True},
+        {"channel": "sms", "address": CANARIES["phone"], "verified": True},
+    ]
+    person = customer("c-canary", traits={"name": CANARIES["name"]}, addresses=addresses)
+    await product.policy(policy())
+    await product.campaign(campaign())
+    broken = {"subject": "Hi {{ customer.traits.nothing }}", "html": "<p>{{ links.unsubscribe }}</p>"}
+    await product.campaign(campaign("broken", content={"email": {"en": broken}}))
+    await product.customer(person)
+    secret = {"note": CANARIES["data"], "email": CANARIES["address"]}
+    await product.send(event("shop.offer", "1", subject="c-canary", **secret))
+    await product.send(event("shop.broken", "2", subject="c-canary", **secret))
+    await product.settle()
+    await _poison(product)
+    entry = {"address": {"channel": "email", "address": CANARIES["address"]}, "reason": "manual"}
+    await product.editor.post("/v1/suppressions", json={**entry, "at": "2026-03-01T00:00:00Z"})
+    return [body async for body in _refusals(product, person)]
+
+
+async def _poison(product: Live) -> None:
+    """Records that nobody can read, and some that only look right."""
+    log, topic = product.together.bus, product.together.settings.kafka.events_topic
+    headers = (("content-type", b"application/cloudevents+json"),)
+    bad = {**event("shop.offer", "9", subject="c-canary", **{"email": CANARIES["address"]}), "time": CANARIES["name"]}
+    change = {**event("tactful.preference.changed", "8", subject="c-canary"), "data": {"locale": CANARIES}}
+    values = [json.dumps(bad).encode(), json.dumps(change).encode(), f"{{{CANARIES}".encode()]
+    await log.publish([Outgoing(topic, b"c-canary", value, headers) for value in values])
+    await product.send(event("shop.else", "last", subject="c-canary"))
+
+
+async def _refusals(product: Live, person: dict[str, Any]) -> Any:
+    wrong = [
+        ("PUT", "/v1/preferences/c-canary", {**person, "zone": CANARIES["name"]}),
+        ("PUT", "/v1/preferences/c-canary", {**person, "addresses": [{"channel": "fax", "address": CANARIES["phone"]}]}),
+        ("PUT", "/v1/preferences/c-canary", {**person, "addresses": CANARIES["address"]}),
+        ("POST", "/v1/suppressions", {"address": CANARIES["address"], "reason": CANARIES["name"]}),
+        ("POST", "/v1/holds", {"key": "h", "mode": CANARIES["name"], "from": CANARIES["phone"], "reason": "x"}),
+        ("POST", "/v1/campaigns/offer/preview", {"customer": person, "event": CANARIES["data"]}),
+    ]
+    for method, path, body in wrong:
+        yield await _refused(product.editor.request(method, path, json=body))
+    late = {**event("shop.offer", "7", subject="c-canary", note=CANARIES["data"]), "time": CANARIES["address"]}
+    for content in (json.dumps(late), f'{{"data": "{CANARIES["address"]}'):
+        yield await _refused(product.editor.post("/v1/events", content=content, headers=CLOUD_EVENT))
+    bearer = {"authorization": f"Bearer {CANARIES['token']}"}
+    yield await _refused(product.editor.get("/v1/campaigns", headers=bearer))
+
+
+async def _refused(request: Any) -> str:
+    answer: httpx.Response = await request
+    assert answer.status_code >= 400, answer.text
+    assert answer.status_code < 500, answer.text
+    return answer.text
+
+
+async def test_log_lines_are_counted_by_level(tmp_path: Path) -> None:
+    made = registry(tmp_path)
+    seen = count_logs(made)
+    seen("warning")
+    assert made.get_sample_value("tactful_log_messages_total", {"level": "warning"}) == 1

@@ -1,0 +1,166 @@
+"""Each guard of the protocols in docs/protocols, by the shortest story that breaks without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.message import Handed
+from schemas.times import HOUR
+from services.kit.migrate import upgrade
+from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.delivery.settle import Result, settle
+from tests.integration.test_one_customer_race import CAP
+from tests.integration.workers import TOPIC, Crew, crew, record
+
+
+@pytest.fixture
+async def us(pg_url: str, tmp_path: Path) -> AsyncIterator[Crew]:
+    """Two workers under a cap of one an hour."""
+    await upgrade(pg_url, "services.orchestrator")
+    async with crew(pg_url, tmp_path, CAP, size=2) as made:
+        yield made
+
+
+async def message(us: Crew, event: str) -> Any:
+    """The message of an event."""
+    async with us.database.read() as tx:
+        return await tx.row("SELECT * FROM message WHERE event_id = :event", event=event)
+
+
+async def contact(us: Crew, message_id: str) -> str | None:
+    """The state of a message's contact."""
+    async with us.database.read() as tx:
+        row = await tx.row("SELECT ring FROM ledger")
+    found = None if row is None else Ledger.unpack(row.ring).find(message_id)
+    return None if found is None else found.state
+
+
+async def until_claimed(us: Crew, message_id: str) -> None:
+    """Return once somebody judges this message."""
+    async with asyncio.timeout(30):
+        while True:
+            async with us.database.read() as tx:
+                row = await tx.row("SELECT claimed_until FROM timer WHERE message_id = :id", id=message_id)
+            if row is not None and row.claimed_until:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_judge_that_wakes_late_does_not_send_what_another_has_ended(us: Crew) -> None:
+    """`Rank/no-state-check`: judged "send" on old facts, frozen, meanwhile suppressed; then it commits."""
+    frozen, other = us.workers
+    await frozen.decide(record("c", "first", "low", us.clock.now()))
+    await frozen.decide(record("c", "second", "low", us.clock.now()))
+    waiting = await message(us, "second")
+    assert waiting.state == "planned"
+    us.clock.advance(2 * HOUR)
+    us.others.pause = asyncio.Event()
+    late = asyncio.create_task(frozen.scheduler.tick(us.clock.now()))
+    await until_claimed(us, waiting.message_id)
+    await asyncio.sleep(0.1)
+    woken, us.others.pause = us.others.pause, None
+    us.others.opted_out.add("c")
+    async with us.database.write() as tx:
+        await tx.run("UPDATE timer SET claimed_until = 0")  # the claim has run out
+    await other.scheduler.tick(us.clock.now())
+    assert (await message(us, "second")).state == "suppressed"
+    woken.set()
+    await late
+    assert (await message(us, "second")).state == "suppressed"
+    assert await contact(us, waiting.message_id) is None
+
+
+async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None:
+    """`Rank/release-unchecked`: tried again and made; the first attempt's end is reported a second time."""
+    worker = us.workers[0]
+    await worker.decide(record("c", "only", "low", us.clock.now()))
+    us.provider.odds = {"retry": 1.0}
+    await worker.dispatcher.round("push")
+    us.clock.advance(HOUR)
+    us.provider.odds = {"accepted": 1.0}
+    await worker.scheduler.tick(us.clock.now())
+    await worker.dispatcher.round("push")
+    made = await message(us, "only")
+    assert (made.state, made.attempts) == ("accepted", 2)
+    for number in (1, 2):
+        again = Result("c", number, Handed(made.message_id, "rejected"), True, "webhook")
+        async with us.database.write() as tx:
+            await settle(tx, [again], us.clock.now())
+    assert (await message(us, "only")).state == "accepted"
+    assert await contact(us, made.message_id) == "made"
+
+
+async def test_a_rejection_of_an_earlier_attempt_releases_nothing_of_a_later_one(us: Crew) -> None:
+    """The second attempt is in flight while the first one's end is reported again."""
+    worker = us.workers[0]
+    await worker.decide(record("c", "only", "low", us.clock.now()))
+    us.provider.odds = {"retry": 1.0}
+    await worker.dispatcher.round("push")
+    us.clock.advance(HOUR)
+    await worker.scheduler.tick(us.clock.now())
+    waiting = await message(us, "only")
+    first = Result("c", 1, Handed(waiting.message_id, "rejected"), True, "webhook")
+    async with us.database.write() as tx:
+        await tx.run("UPDATE message SET state = 'handing_over', attempts = 2")
+        await settle(tx, [first], us.clock.now())
+    assert (await message(us, "only")).state == "handing_over"
+    assert await contact(us, waiting.message_id) == "planned"
+
+
+async def test_a_dispatcher_that_lost_its_shards_marks_nothing(us: Crew) -> None:
+    """`Dispatch/mark-not-fenced`: the epoch of every shard was raised while it slept."""
+    sleeper = us.workers[0]
+    await sleeper.decide(record("c", "only", "low", us.clock.now()))
+    async with us.database.write() as tx:
+        await tx.run("UPDATE shard_lease SET epoch = epoch + 1, owner = 'somebody else'")
+    assert await sleeper.dispatcher.round("push") == 0
+    assert (await message(us, "only")).state == "pending"
+    assert us.provider.taken == {}
+
+
+async def test_the_gate_reads_its_facts_after_the_mark(us: Crew) -> None:
+    """`Dispatch/facts-before-mark`: whoever asks for open attempts after an opt-out must find this one."""
+    worker = us.workers[0]
+    await worker.decide(record("c", "only", "low", us.clock.now()))
+    seen: list[int] = []
+
+    async def witness() -> None:
+        async with us.database.read() as tx:
+            seen.append(len(await tx.rows("SELECT message_id FROM attempt WHERE state = 'open'")))
+
+    us.others.witness = witness
+    await worker.dispatcher.round("push")
+    assert seen and set(seen) == {1}
+    assert (await message(us, "only")).state == "accepted"
+
+
+async def test_what_was_switched_off_after_the_mark_is_not_sent(us: Crew) -> None:
+    """The gate's facts hold the opt-out, so the contact is given back and nothing leaves."""
+    worker = us.workers[0]
+    await worker.decide(record("c", "only", "low", us.clock.now()))
+    us.others.opted_out.add("c")
+    await worker.dispatcher.round("push")
+    stopped = await message(us, "only")
+    assert stopped.state == "suppressed"
+    assert await contact(us, stopped.message_id) is None
+    assert us.provider.taken == {}
+
+
+async def test_whoever_judges_again_names_the_positions_that_we_have_committed(us: Crew) -> None:
+    """`Fence/no-fence-when-again`: the gate and the scheduler wait for all that the reader has passed."""
+    worker = us.workers[0]
+    async with us.database.write() as tx:
+        await tx.run("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
+    await worker.decide(record("c", "first", "low", us.clock.now()))
+    await worker.decide(record("c", "second", "low", us.clock.now()))
+    us.others.positions.clear()
+    await worker.dispatcher.round("push")
+    us.clock.advance(2 * HOUR)
+    await worker.scheduler.tick(us.clock.now())
+    assert us.others.positions == [{TOPIC: {0: 41}}] * 4
+    assert (await message(us, "second")).state == "pending"

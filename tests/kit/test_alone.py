@@ -1,0 +1,37 @@
+"""What a service checks before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.times import SECOND
+from services.kit import alone
+from services.kit.clock import Instant, SystemClock
+from services.kit.db import Database
+
+
+class Shifted:
+    """The machine's clock, wrong by some microseconds at each look, one after the other."""
+
+    def __init__(self, *errors: int) -> None:
+        self._errors = list(errors)
+
+    def now(self) -> Instant:
+        return SystemClock().now() + self._errors.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "fits"),
+    [((0, 0), True), ((-5 * SECOND, 0), True), ((2 * SECOND, 2 * SECOND), False), ((-2 * SECOND, -2 * SECOND), False)],
+    ids=["equal", "the answer took five seconds", "ahead", "behind"],
+)
+async def test_clocks_that_differ_by_a_second_are_refused(tmp_path: Path, errors: tuple[int, ...], fits: bool) -> None:
+    database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    try:
+        if fits:
+            await alone._agree(Shifted(*errors), database)
+        else:
+            with pytest.raises(alone.Refused, match="set the clocks"):
+                await alone._agree(Shifted(*errors), database)
+    finally:
+        await database.close()

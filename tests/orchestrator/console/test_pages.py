@@ -1,0 +1,197 @@
+"""What the pages show, and what they are sent with."""
+
+import pytest
+
+from services.orchestrator.console.inbox import as_page, pieces
+from tests.orchestrator.console.conftest import House
+
+PAGES = (
+    "/console/",
+    "/console/?span=1h",
+    "/console/?span=7d",
+    "/console/decisions",
+    "/console/decisions/1",
+    "/console/inbox",
+    "/console/why",
+    "/console/why?customer=ada&campaign=referral-ask&channel=email",
+    "/console/customers",
+    "/console/customers/ada",
+    "/console/sign-in",
+    "/console/nowhere",
+    "/console/decisions/999999",
+    "/console/decisions?unknown=1",
+    "/console/decisions?decision=x",
+)
+WHY = "/console/why?customer=ada&campaign=referral-ask"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_has_a_strict_policy_and_nothing_inline(shop: House, path: str) -> None:
+    answer = await shop.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy and "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"].startswith("text/html")
+    for forbidden in (" style=", "<style", "onclick=", "javascript:", "<script>"):
+        assert forbidden not in answer.text
+
+
+async def test_errors_are_pages_with_their_status(shop: House) -> None:
+    statuses = {path: (await shop.get(path)).status_code for path in PAGES[-4:]}
+    assert list(statuses.values()) == [404, 404, 422, 422]
+
+
+async def test_files_are_cached_for_a_year_under_their_digest(house: House) -> None:
+    page = (await house.get("/console/sign-in")).text
+    css = page.split('rel="stylesheet" href="')[1].split('"')[0]
+    found = await house.get(css)
+    assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert found.headers["content-type"] == "text/css; charset=utf-8"
+    assert 'url("fonts/' not in found.text.replace("?v=", "") or "?v=" in found.text
+    assert (await house.get(css.partition("?")[0])).headers["cache-control"] == "public, max-age=3600"
+    for missing in ("x.css", "../parts.py", "%2e%2e/parts.py", "fonts", "fonts/../tactful.css"):
+        assert (await house.get(f"/console/static/{missing}")).status_code == 404
+
+
+async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
+    await shop.api(
+        "POST", "/v1/holds", {"key": "checkout", "mode": "defer", "from": "2026-03-02T12:00:00Z", "reason": "x"}
+    )
+    document = await shop.api("GET", "/v1/campaigns/referral-ask")
+    names = (
+        "name",
+        "owner",
+        "class",
+        "intent",
+        "topic",
+        "trigger",
+        "channels",
+        "strategy",
+        "default_locale",
+        "content",
+    )
+    await shop.api("PUT", "/v1/campaigns/referral-ask", {name: document[name] for name in names})
+    await shop.api("POST", "/v1/campaigns/referral-ask/submit")
+    page = " ".join((await shop.get("/console/")).text.split())
+    assert "Hold in force" in page and "checkout" in page
+    assert "Ask happy customers for a referral, version 2, waits for approval" in page
+    assert "submitted by admin" in page
+    assert "Not after what happened" in page  # the reason of the suppressed asks
+    assert "<dd>0<small>of 6 watched" in page
+
+
+async def test_the_trace_stands_beside_the_decision_that_was_chosen(shop: House) -> None:
+    items = (await shop.api("GET", "/v1/decisions?customer=ada&reason=contact_history"))["items"]
+    id = items[0]["decision_id"]
+    page = (await shop.get(f"/console/decisions?decision={id}")).text
+    assert "contact_history" in page and "no-ask-after-complaint" in page
+    part = await shop.get(f"/console/decisions?decision={id}", **{"hx-request": "true"})
+    assert part.text.strip().startswith('<section class="trace"') and part.headers["vary"] == "HX-Request"
+    assert "<html" not in part.text
+
+
+async def test_filters_are_query_parameters(shop: House) -> None:
+    def rows(text: str) -> int:
+        return text.count("<tr data-id=")
+
+    everything = rows((await shop.get("/console/decisions")).text)
+    sent = rows((await shop.get("/console/decisions?outcome=send")).text)
+    suppressed = rows((await shop.get("/console/decisions?outcome=suppress&customer=ada&channel=push")).text)
+    assert (everything, sent, suppressed) == (4, 2, 1)
+    assert rows((await shop.get("/console/decisions?customer=nobody")).text) == 0
+
+
+async def test_why_says_what_the_api_says(shop: House) -> None:
+    said = await shop.api("GET", "/v1/why?customer=ada&campaign=referral-ask&channel=email")
+    page = (await shop.get(f"{WHY}&channel=email")).text
+    assert said["outcome"] == "suppress"
+    rest = said["sentence"].partition(" opened on ")[0]
+    assert rest in page
+    assert "No. Ada would not get it" in page
+    assert 'aria-label="Complaint: opened Mon 2 Mar, 12:00, still open.' in page  # in Ada's zone, London
+    assert all(verdict["rule"] in page for verdict in said["verdicts"])
+
+
+async def test_why_names_the_day_on_which_it_would_be_allowed(shop: House) -> None:
+    await shop.event("shop.complaint.resolved", "ada", {"case": "k-1"}, "e-closed")
+    page = (await shop.get(f"{WHY}&channel=email")).text
+    assert "No. Ada can get it from Wednesday 1 April, 13:00." in page  # 30 days later; the clocks went forward
+    assert "30 days rest" in page
+
+
+@pytest.mark.parametrize(
+    "query", ["customer=ada&campaign=unheard&channel=", "customer=ada&campaign=referral-ask&channel=sms"]
+)
+async def test_why_says_when_there_is_no_answer(shop: House, query: str) -> None:
+    answer = await shop.get(f"/console/why?{query}")
+    assert answer.status_code == 404 and "That cannot be answered" in answer.text
+
+
+async def test_the_timeline_merges_everything_newest_first_and_holds_no_address(shop: House) -> None:
+    page = (await shop.get("/console/customers/ada")).text
+    parts = [
+        "accepted by sandbox",
+        "shop.payment.failed",
+        "shop.order.delivered",
+        "Complaint opened",
+        "Consent granted",
+    ]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "ada@example.org" not in page and "+447700900123" not in page
+    assert "Can be reached by" in page and "E-mail, SMS, Push" in page
+
+
+async def test_an_unknown_customer_has_an_empty_timeline(shop: House) -> None:
+    answer = await shop.get("/console/customers/nobody")
+    assert answer.status_code == 200 and "Nothing is known about this customer" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "target"),
+    [
+        ("ada", "/console/customers/ada"),
+        ("e-order", "/console/customers/ada"),
+        ("referral-ask", "/console/decisions?campaign=referral-ask"),
+        ("//evil.example", "/console/customers///evil.example"),
+    ],
+)
+async def test_finding_leads_to_the_right_page(shop: House, wanted: str, target: str) -> None:
+    answer = await shop.get(f"/console/find?q={wanted}")
+    assert (answer.status_code, answer.headers["location"]) == (303, target)
+
+
+async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
+    page = (await shop.get("/console/inbox")).text
+    assert "made 2 messages" in page and "ada@example.org" in page and "+447700900123" in page
+    assert 'sandbox=""' in page
+    body = await shop.get(page.split('<iframe class="mail-body" sandbox="" src="')[1].split('"')[0])
+    assert "did not go through" in body.text
+    assert body.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert "frame-ancestors 'self'" in body.headers["content-security-policy"]
+    only = (await shop.get("/console/inbox?channel=sms")).text
+    assert only.count('<li><a class="row"') == 1
+    assert (await shop.get("/console/inbox?message=msg_nothing")).status_code == 404
+
+
+def test_only_web_addresses_count_as_links() -> None:
+    assert pieces("see https://a.example/x now") == [("see ", False), ("https://a.example/x", True), (" now", False)]
+    assert pieces("javascript:alert(1) data:text/html,x") == [("javascript:alert(1) data:text/html,x", False)]
+    assert pieces("") == []
+
+
+def test_a_fragment_gets_a_mail_programs_letters_and_a_whole_page_stays() -> None:
+    assert as_page("<p>x</p>").endswith("</style><p>x</p>")
+    assert as_page("<!doctype html><HTML><p>x</p>") == "<!doctype html><HTML><p>x</p>"
+
+
+async def test_hostile_values_are_escaped_everywhere(shop: House) -> None:
+    bad = '"><script>alert(1)</script>'
+    await shop.event("shop.payment.failed", "ada", {"total": bad}, f"e{bad}")
+    for path in ("/console/decisions", "/console/customers/ada", "/console/inbox", f"/console/why?customer={bad}"):
+        text = (await shop.get(path)).text
+        assert "<script>alert" not in text, path

@@ -1,0 +1,163 @@
+"""Signing in: links work once, sessions end, changes need proof that they were meant, and every page says who may."""
+
+import httpx
+import pytest
+
+from schemas.roles import Role
+from schemas.times import HOUR, MINUTE, SECOND
+from services.kit.sessions import COOKIE
+from tests.orchestrator.console.conftest import HTML, ORIGIN, House
+
+PAGES = (
+    "/console/",
+    "/console/decisions",
+    "/console/decisions/1",
+    "/console/decisions/stream",
+    "/console/inbox",
+    "/console/inbox/x/body",
+    "/console/why",
+    "/console/customers",
+    "/console/customers/ada",
+    "/console/find?q=ada",
+)
+
+
+async def issue(house: House) -> str:
+    return await house.embedded.together.orchestrator.sign_in.issue("ada", Role.ADMIN)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_strangers_are_led_to_the_sign_in(house: House, path: str) -> None:
+    answer = await house.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+    assert (await house.browser.get(path)).status_code == 401  # a script, which cannot follow a person's way
+
+
+async def test_the_root_leads_to_the_console(house: House) -> None:
+    answer = await house.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/console/")
+
+
+async def test_a_link_is_used_by_its_button_alone_and_once(house: House) -> None:
+    token = await issue(house)
+    for _ in range(2):
+        page = await house.get(f"/console/sign-in?token={token}")
+        assert page.status_code == 200 and f'value="{token}"' in page.text and COOKIE not in page.cookies
+    first = await house.post("/console/sign-in", {"token": token})
+    assert first.status_code == 303
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/console" in cookie
+    second = await house.post("/console/sign-in", {"token": token})
+    assert second.status_code == 403 and "has been used" in second.text
+
+
+async def test_a_link_ends_after_fifteen_minutes(house: House) -> None:
+    token = await issue(house)
+    house.clock.advance(15 * MINUTE)
+    assert (await house.post("/console/sign-in", {"token": token})).status_code == 403
+
+
+async def test_a_session_ends_after_twelve_hours(house: House) -> None:
+    await house.sign_in()
+    house.clock.advance(12 * HOUR - SECOND)
+    assert (await house.get("/console/")).status_code == 200
+    house.clock.advance(SECOND)
+    assert (await house.get("/console/")).status_code == 303
+
+
+async def test_signing_out_ends_the_session_everywhere(house: House) -> None:
+    await house.sign_in()
+    kept = str(house.browser.cookies[COOKIE])
+    answer = await house.post("/console/sign-out", {"csrf": await house.csrf()})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+    house.browser.cookies.clear()
+    assert (await house.get("/console/", cookie=f"{COOKIE}={kept}")).status_code == 303
+
+
+async def test_only_digests_are_kept(house: House) -> None:
+    token = await issue(house)
+    await house.sign_in()
+    id = str(house.browser.cookies[COOKIE])
+    async with house.embedded.together.databases["orchestrator"].read() as tx:
+        rows = [tuple(row) for table in ("session", "sign_in_link") for row in await tx.rows(f"SELECT * FROM {table}")]
+    assert len(rows) == 2
+    assert not any(secret in str(row) for row in rows for secret in (token, id))
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ({"origin": "https://evil.example"}, True),
+        ({"sec-fetch-site": "cross-site"}, True),
+        ({"sec-fetch-site": "same-site"}, True),
+        ({"origin": "null"}, True),
+        ({}, False),
+        ({"sec-fetch-site": "same-origin"}, False),
+    ],
+)
+async def test_a_change_from_elsewhere_or_without_the_token_is_refused(
+    house: House, headers: dict[str, str], token: bool
+) -> None:
+    await house.sign_in()
+    fields = {"csrf": await house.csrf() if token else "0" * 64}
+    answer = await house.post("/console/sign-out", fields, **headers)
+    assert answer.status_code == 403
+    assert (await house.get("/console/")).status_code == 200  # still signed in
+
+
+async def test_a_change_without_any_origin_is_refused(house: House) -> None:
+    await house.sign_in()
+    token = await house.csrf()
+    answer = await house.browser.post("/console/sign-out", data={"csrf": token}, headers={"accept": "text/html"})
+    assert answer.status_code == 403
+    by_header = {**HTML, "X-CSRF-Token": token}
+    assert (await house.browser.post("/console/sign-out", data={}, headers=by_header)).status_code == 303
+
+
+async def test_nobody_is_signed_in_from_another_site(house: House) -> None:
+    answer = await house.post("/console/sign-in", {"token": await issue(house)}, origin="https://evil.example")
+    assert answer.status_code == 403 and COOKIE not in house.browser.cookies
+
+
+async def test_a_session_opened_with_a_key_ends_with_the_key(house: House) -> None:
+    made = await house.api("POST", "/v1/keys", {"name": "Vera", "role": "viewer"})
+    assert (await house.post("/console/sign-in", {"key": made["key"]})).status_code == 303
+    page = await house.get("/console/")
+    assert "Vera" in page.text and "viewer" in page.text
+    headers = {"authorization": f"Bearer {house.embedded.keys['admin']}"}
+    assert (await house.browser.delete(f"/v1/keys/{made['id']}", headers=headers)).is_success
+    assert (await house.get("/console/")).status_code == 303
+
+
+@pytest.mark.parametrize("key", ["", "tk_nobody", "publisher"])
+async def test_a_key_without_pages_signs_nobody_in(house: House, key: str) -> None:
+    given = await house.key_of("publisher") if key == "publisher" else key
+    assert (await house.post("/console/sign-in", {"key": given})).status_code == 403
+
+
+async def test_the_api_never_takes_the_cookie(house: House) -> None:
+    await house.sign_in()
+    async with httpx.AsyncClient(transport=house.browser._transport, base_url=ORIGIN) as api:
+        for cookie in house.browser.cookies.jar:
+            assert cookie.path == "/console"
+    assert (await house.browser.get("/v1/decisions")).status_code == 401
+
+
+async def test_roles_hold_on_pages_too(shop: House) -> None:
+    await shop.sign_in("viewer")
+    allowed = {path: (await shop.get(path)).status_code for path in PAGES if "stream" not in path}
+    assert allowed["/console/"] == allowed["/console/decisions"] == allowed["/console/why"] == 200
+    refused = ("/console/inbox", "/console/inbox/x/body", "/console/customers", "/console/customers/ada")
+    assert {allowed[path] for path in refused} == {403}
+    menu = (await shop.get("/console/")).text
+    assert "/console/inbox" not in menu and "/console/customers" not in menu
+
+
+async def test_names_and_contacts_are_for_those_who_may_see_customers(shop: House) -> None:
+    why = "/console/why?customer=ada&campaign=referral-ask&channel=email"
+    pages = ("/console/decisions?customer=ada", why)
+    assert all("Ada" in (await shop.get(path)).text for path in pages)
+    assert "What stands in the way" in (await shop.get(why)).text
+    await shop.sign_in("viewer")
+    assert not any("Ada" in (await shop.get(path)).text for path in pages)
+    assert "What stands in the way" not in (await shop.get(why)).text

@@ -1,0 +1,64 @@
+"""How a state machine meets a database: one event loop and one schema for all examples of a test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from services.kit.db import Database
+from services.kit.migrate import upgrade
+
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
+STEPS = 25
+T = TypeVar("T")
+_COUNT = itertools.count()
+
+
+class Ground:
+    """A database and the loop that its connections belong to."""
+
+    def __init__(self, runner: asyncio.Runner, database: Database) -> None:
+        self._runner = runner
+        self.database = database
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Waits for the work."""
+        return self._runner.run(work)
+
+
+def fresh_names(count: int) -> tuple[str, ...]:
+    """Customers whom no other example has touched."""
+    number = next(_COUNT)
+    return tuple(f"c-{number}-{each}" for each in range(count))
+
+
+@contextmanager
+def ground(url: str, package: str) -> Iterator[Ground]:
+    """The schema of a service, at work."""
+    with asyncio.Runner() as runner:
+        runner.run(upgrade(url, package))
+        database = Database.open(url)
+        try:
+            yield Ground(runner, database)
+        finally:
+            runner.run(database.close())
+
+
+def run_machine(machine: Callable[[], RuleBasedStateMachine]) -> None:
+    """Runs examples of a machine; the same ones each time unless `MODEL_EXAMPLES` asks for more."""
+    chosen = settings(
+        max_examples=EXAMPLES or 12,
+        stateful_step_count=STEPS,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]
