@@ -89,5 +89,3 @@ class Campaign(Document):
     def reentry_every(self) -> int | None:
         """Microseconds of `every <duration>`, else None."""
         return parse_duration(self.reentry.removeprefix("every ")) if self.reentry.startswith("every ") else None
-
-

@@ -20,6 +20,8 @@ from services.kit.logs import log, log_error
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EVERY = 2.0
 """Seconds between events."""
+YOURS = frozenset({"ada", "bruno"})
+"""Nothing happens to these customers by itself, so that what the README shows is what you see."""
 
 
 class Demo:
@@ -37,7 +39,7 @@ class Demo:
         try:
             customers = await self.seed()
             while True:
-                await self.send(self._random.choice(customers))
+                await self.send(self._random.choice([each for each in customers if each not in YOURS]))
                 await asyncio.sleep(EVERY)
         except httpx.HTTPError as error:
             log_error("demo_ended", error)
@@ -88,11 +90,15 @@ class Demo:
         if roll < 0.65:
             return "shop.order.delivered", {"order": self._number("o"), "total": total}
         if roll < 0.75:
-            return "shop.product.launched", {"product": "Linen chair"}
+            return "shop.product.launched", {"product": "Twelve kinds of basil", "about": "herbs"}
         if roll < 0.85:
             return "shop.payment.failed", {"order": self._number("o"), "total": total}
-        if roll < 0.95:
-            return "shop.complaint.filed", {"case": self._number("k")}
+        if roll < 0.90:
+            return "shop.support.closed", {"case": self._number("s")}
+        if roll < 0.93:
+            return "shop.complaint.filed", {"case": "k-1"}
+        if roll < 0.97:
+            return "shop.complaint.resolved", {"case": "k-1"}
         return "tactful.preference.changed", {"opt_outs": [{"topic": "news"}]}
 
     def _number(self, letter: str) -> str:

@@ -126,12 +126,12 @@ def test_a_service_knows_others_by_their_client_alone(service: str) -> None:
 def test_only_wiring_puts_services_together() -> None:
     outside = [name for name in sources() if name.startswith("services.") and not within(name, "services.kit")]
     together = [name for name in outside if not within(name, *(f"services.{service}" for service in SERVICES))]
-    assert set(together) == WIRING | set(SHARED_CORES)
+    assert {name for name in together if not within(name, *SHARED_CORES)} == WIRING
 
 
 @pytest.mark.parametrize("module", SHARED_CORES)
 def test_simulation_uses_pure_modules_of_the_services_alone(module: str) -> None:
-    allowed = ("schemas", "services.kit", *SHARED_CORES[module])
+    allowed = ("schemas", "services.kit", module, *SHARED_CORES[module])
     assert [name for _, name in ours(module) if not within(name, *allowed)] == []
 
 

@@ -72,7 +72,7 @@ async def ground(name: str, settings: ServiceSettings) -> AsyncIterator[Ground]:
     Raises Refused when the schema is not at its newest step or the clocks differ, SettingsError for a missing URL.
     """
     url = settings.need("database.url")
-    await _ready(url, f"services.{name}")
+    await _ready(url, name)
     registry = Registry()
     say_what_runs(registry, name)
     logs.configure(name, level=settings.log_level, seen=count_logs(registry))
@@ -115,12 +115,12 @@ async def serve(service: Service, settings: ServiceSettings) -> int:
     return 0
 
 
-async def _ready(url: str, package: str) -> None:
+async def _ready(url: str, name: str) -> None:
     """A file is brought up to date; a server's schema is changed by `tactful db upgrade` alone."""
     if url.startswith("sqlite"):
-        await migrate.upgrade(url, package)
-    elif not await migrate.check(url, package):
-        raise Refused("the database is not at the newest step of its schema: run `tactful db upgrade`")
+        await migrate.upgrade(url, f"services.{name}")
+    elif not await migrate.check(url, f"services.{name}"):
+        raise Refused(f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`")
 
 
 def main(

@@ -30,7 +30,8 @@ def durations(registry: Registry, routes: Mapping[int, str]) -> Family[Histogram
         "http_route": sorted({*routes.values(), UNMATCHED}),
         "http_response_status_code": _statuses,
     }
-    return histogram(registry, "http_server_request_duration_seconds", "HTTP server latency; counts give RED", labels, combos=())
+    words = "HTTP server latency; counts give RED"
+    return histogram(registry, "http_server_request_duration_seconds", words, labels, combos=())
 
 
 class Edge:

@@ -14,7 +14,7 @@ from schemas.decision import Decision
 from schemas.event import Event, encode
 from schemas.times import Instant
 from services.kit.db import Tx
-from services.orchestrator.deciding.ledger import AT, ID, STATES, Contact, Ledger
+from services.orchestrator.deciding.ledger import AT, FLAGS, HANDING_OVER, ID, PLANNED, STATES, Contact, Ledger
 from services.orchestrator.deciding.scope import Kind
 
 SHARDS = 16
@@ -123,7 +123,11 @@ def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[
         known = set(before)
         changed = [contact for contact in after if contact not in known]
     kept = {row[ID] for row in after.rows}
-    gone_rows = tuple(row for row in before.rows if row[ID] not in kept and row[AT] >= after.complete_from)
+    gone_rows = tuple(
+        row
+        for row in before.rows
+        if row[ID] not in kept and (row[AT] >= after.complete_from or row[FLAGS] in (PLANNED, HANDING_OVER))
+    )
     gone = list(Ledger(before.kinds, gone_rows))
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
         _history_row(customer, contact, "released", now) for contact in gone

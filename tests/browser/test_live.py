@@ -1,12 +1,15 @@
 """Decisions as they are made: rows come by themselves, wait while paused, and the keyboard walks them."""
 
 import re
+import time
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser import chromium
 from tests.browser.conftest import Open
-from tests.browser.scene import Scene
+from tests.browser.scene import Scene, installation
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -72,16 +75,28 @@ def test_the_theme_stays_as_chosen(opened: Open, scene: Scene) -> None:
     page.evaluate("localStorage.clear()")
 
 
-def test_the_link_of_the_start_box_signs_in_once(browser: object, opened: Open, scene: Scene) -> None:
-    page = opened().new_page()
-    page.context.clear_cookies()
-    page.goto(f"{scene.url}/")
-    expect(page).to_have_url(f"{scene.url}/console/sign-in")
-    page.goto(scene.link)
-    page.click("button[type=submit]")
-    expect(page).to_have_url(f"{scene.url}/console/")
-    page.click(".nav button[type=submit]")
-    expect(page).to_have_url(f"{scene.url}/console/sign-in")
-    page.goto(scene.link)
-    page.click("button[type=submit]")
-    expect(page.locator("[role=alert]")).to_contain_text("has been used")
+def test_the_link_of_the_start_box_signs_in_once(browser: Browser, tmp_path: Path) -> None:
+    with installation(tmp_path) as fresh, chromium.context(browser) as context:
+        page = context.new_page()
+        page.goto(f"{fresh.url}/")
+        expect(page).to_have_url(f"{fresh.url}/console/sign-in")
+        page.goto(fresh.link)
+        page.click("button[type=submit]")
+        expect(page).to_have_url(f"{fresh.url}/console/")
+        page.click(".nav button[type=submit]")
+        expect(page).to_have_url(f"{fresh.url}/console/sign-in")
+        page.goto(fresh.link)
+        page.click("button[type=submit]")
+        expect(page.locator("[role=alert]")).to_contain_text("has been used")
+
+
+def test_an_open_stream_does_not_hold_up_the_end(browser: Browser, tmp_path: Path) -> None:
+    with installation(tmp_path) as fresh, chromium.context(browser) as context:
+        page = context.new_page()
+        chromium.sign_in(page, fresh.url, fresh.keys["admin"])
+        page.goto(f"{fresh.url}/console/decisions", wait_until="load")
+        expect(page.locator("[data-pulse]")).to_have_text("Live")
+        begin = time.monotonic()
+        fresh.process.terminate()
+        assert fresh.process.wait(30) == 0
+        assert time.monotonic() - begin < 4.5  # less than the drain of five seconds

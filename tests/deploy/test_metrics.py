@@ -219,11 +219,11 @@ async def _poison(product: Live) -> None:
 
 async def _refusals(product: Live, person: dict[str, Any]) -> Any:
     wrong = [
-        ("PUT", "/v1/preferences/c-canary", {**person, "zone": CANARIES["name"]}),
+        ("PUT", "/v1/preferences/c-canary", {**person, "traits": [CANARIES["name"]]}),
         ("PUT", "/v1/preferences/c-canary", {**person, "addresses": [{"channel": "fax", "address": CANARIES["phone"]}]}),
         ("PUT", "/v1/preferences/c-canary", {**person, "addresses": CANARIES["address"]}),
-        ("POST", "/v1/suppressions", {"address": CANARIES["address"], "reason": CANARIES["name"]}),
-        ("POST", "/v1/holds", {"key": "h", "mode": CANARIES["name"], "from": CANARIES["phone"], "reason": "x"}),
+        ("POST", "/v1/suppressions", {"address": CANARIES["address"], "source": CANARIES["name"]}),
+        ("POST", "/v1/holds", {"key": "h", "mode": "defer", "from": CANARIES["phone"], "reason": CANARIES["name"]}),
         ("POST", "/v1/campaigns/offer/preview", {"customer": person, "event": CANARIES["data"]}),
     ]
     for method, path, body in wrong:

@@ -13,6 +13,7 @@ from schemas.message import Handed
 from schemas.times import HOUR
 from services.kit.migrate import upgrade
 from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.delivery.dispatch import Limits
 from services.orchestrator.delivery.settle import Result, settle
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import TOPIC, Crew, crew, record
@@ -164,3 +165,29 @@ async def test_whoever_judges_again_names_the_positions_that_we_have_committed(u
     await worker.scheduler.tick(us.clock.now())
     assert us.others.positions == [{TOPIC: {0: 41}}] * 4
     assert (await message(us, "second")).state == "pending"
+
+
+async def test_a_gate_that_gets_no_answer_gives_up_at_the_deadline(pg_url: str, tmp_path: Path) -> None:
+    """Else others would close the attempt as unknown, though its owner knows that nothing was sent."""
+    await upgrade(pg_url, "services.orchestrator")
+    async with crew(pg_url, tmp_path, CAP, size=1, limits=Limits(deadline=0.5, slack=60.0)) as us:
+        await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
+        us.others.pause = asyncio.Event()
+        async with asyncio.timeout(30):
+            await us.workers[0].dispatcher.round("push")
+        waiting = await message(us, "only")
+        assert (waiting.state, waiting.detail) == ("retry", "no_facts")
+
+
+async def test_a_dispatcher_that_is_to_stop_gives_back_what_it_has_no_facts_for(us: Crew) -> None:
+    """It does not hold on to its attempts until they are overdue."""
+    await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
+    us.others.broken = True
+    stop = asyncio.Event()
+    running = asyncio.create_task(us.workers[0].dispatcher.run(stop))
+    async with asyncio.timeout(30):
+        while (await message(us, "only")).state != "handing_over":
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+    assert (await message(us, "only")).state == "retry"

@@ -56,6 +56,7 @@ class Others:
     """
 
     opted_out: set[str] = field(default_factory=set)
+    broken: bool = False
     pause: asyncio.Event | None = None
     witness: Callable[[], Awaitable[None]] | None = None
     positions: list[object] = field(default_factory=list)
@@ -64,6 +65,8 @@ class Others:
         """Answer at the doors."""
         if self.witness is not None:
             await self.witness()
+        if self.broken:
+            return httpx.Response(503)
         answer, pause = self._answer(request.url.path, request.content), self.pause
         if pause is not None:
             await pause.wait()
@@ -142,7 +145,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0) -> AsyncIterator[Crew]:
+async def crew(
+    url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0, limits: Limits = LIMITS
+) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
     clock, provider, others = StandingClock(START), Provider(random.Random(seed)), Others()
     settings = load(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
@@ -163,19 +168,19 @@ async def crew(url: str, directory: Path, policy: dict[str, Any], size: int = 4,
             )  # fmt: skip
             services.append((service, database))
         await _launch(services[0][0], services[0][1], clock, policy)
-        made = [await _worker(service, database, clock, provider) for service, database in services]
+        made = [await _worker(service, database, clock, provider, limits) for service, database in services]
         yield Crew(made, clock, provider, others, services[0][1])
 
 
 async def _worker(
-    service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider
+    service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider, limits: Limits
 ) -> Worker:
     parts = service.parts
     assert service.scheduler is not None and service.recovery is not None
     gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
     dispatcher = Dispatcher(
         database, Marker(f"worker-{id(service)}", parts.key), gate, service.recovery, {"push": provider},
-        Handovers(KernelAlarm(), LIMITS.slack), LIMITS, clock, parts.metrics, parts.ready,
+        Handovers(KernelAlarm(), limits.slack), limits, clock, parts.metrics, parts.ready,
     )  # fmt: skip
     await dispatcher.start()
     pipeline = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)

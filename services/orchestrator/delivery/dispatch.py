@@ -64,9 +64,11 @@ class Dispatcher:
         self._metrics = metrics
         self._nudge = nudge
         self._epochs: dict[int, int] = {}
+        self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hand over until stopped; then finish what is in flight and give the shards back."""
+        self._stop = stop
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._forever(stop, self._keep_shards, RENEW_EVERY))
             tasks.create_task(self._forever(stop, self._recovery.close_overdue, 1.0))
@@ -129,12 +131,20 @@ class Dispatcher:
         return len(marked)
 
     async def _look(self, marked: Sequence[Marked], deadline: float) -> Look | None:
-        """What the gate sees, or None when fresh facts cannot be had before the deadline."""
+        """What the gate sees, or None when fresh facts cannot be had before the deadline, or before we stop."""
+        rest = 0.05
         try:
             async with asyncio.timeout(deadline - boot_time()):
-                return await self._patiently(lambda: self._gate.look(marked), "gate_waits", longest=1.0)
+                while not self._stop.is_set():
+                    try:
+                        return await self._gate.look(marked)
+                    except Transient as error:
+                        log("gate_waits", level="warning", reason=error.code, detail=error.detail)
+                        await _pause(self._stop, rest)
+                        rest = min(rest * 2, 1.0)
         except TimeoutError:
-            return None
+            pass
+        return None
 
     async def _refuse(self, channel: str, refused: Sequence[Marked], look: Look) -> None:
         gone = [item for item in refused if item.maybe_sent]
@@ -176,18 +186,16 @@ class Dispatcher:
         if results:
             await self._patiently(write)
 
-    async def _patiently(
-        self, step: Callable[[], Awaitable[T]], told: str = "result_waits", *, longest: float = 2.0
-    ) -> T:
-        """Go on until it succeeds; the owner's result, for one, must be written. `longest`: seconds of rest."""
+    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+        """The owner's result must be written: go on until the database takes it."""
         rest = 0.05
         while True:
             try:
-                return await step()
+                return await write()
             except Transient as error:
-                log(told, level="warning", reason=error.code, detail=error.detail)
+                log("result_waits", level="warning", reason=error.code)
                 await asyncio.sleep(rest)
-                rest = min(rest * 2, longest)
+                rest = min(rest * 2, 2.0)
 
 
 def _message(item: Marked) -> Message:

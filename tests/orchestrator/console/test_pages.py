@@ -1,9 +1,11 @@
 """What the pages show, and what they are sent with."""
 
-import pytest
+import httpx
 
+from schemas.documents import load
 from services.orchestrator.console.inbox import as_page, pieces
 from tests.orchestrator.console.conftest import House
+from tests.servers import ROOT
 
 PAGES = (
     "/console/",
@@ -25,9 +27,12 @@ PAGES = (
 WHY = "/console/why?customer=ada&campaign=referral-ask"
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_every_page_has_a_strict_policy_and_nothing_inline(shop: House, path: str) -> None:
-    answer = await shop.get(path)
+async def test_every_page_has_a_strict_policy_and_nothing_inline(shop: House) -> None:
+    for path in PAGES:
+        _check(await shop.get(path), path)
+
+
+def _check(answer: httpx.Response, path: str) -> None:
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy and "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy
@@ -37,7 +42,7 @@ async def test_every_page_has_a_strict_policy_and_nothing_inline(shop: House, pa
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"].startswith("text/html")
     for forbidden in (" style=", "<style", "onclick=", "javascript:", "<script>"):
-        assert forbidden not in answer.text
+        assert forbidden not in answer.text, path
 
 
 async def test_errors_are_pages_with_their_status(shop: House) -> None:
@@ -51,30 +56,17 @@ async def test_files_are_cached_for_a_year_under_their_digest(house: House) -> N
     found = await house.get(css)
     assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert found.headers["content-type"] == "text/css; charset=utf-8"
-    assert 'url("fonts/' not in found.text.replace("?v=", "") or "?v=" in found.text
+    assert 'url("fonts/' not in found.text and found.text.count('url("/console/static/fonts/') == 3
     assert (await house.get(css.partition("?")[0])).headers["cache-control"] == "public, max-age=3600"
-    for missing in ("x.css", "../parts.py", "%2e%2e/parts.py", "fonts", "fonts/../tactful.css"):
+    for missing in ("x.css", "%2e%2e/parts.py", "..%2fparts.py", "fonts", "/etc/passwd"):
         assert (await house.get(f"/console/static/{missing}")).status_code == 404
 
 
 async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
-    await shop.api(
-        "POST", "/v1/holds", {"key": "checkout", "mode": "defer", "from": "2026-03-02T12:00:00Z", "reason": "x"}
-    )
-    document = await shop.api("GET", "/v1/campaigns/referral-ask")
-    names = (
-        "name",
-        "owner",
-        "class",
-        "intent",
-        "topic",
-        "trigger",
-        "channels",
-        "strategy",
-        "default_locale",
-        "content",
-    )
-    await shop.api("PUT", "/v1/campaigns/referral-ask", {name: document[name] for name in names})
+    hold = {"key": "checkout", "mode": "defer", "from": "2026-03-02T12:00:00Z", "reason": "x"}
+    await shop.api("POST", "/v1/holds", hold)
+    document = load((ROOT / "examples" / "campaigns" / "referral-ask.yaml").read_text())
+    await shop.api("PUT", "/v1/campaigns/referral-ask", {**document, "priority": 41})
     await shop.api("POST", "/v1/campaigns/referral-ask/submit")
     page = " ".join((await shop.get("/console/")).text.split())
     assert "Hold in force" in page and "checkout" in page
@@ -123,12 +115,10 @@ async def test_why_names_the_day_on_which_it_would_be_allowed(shop: House) -> No
     assert "30 days rest" in page
 
 
-@pytest.mark.parametrize(
-    "query", ["customer=ada&campaign=unheard&channel=", "customer=ada&campaign=referral-ask&channel=sms"]
-)
-async def test_why_says_when_there_is_no_answer(shop: House, query: str) -> None:
-    answer = await shop.get(f"/console/why?{query}")
-    assert answer.status_code == 404 and "That cannot be answered" in answer.text
+async def test_why_says_when_there_is_no_answer(shop: House) -> None:
+    for query in ("campaign=unheard&channel=", "campaign=referral-ask&channel=sms"):
+        answer = await shop.get(f"/console/why?customer=ada&{query}")
+        assert answer.status_code == 404 and "That cannot be answered" in answer.text
 
 
 async def test_the_timeline_merges_everything_newest_first_and_holds_no_address(shop: House) -> None:
@@ -151,18 +141,16 @@ async def test_an_unknown_customer_has_an_empty_timeline(shop: House) -> None:
     assert answer.status_code == 200 and "Nothing is known about this customer" in answer.text
 
 
-@pytest.mark.parametrize(
-    ("wanted", "target"),
-    [
-        ("ada", "/console/customers/ada"),
-        ("e-order", "/console/customers/ada"),
-        ("referral-ask", "/console/decisions?campaign=referral-ask"),
-        ("//evil.example", "/console/customers///evil.example"),
-    ],
-)
-async def test_finding_leads_to_the_right_page(shop: House, wanted: str, target: str) -> None:
-    answer = await shop.get(f"/console/find?q={wanted}")
-    assert (answer.status_code, answer.headers["location"]) == (303, target)
+async def test_finding_leads_to_the_right_page(shop: House) -> None:
+    targets = {
+        "ada": "/console/customers/ada",
+        "e-order": "/console/customers/ada",
+        "referral-ask": "/console/decisions?campaign=referral-ask",
+        "//evil.example": "/console/customers///evil.example",
+    }
+    for wanted, target in targets.items():
+        answer = await shop.get(f"/console/find?q={wanted}")
+        assert (answer.status_code, answer.headers["location"]) == (303, target)
 
 
 async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:

@@ -16,7 +16,7 @@ from services.kit.db import Database
 from services.kit.migrate import upgrade
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
-STEPS = 25
+STEPS = 20
 T = TypeVar("T")
 _COUNT = itertools.count()
 
@@ -54,7 +54,7 @@ def ground(url: str, package: str) -> Iterator[Ground]:
 def run_machine(machine: Callable[[], RuleBasedStateMachine]) -> None:
     """Runs examples of a machine; the same ones each time unless `MODEL_EXAMPLES` asks for more."""
     chosen = settings(
-        max_examples=EXAMPLES or 12,
+        max_examples=EXAMPLES or 8,
         stateful_step_count=STEPS,
         derandomize=not EXAMPLES,
         database=None,

@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return Work(customer, facts(Preference(customer)), (), on, change(on.ledger))
 
         async with self.ground.database.write() as tx:
-            await commit.write(tx, [work(held)], 0, BEGINNING, lambda _, newer: work(newer))
+            await commit.write(tx, [work(held)], 0, store.LATEST, lambda _, newer: work(newer))
             if interrupted:
                 raise Interrupted
 
@@ -221,3 +221,13 @@ def is_kept(entry: Entry, before: int) -> bool:
 def test_the_ledger_keeps_what_a_dictionary_keeps(database_url: str) -> None:
     with ground(database_url, "services.orchestrator") as here:
         run_machine(lambda: LedgerMachine(here))
+
+
+def test_an_overdue_message_gives_up_its_place_in_the_history_too() -> None:
+    """It was planned for an instant that the ledger no longer keeps; a later reading must not bring it back."""
+    planned = contact("c-1", 0, KINDS[0], 1, 1)
+    before = Ledger.empty().plan(planned).forget(5 * HOUR)
+    [row] = store.history("c-1", before, before.release(planned.message_id), 6 * HOUR)
+    assert row[:3] == ("c-1", planned.message_id, "released")
+    made = Ledger.empty().plan(planned._replace(state="made"))
+    assert store.history("c-1", made, made.forget(5 * HOUR), 6 * HOUR) == []

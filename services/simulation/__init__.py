@@ -1,0 +1,25 @@
+"""`tactful simulate`: files in, decisions out. Wiring only; every rule is the one that production runs."""
+
+from services.simulation.files import (
+    BadInput,
+    read_campaigns,
+    read_customers,
+    read_events,
+    read_policy,
+    read_suppressions,
+)
+from services.simulation.run import Input, Summary, compare, decide_all, run
+
+__all__ = [
+    "BadInput",
+    "Input",
+    "Summary",
+    "compare",
+    "decide_all",
+    "read_campaigns",
+    "read_customers",
+    "read_events",
+    "read_policy",
+    "read_suppressions",
+    "run",
+]

@@ -1,0 +1,102 @@
+"""Preferences, naively: every change is kept, and each answer is worked out from all of them.
+
+Written from `documents.md`: a change sets its fields unless a later one has set them; traits and addresses that an
+identifying event merges have times of their own. Of changes with equal times the one that came last counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = Any
+Stamp = tuple[int, int]
+"""Time of the change, and its place in the order of arrival."""
+START: Stamp = (-(2**63), -1)
+EMPTY: dict[str, Value] = {
+    **dict.fromkeys(("locale", "country", "zone", "paused_until", "frequency")),
+    "traits": {},
+    **{name: [] for name in ("addresses", "consent", "opt_outs", "channel_order", "quiet_hours")},
+}
+
+
+@dataclass
+class Wishes:
+    """All changes of one customer: whole fields, single traits and single addresses, each with its stamp."""
+
+    whole: list[tuple[Stamp, str, Value]] = field(default_factory=list)
+    traits: list[tuple[Stamp, str, Value]] = field(default_factory=list)
+    addresses: list[tuple[Stamp, int, Value]] = field(default_factory=list)
+    blocked_until: int | None = None
+    arrived: int = 0
+
+    def stamp(self, at: int) -> Stamp:
+        self.arrived += 1
+        return at, self.arrived
+
+    def changed(self, fields: dict[str, Value], at: int) -> None:
+        """Fields are replaced; a change that can be read ends a block."""
+        stamp = self.stamp(at)
+        self.whole += [(stamp, name, value) for name, value in fields.items()]
+        self.blocked_until = None
+
+    def identified(self, plain: dict[str, Value], traits: dict[str, Value], addresses: list[Value], at: int) -> None:
+        """Plain fields are replaced, traits and addresses merged."""
+        stamp = self.stamp(at)
+        self.whole += [(stamp, name, value) for name, value in plain.items()]
+        self.traits += [(stamp, name, value) for name, value in traits.items()]
+        self.addresses += [(stamp, place, value) for place, value in enumerate(addresses)]
+
+    def patched(self, fields: dict[str, Value], at: int) -> None:
+        """A person's word counts at once, even where an event claims a later time."""
+        own = [stamp for stamp, name, _ in self.whole if name in fields]
+        own += [stamp for stamp, _, _ in self.traits if "traits" in fields]
+        own += [stamp for stamp, _, _ in self.addresses if "addresses" in fields]
+        self.changed(fields, max([at, *(time for time, _ in own)]))
+
+    def last(self, name: str) -> tuple[Stamp, Value]:
+        """The newest setting of the whole field."""
+        settings = [(stamp, value) for stamp, field_name, value in self.whole if field_name == name]
+        return max(settings, key=lambda each: each[0], default=(START, EMPTY[name]))
+
+    def document(self) -> dict[str, Value]:
+        """What the customer's document says."""
+        found = {name: self.last(name)[1] for name in EMPTY}
+        return found | {"traits": self.known_traits(), "addresses": self.known_addresses()}
+
+    def known_traits(self) -> dict[str, Value]:
+        since, traits = self.last("traits")
+        merged = dict(traits)
+        for stamp, name, value in sorted(self.traits, key=lambda each: each[0]):
+            if stamp > since:
+                merged[name] = value
+        gone = {name for stamp, name, value in self.traits if stamp > since and merged.get(name) is None}
+        return {name: value for name, value in merged.items() if name not in gone}
+
+    def known_addresses(self) -> list[Value]:
+        """Those listed, as listed; then the merged ones by when, and at which place, they first came."""
+        since, listed = self.last("addresses")
+        later = sorted(((stamp, place, each) for stamp, place, each in self.addresses if stamp > since), key=order)
+        latest = {key_of(each): each for _, _, each in later}
+        first: dict[Value, Value] = {}
+        for stamp, place, each in later:
+            key = key_of(each)
+            first[key] = min(first.get(key, (stamp[0], place)), (stamp[0], place))
+        keys = [key_of(each) for each in listed]
+        added = sorted((key for key in latest if key not in keys), key=lambda key: first[key])
+        return [latest.get(key_of(each), each) for each in listed] + [latest[key] for key in added]
+
+    def paused_until(self) -> int | None:
+        """Until when rules must see the customer as paused."""
+        ends = [each for each in (self.last("paused_until")[1], self.blocked_until) if each is not None]
+        return max(ends, default=None)
+
+
+def order(merged: tuple[Stamp, int, Value]) -> tuple[Stamp, int]:
+    return merged[:2]
+
+
+def key_of(address: dict[str, Value]) -> tuple[str, str]:
+    """What makes two entries one address: e-mail is compared without case."""
+    text = address["address"]
+    return address["channel"], text.strip().lower() if address["channel"] == "email" else text
