@@ -9,7 +9,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka schemas clean
+.PHONY: help setup run test test-fast check format kafka schemas pictures clean bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,17 @@ format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+bench: setup ## Measure the standard load, ours and the reference, into docs/performance.md (QUICK=1, FULL=1)
+	$(BIN)/python -m tests.bench
+
 kafka: ## Run a Kafka broker on KAFKA_PORT (9092); needs Java 17 and, once, Maven
 	@exec deploy/kafka/run.sh .data/kafka $(KAFKA_PORT)
 
 schemas: setup ## Write schemas/json from the models
 	$(BIN)/python -m schemas.generate
+
+pictures: setup ## Take docs/pictures anew: every page of the console, light and dark; needs Chromium
+	$(BIN)/python -m tests.browser.pictures
 
 clean: ## Remove the environment and all caches; data stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,7 +36,7 @@ def normalise_address(channel: str, address: str) -> str:
 def address_hash(key: bytes, channel: str, address: str) -> str:
     """Keyed hash (HMAC-SHA256, hex) under which suppressions know an address without keeping it."""
     text = f"{channel}\0{normalise_address(channel, address)}"
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def bad_id(text: str) -> str | None:

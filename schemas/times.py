@@ -53,11 +53,7 @@ def parse_instant(text: str) -> Instant:
 
 def format_instant(instant: Instant) -> str:
     """RFC 3339 in UTC with `Z`; microseconds only when they are not zero."""
-    moment = to_datetime(instant)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    if moment.year < 1000:
-        text = f"{moment.year:04d}{text[text.index('-') :]}"
-    return f"{text}.{moment.microsecond:06d}Z" if moment.microsecond else f"{text}Z"
+    return to_datetime(instant).isoformat().removesuffix("+00:00") + "Z"
 
 
 def parse_duration(text: str) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
+from fastapi import APIRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.roles import Role
@@ -50,7 +51,7 @@ PATHS: Mapping[str, tuple[str, ...]] = {
 class Gateway:
     """One address for all services: public paths are unique across them."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, apps: dict[str, ASGIApp]) -> None:
         self.apps = apps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,11 +126,13 @@ class Together:
         self.databases = databases
         self.bus = bus
         self.clock = clock
-        self.virtual: VirtualTime | None = None
         self._doors = Doors()
         self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
         self._build(self._client, settings.need("service_key"), registry or Registry(), proof_of_death)
-        self.app = self._doors.gateway = Gateway(self._apps())
+        self.virtual = self._virtual_time()
+        self.app = self._doors.gateway = Gateway({name: getattr(self, name).app for name in SERVICES})
+        if self.virtual is not None:
+            self.develop()
 
     def _build(self, client: httpx.AsyncClient, key: str, registry: Registry, proof_of_death: bool) -> None:
         shared: Any = {"bus": self.bus, "clock": self.clock, "registry": registry}
@@ -152,25 +155,29 @@ class Together:
         for name, other in (("preference", self.preference), ("suppression", self.suppression)):
             self.orchestrator.health.check(name, partial(_all_ready, other.health))
 
-    def _apps(self) -> dict[str, ASGIApp]:
-        apps: dict[str, ASGIApp] = {name: getattr(self, name).app for name in SERVICES}
-        if isinstance(self.clock, StandingClock) and self.orchestrator.scheduler is not None:
-            self.virtual = VirtualTime(
-                self.clock,
-                self.orchestrator.scheduler,
-                self.databases["orchestrator"],
-                list(self.databases.values()),
-                self.bus,
-                self.settings.kafka.events_topic,
-            )
-            apps["development"] = build_app(
-                title="Tactful: development",
-                registry=Registry(),
-                health=Health(),
-                keys=EnvKeys(self.settings.need("admin_key")),
-                routers=[router(self.virtual, self.clock)],
-            )
-        return apps
+    def _virtual_time(self) -> VirtualTime | None:
+        if not isinstance(self.clock, StandingClock) or self.orchestrator.scheduler is None:
+            return None
+        return VirtualTime(
+            self.clock,
+            self.orchestrator.scheduler,
+            self.databases["orchestrator"],
+            list(self.databases.values()),
+            self.bus,
+            self.settings.kafka.events_topic,
+        )
+
+    def develop(self, *routers: APIRouter) -> None:
+        """Serve `/v1/dev`, which exists in development alone: the clock that stands still, and these routes."""
+        if self.virtual is not None and isinstance(self.clock, StandingClock):
+            routers = (*routers, router(self.virtual, self.clock))
+        self.app.apps["development"] = build_app(
+            title="Tactful: development",
+            registry=Registry(),
+            health=Health(),
+            keys=EnvKeys(self.settings.need("admin_key")),
+            routers=routers,
+        )
 
     async def start(self) -> None:
         """Start all three. The databases must be at their newest step."""

@@ -1,109 +1,150 @@
 """The demo: an imaginary shop with its campaigns, its policy, its customers, and events that trickle in.
 
-Everything goes through the public doors, and delivery is the sandbox, so nothing of it can leave the machine.
+Everything goes through the public doors, and it runs only where delivery is the sandbox, so nothing of it can leave
+the machine.
 """
 
 import asyncio
 import json
-import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from fastapi import APIRouter, Body
 
 from schemas.documents import load
 from schemas.times import format_instant
 from services.all_in_one import Embedded
+from services.kit.auth import Principal, requires
+from services.kit.clock import StandingClock
+from services.kit.errors import Conflict, Invalid, Problem
 from services.kit.logs import log, log_error
+from services.shop import Days, Happening, people
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+HARMLESS = frozenset({"sandbox", "off"})
+CUSTOMERS = 200
+"""Those of `examples/`, and as many more as are made up."""
 EVERY = 2.0
 """Seconds between events."""
 YOURS = frozenset({"ada", "bruno"})
 """Nothing happens to these customers by itself, so that what the README shows is what you see."""
+SOURCE = "/demo/shop"
+BATCH = "application/cloudevents-batch+json"
 
 
 class Demo:
-    """Seeds an empty installation and keeps it moving."""
+    """Seeds what is missing, and keeps it moving."""
 
-    def __init__(self, embedded: Embedded, seed: int = 7) -> None:
+    def __init__(self, embedded: Embedded) -> None:
         self._embedded = embedded
-        self._random = random.Random(seed)  # noqa: S311 - a demo, not a secret
-        self._case = 0
+        self._days = Days()
+        self._sent = 0
+        self._turn = asyncio.Lock()
+        self._trickle: asyncio.Task[None] | None = None
         transport = httpx.ASGITransport(app=embedded.app)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://tactful", timeout=60)
 
-    async def run(self) -> None:
-        """Seed if nothing is there, then send an event every few seconds, for ever."""
+    @property
+    def running(self) -> bool:
+        """Whether events trickle in."""
+        return self._trickle is not None and not self._trickle.done()
+
+    def state(self) -> dict[str, object]:
+        """What `GET /v1/dev/demo` answers."""
+        still = isinstance(self._embedded.clock, StandingClock)
+        return {"running": self.running, "clock": "stands still" if still else "runs", "customers": CUSTOMERS}
+
+    async def start(self) -> None:
+        """Seed what is missing; then events trickle in, unless the clock stands still.
+
+        Raises Conflict where delivery is not the sandbox.
+        """
+        refuse_delivery(self._embedded.settings.adapters)
+        async with self._turn:
+            if self.running:
+                return
+            fresh = await self._seed_rules()
+            customers = await self._seed_customers()
+            if not isinstance(self._embedded.clock, StandingClock):
+                others = [each for each in customers if each not in YOURS]
+                self._trickle = asyncio.create_task(self._go_on(others, opening=fresh))
+
+    async def stop(self) -> None:
+        """No event comes any more; what is there stays."""
+        async with self._turn:
+            if self._trickle is not None:
+                self._trickle.cancel()
+                await asyncio.gather(self._trickle, return_exceptions=True)
+                self._trickle = None
+
+    async def play(self) -> None:
+        """Start; a failure is told in the log, since nobody waits for the answer."""
         try:
-            customers = await self.seed()
-            while True:
-                await self.send(self._random.choice([each for each in customers if each not in YOURS]))
-                await asyncio.sleep(EVERY)
+            await self.start()
         except httpx.HTTPError as error:
             log_error("demo_ended", error)
 
-    async def seed(self) -> list[str]:
-        """Register what `examples/` holds, unless a policy is there already. Returns the customers."""
-        people = [json.loads(line) for line in (EXAMPLES / "customers.jsonl").read_text().splitlines() if line]
-        customers = [person["customer"] for person in people]
-        if (await self._ask("GET", "/v1/policy", expect=(200, 404))).status_code == 200:
-            return customers
-        policy = load((EXAMPLES / "policy.yaml").read_text())
-        version = (await self._ask("PUT", "/v1/policy", policy)).json()["version"]
-        await self._lead(f"/v1/policy/versions/{version}")
+    async def _seed_rules(self) -> bool:
+        """Lead the policy and the campaigns of `examples/` through their lives. Whether there was no policy."""
+        fresh = not await self._known("/v1/policy")
+        if fresh:
+            version = (await self._ask("PUT", "/v1/policy", load((EXAMPLES / "policy.yaml").read_text())))["version"]
+            await self._lead(f"/v1/policy/versions/{version}")
         for path in sorted((EXAMPLES / "campaigns").glob("*.yaml")):
             campaign = load(path.read_text())
-            await self._ask("PUT", f"/v1/campaigns/{campaign['key']}", campaign)
-            await self._lead(f"/v1/campaigns/{campaign['key']}")
-        for person in people:
-            await self._ask("PUT", f"/v1/preferences/{person['customer']}", person)
-        log("demo_seeded", customers=len(customers))
-        return customers
+            where = f"/v1/campaigns/{campaign['key']}"
+            if not await self._known(where):
+                await self._ask("PUT", where, campaign)
+                await self._lead(where)
+        return fresh
+
+    async def _seed_customers(self) -> list[str]:
+        """Register the customers, unless the last one is known. Returns them all."""
+        written = _lines("customers")
+        made_up = list(people(CUSTOMERS - len(written)))
+        if not await self._known(f"/v1/preferences/{made_up[-1]['customer']}"):
+            for person in written:
+                await self._ask("PUT", f"/v1/preferences/{person['customer']}", person)
+            await self._ask("POST", "/v1/suppressions", _lines("suppressions"))
+            await self._send([Happening(p["customer"], "tactful.preference.changed", _changes(p)) for p in made_up])
+            log("demo_seeded", customers=CUSTOMERS)
+        return [person["customer"] for person in (*written, *made_up)]
+
+    async def _go_on(self, customers: Sequence[str], opening: bool) -> None:
+        if opening:
+            await self._send(self._days.opening(customers))
+        while True:
+            try:
+                await self._send([self._days.next(customers)])
+            except httpx.HTTPError as error:
+                log_error("demo_event_refused", error)
+            await asyncio.sleep(EVERY)
+
+    async def _send(self, happenings: Iterable[Happening]) -> None:
+        await self._ask("POST", "/v1/events", [self._event(each) for each in happenings], kind=BATCH)
+
+    def _event(self, happening: Happening) -> dict[str, Any]:
+        self._sent += 1
+        now = self._embedded.clock.now()
+        return {
+            "specversion": "1.0",
+            "id": f"demo-{now}-{self._sent}",
+            "source": SOURCE,
+            "type": happening.kind,
+            "subject": happening.customer,
+            "time": format_instant(now),
+            "data": happening.data,
+        }
 
     async def _lead(self, path: str) -> None:
         await self._ask("POST", f"{path}/submit")
         await self._ask("POST", f"{path}/approve", by="reviewer")
         await self._ask("POST", f"{path}/activate")
 
-    async def send(self, customer: str) -> None:
-        """One event about a customer, of the kinds that a shop has."""
-        kind, data = self._event()
-        now = self._embedded.clock.now()
-        event = {
-            "specversion": "1.0",
-            "id": f"demo-{now}",
-            "source": "/demo/shop",
-            "type": kind,
-            "subject": customer,
-            "time": format_instant(now),
-            "data": data,
-        }
-        await self._ask("POST", "/v1/events", event)
-
-    def _event(self) -> tuple[str, Mapping[str, Any]]:
-        roll = self._random.random()
-        total = round(self._random.uniform(8, 180), 2)
-        if roll < 0.40:
-            return "shop.order.shipped", {"order": self._number("o"), "carrier": "Postbote", "total": total}
-        if roll < 0.65:
-            return "shop.order.delivered", {"order": self._number("o"), "total": total}
-        if roll < 0.75:
-            return "shop.product.launched", {"product": "Twelve kinds of basil", "about": "herbs"}
-        if roll < 0.85:
-            return "shop.payment.failed", {"order": self._number("o"), "total": total}
-        if roll < 0.90:
-            return "shop.support.closed", {"case": self._number("s")}
-        if roll < 0.93:
-            return "shop.complaint.filed", {"case": "k-1"}
-        if roll < 0.97:
-            return "shop.complaint.resolved", {"case": "k-1"}
-        return "tactful.preference.changed", {"opt_outs": [{"topic": "news"}]}
-
-    def _number(self, letter: str) -> str:
-        self._case += 1
-        return f"{letter}-{1000 + self._case}"
+    async def _known(self, path: str) -> bool:
+        return await self._ask("GET", path, missing=True) is not None
 
     async def _ask(
         self,
@@ -112,11 +153,57 @@ class Demo:
         body: Any = None,
         *,
         by: str = "admin",
-        expect: tuple[int, ...] = (200, 201, 202),
-    ) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self._embedded.keys[by]}"}
+        kind: str = "application/json",
+        missing: bool = False,
+    ) -> Any:
+        """The JSON of the answer; None for a 404 with `missing`. Raises httpx.HTTPStatusError for another error."""
+        headers = {"authorization": f"Bearer {self._embedded.keys[by]}"} | ({"content-type": kind} if body else {})
         response = await self._client.request(method, path, json=body, headers=headers)
-        if response.status_code not in expect:
+        if missing and response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.is_error:
             log("demo_refused", level="error", path=path, status=response.status_code)
             response.raise_for_status()
-        return response
+        return response.json()
+
+
+def refuse_delivery(adapters: Mapping[str, str]) -> None:
+    """Raise Conflict where an adapter could send something."""
+    for channel, adapter in adapters.items():
+        if adapter not in HARMLESS:
+            raise Conflict(
+                f"the demo runs in the sandbox alone, and TACTFUL_ADAPTERS sends {channel} by `{adapter}`:"
+                " unset it, or start with --no-demo",
+                code="not_sandbox",
+            )
+
+
+def router(demo: Demo) -> APIRouter:
+    """`GET` and `POST /v1/dev/demo`: `{"action": "start"}` or `{"action": "stop"}`."""
+    routes = APIRouter(prefix="/v1/dev", tags=["development"])
+
+    @routes.get("/demo", summary="Whether events of the demo shop trickle in")
+    async def show(_: Principal = requires("demo:read")) -> dict[str, object]:
+        return demo.state()
+
+    @routes.post("/demo", summary="Start or stop the demo shop; answers when its customers are there")
+    async def act(body: Annotated[dict[str, Any], Body()], _: Principal = requires("demo:write")) -> dict[str, object]:
+        match body:
+            case {"action": "start", **rest} if not rest:
+                await demo.start()
+            case {"action": "stop", **rest} if not rest:
+                await demo.stop()
+            case _:
+                detail = 'give {"action": "start"} or {"action": "stop"}'
+                raise Invalid(detail, errors=[Problem("/action", "invalid", detail)])
+        return demo.state()
+
+    return routes
+
+
+def _lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (EXAMPLES / f"{name}.jsonl").read_text("utf-8").splitlines() if line]
+
+
+def _changes(person: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in person.items() if name != "customer"}

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import typer
 
-from tactful import campaigns, config, db, events, keys, policy
+from tactful import campaigns, config, db, demo, events, keys, policy
 from tactful.dev import dev
+from tactful.doctor import doctor
 from tactful.errors import CommandError
+from tactful.generate import generate
 from tactful.output import complain
 from tactful.simulate import simulate
 from tactful.why import why
@@ -24,7 +26,6 @@ def build() -> typer.Typer:
         name="tactful",
         help="Decides whether, when and how to speak to a customer, and says why.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,7 +33,9 @@ def build() -> typer.Typer:
     app.command()(dev)
     app.command()(why)
     app.command()(simulate)
-    nouns = {"events": events, "campaigns": campaigns, "policy": policy, "keys": keys, "db": db, "config": config}
+    app.command()(doctor)
+    app.command()(generate)
+    nouns = {"events": events, "campaigns": campaigns, "policy": policy, "demo": demo, "keys": keys, "db": db, "config": config}
     for name, noun in nouns.items():
         app.add_typer(noun.app, name=name)
     return app

@@ -9,6 +9,7 @@ from schemas.campaign import Campaign
 from tactful.connection import Api, Person, connect
 from tactful.errors import NOT_FOUND, CommandError
 from tactful.files import checked, documents, is_same
+from tactful.findings import tell
 from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show, talk
 
@@ -51,6 +52,7 @@ def _apply(path: Path, data: Any, campaign: Campaign, activate: bool, reason: st
         except CommandError as error:
             error.what = f"{path}: {error.what}"
             raise
+    tell(campaign.key, version)
     version = lead(f"{PATH}/{campaign.key}", version, activate, reason)
     report(campaign.key, version, not same)
     return version
@@ -96,6 +98,26 @@ def approve(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> N
 def activate(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
     """Start an approved campaign, or resume a paused one."""
     _act(key, "activate", reason, output)
+
+
+@app.command()
+def submit(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Ask for the approval of a draft."""
+    _act(key, "submit", reason, output)
+    following(f"tactful campaigns approve {key}")
+
+
+@app.command()
+def reject(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Send a submitted campaign back to its editor."""
+    _act(key, "reject", reason, output, "reviewer")
+    following("tactful campaigns apply FILE")
+
+
+@app.command()
+def stop(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """End a campaign for good; `pause` can be undone."""
+    _act(key, "stop", reason, output)
 
 
 @app.command()

@@ -1,22 +1,24 @@
 """The running product: where it is, which key opens it, and how its errors are told.
 
-The address is TACTFUL_SERVICES__ORCHESTRATOR_URL. The key is TACTFUL_ADMIN_KEY; when that is not set, the one that
-`tactful dev` left in its data directory.
+The address is TACTFUL_SERVICES__ORCHESTRATOR_URL, the key is TACTFUL_ADMIN_KEY; what is not set is found in the data
+directory of `tactful dev`.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import httpx
 
 from schemas.times import format_instant, from_datetime
-from services.kit.settings import ServiceSettings, SettingsError, load
+from services.kit.settings import ServiceSettings, SettingsError, load, origin
 from tactful.errors import NOT_FOUND, CommandError, of_response
 
-KEYS = "keys.json"
+KEYS, ADDRESS = "keys.json", "address"
+"""Files in the data directory of `tactful dev`."""
+URL = "TACTFUL_SERVICES__ORCHESTRATOR_URL"
 TIMEOUT = 60.0
 """Seconds. The longest answer waits 30 s for decisions."""
 Person = Literal["admin", "reviewer"]
@@ -75,7 +77,7 @@ class Api:
         except httpx.HTTPError as error:
             raise CommandError(
                 f"cannot reach Tactful at {self._client.base_url} ({error})",
-                how="start it with `tactful dev`, or set TACTFUL_SERVICES__ORCHESTRATOR_URL",
+                how=f"start it with `tactful dev`, or set {URL}",
             ) from None
         if response.is_error:
             raise of_response(response)
@@ -120,9 +122,20 @@ def connect_dev(person: Person) -> Iterator[Api]:
 @contextmanager
 def _open(known: ServiceSettings, key: str | None, development: bool = False) -> Iterator[Api]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    address = known.services.orchestrator_url
-    with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
+    with httpx.Client(base_url=address(known), headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         yield Api(client, development)
+
+
+def address(known: ServiceSettings) -> str:
+    """Where the product is: as it is set; else where `tactful dev` says that it is; else the default."""
+    if known.admin_key is None and not _is_set(known, URL):
+        with suppress(OSError):
+            return (known.data_dir / ADDRESS).read_text("utf-8").strip()
+    return known.services.orchestrator_url
+
+
+def _is_set(known: ServiceSettings, variable: str) -> bool:
+    return any(each.name == variable and each.origin != "default" for each in origin(known))
 
 
 def _keys(known: ServiceSettings) -> Mapping[str, str]:

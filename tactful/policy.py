@@ -8,6 +8,7 @@ import typer
 from schemas.policy import Policy
 from tactful.connection import Person, connect
 from tactful.files import checked, is_same
+from tactful.findings import tell
 from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show
 
@@ -31,6 +32,7 @@ def apply(
         newest = next(iter(api.get(f"{PATH}/versions", limit=1)["items"]), None)
         same = newest is not None and goes_on(newest) and is_same(Policy, newest, policy)
         version: dict[str, Any] = newest if newest and same else api.put(PATH, data)
+    tell("policy", version)
     version = lead(f"{PATH}/versions/{version['version']}", version, activate, reason)
     report("policy", version, not same)
     show([version] if output is Format.TABLE else version, output, COLUMNS)

@@ -1,18 +1,18 @@
 """`tactful simulate`: what would be decided, from files alone, with the very functions that production runs."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from schemas.times import Instant, parse_instant
 from tactful.errors import CommandError
-from tactful.output import Format, Output, console, rows, show, talk
+from tactful.output import Format, Output, rows, show, talk
+from tactful.progress import progress
 
 if TYPE_CHECKING:
     from services import simulation
@@ -66,7 +66,7 @@ def simulate(
     if picture is not None and not comparing:
         raise typer.BadParameter("needs --against or --against-campaigns", param_hint="--picture")
     given = simulation.Input(campaigns, policy, preferences, suppressions, events, _instant(until))
-    with _told_apart(), _progress(events.stat().st_size * (1 + comparing)) as told:
+    with _told_apart(), progress("deciding", events.stat().st_size * (1 + comparing)) as told:
         if not comparing:
             _sum_up(simulation.decide_all(given, out, trace.value, told))
             return
@@ -127,13 +127,3 @@ def _told_apart() -> Iterator[None]:
         raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; `total` and what is told are bytes of events."""
-    columns = (TextColumn("deciding"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    target = console(error=True)
-    with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as progress:
-        task = progress.add_task("deciding", total=total)
-        yield lambda read: progress.advance(task, read)

@@ -26,8 +26,8 @@ LONG_FUNCTIONS = frozenset(
     }
 )
 
-WIRING = frozenset({"services.all_in_one", "services.dev", "services.demo", "services.virtual_time"})
-"""Put the services together in one process, so they may import all of them."""
+WIRING = frozenset({"services.all_in_one", "services.dev", "services.demo", "services.shop", "services.virtual_time"})
+"""Put the services together in one process, with the demo, so they may import all of them."""
 SHARED_CORES = {
     "services.simulation": (
         "services.orchestrator.deciding",

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import uvloop
 from starlette.types import ASGIApp
 
-from services.kit import logs, migrate
+from services.kit import collector, logs, migrate
 from services.kit.build import say_what_runs
 from services.kit.bus import Bus
 from services.kit.clock import Clock, SystemClock
@@ -104,6 +104,7 @@ async def serve(service: Service, settings: ServiceSettings) -> int:
 
     web = server(service.app, host=settings.web.host, port=settings.web.port, leaving=leaving)
     await service.start()
+    collector.settle()
     for task in service.jobs():
         task.add_done_callback(lambda _: setattr(web, "should_exit", True))
     await web.serve()

@@ -9,10 +9,12 @@ from typing import Protocol
 
 from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer
 from schemas.ids import address_hash
+from schemas.times import Instant
 from services.kit.bus import Partition
 from services.kit.errors import Permanent, Transient
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.match import Catalogue
+from services.suppression.client import PastAnswer
 
 
 class PreferenceDoor(Protocol):
@@ -21,12 +23,18 @@ class PreferenceDoor(Protocol):
     async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
         """Facts of each customer asked about; an unknown one has version 0. Raises Transient."""
 
+    async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
+        """Facts as they were known at an instant of the past, or at a version. Raises Transient."""
+
 
 class SuppressionDoor(Protocol):
     """What suppression answers: services.suppression.client.SuppressionClient."""
 
     async def facts(self, asked: Sequence[Asked], positions: Positions) -> SuppressionAnswer:
         """Facts in the order asked, and everybody's holds. Raises Transient."""
+
+    async def facts_at(self, asked: Asked, since: Instant, until: Instant) -> PastAnswer:
+        """Facts as they were known at `since`, and after each change until `until`. Raises Transient."""
 
     async def holds(self) -> Sequence[HoldFact]:
         """Everybody's holds, live or to come. Raises Transient."""
@@ -75,6 +83,21 @@ class Gatherer:
             )
             for suppressions in answer.customers
         }
+
+    async def facts_at(
+        self, customer: str, since: Instant, until: Instant, version: int | None = None
+    ) -> tuple[Preference, PastAnswer]:
+        """What was known of a customer between two instants of the past: facts, which no policy has judged yet.
+
+        Preferences are those of `version`, or else of `until`. Raises Transient.
+        """
+        try:
+            preference = await self._preference.facts_at(
+                customer, at=until if version is None else None, version=version
+            )
+            return preference, await self._suppression.facts_at(self._asked(preference), since, until)
+        except Permanent as error:
+            raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
 
     def address_hash(self, channel: str, address: str) -> str:
         """The keyed hash under which suppression knows the address."""

@@ -6,9 +6,10 @@ is exact, and a cap and the message that uses it up commit together.
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from sqlalchemy import Row
 
 from schemas.decision import Decision
 from schemas.event import Event, encode
@@ -59,9 +60,13 @@ async def ledgers(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> 
     A ledger that has forgotten what lies after `since`, because a longer rule came into force, is read from the
     history instead.
     """
+    return await _ledgers(tx, customers, since)
+
+
+async def _ledgers(tx: Tx, customers: Sequence[str], since: Instant, lock: str = "") -> dict[str, Held]:
     if not customers:
         return {}
-    sql = f"SELECT customer, version, ring FROM ledger WHERE customer IN ({tx.each('customers')})"
+    sql = f"SELECT customer, version, ring FROM ledger WHERE customer IN ({tx.each('customers')}) {lock}"
     rows = await tx.rows(sql, customers=tx.array(customers))
     found = {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
     for customer, held in found.items():
@@ -92,8 +97,12 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = 
 async def lock_and_read(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
     """Lock the customers' ledger rows in customer order, giving each one a row, and read them: see `ledgers`."""
     wanted = sorted(set(customers))
-    await lock_ledgers(tx, wanted, wanted)
-    return await ledgers(tx, wanted, since)
+    held = await _ledgers(tx, wanted, since, f"ORDER BY customer {tx.for_update}")
+    missing = [customer for customer in wanted if customer not in held]
+    if missing:
+        await lock_ledgers(tx, missing, missing)
+        held |= await _ledgers(tx, missing, since)
+    return held
 
 
 _LEDGER_KINDS = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
@@ -145,23 +154,32 @@ def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> t
 
 async def recalled(tx: Tx, customer: str, since: Instant) -> Ledger:
     """The customer's ledger rebuilt from the history table, complete from `since` on."""
-    rows = await tx.rows(
-        "SELECT message_id, state, at, since, channel, cls, intent, topic, campaign, priority, event, reported "
-        "FROM contact_history WHERE customer = :customer ORDER BY seq",
-        customer=customer,
-    )
     ledger = Ledger.empty()
-    for row in rows:
-        if row.state == "released":
-            ledger = ledger.release(row.message_id)
-            continue
-        state = next(state for state in STATES if state == row.state)
-        kind = Kind(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
-        contact = Contact(
-            row.message_id, row.event, kind, row.priority, row.at, row.since, state, reported=bool(row.reported)
-        )
-        ledger = ledger.plan(contact)
+    for row in await contact_rows(tx, customer):
+        ledger = learned(ledger, row)
     return ledger.forget(since)
+
+
+async def contact_rows(tx: Tx, customer: str, until: Instant = LATEST) -> Sequence[Row[Any]]:
+    """The history of the customer's contacts as recorded by an instant, oldest first."""
+    return await tx.rows(
+        f"SELECT {', '.join(HISTORY[1:])} FROM contact_history "
+        "WHERE customer = :customer AND recorded <= :until ORDER BY seq",
+        customer=customer,
+        until=until,
+    )
+
+
+def learned(ledger: Ledger, row: Row[Any]) -> Ledger:
+    """The ledger after one row of the history."""
+    if row.state == "released":
+        return ledger.release(row.message_id)
+    state = next(state for state in STATES if state == row.state)
+    kind = Kind(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
+    contact = Contact(
+        row.message_id, row.event, kind, row.priority, row.at, row.since, state, reported=bool(row.reported)
+    )
+    return ledger.plan(contact)
 
 
 async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:

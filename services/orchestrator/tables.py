@@ -1,6 +1,7 @@
 """Tables of the data plane. Every one is keyed by customer first where a customer is meant, so it can be spread.
 
-`ledger` holds one packed row per customer; `contact_history`, `decision` and `attempt` are append-only.
+`ledger` holds one packed row per customer; `contact_history`, `decision` and `attempt` are append-only. What a message
+says lies apart from its state, which changes several times.
 """
 
 from collections.abc import Callable
@@ -104,7 +105,6 @@ def _message() -> list[Column[Any]]:
         _time("expires_at"),
         Column("attempts", Integer, nullable=False),
         _text("to_address", null=True),
-        Column("content", LargeBinary),
         _text("locale", null=True),
         _text("adapter", null=True),
         _text("provider_id", null=True),
@@ -112,6 +112,10 @@ def _message() -> list[Column[Any]]:
         _time("created"),
         _time("updated"),
     ]
+
+
+def _message_content() -> list[Column[Any]]:
+    return [Column("message_id", Text, primary_key=True), Column("content", LargeBinary, nullable=False)]
 
 
 def _sandbox_message() -> list[Column[Any]]:
@@ -193,6 +197,7 @@ TABLES: dict[str, Columns] = {
     "contact_history": _contact_history,
     "decision": _decision,
     "message": _message,
+    "message_content": _message_content,
     "sandbox_message": _sandbox_message,
     "attempt": _attempt,
     "outbox": _outbox,

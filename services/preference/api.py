@@ -22,8 +22,9 @@ from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.fence import Nudge, wait_applied
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
 from services.preference import store
-from services.preference.client import FACTS, TOPICS
+from services.preference.client import FACTS, FACTS_AT, TOPICS, PastQuestion
 from services.preference.editing import Edited, Editor, IfMatch
+from services.preference.past import rebuilt
 from services.preference.resolve import opt_out_of
 from services.preference.state import State, document, empty, facts
 
@@ -98,6 +99,13 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
             known = await store.states(tx, question.customers)
         answers: list[Preference] = [facts(known.get(customer) or empty(customer)) for customer in question.customers]
         return door.answer(answers)
+
+    @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")
+    async def facts_at(request: Request) -> Response:
+        question = await door.question(request, PastQuestion)
+        async with database.read() as tx:
+            changes = await store.changes_until(tx, question.customer, recorded=question.at, version=question.version)
+        return door.answer(facts(rebuilt(question.customer, changes, question.version)))
 
     @router.post(TOPICS, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:

@@ -8,16 +8,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+import msgspec
 
 from schemas.facts import Positions, Preference, PreferenceQuestion
+from schemas.times import Instant
 from services.kit import door
 from services.preference import state
 from services.preference.tokens import Links, link_builder
 
-__all__ = ["Links", "PreferenceClient", "link_builder", "state"]
+__all__ = ["Links", "PastQuestion", "PreferenceClient", "link_builder", "state"]
 
 FACTS = "/internal/preference/facts"
+FACTS_AT = "/internal/preference/facts-at"
 TOPICS = "/internal/preference/topics"
+
+
+class PastQuestion(msgspec.Struct, frozen=True):
+    """What was known of a customer `at` an instant, or at a `version`; one of the two is given."""
+
+    customer: str
+    at: Instant | None = None
+    version: int | None = None
 
 
 class PreferenceClient:
@@ -33,6 +44,10 @@ class PreferenceClient:
         question = PreferenceQuestion(tuple(customers), positions)
         answers = await door.ask(self._client, FACTS, question, list[Preference], key=self._key)
         return {preference.customer: preference for preference in answers}
+
+    async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
+        """What the customer had chosen as we knew it at an instant of the past, or at a version of it."""
+        return await door.ask(self._client, FACTS_AT, PastQuestion(customer, at, version), Preference, key=self._key)
 
     async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:
         """Hand over the topics of the policy that becomes active: `{key, name, required}` each."""

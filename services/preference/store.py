@@ -165,6 +165,20 @@ async def history(tx: Tx, customer: str, before: int | None, limit: int) -> list
     return [_item(row) for row in rows]
 
 
+async def changes_until(
+    tx: Tx, customer: str, *, recorded: Instant | None = None, version: int | None = None
+) -> list[HistoryItem]:
+    """What changed, oldest first: all that was recorded by an instant, or that led to a version."""
+    where = ["customer = :customer"]
+    bound: dict[str, object] = {"customer": customer}
+    for condition, name, value in (("recorded <= :recorded", "recorded", recorded), ("version <= :v", "v", version)):
+        if value is not None:
+            where.append(condition)
+            bound[name] = value
+    sql = f"SELECT seq, {', '.join(_CHANGE[1:])} FROM preference_change WHERE {' AND '.join(where)} ORDER BY seq"
+    return [_item(row) for row in await tx.rows(sql, **bound)]
+
+
 def _item(row: Row[Any]) -> HistoryItem:
     values = dict(row._mapping)
     return HistoryItem(**values | {"value": msgspec.json.decode(values["value"])})

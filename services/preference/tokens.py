@@ -40,7 +40,7 @@ def token_key(secret: str) -> bytes:
 def sign(key: bytes, token: Token) -> str:
     """The token as a part of a URL."""
     payload = msgspec.msgpack.encode(token)
-    mac = hmac.new(key, payload, hashlib.sha256).digest()[:_MAC]
+    mac = hmac.digest(key, payload, "sha256")[:_MAC]
     return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
 
 

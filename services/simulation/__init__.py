@@ -8,6 +8,7 @@ from services.simulation.files import (
     read_policy,
     read_suppressions,
 )
+from services.simulation.picture import draw
 from services.simulation.run import Input, Summary, compare, decide_all, run
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Summary",
     "compare",
     "decide_all",
+    "draw",
     "read_campaigns",
     "read_customers",
     "read_events",

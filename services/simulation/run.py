@@ -24,6 +24,7 @@ from services.simulation.files import (
 )
 from services.simulation.world import FileWorld
 
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """The files of a run. `until`: the last instant; None: the run ends when nothing is due any more."""

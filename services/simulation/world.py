@@ -21,7 +21,9 @@ from services.suppression.situations import compile_kinds
 class FileWorld:
     """The facts of files, changed by events through the functions of the services that own them."""
 
-    def __init__(self, policy: Policy, customers: Iterable[Customer], speaking_against: Sequence[Suppression | Hold]) -> None:
+    def __init__(
+        self, policy: Policy, customers: Iterable[Customer], speaking_against: Sequence[Suppression | Hold]
+    ) -> None:
         self._policy = policy
         self._kinds = compile_kinds(policy.document.situations, lambda text, _: situation_condition(text))
         self._holds = tuple(hold_fact(each) for each in speaking_against if isinstance(each, Hold))

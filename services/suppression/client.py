@@ -8,9 +8,12 @@ import httpx
 import msgspec
 
 from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion
+from schemas.times import Instant
 from services.kit import door
+from services.suppression.past import Past
 
 FACTS = "/internal/suppression/facts"
+FACTS_AT = "/internal/suppression/facts-at"
 HOLDS = "/internal/suppression/holds"
 SITUATIONS = "/internal/suppression/situations"
 
@@ -20,6 +23,25 @@ class HandedSituations(msgspec.Struct, frozen=True):
 
     policy_version: int
     situations: list[dict[str, Any]]
+
+
+class PastQuestion(msgspec.Struct, frozen=True):
+    """What was known of a customer and their addresses between two instants of the past."""
+
+    customer: Asked
+    since: Instant
+    until: Instant
+    address_key: str = ""
+
+
+class PastAnswer(msgspec.Struct, frozen=True):
+    """The facts as of `since` and after each change until `until`.
+
+    `unknown`: how many entries of addresses stood then and were removed later, so that whose they were is not kept.
+    """
+
+    facts: tuple[Past, ...]
+    unknown: int = 0
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -49,6 +71,11 @@ class SuppressionClient:
         """Facts of the customers in the order asked, and everybody's holds, no older than the log positions."""
         question = SuppressionQuestion(tuple(asked), positions, self._fingerprint)
         return await door.ask(self._http, FACTS, question, SuppressionAnswer, key=self._key)
+
+    async def facts_at(self, asked: Asked, since: Instant, until: Instant) -> PastAnswer:
+        """What was known of the customer as of `since`, and after each change until `until`."""
+        question = PastQuestion(asked, since, until, self._fingerprint)
+        return await door.ask(self._http, FACTS_AT, question, PastAnswer, key=self._key)
 
     async def holds(self) -> tuple[HoldFact, ...]:
         """Everybody's holds, in force or to come."""

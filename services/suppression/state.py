@@ -124,9 +124,13 @@ def with_situations(state: State, intervals: tuple[Situation, ...]) -> State:
 
 def quarantined(state: State, now: Instant) -> State:
     """With a day of silence for service and marketing, because an event of this customer could not be read."""
+    return changed(state, quarantine=(quarantine_hold(now),))
+
+
+def quarantine_hold(now: Instant) -> HoldFact:
+    """The hold on a customer of whom an event could not be read at `now`."""
     scope = Scope(classes=frozenset({"service", "marketing"}))
-    hold = HoldFact(QUARANTINE, "defer", now, now + QUARANTINE_SPAN, scope)
-    return changed(state, quarantine=(hold,))
+    return HoldFact(QUARANTINE, "defer", now, now + QUARANTINE_SPAN, scope)
 
 
 def changed(state: State, **fields: Any) -> State:

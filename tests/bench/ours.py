@@ -61,7 +61,9 @@ class Ours:
 
     async def read_up_to(self) -> int:
         """See Contender."""
-        return sum([await value(url, "SELECT sum(next_offset) FROM partition_lease") for url in self.databases.values()])
+        return sum(
+            [await value(url, "SELECT sum(next_offset) FROM partition_lease") for url in self.databases.values()]
+        )
 
     async def bytes(self) -> int:
         """See Contender."""
@@ -73,9 +75,7 @@ class Ours:
 
 
 @asynccontextmanager
-async def ours(
-    ground: Ground, directory: Path, customers: int, *, sink: int | None = None
-) -> AsyncIterator[Ours]:
+async def ours(ground: Ground, directory: Path, customers: int, *, sink: int | None = None) -> AsyncIterator[Ours]:
     """Databases made and filled, services started, campaigns active. With a sink, messages go there by webhook."""
     topic = "bench.ours" if sink is None else "bench.ours.http"
     await ground.make_topic(topic)

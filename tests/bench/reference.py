@@ -7,7 +7,6 @@ ten rules, no plan for later, no second look before the handover, no explanation
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from schemas.times import to_datetime

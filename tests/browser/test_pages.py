@@ -66,6 +66,15 @@ def test_axe_finds_no_fault_and_the_browser_says_nothing(opened: Open, scene: Sc
     assert [line for line in said if "404" not in line] == []
 
 
+def test_axe_does_find_faults(opened: Open, scene: Scene) -> None:
+    page = opened().new_page()
+    page.goto(f"{scene.url}/console/", wait_until="load")
+    page.evaluate(
+        "document.querySelector('main').append(document.createElement('img'), document.createElement('input'))"
+    )
+    assert {fault.partition(":")[0] for fault in violations(page)} >= {"image-alt", "label"}
+
+
 def test_no_page_scrolls_sideways(opened: Open, scene: Scene) -> None:
     page = opened().new_page()
     wide: list[str] = []

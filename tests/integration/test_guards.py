@@ -52,6 +52,15 @@ async def until_claimed(us: Crew, message_id: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_an_event_that_was_decided_is_passed_by(us: Crew) -> None:
+    """`Consume/no-inbox`: it is known before anything is judged, not only refused by a primary key."""
+    event = record("c", "same", "low", us.clock.now())
+    for worker in us.workers:
+        await worker.decide(event)
+    async with us.database.read() as tx:
+        assert len(await tx.rows("SELECT message_id FROM decision")) == 1
+
+
 async def test_a_judge_that_wakes_late_does_not_send_what_another_has_ended(us: Crew) -> None:
     """`Rank/no-state-check`: judged "send" on old facts, frozen, meanwhile suppressed; then it commits."""
     frozen, other = us.workers
@@ -191,3 +200,20 @@ async def test_a_dispatcher_that_is_to_stop_gives_back_what_it_has_no_facts_for(
         stop.set()
         await running
     assert (await message(us, "only")).state == "retry"
+
+
+async def test_a_dispatcher_starts_while_another_holds_the_shards_locked(us: Crew) -> None:
+    """A frozen process may hold its locks for a while; whoever starts meanwhile waits for shards, and lives."""
+    first, other = us.workers
+    await first.decide(record("c", "only", "low", us.clock.now()))
+    stop = asyncio.Event()
+    async with us.database.write() as tx:
+        await tx.rows("SELECT shard FROM shard_lease FOR UPDATE")
+        await other.dispatcher.start()
+        assert us.provider.taken == {}
+    running = [asyncio.create_task(worker.dispatcher.run(stop)) for worker in us.workers]
+    async with asyncio.timeout(30):
+        while (await message(us, "only")).state != "accepted":
+            await asyncio.sleep(0.05)
+    stop.set()
+    await asyncio.gather(*running)

@@ -56,7 +56,7 @@ def counted(candidate: Candidate) -> list[Contact]:
 
 
 def in_scope(contact: Contact, scope: Document) -> bool:
-    return covers(scope, contact.channel, contact.topic, contact.cls, contact.intent, contact.campaign)
+    return covers(scope, (contact.channel, contact.topic, contact.cls, contact.intent, contact.campaign))
 
 
 def reentry_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
@@ -85,9 +85,7 @@ def history_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Re
 
 def after_contacts(candidate: Candidate, rule: Document, scope: Document, at: int) -> Iterator[Refusal]:
     within = duration(rule["never"]["within"])
-    times = [
-        each.at for each in counted(candidate) if in_scope(each, scope) and not is_sibling(each, candidate)
-    ]
+    times = [each.at for each in counted(candidate) if in_scope(each, scope) and not is_sibling(each, candidate)]
 
     def refused(instant: int) -> bool:
         return any(time <= instant < time + within for time in times)
@@ -125,7 +123,9 @@ def caps_of(candidate: Candidate, policy: Document) -> list[Document]:
         scope = {"classes": ["marketing"]}
         own = {"id": "customer-wish", "scope": scope, "limit": wish["limit"], "window": window, "on_exceed": "defer"}
         caps = [*caps, own]
-    return [each for each in caps if cap_covers_channel(each, candidate.channel) and concerns(scope_of(each), candidate)]
+    return [
+        each for each in caps if cap_covers_channel(each, candidate.channel) and concerns(scope_of(each), candidate)
+    ]
 
 
 def scope_of(rule: Document) -> Document:
@@ -183,7 +183,8 @@ def has_room(candidate: Candidate, policy: Document, cap: Document, times: list[
     if "rolling" in window:
         return rolling_room(times, duration(window["rolling"]), limit, at)
     zone = cap_zone(candidate, policy, window)
-    return sum(period(policy, window, zone, each) == period(policy, window, zone, at) for each in times) < limit
+    same_period = [each for each in times if period(policy, window, zone, each) == period(policy, window, zone, at)]
+    return len(same_period) < int(limit)
 
 
 def rolling_room(times: list[int], length: int, limit: int, at: int) -> bool:
@@ -227,9 +228,7 @@ def gap_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Refusa
             continue
         gap = duration(rule["gap"])
         times = [
-            each.at
-            for each in counted(candidate)
-            if in_scope(each, scope_of(rule)) and not is_sibling(each, candidate)
+            each.at for each in counted(candidate) if in_scope(each, scope_of(rule)) and not is_sibling(each, candidate)
         ]
 
         def close(instant: int, times: list[int] = times, gap: int = gap) -> bool:

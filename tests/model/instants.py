@@ -66,11 +66,11 @@ def instants_of(day: date, minute: int, zone: str) -> list[int]:
 def clock_changes(zone: str, year: int) -> tuple[int, ...]:
     """The instants of the year, to the minute, from which on the zone's clocks differ otherwise from UTC."""
     start, end = (from_moment(datetime(each, 1, 1, tzinfo=UTC)) for each in (year, year + 1))
-    found = []
-    for hour in range(start, end, HOUR):
-        if offset(hour, zone) != offset(hour - HOUR, zone):
-            found.append(next(at for at in range(hour - HOUR, hour + 1, MINUTE) if offset(at, zone) == offset(hour, zone)))
-    return tuple(found)
+    hours = [each for each in range(start, end, HOUR) if offset(each, zone) != offset(each - HOUR, zone)]
+    return tuple(
+        next(at for at in range(hour - HOUR, hour + 1, MINUTE) if offset(at, zone) == offset(hour, zone))
+        for hour in hours
+    )
 
 
 def offset(at: int, zone: str) -> timedelta | None:

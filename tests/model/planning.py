@@ -9,9 +9,9 @@ from tests.model.people import Document, Situation
 from tests.model.rules import FOREVER, Candidate, Refusal
 
 TABLE = (
-    "campaign audience reentry expiry address suppression consent opt_out contact_history hold frequency_cap min_gap "
-    "quiet_hours arbitration holdout channel"
-).split()
+    *("campaign", "audience", "reentry", "expiry", "address", "suppression", "consent", "opt_out"),
+    *("contact_history", "hold", "frequency_cap", "min_gap", "quiet_hours", "arbitration", "holdout", "channel"),
+)
 JUMPS = 64
 
 

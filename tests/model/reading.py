@@ -11,7 +11,10 @@ from tests.model.people import Document, Person
 from tests.model.planning import Speaking
 from tests.model.simulation import Line, Simulation
 
-FIELDS = "time message_id customer campaign channel outcome reason rule_id until lost_to".split()
+FIELDS = (
+    *("time", "message_id", "customer", "campaign", "channel"),
+    *("outcome", "reason", "rule_id", "until", "lost_to"),
+)
 
 
 def json_lines(path: Path) -> list[Document]:

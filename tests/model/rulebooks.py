@@ -27,6 +27,8 @@ CONDITIONS = (
     "event.data.total",
     "event.data.vip",
 )
+OWN_EVENTS = ("tactful.preference.changed", "tactful.contact.reported", "tactful.feedback.given", "shop.filed")
+TRIGGERS = ("shop.a",) * 9 + ("shop.b",) * 4 + OWN_EVENTS
 CONTENT = {
     "email": {"subject": "Hello", "html": '<p>Hello</p><p><a href="{{ links.unsubscribe }}">Unsubscribe</a></p>'},
     "push": {"title": "Hello", "body": "Have a look", "link": "https://example.org/"},
@@ -73,7 +75,8 @@ def caps(draw: Draw) -> Document:
         calendar["zone"] = draw(st.sampled_from(["customer", "org"]))
     window = draw(st.sampled_from([{"rolling": draw(st.sampled_from(LENGTHS))}, calendar]))
     on_exceed = draw(st.sampled_from(["defer", "defer", "drop"]))
-    return {"scope": draw(scopes()), "limit": draw(st.sampled_from([1, 2, 2, 3])), "window": window, "on_exceed": on_exceed}
+    limit = draw(st.sampled_from([1, 2, 2, 3]))
+    return {"scope": draw(scopes()), "limit": limit, "window": window, "on_exceed": on_exceed}
 
 
 @st.composite
@@ -141,14 +144,14 @@ def campaigns(draw: Draw, start: int) -> Document:
     campaign |= {"intent": draw(st.sampled_from(INTENTS)), "priority": draw(st.sampled_from([10, 50, 50, 90]))}
     campaign |= {"channels": channels, "strategy": strategy, "default_locale": "en"}
     campaign["content"] = {channel: {"en": CONTENT[channel]} for channel in channels}
-    campaign["trigger"] = {"event": draw(st.sampled_from(["shop.a", "shop.a", "shop.a", "shop.b", "shop.b", "shop.filed"]))}
+    campaign["trigger"] = {"event": draw(st.sampled_from(TRIGGERS))}
     campaign["ttl"] = draw(st.sampled_from(["7d", "3d", "2d", "36h", "12h"]))
-    campaign["reentry"] = draw(st.sampled_from(["always"] * 14 + ["once", "every 12h", "every 2d"]))
+    campaign["reentry"] = draw(st.sampled_from(["always"] * 20 + ["once", "every 12h", "every 2d"]))
     if strategy == "fallback":
         campaign["fallback_after"] = "30m"
     topics = ("news", "offers") if cls == "marketing" else (*TOPICS, None)
     campaign["topic"] = draw(st.sampled_from(topics))
-    for name, one_in in (("audience", 10), ("when", 14)):
+    for name, one_in in (("audience", 14), ("when", 20)):
         if rarely(draw, one_in):
             place = campaign["trigger"] if name == "when" else campaign
             place[name] = draw(st.sampled_from(CONDITIONS))

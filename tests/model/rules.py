@@ -67,8 +67,12 @@ class Candidate:
         return own if given is None else min(own, given)
 
 
-def covers(scope: Document, channel: str, topic: str | None, cls: str, intent: str | None, campaign: str | None) -> bool:
-    """Whether a scope of the policy covers these attributes."""
+Attributes = tuple[str, str | None, str, str | None, str | None]
+
+
+def covers(scope: Document, attributes: Attributes) -> bool:
+    """Whether a scope of the policy covers this channel, topic, class, intent and campaign."""
+    channel, topic, cls, intent, campaign = attributes
     values = {"channels": channel, "topics": topic, "intents": intent, "campaigns": campaign}
     if cls not in (scope.get("classes") or ["service", "marketing"]):
         return False
@@ -79,7 +83,7 @@ def concerns(scope: Document, candidate: Candidate) -> bool:
     """Whether a scope of the policy covers the candidate."""
     campaign = candidate.campaign
     topic, key = campaign.get("topic"), campaign["key"]
-    return covers(scope, candidate.channel, topic, candidate.cls, campaign.get("intent"), key)
+    return covers(scope, (candidate.channel, topic, candidate.cls, campaign.get("intent"), key))
 
 
 def campaign_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
@@ -234,7 +238,8 @@ def quiet_until(windows: list[Document], zones: tuple[str, ...], at: int) -> int
 
 
 def quiet_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Refusal]:
-    rules = [(each["id"], [each]) for each in live_rules(policy, "quiet_hours") if concerns(each.get("scope") or {}, candidate)]
+    in_force = [each for each in live_rules(policy, "quiet_hours") if concerns(each.get("scope") or {}, candidate)]
+    rules = [(each["id"], [each]) for each in in_force]
     own = candidate.person.values.get("quiet_hours") or []
     if own and candidate.cls != "transactional":
         rules.append(("customer-quiet-hours", own))

@@ -39,7 +39,7 @@ def decided(folder: Path, until: str) -> list[Line]:
 
 
 @settings(
-    max_examples=EXAMPLES or 150,
+    max_examples=EXAMPLES or 100,
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,

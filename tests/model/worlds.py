@@ -13,9 +13,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.model.instants import DAY, HOUR, MINUTE, SECOND, instant, written
+from tests.model.customers import (
+    COUNTRIES,
+    consents,
+    customers,
+    entries,
+    opt_outs,
+    orders,
+    stops,
+    times,
+    traits,
+    wishes,
+)
+from tests.model.instants import DAY, HOUR, instant, written
 from tests.model.people import Document
-from tests.model.rulebooks import CHANNELS, CLASSES, INTENTS, KEYS, TOPICS, campaigns, policies, rarely, scopes, windows
+from tests.model.rulebooks import CHANNELS, CLASSES, INTENTS, KEYS, TOPICS, campaigns, policies, rarely, windows
 
 NIGHTS = {
     "2026-03-28": "Europe/Berlin",
@@ -32,7 +44,7 @@ NIGHTS = {
     "2028-02-28": "Atlantic/Azores",
     "2026-01-30": "Etc/UTC",
 }
-COUNTRIES = (None, "PT", "CL", "XX", "DE")
+SOURCES = ("/shop", "/shop", "/app")
 SHOP = ("shop.a", "shop.a", "shop.b")
 Draw = st.DrawFn
 
@@ -74,141 +86,11 @@ def worlds(draw: Draw) -> World:
     shop = [draw(campaigns(start)) | {"key": key} for key in keys]
     names = ["c-1", "c-2"] if rarely(draw, 4) else ["c-1"]
     people = [draw(customers(name, zones, start)) for name in names]
-    against = [draw(entries(names, start)) for _ in range(draw(st.sampled_from([0, 0, 0, 0, 1, 2])))]
+    against = [draw(entries(names, start)) for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 1, 2])))]
     against += [draw(stops(start)) | {"key": key} for key in ["h-2", "h-1"][: draw(st.sampled_from([0, 0, 0, 1, 2]))]]
     stream = draw(events(names, zones, start))
-    return World(policy, shop, people, against, stream, str(written(start + 14 * DAY)))
-
-
-@st.composite
-def times(draw: Draw, start: int, hours: int = 72) -> str:
-    """An instant after `start`, mostly on the half hour."""
-    off = draw(st.sampled_from([0] * 8 + [1, -1, SECOND, -SECOND, 10 * MINUTE]))
-    return str(written(start + draw(st.integers(0, 2 * hours)) * HOUR // 2 + off))
-
-
-@st.composite
-def customers(draw: Draw, name: str, zones: list[str], start: int) -> Document:
-    """A customer whom most messages may reach."""
-    return {
-        "customer": name,
-        "locale": draw(st.sampled_from(["en", "de-DE"])),
-        "country": draw(st.sampled_from(COUNTRIES)),
-        "zone": draw(st.sampled_from([*zones, None])),
-        "traits": draw(traits()),
-        "addresses": draw(addresses(name)),
-        "consent": draw(consents(start)),
-        "opt_outs": [draw(opt_outs())] if rarely(draw, 8) else [],
-        "paused_until": draw(times(start)) if rarely(draw, 8) else None,
-        "channel_order": draw(orders()),
-        "frequency": draw(wishes()),
-        "quiet_hours": [draw(windows())] if rarely(draw, 5) else [],
-    }
-
-
-def orders() -> st.SearchStrategy[list[str]]:
-    """Some channels in the customer's own order."""
-    return st.lists(st.sampled_from(CHANNELS), max_size=2, unique=True)
-
-
-def wishes() -> st.SearchStrategy[Document | None]:
-    """The customer's own cap, or none."""
-    periods = st.sampled_from(["day", "week", "month"])
-    return st.one_of(st.none(), st.none(), st.fixed_dictionaries({"limit": st.integers(1, 2), "per": periods}))
-
-
-def traits() -> st.SearchStrategy[Document]:
-    """Traits that conditions and holds look at."""
-    values = st.sampled_from([True, False, 1, 1.0, "1", 3, None])
-    return st.dictionaries(st.sampled_from(["vip", "tier"]), values, max_size=2)
-
-
-@st.composite
-def addresses(draw: Draw, name: str) -> list[Document]:
-    """Mostly one verified address a channel, at times two on e-mail or one that is not verified."""
-    every = [("email", f"{name}@example.org"), ("email", f"{name}@work.example"), ("push", f"token-{name}")]
-    every.append(("sms", "+4915112345678"))
-    odd = rarely(draw, 6)
-    kept = draw(st.lists(st.sampled_from(every), min_size=2, max_size=4, unique=True)) if odd else every
-    return [{"channel": name, "address": text, "verified": not (odd and draw(st.booleans()))} for name, text in kept]
-
-
-@st.composite
-def consents(draw: Draw, start: int) -> list[Document]:
-    """Consent for everything long ago, and now and then a later word."""
-    records: list[Document] = []
-    for channel in CHANNELS:
-        if not rarely(draw, 15):
-            records.append({"channel": channel, "topic": "*", "status": "granted", "at": written(start - 9 * DAY)})
-    for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 2]))):
-        topic = draw(st.sampled_from([*TOPICS, "*"]))
-        status = draw(st.sampled_from(["granted", "withdrawn"]))
-        record = {"channel": draw(st.sampled_from(CHANNELS)), "topic": topic, "status": status}
-        record["at"] = draw(times(start, 48))
-        if draw(st.booleans()):
-            record["expires"] = written(instant(record["at"]) + draw(st.sampled_from([HOUR, 12 * HOUR, 2 * DAY])))
-        records.append(record)
-    return records
-
-
-def opt_outs() -> st.SearchStrategy[Document]:
-    """One thing switched off."""
-    topic, channel = st.sampled_from(TOPICS), st.sampled_from(CHANNELS)
-    return st.one_of(
-        st.just({"all": True}),
-        st.fixed_dictionaries({"class": st.sampled_from(CLASSES)}),
-        st.fixed_dictionaries({"topic": topic}),
-        st.fixed_dictionaries({"channel": channel}),
-        st.fixed_dictionaries({"channel": channel, "topic": topic}),
-    )
-
-
-@st.composite
-def entries(draw: Draw, names: list[str], start: int) -> Document:
-    """A suppression of a customer or an address."""
-    at = draw(times(start, 72))
-    scope = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "channel": st.sampled_from(CHANNELS),
-                "topic": st.sampled_from(TOPICS),
-                "classes": st.lists(st.sampled_from(CLASSES), min_size=1, max_size=2, unique=True),
-            },
-        )
-    )
-    name = draw(st.sampled_from(names))
-    subject = draw(
-        st.sampled_from([{"customer": name}, {"address": f"{name.upper()}@Example.org"}, {"address": f"token-{name}"}])
-    )
-    length = draw(st.sampled_from([None, HOUR, 12 * HOUR, 2 * DAY]))
-    expires = None if length is None else written(instant(at) + length)
-    return {**subject, "scope": scope, "reason": "manual", "source": "test", "at": at, "expires": expires}
-
-
-@st.composite
-def stops(draw: Draw, start: int) -> Document:
-    """A hold."""
-    scope = draw(scopes())
-    scope |= draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "region": st.sampled_from(["PT", "DE"]),
-                "trait": st.dictionaries(st.sampled_from(["vip", "tier"]), st.sampled_from([True, 1, "1"]), min_size=1),
-            },
-        )
-    )
-    begin = draw(times(start, 72))
-    length = draw(st.sampled_from([None, HOUR, 6 * HOUR, DAY]))
-    return {
-        "scope": scope,
-        "mode": draw(st.sampled_from(["defer"] * 5 + ["drop"])),
-        "from": begin,
-        "until": None if length is None else written(instant(begin) + length),
-        "reason": "test",
-        "placed_by": "test",
-    }
+    until = draw(times(start)) if rarely(draw, 8) else written(start + 14 * DAY)
+    return World(policy, shop, people, against, stream, str(until))
 
 
 @st.composite
@@ -217,13 +99,14 @@ def events(draw: Draw, names: list[str], zones: list[str], start: int) -> list[D
     stream = [draw(single_event(names, zones, start)) for _ in range(draw(st.sampled_from([4, 8, 12, 16, 20])))]
     stream.sort(key=lambda each: instant(each["time"]))
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
-        moved = stream.pop(draw(st.integers(0, len(stream) - 1)))
-        stream.insert(draw(st.integers(0, len(stream))), moved)
+        place = draw(st.integers(0, len(stream) - 1))
+        stream.insert(place + draw(st.integers(0, 4)), stream.pop(place))
     for number, event in enumerate(stream):
-        event["id"] = f"e-{number}"
+        event["id"] = f"e-{number // 2 if event['source'] == '/app' else number}"
     if rarely(draw, 6):
         again = draw(st.sampled_from(stream))
-        stream.insert(draw(st.integers(stream.index(again), len(stream))), again)
+        changed = {"time": draw(times(start))} if draw(st.booleans()) else {}
+        stream.insert(draw(st.integers(0, len(stream))), again | changed)
     return stream
 
 
@@ -234,7 +117,13 @@ def single_event(draw: Draw, names: list[str], zones: list[str], start: int) -> 
     other = {"situation": situation_data(), "reported": reported_data(at), "changed": changed_data(zones, start)}
     about = draw(st.sampled_from(["shop"] * 7 + sorted(other)))
     kind, data = draw(other.get(about, shop_data()))
-    event: dict[str, Any] = {"specversion": "1.0", "source": "/shop", "type": kind, "time": at, "data": data}
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "source": draw(st.sampled_from(SOURCES)),
+        "type": kind,
+        "time": at,
+        "data": data,
+    }
     event["subject"] = draw(st.sampled_from(names))
     if kind == "tactful.customer.identified" and draw(st.booleans()):
         data["addresses"] = [{"channel": "push", "address": f"new-{event['subject']}", "verified": True}]
@@ -282,7 +171,7 @@ def reported_data(draw: Draw, at: str) -> tuple[str, Document]:
 def changed_data(draw: Draw, zones: list[str], start: int) -> tuple[str, Document]:
     """What the customer changes."""
     plain = {"country": st.sampled_from(COUNTRIES), "zone": st.sampled_from([*zones, None]), "traits": traits()}
-    kind = draw(st.sampled_from(["changed"] * 4 + ["identified"] * 2 + ["erased"]))
+    kind = draw(st.sampled_from(["changed"] * 14 + ["identified"] * 4 + ["erased"]))
     if kind == "erased":
         return "tactful.customer.erased", {}
     fields: dict[str, st.SearchStrategy[Any]] = dict(plain)

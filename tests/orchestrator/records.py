@@ -70,7 +70,6 @@ async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
         "expires_at": NOON + 1,
         "attempts": 1,
         "to_address": "+491701234567",
-        "content": b'{"text":"Hi"}',
         "locale": "en",
         "adapter": "sandbox",
         "provider_id": None,
@@ -78,4 +77,7 @@ async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
         "created": NOON,
         "updated": NOON,
     } | changes
+    content = row.pop("content", b'{"text":"Hi"}')
     await tx.insert("message", list(row), [tuple(row.values())])
+    if content is not None:
+        await tx.insert("message_content", ("message_id", "content"), [(of.message_id, content)])

@@ -6,18 +6,20 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 import schemas.campaign
+from schemas.documents import validate
 from schemas.ids import KEY
 from services.kit.auth import Principal, requires
 from services.kit.clock import Clock
 from services.kit.db import Database
 from services.kit.errors import NotFound
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.orchestrator.api.common import Fields, Why, deed, etag, shown
+from services.orchestrator.api.common import Fields, Why, deed, etag, shown, shown_findings
 from services.orchestrator.catalogue import campaigns, store
 from services.orchestrator.catalogue.campaigns import Registered
 from services.orchestrator.catalogue.check import CheckContent
 from services.orchestrator.catalogue.lifecycle import Action
 from services.orchestrator.catalogue.store import Head, Version
+from services.orchestrator.lint import of_campaign
 
 ALLOWED_BY = {
     Action.SUBMIT: "campaigns:submit",
@@ -42,7 +44,10 @@ def router(database: Database, clock: Clock, check_content: CheckContent) -> API
         key: CampaignKey, data: Fields, request: Request, principal: Principal = requires("campaigns:write")
     ) -> Response:
         found = await campaigns.register(database, key, data, check_content, deed(request, principal, clock))
-        return _answer(found, 201 if found.created else 200)
+        async with database.read() as tx:
+            policy = await campaigns.active_policy(tx)
+        findings = of_campaign(validate(schemas.campaign.Campaign, found.version.document), policy)
+        return _answer(found, 201 if found.created else 200, findings=shown_findings(findings))
 
     for action in Action:
         _lead(routes, database, clock, action)
@@ -99,8 +104,8 @@ def _read(routes: APIRouter, database: Database) -> None:
         return _document(head, found)
 
 
-def _answer(found: Registered, status: int = 200) -> Response:
-    return JSONResponse(_document(found.head, found.version), status, etag(found.head.revision))
+def _answer(found: Registered, status: int = 200, **more: object) -> Response:
+    return JSONResponse({**_document(found.head, found.version), **more}, status, etag(found.head.revision))
 
 
 def _document(head: Head, version: Version) -> dict[str, Any]:

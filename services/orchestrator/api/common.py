@@ -1,6 +1,6 @@
 """What the nouns share: who does it, what they expect, and how versions are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Body, Request
@@ -14,6 +14,7 @@ from services.kit.clock import Clock
 from services.kit.errors import PreconditionFailed
 from services.orchestrator.catalogue.campaigns import Deed, Expect
 from services.orchestrator.catalogue.store import Version
+from services.orchestrator.lint import Finding
 
 Fields = Annotated[dict[str, Any], Body()]
 """A document's fields as they were sent; `schemas.documents.validate` checks them."""
@@ -77,6 +78,11 @@ def shown(model: type[BaseModel], version: Version) -> dict[str, Any]:
         "created": format_instant(version.created),
         **_with_defaults(model, version.document),
     }
+
+
+def shown_findings(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """What a lint tells, as it is answered."""
+    return [finding.document() for finding in findings]
 
 
 def _with_defaults(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,19 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 import schemas.policy
+from schemas.documents import validate
 from services.kit.auth import Principal, requires
 from services.kit.clock import Clock
 from services.kit.db import Database
 from services.kit.errors import NotFound
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
 from services.orchestrator.api.campaigns import Number
-from services.orchestrator.api.common import Fields, Why, deed, etag, shown
+from services.orchestrator.api.common import Fields, Why, deed, etag, shown, shown_findings
 from services.orchestrator.catalogue import policies, store
 from services.orchestrator.catalogue.lifecycle import Action
 from services.orchestrator.catalogue.policies import SituationsDoor, TopicsDoor
 from services.orchestrator.catalogue.store import Version
+from services.orchestrator.lint import of_policy
 
 ALLOWED_BY = {
     Action.SUBMIT: "policy:submit",
@@ -35,7 +37,8 @@ def router(database: Database, clock: Clock, topics: TopicsDoor, situations: Sit
     @routes.put("", summary="Keep a policy: the next draft", responses={201: {"description": "The first one"}})
     async def put(data: Fields, request: Request, principal: Principal = requires("policy:write")) -> Response:
         revision, version, created = await policies.register(database, data, deed(request, principal, clock))
-        return _answer(revision, version, 201 if created else 200)
+        findings = of_policy(validate(schemas.policy.Policy, version.document), clock.now())
+        return _answer(revision, version, 201 if created else 200, findings=shown_findings(findings))
 
     @routes.post("/versions/{number}/activate", summary="Life cycle: activate")
     async def activate(
@@ -88,5 +91,5 @@ def _read(routes: APIRouter, database: Database) -> None:
         return shown(schemas.policy.Policy, found)
 
 
-def _answer(revision: int, version: Version, status: int = 200) -> Response:
-    return JSONResponse(shown(schemas.policy.Policy, version), status, etag(revision))
+def _answer(revision: int, version: Version, status: int = 200, **more: object) -> Response:
+    return JSONResponse({**shown(schemas.policy.Policy, version), **more}, status, etag(revision))

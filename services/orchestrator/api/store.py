@@ -124,8 +124,8 @@ async def known_event(tx: Tx, source: str, event_id: str, customer: str | None) 
 
 _MESSAGE = (
     "message_id, customer, campaign, version, policy_version, channel, cls, intent, topic, priority, event_source,"
-    " event_id, state, since, until, expires_at, attempts, to_address, content, locale, adapter, provider_id, detail,"
-    " created, updated"
+    " event_id, state, since, until, expires_at, attempts, to_address, locale, adapter, provider_id, detail, created,"
+    " updated, (SELECT content FROM message_content c WHERE c.message_id = message.message_id) AS content"
 )
 
 

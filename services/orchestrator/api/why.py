@@ -12,26 +12,43 @@ from schemas.decision import Decision, to_document
 from schemas.documents import validate
 from schemas.event import Event, data_of, decode_structured
 from schemas.times import Instant, format_instant
+from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Channel, Outcome, Reason
 from services.kit.auth import Principal, requires
 from services.kit.clock import Clock
 from services.kit.db import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.fence import committed
+from services.orchestrator import past, wording
 from services.orchestrator import store as data_plane
-from services.orchestrator import wording
 from services.orchestrator.api import store
 from services.orchestrator.api.common import time_of
+from services.orchestrator.api.decisions import instant
 from services.orchestrator.api.events import key_of
 from services.orchestrator.catalogue import store as catalogue_store
 from services.orchestrator.catalogue.conditions import campaign_condition
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.deciding.campaign import Campaign, compile_campaign
 from services.orchestrator.deciding.explain import explain, in_the_way
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.match import Touch
 from services.orchestrator.gather import Gatherer
 
 Text = Annotated[str | None, Query(min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What would be decided at an instant; one decision a channel.
+
+    `last`: the event whose data are assumed. `unknown`: what could not be told, in words.
+    """
+
+    last: Event | None
+    at: Instant
+    decisions: Sequence[Decision]
+    unknown: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +66,47 @@ class Explainer:
         The data are those of the customer's last event that triggered the campaign, if there is one, which is
         returned. Raises NotFound for an unknown campaign, Transient when facts cannot be had.
         """
+        now = self.clock.now()
         async with self.database.read() as tx:
             positions = await committed(tx)
             catalogue = await self.snapshot.current(tx)
             campaign = await self._campaign(tx, key)
-            held = (await data_plane.ledgers(tx, [customer])).get(customer, data_plane.NOTHING_HELD)
+            since = look_back(catalogue.policy, [*catalogue.campaigns.values(), campaign], now)
+            held = (await data_plane.ledgers(tx, [customer], since)).get(customer, data_plane.NOTHING_HELD)
             raw = await store.last_trigger(tx, customer, key)
         facts = (await self.gatherer.facts([customer], catalogue, positions))[customer]
-        now = self.clock.now()
-        last = None if raw is None else decode_structured(raw)
-        supposed = Event("why", "/why", campaign.event, customer, now, last.data if last else msgspec.Raw(b"{}"))
-        touch = Touch(supposed, data_of(supposed), campaign, channels=campaign.channels)
+        last, touch = _supposed(customer, campaign, raw, now)
         return last, now, explain(touch, facts, held.ledger, now)
+
+    async def then(self, customer: str, key: str, at: Instant) -> Answer:
+        """What would have been decided if the trigger had fired at an instant of the past, with what was known then.
+
+        Raises Invalid for the future, NotFound for a campaign that was not there yet, Transient.
+        """
+        if at > self.clock.now():
+            detail = "nobody knows the facts of the future; leave `at` out to ask about now"
+            raise Invalid("`at` lies ahead", errors=[Problem("/query/at", "future", detail)])
+        async with self.database.read() as tx:
+            configured = (await self.snapshot.current(tx)).configured
+            policy = await past.policy_at(tx, at)
+            campaign = await self._campaign_at(tx, key, at)
+            ledger = await past.ledger_at(tx, customer, at)
+            raw = await past.trigger_at(tx, customer, key, at)
+        preference, known = await self.gatherer.facts_at(customer, at, at)
+        then = known.facts[-1]
+        facts = Facts(preference, then.customer, then.holds, policy, configured)
+        last, touch = _supposed(customer, campaign, raw, at)
+        unknown = [past.CHANNELS_UNKNOWN, *past.unknown_addresses(known.unknown)]
+        return Answer(last, at, explain(touch, facts, ledger, at), unknown)
+
+    async def _campaign_at(self, tx: Tx, key: str, at: Instant) -> Campaign:
+        changes = await past.stood(tx, key)
+        found = past.standing(changes, at)
+        campaign = found and await past.campaign_of(tx, key, found.version, found.status is Status.ACTIVE)
+        if campaign is None:
+            later = f"; it was registered at {format_instant(changes[0].at)}" if changes else ""
+            raise NotFound(f"there was no campaign `{key[:80]}` at {format_instant(at)}{later}")
+        return campaign
 
     async def _campaign(self, tx: Tx, key: str) -> Campaign:
         """The version that runs or ran last; before that, the newest one, which is not active."""
@@ -73,6 +119,13 @@ class Explainer:
             raise NotFound(f"there is no campaign `{key[:80]}`")
         document = validate(schemas.campaign.Campaign, newest.document)
         return compile_campaign(document, newest.version, False, campaign_condition)
+
+
+def _supposed(customer: str, campaign: Campaign, raw: bytes | None, at: Instant) -> tuple[Event | None, Touch]:
+    """The campaign's trigger fired at an instant, with the data of that event, which is returned."""
+    last = None if raw is None else decode_structured(raw)
+    event = Event("why", "/why", campaign.event, customer, at, last.data if last else msgspec.Raw(b"{}"))
+    return last, Touch(event, data_of(event), campaign, channels=campaign.channels)
 
 
 def router(explainer: Explainer) -> APIRouter:
@@ -89,14 +142,14 @@ def router(explainer: Explainer) -> APIRouter:
         event: Text = None,
         _: Principal = requires("why:read"),
     ) -> dict[str, Any]:
-        if at is not None:
-            detail = "only now can be explained so far; leave `at` out"
-            raise Invalid("`at` is not supported yet", errors=[Problem("/query/at", "not_yet", detail)])
-        if source and event and not campaign and not channel:
+        if source and event and not campaign and not channel and at is None:
             return await _of_event(explainer.database, source, event, customer)
         if customer and campaign and not source and not event:
-            return _of_now(customer, campaign, channel, *await explainer.now(customer, campaign))
-        pair = "give either `customer` and `campaign` (and `channel`), or `source` and `event`"
+            moment = instant("at", at)
+            if moment is not None:
+                return _shown(customer, campaign, channel, await explainer.then(customer, campaign, moment))
+            return _shown(customer, campaign, channel, Answer(*await explainer.now(customer, campaign)))
+        pair = "give either `customer` and `campaign` (and `channel`, `at`), or `source` and `event`"
         raise Invalid(pair, errors=[Problem("/query", "wrong_parameters", pair)])
 
     return routes
@@ -127,14 +180,8 @@ async def _of_event(database: Database, source: str, id: str, customer: str | No
     }
 
 
-def _of_now(
-    customer: str,
-    campaign: str,
-    channel: Channel | None,
-    last: Event | None,
-    now: Instant,
-    decisions: Sequence[Decision],
-) -> dict[str, Any]:
+def _shown(customer: str, campaign: str, channel: Channel | None, answer: Answer) -> dict[str, Any]:
+    decisions, last = answer.decisions, answer.last
     asked = [decision for decision in decisions if channel is None or decision.channel == channel]
     if not asked:
         used = ", ".join(decision.channel for decision in decisions)
@@ -144,9 +191,10 @@ def _of_now(
     return {
         "customer": customer,
         "campaign": campaign,
-        "at": format_instant(now),
+        "at": format_instant(answer.at),
         "assumed_event": None if last is None else {"source": last.source, "id": last.id, "type": last.type},
         **_explained(chosen),
+        "unknown": list(answer.unknown),
         "channels": [
             {
                 "channel": decision.channel,

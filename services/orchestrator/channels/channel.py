@@ -1,6 +1,6 @@
 """What a channel is, and the small checks that channels share."""
 
-import unicodedata
+import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -12,6 +12,7 @@ from services.kit.template import RenderError, Template, TemplateSyntaxError, co
 
 Problem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
 Compiled = Mapping[str, Template]
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 ROOTS = frozenset({"customer", "event", "campaign", "links", "now"})
 
 
@@ -69,7 +70,7 @@ def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset(
 
 def has_control(text: str, allowed: str = "") -> bool:
     """True for C0 and C1 controls, and the separators U+2028 and U+2029, beyond those allowed."""
-    return any(unicodedata.category(each) in ("Cc", "Zl", "Zp", "Cs") and each not in allowed for each in text)
+    return any(each not in allowed for each in _CONTROL.findall(text))
 
 
 def one_line(field: str, text: str, limit: int) -> str:

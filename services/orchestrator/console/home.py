@@ -151,7 +151,7 @@ def _tasks(waits: Mapping[str, Any], at: Calendar, span: str) -> list[Task]:
         Task(
             "red",
             "mail-exclamation",
-            f"{count:,} of {name} failed",
+            f"{name}: {count:,} failed",
             f"{words.REASONS[reason]}, last {at.brief(last)}",
             link("/console/decisions", campaign=key, outcome="fail", reason=reason, span=span),
         )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from schemas.facts import Preference
+from schemas.roles import may
 from schemas.times import DAY, HOUR, MINUTE
 from schemas.vocabulary import Channel, Outcome, Reason
 from services.kit.auth import Principal, requires
@@ -87,7 +88,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         at = await parts.calendar()
         if "hx-request" in request.headers and choice.decision is not None:
             trace = await trace_of(parts, principal, choice.decision, at)
-            html = frame.part("trace.html", trace=trace, at=at, may=lambda action: True)
+            html = frame.part("trace.html", trace=trace, at=at, may=lambda action: may(principal.role, action))
             return HTMLResponse(html, headers={"Vary": "HX-Request"})
         return await _page(parts, frame, request, principal, choice, at)
 

@@ -81,22 +81,25 @@ class Dispatcher:
             log("shards_not_released", level="warning", reason=error.code)
 
     async def start(self) -> None:
-        """Take shards before the first round."""
-        async with self._database.write() as tx:
-            await shards.create(tx)
-        await self._keep_shards()
+        """Take shards before the first round, if the database lets us; `run` goes on trying."""
+        await self._once(self._keep_shards)
 
     async def _keep_shards(self) -> None:
         now = await self._database.now()
         async with self._database.write() as tx:
+            if not self._epochs:
+                await shards.create(tx)
             self._epochs = await shards.renew(tx, self._marker.owner, now)
+
+    async def _once(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except Transient as error:
+            log("dispatch_waits", level="warning", reason=error.code, detail=error.detail)
 
     async def _forever(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]], every: float) -> None:
         while not stop.is_set():
-            try:
-                await step()
-            except Transient as error:
-                log("dispatch_waits", level="warning", reason=error.code, detail=error.detail)
+            await self._once(step)
             await _pause(stop, every)
 
     async def _serve(self, channel: str, stop: asyncio.Event) -> None:

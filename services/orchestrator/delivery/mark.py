@@ -19,11 +19,11 @@ from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.delivery import attempts, shards
 from services.orchestrator.delivery.attempts import MAYBE_SENT, Opening
 
-BATCH = 200
+BATCH = 500
 
 _COLUMNS = (
     *("message_id", "customer", "campaign", "version", "channel", "cls", "intent", "topic", "event_source"),
-    *("event_id", "since", "attempts", "to_address", "content", "detail", "updated"),
+    *("event_id", "since", "attempts", "to_address", "detail", "updated"),
 )
 
 
@@ -104,7 +104,8 @@ class Marker:
 
     async def _messages(self, tx: Tx, ids: list[str]) -> dict[str, Row[Any]]:
         rows = await tx.rows(
-            f"SELECT {', '.join(_COLUMNS)} FROM message WHERE state = 'pending' AND message_id IN ({tx.each('ids')})",
+            f"SELECT {', '.join(f'm.{name}' for name in _COLUMNS)}, c.content FROM message m JOIN message_content c "
+            f"ON c.message_id = m.message_id WHERE m.state = 'pending' AND m.message_id IN ({tx.each('ids')})",
             ids=tx.array(ids),
         )
         return {row.message_id: row for row in rows}

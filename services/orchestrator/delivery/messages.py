@@ -14,12 +14,17 @@ from services.orchestrator.store import shard_of
 MESSAGE = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("to_address", "content", "locale", "created", "updated"),
+    *("to_address", "locale", "created", "updated"),
 )
-_CHANGING = ("version", "policy_version", "state", "since", "until", "to_address", "content", "locale", "updated")
+_CHANGING = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
 _UPSERT = (
     f"INSERT INTO message ({', '.join(MESSAGE)}) VALUES ({', '.join(':' + name for name in MESSAGE)}) "
     f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}"
+)
+CONTENT = ("message_id", "content")
+_UPSERT_CONTENT = (
+    "INSERT INTO message_content (message_id, content) VALUES (:message_id, :content) "
+    "ON CONFLICT (message_id) DO UPDATE SET content = excluded.content"
 )
 OUTBOX = ("shard", "channel", "message_id", "customer")
 TIMER = ("message_id", "customer", "kind", "due", "claimed_until")
@@ -38,7 +43,6 @@ def _row(planned: Planned, ready: Ready | None, policy_version: int, now: Instan
         *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
         *(planned.since, planned.until, planned.expires_at, 0),
         None if content is None else content.to,
-        None if content is None else msgspec.json.encode(content.fields),
         None if content is None else content.locale,
         *(now, now),
     )
@@ -61,9 +65,28 @@ async def keep(tx: Tx, works: Sequence[Work], now: Instant) -> None:
         ]
     await tx.insert("message", MESSAGE, fresh)
     await tx.run_many(_UPSERT, [dict(zip(MESSAGE, row, strict=True)) for row in known])
+    await _keep_contents(tx, works)
     await tx.insert("outbox", OUTBOX, outbox)
     await _end(tx, works, now)
     await _wake(tx, works)
+
+
+async def _keep_contents(tx: Tx, works: Sequence[Work]) -> None:
+    """What the messages that may go say. One that waits again says nothing: it is rendered anew when it may go."""
+    said: list[tuple[str, bytes]] = []
+    said_again: list[dict[str, object]] = []
+    unsaid: list[str] = []
+    for work in works:
+        contents = [(item.planned.message_id, msgspec.json.encode(item.content.fields)) for item in work.ready]
+        if not any(question.expected for question in work.questions):
+            said += contents
+            continue
+        said_again += [dict(zip(CONTENT, row, strict=True)) for row in contents]
+        unsaid += [item.planned.message_id for item in work.waiting]
+    await tx.insert("message_content", CONTENT, said)
+    await tx.run_many(_UPSERT_CONTENT, said_again)
+    if unsaid:
+        await tx.run(f"DELETE FROM message_content WHERE message_id IN ({tx.each('ids')})", ids=tx.array(unsaid))
 
 
 async def _end(tx: Tx, works: Sequence[Work], now: Instant) -> None:

@@ -1,6 +1,6 @@
 """The doors for the other services: facts behind the fence, holds, and the policy's situations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,10 +16,20 @@ from services.kit.db import Database
 from services.kit.errors import Invalid, Problem
 from services.kit.fence import Nudge, wait_applied
 from services.suppression import state
-from services.suppression.client import FACTS, HOLDS, SITUATIONS, Done, HandedSituations
+from services.suppression.client import (
+    FACTS,
+    FACTS_AT,
+    HOLDS,
+    SITUATIONS,
+    Done,
+    HandedSituations,
+    PastAnswer,
+    PastQuestion,
+)
 from services.suppression.errors import OtherAddressKey
+from services.suppression.past import standing
 from services.suppression.situations import CompileCondition, compile_kinds
-from services.suppression.store import entries, holds, situations, states
+from services.suppression.store import entries, holds, past, situations, states
 
 FENCE_WAIT = 2.0
 """Seconds that a question waits for our reader."""
@@ -38,10 +48,7 @@ class Facts:
     async def answer(self, question: SuppressionQuestion) -> SuppressionAnswer:
         """Raises FenceTimeout after 2 s, OtherAddressKey, Invalid for a topic that we do not read."""
         hashes = [digest for asked in question.customers for _, digest in asked.addresses]
-        if question.address_key != self._fingerprint and (hashes or question.address_key):
-            raise OtherAddressKey(
-                "these addresses are hashed with another key than ours: set the same TACTFUL_ADDRESS_KEY everywhere"
-            )
+        self._check_key(question.address_key, hashes)
         await wait_applied(self._database, self._places(question.positions), FENCE_WAIT, self._nudge)
         async with self._database.read() as tx:
             known = await states.states(tx, [asked.customer for asked in question.customers])
@@ -52,6 +59,22 @@ class Facts:
             names = [digest for _, digest in asked.addresses]
             answers.append(state.facts(known[asked.customer], of_addresses, names))
         return SuppressionAnswer(tuple(answers), standing)
+
+    async def past(self, question: PastQuestion) -> PastAnswer:
+        """What was known between two instants. Raises OtherAddressKey."""
+        hashes = [digest for _, digest in question.customer.addresses]
+        self._check_key(question.address_key, hashes)
+        name, since, until = question.customer.customer, question.since, question.until
+        async with self._database.read() as tx:
+            changes = await past.changes(tx, name, hashes, since, until)
+            unknown = await past.removed_addresses(tx, since, until) if hashes else 0
+        return PastAnswer(standing(name, changes, since, until), unknown)
+
+    def _check_key(self, address_key: str, hashes: Sequence[str]) -> None:
+        if address_key != self._fingerprint and (hashes or address_key):
+            raise OtherAddressKey(
+                "these addresses are hashed with another key than ours: set the same TACTFUL_ADDRESS_KEY everywhere"
+            )
 
     def _places(self, positions: Positions) -> Mapping[Partition, int]:
         unknown = sorted(positions.keys() - {self._topic})
@@ -71,6 +94,10 @@ def router(facts: Facts, database: Database, clock: Clock, compile_condition: Co
     @routes.post(FACTS)
     async def facts_of(request: Request) -> Response:
         return door.answer(await facts.answer(await door.question(request, SuppressionQuestion)))
+
+    @routes.post(FACTS_AT)
+    async def facts_at(request: Request) -> Response:
+        return door.answer(await facts.past(await door.question(request, PastQuestion)))
 
     @routes.post(HOLDS)
     @routes.get(HOLDS)

@@ -53,9 +53,19 @@ async def of_addresses(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[Entry, 
     """
     found: dict[str, tuple[Entry, ...]] = {}
     for row in await tx.rows(sql, hashes=tx.array(names)):
-        entry = Entry(row.channel, row.topic, _unpacked(row.classes), row.at, row.expires, row.reason)
+        entry = Entry(row.channel, row.topic, unpacked(row.classes), row.at, row.expires, row.reason)
         found[row.hash] = (*found.get(row.hash, ()), entry)
     return found
+
+
+async def of_addresses_with_ids(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[Any]]:
+    """The live entries of these addresses with their ids and when each was added, in order of both."""
+    sql = f"""
+        SELECT a.hash, a.id, a.channel, a.topic, a.classes, a.reason, a.at, a.expires, e.added_at
+        FROM address_entry a JOIN suppression_entry e ON e.id = a.id
+        WHERE a.hash IN ({tx.each("hashes")}) ORDER BY a.hash, a.id
+    """
+    return await tx.rows(sql, hashes=tx.array(list(set(hashes))))
 
 
 async def lock_addresses(tx: Tx) -> None:
@@ -112,5 +122,6 @@ def _packed(classes: tuple[str, ...] | None) -> str | None:
     return None if classes is None else msgspec.json.encode(classes).decode()
 
 
-def _unpacked(classes: str | None) -> tuple[str, ...] | None:
+def unpacked(classes: str | None) -> tuple[str, ...] | None:
+    """The classes of an entry as the tables keep them."""
     return None if classes is None else msgspec.json.decode(classes, type=tuple[str, ...])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -33,12 +33,6 @@ class Ground:
         return self._runner.run(work)
 
 
-def fresh_names(count: int) -> tuple[str, ...]:
-    """Customers whom no other example has touched."""
-    number = next(_COUNT)
-    return tuple(f"c-{number}-{each}" for each in range(count))
-
-
 @contextmanager
 def ground(url: str, package: str) -> Iterator[Ground]:
     """The schema of a service, at work."""
@@ -51,7 +45,18 @@ def ground(url: str, package: str) -> Iterator[Ground]:
             runner.run(database.close())
 
 
-def run_machine(machine: Callable[[], RuleBasedStateMachine]) -> None:
+class Machine(RuleBasedStateMachine):
+    """A state machine over a database, with two customers of its own for each example."""
+
+    ground: Ground
+
+    def __init__(self) -> None:
+        super().__init__()
+        number = next(_COUNT)
+        self.names = (f"c-{number}-a", f"c-{number}-b")
+
+
+def run_machine(machine: type[Machine], here: Ground) -> None:
     """Runs examples of a machine; the same ones each time unless `MODEL_EXAMPLES` asks for more."""
     chosen = settings(
         max_examples=EXAMPLES or 8,
@@ -61,4 +66,4 @@ def run_machine(machine: Callable[[], RuleBasedStateMachine]) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(type(machine.__name__, (machine,), {"ground": here}), settings=chosen)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from schemas.facts import Preference
 from schemas.ids import event_hash, message_id
@@ -19,7 +19,7 @@ from services.orchestrator.deciding.scope import Kind
 from services.orchestrator.judging import Work
 from services.orchestrator.store import Held
 from tests.orchestrator.deciding.build import facts
-from tests.orchestrator.statemachines.machines import Ground, fresh_names, ground, run_machine
+from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 
 Change = Callable[[Ledger], Ledger]
 KINDS = (
@@ -69,13 +69,11 @@ def seen(ledger: Ledger) -> dict[str, Entry]:
     return {each.message_id: Entry(*each[1:]) for each in ledger}
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(Machine):
     """Every rule is one transaction, or two that race."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.ground = ground
-        self.names = fresh_names(2)
         self.known = {name: Known({}, {}) for name in self.names}
 
     async def _held(self, customer: str) -> Held:
@@ -86,7 +84,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Commits a change that was judged on `held`, once more if that is no longer the ledger."""
 
         def work(on: Held) -> Work:
-            return Work(customer, facts(Preference(customer)), (), on, change(on.ledger))
+            return Work(customer, facts(chosen=Preference(customer)), (), on, change(on.ledger))
 
         async with self.ground.database.write() as tx:
             await commit.write(tx, [work(held)], 0, store.LATEST, lambda _, newer: work(newer))
@@ -220,7 +218,7 @@ def is_kept(entry: Entry, before: int) -> bool:
 
 def test_the_ledger_keeps_what_a_dictionary_keeps(database_url: str) -> None:
     with ground(database_url, "services.orchestrator") as here:
-        run_machine(lambda: LedgerMachine(here))
+        run_machine(LedgerMachine, here)
 
 
 def test_an_overdue_message_gives_up_its_place_in_the_history_too() -> None:

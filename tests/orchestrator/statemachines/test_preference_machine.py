@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from schemas.event import Event
 from schemas.times import HOUR, format_instant
 from services.preference import state as preference
 from services.preference import store
 from services.preference.state import State
-from tests.orchestrator.statemachines.machines import Ground, fresh_names, ground, run_machine
+from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 from tests.orchestrator.statemachines.preference_model import Wishes
 
 Change = Callable[[State], State | None]
@@ -34,7 +34,7 @@ addresses = st.lists(
         }
     ),
     max_size=2,
-    unique_by=lambda each: each["address"].lower(),
+    unique_by=lambda each: str(each["address"]).lower(),
 )
 plain: dict[str, st.SearchStrategy[Any]] = {
     "locale": st.sampled_from([None, "en", "de-DE"]),
@@ -59,13 +59,11 @@ def some(fields: dict[str, st.SearchStrategy[Any]], least: int = 0) -> st.Search
 everything = some({**plain, **chosen, "traits": traits, "addresses": addresses}, least=1)
 
 
-class PreferenceMachine(RuleBasedStateMachine):
+class PreferenceMachine(Machine):
     """Every rule is one transaction, or two that race."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.ground = ground
-        self.names = fresh_names(2)
         self.wishes = {name: Wishes() for name in self.names}
         self.events = 0
 
@@ -96,9 +94,7 @@ class PreferenceMachine(RuleBasedStateMachine):
         self.wishes[name].changed(understood(fields), hour * HOUR)
 
     @rule(who=people, fields=some(plain), own=merged_traits, reached=addresses, hour=hours)
-    def identified(
-        self, who: int, fields: dict[str, Any], own: dict[str, Any], reached: list[Any], hour: int
-    ) -> None:
+    def identified(self, who: int, fields: dict[str, Any], own: dict[str, Any], reached: list[Any], hour: int) -> None:
         """Traits and addresses are merged."""
         name = self.names[who]
         data = fields | {"traits": own, "addresses": reached}
@@ -166,4 +162,4 @@ def understood(fields: dict[str, Any]) -> dict[str, Any]:
 
 def test_preferences_are_what_all_changes_make_them(database_url: str) -> None:
     with ground(database_url, "services.preference") as here:
-        run_machine(lambda: PreferenceMachine(here))
+        run_machine(PreferenceMachine, here)

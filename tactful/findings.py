@@ -1,0 +1,13 @@
+"""What the lint says about a document that was kept: on stderr, since it refuses nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tactful.output import WAITING, talk
+
+
+def tell(name: str, answer: Mapping[str, Any]) -> None:
+    """Print each finding of an answer to a PUT, with its place, its reason and what to do about it."""
+    for finding in answer.get("findings", ()):
+        talk(f"{name} {finding['pointer']}: {finding['detail']} ({finding['code']})", WAITING)
+        talk(f"  mend: {finding['suggestion']}")

@@ -1,0 +1,18 @@
+"""A bar on a terminal while long work goes on; nothing elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tactful.output import console
+
+
+@contextmanager
+def progress(word: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Gives a function that is told how much more of `total` is done."""
+    columns = (TextColumn(word), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    target = console(error=True)
+    with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
+        task = bar.add_task(word, total=total)
+        yield lambda more: bar.advance(task, more)

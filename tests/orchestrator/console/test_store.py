@@ -1,0 +1,113 @@
+"""The SQL of the pages and of sessions, on both databases."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schemas.roles import Role
+from schemas.times import DAY, HOUR, MINUTE
+from services.kit.clock import StandingClock
+from services.kit.db import Database
+from services.kit.migrate import upgrade
+from services.kit.sessions import Sessions
+from services.orchestrator.console import history, store
+from services.orchestrator.console.store import Place, Wanted
+from tests.orchestrator.records import decision, event, keep, keep_message
+from tests.orchestrator.world import NOON
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A fresh database at the newest step."""
+    await upgrade(database_url, "services.orchestrator")
+    database = Database.open(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def filled(database: Database) -> Database:
+    """Three decisions about two customers, a message, and what the sandbox kept of it."""
+    first, second = event("e-1", "c-1"), event("e-2", "c-2")
+    sent = decision(first, outcome="send", reason="eligible", time=NOON - HOUR)
+    failed = decision(second, outcome="fail", reason="render_error", time=NOON - MINUTE)
+    old = decision(first, channel="email", time=NOON - 2 * DAY)
+    async with database.write() as tx:
+        await keep(tx, first, old, sent)
+        await keep(tx, second, failed, offset=1)
+        await keep_message(tx, sent, updated=NOON)
+        columns = ("message_id", "customer", "campaign", "channel", "to_address", "content", "at")
+        row = (sent.message_id, "c-1", "referral-ask", "sms", "+49", b'{"text":"Hi"}', NOON)
+        await tx.insert("sandbox_message", columns, [row])
+    return database
+
+
+async def test_decisions_run_backwards_in_pages(filled: Database) -> None:
+    async with filled.read() as tx:
+        found = await store.newest(tx, Wanted(), NOON - DAY, None, 10)
+        assert [item.decision.outcome for item in found] == ["fail", "send"]
+        place = Place(found[0].decision.time, found[0].decision.message_id, found[0].decision_id)
+        assert [item.decision.outcome for item in await store.newest(tx, Wanted(), 0, place, 10)] == [
+            "send",
+            "suppress",
+        ]
+        assert await store.newest(tx, Wanted(customer="c-1", outcome="fail"), 0, None, 10) == []
+        assert await store.last_id(tx) == 3
+        assert [item.decision_id for item in await store.later(tx, Wanted(customer="c-2"), 1, 10)] == [3]
+
+
+async def test_counts_fall_into_slots(filled: Database) -> None:
+    async with filled.read() as tx:
+        found = await store.counts(tx, NOON - DAY, NOON + 1, 24)
+        assert sorted(found) == [(23, "sms", "fail", "render_error", 1), (23, "sms", "send", "eligible", 1)]
+        rows = await store.failing(tx, NOON - DAY, 5)
+        assert [(row.campaign, row.reason, row.n, row.last) for row in rows] == [
+            ("referral-ask", "render_error", 1, NOON - MINUTE)
+        ]
+
+
+async def test_what_waits_is_counted(filled: Database) -> None:
+    async with filled.read() as tx:
+        assert await store.dead_letters(tx) == (0, None)
+        assert await store.waiting(tx) == (0, None)
+        assert await store.open_attempts(tx) == (0, None)
+        assert list(await store.submitted(tx, 5)) == []
+        assert list(await store.campaign_names(tx, 5)) == []
+        assert await store.owner_of_event(tx, "e-2") == "c-2"
+        assert await store.owner_of_event(tx, "e-3") is None
+
+
+async def test_the_sandbox_groups_messages_by_event(filled: Database) -> None:
+    async with filled.read() as tx:
+        (row,) = await store.sandbox(tx, None, "sms", None, 5)
+        assert list(await store.sandbox(tx, "c-1", None, (row.at, row.message_id), 5)) == []
+        assert await store.sandbox_message(tx, "nothing") is None
+        of = await store.event_of_message(tx, row.message_id)
+        assert of is not None and (of.source, of.id) == ("/shop", "e-1")
+        assert [item.message_id for item in await store.siblings(tx, "c-1", "/shop", "e-1")] == [row.message_id]
+        last = await store.last_decision(tx, "c-1", row.message_id)
+        assert last is not None and last.decision.outcome == "send"
+
+
+async def test_a_customers_history_is_theirs_alone_and_before_an_instant(filled: Database) -> None:
+    async with filled.read() as tx:
+        assert [row.event_id for row in await history.events(tx, "c-1", NOON + 1, 5)] == ["e-1"]
+        assert list(await history.events(tx, "c-1", NOON, 5)) == []
+        found = await history.decisions(tx, "c-1", NOON, 5)
+        assert [item.decision.outcome for item in found] == ["send", "suppress"]
+        assert [row.state for row in await history.messages(tx, "c-1", NOON + 1, 5)] == ["accepted"]
+        assert list(await history.messages(tx, "c-1", NOON, 5)) == []
+
+
+async def test_links_and_sessions_on_either_database(database: Database) -> None:
+    clock = StandingClock(NOON)
+    sessions = Sessions(database, clock, path="/console")
+    token = await sessions.issue_link("ada", Role.ADMIN)
+    assert await sessions.use_link("another") is None
+    assert await sessions.use_link(token) is not None
+    assert await sessions.use_link(token) is None
+    clock.advance(13 * HOUR)
+    await sessions.open("vera", Role.VIEWER, "digest")
+    async with database.read() as tx:
+        rows = await tx.rows("SELECT name, role, expires FROM session")
+    assert [(row.name, row.role) for row in rows] == [("vera", "viewer")]  # the old one is forgotten
