@@ -15,7 +15,7 @@ from tactful.errors import CommandError
 from tactful.generate import generate
 from tactful.output import complain
 from tactful.simulate import simulate
-from tactful.why import why
+from tactful.why import replay, why
 
 INTERRUPTED = 130
 
@@ -32,12 +32,12 @@ def build() -> typer.Typer:
     )
     app.command()(dev)
     app.command()(why)
+    app.command()(replay)
     app.command()(simulate)
     app.command()(doctor)
     app.command()(generate)
-    nouns = {"events": events, "campaigns": campaigns, "policy": policy, "demo": demo, "keys": keys, "db": db, "config": config}
-    for name, noun in nouns.items():
-        app.add_typer(noun.app, name=name)
+    for noun in (events, campaigns, policy, demo, keys, db, config):
+        app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
     return app
 
 

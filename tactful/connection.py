@@ -106,14 +106,16 @@ def connect(person: Person = "admin") -> Iterator[Api]:
 
 
 @contextmanager
-def connect_dev(person: Person) -> Iterator[Api]:
-    """The product as `tactful dev` runs it, with one of the keys that it made. Raises CommandError elsewhere."""
+def connect_dev(person: Person, what: str, how: str = "set TACTFUL_DATA_DIR to its directory") -> Iterator[Api]:
+    """The product as `tactful dev` runs it, with one of the keys that it made.
+
+    Elsewhere raises CommandError: `what` works there alone, `how` to do it else.
+    """
     known = settings()
     key = _keys(known).get(person)
     if key is None:
         raise CommandError(
-            f"{known.data_dir / KEYS} has no key of the {person}: `--activate` works with `tactful dev` alone",
-            how="apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR",
+            f"{known.data_dir / KEYS} has no key of the {person}: {what} works with `tactful dev` alone", how=how
         )
     with _open(known, key, development=True) as api:
         yield api

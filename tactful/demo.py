@@ -6,8 +6,7 @@ import typer
 
 from tactful.connection import connect_dev
 from tactful.errors import NOT_FOUND, CommandError
-from tactful.output import Format, Output, following, show, talk
-from tactful.progress import working
+from tactful.output import Format, Output, following, show, talk, working
 
 app = typer.Typer(no_args_is_help=True, help="An imaginary shop, in `tactful dev` alone.")
 PATH = "/v1/dev/demo"
@@ -41,7 +40,7 @@ def stop(output: Output = Format.TABLE) -> None:
 
 
 def _ask(action: str) -> Any:
-    with connect_dev("admin") as api:
+    with connect_dev("admin", "the demo") as api:
         try:
             return api.post(PATH, {"action": action})
         except CommandError as error:

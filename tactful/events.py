@@ -15,8 +15,10 @@ from tactful.connection import Api, connect
 from tactful.errors import FAILED, CommandError, of_document
 from tactful.files import SUFFIXES, read
 from tactful.output import Format, Output, following, show, talk
+from tactful.tail import tail
 
 app = typer.Typer(no_args_is_help=True, help="Facts about customers.")
+app.command()(tail)
 PATH = "/v1/events"
 SOURCE = "/tactful/cli"
 BATCH = 500
@@ -29,11 +31,6 @@ COLUMNS = {
     "rule": "rule_id",
     "until": "when",
 }
-
-
-@app.callback()
-def events() -> None:
-    """Facts about customers."""
 
 
 @app.command()

@@ -14,6 +14,8 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """What leads from a status to active, in order. From any other status nothing does."""
 
+ELSEWHERE = "apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR"
+
 
 def goes_on(version: Mapping[str, Any]) -> bool:
     """Whether this version is, or may become, the active one; else the same document needs a new version."""
@@ -27,7 +29,7 @@ def lead(path: str, version: dict[str, Any], activate: bool, reason: str | None)
         if step != "submit" and not activate:
             break
         if step == "approve":
-            with connect_dev("reviewer") as reviewer:
+            with connect_dev("reviewer", "`--activate`", ELSEWHERE) as reviewer:
                 version = reviewer.post(f"{path}/{step}", body)
         else:
             with connect() as api:

@@ -3,7 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -17,9 +18,9 @@ from tactful.errors import CommandError
 
 GOOD, WAITING, BAD = "green", "yellow", "red"
 STYLES: Mapping[str, str] = {
-    **dict.fromkeys(("send", "allow", "active", "accepted"), GOOD),
-    **dict.fromkeys(("defer", "paused", "submitted", "duplicate"), WAITING),
-    **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped"), BAD),
+    **dict.fromkeys(("send", "allow", "active", "accepted", "green"), GOOD),
+    **dict.fromkeys(("defer", "paused", "submitted", "duplicate", "amber"), WAITING),
+    **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD),
 }
 """The colour of a word, wherever it appears alone in a cell."""
 FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
@@ -37,7 +38,7 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
 Columns = Mapping[str, str]
 """Heading -> field."""
-UNBROKEN = frozenset({"id", "class", "outcome", "verdict"})
+UNBROKEN = frozenset({"id", "class", "outcome", "verdict", "state", "check"})
 """Columns of short words, which stay in one piece."""
 
 
@@ -55,6 +56,17 @@ def talk(text: str, style: str | None = None) -> None:
 def following(command: str) -> None:
     """Name the one command that people want next."""
     talk(f"Next: {command}", "dim")
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something goes on whose end is not known."""
+    target = console(error=True)
+    if not target.is_terminal:
+        yield
+        return
+    with target.status(text):
+        yield
 
 
 def complain(error: CommandError) -> None:

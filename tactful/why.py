@@ -1,4 +1,4 @@
-"""`tactful why`: why would this customer get a campaign's message now, or why not."""
+"""`tactful why`: why a customer gets a message or not. `tactful replay`: whether it would be decided so again."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -8,8 +8,10 @@ from rich.text import Text
 
 from schemas.vocabulary import Channel
 from tactful.connection import connect
-from tactful.output import STYLES, Format, Output, cell, console, rows, show
+from tactful.errors import CommandError
+from tactful.output import STYLES, Format, Output, cell, console, rows, show, talk
 
+COMPARED = {"": "", "then": "then", "again": "again"}
 COLUMNS = {"rule": "rule", "verdict": "verdict", "until": "until", "saw": "saw"}
 
 
@@ -19,11 +21,14 @@ def why(
     channel: Annotated[
         Channel | None, typer.Option(help="On this channel.", show_default="the most promising one")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="As of an instant of the past, in RFC 3339.", show_default="now")
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Explain what would be decided now, rule by rule. Nothing is sent or changed."""
+    """Explain what would be decided now, or would have been then, rule by rule. Nothing is sent or changed."""
     with connect() as api:
-        answer = api.get("/v1/why", customer=customer, campaign=campaign, channel=channel)
+        answer = api.get("/v1/why", customer=customer, campaign=campaign, channel=channel, at=at)
     if output is Format.TABLE:
         _explain(answer)
     else:
@@ -45,6 +50,34 @@ def _explain(answer: Mapping[str, Any]) -> None:
     if others:
         to.print()
         rows(others, {"other channel": "channel", "outcome": "outcome", "because": "sentence"})
+    for unknown in answer["unknown"]:
+        talk(f"unknown: {unknown}")
+
+
+def replay(
+    decision: Annotated[int, typer.Argument(help="The decision's id.", min=1)], output: Output = Format.TABLE
+) -> None:
+    """Judge a decision again from what was kept of its time; fails when it comes out differently."""
+    with connect() as api:
+        answer = api.get(f"/v1/decisions/{decision}", replay="true")
+    replayed = answer["replay"]
+    if output is Format.TABLE:
+        _compare(answer, replayed)
+    else:
+        show(answer, output)
+    if replayed["same"] is False:
+        raise CommandError(f"decision {decision} comes out differently when it is judged again")
+
+
+def _compare(then: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
+    again = replayed["decision"] or {}
+    verdict = {True: "the same", False: "different", None: "cannot be told"}[replayed["same"]]
+    console().print(f"{verdict}  {then['campaign']} -> {then['customer']} on {then['channel']} at {then['time']}")
+    fields = ("outcome", "reason", "rule_id", "until", "lost_to", "sentence")
+    said = {**again, "sentence": replayed["sentence"]}
+    rows([{"": name, "then": then[name], "again": said.get(name)} for name in fields], COMPARED)
+    for unknown in replayed["unknown"]:
+        talk(f"unknown: {unknown}")
 
 
 def _line(verdict: Mapping[str, Any]) -> dict[str, Any]:

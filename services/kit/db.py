@@ -40,7 +40,7 @@ _PG_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     "lock_timeout": str(LOCK_TIMEOUT_MS),
-    "idle_in_transaction_session_timeout": "60000",
+    "idle_in_transaction_session_timeout": "15000",
 }
 _SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
 _SQLITE_KINDS = {"bytea": "from_hex(value)"}

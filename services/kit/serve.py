@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
 
 
 def server(
-    app: ASGIApp, *, host: str, port: int, drain: float = 20.0, leaving: Callable[[], None] = lambda: None
+    app: ASGIApp, *, host: str, port: int, drain: float = 5.0, leaving: Callable[[], None] = lambda: None
 ) -> Server:
     """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 

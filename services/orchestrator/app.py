@@ -40,7 +40,7 @@ Role = Literal["api", "decide", "dispatch", "schedule", "all"]
 ROLES: tuple[Role, ...] = ("api", "decide", "dispatch", "schedule", "all")
 GROUP = "tactful-orchestrator"
 STAGE = "decide"
-DRAIN = 10.0
+DRAIN = 5.0
 BEAT = 1.0
 
 

@@ -1,6 +1,8 @@
-"""The door of the orchestrator, for the other services."""
+"""The door of the orchestrator, for the other services, and the wait that makes an opt-out strict."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 import msgspec
@@ -9,6 +11,8 @@ from schemas.facts import AttemptScope, OpenAttempts
 from schemas.roles import Role
 from services.kit import door
 from services.kit.auth import Principal
+from services.kit.errors import TactfulError
+from services.kit.logs import log_error
 
 OPEN_ATTEMPTS = "/internal/orchestrator/attempts/open"
 STILL_OPEN = "/internal/orchestrator/attempts/still-open"
@@ -69,3 +73,57 @@ class OrchestratorClient:
         answer = await door.ask(self._client, FIND_KEY, KeyDigest(digest), FoundKey, key=self._key)
         owner = answer.owner
         return None if owner is None else Principal(owner.name, Role(owner.role), owner.key_id)
+
+
+WAIT = 5.0
+"""Seconds that an answer to an opt-out waits at most."""
+POLL = 0.020
+"""Seconds between looks."""
+
+
+class Attempts(Protocol):
+    """What an opt-out asks the orchestrator: see `OrchestratorClient`."""
+
+    async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
+        """The attempts of the scope that are open now. Raises Transient."""
+
+    async def still_open(self, ids: Sequence[int]) -> int:
+        """How many of these attempts are still open. Raises Transient."""
+
+
+class Enforcement(NamedTuple):
+    """`in_flight`: attempts that may still go out; None: the orchestrator could not be asked."""
+
+    enforced: bool
+    in_flight: int | None = 0
+
+    def answer(self) -> dict[str, Any]:
+        """The fields that an answer carries."""
+        return {"enforced": True} if self.enforced else {"enforced": False, "in_flight": self.in_flight}
+
+
+async def enforced(
+    attempts: Attempts, scopes: Sequence[AttemptScope], *, wait: float = WAIT, poll: float = POLL
+) -> Enforcement:
+    """Wait until nothing that the scopes cover is being handed over. To be called after the commit.
+
+    An attempt that was marked before we ask is waited for; one that is marked after we ask reads facts that hold the
+    commit, and stops at the gate. So once this says `enforced`, no handover starts. `wait` and `poll` are in
+    seconds. Never raises for an orchestrator that cannot be asked.
+    """
+    left: int | None = None
+    try:
+        async with asyncio.timeout(wait):
+            found = [await attempts.open_attempts(scope) for scope in dict.fromkeys(scopes)]
+            ids = sorted({attempt for answer in found for attempt in answer.attempts})
+            left = len(ids)
+            while left:
+                left = await attempts.still_open(ids)
+                if left:
+                    await asyncio.sleep(poll)
+    except TimeoutError:
+        return Enforcement(False, left)
+    except TactfulError as error:
+        log_error("opt_out_not_confirmed", error, "warning")
+        return Enforcement(False, None)
+    return Enforcement(True)

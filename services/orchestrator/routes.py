@@ -26,6 +26,7 @@ from services.orchestrator.channels.content import check_content
 from services.orchestrator.gather import Gatherer
 from services.orchestrator.metrics import Intake
 from services.orchestrator.render import Links
+from services.orchestrator.replay import Replayer
 
 
 def routers(
@@ -49,7 +50,7 @@ def routers(
         policy.router(database, clock, topics, situations),
         keys.router(database, clock),
         events.router(events.Log(bus, topic, database, applied, intake), clock),
-        decisions.router(database),
+        decisions.router(database, Replayer(database, gatherer)),
         messages.router(database),
         sandbox.router(database),
         contacts.router(database),

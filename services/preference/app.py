@@ -23,16 +23,17 @@ from services.kit.idempotency import Idempotency
 from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
 from services.kit.web import build_app
+from services.orchestrator.client import Attempts
 from services.preference import store
 from services.preference.api import door_routes, preference_routes
 from services.preference.centre.routes import centre_routes
 from services.preference.changes import GROUP, STAGE, Changes, Prepared
 from services.preference.editing import Editor
-from services.preference.enforcing import Enforcer, Orchestrator
+from services.preference.enforcing import Enforcer
 from services.preference.metrics import Metrics
 from services.preference.tokens import token_key
 
-DRAIN = 10.0
+DRAIN = 5.0
 """Seconds that a batch under way may still take."""
 BEAT = 1.0
 """Seconds between signs of life."""
@@ -40,7 +41,7 @@ TIDY = 3600.0
 """Seconds between removals of answers kept for too long."""
 
 
-class OrchestratorDoor(Orchestrator, Protocol):
+class OrchestratorDoor(Attempts, Protocol):
     """What this service asks of the orchestrator."""
 
     async def find_key(self, digest: str) -> Principal | None:

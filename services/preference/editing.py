@@ -11,9 +11,10 @@ from schemas.facts import AttemptScope, OptOut
 from services.kit.clock import Clock
 from services.kit.db import Database
 from services.kit.errors import PreconditionFailed
+from services.orchestrator.client import Enforcement
 from services.preference import store
 from services.preference.checking import check_fields, check_opt_out, check_whole
-from services.preference.enforcing import Enforcement, Enforcer, edit_scopes, opt_out_scope
+from services.preference.enforcing import Enforcer, edit_scopes, opt_out_scope
 from services.preference.metrics import Metrics
 from services.preference.state import State, patch, set_parts
 from services.preference.tokens import Token

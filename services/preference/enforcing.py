@@ -1,80 +1,31 @@
-"""An opt-out is in force when nothing that it covers can be handed over any more: commit, ask, wait.
-
-An attempt that was marked before we ask is waited for; one that is marked after we ask reads its facts after our
-commit and stops at the gate. So once this says `enforced`, no handover starts.
-"""
+"""An opt-out is in force when nothing that it covers can be handed over any more: commit, ask, wait."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
 
-from schemas.facts import AttemptScope, Consent, OpenAttempts, OptOut, Preference
+from schemas.facts import AttemptScope, Consent, OptOut, Preference
 from schemas.times import Instant
 from schemas.vocabulary import Class
-from services.kit.errors import TactfulError
-from services.kit.logs import log_error
+from services.orchestrator.client import POLL, WAIT, Attempts, Enforcement, enforced
 
-WAIT = 5.0
-"""Seconds to wait at most."""
-POLL = 0.020
-"""Seconds between looks."""
 MOST_SCOPES = 8
 SILENCED = (Class.SERVICE.value, Class.MARKETING.value)
 """The classes that a customer can switch off."""
 
 
-class Orchestrator(Protocol):
-    """What we ask of the orchestrator: services.orchestrator.client.OrchestratorClient."""
-
-    async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
-        """The attempts in the scope that have not ended. Raises Transient."""
-
-    async def still_open(self, ids: Sequence[int]) -> int:
-        """How many of these attempts have not ended. Raises Transient."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enforcement:
-    """`in_flight`: attempts that may still go out; None: the orchestrator could not be asked."""
-
-    enforced: bool
-    in_flight: int | None = 0
-
-    def answer(self) -> dict[str, Any]:
-        """The two fields that an answer carries."""
-        return {"enforced": True} if self.enforced else {"enforced": False, "in_flight": self.in_flight}
-
-
 class Enforcer:
     """Waits for what is already being handed over."""
 
-    def __init__(self, orchestrator: Orchestrator, *, wait: float = WAIT, poll: float = POLL) -> None:
+    def __init__(self, orchestrator: Attempts, *, wait: float = WAIT, poll: float = POLL) -> None:
         """`wait` and `poll` are in seconds."""
         self._orchestrator = orchestrator
         self._wait = wait
         self._poll = poll
 
     async def enforce(self, scopes: Sequence[AttemptScope]) -> Enforcement:
-        """To be called after the opt-out is committed. Never raises for an orchestrator that cannot be asked."""
-        left: int | None = None
-        try:
-            async with asyncio.timeout(self._wait):
-                found = [await self._orchestrator.open_attempts(scope) for scope in _few(scopes)]
-                ids = sorted({attempt for answer in found for attempt in answer.attempts})
-                left = len(ids)
-                while left:
-                    left = await self._orchestrator.still_open(ids)
-                    if left:
-                        await asyncio.sleep(self._poll)
-        except TimeoutError:
-            return Enforcement(False, left)
-        except TactfulError as error:
-            log_error("opt_out_not_confirmed", error, "warning")
-            return Enforcement(False, None)
-        return Enforcement(True)
+        """To be called after the opt-out is committed."""
+        return await enforced(self._orchestrator, _few(scopes), wait=self._wait, poll=self._poll)
 
 
 def opt_out_scope(customer: str, entry: OptOut) -> AttemptScope:
@@ -115,7 +66,7 @@ def _over(record: Consent, now: Instant) -> bool:
     return record.expires is not None and record.expires <= now
 
 
-def _few(scopes: Sequence[AttemptScope]) -> Iterable[AttemptScope]:
+def _few(scopes: Sequence[AttemptScope]) -> Sequence[AttemptScope]:
     """The scopes, or where they are many one that covers them all: more is waited for, nothing is missed."""
     if len(scopes) <= MOST_SCOPES:
         return scopes

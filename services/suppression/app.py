@@ -21,11 +21,12 @@ from services.kit.idempotency import Idempotency
 from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
 from services.kit.web import build_app
+from services.orchestrator.client import Attempts
 from services.suppression.api import doors, holds, situations, suppressions
 from services.suppression.client import fingerprint
 from services.suppression.counting import Counting
 from services.suppression.desk import Desk, new_id
-from services.suppression.enforcement import Attempts, Enforcer
+from services.suppression.enforcement import Enforcer
 from services.suppression.errors import OtherAddressKey
 from services.suppression.ingest import Ingest, Kinds, Prepared
 from services.suppression.metrics import Metrics
@@ -34,7 +35,7 @@ from services.suppression.store import situations as store
 
 GROUP = "tactful-suppression"
 STAGE = "suppression"
-DRAIN = 10.0
+DRAIN = 5.0
 """Seconds that a batch under way may still take."""
 BEAT = 1.0
 """Seconds between signs of life."""

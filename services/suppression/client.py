@@ -12,6 +12,8 @@ from schemas.times import Instant
 from services.kit import door
 from services.suppression.past import Past
 
+__all__ = ["HandedSituations", "Past", "PastAnswer", "PastQuestion", "SuppressionClient", "fingerprint"]
+
 FACTS = "/internal/suppression/facts"
 FACTS_AT = "/internal/suppression/facts-at"
 HOLDS = "/internal/suppression/holds"

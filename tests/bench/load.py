@@ -29,7 +29,7 @@ UNWANTED = "bench.page.viewed"
 TEXT = (
     "Dear {{ customer.traits.name }}, your order {{ event.data.order }} over {{ event.data.total }} EUR is on its way. "
     "{% if event.data.express %}It comes by express.{% else %}It comes by standard post.{% endif %} "
-    "It holds: {% for item in event.data.items %}{{ item.count }} x {{ item.name }}; {% endfor %}"
+    "It holds: {% for item in event.data.goods %}{{ item.count }} x {{ item.name }}; {% endfor %}"
 )
 FILLER = "We packed it with care and hope that everything in it will give you joy for a long time. "
 LENGTH = 1_130
@@ -164,7 +164,7 @@ def event(number: int, customers: int, now: Instant, kind: str | None = None) ->
         "order": f"o-{number}",
         "total": 10.0 + number % 90,
         "express": number % 3 == 0,
-        "items": [{"name": f"chair {number % 11}", "count": 1 + number % 3}, {"name": "table", "count": 1}],
+        "goods": [{"name": f"chair {number % 11}", "count": 1 + number % 3}, {"name": "table", "count": 1}],
     }
     body = {
         "specversion": "1.0", "id": f"{kind or 'order'}-{number}", "source": SOURCE,

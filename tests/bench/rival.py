@@ -37,7 +37,9 @@ class Rival:
     groups: dict[str, int] = field(default_factory=dict)
 
     async def handed_over(self) -> int:
-        """See Contender."""
+        """See Contender. RuntimeError when a process has ended."""
+        if any(process.poll() is not None for process in self.processes):
+            raise RuntimeError("a process of the reference has ended: see its log")
         return await value(self.database, "SELECT count(*) FROM processed")
 
     async def finished(self) -> float:

@@ -36,6 +36,7 @@ class Scene:
     link: str
     process: subprocess.Popen[bytes]
     now: Instant = BEGIN
+    sent: int = 0
 
     def call(self, method: str, path: str, body: Any = None, by: str = "admin") -> Any:
         """Ask the API. Raises for a refusal."""
@@ -52,9 +53,10 @@ class Scene:
 
     def event(self, kind: str, customer: str, data: Mapping[str, Any], id: str = "") -> None:
         """Something happened to a customer, just now."""
+        self.sent += 1
         event = {
             "specversion": "1.0",
-            "id": id or f"{kind.rpartition('.')[2]}-{random.getrandbits(40):010x}",
+            "id": id or f"{kind.rpartition('.')[2]}-{self.sent:04}",
             "source": "/shop",
             "type": kind,
             "subject": customer,

@@ -65,6 +65,10 @@ def test_j_and_k_walk_and_enter_opens_the_trace(opened: Open, scene: Scene) -> N
     expect(page.locator("#rows tr").nth(1)).to_have_attribute("aria-current", "true")
     page.keyboard.press("/")
     expect(page.locator(".search input")).to_be_focused()
+    page.go_back()
+    expect(page).to_have_url(f"{scene.url}/console/decisions")
+    expect(page.locator("#rows tr").first).to_have_attribute("aria-current", "true")
+    expect(page.locator("[data-pulse]")).to_have_text("Live")
 
 
 def test_the_theme_stays_as_chosen(opened: Open, scene: Scene) -> None:

@@ -89,7 +89,6 @@ async def test_a_crash_between_writing_and_commit_leaves_nothing(bus: LocalBus, 
     for life in range(8):
         handler = Effects(str(life))
 
-
         async def die(records: list[Record], task: list[asyncio.Task[None]]) -> None:
             if chance.random() < 0.4:
                 task[0].cancel()

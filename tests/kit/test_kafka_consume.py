@@ -51,7 +51,7 @@ async def test_a_killed_broker_loses_and_doubles_nothing(server_directory: Path,
             await asyncio.wait_for(until_distinct(database, 400), 90)
         async with database.read() as tx:
             assert await committed(tx) == await bus.end_offsets(TOPIC)
-            rows = await tx.rows("SELECT DISTINCT topic, partition, \"offset\" FROM effect")
+            rows = await tx.rows('SELECT DISTINCT topic, partition, "offset" FROM effect')
         assert len(rows) == (await effects(database)).total()  # each place of the log had its effect once
         await bus.close()
 

@@ -97,7 +97,8 @@ def audience_rule(candidate: Candidate, policy: Document) -> Iterator[Refusal]:
     if condition is None:
         return
     result = holds(condition, candidate.person.variables(candidate.event))
-    if result is None and candidate.campaign["key"] not in policy.get("fail_open", []):
+    passes = candidate.cls == "transactional" and candidate.campaign["key"] in policy.get("fail_open", [])
+    if result is None and not passes:
         yield Refusal("audience", "policy_unavailable", "fail")
     if result is False:
         yield Refusal("audience", "not_in_audience", "deny")

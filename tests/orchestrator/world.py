@@ -29,7 +29,7 @@ from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.gather import Gatherer
 from services.orchestrator.routes import routers
 from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
+from services.suppression.client import Past, PastAnswer, PastQuestion, SuppressionClient
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 ADMIN_KEY = "an-admin-key-of-the-tests"
@@ -89,6 +89,8 @@ class Others:
     suppressions: dict[str, Suppressions] = field(default_factory=dict)
     handed: list[tuple[str, Any]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    removed: int = 0
+    """Entries of addresses that stood then and were removed since."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -100,6 +102,12 @@ class Others:
     def _answer(self, path: str, raw: bytes, question: Mapping[str, Any]) -> object:
         if path.endswith("/preference/facts"):
             return [self.preferences.get(name, Preference(name)) for name in question["customers"]]
+        if path.endswith("/preference/facts-at"):
+            return self.preferences.get(question["customer"], Preference(question["customer"]))
+        if path.endswith("/suppression/facts-at"):
+            asked_of = msgspec.msgpack.decode(raw, type=PastQuestion)
+            name = asked_of.customer.customer
+            return PastAnswer((Past(asked_of.since, self.suppressions.get(name, Suppressions(name))),), self.removed)
         if path.endswith("/suppression/facts"):
             asked = msgspec.msgpack.decode(raw, type=SuppressionQuestion).customers
             found = tuple(self.suppressions.get(each.customer, Suppressions(each.customer)) for each in asked)

@@ -11,14 +11,16 @@ from services.kit.db import Database
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
 from services.orchestrator.api import store
+from services.orchestrator.api.common import time_of
 from services.orchestrator.api.store import DecisionFilter, Kept, Position
+from services.orchestrator.replay import Replayed, Replayer
 from services.orchestrator.wording import sentence
 
 Trace = Annotated[Literal["none", "decisive", "full"], Query(description="Which verdicts to show")]
 Instantly = Annotated[str | None, Query(description="RFC 3339 time")]
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database, replayer: Replayer) -> APIRouter:
     """The routes of `/v1/decisions`."""
     routes = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 
@@ -44,15 +46,18 @@ def router(database: Database) -> APIRouter:
         items = [shown(kept, trace) for kept in found[:limit]]
         return page(items, encode_cursor(_position(last)) if last else None)
 
-    @routes.get("/{id}", summary="One decision, with its full trace, and in words")
+    @routes.get("/{id}", summary="One decision, with its full trace, and in words; `replay` judges it again")
     async def one(
-        id: Annotated[int, Path(ge=1, le=2**63 - 1)], _: Principal = requires("decisions:read")
+        id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+        replay: bool = False,
+        _: Principal = requires("decisions:read"),
     ) -> dict[str, Any]:
         async with database.read() as tx:
             kept = await store.decision(tx, id)
         if kept is None:
             raise NotFound(f"there is no decision {id}")
-        return {**shown(kept, "full"), "sentence": sentence(kept.decision)}
+        answer = {**shown(kept, "full"), "sentence": sentence(kept.decision)}
+        return {**answer, "replay": _replayed(await replayer.replay(id))} if replay else answer
 
     return routes
 
@@ -69,6 +74,17 @@ def instant(name: str, text: str | None) -> Instant | None:
     except ValueError as error:
         problem = Problem(f"/query/{name}", "bad_time", str(error))
         raise Invalid(f"`{name}` cannot be read; see errors.", errors=[problem]) from None
+
+
+def _replayed(replayed: Replayed) -> dict[str, Any]:
+    again = replayed.decision
+    return {
+        "same": replayed.same,
+        "facts_at": time_of(replayed.facts_at),
+        "decision": None if again is None else to_document(again, "full"),
+        "sentence": None if again is None else sentence(again),
+        "unknown": list(replayed.unknown),
+    }
 
 
 def _position(kept: Kept) -> Position:

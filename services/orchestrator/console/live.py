@@ -86,7 +86,8 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         principal: Principal = requires("decisions:read"),
     ) -> Response:
         at = await parts.calendar()
-        if "hx-request" in request.headers and choice.decision is not None:
+        partly = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
+        if partly and choice.decision is not None:
             trace = await trace_of(parts, principal, choice.decision, at)
             html = frame.part("trace.html", trace=trace, at=at, may=lambda action: may(principal.role, action))
             return HTMLResponse(html, headers={"Vary": "HX-Request"})

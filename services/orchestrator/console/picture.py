@@ -244,6 +244,7 @@ def _outcome(axis: Axis, decision: Decision, earliest: Instant | None, at: Calen
 def _ticks(axis: Axis, at: Calendar) -> tuple[Tick, ...]:
     days = (axis.right - axis.left) / DAY
     every = next((tick for tick in _TICKS if days / tick <= 8), 56)
-    first = at.midnight(axis.left) + DAY
-    found = [Tick(axis.at(first + index * every * DAY), at.date(first + index * every * DAY)) for index in range(9)]
+    noon = at.midnight(axis.left) + DAY * 3 // 2
+    days_shown = [at.midnight(noon + index * every * DAY) for index in range(9)]
+    found = [Tick(axis.at(day), at.date(day)) for day in days_shown]
     return tuple(tick for tick in found if 0 < tick.x < 94)

@@ -167,9 +167,9 @@ def _contact(contact: Contact) -> Entry:
 def _facts_entries(facts: Facts, at: Calendar) -> Iterator[Entry]:
     for item in facts.suppressions.situations:
         name = item.kind.replace("_", " ").capitalize()
-        yield Entry(item.opened, "situation", "alert-triangle", f"{name} opened", "", item.ref, "", "")
+        yield Entry(item.opened, "situation", "alert-triangle", f"{name} opened", "", words.reference(item.ref), "", "")
         if item.closed is not None:
-            yield Entry(item.closed, "situation", "check", f"{name} closed", "", item.ref, "", "")
+            yield Entry(item.closed, "situation", "check", f"{name} closed", "", words.reference(item.ref), "", "")
     for entry in facts.suppressions.entries:
         scope = ", ".join(str(part) for part in (entry.channel, entry.topic) if part) or "everything"
         reason = entry.reason.replace("_", " ")

@@ -145,6 +145,11 @@ def hold_words(hold: HoldFact, at: Calendar) -> str:
     return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {deed}."
 
 
+def reference(canonical: str) -> str:
+    """What a situation refers to: canonical JSON, a text without its quotation marks."""
+    return canonical[1:-1] if canonical.startswith('"') and canonical.endswith('"') else canonical
+
+
 def _line(verdict: Verdict, decided: bool, at: Calendar) -> Line:
     said = "decided, " if decided else ""
     said += VERDICTS[verdict.verdict]
@@ -171,7 +176,7 @@ def _shown(seen: Mapping[str, Any]) -> str:
     for name, value in seen.items():
         if name in _HIDDEN or value is None or value == "":
             continue
-        text = {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+        text = reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
         parts.append(f"{_NAMES.get(name, name.replace('_', ' '))} {text[:_MOST]}")
     return ", ".join(parts)
 

@@ -84,6 +84,8 @@ async def test_the_trace_stands_beside_the_decision_that_was_chosen(shop: House)
     part = await shop.get(f"/console/decisions?decision={id}", **{"hx-request": "true"})
     assert part.text.strip().startswith('<section class="trace"') and part.headers["vary"] == "HX-Request"
     assert "<html" not in part.text
+    back = {"hx-request": "true", "hx-history-restore-request": "true"}
+    assert "<html" in (await shop.get(f"/console/decisions?decision={id}", **back)).text
 
 
 async def test_filters_are_query_parameters(shop: House) -> None:

@@ -1,14 +1,16 @@
 """The picture in time: lanes say what the rules know, within the frame."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.decision import Decision
-from schemas.facts import HoldFact, Situation
+from schemas.facts import HoldFact, Situation, Suppressions
 from services.orchestrator.console.moments import Calendar
 from services.orchestrator.console.picture import Lane, Picture, draw
 from services.orchestrator.deciding.explain import explain
 from services.orchestrator.deciding.ledger import Ledger
-from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, ledger, policy, touch
+from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, ledger, policy, preference, touch
 
 NOW = at("20 12:00")
 RULES = {
@@ -56,6 +58,16 @@ def test_an_open_situation_has_no_end() -> None:
     drawn = picture(Situation("complaint", "", at("10 09:00")))
     assert [shape.kind for shape in lane(drawn, "Complaint").shapes] == ["open"]
     assert drawn.lanes[-1].shapes[0].text == "no end in sight"
+
+
+def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
+    known = facts(policy(**{**RULES, "zone": "Europe/Berlin"}), preference(zone="Europe/Berlin"))
+    now = at("2026-10-20T12:00:00Z")
+    complaint = Situation("complaint", "", at("2026-10-14T09:00:00Z"), at("2026-10-16T09:00:00Z"))
+    known = replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
+    found = explain(touch(campaign(), event("2026-10-20T12:00:00Z")), known, Ledger.empty(), now)[0]
+    drawn = draw(found, known, Ledger.empty(), Calendar(known.zone, now))
+    assert [tick.text for tick in drawn.ticks][:4] == ["14 Oct", "21 Oct", "28 Oct", "4 Nov"]
 
 
 def test_lanes_without_anything_are_left_out() -> None:

@@ -45,7 +45,5 @@ def test_an_end_decides_about_message_and_contact(
     ("number", "retry_after", "seconds"),
     [(1, None, 2), (2, None, 4), (5, None, 32), (20, None, 600), (1, 7.5, 7.5), (9, 3600.0, 3600), (1, 0.0, 0)],
 )
-def test_what_a_provider_asks_for_goes_before_doubling(
-    number: int, retry_after: float | None, seconds: float
-) -> None:
+def test_what_a_provider_asks_for_goes_before_doubling(number: int, retry_after: float | None, seconds: float) -> None:
     assert backoff(number, retry_after) == int(seconds * SECOND)

@@ -1,0 +1,149 @@
+"""Prometheus itself reads our configuration, our rules and our metrics."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from services.kit.metrics import Family
+from tests.deploy.metrics_table import registry
+from tests.servers import ROOT, absent, free_port, wait_for
+from tests.tactful.running import Running, product
+
+FOLDER = ROOT / "deploy/prometheus"
+RUNBOOKS = ROOT / "deploy/runbooks"
+PARTS = ("## Meaning", "## Impact", "## Diagnosis", "## Mitigation")
+_SERIES = re.compile(r"\b(?:tactful|http_server)_[a-z_]+\b")
+_OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
+
+
+def rules() -> list[dict[str, Any]]:
+    files = sorted((FOLDER / "rules").glob("*.yml"))
+    return [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run it; fails with what it says."""
+    if shutil.which("promtool") is None:
+        absent("promtool is not installed (Debian package prometheus)")
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def names(text: str, known: dict[str, str]) -> list[str]:
+    """The names of series in a text that no process of ours has."""
+    wrong = []
+    for name in _SERIES.findall(text):
+        base = next((name.removesuffix(end) for end in _OF_HISTOGRAMS if name.endswith(end)), name)
+        if name not in known and known.get(base) != "histogram":
+            wrong.append(name)
+    return wrong
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> dict[str, str]:
+    """Our metrics: name -> type."""
+    families = registry(tmp_path).families
+    return {name: family.metric._type for name, family in families.items() if isinstance(family, Family)}
+
+
+@pytest.mark.integration
+def test_prometheus_can_read_configuration_and_rules() -> None:
+    promtool("check", "config", FOLDER / "prometheus.yml")
+    promtool("check", "rules", *sorted((FOLDER / "rules").glob("*.yml")))
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_alerts_fire_when_they_should_and_not_otherwise() -> None:
+    promtool("test", "rules", *sorted((FOLDER / "tests").glob("*.yml")))
+
+
+def test_every_alert_has_a_test() -> None:
+    tests = "".join(file.read_text() for file in (FOLDER / "tests").glob("*.yml"))
+    assert [rule["alert"] for rule in ALERTS if f'"{rule["alert"]}"' not in tests] == []
+
+
+def test_rules_name_only_metrics_that_exist(known: dict[str, str]) -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        assert names(re.sub(r"slo:\w+:\w+", "", rule["expr"]), known) == [], rule
+        assert set(re.findall(r"slo:\w+:\w+", rule["expr"])) <= recorded, rule
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_an_alert_says_what_it_means_and_what_to_do(rule: dict[str, Any], known: dict[str, str]) -> None:
+    assert rule["alert"].startswith("Tactful")
+    assert rule["labels"]["severity"] in ("critical", "warning", "info", "none")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"deploy/runbooks/{rule['alert'].lower()}.md"
+    text = (ROOT / rule["annotations"]["runbook_url"]).read_text()
+    assert text.startswith(f"# {rule['alert']}\n")
+    assert [part for part in PARTS if part not in text] == []
+    assert names(text, known) == []
+
+
+def test_every_runbook_has_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule["alert"].lower() for rule in ALERTS}
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[Running, str]]:
+    """A running product, and the address of a Prometheus that scrapes it with our rules."""
+    if shutil.which("prometheus") is None:
+        absent("Prometheus is not installed (Debian package prometheus)")
+    with product(tmp_path / "data") as running:
+        configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+        target = running.address.removeprefix("http://")
+        configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        configuration["rule_files"] = [str(FOLDER / "rules/*.yml")]
+        configuration["scrape_configs"] = [{"job_name": "tactful", "static_configs": [{"targets": [target]}]}]
+        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+        address = f"127.0.0.1:{free_port()}"
+        command = ["prometheus", f"--config.file={tmp_path / 'prometheus.yml'}", f"--web.listen-address={address}"]
+        command.append(f"--storage.tsdb.path={tmp_path / 'series'}")
+        with (tmp_path / "prometheus.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+            try:
+                yield running, f"http://{address}/api/v1"
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(240)
+def test_a_real_prometheus_scrapes_the_product(watched: tuple[Running, str]) -> None:
+    running, address = watched
+
+    def ask(path: str, **params: str) -> Any:
+        try:
+            return httpx.get(f"{address}/{path}", params=params, trust_env=False).json()["data"]
+        except httpx.TransportError:
+            return {}
+
+    def answered(query: str) -> bool:
+        return bool(ask("query", query=query).get("result"))
+
+    wait_for(lambda: answered("up == 1"), "the target")
+    (target,) = ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    running.ask("GET", "/v1/campaigns")
+    wait_for(lambda: answered('http_server_request_duration_seconds_count{http_route="/v1/campaigns"} > 0'), "a count")
+    wait_for(lambda: answered("tactful_build_info == 1"), "the build")
+    wait_for(lambda: answered('tactful_rules_loaded_timestamp_seconds{kind="campaign"} > 0'), "the rules")
+    evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+    wait_for(lambda: answered('ALERTS{alertname="TactfulWatchdog", alertstate="firing"}'), "the watchdog")
+    assert [rule["lastError"] for rule in evaluated if rule.get("lastError")] == []

@@ -1,0 +1,133 @@
+"""A day of a shop at work, and then every decision of it judged again from what was kept of its time."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.times import HOUR, MINUTE, SECOND, format_instant
+from tests.flow.live import Live, live
+from tests.flow.shop import MONDAY, campaign, customer, event, policy
+
+CUSTOMERS = ("c-1", "c-2", "c-3")
+PUSH = {"title": "Hello", "body": "How are you?"}
+POLICY = policy(
+    situations=[
+        {
+            "kind": "complaint",
+            "opens": [{"event": "shop.complaint"}],
+            "closes": [{"event": "shop.resolved"}],
+            "lapses": "30d",
+        }
+    ],
+    contact_history=[
+        {
+            "id": "no-ask-after-complaint",
+            "scope": {"intents": ["ask_review"]},
+            "never": {"after": {"situation": "complaint"}, "within": "2h", "while_open": True},
+            "on_match": "drop",
+        },
+        {
+            "id": "let-it-rest",
+            "scope": {"intents": ["educate"]},
+            "never": {"after": {"situation": "complaint"}, "within": "1h", "while_open": True},
+            "on_match": "defer",
+        },
+    ],
+    frequency_caps=[
+        {"id": "two-an-hour", "scope": {"classes": ["marketing"]}, "limit": 2, "window": {"rolling": "1h"},
+         "on_exceed": "defer"},
+        {"id": "six-a-day", "scope": {"classes": ["marketing"]}, "limit": 6, "window": {"calendar": "day"},
+         "on_exceed": "drop"},
+    ],
+    min_gaps=[{"id": "breathing", "scope": {"channels": ["email"]}, "gap": "5m"}],
+    quiet_hours=[{"id": "night", "scope": {"channels": ["push"]}, "from": "21:00", "to": "08:00"}],
+)  # fmt: skip
+
+
+def campaigns() -> list[dict[str, Any]]:
+    """Several on one event, with every strategy that chooses."""
+    both = {"email": campaign()["content"]["email"], "push": {"en": PUSH}}
+    return [
+        campaign("offer", priority=40, ttl="6h"),
+        campaign("tip", intent="educate", trigger={"event": "shop.offer"}, priority=60, ttl="12h"),
+        campaign("review", intent="ask_review", channels=["push", "email"], content=both, reentry="every 3h"),
+        campaign("loud", trigger={"event": "shop.review"}, strategy="all", channels=["email", "push"], content=both,
+                 audience="event.data.total > 50", priority=70),
+        campaign("news", trigger={"event": "shop.news", "when": "event.data.total > 20"}),
+    ]  # fmt: skip
+
+
+async def a_day(product: Live, chance: random.Random) -> None:
+    """Some hundred things happen, often several at one instant."""
+    now = MONDAY
+    for number in range(90):
+        now += chance.choice((0, 0, 7 * SECOND, MINUTE, 9 * MINUTE, 40 * MINUTE))
+        await product.at(now)
+        await something(product, chance, number)
+    await product.at(now + 14 * HOUR)
+
+
+async def something(product: Live, chance: random.Random, number: int) -> None:
+    """One event, or something that a person does."""
+    who = chance.choice(CUSTOMERS)
+    now = product.clock.now()
+    match chance.choices(range(8), (30, 6, 5, 3, 2, 2, 1, 1))[0]:
+        case 0:
+            kind = chance.choice(("shop.offer", "shop.offer", "shop.review", "shop.news"))
+            data = {"total": chance.choice((10, 30, 60))} if chance.random() < 0.9 else {"total": "much"}
+            late = chance.choice((0, 0, 0, 5 * HOUR))
+            await product.send(event(kind, f"e-{number}", now - late, who, **data))
+        case 1 | 2 as what:
+            await product.send(event(("shop.complaint", "shop.resolved")[what - 1], f"s-{number}", now, who))
+        case 3:
+            opted = chance.choice(([], [{"topic": "news"}], [{"channel": "push"}]))
+            await product.ask("PATCH", f"/v1/preferences/{who}", {"opt_outs": opted, "traits": {"n": number}})
+        case 4:
+            entry = {"customer": who, "reason": "manual", "expires": format_instant(now + chance.choice((1, 3)) * HOUR)}
+            await product.ask("POST", "/v1/suppressions", {**entry, "scope": {"channel": "email"}})
+        case 5:
+            await hold(product, chance, number)
+        case 6:
+            action = chance.choice(("pause", "activate"))
+            await product.editor.post(f"/v1/campaigns/news/{action}")
+        case 7:
+            await product.policy({**POLICY, "min_gaps": [{"id": "breathing", "gap": f"{1 + number % 9}m"}]})
+
+
+async def hold(product: Live, chance: random.Random, number: int) -> None:
+    """A hold that lasts for a while, or until it is lifted."""
+    standing = (await product.ask("GET", "/v1/holds"))["items"]
+    if standing and chance.random() < 0.6:
+        await product.editor.post(f"/v1/holds/{standing[0]['key']}/lift", json={"reason": "over"})
+        return
+    until = None if chance.random() < 0.5 else format_instant(product.clock.now() + HOUR)
+    document = {"key": f"h-{number}", "mode": chance.choice(("defer", "drop")), "scope": {"topics": ["news"]}}
+    await product.ask("POST", "/v1/holds", {**document, "until": until, "reason": "an outage"})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_every_decision_of_a_day_is_taken_once_more(tmp_path: Path, seed: int) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(POLICY)
+        for document in campaigns():
+            await product.campaign(document)
+        for who in CUSTOMERS:
+            addresses = [
+                {"channel": name, "address": f"{who}@example.org", "verified": True} for name in ("email", "push")
+            ]
+            consent = [{"channel": name, "topic": "*", "status": "granted", "at": "2026-01-01T00:00:00Z",
+                        "source": "shop", "wording": "w-1"} for name in ("email", "push")]  # fmt: skip
+            await product.customer(customer(who, addresses=addresses, consent=consent))
+        await a_day(product, random.Random(seed))
+        decided = await product.decisions()
+        different = []
+        for line in decided:
+            replayed = (await product.ask("GET", f"/v1/decisions/{line['decision_id']}?replay=1"))["replay"]
+            if replayed["same"] is not True:
+                different.append((line, replayed))
+    assert len(decided) > 80
+    assert len({line["reason"] for line in decided}) >= 8
+    print(len(decided), sorted({(line["outcome"], line["reason"]) for line in decided}))
+    assert different == []
