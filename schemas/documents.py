@@ -16,6 +16,8 @@ MAX_DEPTH = 32
 MAX_NODES = 50_000
 MOST_PROBLEMS = 100
 _LARGEST = 2**63
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+"""Without such a run of digits no number is beyond 64 bits."""
 
 Problem = tuple[str, str, str]
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,9 +58,7 @@ def load_json(raw: bytes) -> Any:
     if depth > MAX_DEPTH:
         raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-        )
+        value = _JSON.decode(raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise DocumentError([("", "malformed", "not UTF-8")]) from None
     except json.JSONDecodeError as error:
@@ -66,7 +66,8 @@ def load_json(raw: bytes) -> Any:
         raise DocumentError([("", "malformed", detail)]) from None
     except ValueError as error:
         raise DocumentError([("", "malformed", str(error))]) from None
-    _check_shape(value)
+    if len(raw) > MAX_NODES or _LONG_NUMBER.search(raw):
+        _check_shape(value)
     return value
 
 
@@ -200,6 +201,9 @@ def _check_shape(value: Any) -> None:
             stack.extend((child, depth + 1) for child in item)
         elif isinstance(item, int) and not isinstance(item, bool) and not -_LARGEST <= item < _LARGEST:
             raise DocumentError([("", "out_of_range", "a whole number beyond 64 bits")])
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 class _Loader(yaml.SafeLoader):

@@ -41,6 +41,8 @@ def address_hash(key: bytes, channel: str, address: str) -> str:
 
 def bad_id(text: str) -> str | None:
     """What is wrong with an outsider's id (empty, too long, control or direction marks), or None."""
+    if 0 < len(text) <= MAX_ID and text.isascii() and text.isprintable():
+        return None
     if not text:
         return "is empty"
     if len(text.encode("utf-8", "surrogatepass")) > MAX_ID:

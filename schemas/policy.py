@@ -1,5 +1,6 @@
 """The policy: one document for the whole organisation."""
 
+from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -9,8 +10,13 @@ from schemas.fields import Condition, Document, Duration, Key, Kind, Scope, Text
 from schemas.vocabulary import DAYS
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         raise ValueError(f"`{value}` is no zone of the tz database, such as Europe/Berlin")
     return value
 

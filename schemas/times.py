@@ -5,7 +5,8 @@ programs outside read and write RFC 3339 texts and durations such as `30d`; thes
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 Instant = int
 
@@ -20,7 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 MAX_INSTANT = 253_402_300_800 * SECOND - 1  # the last microsecond of the year 9999
 MAX_SPAN = 100 * 366 * DAY
@@ -34,18 +35,20 @@ def parse_instant(text: str) -> Instant:
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")
-    year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
-    micro = int((match.group(7) or "0").ljust(6, "0")[:6])
-    if second == 60:
+    day, hour, minute, second, fraction, sign, *offset = match.groups()
+    if second == "60":
         raise ValueError("leap seconds are not supported")
-    moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
-    instant = (moment - _EPOCH) // _MICROSECOND
-    if match.group(9):
-        hours, minutes = int(match.group(10)), int(match.group(11))
+    if hour > "23" or minute > "59" or second > "59":
+        raise ValueError("no time of the day")
+    instant = _midnight(day) + (int(hour) * 3600 + int(minute) * 60 + int(second)) * SECOND
+    if fraction is not None:
+        instant += int(fraction.ljust(6, "0")[:6])
+    if sign is not None:
+        hours, minutes = map(int, offset)
         if hours > 23 or minutes > 59:
             raise ValueError("the zone's offset is out of range")
-        offset = (hours * 60 + minutes) * MINUTE
-        instant += -offset if match.group(9) == "+" else offset
+        ahead = (hours * 60 + minutes) * MINUTE
+        instant += -ahead if sign == "+" else ahead
     if not -62_135_596_800 * SECOND <= instant <= MAX_INSTANT:
         raise ValueError("outside the years 1 to 9999")
     return instant
@@ -54,6 +57,11 @@ def parse_instant(text: str) -> Instant:
 def format_instant(instant: Instant) -> str:
     """RFC 3339 in UTC with `Z`; microseconds only when they are not zero."""
     return to_datetime(instant).isoformat().removesuffix("+00:00") + "Z"
+
+
+@lru_cache(4096)
+def _midnight(day: str) -> Instant:
+    return (date.fromisoformat(day).toordinal() - _EPOCH.toordinal()) * DAY
 
 
 def parse_duration(text: str) -> int:

@@ -172,8 +172,8 @@ def refuse_delivery(adapters: Mapping[str, str]) -> None:
     for channel, adapter in adapters.items():
         if adapter not in HARMLESS:
             raise Conflict(
-                f"the demo runs in the sandbox alone, and TACTFUL_ADAPTERS sends {channel} by `{adapter}`:"
-                " unset it, or start with --no-demo",
+                f"the demo runs in the sandbox alone, and TACTFUL_ADAPTERS__{channel.upper()} is `{adapter}`:"
+                " unset it, or go without the demo (--no-demo)",
                 code="not_sandbox",
             )
 

@@ -32,9 +32,7 @@ class Region(NamedTuple):
 
 REGIONS = (
     Region("GB", ("Europe/London",), ("en-GB",), "Amelia Owen Priya Rhys Isla Callum", lambda n: f"+44770090{n:04}"),
-    Region(
-        "DE", ("Europe/Berlin",), ("de-DE",), "Jana Felix Meike Emre Ronja", lambda n: f"+49171392{n % 100:04}"
-    ),
+    Region("DE", ("Europe/Berlin",), ("de-DE",), "Jana Felix Meike Emre Ronja", lambda n: f"+49171392{n % 100:04}"),
     Region("FR", ("Europe/Paris",), ("fr-FR",), "Camille Hugo Zoé Yanis Margot Léo", lambda n: f"+3363998{n:04}"),
     Region(
         "US",

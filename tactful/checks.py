@@ -207,7 +207,7 @@ def adapter(known: ServiceSettings, channel: str, name: str, development: bool) 
     if name in ("sandbox", "off") and development:
         return Finding(check, State.GREEN, "sandbox: nothing leaves this machine" if name == "sandbox" else "off")
     if name in ("sandbox", "null", "off"):
-        return Finding(check, State.AMBER, f"{name}: nothing is sent", f"set TACTFUL_ADAPTERS to send {channel}")
+        return Finding(check, State.AMBER, f"{name}: nothing is sent", f"TACTFUL_ADAPTERS__{channel.upper()}=webhook")
     return Finding(check, State.RED, f"there is no adapter `{name}`", "use sandbox, webhook, null or off")
 
 

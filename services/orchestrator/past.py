@@ -110,5 +110,7 @@ def unknown_addresses(count: int) -> list[str]:
     """What is said when entries of addresses can not be told any more."""
     if not count:
         return []
-    many = "1 do-not-contact entry of an address" if count == 1 else f"{count} do-not-contact entries of addresses"
-    return [f"{many} stood then and was removed since; whose address it was is not kept"]
+    if count == 1:
+        return ["1 do-not-contact entry of an address stood then and was removed since; which address is not kept"]
+    entries = f"{count} do-not-contact entries of addresses"
+    return [f"{entries} stood then and were removed since; which addresses is not kept"]

@@ -39,6 +39,8 @@ class FileWorld:
 
     def apply(self, event: Event, data: Mapping[str, Any]) -> None:
         """Both services take the event in, or neither. Raises BadEvent."""
+        if event.type not in preference.TYPES and not suppression.wants(event.type, self._kinds):
+            return
         customer = event.subject
         chosen = preference.apply(self._preference(customer), event, data)
         against = suppression.apply(self._suppression(customer), event, data, self._kinds)

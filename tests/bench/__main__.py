@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tests.bench import accounting, load, report
-from tests.bench.contender import Contender, Events, Figures, backlog, paced, settle, until, unwanted
-from tests.bench.ground import Ground, ground
+from tests.bench.contender import Contender, Events, Figures, backlog, paced, until, unwanted
+from tests.bench.ground import Ground, ground, settle
 from tests.bench.ours import ours
 from tests.bench.rival import rival
 from tests.servers import ROOT, answers, free_port, wait_for

@@ -1,7 +1,6 @@
 """Decisions as they are made: rows come by themselves, wait while paused, and the keyboard walks them."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,6 @@ def test_an_open_stream_does_not_hold_up_the_end(browser: Browser, tmp_path: Pat
         chromium.sign_in(page, fresh.url, fresh.keys["admin"])
         page.goto(f"{fresh.url}/console/decisions", wait_until="load")
         expect(page.locator("[data-pulse]")).to_have_text("Live")
-        begin = time.monotonic()
         fresh.process.terminate()
-        assert fresh.process.wait(30) == 0
-        assert time.monotonic() - begin < 4.5  # less than the drain of five seconds
+        assert fresh.process.wait(60) == 0
+    assert "graceful shutdown exceeded" not in (tmp_path / "dev.log").read_text()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
 import yaml
 
-from services.kit import alone
 from services.kit.settings import PREFIX, known_variables
 from tests.servers import ROOT
 from tests.tactful.running import run
@@ -103,7 +103,7 @@ def test_every_command_parses(name: str, capsys: pytest.CaptureFixture[str]) -> 
         return
     assert module == f"services.{name}" and arguments == ["--port", PORTS[name]]
     with pytest.raises(SystemExit) as ended:
-        alone.main(name, alone.ServiceSettings, lambda *_: None, [*arguments, "--help"])  # type: ignore[arg-type, return-value]
+        import_module(f"{module}.__main__").main([*arguments, "--help"])
     assert ended.value.code == 0
     assert "--port" in capsys.readouterr().out
 

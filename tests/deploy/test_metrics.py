@@ -17,9 +17,15 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from schemas.times import SECOND
-from services.kit import logs
-from services.kit.bus import Outgoing
-from services.kit.metrics import Family, count_logs
+from services.kit import logs, migrate
+from services.kit.bus import Outgoing, Record
+from services.kit.clock import StandingClock
+from services.kit.database_series import DatabaseSeries
+from services.kit.db import Database
+from services.kit.dead_letters import bury
+from services.kit.metrics import Family, Registry, count_logs
+from services.orchestrator.delivery.messages import OUTBOX, TIMER
+from services.orchestrator.metrics import Metrics
 from services.orchestrator.watch import backlog_look
 from tests.deploy.metrics_table import PAGE, page, registry
 from tests.flow.live import CLOUD_EVENT, Live, live
@@ -127,39 +133,68 @@ async def _when_read(product: Live, records: int) -> dict[str, Metric]:
             await asyncio.sleep(0.1)
 
 
-async def test_what_waits_is_found_with_the_instant_since_when(tmp_path: Path) -> None:
-    async with live(tmp_path, MONDAY) as product:
-        look = backlog_look(product.database, product.clock, product.together.orchestrator.parts.metrics)
-        await product.ask("PUT", "/v1/policy", policy())
-        await product.ask("POST", "/v1/policy/versions/1/submit")
-        async with product.database.write() as tx:
-            for number, (state, kind, due) in enumerate(_WAITING):
-                await tx.run(_MESSAGE, id=f"m{number}", state=state, ready=MONDAY + number)
-                if kind is None:
-                    await tx.run("INSERT INTO outbox (shard, channel, message_id, customer) "
-                                 "VALUES (0, 'email', :id, 'c')", id=f"m{number}")  # fmt: skip
-                else:
-                    await tx.run("INSERT INTO timer (message_id, customer, kind, due, claimed_until) "
-                                 "VALUES (:id, 'c', :kind, :due, 0)", id=f"m{number}", kind=kind, due=due)  # fmt: skip
-        await look()
-        found = await scraped(product)
-    assert value(found, "tactful_approvals_pending", kind="policy") == 1
-    assert value(found, "tactful_deferred_messages", channel="email", reason="quiet_hours") == 2
-    assert value(found, "tactful_deferred_messages", channel="email", reason="retry") == 1
-    assert value(found, "tactful_deferred_due_timestamp_seconds", channel="email") == MONDAY / SECOND - 60
-    assert value(found, "tactful_deferred_due_timestamp_seconds", channel="sms") == 0
+async def test_what_waits_is_found_with_the_instant_since_when(database_url: str) -> None:
+    await migrate.upgrade(database_url, "services.orchestrator")
+    database, made = Database.open(database_url), Registry()
+    async with database.write() as tx:
+        for number, (kind, due) in enumerate(_WAITING):
+            await tx.run(_MESSAGE, id=f"m{number}", ready=MONDAY + number * SECOND)
+            if kind == "outbox":
+                await tx.insert("outbox", OUTBOX, [(number, "email", f"m{number}", "c")])
+            else:
+                await tx.insert("timer", TIMER, [(f"m{number}", "c", kind, due, 0)])
+        await tx.run(_REVIEW)
+    await backlog_look(database, StandingClock(MONDAY), Metrics(made, StandingClock(MONDAY)))()
+    await database.close()
+
+    def shown(name: str, **labels: str) -> float | None:
+        return made.get_sample_value(f"tactful_{name}", labels)
+
+    assert shown("approvals_pending", kind="policy") == 1
+    assert shown("approvals_pending", kind="campaign") == 0
+    assert shown("deferred_messages", channel="email", reason="quiet_hours") == 2
+    assert shown("deferred_messages", channel="email", reason="retry") == 1
+    assert shown("deferred_due_timestamp_seconds", channel="email") == MONDAY / SECOND - 60
+    assert shown("deferred_due_timestamp_seconds", channel="sms") == 0
+    assert shown("delivery_queue_messages", channel="email") == shown("outbox_pending_rows") == 2
+    assert shown("delivery_queue_oldest_timestamp_seconds", channel="email") == MONDAY / SECOND + 3
+    assert shown("outbox_oldest_timestamp_seconds") == MONDAY / SECOND + 3
 
 
 _WAITING = (
-    ("planned", "quiet_hours", MONDAY - 60 * SECOND),
-    ("planned", "quiet_hours", MONDAY + 60 * SECOND),
-    ("retry", "retry", MONDAY - 900 * SECOND),
+    ("quiet_hours", MONDAY - 60 * SECOND),
+    ("quiet_hours", MONDAY + 60 * SECOND),
+    ("retry", MONDAY - 900 * SECOND),
+    ("outbox", 0),
+    ("outbox", 0),
 )
 _MESSAGE = (
     "INSERT INTO message (message_id, customer, campaign, version, policy_version, channel, cls, intent, priority, "
     "event_source, event_id, state, expires_at, attempts, created, updated) VALUES (:id, 'c', 'offer', 1, 1, 'email', "
-    "'marketing', 'advertise', 5, '/s', :id, :state, 9223372036854775807, 0, 0, :ready)"
+    "'marketing', 'advertise', 5, '/s', :id, 'planned', 9223372036854775807, 0, 0, :ready)"
 )
+_REVIEW = "INSERT INTO policy_version (version, status, document, editor, created) VALUES (1, 'submitted', '', 'ed', 0)"
+
+
+async def test_services_in_one_process_share_the_series_of_their_databases(tmp_path: Path) -> None:
+    made = Registry()
+    for service, at in (("orchestrator", 70), ("preference", 0), ("suppression", 50)):
+        url = f"sqlite+aiosqlite:///{tmp_path / service}.db"
+        await migrate.upgrade(url, f"services.{service}")
+        database = Database.open(url)
+        series = DatabaseSeries(made, service, database, ["t"])
+        if at:
+            async with database.write() as tx:
+                await bury(tx, _RECORD, ValueError("no"), stage="s", attempts=1, at=at * SECOND)
+        await series.look()
+        await database.close()
+    assert made.get_sample_value("tactful_dead_letter_unresolved_records", {"topic": "t"}) == 2
+    assert made.get_sample_value("tactful_dead_letter_oldest_timestamp_seconds", {"topic": "t"}) == 50
+    assert made.get_sample_value("tactful_db_pool_connections", {"state": "idle"}) == 3
+    assert (made.get_sample_value("tactful_db_pool_wait_seconds_count") or 0) >= 5
+
+
+_RECORD = Record("t", 0, 7, b"k", b"v", (), 0)
 
 CANARIES = {
     "name": "Zaphodine Canary",
@@ -209,9 +244,8 @@ async def _traffic(product: Live) -> list[str]:
     broken = {"subject": "Hi {{ customer.traits.nothing }}", "html": "<p>{{ links.unsubscribe }}</p>"}
     await product.campaign(campaign("broken", content={"email": {"en": broken}}))
     await product.customer(person)
-    secret = {"note": CANARIES["data"], "email": CANARIES["address"]}
-    await product.send(event("shop.offer", "1", subject="c-canary", **secret))
-    await product.send(event("shop.broken", "2", subject="c-canary", **secret))
+    await product.send(event("shop.offer", "1", subject="c-canary", note=CANARIES["data"], email=CANARIES["address"]))
+    await product.send(event("shop.broken", "2", subject="c-canary", note=CANARIES["data"], email=CANARIES["address"]))
     await product.settle()
     await _poison(product)
     entry = {"address": {"channel": "email", "address": CANARIES["address"]}, "reason": "manual"}

@@ -52,10 +52,10 @@ def names(text: str, known: dict[str, str]) -> list[str]:
     return wrong
 
 
-@pytest.fixture
-def known(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Our metrics: name -> type."""
-    families = registry(tmp_path).families
+    families = registry(tmp_path_factory.mktemp("metrics")).families
     return {name: family.metric._type for name, family in families.items() if isinstance(family, Family)}
 
 
@@ -130,9 +130,10 @@ def test_a_real_prometheus_scrapes_the_product(watched: tuple[Running, str]) -> 
 
     def ask(path: str, **params: str) -> Any:
         try:
-            return httpx.get(f"{address}/{path}", params=params, trust_env=False).json()["data"]
+            answer = httpx.get(f"{address}/{path}", params=params, trust_env=False)
         except httpx.TransportError:
             return {}
+        return answer.json()["data"] if answer.status_code == 200 else {}
 
     def answered(query: str) -> bool:
         return bool(ask("query", query=query).get("result"))
@@ -144,6 +145,6 @@ def test_a_real_prometheus_scrapes_the_product(watched: tuple[Running, str]) -> 
     wait_for(lambda: answered('http_server_request_duration_seconds_count{http_route="/v1/campaigns"} > 0'), "a count")
     wait_for(lambda: answered("tactful_build_info == 1"), "the build")
     wait_for(lambda: answered('tactful_rules_loaded_timestamp_seconds{kind="campaign"} > 0'), "the rules")
-    evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
     wait_for(lambda: answered('ALERTS{alertname="TactfulWatchdog", alertstate="firing"}'), "the watchdog")
+    evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
     assert [rule["lastError"] for rule in evaluated if rule.get("lastError")] == []

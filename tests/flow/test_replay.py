@@ -4,8 +4,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.decision import Decision
 from schemas.times import HOUR, MINUTE, SECOND, format_instant
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, customer, event, policy
@@ -129,5 +131,68 @@ async def test_every_decision_of_a_day_is_taken_once_more(tmp_path: Path, seed: 
                 different.append((line, replayed))
     assert len(decided) > 80
     assert len({line["reason"] for line in decided}) >= 8
-    print(len(decided), sorted({(line["outcome"], line["reason"]) for line in decided}))
     assert different == []
+
+
+async def shop(product: Live) -> None:
+    """One campaign and one customer who may get it."""
+    await product.policy(POLICY)
+    await product.campaign(campaign())
+    await product.customer(customer())
+
+
+async def replayed(product: Live, decision_id: int) -> Any:
+    """What a replay of the decision says."""
+    return (await product.ask("GET", f"/v1/decisions/{decision_id}", params={"replay": "true"}))["replay"]
+
+
+async def test_what_happened_later_does_not_change_what_was_decided(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await shop(product)
+        await product.send(event("shop.offer", "e-1"))
+        await product.at(MONDAY + HOUR)
+        await product.ask("PATCH", "/v1/preferences/c-1", {"opt_outs": [{"all": True}]})
+        await product.ask("POST", "/v1/suppressions", {"customer": "c-1", "reason": "manual"})
+        await product.campaign(campaign(holdout=100))
+        (line,) = await product.decisions()
+        again = await replayed(product, line["decision_id"])
+        assert (again["same"], again["decision"]["outcome"], again["facts_at"]) == (True, "send", line["time"])
+        assert again["decision"]["verdicts"]
+
+        why = {"customer": "c-1", "campaign": "offer"}
+        now = await product.ask("GET", "/v1/why", params=why)
+        then = await product.ask("GET", "/v1/why", params={**why, "at": format_instant(MONDAY + HOUR - 1)})
+        before = await product.ask("GET", "/v1/why", params={**why, "at": format_instant(MONDAY)})
+        assert now["reason"] == "suppression_list"
+        assert {verdict["rule"] for verdict in now["verdicts"] if verdict["verdict"] == "deny"} >= {
+            "opt_out",
+            "holdout",
+        }
+        assert (then["reason"], then["version"], then["policy_version"]) == ("eligible", 1, 1)
+        assert before["at"] == format_instant(MONDAY)
+
+
+async def test_a_record_that_does_not_follow_from_its_facts_is_found(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await shop(product)
+        await product.send(event("shop.offer", "e-1"))
+        (line,) = await product.decisions()
+        async with product.database.write() as tx:
+            row = await tx.row("SELECT body FROM decision")
+            assert row is not None
+            forged = msgspec.structs.replace(msgspec.msgpack.decode(row.body, type=Decision), reason="no_consent")
+            await tx.run("UPDATE decision SET body = :body", body=msgspec.msgpack.encode(forged))
+        again = await replayed(product, line["decision_id"])
+        assert (again["same"], again["decision"]["reason"]) == (False, "eligible")
+
+
+async def test_what_is_not_kept_any_more_is_said(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await shop(product)
+        await product.send(event("shop.offer", "e-1"))
+        (line,) = await product.decisions()
+        async with product.database.write() as tx:
+            await tx.run("DELETE FROM inbox")
+        again = await replayed(product, line["decision_id"])
+        assert (again["same"], again["decision"]) == (None, None)
+        assert again["unknown"] == ["the event is not kept any more"]

@@ -158,8 +158,10 @@ def cap_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Refusa
             yield Refusal("frequency_cap", "cap_window", "defer", cap["id"], until)
             continue
         winners = [each for each in contacts if outranks(each, candidate) and came_first(each, candidate)]
-        if winners and has_room(candidate, policy, cap, [each.at for each in contacts if each not in winners], at):
-            last = max(winners, key=lambda each: rank_of_contact(each)).message_id
+        alone = {**cap, "limit": 1}
+        near = [each for each in winners if not has_room(candidate, policy, alone, [each.at], at)]
+        if near and has_room(candidate, policy, cap, [each.at for each in contacts if each not in winners], at):
+            last = max(near, key=rank_of_contact).message_id
             yield Refusal("arbitration", "lower_priority", "deny", cap["id"], lost_to=last)
         else:
             yield Refusal("frequency_cap", "frequency_cap", "deny", cap["id"])

@@ -113,12 +113,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def product(directory: Path, *options: str) -> Iterator[Running]:
-    """Run `tactful dev` on a free port until the end of the block."""
+def product(directory: Path, *options: str, **given: str) -> Iterator[Running]:
+    """Run `tactful dev` on a free port until the end of the block, with these variables."""
     port = free_port()
     command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
     with (directory.parent / "dev.log").open("w+b") as log:
-        process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment(**given), cwd=ROOT, stdout=log, stderr=log)
         try:
             _wait(process, f"http://127.0.0.1:{port}", directory.parent / "dev.log")
             yield Running(directory, f"http://127.0.0.1:{port}")

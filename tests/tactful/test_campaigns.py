@@ -55,6 +55,21 @@ def test_a_campaign_is_led_through_its_life(tactful: Running, draft: Path) -> No
     assert yaml.safe_load(shown.out)["approved_by"] == "reviewer"
 
 
+def test_a_rejected_campaign_is_submitted_again_and_a_stopped_one_is_over(tactful: Running, draft: Path) -> None:
+    key = key_of(draft)
+    tactful.run("campaigns", "apply", draft)
+    for action, status in (
+        ("reject", "draft"),
+        ("submit", "submitted"),
+        ("approve", "approved"),
+        ("activate", "active"),
+        ("stop", "stopped"),
+    ):
+        done = tactful.run("campaigns", action, key, "--reason", "a test", "-o", "json")
+        assert (done.code, done.data["status"]) == (0, status), done.err
+    assert tactful.run("campaigns", "activate", key).code == 1
+
+
 def test_apply_with_activate_goes_all_the_way(tactful: Running, draft: Path) -> None:
     done = tactful.run("campaigns", "apply", draft, "--activate", "-o", "json")
     assert done.data[0]["runs"] == "1 active"

@@ -1,5 +1,9 @@
 """What all commands share: exit codes, where words go, what is said when nobody answers; and db, config, dev."""
 
+import contextlib
+import os
+import pty
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -9,9 +13,9 @@ import pytest
 
 from services.all_in_one import lock
 from tactful.__main__ import main
-from tests.tactful.running import ROOT, environment, run
+from tests.tactful.running import ROOT, Running, environment, product, run
 
-COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "keys", "db", "config")
+COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config")
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,3 +101,59 @@ def test_dev_refuses_a_directory_that_is_in_use(tmp_path: Path) -> None:
 
 def test_dev_refuses_a_clock_that_it_cannot_read(tmp_path: Path) -> None:
     assert run("dev", "--data-dir", tmp_path, "--clock", "noon").code == 2
+
+
+def test_dev_refuses_a_port_that_is_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("dev", "--data-dir", tmp_path, "--no-demo", "--port", str(taken.getsockname()[1]))
+    assert done.code == 1
+    assert "choose another --port" in done.err
+
+
+def test_dev_refuses_a_demo_that_could_leave_the_machine(tmp_path: Path) -> None:
+    done = run("dev", "--data-dir", tmp_path, "--port", "0", given={"TACTFUL_ADAPTERS__SMS": "webhook"})
+    assert done.code == 1
+    assert "the demo runs in the sandbox alone" in done.err and "--no-demo" in done.err
+
+
+def test_the_address_of_dev_is_found_in_its_directory_unless_one_is_set(tactful: Running) -> None:
+    directory = {"TACTFUL_DATA_DIR": str(tactful.directory)}
+    assert run("policy", "show", given=directory).code == 0
+    elsewhere = run("policy", "show", given={**directory, "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9"})
+    assert "cannot reach Tactful at http://127.0.0.1:9" in elsewhere.err
+
+
+def test_the_address_is_gone_with_dev(tmp_path: Path) -> None:
+    with product(tmp_path / "data", "--no-demo") as running:
+        assert (running.directory / "address").read_text("utf-8").strip() == running.address
+    assert not (running.directory / "address").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str) -> None:
+    given = {"_TACTFUL_COMPLETE": f"complete_{shell}", "COMP_WORDS": "tactful camp", "COMP_CWORD": "1"}
+    given |= {"_TYPER_COMPLETE_ARGS": "tactful camp", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert "campaigns" in run(given=given).out
+
+
+def test_colours_are_for_a_terminal_that_wants_them() -> None:
+    """A table on a pseudo-terminal has colours; with NO_COLOR, or into a file, none."""
+    assert "\x1b[" in on_a_terminal({"TERM": "xterm"})
+    assert "\x1b[3" not in on_a_terminal({"TERM": "xterm", "NO_COLOR": "1"})
+
+
+def on_a_terminal(given: dict[str, str]) -> str:
+    """What a command that fails prints on a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tactful", "campaigns", "show", "x"]
+    given = {**given, "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9"}
+    subprocess.run(command, stdout=theirs, stderr=theirs, env=environment(**given), cwd=ROOT, check=False)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    return shown.decode()

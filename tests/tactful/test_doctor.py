@@ -1,10 +1,13 @@
 """`tactful doctor`."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Broker, Postgres, free_port
+from schemas.topics import DEAD_LETTERS
+from services.kit.kafka_bus import KafkaBus
+from tests.servers import free_port
 from tests.tactful.running import Done, Running, run
 
 
@@ -62,20 +65,20 @@ def test_a_database_that_is_behind_is_red_until_it_is_upgraded(nothing: dict[str
 
 
 @pytest.mark.parametrize(
-    ("adapters", "more", "state"),
+    ("adapter", "more", "state"),
     [
-        ('{"sms": "webhook"}', {}, "red"),
+        ("webhook", {}, "red"),
         (
-            '{"sms": "webhook"}',
+            "webhook",
             {"TACTFUL_WEBHOOK__URL": "https://mail.example", "TACTFUL_WEBHOOK__SECRET": "0123456789abcdef"},
             "green",
         ),
-        ('{"sms": "pigeon"}', {}, "red"),
-        ('{"sms": "off"}', {}, "amber"),
+        ("pigeon", {}, "red"),
+        ("off", {}, "amber"),
     ],
 )
-def test_the_adapter_of_each_channel(nothing: dict[str, str], adapters: str, more: dict[str, str], state: str) -> None:
-    done = run("doctor", "-o", "json", given={**nothing, **more, "TACTFUL_ADAPTERS": adapters})
+def test_the_adapter_of_each_channel(nothing: dict[str, str], adapter: str, more: dict[str, str], state: str) -> None:
+    done = run("doctor", "-o", "json", given={**nothing, **more, "TACTFUL_ADAPTERS__SMS": adapter})
     assert states(done)["send sms"] == state
 
 
@@ -83,3 +86,19 @@ def test_a_broker_that_does_not_answer_is_red(nothing: dict[str, str]) -> None:
     done = run("doctor", "-o", "json", given={**nothing, "TACTFUL_KAFKA__BOOTSTRAP": f"127.0.0.1:{free_port()}"})
     found = {each["check"]: each for each in done.data}
     assert found["log"]["state"] == "red" and "listeners" in found["log"]["mend"]
+
+
+@pytest.mark.integration
+def test_a_broker_is_asked_for_the_topics(nothing: dict[str, str], kafka_bootstrap: str) -> None:
+    given = {**nothing, "TACTFUL_KAFKA__BOOTSTRAP": kafka_bootstrap, "TACTFUL_KAFKA__EVENTS_TOPIC": "doctor.events"}
+    before = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert before["log"]["state"] == "amber" and "no topic doctor.events" in before["log"]["detail"]
+    asyncio.run(KafkaBus(kafka_bootstrap).ensure_topics({"doctor.events": 3, DEAD_LETTERS.name: 1}))
+    after = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert after["log"]["detail"] == "doctor.events: 3 partitions, 1 replicas"
+
+
+@pytest.mark.integration
+def test_postgresql_is_reached_and_its_clock_compared(nothing: dict[str, str], pg_url: str) -> None:
+    found = states(run("doctor", "-o", "json", given={**nothing, "TACTFUL_DATABASE__URL": pg_url}))
+    assert (found["db orchestrator"], found["clock"]) == ("red", "green")

@@ -1,4 +1,4 @@
-"""The README's commands run, and print what it shows."""
+"""The guided tour: the README's commands run in virtual time, and print what it shows."""
 
 import re
 import shlex
@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.tactful.running import ROOT, Running, fill, product, run
+from tests.tactful.running import ROOT, Running, product, run
 
 README = (ROOT / "README.md").read_text("utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 CONSOLE = [tuple(body.removeprefix("$ tactful ").split("\n", 1)) for kind, body in FENCED if kind == "console"]
-CHANGING = re.compile(r"\be-[0-9a-f]{12}\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+COMPLAINT = re.findall(r"complaint opened on (\S+) must", README)
+"""When the README's complaint was filed."""
+CHANGING = re.compile(r"\be-[0-9a-f]{12}\b")
+MOST_COMMANDS = 8
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """What `make run` starts, without the events that trickle in."""
-    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo") as running:
-        fill(running)
+    """What `make run` starts, at the README's time, which stands still, so that no events trickle in."""
+    with product(tmp_path_factory.mktemp("shop") / "data", "--clock", COMPLAINT[0]) as running:
+        started = running.run("demo", "start")
+        assert started.code == 0, started.err
         yield running
 
 
@@ -32,6 +36,16 @@ def blocks() -> list[str]:
 def same(text: str) -> str:
     """A screen without what differs from run to run, and without blanks at the ends of lines."""
     return "\n".join(line.rstrip() for line in CHANGING.sub("*", text).strip().splitlines())
+
+
+def test_the_way_to_the_reason_is_short() -> None:
+    quick_start = README.partition("## Quick start")[2].partition("\n## ")[0]
+    within = [body for _, body in re.findall(r"^```(\w*)\n(.*?)^```$", quick_start, re.DOTALL | re.MULTILINE)]
+    commands = [
+        line for body in within for line in body.splitlines() if re.match(r"(\$ )?(make|source|tactful) ", line)
+    ]
+    assert commands[0].startswith("make run") and commands[-1] == "$ tactful why bruno referral-ask"
+    assert len(commands) <= MOST_COMMANDS
 
 
 def test_the_quick_start_prints_what_the_readme_shows(shop: Running) -> None:

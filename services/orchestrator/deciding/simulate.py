@@ -6,6 +6,7 @@ one number for each event, so that a duplicate does nothing.
 """
 
 import heapq
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -24,6 +25,42 @@ from services.orchestrator.deciding.match import Catalogue, Touch, touches
 from services.orchestrator.deciding.rank import Rank, rank
 
 _LONG = 64
+
+
+class Numbers:
+    """A set of 64-bit numbers, spread evenly, in at most 32 bytes each."""
+
+    def __init__(self) -> None:
+        self._slots = array("q", bytes(8 * 1024))
+        self._count = 0
+
+    def __contains__(self, number: int) -> bool:
+        return self._slots[self._place(number)] != 0
+
+    def add(self, number: int) -> None:
+        """Put a number in, whether it is in or not."""
+        place = self._place(number)
+        if self._slots[place]:
+            return
+        self._slots[place] = number or 1
+        self._count += 1
+        if 2 * self._count > len(self._slots):
+            self._grow()
+
+    def _place(self, number: int) -> int:
+        """Where the number is, or the free slot where it would be. 0 marks a free slot, so it is kept as 1."""
+        slots, last = self._slots, len(self._slots) - 1
+        place = number & last
+        while (found := slots[place]) and found != (number or 1):
+            place = (place + 1) & last
+        return place
+
+    def _grow(self) -> None:
+        numbers = self._slots
+        self._slots = array("q", bytes(16 * len(numbers)))
+        for number in numbers:
+            if number:
+                self._slots[self._place(number)] = number
 
 
 class World(Protocol):
@@ -51,7 +88,6 @@ class _Due:
 @dataclass(slots=True)
 class _Customer:
     ledger: Ledger = field(default_factory=Ledger.empty)
-    seen: set[int] = field(default_factory=set)
     waiting: dict[str, tuple[int, Planned]] = field(default_factory=dict)
     """Deferred and parked messages, each with the turn of its entry among the due ones."""
 
@@ -65,6 +101,7 @@ class Simulation:
         self._until = until
         self._horizon = horizon(catalogue.policy, catalogue.campaigns.values())
         self._customers: dict[str, _Customer] = {}
+        self._seen = Numbers()
         self._due: list[_Due] = []
         self._turn = 0
         self._now: Instant | None = None
@@ -81,8 +118,9 @@ class Simulation:
             at = event.time if self._now is None else max(self._now, event.time)
             if self._until is not None and at > self._until:
                 break
-            yield from self._pass(at, inclusive=False)
-            if at != self._now:
+            if self._due and self._due[0].at < at:
+                yield from self._pass(at, inclusive=False)
+            if self._lines and at != self._now:
                 yield from self._flush()
             self._now = at
             self._take(event, data, at)
@@ -110,26 +148,30 @@ class Simulation:
 
     def _take(self, event: Event, data: Mapping[str, Any], now: Instant) -> None:
         self.events += 1
-        customer = self._customers.setdefault(event.subject, _Customer())
-        known = event_hash(event.source, event.id)
-        if known in customer.seen:
+        name = event.subject
+        known = event_hash(f"{name}\0{event.source}", event.id)
+        if known in self._seen:
             self.duplicates += 1
             return
-        before = self._world.facts(event.subject).suppressions.situations if customer.waiting else ()
+        waiting = name in self._customers and bool(self._customers[name].waiting)
+        before = self._world.facts(name).suppressions.situations if waiting else ()
         try:
             reported = self._world.reported(event, data)
             self._world.apply(event, data)
         except BadEvent:
             self.refused += 1
             return
-        customer.seen.add(known)
+        self._seen.add(known)
+        if not waiting and reported is None and not self._catalogue.wants(event.type):
+            return
+        customer = self._customers.setdefault(name, _Customer())
         if reported is not None:
             customer.ledger = customer.ledger.report(reported)
-        facts = self._world.facts(event.subject)
+        facts = self._world.facts(name)
         found = touches(event, data, facts.preference, self._catalogue)
         if found:
             self._keep(customer, decide(found, facts, customer.ledger, now, delivered=True), now)
-        self._wake(customer, event.subject, ended(before, facts.suppressions.situations), now)
+        self._wake(customer, name, ended(before, facts.suppressions.situations), now)
 
     def _wake(self, customer: _Customer, name: str, over: set[tuple[str, str]], now: Instant) -> None:
         for message_id, (_, planned) in list(customer.waiting.items()):

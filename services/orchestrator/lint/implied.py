@@ -107,8 +107,11 @@ def _names_without(inner: Scope, channel: str) -> bool:
 
 
 def _touches_alike(inner: Cap, outer: Cap) -> bool:
-    """A cap that leaves siblings out refuses less than one that counts them, unless both count exactly the same."""
-    return not outer.one_touch or (inner.one_touch and inner.scope == outer.scope)
+    """A cap that leaves siblings out refuses less than one that counts them.
+
+    Two that leave them out do so alike: siblings differ in their channel alone, and neither cap names channels.
+    """
+    return not outer.one_touch or inner.one_touch
 
 
 def _window_within(inner: Cap, outer: Cap) -> bool:

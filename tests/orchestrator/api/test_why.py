@@ -5,6 +5,9 @@ import pytest
 
 from schemas.facts import Address, Consent, OptOut, Preference, Situation, Suppressions
 from schemas.times import DAY, parse_instant
+from services.orchestrator import store
+from services.orchestrator.deciding.ledger import Contact, Ledger
+from services.orchestrator.deciding.scope import Kind
 from tests.orchestrator.records import decision, event, keep
 from tests.orchestrator.world import NOON, World, campaign, policy_document
 
@@ -64,6 +67,53 @@ async def test_an_open_complaint_must_be_closed_first(here: World) -> None:
     assert body["earliest"] is None
     assert len(body["change"]) == 2
     assert "the complaint opened on 2026-03-01T12:00:00Z must be closed first" in body["change"][1]
+
+
+async def test_as_of_then_the_campaign_and_the_policy_of_then_decide(here: World) -> None:
+    here.others.preferences["c-1"] = willing()
+    here.others.suppressions["c-1"] = Suppressions("c-1", 2, (), (Situation("complaint", "", NOON - DAY),))
+    await here.launch(campaign(priority=10))
+    here.clock.advance(DAY)
+    await here.enact(policy_document())
+    here.clock.advance(DAY)
+    assert (await here.call("operator", "POST", "/v1/campaigns/referral-ask/pause")).status_code == 200
+    await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=campaign(priority=20))
+    here.clock.advance(DAY)
+    expected = [
+        ("02T12:00:00", "eligible", 0),
+        ("03T12:00:00", "contact_history", 1),
+        ("04T12:00:01", "campaign_inactive", 1),
+    ]
+    for day, reason, policy in expected:
+        body = (await here.call("viewer", "GET", f"{ASK}&at=2026-03-{day}Z")).json()
+        assert (body["reason"], body["policy_version"], body["version"]) == (reason, policy, 1)
+        assert body["at"] == f"2026-03-{day}Z"
+    early = await here.call("viewer", "GET", f"{ASK}&at=2026-03-02T11:59:59Z")
+    assert early.status_code == 404
+    assert "it was registered at 2026-03-02T12:00:00Z" in early.json()["detail"]
+
+
+async def test_what_cannot_be_told_of_then_is_said(here: World) -> None:
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    here.others.removed = 2
+    unknown = (await here.call("viewer", "GET", f"{ASK}&at=2026-03-02T12:00:00Z")).json()["unknown"]
+    assert "which channels were set up then is not kept" in unknown[0]
+    assert unknown[1].startswith("2 do-not-contact entries of addresses stood then and were removed since")
+    assert (await here.call("viewer", "GET", ASK)).json()["unknown"] == []
+
+
+async def test_a_longer_rule_is_judged_on_contacts_that_the_ledger_had_forgotten(here: World) -> None:
+    await here.launch(campaign(reentry="every 300d"))
+    here.others.preferences["c-1"] = willing()
+    kind = Kind("referral-ask", "referrals", "sms", "marketing", "ask_referral")
+    made = Contact("msg_" + "ab" * 16, 7, kind, 50, NOON - 200 * DAY, NOON - 200 * DAY, "made")
+    full = Ledger.empty().plan(made)
+    async with here.database.write() as tx:
+        await store.keep_history(tx, store.history("c-1", Ledger.empty(), full, NOON - 200 * DAY))
+        await store.lock_ledgers(tx, ["c-1"], ["c-1"])
+        await store.save_ledgers(tx, {"c-1": full.forget(NOON - 100 * DAY)})
+    assert (await here.call("viewer", "GET", ASK)).json()["reason"] == "duplicate"
 
 
 async def test_each_channel_is_explained_and_the_most_promising_leads(here: World) -> None:
@@ -131,7 +181,10 @@ async def test_while_facts_cannot_be_had_there_is_no_answer(here: World) -> None
         ("customer=c-1", 422),
         ("source=/shop", 422),
         ("customer=c-1&campaign=referral-ask&source=/shop&event=e-1", 422),
-        ("customer=c-1&campaign=referral-ask&at=2026-01-01T00:00:00Z", 422),
+        ("customer=c-1&campaign=referral-ask&at=2026-01-01T00:00:00Z", 404),
+        ("customer=c-1&campaign=referral-ask&at=2026-03-02T12:00:01Z", 422),
+        ("customer=c-1&campaign=referral-ask&at=yesterday", 422),
+        ("source=/shop&event=e-9&at=2026-01-01T00:00:00Z", 422),
         ("source=/shop&event=e-9", 404),
     ],
 )
