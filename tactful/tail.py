@@ -50,7 +50,7 @@ def tail(
     customer: Annotated[str | None, typer.Option(help="About this customer.")] = None,
     campaign: Annotated[str | None, typer.Option(help="Of this campaign.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome.")] = None,
-    since: Annotated[str, typer.Option(help="How far back to begin: 10m, 2h.")] = "0s",
+    since: Annotated[str | None, typer.Option(help="How far back to begin: 10m, 2h.", show_default="now")] = None,
     once: Annotated[bool, typer.Option("--once", help="Show what is there and end.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
@@ -96,8 +96,8 @@ def _line(decision: Mapping[str, Any], output: Format) -> None:
             console().print(line.append(f"  {decision['reason']}"))
 
 
-def _span(text: str) -> int:
+def _span(text: str | None) -> int:
     try:
-        return parse_duration(text)
+        return 0 if text is None else parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None

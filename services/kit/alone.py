@@ -121,7 +121,9 @@ async def _ready(url: str, name: str) -> None:
     if url.startswith("sqlite"):
         await migrate.upgrade(url, f"services.{name}")
     elif not await migrate.check(url, f"services.{name}"):
-        raise Refused(f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`")
+        raise Refused(
+            f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`"
+        )
 
 
 def main(

@@ -59,4 +59,3 @@ def _transient(error: BaseException) -> Transient | None:
     if name.startswith(_GONE_SQLITE) or (state and state.startswith(_GONE_STATES)):
         return DatabaseGone(f"the database is not available ({name or state})")
     return None
-

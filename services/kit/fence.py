@@ -36,9 +36,7 @@ class Nudge:
         return self._next
 
 
-async def wait_applied(
-    database: Database, positions: Mapping[Partition, int], timeout: float, nudge: Nudge
-) -> None:
+async def wait_applied(database: Database, positions: Mapping[Partition, int], timeout: float, nudge: Nudge) -> None:
     """Return when the database has applied the log up to `positions` (next offsets); at once if there are none.
 
     FenceTimeout after `timeout` seconds. DatabaseBusy and DatabaseGone pass through.

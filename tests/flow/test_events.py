@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,11 @@ async def test_a_record_that_cannot_be_read_lies_with_the_dead_letters(product: 
 
 
 async def test_a_contact_reported_too_far_ahead_does_nothing(product: Live) -> None:
-    reported = {"channel": "email", "class": "marketing", "at": format_instant(MONDAY + 30 * DAY + SECOND)}
+    reported: dict[str, Any] = {
+        "channel": "email",
+        "class": "marketing",
+        "at": format_instant(MONDAY + 30 * DAY + SECOND),
+    }
     await product.send(event("tactful.contact.reported", "e-1", **reported))
     assert (await product.ask("GET", "/v1/contacts/c-1"))["contacts"] == []
     assert await count(product, "dead_letter") == 1

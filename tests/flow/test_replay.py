@@ -64,7 +64,7 @@ def campaigns() -> list[dict[str, Any]]:
 async def a_day(product: Live, chance: random.Random) -> None:
     """Some hundred things happen, often several at one instant."""
     now = MONDAY
-    for number in range(90):
+    for number in range(70):
         now += chance.choice((0, 0, 7 * SECOND, MINUTE, 9 * MINUTE, 40 * MINUTE))
         await product.at(now)
         await something(product, chance, number)
@@ -109,6 +109,7 @@ async def hold(product: Live, chance: random.Random, number: int) -> None:
     await product.ask("POST", "/v1/holds", {**document, "until": until, "reason": "an outage"})
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_decision_of_a_day_is_taken_once_more(tmp_path: Path, seed: int) -> None:
     async with live(tmp_path, MONDAY) as product:
@@ -129,7 +130,7 @@ async def test_every_decision_of_a_day_is_taken_once_more(tmp_path: Path, seed: 
             replayed = (await product.ask("GET", f"/v1/decisions/{line['decision_id']}?replay=1"))["replay"]
             if replayed["same"] is not True:
                 different.append((line, replayed))
-    assert len(decided) > 80
+    assert len(decided) > 60
     assert len({line["reason"] for line in decided}) >= 8
     assert different == []
 

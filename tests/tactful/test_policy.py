@@ -7,6 +7,8 @@ import yaml
 from tests.tactful.running import EXAMPLES, Running, run
 
 POLICY = EXAMPLES / "policy.yaml"
+DAYTIME = """  - {id: day, scope: {channels: [sms]}, from: "19:00", to: "22:00"}
+"""
 
 
 def test_the_active_policy_is_shown_as_a_document(tactful: Running) -> None:
@@ -44,3 +46,12 @@ def test_faults_are_told_with_their_place(nothing: dict[str, str], tmp_path: Pat
     assert done.code == 1
     assert f"error: {path}: 2 faults" in done.err
     assert "  /frequency_caps/0/limit: " in done.err and "  /min_gaps/0/gap: not a duration" in done.err
+
+
+def test_the_lint_is_told_and_refuses_nothing(tactful: Running, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY.read_text("utf-8").replace('to: "08:00"', 'to: "20:00"') + DAYTIME, "utf-8")
+    done = tactful.run("policy", "apply", path)
+    assert done.code == 0
+    assert "policy /quiet_hours/1: the quiet hours of `night`, `day` leave the messages" in done.err
+    assert "(no_hour_left)" in done.err and "  mend: Shorten the hours" in done.err

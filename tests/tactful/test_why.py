@@ -1,6 +1,6 @@
 """`tactful why`."""
 
-from tests.tactful.running import Running
+from tests.tactful.running import NOON, Running
 
 
 def test_a_complaint_that_is_open_is_named_with_what_would_have_to_change(tactful: Running) -> None:
@@ -39,3 +39,31 @@ def test_a_channel_that_the_campaign_does_not_use_is_told(tactful: Running) -> N
     done = tactful.run("why", "ada", "referral-ask", "--channel", "sms")
     assert done.code == 1
     assert "the campaign `referral-ask` uses email, push" in done.err
+
+
+def test_as_of_an_instant_before_the_campaign_there_was_none(tactful: Running) -> None:
+    done = tactful.run("why", "ada", "referral-ask", "--at", "2026-03-01T12:00:00Z")
+    assert done.code == 3
+    assert "there was no campaign `referral-ask` at 2026-03-01T12:00:00Z; it was registered at" in done.err
+
+
+def test_as_of_now_the_past_says_what_now_says_and_what_is_not_kept(tactful: Running) -> None:
+    then = tactful.run("why", "ada", "referral-ask", "--at", NOON, "-o", "json").data
+    assert (then["at"], then["outcome"]) == (
+        NOON,
+        tactful.run("why", "ada", "referral-ask", "-o", "json").data["outcome"],
+    )
+    assert (
+        "unknown: which channels were set up then is not kept"
+        in tactful.run("why", "ada", "referral-ask", "--at", NOON).err
+    )
+
+
+def test_a_decision_is_taken_once_more(tactful: Running) -> None:
+    sent = tactful.run("events", "send", "shop.order.delivered", "--customer", "ben", "--set", "total=80", "-o", "json")
+    decision = sent.data[0]["decisions"][0]
+    done = tactful.run("replay", str(decision["decision_id"]))
+    assert (done.code, done.out.split("  ")[0]) == (0, "the same")
+    told = tactful.run("replay", str(decision["decision_id"]), "-o", "json").data["replay"]
+    assert (told["same"], told["decision"]["reason"]) == (True, decision["reason"])
+    assert tactful.run("replay", "987654321").code == 3

@@ -11,7 +11,7 @@ from services.orchestrator.deciding.zones import Zone
 _A_DAY = DAY // MINUTE
 WEEK = 7 * _A_DAY
 ALL = (1 << WEEK) - 1
-_MOST_SETS = 2048
+_MOST_SETS = 256
 
 
 @cache
@@ -55,16 +55,20 @@ def together(rules: Sequence[Quiet]) -> list[frozenset[int]]:
     return [one for one in sorted(found, key=sorted) if one and not any(one < other for other in found)]
 
 
-def free_anywhere(quiet: int, zones: Sequence[Zone], since: Instant) -> bool:
-    """Whether any minute of the year from `since` on is outside the quiet minutes in every one of the zones."""
-    seen: set[tuple[int, ...]] = set()
-    for t in range(since, since + 366 * DAY, 6 * HOUR):
-        seen.add(tuple(zone.offset(t) // MINUTE for zone in zones))
-    return any(_shifted(quiet, offsets) != ALL for offsets in seen)
+def offsets(zones: Sequence[Zone], since: Instant) -> frozenset[frozenset[int]]:
+    """By how many minutes the clocks of the zones are ahead of UTC, all at once: each way of the year from `since`."""
+    return frozenset(
+        frozenset(zone.offset(t) // MINUTE for zone in zones) for t in range(since, since + 366 * DAY, 6 * HOUR)
+    )
+
+
+def free_anywhere(quiet: int, offsets: Iterable[Iterable[int]]) -> bool:
+    """Whether any minute is outside the quiet minutes on all clocks, in any of these ways to set them."""
+    return any(_shifted(quiet, each) != ALL for each in offsets)
 
 
 def _shifted(quiet: int, offsets: Iterable[int]) -> int:
-    """The minutes of a week in UTC at which any zone with these offsets (minutes) is quiet."""
+    """The minutes of a week in UTC at which any clock with one of these offsets (minutes) is quiet."""
     found = 0
     for offset in offsets:
         by = offset % WEEK

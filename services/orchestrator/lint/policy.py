@@ -11,6 +11,8 @@ from services.orchestrator.deciding.policy import History, Policy, compile_polic
 from services.orchestrator.lint import hours, implied
 from services.orchestrator.lint.finding import Finding
 
+MOST = 100
+"""Of each kind, so many rules are compared with each other."""
 _SAYS_NOTHING = "Remove it, or change what it covers."
 
 
@@ -64,8 +66,8 @@ def _expects_marketing(document: schemas.policy.Policy) -> bool:
 
 def _histories(policy: Policy) -> Iterator[Finding]:
     yield from _idle(policy, "contact_history", policy.histories, implied.history_by_history)
-    for place, waits in enumerate(policy.histories):
-        for drops in policy.histories:
+    for place, waits in enumerate(policy.histories[:MOST]):
+        for drops in policy.histories[:MOST]:
             if _contradict(policy, waits, drops):
                 yield Finding(
                     f"/contact_history/{place}/on_match",
@@ -89,11 +91,11 @@ def _contradict(policy: Policy, waits: History, drops: History) -> bool:
 
 
 def _idle_caps(policy: Policy) -> Iterator[Finding]:
-    for place, cap in enumerate(policy.caps):
+    for place, cap in enumerate(policy.caps[:MOST]):
         if cap.id in policy.shadow:
             continue
-        by_cap = implied.outer(cap, place, policy.caps, policy.shadow, implied.cap_by_cap, implied.cap_by_cap)
-        by = by_cap or implied.outer(cap, place, policy.gaps, policy.shadow, implied.cap_by_gap)
+        by_cap = implied.outer(cap, place, policy.caps[:MOST], policy.shadow, implied.cap_by_cap, implied.cap_by_cap)
+        by = by_cap or implied.outer(cap, place, policy.gaps[:MOST], policy.shadow, implied.cap_by_gap)
         if by is not None:
             yield Finding(
                 f"/frequency_caps/{place}",
@@ -109,10 +111,10 @@ def _idle(
     rules: Sequence[implied.Inner],
     implies: Callable[[implied.Inner, implied.Inner], bool],
 ) -> Iterator[Finding]:
-    for place, rule in enumerate(rules):
+    for place, rule in enumerate(rules[:MOST]):
         if rule.id in policy.shadow:
             continue
-        by = implied.outer(rule, place, rules, policy.shadow, implies, implies)
+        by = implied.outer(rule, place, rules[:MOST], policy.shadow, implies, implies)
         if by is not None:
             yield Finding(
                 f"/{field}/{place}",
@@ -124,7 +126,8 @@ def _idle(
 
 def _no_hour(policy: Policy, now: Instant) -> Iterator[Finding]:
     """Sets of quiet hours that leave a message no hour of the week; or none to customers without zone and country."""
-    rules = [rule for rule in policy.quiet if rule.id not in policy.shadow]
+    rules = [rule for rule in policy.quiet[:MOST] if rule.id not in policy.shadow]
+    clocks = hours.offsets(policy.unknown_zones, now) if rules else frozenset()
     places = {rule.id: place for place, rule in enumerate(policy.quiet)}
     for some in hours.together(rules):
         chosen = [rules[index] for index in sorted(some)]
@@ -137,7 +140,7 @@ def _no_hour(policy: Policy, now: Instant) -> Iterator[Finding]:
                 f"the quiet hours of {names} leave the messages that they cover no hour of the week",
                 "Shorten the hours or narrow a scope; to stop messages, pause the campaign or place a hold.",
             )
-        elif not hours.free_anywhere(quiet, policy.unknown_zones, now):
+        elif not hours.free_anywhere(quiet, clocks):
             zones = ", ".join(zone.name for zone in policy.unknown_zones)
             yield Finding(
                 pointer,

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.decision import Decision
@@ -10,7 +11,7 @@ from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Contact
 from services.orchestrator.deciding.match import Catalogue
 from services.orchestrator.deciding.policy import Policy
-from services.orchestrator.deciding.simulate import Simulation, ended
+from services.orchestrator.deciding.simulate import Numbers, Simulation, ended
 from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, policy
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
@@ -143,3 +144,18 @@ def test_a_situation_has_ended_when_it_was_open_and_is_no_more() -> None:
     opened, other = Situation("a", "1", 5), Situation("a", "2", 6)
     assert ended((opened, other), (Situation("a", "1", 5, 9), other)) == {("a", "1")}
     assert ended((opened,), (opened,)) == set()
+
+
+def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
+    numbers = Numbers()
+    given = [0, 1, -1, 2**63 - 1, -(2**63), *(7919 * number for number in range(2, 5_000))]
+    assert not any(number in numbers for number in given[2:])
+    for number in [*given, *given]:
+        numbers.add(number)
+    assert all(number in numbers for number in given)
+    assert not any(7919 * number + 1 in numbers for number in range(2, 5_000))
+
+
+def test_events_of_two_customers_with_one_id_are_two_events() -> None:
+    simulation, found = simulate(policy(), event("02 10:00"), msgspec.structs.replace(event("02 10:00"), subject="c-2"))
+    assert (len(found), simulation.duplicates) == (2, 0)

@@ -1,5 +1,6 @@
 """Findings about policies: each is right, and documents that mean what they say have none."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,11 @@ def test_a_week_without_a_free_minute_is_one_that_never_ends(windows: list[tuple
     rules = compile_policy(policy(quiet_hours=document), 1).quiet
     everything = {minute for a, b in windows if a != b for minute in range(a, b if a < b else b + 1440)}
     assert (hours.united(rules) == hours.ALL) == ({minute % 1440 for minute in everything} == set(range(1440)))
+
+
+def test_a_huge_policy_is_looked_at_in_bounded_time() -> None:
+    many = [{**QUIET, "id": f"q-{n}", "scope": {"topics": ["news"], "campaigns": [f"c-{n}"]}} for n in range(600)]
+    caps = [{**CAP, "id": f"c-{n}", "limit": 600 - n, "scope": {"campaigns": [f"c-{n}"]}} for n in range(600)]
+    began = time.monotonic()
+    assert found(quiet_hours=many, frequency_caps=caps) == []
+    assert time.monotonic() - began < 10
