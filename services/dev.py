@@ -41,10 +41,10 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
 
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Start everything, say where it is, and serve. Port 0 is any free one."""
+    if demo:
+        shop.refuse_delivery(load(ServiceSettings).adapters)
     with _listening(port) as listener:
         embedded = Embedded(data_dir, port=listener.getsockname()[1], clock=clock)
-        if demo:
-            shop.refuse_delivery(embedded.settings.adapters)
         logs.configure("tactful", level="warning", seen=count_logs(embedded.registry))
         await embedded.start()
         try:

@@ -66,7 +66,7 @@ def simulate(
     if picture is not None and not comparing:
         raise typer.BadParameter("needs --against or --against-campaigns", param_hint="--picture")
     given = simulation.Input(campaigns, policy, preferences, suppressions, events, _instant(until))
-    with _told_apart(), progress("deciding", events.stat().st_size * (1 + comparing)) as told:
+    with _naming_files(), progress("deciding", events.stat().st_size * (1 + comparing)) as told:
         if not comparing:
             _sum_up(simulation.decide_all(given, out, trace.value, told))
             return
@@ -117,7 +117,7 @@ def _instant(text: str | None) -> Instant | None:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
+def _naming_files() -> Iterator[None]:
     """Files that cannot be read, used or written end the command with their names."""
     from services import simulation
 
@@ -126,4 +126,4 @@ def _told_apart() -> Iterator[None]:
     except simulation.BadInput as error:
         raise CommandError(str(error)) from None
     except OSError as error:
-        raise CommandError(f"{error.filename}: {error.strerror}") from None
+        raise CommandError(f"{error.filename or 'cannot write'}: {error.strerror}") from None

@@ -197,3 +197,22 @@ async def test_what_is_not_kept_any_more_is_said(tmp_path: Path) -> None:
         again = await replayed(product, line["decision_id"])
         assert (again["same"], again["decision"]) == (None, None)
         assert again["unknown"] == ["the event is not kept any more"]
+
+
+@pytest.mark.parametrize(("later", "same"), [(SECOND, True), (20 * SECOND, False)])
+async def test_facts_that_were_read_a_moment_after_the_decisions_time_are_found(
+    tmp_path: Path, later: int, same: bool
+) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await shop(product)
+        await product.campaign(campaign("review", intent="ask_review"))
+        await product.send(event("shop.complaint", "e-1"))
+        await product.send(event("shop.review", "e-2"))
+        (line,) = await product.decisions()
+        assert line["reason"] == "contact_history"
+        async with product.together.databases["suppression"].write() as tx:
+            await tx.run("UPDATE situation_event SET recorded = recorded + :later", later=later)
+        await product.at(MONDAY + HOUR)
+        again = await replayed(product, line["decision_id"])
+        assert again["same"] is same
+        assert again["facts_at"] == format_instant(MONDAY + later if same else MONDAY)

@@ -26,8 +26,13 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decide(year: Path, out: Path) -> simulation.Summary:
-    files = [year / name for name in ("customers.jsonl", "suppressions.jsonl", "events.jsonl")]
-    given = simulation.Input(EXAMPLES / "campaigns", EXAMPLES / "policy.yaml", *files)
+    given = simulation.Input(
+        EXAMPLES / "campaigns",
+        EXAMPLES / "policy.yaml",
+        year / "customers.jsonl",
+        year / "suppressions.jsonl",
+        year / "events.jsonl",
+    )
     return simulation.decide_all(given, out, "none")
 
 

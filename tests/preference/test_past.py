@@ -1,6 +1,7 @@
 """Preferences as they were known: at every version and at every instant, exactly what was answered then."""
 
 import random
+from typing import Any
 
 import msgspec
 
@@ -12,7 +13,7 @@ ADDRESS = {"channel": "email", "address": "ada@example.org", "verified": True}
 CONSENT = {"channel": "email", "topic": "news", "status": "granted", "at": "2026-01-01T00:00:00.000001Z",
            "source": "shop", "wording": "w-1", "expires": "2027-01-01T00:00:00Z"}  # fmt: skip
 QUIET = {"days": ["sat"], "from": "22:00", "to": "10:00"}
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "locale": ["de-DE", "en", None],
     "zone": ["Europe/Berlin", None],
     "traits": [{"vip": True, "tags": ["a"]}, {"n": 1.5}, {}],

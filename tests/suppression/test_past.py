@@ -42,7 +42,13 @@ async def something(service: Running, chance: random.Random, number: int, state:
             row = {"address": "ada@example.org", "reason": "hard_bounce", "scope": {"topic": f"a-{number}"}}
             assert (await service.http.post("/v1/suppressions", json=row)).status_code == 200
         case 5:
-            hold = {"key": f"h-{number}", "mode": "defer", "scope": {}, "until": None, "reason": "an outage"}
+            hold: dict[str, Any] = {
+                "key": f"h-{number}",
+                "mode": "defer",
+                "scope": {},
+                "until": None,
+                "reason": "an outage",
+            }
             assert (await service.http.post("/v1/holds", json=hold)).status_code < 300
             state["holds"].append(str(hold["key"]))
         case 6 if state["holds"]:

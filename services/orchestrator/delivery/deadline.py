@@ -88,6 +88,11 @@ class Handovers:
         self._slack = slack
         self._deadlines: dict[str, float] = {}
         self._writing: dict[str, float] = {}
+        self._ended = False
+
+    def end(self) -> None:
+        """Let no further handover start: this process is on its way out. What has begun goes on."""
+        self._ended = True
 
     def allow(self, message_id: str, deadline: float) -> None:
         """The message may be handed over until `deadline` (boot time)."""
@@ -103,7 +108,7 @@ class Handovers:
         """Arm the alarm, then check the deadline. Raises PastDeadline, also for a message that is not allowed."""
         self._writing[message_id] = boot_time() + self._slack
         self._set()
-        if boot_time() > self._deadlines.get(message_id, 0.0):
+        if self._ended or boot_time() > self._deadlines.get(message_id, 0.0):
             self.after(message_id)
             raise PastDeadline(message_id)
 

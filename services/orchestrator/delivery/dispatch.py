@@ -70,6 +70,7 @@ class Dispatcher:
         """Hand over until stopped; then finish what is in flight and give the shards back."""
         self._stop = stop
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._end(stop))
             tasks.create_task(self._forever(stop, self._keep_shards, RENEW_EVERY))
             tasks.create_task(self._forever(stop, self._recovery.close_overdue, 1.0))
             for channel in self._adapters:
@@ -79,6 +80,11 @@ class Dispatcher:
                 await shards.release(tx, self._marker.owner)
         except Transient as error:
             log("shards_not_released", level="warning", reason=error.code)
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        """Once stopped, give back what is marked and not begun instead of handing it over."""
+        await stop.wait()
+        self._handovers.end()
 
     async def start(self) -> None:
         """Take shards before the first round, if the database lets us; `run` goes on trying."""

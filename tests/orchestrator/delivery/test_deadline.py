@@ -61,6 +61,20 @@ def test_a_forgotten_message_may_not_be_written_any_more() -> None:
         handovers.before("a")
 
 
+def test_nothing_starts_once_the_process_is_on_its_way_out() -> None:
+    alarm = Watched()
+    handovers = Handovers(alarm, slack=5.0)
+    for message in ("a", "b"):
+        handovers.allow(message, boot_time() + 10)
+    handovers.before("a")
+    handovers.end()
+    with pytest.raises(PastDeadline):
+        handovers.before("b")
+    assert 0 < alarm.armed[-1] <= 5.0
+    handovers.after("a")
+    assert alarm.armed[-1] == 0
+
+
 def test_the_kernel_kills_a_process_that_stops_before_its_first_byte() -> None:
     program = textwrap.dedent("""
         import os, signal, time
