@@ -20,10 +20,10 @@ run: setup ## Start everything in one process on PORT (8000)
 	@exec $(BIN)/tactful dev --port $(PORT)
 
 test: setup ## Run all tests; those that need PostgreSQL or Kafka start them, or skip without them (ARGS="-k caps")
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-test-fast: setup ## Run the tests that need no server
-	$(BIN)/pytest -m "not integration and not faults" $(ARGS)
+test-fast: setup ## Run the fast tier: what needs neither a service nor a database
+	$(BIN)/pytest -n auto -m "not wired and not integration and not faults" $(ARGS)
 
 check: setup ## Lint, formatting and types
 	$(BIN)/ruff check $(CODE)

@@ -17,6 +17,33 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+WHOLE = ("flow/test_live", "flow/test_delivery", "flow/test_events", "flow/test_replay", "flow/test_simulation")
+WHOLE_ROOMS = (
+    "tactful",
+    "deploy",
+    "browser",
+    "bench",
+    "orchestrator/api",
+    "orchestrator/console",
+    "orchestrator/catalogue",
+)
+DATABASES = {"database_url", "pg_url", "kafka_bootstrap", "service", "running", "product"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `wired` what runs services or databases; what is left is the fast tier.
+
+    Everything that needs a real server runs in one worker, so that there is one server of each kind.
+    """
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if place.startswith((*WHOLE, *WHOLE_ROOMS)) or "test_main" in place or fixtures & DATABASES:
+            item.add_marker("wired")
+        if item.get_closest_marker("integration") or item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.xdist_group("servers"))
+
+
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """A directory that any user may enter, as PostgreSQL does not run as root."""
