@@ -30,6 +30,7 @@ WHOLE_ROOMS = (
 DATABASES = {"database_url", "pg_url", "kafka_bootstrap", "service", "running", "product"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `wired` what runs services or databases; what is left is the fast tier.
 

@@ -53,6 +53,20 @@ async def reader(world: World) -> AsyncIterator[Service]:
         yield service
 
 
+async def moved(world: World, seconds: float) -> None:
+    """Wait so many seconds, and until a partition has a new owner since."""
+
+    async def owners() -> int:
+        rows = await world.evidence.query("SELECT coalesce(sum(epoch), 0) AS changes FROM partition_lease")
+        return int(rows[0]["changes"])
+
+    before = await owners()
+    await asyncio.sleep(seconds)
+    async with asyncio.timeout(60):
+        while await owners() == before:
+            await asyncio.sleep(0.1)
+
+
 async def test_readers_that_come_and_go_decide_each_event_once(installed: World) -> None:
     present: deque[AsyncExitStack] = deque()
     async with under_load(installed, CUSTOMERS, "storm"):
@@ -62,8 +76,6 @@ async def test_readers_that_come_and_go_decide_each_event_once(installed: World)
             present.append(stack)
             if len(present) > 2:
                 await present.popleft().aclose()
-            await asyncio.sleep(EVERY)
+            await moved(installed, EVERY)
         for stack in present:
             await stack.aclose()
-    helped = await installed.evidence.query("SELECT max(epoch) AS epoch FROM partition_lease")
-    assert helped[0]["epoch"] > ROUNDS

@@ -83,9 +83,8 @@ class Live:
         return response.json()["items"][0]
 
     async def at(self, instant: Instant) -> None:
-        """Move the clock there, unless it is there or later already."""
-        if instant > self.clock.now():
-            await self.ask("POST", "/v1/dev/clock", {"set": format_instant(instant)})
+        """Move the clock there, unless it is later already; what was published before is followed to its end."""
+        await self.ask("POST", "/v1/dev/clock", {"set": format_instant(max(instant, self.clock.now()))})
 
     async def settle(self) -> None:
         """Do what is due at this very instant."""
