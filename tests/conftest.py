@@ -34,7 +34,7 @@ DATABASES = {"database_url", "pg_url", "kafka_bootstrap", "service", "running", 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `wired` what runs services or databases; what is left is the fast tier.
 
-    Everything that needs a real server runs in one worker, so that there is one server of each kind.
+    What a test itself marks as needing a real server runs in one worker; fault tests start servers of their own.
     """
     for item in items:
         place = item.path.relative_to(Path(__file__).parent).as_posix()
