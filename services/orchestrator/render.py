@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import Channel
@@ -48,14 +48,15 @@ class Renderer:
         if address is None and planned.channel != Channel.IN_APP:
             raise RenderError("no_address", "the customer has no usable address on this channel")
         customer = facts.customer
-        context = {
+        content = self._contents.content(campaign.key, campaign.version)
+        context: dict[str, Any] = {
             "customer": {"id": customer["id"], "traits": customer["traits"], "locale": customer["locale"]},
             "event": {"type": touch.event.type, "time": format_instant(touch.event.time), "data": touch.data},
             "campaign": {"key": campaign.key, "name": campaign.document.name},
-            "links": self._links(touch.event.subject, campaign.topic, campaign.cls),
             "now": format_instant(now),
         }
-        content = self._contents.content(campaign.key, campaign.version)
+        if content.reads(planned.channel, "links"):
+            context["links"] = self._links(touch.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = _normal(planned.channel, touch.event.subject if address is None else address.address)
         return Content(to, dict(rendered.fields), rendered.locale)

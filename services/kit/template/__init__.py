@@ -10,11 +10,14 @@ from io import StringIO
 from typing import Any, Final
 
 from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError, UndefinedError
+from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from services.kit.template.engine import MAX_OUTPUT, Budgeted, engine
 from services.kit.template.errors import RenderError, TemplateSyntaxError
 from services.kit.template.html import check_html, check_places, link_scheme_allowed
+from services.kit.template.runtime import DOUBTS, MAX_SECONDS
+from services.kit.template.translate import translate
 
 __all__ = ["RenderError", "Template", "TemplateSyntaxError", "check_html", "compile_template", "link_scheme_allowed"]
 
@@ -25,16 +28,29 @@ _PATH: Final = re.compile(r"[A-Za-z_][\w.\-]*")
 class Template:
     """A parsed template; it may be rendered any number of times, from any thread."""
 
-    __slots__ = ("_parsed", "html", "source")
+    __slots__ = ("_parsed", "_variables", "html", "source", "translation")
 
-    def __init__(self, source: str, html: bool, parsed: BoundTemplate) -> None:
+    def __init__(self, source: str, html: bool, parsed: BoundTemplate, analysis: TemplateAnalysis) -> None:
         self.source, self.html, self._parsed = source, html, parsed
+        self._variables = frozenset(str(each) for uses in analysis.globals.values() for each in uses)
+        self.translation = translate(parsed, frozenset(analysis.locals))
 
     def render(self, context: Mapping[str, Any]) -> str:
         """The text for these values; values in HTML are escaped. Raises RenderError."""
+        if self.translation is not None:
+            try:
+                return self.translation(context)
+            except DOUBTS:
+                pass
+        return self.render_by_engine(context)
+
+    def render_by_engine(self, context: Mapping[str, Any]) -> str:
+        """`render` without the translation: what it may give is defined here. Raises RenderError."""
         buffer: StringIO = self._parsed._get_buffer()
+        budget = Budgeted(self._parsed, globals=context)
+        budget.watched_from -= MAX_SECONDS  # the translation may have taken as much
         try:
-            self._parsed.render_with_context(Budgeted(self._parsed, globals=context), buffer)
+            self._parsed.render_with_context(budget, buffer)
         except LiquidError as error:
             raise RenderError(*self._explain(error)) from None
         except (TypeError, ValueError, ArithmeticError, KeyError, IndexError, RecursionError) as error:
@@ -43,8 +59,7 @@ class Template:
 
     def variables(self) -> frozenset[str]:
         """The paths that the template reads from its context, such as `customer.traits.name`."""
-        found = self._parsed.analyze(include_partials=False).globals
-        return frozenset(str(each) for uses in found.values() for each in uses)
+        return self._variables
 
     def _explain(self, error: LiquidError) -> tuple[str, str]:
         line, column = _place(error)
@@ -65,8 +80,9 @@ def compile_template(source: str, html: bool) -> Template:
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
         raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_SOURCE} bytes")
     try:
-        template = Template(source, html, _ENGINES[html].from_string(source))
-        for name in sorted(template._parsed.analyze(include_partials=False).filters.keys() - _ENGINES[html].filters):
+        parsed = _ENGINES[html].from_string(source)
+        analysis = parsed.analyze(include_partials=False)
+        for name in sorted(analysis.filters.keys() - _ENGINES[html].filters):
             raise TemplateSyntaxError(*_find(source, name), f"unknown filter `{name}`")
     except LiquidError as error:
         detail = str(error.message or "not a template").splitlines()[0]
@@ -77,7 +93,7 @@ def compile_template(source: str, html: bool) -> Template:
         raise TemplateSyntaxError(1, 1, "not a template") from None
     if html:
         check_places(source)
-    return template
+    return Template(source, html, parsed, analysis)
 
 
 _ENGINES: Final = {True: engine(html=True), False: engine(html=False)}

@@ -5,7 +5,10 @@ from time import perf_counter, thread_time
 from typing import Any, Final
 
 from liquid import Environment, RenderContext
+from liquid.ast import Node
+from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import LoopIterationLimitError, ResourceLimitError
+from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
@@ -80,8 +83,33 @@ class Budgeted(RenderContext):
         return super().filter(name, token)
 
 
+class _Range(RangeLiteral):
+    """A range of bounded length: python-liquid goes through all of it for `contains` and `reversed`."""
+
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        made = super()._make_range(start, stop)
+        if made.stop - made.start > MAX_LOOPS:
+            raise ResourceLimitError(f"a range of more than {MAX_LOOPS} numbers", token=self.token)
+        return made
+
+
 class _Template(BoundTemplate):
     context_class = Budgeted
+
+    def __init__(self, *args: Any, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        context = Budgeted(self)
+        found: list[Node | Expression] = list(self.nodes)
+        while found:
+            each = found.pop()
+            if isinstance(each, Node):
+                found += [*each.children(context, include_partials=False), *each.expressions()]
+            else:
+                found += each.children()
+            if type(each) is RangeLiteral:
+                each.__class__ = _Range
 
 
 class _Engine(Environment):

@@ -13,6 +13,8 @@ from services.kit.template import RenderError, Template, TemplateSyntaxError, co
 Problem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
 Compiled = Mapping[str, Template]
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ASCII_CONTROL = bytes([*range(0x20), 0x7F])
+_NOT_IN_LINKS = re.compile(r'[\s<>"\\]')
 ROOTS = frozenset({"customer", "event", "campaign", "links", "now"})
 
 
@@ -57,7 +59,7 @@ def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset
             problems.append((f"/{field}", "template_syntax", str(error)))
             continue
         for path in sorted(template.variables()):
-            if path.replace("[", ".").split(".")[0] not in ROOTS:
+            if _root(path) not in ROOTS:
                 detail = f"unknown name `{path}`; templates see {', '.join(sorted(ROOTS))}"
                 problems.append((f"/{field}", "unknown_name", detail))
     return problems
@@ -68,8 +70,20 @@ def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset(
     return {field: compile_template(source, field in html) for field, source in content.items()}
 
 
+def roots(compiled: Compiled) -> frozenset[str]:
+    """The names at the beginning of all paths that the templates read."""
+    return frozenset(_root(path) for template in compiled.values() for path in template.variables())
+
+
+def _root(path: str) -> str:
+    return path.replace("[", ".").split(".")[0]
+
+
 def has_control(text: str, allowed: str = "") -> bool:
     """True for C0 and C1 controls, and the separators U+2028 and U+2029, beyond those allowed."""
+    if text.isascii():
+        refused = _ASCII_CONTROL.translate(None, allowed.encode())
+        return len(text.encode().translate(None, refused)) < len(text)
     return any(each not in allowed for each in _CONTROL.findall(text))
 
 
@@ -78,7 +92,7 @@ def one_line(field: str, text: str, limit: int) -> str:
     line = text.strip()
     if not line:
         raise RenderError("empty", f"{field} is empty")
-    if has_control(line) or has_control(_decoded(line)):
+    if has_control(line) or ("=?" in line and has_control(_decoded(line))):
         raise RenderError("control_character", f"{field} holds a line break or another control character")
     return within(field, line, limit)
 
@@ -108,14 +122,12 @@ def web_link(field: str, text: str) -> str:
         good = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and (parts.port or 443) > 0
     except ValueError:
         good = False
-    if not good or has_control(link) or any(each.isspace() or each in '<>"\\' for each in link):
+    if not good or has_control(link) or _NOT_IN_LINKS.search(link):
         raise RenderError("unsafe_link", f"{field} must be an absolute https link without a user name")
     return within(field, link, 2048)
 
 
 def _decoded(text: str) -> str:
-    if "=?" not in text:
-        return text
     try:
         parts = [part if isinstance(part, str) else part.decode(code or "ascii") for part, code in decode_header(text)]
     except (HeaderParseError, ValueError, LookupError):

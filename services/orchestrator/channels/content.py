@@ -9,7 +9,7 @@ from schemas.documents import DocumentError, suggestion, validate
 from schemas.vocabulary import Class
 from services.kit.template import RenderError
 from services.orchestrator.channels import BY_KEY
-from services.orchestrator.channels.channel import Compiled, Problem
+from services.orchestrator.channels.channel import Compiled, Problem, roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,20 @@ class Rendered:
 class Content:
     """The compiled content of one campaign version."""
 
-    __slots__ = ("_compiled", "_default", "_marketing")
+    __slots__ = ("_compiled", "_default", "_marketing", "_roots")
 
     def __init__(
         self, compiled: Mapping[str, Mapping[str, tuple[str, Compiled]]], default: str, marketing: bool
     ) -> None:
         self._compiled, self._default, self._marketing = compiled, default, marketing
+        self._roots = {
+            channel: frozenset().union(*(roots(fields) for _, fields in locales.values()))
+            for channel, locales in compiled.items()
+        }
+
+    def reads(self, channel: str, root: str) -> bool:
+        """Whether a template of the channel reads anything below a name of the context."""
+        return root in self._roots.get(channel, ())
 
     def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> Rendered:
         """The message on a channel in the customer's locale, its language, or the default. Raises RenderError."""

@@ -1,5 +1,6 @@
 """In-app: a message in the inbox of the company's own application. Its limits are our own."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def _link(text: str) -> str:
     link = text.strip()
     if not link.startswith("/"):
         return channel.web_link("link", link)
-    if link.startswith("//") or "\\" in link or channel.has_control(link) or any(each.isspace() for each in link):
+    if link.startswith("//") or "\\" in link or channel.has_control(link) or re.search(r"\s", link):
         raise RenderError("unsafe_link", "link must be a path inside the app or an absolute https link")
     return channel.within("link", link, 2048)
 

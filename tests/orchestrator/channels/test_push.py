@@ -1,5 +1,7 @@
 """Push: tokens, limits, links."""
 
+import json
+
 import pytest
 
 from services.kit.template import RenderError
@@ -35,3 +37,17 @@ def test_limits_hold_when_saved_and_when_rendered(content: dict[str, str], code:
     if code:
         with pytest.raises(RenderError):
             PUSH.render(PUSH.compile(content), {}, True)
+
+
+@pytest.mark.parametrize("piece", ["x", '"', "\\", "\n", "é", "☃", "\U0001f600", "\u200d"])
+def test_the_payload_is_measured_in_bytes_of_json(piece: str) -> None:
+    for length in (1, 500, 990, 1000):
+        content = {"title": f"a{piece.strip() or 'x'}" * 10, "body": f"a{piece * (length - 2)}b"}
+        content["link"] = "https://example.org/" + "x" * 1500
+        size = len(json.dumps({"message": content}, ensure_ascii=False).encode())
+        compiled = PUSH.compile(content)
+        assert (outcome := PUSH.check(content, True)) == [] or size > 4096, outcome
+        if size > 4096:
+            with pytest.raises(RenderError) as caught:
+                PUSH.render(compiled, {}, True)
+            assert f"has {size} bytes" in caught.value.detail
