@@ -22,9 +22,10 @@ from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.match import Catalogue, Touch
 from services.orchestrator.deciding.rank import rank
 from services.orchestrator.delivery.messages import OUTBOX
-from services.orchestrator.gather import Gatherer, SuppressionDoor
+from services.orchestrator.gather import Gatherer
 from services.orchestrator.judging import Question, Work, judge
 from services.orchestrator.metrics import Metrics
+from services.orchestrator.release import Holds, Releases
 from services.orchestrator.render import Renderer
 from services.orchestrator.store import Held, shard_of
 
@@ -55,7 +56,7 @@ class Scheduler:
         snapshot: Snapshot,
         gatherer: Gatherer,
         renderer: Renderer,
-        suppression: SuppressionDoor,
+        suppression: Holds,
         clock: Clock,
         metrics: Metrics,
         nudge: Nudge,
@@ -65,7 +66,7 @@ class Scheduler:
         self._snapshot = snapshot
         self._gatherer = gatherer
         self._renderer = renderer
-        self._suppression = suppression
+        self._releases = Releases(database, suppression, clock, metrics)
         self._clock = clock
         self._metrics = metrics
         self._nudge = nudge
@@ -171,23 +172,8 @@ class Scheduler:
         return touch_again(event, item.campaign, item.channel, item.since, catalogue, self._snapshot)
 
     async def wake_held(self) -> None:
-        """Holds that parked a message and stand no longer: judge the message now."""
-        async with self._database.read() as tx:
-            rows = await tx.rows("SELECT DISTINCT name FROM parked WHERE cause = 'hold'")
-        if not rows:
-            return
-        standing = {hold.key for hold in await self._suppression.holds() if hold.until is None}
-        lifted = [row.name for row in rows if row.name not in standing]
-        if not lifted:
-            return
-        now = self._clock.now()
-        async with self._database.write() as tx:
-            await tx.run(
-                "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
-                f"WHERE cause = 'hold' AND name IN ({tx.each('names')}))",
-                now=now,
-                names=tx.array(lifted),
-            )
+        """Give turns to messages whose holds stand no more. Raises Transient."""
+        await self._releases.wake()
 
 
 async def _hand_over_again(tx: Tx, retried: Sequence[Due], now: Instant) -> None:

@@ -22,7 +22,7 @@ from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
 from services.kit.web import build_app
 from services.orchestrator.client import Attempts
-from services.suppression.api import doors, holds, situations, suppressions
+from services.suppression.api import alertmanager, doors, hold_plan, holds, situations, suppressions
 from services.suppression.client import fingerprint
 from services.suppression.counting import Counting
 from services.suppression.desk import Desk, new_id
@@ -45,7 +45,7 @@ BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class Orchestrator(Attempts, Protocol):
+class Orchestrator(Attempts, hold_plan.Planner, Protocol):
     """What this service asks of the orchestrator: services.orchestrator.client.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -158,7 +158,7 @@ def build(
         registry=registry,
         health=health,
         keys=_keys(settings, orchestrator),
-        routers=_routers(parts, Enforcer(orchestrator, metrics)),
+        routers=_routers(parts, orchestrator),
         service_key=settings.need("service_key"),
         idempotency=Idempotency(database),
         max_body=max(settings.web.max_body, BULK_BODY),
@@ -181,13 +181,15 @@ def _loop(parts: Parts) -> ConsumeLoop[Prepared]:
     )
 
 
-def _routers(parts: Parts, enforcer: Enforcer) -> list[APIRouter]:
-    database, clock = parts.database, parts.clock
+def _routers(parts: Parts, orchestrator: Orchestrator) -> list[APIRouter]:
+    database, clock, enforcer = parts.database, parts.clock, Enforcer(orchestrator, parts.metrics)
     facts = doors.Facts(database, clock, parts.nudge, parts.topic, fingerprint(parts.address_key))
     hands = situations.SituationDesk(database, parts.bus, parts.topic, parts.kinds, clock, parts.nudge)
     return [
         suppressions.router(database, Desk(parts.address_key), enforcer, clock),
+        alertmanager.router(database, enforcer, clock, parts.metrics),
         holds.router(database, enforcer, clock),
+        hold_plan.router(database, orchestrator, clock),
         situations.router(hands),
         doors.router(facts, database, clock, compile_for_events),
     ]

@@ -8,16 +8,36 @@ import httpx
 import msgspec
 
 from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion
+from schemas.recorded import RecordedSuppressions, SuppressionsBetween
 from schemas.times import Instant
 from services.kit import door
 from services.suppression.past import Past
 
-__all__ = ["HandedSituations", "Past", "PastAnswer", "PastQuestion", "SuppressionClient", "fingerprint"]
+__all__ = [
+    "MOST_RATE",
+    "RATE",
+    "HandedSituations",
+    "HoldEnd",
+    "HoldEnds",
+    "Past",
+    "PastAnswer",
+    "PastQuestion",
+    "SuppressionClient",
+    "fingerprint",
+]
 
 FACTS = "/internal/suppression/facts"
 FACTS_AT = "/internal/suppression/facts-at"
 HOLDS = "/internal/suppression/holds"
+ENDS = "/internal/suppression/holds/ends"
+RECORDED = "/internal/suppression/recorded"
 SITUATIONS = "/internal/suppression/situations"
+PATIENCE = 30.0
+"""Seconds for an answer that nobody waits for."""
+
+RATE = 50
+"""Messages a second in which what a hold kept back is released, unless whoever lifts it says otherwise."""
+MOST_RATE = 1000
 
 
 class HandedSituations(msgspec.Struct, frozen=True):
@@ -44,6 +64,21 @@ class PastAnswer(msgspec.Struct, frozen=True):
 
     facts: tuple[Past, ...]
     unknown: int = 0
+
+
+class HoldEnds(msgspec.Struct, frozen=True):
+    """How did the holds under these keys end, as of an instant?"""
+
+    keys: tuple[str, ...]
+    at: Instant
+
+
+class HoldEnd(msgspec.Struct, frozen=True):
+    """How a hold ended: lifted, or by itself. `rate`: messages a second in which what it kept back is released."""
+
+    key: str
+    lifted: bool
+    rate: int
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -79,9 +114,18 @@ class SuppressionClient:
         question = PastQuestion(asked, since, until, self._fingerprint)
         return await door.ask(self._http, FACTS_AT, question, PastAnswer, key=self._key)
 
+    async def recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+        """What was known of these customers as of `since`, and after each change until `until`."""
+        question = SuppressionsBetween(tuple(asked), since, until, self._fingerprint)
+        return await door.ask(self._http, RECORDED, question, RecordedSuppressions, key=self._key, timeout=PATIENCE)
+
     async def holds(self) -> tuple[HoldFact, ...]:
         """Everybody's holds, in force or to come."""
         return await door.ask(self._http, HOLDS, {}, tuple[HoldFact, ...], key=self._key)
+
+    async def ends(self, keys: Sequence[str], at: Instant) -> tuple[HoldEnd, ...]:
+        """How the holds under these keys ended last; one that never ended is absent."""
+        return await door.ask(self._http, ENDS, HoldEnds(tuple(keys), at), tuple[HoldEnd, ...], key=self._key)
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
         """Put the situations of a policy in force, before that policy becomes active."""

@@ -9,6 +9,7 @@ from services.kit.shared_series import duplicates_prevented, optout_enforced, ru
 SOURCES = ("suppression", "hold")
 EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")
 MODES = ("drop", "defer")
+ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 
 
 class Metrics:
@@ -41,6 +42,9 @@ class Metrics:
             "situations_total",
             "Situations opened and closed, and closings that met nothing open",
             {"action": ("opened", "closed", "ignored")},
+        )
+        self.alerts = counter(
+            registry, "alerts_total", "Alerts that Alertmanager told, by what came of them", {"result": ALERTS}
         )
         self.quarantines = counter(registry, "quarantines_total", "Customers put on hold after an unreadable event")
         self._prevented = duplicates_prevented(registry, "suppression")

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.facts import Entry, HoldFact, Situation, Suppressions
+from schemas.recorded import KnownSuppressions
 from schemas.times import Instant
 
 Action = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
@@ -22,6 +23,7 @@ class Past(msgspec.Struct, frozen=True):
     at: Instant
     customer: Suppressions
     holds: tuple[HoldFact, ...] = ()
+    by_event: bool = False
 
 
 class Change(NamedTuple):
@@ -31,6 +33,7 @@ class Change(NamedTuple):
     action: Action
     id: str
     fact: Entry | Situation | HoldFact | None = None
+    by_event: bool = False
 
 
 def standing(customer: str, changes: Sequence[Change], since: Instant, until: Instant) -> tuple[Past, ...]:
@@ -45,8 +48,14 @@ def standing(customer: str, changes: Sequence[Change], since: Instant, until: In
         if change.at > until:
             break
         known.take(change)
-        found.append(known.facts(change.at))
+        found.append(msgspec.structs.replace(known.facts(change.at), by_event=change.by_event))
     return tuple(found)
+
+
+def states(customer: str, changes: Sequence[Change], since: Instant, until: Instant) -> tuple[KnownSuppressions, ...]:
+    """As `standing`, of the customer alone."""
+    found = standing(customer, changes, since, until)
+    return tuple(KnownSuppressions(past.at, past.customer, past.by_event) for past in found)
 
 
 class _Known:

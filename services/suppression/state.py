@@ -130,7 +130,8 @@ def quarantined(state: State, now: Instant) -> State:
 def quarantine_hold(now: Instant) -> HoldFact:
     """The hold on a customer of whom an event could not be read at `now`."""
     scope = Scope(classes=frozenset({"service", "marketing"}))
-    return HoldFact(QUARANTINE, "defer", now, now + QUARANTINE_SPAN, scope)
+    reason = "an event of this customer could not be read"
+    return HoldFact(QUARANTINE, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
 
 
 def changed(state: State, **fields: Any) -> State:

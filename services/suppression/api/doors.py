@@ -8,6 +8,7 @@ from starlette.responses import Response
 from schemas.documents import DocumentError, validate
 from schemas.facts import Positions, SuppressionAnswer, SuppressionQuestion, Suppressions
 from schemas.policy import SituationKind
+from schemas.recorded import RecordedSuppressions, SuppressionsBetween
 from services.kit import door
 from services.kit.auth import service_only
 from services.kit.bus import Partition
@@ -17,17 +18,21 @@ from services.kit.errors import Invalid, Problem
 from services.kit.fence import Nudge, wait_applied
 from services.suppression import state
 from services.suppression.client import (
+    ENDS,
     FACTS,
     FACTS_AT,
     HOLDS,
+    RECORDED,
     SITUATIONS,
     Done,
     HandedSituations,
+    HoldEnds,
     PastAnswer,
     PastQuestion,
 )
 from services.suppression.errors import OtherAddressKey
 from services.suppression.past import standing
+from services.suppression.past import states as states_between
 from services.suppression.situations import CompileCondition, compile_kinds
 from services.suppression.store import entries, holds, past, situations, states
 
@@ -70,6 +75,19 @@ class Facts:
             unknown = await past.removed_addresses(tx, since, until) if hashes else 0
         return PastAnswer(standing(name, changes, since, until), unknown)
 
+    async def recorded(self, question: SuppressionsBetween) -> RecordedSuppressions:
+        """As `past`, of several customers. Raises OtherAddressKey."""
+        hashes = [digest for asked in question.customers for _, digest in asked.addresses]
+        self._check_key(question.address_key, hashes)
+        since, until = question.since, question.until
+        async with self._database.read() as tx:
+            changes = await past.changes_of(tx, question.customers, until)
+            holds_then = await past.holds_between(tx, since, until)
+            unknown = await past.removed_addresses(tx, since, until) if hashes else 0
+        names = [asked.customer for asked in question.customers]
+        found = tuple(states_between(name, changes[name], since, until) for name in names)
+        return RecordedSuppressions(found, tuple(holds_then), unknown)
+
     def _check_key(self, address_key: str, hashes: Sequence[str]) -> None:
         if address_key != self._fingerprint and (hashes or address_key):
             raise OtherAddressKey(
@@ -99,11 +117,21 @@ def router(facts: Facts, database: Database, clock: Clock, compile_condition: Co
     async def facts_at(request: Request) -> Response:
         return door.answer(await facts.past(await door.question(request, PastQuestion)))
 
+    @routes.post(RECORDED)
+    async def recorded(request: Request) -> Response:
+        return door.answer(await facts.recorded(await door.question(request, SuppressionsBetween)))
+
     @routes.post(HOLDS)
     @routes.get(HOLDS)
     async def standing() -> Response:
         async with database.read() as tx:
             return door.answer(await holds.standing(tx, clock.now()))
+
+    @routes.post(ENDS)
+    async def ends(request: Request) -> Response:
+        question = await door.question(request, HoldEnds)
+        async with database.read() as tx:
+            return door.answer(await holds.ends(tx, question.keys, question.at))
 
     @routes.post(SITUATIONS)
     async def hand(request: Request) -> Response:

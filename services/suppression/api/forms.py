@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import Field
@@ -14,12 +14,20 @@ from schemas.ids import bad_id
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
 from services.kit.errors import Invalid, Problem
+from services.suppression.client import MOST_RATE, RATE
 
 
 class WithReason(Document):
     """A request that must say why."""
 
     reason: Text
+
+
+class Lifting(Document):
+    """Why a hold is lifted, and in how many messages a second what it kept back is released."""
+
+    reason: Text | None = None
+    rate: Annotated[int, Field(ge=1, le=MOST_RATE)] = RATE
 
 
 class Lookup(Document):
@@ -104,6 +112,7 @@ def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
     document |= {"placed_at": time(row.placed_at), "state": _state(row, now)}
     if row.lifted_by is not None:
         document |= {"lifted_at": time(row.ended_at), "lifted_by": row.lifted_by, "lift_reason": row.lift_reason}
+        document |= {"release_rate": row.release_rate}
     return document
 
 

@@ -15,8 +15,9 @@ from services.kit.auth import Principal, requires
 from services.kit.clock import Clock
 from services.kit.db import Database
 from services.kit.errors import Conflict, Invalid, NotFound, Problem
+from services.kit.logs import log
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.suppression.api.forms import WithReason, check_texts, hold_document
+from services.suppression.api.forms import Lifting, check_texts, hold_document
 from services.suppression.enforcement import Enforcer
 from services.suppression.errors import HoldStands
 from services.suppression.state import QUARANTINE
@@ -70,23 +71,25 @@ def _placing(routes: APIRouter, database: Database, enforcer: Enforcer, clock: C
             row = await holds.newest(tx, hold.key)
         if seq is None or row is None:
             raise HoldStands(f"the hold `{hold.key}` stands already: lift it first, or use another key")
+        log("hold_placed", hold_key=hold.key, mode=hold.mode, via="api")
         enforcement = await enforcer.enforce([attempts_of(hold)], "hold")
         return JSONResponse({**hold_document(row, now), **enforcement.answer()}, 201 if enforcement.enforced else 202)
 
 
 def _lifting(routes: APIRouter, database: Database, clock: Clock) -> None:
-    @routes.post("/{key}/lift", summary="End a hold now; what it parked is judged again")
+    @routes.post("/{key}/lift", summary="End a hold now; what it kept back is released at `rate` messages a second")
     async def lift(key: str, request: Request, principal: Principal = requires("holds:write")) -> dict[str, Any]:
-        why = validate(WithReason, await bodies.json_body(request))
-        check_texts(why.reason, "/reason")
+        how = validate(Lifting, await bodies.json_body(request, empty={}))
+        check_texts(how.reason, "/reason")
         now = clock.now()
         async with database.write() as tx:
-            lifted = await holds.lift(tx, key, principal.name, why.reason, now)
+            lifted = await holds.lift(tx, key, principal.name, how.reason, now, how.rate)
             row = await holds.newest(tx, key)
         if row is None:
             raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
         if not lifted:
             raise Conflict("this hold does not stand any more, so there is nothing to lift", code="wrong_state")
+        log("hold_lifted", hold_key=key, rate=how.rate, via="api")
         return hold_document(row, now)
 
 
@@ -121,6 +124,8 @@ def fact_of(hold: Hold) -> HoldFact:
         ),
         region=scope.region,
         trait=scope.trait,
+        reason=hold.reason,
+        placed_by=hold.placed_by or "",
     )
 
 

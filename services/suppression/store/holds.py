@@ -9,12 +9,13 @@ from sqlalchemy import Row
 from schemas.facts import HoldFact
 from schemas.times import MINUTE, Instant
 from services.kit.db import Tx
+from services.suppression.client import RATE, HoldEnd
 
 GRACE = 10 * MINUTE
 """For so long a hold that has run out is still told: the asker's clock may be behind ours."""
 
 _ALL = """
-    seq, key, mode, start, until, document, placed_by, placed_at, ended_at, lifted_by, lift_reason
+    seq, key, mode, start, until, document, placed_by, placed_at, ended_at, lifted_by, lift_reason, release_rate
 """
 _decode = msgspec.msgpack.Decoder(HoldFact).decode
 
@@ -51,13 +52,25 @@ async def place(tx: Tx, fact: HoldFact, document: str, placed_by: str, now: Inst
     return None if row is None else int(row.seq)
 
 
-async def lift(tx: Tx, key: str, lifted_by: str, reason: str, now: Instant) -> bool:
-    """End the hold that stands under this key; False when none does."""
+async def lift(tx: Tx, key: str, lifted_by: str, reason: str | None, now: Instant, rate: int = RATE) -> bool:
+    """End the hold that stands under this key; False when none does. `rate`: messages a second of its release."""
     sql = """
-        UPDATE hold SET ended_at = :now, lifted_by = :lifted_by, lift_reason = :reason
+        UPDATE hold SET ended_at = :now, lifted_by = :lifted_by, lift_reason = :reason, release_rate = :rate
         WHERE key = :key AND ended_at IS NULL AND (until IS NULL OR until > :now)
     """
-    return await tx.run(sql, key=key, lifted_by=lifted_by, reason=reason, now=now) > 0
+    return await tx.run(sql, key=key, lifted_by=lifted_by, reason=reason, now=now, rate=rate) > 0
+
+
+async def ends(tx: Tx, keys: Sequence[str], at: Instant) -> list[HoldEnd]:
+    """How the hold that ended last under each of these keys ended; one that never ended is absent."""
+    sql = f"""
+        SELECT key, lifted_by, release_rate FROM hold WHERE seq IN (
+            SELECT max(seq) FROM hold WHERE key IN ({tx.each("keys")}) AND (lifted_by IS NOT NULL OR until <= :at)
+            GROUP BY key
+        )
+    """
+    rows = await tx.rows(sql, keys=tx.array(keys), at=at)
+    return [HoldEnd(row.key, row.lifted_by is not None, row.release_rate or RATE) for row in rows]
 
 
 async def newest(tx: Tx, key: str) -> Row[Any] | None:

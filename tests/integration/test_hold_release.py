@@ -1,0 +1,44 @@
+"""A release on PostgreSQL: several schedulers share it, and its pace stays one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from schemas.times import MINUTE, SECOND
+from services.all_in_one import SERVICES
+from services.kit.metrics import Registry
+from services.orchestrator.metrics import Metrics
+from services.orchestrator.release import Releases
+from tests.flow.holding import after, hold, lift, offers, plan, sent, shop
+from tests.flow.live import live
+from tests.flow.shop import MONDAY
+from tests.servers import Postgres
+
+pytestmark = pytest.mark.integration
+
+
+async def test_schedulers_that_release_at_once_keep_one_pace(postgres_server: Postgres, tmp_path: Path) -> None:
+    urls = {name: postgres_server.database() for name in SERVICES}
+    async with live(tmp_path, MONDAY, urls) as product:
+        await shop(product)
+        await hold(product)
+        await offers(product, 12)
+        assert (await plan(product))["after_caps"]["send"] == 12
+        await lift(product, rate=2)
+        parts = product.together.orchestrator.parts
+        suppression = parts.gatherer._suppression
+        several = [
+            Releases(product.database, suppression, product.clock, Metrics(Registry(), product.clock))  # type: ignore[arg-type]
+            for _ in range(4)
+        ]
+        await asyncio.gather(*(each.wake() for each in several))
+        async with product.database.read() as tx:
+            due = [row.due for row in await tx.rows("SELECT due FROM timer ORDER BY due")]
+            left = await tx.rows("SELECT 1 FROM parked")
+        assert [(each - MONDAY) / SECOND for each in due] == [0, 0, *(place / 2 for place in range(1, 11))]
+        assert not left
+        await product.at(MONDAY + MINUTE)
+        assert await sent(product) == after(0, 0, *(place / 2 for place in range(1, 11)))
