@@ -12,6 +12,8 @@ from tactful.files import checked, documents, is_same
 from tactful.findings import tell
 from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show, talk
+from tactful.shadow import Report
+from tactful.shadow import report as tell_shadow
 
 app = typer.Typer(no_args_is_help=True, help="Register campaigns, and lead them through their life.")
 PATH = "/v1/campaigns"
@@ -101,6 +103,16 @@ def activate(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> 
 
 
 @app.command()
+def shadow(key: Key, report: Report = False, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Let an approved campaign decide on live events without sending, or show what it decided."""
+    if report:
+        tell_shadow(key, f"{PATH}/{key}/shadow", output)
+    else:
+        _act(key, "shadow", reason, output)
+        following(f"tactful campaigns shadow {key} --report")
+
+
+@app.command()
 def submit(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
     """Ask for the approval of a draft."""
     _act(key, "submit", reason, output)
@@ -109,7 +121,7 @@ def submit(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> No
 
 @app.command()
 def reject(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
-    """Send a submitted campaign back to its editor."""
+    """Send a submitted campaign, or one in shadow, back to its editor."""
     _act(key, "reject", reason, output, "reviewer")
     following("tactful campaigns apply FILE")
 

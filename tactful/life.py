@@ -10,6 +10,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "draft": ("submit", "approve", "activate"),
     "submitted": ("approve", "activate"),
     "approved": ("activate",),
+    "shadow": ("activate",),
     "paused": ("activate",),
 }
 """What leads from a status to active, in order. From any other status nothing does."""

@@ -19,7 +19,7 @@ from tactful.errors import CommandError
 GOOD, WAITING, BAD = "green", "yellow", "red"
 STYLES: Mapping[str, str] = {
     **dict.fromkeys(("send", "allow", "active", "accepted", "green"), GOOD),
-    **dict.fromkeys(("defer", "paused", "submitted", "duplicate", "amber"), WAITING),
+    **dict.fromkeys(("defer", "paused", "shadow", "submitted", "duplicate", "amber"), WAITING),
     **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD),
 }
 """The colour of a word, wherever it appears alone in a cell."""

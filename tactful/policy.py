@@ -11,6 +11,8 @@ from tactful.files import checked, is_same
 from tactful.findings import tell
 from tactful.life import goes_on, lead, report
 from tactful.output import Format, Output, following, show
+from tactful.shadow import Report
+from tactful.shadow import report as tell_shadow
 
 app = typer.Typer(no_args_is_help=True, help="Caps, gaps, quiet hours, history rules, situations and topics.")
 PATH = "/v1/policy"
@@ -61,6 +63,23 @@ def approve(version: Number, reason: Reason = None, output: Output = Format.TABL
 def activate(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
     """Make an approved version the one that decides."""
     _act(version, "activate", reason, output)
+
+
+@app.command()
+def shadow(version: Number, report: Report = False, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Let an approved version decide on live events without effect, or show what it decided."""
+    if report:
+        tell_shadow("policy", f"{PATH}/versions/{version}/shadow", output)
+    else:
+        _act(version, "shadow", reason, output)
+        following(f"tactful policy shadow {version} --report")
+
+
+@app.command()
+def reject(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+    """Send a submitted version, or one in shadow, back to its editor."""
+    _act(version, "reject", reason, output, "reviewer")
+    following("tactful policy apply FILE")
 
 
 def _act(number: int, action: str, reason: str | None, output: Format, person: Person = "admin") -> None:

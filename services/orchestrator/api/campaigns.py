@@ -25,6 +25,7 @@ ALLOWED_BY = {
     Action.SUBMIT: "campaigns:submit",
     Action.APPROVE: "campaigns:approve",
     Action.REJECT: "campaigns:approve",
+    Action.SHADOW: "campaigns:shadow",
     Action.ACTIVATE: "campaigns:activate",
     Action.PAUSE: "campaigns:pause",
     Action.STOP: "campaigns:stop",
@@ -44,10 +45,7 @@ def router(database: Database, clock: Clock, check_content: CheckContent) -> API
         key: CampaignKey, data: Fields, request: Request, principal: Principal = requires("campaigns:write")
     ) -> Response:
         found = await campaigns.register(database, key, data, check_content, deed(request, principal, clock))
-        async with database.read() as tx:
-            policy = await campaigns.active_policy(tx)
-        findings = of_campaign(validate(schemas.campaign.Campaign, found.version.document), policy)
-        return _answer(found, 201 if found.created else 200, findings=shown_findings(findings))
+        return _answer(found, 201 if found.created else 200, findings=await _linted(database, found))
 
     for action in Action:
         _lead(routes, database, clock, action)
@@ -59,7 +57,17 @@ def _lead(routes: APIRouter, database: Database, clock: Clock, action: Action) -
     async def lead(
         key: CampaignKey, request: Request, why: Why = None, principal: Principal = requires(ALLOWED_BY[action])
     ) -> Response:
-        return _answer(await campaigns.act(database, key, action, deed(request, principal, clock, why)))
+        found = await campaigns.act(database, key, action, deed(request, principal, clock, why))
+        if action is Action.SHADOW:
+            return _answer(found, findings=await _linted(database, found))
+        return _answer(found)
+
+
+async def _linted(database: Database, found: Registered) -> list[dict[str, str]]:
+    """What the lint says of the version under the active policy."""
+    async with database.read() as tx:
+        policy = await campaigns.active_policy(tx)
+    return shown_findings(of_campaign(validate(schemas.campaign.Campaign, found.version.document), policy))
 
 
 def _read(routes: APIRouter, database: Database) -> None:

@@ -24,6 +24,7 @@ ALLOWED_BY = {
     Action.SUBMIT: "policy:submit",
     Action.APPROVE: "policy:approve",
     Action.REJECT: "policy:approve",
+    Action.SHADOW: "policy:shadow",
     Action.ACTIVATE: "policy:activate",
 }
 _LAST = 2**31 - 1
@@ -37,8 +38,7 @@ def router(database: Database, clock: Clock, topics: TopicsDoor, situations: Sit
     @routes.put("", summary="Keep a policy: the next draft", responses={201: {"description": "The first one"}})
     async def put(data: Fields, request: Request, principal: Principal = requires("policy:write")) -> Response:
         revision, version, created = await policies.register(database, data, deed(request, principal, clock))
-        findings = of_policy(validate(schemas.policy.Policy, version.document), clock.now())
-        return _answer(revision, version, 201 if created else 200, findings=shown_findings(findings))
+        return _answer(revision, version, 201 if created else 200, findings=_linted(version, clock))
 
     @routes.post("/versions/{number}/activate", summary="Life cycle: activate")
     async def activate(
@@ -47,7 +47,7 @@ def router(database: Database, clock: Clock, topics: TopicsDoor, situations: Sit
         what = deed(request, principal, clock, why)
         return _answer(*await policies.activate(database, number, what, topics, situations))
 
-    for action in (Action.SUBMIT, Action.APPROVE, Action.REJECT):
+    for action in (Action.SUBMIT, Action.APPROVE, Action.REJECT, Action.SHADOW):
         _lead(routes, database, clock, action)
     return routes
 
@@ -57,7 +57,15 @@ def _lead(routes: APIRouter, database: Database, clock: Clock, action: Action) -
     async def lead(
         number: Number, request: Request, why: Why = None, principal: Principal = requires(ALLOWED_BY[action])
     ) -> Response:
-        return _answer(*await policies.act(database, number, action, deed(request, principal, clock, why)))
+        revision, version = await policies.act(database, number, action, deed(request, principal, clock, why))
+        if action is Action.SHADOW:
+            return _answer(revision, version, findings=_linted(version, clock))
+        return _answer(revision, version)
+
+
+def _linted(version: Version, clock: Clock) -> list[dict[str, str]]:
+    """What the lint says of the version now."""
+    return shown_findings(of_policy(validate(schemas.policy.Policy, version.document), clock.now()))
 
 
 def _read(routes: APIRouter, database: Database) -> None:

@@ -13,6 +13,8 @@ from services.kit.errors import NotFound
 from services.orchestrator.catalogue import check, lifecycle, store
 from services.orchestrator.catalogue.lifecycle import Action
 from services.orchestrator.catalogue.store import Change, Head, Version
+from services.orchestrator.shadow import store as shadow_store
+from services.orchestrator.shadow.notes import Watched
 
 Expect = Callable[[int | None], None]
 """Raises PreconditionFailed unless the caller's If-Match fits the revision (None: there is no such thing yet)."""
@@ -56,6 +58,9 @@ async def register(
             return Registered(head, before)
         if before is not None and before.status in lifecycle.OPEN:
             await store.write_status(tx, "campaign", replace(before, status=Status.REPLACED))
+        if before is not None and before.status is Status.SHADOW:
+            await store.write_log(tx, _change(replace(before, status=Status.REPLACED), "replace", before.status, deed))
+            await store.raise_version(tx)
         version = Version(key, head.newest + 1, Status.DRAFT, data, deed.by, None, None, None, None, deed.at)
         await store.add_version(tx, "campaign", version)
         moved = await store.move_head(tx, replace(head, newest=version.version), deed.at)
@@ -65,6 +70,8 @@ async def register(
 
 async def act(database: Database, key: str, action: Action, deed: Deed) -> Registered:
     """Lead the campaign's newest version on, or pause, stop or resume the one that runs; visible to deciding at once.
+
+    A version in shadow leaves the one that runs alone; `stop` ends it only while nothing runs.
 
     Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
     """
@@ -79,9 +86,13 @@ async def act(database: Database, key: str, action: Action, deed: Deed) -> Regis
         await store.write_status(tx, "campaign", version)
         if action is Action.ACTIVATE and head.active_version not in (None, version.version):
             await _replace_former(tx, head, deed)
-        if status in lifecycle.RUNNING or status is Status.STOPPED:
+        if status in lifecycle.RUNNING or before.status in lifecycle.RUNNING:
             head = replace(head, active_version=version.version, status=status)
             await store.raise_version(tx)
+        elif Status.SHADOW in (before.status, status):
+            await store.raise_version(tx)
+        if action is Action.SHADOW:
+            await shadow_store.begin(tx, Watched("campaign", key, version.version), deed.at)
         head = await store.move_head(tx, head, deed.at)
         await store.write_log(tx, _change(version, action, before.status, deed))
     return Registered(head, version)
@@ -98,8 +109,8 @@ def led(version: Version, action: Action, status: Status, deed: Deed) -> Version
             return replace(version, approved_by=deed.by, approved_at=deed.at)
         case Action.REJECT:
             return replace(version, submitted_by=None, approved_by=None, approved_at=None)
-        case Action.ACTIVATE:
-            assert version.approved_by is not None, "nothing becomes active without an approval"
+        case Action.SHADOW | Action.ACTIVATE:
+            assert version.approved_by is not None, "nothing judges live events without an approval"
             return version
         case Action.PAUSE | Action.STOP:
             return version
@@ -115,8 +126,10 @@ async def active_policy(tx: Tx) -> schemas.policy.Policy | None:
 async def _meant(tx: Tx, head: Head, action: Action) -> Version:
     newest = await store.campaign_version(tx, head.key, head.newest)
     assert newest is not None
-    of_running = action in (Action.PAUSE, Action.STOP)
-    resumes = action is Action.ACTIVATE and newest.status is not Status.APPROVED and head.status is Status.PAUSED
+    waits = newest.status in (Status.APPROVED, Status.SHADOW)
+    ends_shadow = newest.status is Status.SHADOW and head.status not in lifecycle.RUNNING
+    of_running = action is Action.PAUSE or (action is Action.STOP and not ends_shadow)
+    resumes = action is Action.ACTIVATE and not waits and head.status is Status.PAUSED
     if head.active_version is None or not (of_running or resumes):
         return newest
     running = await store.campaign_version(tx, head.key, head.active_version)

@@ -1,7 +1,7 @@
 """The life of a version: one table says which action leads from which status to which.
 
-draft -> submitted -> approved -> active <-> paused -> stopped, and back to draft by reject. A version that another one
-takes the place of is replaced. Pure: whoever acts keeps the rows.
+draft -> submitted -> approved (-> shadow) -> active <-> paused -> stopped, and back to draft by reject. A version that
+another one takes the place of is replaced. Pure: whoever acts keeps the rows.
 """
 
 from enum import StrEnum
@@ -16,6 +16,7 @@ class Action(StrEnum):
     SUBMIT = "submit"
     APPROVE = "approve"
     REJECT = "reject"
+    SHADOW = "shadow"
     ACTIVATE = "activate"
     PAUSE = "pause"
     STOP = "stop"
@@ -26,17 +27,21 @@ CAMPAIGN: dict[tuple[Status, Action], Status] = {
     (Status.SUBMITTED, Action.APPROVE): Status.APPROVED,
     (Status.SUBMITTED, Action.REJECT): Status.DRAFT,
     (Status.APPROVED, Action.REJECT): Status.DRAFT,
+    (Status.APPROVED, Action.SHADOW): Status.SHADOW,
     (Status.APPROVED, Action.ACTIVATE): Status.ACTIVE,
+    (Status.SHADOW, Action.REJECT): Status.DRAFT,
+    (Status.SHADOW, Action.ACTIVATE): Status.ACTIVE,
+    (Status.SHADOW, Action.STOP): Status.STOPPED,
     (Status.ACTIVE, Action.PAUSE): Status.PAUSED,
     (Status.ACTIVE, Action.STOP): Status.STOPPED,
     (Status.PAUSED, Action.ACTIVATE): Status.ACTIVE,
     (Status.PAUSED, Action.STOP): Status.STOPPED,
 }
-POLICY: dict[tuple[Status, Action], Status] = {
-    move: after for move, after in CAMPAIGN.items() if move[0] in (Status.DRAFT, Status.SUBMITTED, Status.APPROVED)
-}
 RUNNING = frozenset({Status.ACTIVE, Status.PAUSED})
-OPEN = frozenset({Status.DRAFT, Status.SUBMITTED, Status.APPROVED})
+OPEN = frozenset({Status.DRAFT, Status.SUBMITTED, Status.APPROVED, Status.SHADOW})
+POLICY: dict[tuple[Status, Action], Status] = {
+    move: after for move, after in CAMPAIGN.items() if move[0] in OPEN and move[1] is not Action.STOP
+}
 
 
 def after(table: dict[tuple[Status, Action], Status], what: str, status: Status, action: Action) -> Status:

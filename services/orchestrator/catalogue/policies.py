@@ -13,6 +13,8 @@ from services.orchestrator.catalogue import check, lifecycle, store
 from services.orchestrator.catalogue.campaigns import Deed, led
 from services.orchestrator.catalogue.lifecycle import Action
 from services.orchestrator.catalogue.store import POLICY, Change, State, Version
+from services.orchestrator.shadow import store as shadow_store
+from services.orchestrator.shadow.notes import Watched
 
 
 class TopicsDoor(Protocol):
@@ -54,16 +56,18 @@ async def register(database: Database, data: Any, deed: Deed) -> tuple[int, Vers
 
 
 async def act(database: Database, number: int, action: Action, deed: Deed) -> tuple[int, Version]:
-    """Submit, approve or reject a version: the policy's revision and the version.
+    """Submit, approve or reject a version, or put it in shadow: the policy's revision and the version.
 
-    Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
+    At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
     """
     async with database.write() as tx:
         state, before = await _locked(tx, number, deed)
         status = lifecycle.after(lifecycle.POLICY, f"version {number} of the policy", before.status, action)
         version = led(before, action, status, deed)
+        if action is Action.SHADOW:
+            await _begin_shadow(tx, version, deed)
         await store.write_status(tx, "policy", version)
-        revision = await store.move_policy(tx, state.active_policy, seen=False)
+        revision = await store.move_policy(tx, state.active_policy, seen=Status.SHADOW in (before.status, status))
         await store.write_log(tx, _change(version, action, before.status, deed))
     return revision, version
 
@@ -94,6 +98,16 @@ async def activate(
         revision = await store.move_policy(tx, number, seen=True)
         await store.write_log(tx, _change(version, Action.ACTIVATE, found.status, deed))
     return revision, version
+
+
+async def _begin_shadow(tx: Tx, version: Version, deed: Deed) -> None:
+    other = await store.policy_in_shadow(tx)
+    if other is not None:
+        raise Conflict(
+            f"version {other.version} of the policy is in shadow; reject or activate it before another one",
+            code="wrong_state",
+        )
+    await shadow_store.begin(tx, Watched("policy", POLICY, version.version), deed.at)
 
 
 def _check_activation(state: State, version: Version) -> Status:

@@ -1,5 +1,6 @@
 """The catalogue as deciding sees it: compiled once, read again only when its version has changed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import schemas.campaign
@@ -14,7 +15,7 @@ from services.orchestrator.catalogue.conditions import campaign_condition, situa
 from services.orchestrator.catalogue.store import Version
 from services.orchestrator.channels.content import Content, compile_content
 from services.orchestrator.deciding.campaign import Campaign, compile_campaign
-from services.orchestrator.deciding.match import Catalogue
+from services.orchestrator.deciding.match import Catalogue, Shadows
 from services.orchestrator.deciding.policy import Policy, compile_policy
 
 NO_POLICY = schemas.policy.Policy(zone="Etc/UTC")
@@ -34,6 +35,7 @@ class _Loaded:
     version: int
     catalogue: Catalogue
     launched: dict[str, _Launched]
+    shadowed: dict[str, _Launched]
 
 
 class Snapshot:
@@ -45,7 +47,7 @@ class Snapshot:
         self._contents: dict[tuple[str, int], Content] = {}
 
     async def current(self, tx: Tx) -> Catalogue:
-        """The active and paused campaigns and the active policy, as this transaction sees them."""
+        """The active and paused campaigns, the active policy and what is in shadow, as this transaction sees them."""
         state = await store.state(tx)
         if self._loaded is None or self._loaded.version != state.version:
             self._loaded = await self._load(tx, state)
@@ -64,18 +66,32 @@ class Snapshot:
         return self._contents[key, version]
 
     async def _load(self, tx: Tx, state: store.State) -> _Loaded:
-        former = self._loaded.launched if self._loaded else {}
-        launched: dict[str, _Launched] = {}
-        for version in await store.launched(tx):
+        launched = self._ready(await store.launched(tx), self._loaded.launched if self._loaded else {})
+        shadowed = self._ready(await store.in_shadow(tx), self._loaded.shadowed if self._loaded else {})
+        self._keep(
+            {
+                (key, item.campaign.version): item.content
+                for items in (launched, shadowed)
+                for key, item in items.items()
+            }
+        )
+        running = {key: item.campaign for key, item in launched.items() if item.status in lifecycle.RUNNING}
+        shadow = await self._shadow_policy(tx)
+        shadows = (
+            Shadows({key: item.campaign for key, item in shadowed.items()}, shadow) if shadowed or shadow else None
+        )
+        catalogue = Catalogue(running, await self._policy(tx, state.active_policy), self._configured, shadows)
+        return _Loaded(state.version, catalogue, launched, shadowed)
+
+    def _ready(self, versions: Sequence[Version], former: Mapping[str, _Launched]) -> dict[str, _Launched]:
+        ready: dict[str, _Launched] = {}
+        for version in versions:
             found = former.get(version.key)
             if found is None or (found.campaign.version, found.status) != (version.version, version.status):
                 found = self._compiled(version, found)
             if found is not None:
-                launched[version.key] = found
-        self._keep({(key, item.campaign.version): item.content for key, item in launched.items()})
-        running = {key: item.campaign for key, item in launched.items() if item.status in lifecycle.RUNNING}
-        catalogue = Catalogue(running, await self._policy(tx, state.active_policy), self._configured)
-        return _Loaded(state.version, catalogue, launched)
+                ready[version.key] = found
+        return ready
 
     def _keep(self, contents: dict[tuple[str, int], Content]) -> None:
         replaced = [item for item in self._contents.items() if item[0] not in contents]
@@ -83,7 +99,7 @@ class Snapshot:
 
     def _compiled(self, version: Version, former: _Launched | None) -> _Launched | None:
         """The version ready for use. One that cannot be read any more is left out, so that it stops nobody else."""
-        active = version.status is Status.ACTIVE
+        active = version.status in (Status.ACTIVE, Status.SHADOW)
         try:
             document = validate(schemas.campaign.Campaign, version.document)
             campaign = compile_campaign(document, version.version, active, campaign_condition)
@@ -102,3 +118,18 @@ class Snapshot:
         version = await store.policy_version(tx, number)
         assert version is not None
         return compile_policy(validate(schemas.policy.Policy, version.document), number, situation_condition)
+
+    async def _shadow_policy(self, tx: Tx) -> Policy | None:
+        """The policy in shadow. One that cannot be read any more is left out: it must not stop what is live."""
+        version = await store.policy_in_shadow(tx)
+        if version is None:
+            return None
+        former = self._loaded.catalogue.shadows if self._loaded else None
+        if former is not None and former.policy is not None and former.policy.version == version.version:
+            return former.policy
+        try:
+            document = validate(schemas.policy.Policy, version.document)
+            return compile_policy(document, version.version, situation_condition)
+        except (DocumentError, ConditionSyntaxError, ValueError) as error:
+            logs.log_error("shadow_policy_unreadable", error, version=version.version)
+            return None

@@ -203,10 +203,18 @@ async def campaign_versions(tx: Tx, key: str, before: int, limit: int) -> list[V
 
 async def launched(tx: Tx) -> list[Version]:
     """Every campaign's version that runs, is paused, or was stopped, with that status."""
+    return await _of_campaigns(tx, "v.version = c.active_version")
+
+
+async def in_shadow(tx: Tx) -> list[Version]:
+    """Every campaign's version that is in shadow: the newest one."""
+    return await _of_campaigns(tx, "v.version = c.newest AND v.status = 'shadow'")
+
+
+async def _of_campaigns(tx: Tx, wanted: str) -> list[Version]:
     columns = ", ".join(f"v.{name.strip()}" for name in _VERSION.split(","))
     rows = await tx.rows(
-        f"SELECT c.key, {columns} FROM campaign c JOIN campaign_version v"
-        " ON v.key = c.key AND v.version = c.active_version ORDER BY c.key"
+        f"SELECT c.key, {columns} FROM campaign c JOIN campaign_version v ON v.key = c.key AND {wanted} ORDER BY c.key"
     )
     return [_version(row.key, row) for row in rows]
 
@@ -224,6 +232,12 @@ async def transactional(tx: Tx, keys: Sequence[str]) -> dict[str, bool]:
 async def policy_version(tx: Tx, version: int) -> Version | None:
     """One version of the policy."""
     row = await tx.row(f"SELECT {_VERSION} FROM policy_version WHERE version = :version", version=version)
+    return None if row is None else _version(POLICY, row)
+
+
+async def policy_in_shadow(tx: Tx) -> Version | None:
+    """The version of the policy that is in shadow."""
+    row = await tx.row(f"SELECT {_VERSION} FROM policy_version WHERE status = 'shadow' ORDER BY version DESC")
     return None if row is None else _version(POLICY, row)
 
 

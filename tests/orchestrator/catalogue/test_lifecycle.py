@@ -14,6 +14,10 @@ ALLOWED = [
     ("submitted", "reject", "draft"),
     ("approved", "reject", "draft"),
     ("approved", "activate", "active"),
+    ("approved", "shadow", "shadow"),
+    ("shadow", "activate", "active"),
+    ("shadow", "reject", "draft"),
+    ("shadow", "stop", "stopped"),
     ("active", "pause", "paused"),
     ("active", "stop", "stopped"),
     ("paused", "activate", "active"),
@@ -41,7 +45,7 @@ def test_any_other_action_is_a_wrong_state_that_names_what_is_possible(before: S
 
 
 def test_a_policy_is_neither_paused_nor_stopped() -> None:
-    assert {action for _, action in POLICY} == {Action.SUBMIT, Action.APPROVE, Action.REJECT, Action.ACTIVATE}
+    assert {action for _, action in POLICY} == set(Action) - {Action.PAUSE, Action.STOP}
 
 
 @pytest.mark.parametrize(
