@@ -12,6 +12,7 @@ from schemas.customer import OptOutEntry
 from schemas.documents import validate
 from schemas.facts import Preference, PreferenceQuestion
 from schemas.ids import bad_id
+from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import format_instant
 from services.kit import door
 from services.kit.auth import Principal, requires, service_only
@@ -22,9 +23,9 @@ from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.fence import Nudge, wait_applied
 from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
 from services.preference import store
-from services.preference.client import FACTS, FACTS_AT, TOPICS, PastQuestion
+from services.preference.client import FACTS, FACTS_AT, RECORDED, TOPICS, PastQuestion
 from services.preference.editing import Edited, Editor, IfMatch
-from services.preference.past import rebuilt
+from services.preference.past import known, rebuilt
 from services.preference.resolve import opt_out_of
 from services.preference.state import State, document, empty, facts
 
@@ -106,6 +107,21 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
         async with database.read() as tx:
             changes = await store.changes_until(tx, question.customer, recorded=question.at, version=question.version)
         return door.answer(facts(rebuilt(question.customer, changes, question.version)))
+
+    @router.post(RECORDED, summary="Facts of customers as they were known at an instant, and after each later change")
+    async def recorded(request: Request) -> Response:
+        question = await door.question(request, PreferencesBetween)
+        async with database.read() as tx:
+            moved = await store.changed_after(tx, question.customers, question.since)
+            now = await store.states(tx, [customer for customer in question.customers if customer not in moved])
+            then = await store.changes_of(tx, sorted(moved), question.until)
+        answers = [
+            known(customer, then[customer], question.since)
+            if customer in moved
+            else (KnownPreference(question.since, facts(now.get(customer) or empty(customer))),)
+            for customer in question.customers
+        ]
+        return door.answer(answers)
 
     @router.post(TOPICS, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:

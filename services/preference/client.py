@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from schemas.facts import Positions, Preference, PreferenceQuestion
+from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import Instant
 from services.kit import door
 from services.preference import state
@@ -20,7 +21,10 @@ __all__ = ["Links", "PastQuestion", "PreferenceClient", "link_builder", "state"]
 
 FACTS = "/internal/preference/facts"
 FACTS_AT = "/internal/preference/facts-at"
+RECORDED = "/internal/preference/recorded"
 TOPICS = "/internal/preference/topics"
+PATIENCE = 30.0
+"""Seconds for an answer that nobody waits for."""
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -48,6 +52,14 @@ class PreferenceClient:
     async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """What the customer had chosen as we knew it at an instant of the past, or at a version of it."""
         return await door.ask(self._client, FACTS_AT, PastQuestion(customer, at, version), Preference, key=self._key)
+
+    async def recorded(
+        self, customers: Sequence[str], since: Instant, until: Instant
+    ) -> dict[str, tuple[KnownPreference, ...]]:
+        """What these customers had chosen as of `since`, and after each change until `until`."""
+        question, form = PreferencesBetween(tuple(customers), since, until), list[tuple[KnownPreference, ...]]
+        answers = await door.ask(self._client, RECORDED, question, form, key=self._key, timeout=PATIENCE)
+        return dict(zip(customers, answers, strict=True))
 
     async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:
         """Hand over the topics of the policy that becomes active: `{key, name, required}` each."""

@@ -179,6 +179,32 @@ async def changes_until(
     return [_item(row) for row in await tx.rows(sql, **bound)]
 
 
+async def changed_after(tx: Tx, customers: Sequence[str], instant: Instant) -> set[str]:
+    """Those of the customers of whom anything was recorded after an instant."""
+    rows = await tx.rows(
+        "SELECT DISTINCT customer FROM preference_change "
+        f"WHERE customer IN ({tx.each('customers')}) AND recorded > :instant",
+        customers=tx.array(customers),
+        instant=instant,
+    )
+    return {row.customer for row in rows}
+
+
+async def changes_of(tx: Tx, customers: Sequence[str], until: Instant) -> dict[str, list[HistoryItem]]:
+    """What changed of these customers, oldest first: all that was recorded by an instant."""
+    rows = await tx.rows(
+        f"SELECT seq, {', '.join(_CHANGE)} FROM preference_change "
+        f"WHERE customer IN ({tx.each('customers')}) AND recorded <= :until ORDER BY customer, seq",
+        customers=tx.array(customers),
+        until=until,
+    )
+    found: dict[str, list[HistoryItem]] = {customer: [] for customer in customers}
+    for row in rows:
+        values = dict(row._mapping)
+        found[values.pop("customer")].append(HistoryItem(**values | {"value": msgspec.json.decode(values["value"])}))
+    return found
+
+
 def _item(row: Row[Any]) -> HistoryItem:
     values = dict(row._mapping)
     return HistoryItem(**values | {"value": msgspec.json.decode(values["value"])})

@@ -1,0 +1,1 @@
+"""Re-checks what was handed over against what was in force then."""

@@ -1,0 +1,164 @@
+"""SQL of the auditor: handovers to audit, what is known about them, and the broken promises that it found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from schemas.times import Instant
+from services.kit.db import Tx
+from services.orchestrator.store import HISTORY
+
+MOST_KEPT = 10_000
+GONE = "the dispatcher is gone"
+"""Detail of attempts that were closed for their owner (delivery/recovery.py): nobody knows how far they came."""
+
+
+class Handover(NamedTuple):
+    """An attempt that may have reached a customer, and its message as it is now. `marked_at` is ledger time."""
+
+    attempt_id: int
+    message_id: str
+    customer: str
+    channel: str
+    campaign: str
+    outcome: str
+    marked_at: Instant
+    closed_at: Instant
+    version: int | None
+    since: Instant | None
+    event_source: str | None
+    event_id: str | None
+
+
+class Page(NamedTuple):
+    """What comes next after a cursor. `end`: how far it reaches; attempts that reached nobody are passed over."""
+
+    end: int
+    handovers: list[Handover]
+
+
+class Broken(NamedTuple):
+    """A promise that was not kept. `subject`: a message's id, or a customer's where the ledger is meant."""
+
+    invariant: str
+    subject: str
+    customer: str
+    rule: str
+    detail: str
+    policy_version: int | None
+    marked_at: Instant
+
+
+async def cursor(tx: Tx) -> int:
+    """The last attempt that was audited."""
+    row = await tx.row("SELECT attempt_id FROM audit_cursor WHERE id = 1")
+    return 0 if row is None else int(row.attempt_id)
+
+
+async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> Page:
+    """The next attempts, up to the first that is open still or younger than `opened_before` (the database's time).
+
+    An attempt with an unknown outcome counts when its provider was asked: then its detail says what went wrong.
+    """
+    rows = await tx.rows(
+        "SELECT a.attempt_id, a.message_id, a.customer, a.channel, a.campaign, a.outcome, a.marked_at, a.closed_at, "
+        "a.state, a.opened, a.detail, m.version, m.since, m.event_source, m.event_id "
+        "FROM attempt a LEFT JOIN message m ON m.message_id = a.message_id "
+        "WHERE a.attempt_id > :after ORDER BY a.attempt_id LIMIT :limit",
+        after=after,
+        limit=limit,
+    )
+    end, found = after, []
+    for row in rows:
+        if row.state == "open" or row.opened > opened_before:
+            break
+        end = row.attempt_id
+        asked = row.detail is not None and row.detail != GONE
+        if row.outcome == "accepted" or (row.outcome == "unknown" and asked):
+            found.append(Handover._make(getattr(row, name) for name in Handover._fields))
+    return Page(end, found)
+
+
+async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
+    """Those of the messages that a decision with its trace sent."""
+    rows = await tx.rows(
+        f"SELECT DISTINCT message_id FROM decision WHERE customer IN ({tx.each('customers')}) "
+        f"AND message_id IN ({tx.each('ids')}) AND outcome = 'send' AND length(body) > 0",
+        customers=tx.array(customers),
+        ids=tx.array(messages),
+    )
+    return {row.message_id for row in rows}
+
+
+async def accepted(tx: Tx, messages: Sequence[str]) -> dict[str, list[int]]:
+    """The attempts of each message that a provider accepted, in order."""
+    rows = await tx.rows(
+        f"SELECT message_id, attempt_id FROM attempt WHERE message_id IN ({tx.each('ids')}) "
+        "AND outcome = 'accepted' ORDER BY attempt_id",
+        ids=tx.array(messages),
+    )
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        found.setdefault(row.message_id, []).append(row.attempt_id)
+    return found
+
+
+async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
+    """What was recorded of the customers' contacts from an instant on, in the order of writing."""
+    rows = await tx.rows(
+        f"SELECT {', '.join(HISTORY)} FROM contact_history "
+        f"WHERE customer IN ({tx.each('customers')}) AND recorded >= :since ORDER BY customer, seq",
+        customers=tx.array(customers),
+        since=since,
+    )
+    found: dict[str, list[Row[Any]]] = {customer: [] for customer in customers}
+    for row in rows:
+        found[row.customer].append(row)
+    return found
+
+
+async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
+    """The states of these messages, and of all of the customer's that wait or are being handed over."""
+    rows = await tx.rows(
+        "SELECT message_id, state FROM message WHERE customer = :customer "
+        f"AND (message_id IN ({tx.each('ids')}) OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
+        customer=customer,
+        ids=tx.array(messages),
+    )
+    return {row.message_id: row.state for row in rows}
+
+
+async def keep(tx: Tx, before: int, after: int, broken: Sequence[Broken], now: Instant) -> list[Broken] | None:
+    """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
+    if not await tx.run(
+        "UPDATE audit_cursor SET attempt_id = :after WHERE id = 1 AND attempt_id = :before", after=after, before=before
+    ):
+        return None
+    fresh = [each for each in broken if await _add(tx, each, now)]
+    if fresh:
+        await tx.run(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MOST_KEPT}")
+    return fresh
+
+
+async def _add(tx: Tx, broken: Broken, now: Instant) -> int:
+    return await tx.run(
+        "INSERT INTO violation (invariant, subject, customer, rule, detail, policy_version, marked_at, found) "
+        "VALUES (:invariant, :subject, :customer, :rule, :detail, :policy_version, :marked_at, :now) "
+        "ON CONFLICT (invariant, subject) DO NOTHING",
+        **broken._asdict(),
+        now=now,
+    )
+
+
+async def violations(tx: Tx, before: int, limit: int, invariant: str | None = None) -> Sequence[Row[Any]]:
+    """What was found, newest first."""
+    named = "" if invariant is None else "AND invariant = :invariant"
+    bound = {} if invariant is None else {"invariant": invariant}
+    return await tx.rows(
+        "SELECT seq, invariant, subject, customer, rule, detail, policy_version, marked_at, found FROM violation "
+        f"WHERE seq < :before {named} ORDER BY seq DESC LIMIT :limit",
+        before=before,
+        limit=limit,
+        **bound,
+    )

@@ -1,0 +1,67 @@
+"""`python -m services.simulation FOLDER`: one comparison over recorded traffic, in a process of its own with limits.
+
+The progress goes to stdout, one number a line. The process ends when its parent does: its stdin is closed then.
+Exit codes: 0 done, 2 an input that can not be used (the reason on stderr), 3 not enough memory or disk.
+"""
+
+import argparse
+import errno
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.simulation.files import BadInput
+from services.simulation.recorded import compare
+
+BAD_INPUT, TOO_LARGE = 2, 3
+NICE = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="services.simulation")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--memory", type=int, required=True, help="bytes")
+    parser.add_argument("--seconds", type=int, required=True, help="of processor time")
+    parser.add_argument("--disk", type=int, required=True, help="bytes of one file")
+    given = parser.parse_args(arguments)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    _limit(given.memory, given.seconds, given.disk)
+    try:
+        compare(given.folder, _tell)
+    except BadInput as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    except (MemoryError, SystemError):  # libraries in C that get no memory do not always say so
+        return TOO_LARGE
+    except OSError as error:
+        if error.errno in (errno.EFBIG, errno.ENOMEM, errno.ENOSPC):
+            return TOO_LARGE
+        raise
+    return 0
+
+
+def _limit(memory: int, seconds: int, disk: int) -> None:
+    os.nice(NICE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, disk)):
+        resource.setrlimit(limit, (most, most))
+
+
+def _end_with_the_parent() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+def _tell(share: float) -> None:
+    sys.stdout.write(f"{share:.3f}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
