@@ -5,15 +5,16 @@
 
 import asyncio
 import base64
-import hashlib
 import hmac
 import ipaddress
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -23,10 +24,11 @@ from schemas.times import SECOND, from_datetime
 from schemas.vocabulary import CHANNELS
 from services.kit.clock import Clock
 from services.orchestrator.delivery.adapters.adapter import FirstByte, past_deadline
-from services.orchestrator.delivery.deadline import PastDeadline
+from services.orchestrator.delivery.adapters.body import Body
 
 SHORTEST_WAIT: Final = 1.0  # seconds, bounds of Retry-After
 LONGEST_WAIT: Final = 3600.0
+KEPT: Final = 5.0  # seconds that an idle connection is kept; many receivers close theirs then
 
 #: First and last status of a range -> what it means. The first range that holds it decides.
 STATUSES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
@@ -105,99 +107,120 @@ class Webhook:
     name = "webhook"
     idempotent = True
 
-    def __init__(self, settings: WebhookSettings, clock: Clock, base: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, settings: WebhookSettings, clock: Clock, trusted: ssl.SSLContext | None = None) -> None:
+        """`trusted`: whose certificates to believe; those of the usual authorities if not given."""
         self.channels = settings.channels
         self._settings, self._clock = settings, clock
-        self._key = signing_key(settings.secret)
+        self._key, self._url = signing_key(settings.secret), settings.url
         self._free = asyncio.Semaphore(settings.concurrency)
-        self._client = httpx.AsyncClient(
-            transport=base,
-            timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._trusted = trusted or usual_authorities()
+        self._opened: aiohttp.ClientSession | None = None
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
         """One request a message, at most `concurrency` at a time."""
-        return await asyncio.gather(*(self._send(message, first_byte) for message in messages))
+        handed: dict[int, Handed] = {}
+        waiting = iter(enumerate(messages))
+
+        async def work() -> None:
+            for place, message in waiting:
+                async with self._free:
+                    handed[place] = await self._send(message, first_byte)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(self._settings.concurrency, len(messages))):
+                workers.create_task(work())
+        return [handed[place] for place in range(len(messages))]
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._client.aclose()
+        if self._opened is not None:
+            await self._opened.close()
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        """Opened by the first request, as it belongs to the running loop."""
+        if self._opened is None:
+            self._opened = session_of(self._settings, self._trusted)
+        return self._opened
 
     async def _send(self, message: Message, first_byte: FirstByte) -> Handed:
-        async with self._free:
-            wire = _Wire(message.id, first_byte)
-            try:
-                async with asyncio.timeout(self._settings.timeout):
-                    return await self._post(message, wire)
-            except PastDeadline:
+        body = Body(message.id, body_of(message), first_byte)
+        try:
+            return await self._post(message.id, body)
+        except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            if body.late:
                 return past_deadline(message.id)
-            except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
-                outcome: HandedOutcome = "unknown" if wire.written else "retry"
-                return Handed(message.id, outcome, detail=type(error).__name__)
-            finally:
-                wire.over()
+            return Handed(message.id, "unknown" if body.written else "retry", detail=type(error).__name__)
 
-    async def _post(self, message: Message, wire: "_Wire") -> Handed:
-        body = body_of(message)
+    async def _post(self, message_id: str, body: Body) -> Handed:
         seconds = self._clock.now() // SECOND
         headers = {
-            "content-type": "application/json",
-            "user-agent": "Tactful",
-            "webhook-id": message.id,
+            "webhook-id": message_id,
             "webhook-timestamp": str(seconds),
-            "webhook-signature": sign(self._key, message.id, seconds, body),
+            "webhook-signature": sign(self._key, message_id, seconds, body.content),
         }
-        request = self._client.build_request(
-            "POST", self._settings.url, content=body, headers=headers, extensions={"trace": wire.trace}
-        )
-        response = await self._client.send(request, stream=True)
         try:
-            outcome = outcome_of(response.status_code)
-            asked = response.headers.get("retry-after") if outcome in ("retry", "unknown") else None
-            wait = retry_after(asked, self._clock.now())
-            named = await self._named(response) if outcome == "accepted" else None
-            return Handed(message.id, outcome, named, f"status {response.status_code}", wait)
+            async with asyncio.timeout(self._settings.timeout) as limit:
+                response = await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
+        except BaseException:
+            body.give_up()
+            raise
+        try:
+            if not body.written:
+                raise aiohttp.ClientConnectionError("an answer was there before the request: it belongs to another")
+            return await self._read(message_id, response, limit.when() or 0.0)
         finally:
-            await response.aclose()
+            if not response.closed:  # part of the answer is still to come
+                response.close()
+                body.give_up()
 
-    async def _named(self, response: httpx.Response) -> str | None:
+    async def _read(self, message_id: str, response: aiohttp.ClientResponse, end: float) -> Handed:
+        """What the answer means: its status counts, whatever becomes of the rest."""
+        outcome = outcome_of(response.status)
+        named = await self._named(response.content, end) if outcome == "accepted" else None
+        wait = None
+        if outcome in ("retry", "unknown"):
+            wait = retry_after(response.headers.get("retry-after"), self._clock.now())
+        return Handed(message_id, outcome, named, f"status {response.status}", wait)
+
+    async def _named(self, content: aiohttp.StreamReader, end: float) -> str | None:
         """The receiver's own id, where its answer is a JSON object with an `id`."""
-        answer = b""
-        with suppress(httpx.HTTPError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            async with asyncio.timeout(self._settings.timeout / 4):
-                async for chunk in response.aiter_bytes():
-                    answer += chunk
-                    if len(answer) > self._settings.max_answer:
-                        return None
-            found = msgspec.json.decode(answer)
-            named = found.get("id") if isinstance(found, dict) else None
-            return named if isinstance(named, str) and 0 < len(named) <= 200 else None
+        with suppress(aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            answer = content.read_nowait() if content.is_eof() else await self._rest(content, end)
+            if 0 < len(answer) <= self._settings.max_answer:
+                found = msgspec.json.decode(answer)
+                named = found.get("id") if isinstance(found, dict) else None
+                return named if isinstance(named, str) and 0 < len(named) <= 200 else None
         return None
 
+    async def _rest(self, content: aiohttp.StreamReader, end: float) -> bytes:
+        """An answer that was not complete with its headers, until it is longer than allowed. Raises TimeoutError."""
+        answer = b""
+        soon = asyncio.get_running_loop().time() + self._settings.timeout / 4
+        async with asyncio.timeout_at(min(soon, end)):
+            while not content.at_eof() and len(answer) <= self._settings.max_answer:
+                answer += await content.readany()
+        return answer
 
-class _Wire:
-    """Knows whether a request's first byte may have been written."""
 
-    def __init__(self, message_id: str, first_byte: FirstByte) -> None:
-        self.message_id, self._first_byte = message_id, first_byte
-        self.written = self._open = False
+def session_of(settings: WebhookSettings, trusted: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Connections that are kept, without cookies, proxies of the environment or unpacking; needs a running loop."""
+    connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEPT, ssl=trusted)
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"user-agent": "Tactful", "accept": "*/*", "accept-encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, connect=settings.connect_timeout),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    )
 
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """httpcore calls this at each step of a request."""
-        if event == "http11.send_request_headers.started":
-            self._first_byte.before(self.message_id)
-            self.written = self._open = True
-        elif event == "http11.send_request_headers.complete":
-            self.over()
 
-    def over(self) -> None:
-        """The first byte was written, or never will be."""
-        if self._open:
-            self._open = False
-            self._first_byte.after(self.message_id)
+def usual_authorities() -> ssl.SSLContext:
+    """Certificates and host names are checked against the list that the whole project uses."""
+    trusted = httpx.create_ssl_context(trust_env=False)
+    trusted.set_alpn_protocols(["http/1.1"])
+    return trusted
 
 
 def body_of(message: Message) -> bytes:
@@ -218,7 +241,7 @@ def body_of(message: Message) -> bytes:
 
 def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
     """The signature header of Standard Webhooks, version 1."""
-    digest = hmac.new(key, f"{message_id}.{seconds}.".encode() + body, hashlib.sha256).digest()
+    digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, "sha256")
     return f"v1,{base64.b64encode(digest).decode()}"
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -13,6 +15,8 @@ from services.orchestrator.delivery.deadline import PastDeadline
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = SecretStr("whsec_" + base64.b64encode(KEY).decode())
+CERTIFICATE = Path(__file__).with_name("loopback.pem")
+"""For 127.0.0.1 only, signed by itself, with its key; made for these tests."""
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -51,14 +55,22 @@ class Gatekeeper:
 
 @dataclass
 class Receiver:
-    """Reads requests and answers each with `answer`; keeps (headers, body) of each."""
+    """Reads requests and answers each with `answer`; keeps (headers, body) of each.
+
+    `open` and `most_open` count requests; `connected` counts the connections that there ever were, `left` those that
+    are still there.
+    """
 
     answer: bytes | Answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
     seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     open: int = 0
     most_open: int = 0
+    connected: int = 0
+    left: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connected += 1
+        self.left += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -78,14 +90,27 @@ class Receiver:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self.left -= 1
             writer.close()
 
 
 @asynccontextmanager
-async def serving(receiver: Receiver) -> AsyncIterator[str]:
+async def serving(receiver: Receiver, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The receiver on a free port of this machine; the URL."""
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     finally:
         server.close()
+
+
+def serving_tls() -> ssl.SSLContext:
+    """What a receiver with our certificate needs."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def trusting() -> ssl.SSLContext:
+    """Believes our certificate alone."""
+    return ssl.create_default_context(cafile=CERTIFICATE)
