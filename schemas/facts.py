@@ -105,7 +105,7 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
 
 
 class HoldFact(msgspec.Struct, frozen=True, array_like=True):
-    """A hold: in force while `start` <= t < `until`."""
+    """A hold: in force while `start` <= t < `until`. `reason` and `placed_by` are for people; no rule reads them."""
 
     key: str
     mode: str
@@ -114,6 +114,8 @@ class HoldFact(msgspec.Struct, frozen=True, array_like=True):
     scope: Scope = Scope()
     region: str | None = None
     trait: dict[str, Any] | None = None
+    reason: str = ""
+    placed_by: str = ""
 
 
 class Suppressions(msgspec.Struct, frozen=True, array_like=True):

@@ -19,6 +19,7 @@ class Role(StrEnum):
 
 _READ = frozenset(
     {"campaigns:read", "policy:read", "decisions:read", "messages:read", "holds:read", "why:read", "events:read"}
+    | {"simulations:read"}
 )
 _PEOPLE = frozenset({"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read"})
 
@@ -27,18 +28,18 @@ ALLOWED: dict[Role, frozenset[str]] = {
     Role.VIEWER: _READ,
     Role.MARKETER: _READ
     | {"campaigns:write", "campaigns:submit", "campaigns:pause", "campaigns:activate", "policy:write", "policy:submit"}
-    | {"preview:write", "sandbox:read", "simulations:write"},
+    | {"campaigns:shadow", "preview:write", "sandbox:read", "simulations:write"},
     Role.APPROVER: _READ
     | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
-    | {"sandbox:read"},
+    | {"campaigns:shadow", "policy:shadow", "sandbox:read"},
     Role.AGENT: _READ | _PEOPLE | {"preferences:write", "situations:write", "sandbox:read"},
     Role.OPERATOR: _READ
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
-    | {"attempts:close", "suppressions:read", "events:write"},
+    | {"attempts:close", "suppressions:read", "violations:read", "events:write"},
     Role.PRIVACY: _READ
     | _PEOPLE
     | {"preferences:write", "suppressions:write", "suppressions:delete", "customers:export", "customers:erase"},
-    Role.AUDITOR: _READ | _PEOPLE | {"sandbox:read", "audit:read", "dead_letters:read"},
+    Role.AUDITOR: _READ | _PEOPLE | {"sandbox:read", "audit:read", "dead_letters:read", "violations:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from tactful import campaigns, config, db, demo, events, keys, policy
+from tactful import campaigns, config, db, demo, events, hold, keys, policy
 from tactful.dev import dev
 from tactful.doctor import doctor
 from tactful.errors import CommandError
@@ -36,7 +36,7 @@ def build() -> typer.Typer:
     app.command()(simulate)
     app.command()(doctor)
     app.command()(generate)
-    for noun in (events, campaigns, policy, demo, keys, db, config):
+    for noun in (events, campaigns, policy, hold, demo, keys, db, config):
         app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
     return app
 

@@ -1,7 +1,8 @@
 """The running product: where it is, which key opens it, and how its errors are told.
 
 The address is TACTFUL_SERVICES__ORCHESTRATOR_URL, the key is TACTFUL_ADMIN_KEY; what is not set is found in the data
-directory of `tactful dev`.
+directory of `tactful dev`. What another service answers is asked at that service's address, where one is set; else
+all services are taken to be at the one address.
 """
 
 import json
@@ -22,6 +23,7 @@ URL = "TACTFUL_SERVICES__ORCHESTRATOR_URL"
 TIMEOUT = 60.0
 """Seconds. The longest answer waits 30 s for decisions."""
 Person = Literal["admin", "reviewer"]
+Service = Literal["orchestrator", "preference", "suppression"]
 
 
 class Api:
@@ -93,14 +95,15 @@ def settings() -> ServiceSettings:
 
 
 @contextmanager
-def connect(person: Person = "admin") -> Iterator[Api]:
+def connect(person: Person = "admin", service: Service = "orchestrator") -> Iterator[Api]:
     """The product, with the configured key; with that of `person` where `tactful dev` made the keys."""
     known = settings()
+    where = address(known, service)
     if known.admin_key is not None:
-        api = _open(known, known.admin_key.get_secret_value())
+        api = _open(where, known.admin_key.get_secret_value())
     else:
         key = _keys(known).get(person)
-        api = _open(known, key, development=key is not None)
+        api = _open(where, key, development=key is not None)
     with api as opened:
         yield opened
 
@@ -117,19 +120,21 @@ def connect_dev(person: Person, what: str, how: str = "set TACTFUL_DATA_DIR to i
         raise CommandError(
             f"{known.data_dir / KEYS} has no key of the {person}: {what} works with `tactful dev` alone", how=how
         )
-    with _open(known, key, development=True) as api:
+    with _open(address(known), key, development=True) as api:
         yield api
 
 
 @contextmanager
-def _open(known: ServiceSettings, key: str | None, development: bool = False) -> Iterator[Api]:
+def _open(where: str, key: str | None, development: bool = False) -> Iterator[Api]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(base_url=address(known), headers=headers, timeout=TIMEOUT, trust_env=False) as client:
+    with httpx.Client(base_url=where, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         yield Api(client, development)
 
 
-def address(known: ServiceSettings) -> str:
+def address(known: ServiceSettings, service: Service = "orchestrator") -> str:
     """Where the product is: as it is set; else where `tactful dev` says that it is; else the default."""
+    if service != "orchestrator" and _is_set(known, f"TACTFUL_SERVICES__{service.upper()}_URL"):
+        return str(getattr(known.services, f"{service}_url"))
     if known.admin_key is None and not _is_set(known, URL):
         with suppress(OSError):
             return (known.data_dir / ADDRESS).read_text("utf-8").strip()

@@ -17,7 +17,14 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
-WHOLE = ("flow/test_live", "flow/test_delivery", "flow/test_events", "flow/test_replay", "flow/test_simulation")
+WHOLE = (
+    "flow/test_live",
+    "flow/test_delivery",
+    "flow/test_hold",
+    "flow/test_events",
+    "flow/test_replay",
+    "flow/test_simulation",
+)
 WHOLE_ROOMS = (
     "tactful",
     "deploy",

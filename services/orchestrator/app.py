@@ -22,6 +22,8 @@ from services.kit.db import Database
 from services.kit.health import Health, Heartbeat
 from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
+from services.orchestrator.audit.auditor import Auditor
+from services.orchestrator.audit.series import AuditSeries
 from services.orchestrator.console.signin import SignIn
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
 from services.orchestrator.delivery.dispatch import Dispatcher, Limits
@@ -31,6 +33,7 @@ from services.orchestrator.delivery.recovery import Recovery
 from services.orchestrator.parts import Parts
 from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
+from services.orchestrator.simulations.runner import Runner
 from services.orchestrator.watch import backlog_look, catalogue_look
 from services.orchestrator.web import app_of, pages_of
 from services.preference.client import PreferenceClient
@@ -56,6 +59,7 @@ class Service:
         self.parts = parts
         self.loop: ConsumeLoop[Prepared] | None = None
         self.scheduler: Scheduler | None = None
+        self.auditor: Auditor | None = None
         self.dispatcher: Dispatcher | None = None
         self.recovery: Recovery | None = None
         self.proof_of_death = False
@@ -151,7 +155,9 @@ def build(
 def _decide(
     service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
 ) -> None:
-    handler = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
+    handler = Pipeline(
+        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, parts.shadow
+    )
     loop = ConsumeLoop(
         bus, database, handler, group=GROUP, topics=[events], clock=clock, stage=STAGE,
         dead_letter_topic=DEAD_LETTERS.name, metrics=ConsumerSeries(registry, GROUP, [events]), nudge=parts.applied,
@@ -184,8 +190,11 @@ def _schedule(
         parts.ready,
         [events],
     )
+    service.auditor = Auditor(database, parts.recorder, clock, parts.metrics, AuditSeries(parts.registry))
+    service.job("simulations", Runner(database, parts.recorder, clock).run)
     if free_running:
         service.job("schedule", service.scheduler.run)
+        service.job("audit", service.auditor.run)
 
 
 def _dispatch(

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.facts import AttemptScope, OpenAttempts
 from schemas.roles import Role
+from schemas.times import Instant
 from services.kit import door
 from services.kit.auth import Principal
 from services.kit.errors import TactfulError
@@ -17,6 +18,9 @@ from services.kit.logs import log_error
 OPEN_ATTEMPTS = "/internal/orchestrator/attempts/open"
 STILL_OPEN = "/internal/orchestrator/attempts/still-open"
 FIND_KEY = "/internal/orchestrator/keys/find"
+HOLD_PLAN = "/internal/orchestrator/holds/plan"
+PLANNING = 30.0
+"""Seconds that a plan of thousands of messages may take."""
 
 
 class AttemptIds(msgspec.Struct, frozen=True):
@@ -51,6 +55,52 @@ class FoundKey(msgspec.Struct, frozen=True):
     owner: KeyOwner | None
 
 
+class HoldQuestion(msgspec.Struct, frozen=True):
+    """What would lifting this hold send? `rate`: messages a second of the release."""
+
+    key: str
+    rate: int
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many messages would be decided so."""
+
+    campaign: str
+    channel: str
+    outcome: str
+    reason: str
+    messages: int
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """One message, what would be decided about it at its `turn`, and until when it would then wait."""
+
+    message_id: str
+    campaign: str
+    channel: str
+    outcome: str
+    reason: str
+    turn: Instant
+    until: Instant | None
+
+
+class HoldPlan(msgspec.Struct, frozen=True):
+    """What lifting a hold would do: see services/orchestrator/hold_plan.py.
+
+    `judged`: how many of those waiting were judged; `seconds`: how long the release takes; `expired`: how many of the
+    judged ones would come too late.
+    """
+
+    at: Instant
+    waiting: int
+    judged: int
+    seconds: int
+    expired: int
+    now: tuple[Tally, ...]
+    after_caps: tuple[Tally, ...]
+    sample: tuple[Planned, ...]
+
+
 class OrchestratorClient:
     """Asks over HTTP, or in process through an ASGI transport. Raises Transient and Permanent: see kit/door.py."""
 
@@ -73,6 +123,11 @@ class OrchestratorClient:
         answer = await door.ask(self._client, FIND_KEY, KeyDigest(digest), FoundKey, key=self._key)
         owner = answer.owner
         return None if owner is None else Principal(owner.name, Role(owner.role), owner.key_id)
+
+    async def hold_plan(self, key: str, rate: int) -> HoldPlan:
+        """What lifting this hold would do."""
+        question = HoldQuestion(key, rate)
+        return await door.ask(self._client, HOLD_PLAN, question, HoldPlan, key=self._key, timeout=PLANNING)
 
 
 WAIT = 5.0

@@ -29,6 +29,7 @@ RENDER_CODES: Final = (
 )
 INVARIANTS: Final = (
     *("over_cap", "in_quiet_hours", "suppressed_sent", "held_sent", "duplicate_sent", "unapproved_sent"),
+    *("unexplained_sent", "ledger_differs"),
 )
 _CLASSES = tuple(Class)
 _KIND = {"channel": CHANNELS, "class": _CLASSES}
@@ -171,6 +172,8 @@ class Metrics:
         self._decided = histogram(registry, "decision_duration_seconds", words, {"class": _CLASSES})
         words = "Deferred messages that expired unsent"
         self._expired = counter(registry, "deferred_expired_total", words, _KIND)
+        words = "Messages released because their hold was lifted, or ended by itself"
+        self._released = counter(registry, "hold_released_total", words, {"way": ("lifted", "ended")})
         words = "Time to render one message"
         self._rendered = histogram(registry, "render_duration_seconds", words, {"channel": CHANNELS})
         words = "Messages that the gate took back after their mark"
@@ -206,6 +209,10 @@ class Metrics:
                 if decision.reason == Reason.EXPIRED:
                     self._expired(decision.channel, decision.cls).inc()
         self._moved("schedule").set_to_current_time()
+
+    def released(self, way: str, count: int) -> None:
+        """Messages that a hold kept back have been given their turns."""
+        self._released(way).inc(count)
 
     def refused(self, works: Sequence[Work]) -> None:
         """The gate has taken messages back."""

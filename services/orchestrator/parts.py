@@ -12,7 +12,10 @@ from services.orchestrator.delivery.adapters import Adapter
 from services.orchestrator.delivery.configured import adapters_of
 from services.orchestrator.gather import Gatherer
 from services.orchestrator.metrics import Metrics
+from services.orchestrator.recorded import Recorder
 from services.orchestrator.render import Renderer
+from services.orchestrator.shadow.series import ShadowSeries
+from services.orchestrator.shadow.shadow import Shadow
 from services.preference.client import PreferenceClient, link_builder
 from services.suppression.client import SuppressionClient
 
@@ -33,9 +36,12 @@ class Parts:
         self.adapters: Mapping[str, Adapter] = adapters_of(settings, database, clock)
         self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
         self.gatherer = Gatherer(preference, suppression, key)
+        self.recorder = Recorder(preference, suppression, key)
         self.links = link_builder(settings.need("address_key"), settings.web.public_url)
+        self.registry = registry
         self.metrics = Metrics(registry, clock)
         self.renderer = Renderer(self.snapshot, self.links, self.metrics.rendered)
+        self.shadow = Shadow(Renderer(self.snapshot, self.links).render, ShadowSeries(registry))
         self.ready = Nudge()
         """Told when there is something to hand over."""
         self.applied = Nudge()

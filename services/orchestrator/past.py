@@ -42,7 +42,7 @@ async def stood(tx: Tx, key: str) -> list[Stood]:
     for change in await catalogue_store.log_of(tx, "campaign", key):
         if change.version is None:
             continue
-        if change.action in _LEADS_TO:
+        if change.action in _LEADS_TO and (change.before, change.after) != (Status.SHADOW, Status.STOPPED):
             found.append(Stood(change.at, change.version, _LEADS_TO[Action(change.action)]))
         elif change.action == "put" and not any(each.status for each in found):
             found.append(Stood(change.at, change.version, None))

@@ -29,6 +29,8 @@ from services.orchestrator.judging import Question, Work, judge
 from services.orchestrator.metrics import Metrics
 from services.orchestrator.render import Renderer
 from services.orchestrator.reported import REPORTED, reported_contact
+from services.orchestrator.shadow.notes import Notes
+from services.orchestrator.shadow.shadow import Shadow
 from services.orchestrator.store import Arrived, EventKey, Held
 from services.orchestrator.waking import ending_types
 
@@ -61,6 +63,8 @@ class Prepared:
     skipped: int = 0
     duplicates: int = 0
     seconds: float = 0.0
+    notes: Notes | None = None
+    """What is in shadow made of the events; None while nothing is."""
 
 
 class Pipeline:
@@ -75,6 +79,7 @@ class Pipeline:
         clock: Clock,
         metrics: Metrics,
         nudge: Nudge,
+        shadow: Shadow,
     ) -> None:
         self._database = database
         self._snapshot = snapshot
@@ -83,6 +88,7 @@ class Pipeline:
         self._clock = clock
         self._metrics = metrics
         self._nudge = nudge
+        self._shadow = shadow
 
     async def prepare(self, batch: Batch) -> Prepared:
         """Match, gather, decide and render. Raises Transient while facts cannot be had."""
@@ -99,7 +105,10 @@ class Pipeline:
         async with self._database.read() as tx:
             seen = await store.seen(tx, [item.key for item in found])
             ledgers = await store.ledgers(tx, customers, prepared.since)
+        fresh = [item for item in found if item.key not in seen] if catalogue.shadows is not None else []
         self._judge(found, facts, ledgers, seen, prepared)
+        if fresh:
+            prepared.notes = self._shadow.judge(fresh, prepared.works, facts, ledgers, catalogue, now)
         prepared.seconds = time.monotonic() - began
         return prepared
 
@@ -172,11 +181,15 @@ class Pipeline:
         await store.keep_events(tx, prepared.kept, prepared.now)
         if prepared.woken:
             await messages.wake_parked(tx, prepared.woken, prepared.now)
+        if prepared.notes is not None:
+            await self._shadow.keep(tx, prepared.notes)
 
     async def applied(self, prepared: Prepared) -> None:
         """Count what was decided, and wake the dispatcher."""
         if any(work.ready for work in prepared.works):
             self._nudge.notify()
+        if prepared.notes is not None:
+            self._shadow.kept(prepared.notes)
         self._metrics.batch(
             prepared.works, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
         )

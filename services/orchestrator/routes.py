@@ -12,18 +12,23 @@ from services.orchestrator.api import (
     contacts,
     decisions,
     events,
+    holds,
     internal,
     keys,
     messages,
     policy,
     preview,
     sandbox,
+    shadow,
+    simulations,
+    violations,
     why,
 )
 from services.orchestrator.catalogue.policies import SituationsDoor, TopicsDoor
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.channels.content import check_content
 from services.orchestrator.gather import Gatherer
+from services.orchestrator.hold_plan import HoldPlanner
 from services.orchestrator.metrics import Intake
 from services.orchestrator.render import Links
 from services.orchestrator.replay import Replayer
@@ -48,6 +53,9 @@ def routers(
     return [
         campaigns.router(database, clock, check_content),
         policy.router(database, clock, topics, situations),
+        shadow.router(database),
+        simulations.router(database, clock, check_content),
+        violations.router(database),
         keys.router(database, clock),
         events.router(events.Log(bus, topic, database, applied, intake), clock),
         decisions.router(database, Replayer(database, gatherer)),
@@ -57,4 +65,5 @@ def routers(
         why.router(why.Explainer(database, snapshot, gatherer, clock)),
         preview.router(preview.Previewer(database, snapshot, gatherer, links, clock)),
         internal.router(database, ring),
+        holds.router(HoldPlanner(database, snapshot, gatherer, clock)),
     ]

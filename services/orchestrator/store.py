@@ -15,7 +15,8 @@ from schemas.decision import Decision
 from schemas.event import Event, encode
 from schemas.times import Instant
 from services.kit.db import Tx
-from services.orchestrator.deciding.ledger import AT, FLAGS, HANDING_OVER, ID, PLANNED, STATES, Contact, Ledger
+from services.orchestrator.deciding.changes import changes
+from services.orchestrator.deciding.ledger import STATES, Contact, Ledger
 from services.orchestrator.deciding.scope import Kind
 
 SHARDS = 16
@@ -122,24 +123,9 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
 
 def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[tuple[object, ...]]:
     """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released."""
-    if after is before:
-        return []
-    if after.kinds[: len(before.kinds)] == before.kinds:
-        old = set(before.rows)
-        new_rows = [row for row in after.rows if row not in old]
-        changed = list(Ledger(after.kinds, tuple(new_rows)))
-    else:
-        known = set(before)
-        changed = [contact for contact in after if contact not in known]
-    kept = {row[ID] for row in after.rows}
-    gone_rows = tuple(
-        row
-        for row in before.rows
-        if row[ID] not in kept and (row[AT] >= after.complete_from or row[FLAGS] in (PLANNED, HANDING_OVER))
-    )
-    gone = list(Ledger(before.kinds, gone_rows))
+    changed, released = changes(before, after)
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
-        _history_row(customer, contact, "released", now) for contact in gone
+        _history_row(customer, contact, "released", now) for contact in released
     ]
 
 

@@ -183,7 +183,9 @@ async def _worker(
         Handovers(KernelAlarm(), limits.slack), limits, clock, parts.metrics, parts.ready,
     )  # fmt: skip
     await dispatcher.start()
-    pipeline = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
+    pipeline = Pipeline(
+        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, parts.shadow
+    )
     return Worker(database, pipeline, dispatcher, service.scheduler)
 
 

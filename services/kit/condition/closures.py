@@ -44,7 +44,7 @@ def select(of: Run, field: str) -> Run:
 
     def run(env: Environment) -> Any:
         holder = of(env)
-        if not isinstance(holder, Mapping):
+        if type(holder) is not dict and not isinstance(holder, Mapping):
             raise ConditionError(f"a {values.kind(holder)} has no fields")
         found = holder.get(field)
         if found is None:
@@ -59,7 +59,7 @@ def has(of: Run, field: str) -> Run:
 
     def run(env: Environment) -> bool:
         holder = of(env)
-        if not isinstance(holder, Mapping):
+        if type(holder) is not dict and not isinstance(holder, Mapping):
             raise ConditionError(f"a {values.kind(holder)} has no fields")
         return holder.get(field) is not None
 

@@ -128,7 +128,7 @@ def tally(decision: Decision) -> str:
 
 
 def hold_words(hold: HoldFact, at: Calendar) -> str:
-    """What a hold covers, since when and until when."""
+    """What a hold covers, since when and until when, who placed it and why."""
     scope = hold.scope
     parts = [
         *(sorted(CHANNELS[name][0] for name in scope.channels) if scope.channels else ()),
@@ -142,7 +142,8 @@ def hold_words(hold: HoldFact, at: Calendar) -> str:
     begin = "Since" if hold.start <= at.now else "From"
     end = f"until {at.moment(hold.until)}" if hold.until is not None else "until it is lifted"
     deed = "are dropped" if hold.mode == "drop" else "wait"
-    return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {deed}."
+    by = f" Placed by {hold.placed_by}: {hold.reason}." if hold.placed_by and hold.reason else ""
+    return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {deed}.{by}"
 
 
 def reference(canonical: str) -> str:

@@ -1,18 +1,15 @@
 """A candidate: one campaign on one channel for one event, with everything that does not depend on the instant."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import msgspec
 
 from schemas.times import MINUTE, Instant
 from schemas.vocabulary import Class
 from services.orchestrator.deciding.campaign import Campaign
 from services.orchestrator.deciding.contacts import Contacts, Viewpoint, contacts
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.ledger import Ledger, raw_id
+from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Touch, variables
 from services.orchestrator.deciding.policy import Concern
-from services.orchestrator.deciding.rank import rank
 from services.orchestrator.deciding.scope import Kind
 
 AHEAD = 5 * MINUTE
@@ -22,11 +19,11 @@ AHEAD = 5 * MINUTE
 class Audience:
     """Whether the customer is in the campaign's audience: evaluated at most once for all channels and instants."""
 
-    __slots__ = ("_customer", "_error", "_holds", "_touch")
+    __slots__ = ("_error", "_facts", "_holds", "_touch")
 
-    def __init__(self, touch: Touch, customer: Mapping[str, Any]) -> None:
+    def __init__(self, touch: Touch, facts: Facts) -> None:
         self._touch = touch
-        self._customer = customer
+        self._facts = facts
         self._holds: bool | None = None
         self._error: Exception | None = None
 
@@ -40,25 +37,20 @@ class Audience:
         if self._holds is None:
             touch = self._touch
             try:
-                self._holds = condition(variables(touch.event, touch.data, self._customer))
+                self._holds = condition(variables(touch.event, touch.data, self._facts.customer))
             except Exception as error:
                 self._error = error
                 raise
         return self._holds
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """What rules judge, together with the facts. `ahead` is above 0 at the gate only."""
 
     touch: Touch
     campaign: Campaign
     channel: str
     kind: Kind
-    message_id: str
-    since: Instant | None
-    expires_at: Instant
-    fail_open: bool
     concern: Concern
     contacts: Contacts
     audience: Audience
@@ -68,6 +60,20 @@ class Candidate:
     def customer(self) -> str:
         """Whom it is for."""
         return self.touch.event.subject
+
+    @property
+    def message_id(self) -> str:
+        """Its message."""
+        return self.touch.message_id(self.channel)
+
+    @property
+    def since(self) -> Instant | None:
+        """When it was first planned."""
+        return self.touch.first_planned(self.channel)
+
+    def fails_open(self, facts: Facts) -> bool:
+        """Whether it may pass where a rule could not be judged."""
+        return self.campaign.cls == Class.TRANSACTIONAL and self.campaign.key in facts.policy.fail_open
 
 
 def candidate(
@@ -83,21 +89,6 @@ def candidate(
     """The touch on one channel, and the contacts that count against it. With `marked_at`: at the gate."""
     campaign, policy = touch.campaign, facts.policy
     kind = campaign.kinds.get(channel) or Kind(campaign.key, campaign.topic, channel, campaign.cls, campaign.intent)
-    message_id, since = touch.message_id(channel), touch.first_planned(channel)
     concern = policy.concern(kind)
-    own = rank(campaign.cls, campaign.priority, since, campaign.key, raw_id(message_id))
-    of = Viewpoint(kind, own, touch.event_hash, campaign.together, marked_at is not None)
-    return Candidate(
-        touch=touch,
-        campaign=campaign,
-        channel=channel,
-        kind=kind,
-        message_id=message_id,
-        since=since,
-        expires_at=touch.expires_at,
-        fail_open=campaign.cls == Class.TRANSACTIONAL and campaign.key in policy.fail_open,
-        concern=concern,
-        contacts=contacts(ledger, of, policy, concern, marked_at),
-        audience=audience,
-        ahead=ahead,
-    )
+    counted = contacts(ledger, Viewpoint(touch, kind, marked_at is not None), policy, concern, marked_at)
+    return Candidate(touch, campaign, channel, kind, concern, counted, audience, ahead)

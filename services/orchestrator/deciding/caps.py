@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 from schemas.times import Instant
 from services.orchestrator.deciding import spans
 from services.orchestrator.deciding.candidate import Candidate
-from services.orchestrator.deciding.contacts import counted
+from services.orchestrator.deciding.contacts import Contacts
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.horizon import LONGEST_PERIOD
-from services.orchestrator.deciding.ledger import AT, EVENT, FLAGS, KIND, PLANNED, REPORTED, SINCE, Row, text_id
+from services.orchestrator.deciding.ledger import PLANNED, REPORTED, Row, text_id
 from services.orchestrator.deciding.policy import Cap
-from services.orchestrator.deciding.rank import rank_of
+from services.orchestrator.deciding.rank import Rank, rank_of
 from services.orchestrator.deciding.zones import Zone, period
 
 
@@ -30,19 +28,20 @@ def zone_of(cap: Cap, facts: Facts) -> Zone:
 
 def free_from(cap: Cap, times: Sequence[Instant], facts: Facts, t: Instant) -> Instant:
     """The least instant from `t` on that the cap allows when these times are counted."""
-    if len(times) < cap.limit:
-        return t
     if cap.rolling is not None:
         return spans.rolling(times, cap.limit, cap.rolling, t)
     return spans.calendar(times, cap.limit, cap.period, zone_of(cap, facts), facts.policy.week_start, t)
 
 
-def allowed_from(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Instant:
-    """The least instant from `t` on that the cap allows the candidate. Raises Incomplete."""
-    contacts = candidate.contacts
-    found = free_from(cap, contacts.times[cap.slot], facts, t)
+def allowed_from(cap: Cap, contacts: Contacts, facts: Facts, t: Instant) -> Instant:
+    """The least instant from `t` on that the cap allows against these contacts. Raises Incomplete."""
+    times, back_to = contacts.times[cap.slot], t - cap.span
+    if len(times) < cap.limit or times[-cap.limit] <= back_to:  # mostly, and then nothing needs to be worked out
+        contacts.reaches(back_to)
+        return t
+    found = free_from(cap, times, facts, t)
     if found == t:
-        contacts.reaches(t - (LONGEST_PERIOD[cap.period] if cap.rolling is None else cap.rolling))
+        contacts.reaches(back_to)
     elif cap.one_touch and cap.slot in contacts.made:
         return min(found, max(t, contacts.made[cap.slot]))
     return found
@@ -50,30 +49,32 @@ def allowed_from(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> In
 
 def lost(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Lost | None:
     """To whom the candidate lost its place under a cap that refuses it at `t`; None when the cap is simply full."""
-    of, ledger = candidate.contacts.of, candidate.contacts.ledger
+    contacts, ledger = candidate.contacts, candidate.contacts.ledger
     kept: list[Instant] = []
-    taken: list[Row] = []
-    rows, siblings = counted(ledger, of)
-    for row in rows if cap.one_touch else sorted([*rows, *siblings], key=itemgetter(AT)):
-        if cap.slot not in facts.policy.slots(ledger.kinds[row[KIND]]):
+    taken: list[tuple[Rank, Instant]] = []
+    for place in range(len(ledger)):
+        counts = place not in contacts.out or (not cap.one_touch and place in contacts.siblings)
+        row = ledger.row(place)
+        if not counts or not facts.policy.counts(ledger.kinds[row.kind], cap.slot):
             continue
-        if _took_it(row, candidate.since, of.event) and rank_of(ledger, row) < of.rank:
-            taken.append(row)
+        of = rank_of(ledger, place)
+        if _took_it(row, candidate.since, candidate.touch.event_hash) and of < contacts.of.rank:
+            taken.append((of, row.at))
         else:
-            kept.append(row[AT])
-    bearing = [row for row in taken if _bears(cap, row[AT], facts, t)]
+            kept.append(row.at)
+    bearing = [of for of, at in taken if _bears(cap, at, facts, t)]
     if not bearing or free_from(cap, kept, facts, t) != t:
         return None
-    return Lost(text_id(max(rank_of(ledger, row) for row in bearing)[4]))
+    return Lost(text_id(max(bearing)[4]))
 
 
 def _took_it(row: Row, since: Instant | None, event: int) -> bool:
     """Of the same event, or first planned or made later than the candidate's first planning."""
-    if row[FLAGS] & REPORTED:
+    if row.flags & REPORTED:
         return False
-    if row[EVENT] == event:
+    if row.event == event:
         return True
-    return since is not None and (row[SINCE] > since or (row[FLAGS] != PLANNED and row[AT] > since))
+    return since is not None and (row.since > since or (row.flags != PLANNED and row.at > since))
 
 
 def _bears(cap: Cap, at: Instant, facts: Facts, t: Instant) -> bool:

@@ -1,12 +1,16 @@
 """The contacts that count against one candidate: a ledger, seen with the candidate's eyes."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import compress
+
+import msgspec
 
 from schemas.times import Instant
-from services.orchestrator.deciding.ledger import AT, EVENT, FLAGS, ID, KIND, PLANNED, Ledger, Row
+from services.orchestrator.deciding.lazy import lazy
+from services.orchestrator.deciding.ledger import PLANNED, Ledger, raw_id
+from services.orchestrator.deciding.match import Touch
 from services.orchestrator.deciding.policy import Concern, Policy
-from services.orchestrator.deciding.rank import Rank, rank_of
+from services.orchestrator.deciding.rank import Rank, rank, rank_of
 from services.orchestrator.deciding.scope import Kind
 
 
@@ -14,29 +18,49 @@ class Incomplete(LookupError):
     """A rule looks further back than the ledger reaches: it fails closed."""
 
 
-class Viewpoint(NamedTuple):
-    """Whose eyes: a candidate's kind, rank and event. At the gate nothing merely planned counts."""
+class Viewpoint(msgspec.Struct, frozen=True, dict=True):
+    """Whose eyes: a candidate's touch and kind. At the gate nothing merely planned counts."""
 
+    touch: Touch
     kind: Kind
-    rank: Rank
-    event: int
-    together: bool
     at_gate: bool
 
+    @lazy
+    def id(self) -> bytes:
+        """The candidate's message."""
+        return raw_id(self.touch.message_id(self.kind.channel))
 
-@dataclass(slots=True)
-class Contacts:
+    @lazy
+    def rank(self) -> Rank:
+        """The candidate's rank."""
+        campaign, since = self.touch.campaign, self.touch.first_planned(self.kind.channel)
+        return rank(campaign.cls, campaign.priority, since, campaign.key, self.id)
+
+
+class Contacts(msgspec.Struct):
     """Counted times, ascending, by the slot of the entry that counts them."""
 
     ledger: Ledger
     of: Viewpoint
-    times: dict[int, list[Instant]]
-    others: list[Instant]
-    """Contacts of the candidate's campaign from other events."""
+    times: dict[int, Sequence[Instant]]
+    out: Sequence[int]
+    """Places on the ledger that do not count like others: lower planned ones, the candidate's own, its siblings."""
+    siblings: Sequence[int]
+    """Places of those siblings that count in their way."""
     made: dict[int, Instant]
     """By slot: when the first sibling was made that a one-touch cap leaves out."""
     marked_at: Instant | None
     """At the gate: the time of the mark, for which rules over contacts are judged."""
+
+    @property
+    def others(self) -> list[Instant]:
+        """Contacts of the candidate's campaign from other events."""
+        ledger, campaign = self.ledger, self.of.kind.campaign
+        own = [kind.campaign == campaign for kind in ledger.kinds]
+        if True not in own:
+            return []
+        counted = zip(_kept(ledger.times, self.out), _kept(ledger.kinds_of, self.out), strict=True)
+        return [at for at, kind in counted if own[kind]]
 
     def time(self, t: Instant) -> Instant:
         """The instant for which rules over contacts are judged when all others are judged for `t`."""
@@ -48,63 +72,81 @@ class Contacts:
             raise Incomplete(f"the ledger is complete from {self.ledger.complete_from} only")
 
 
-def counted(ledger: Ledger, of: Viewpoint) -> tuple[list[Row], list[Row]]:
-    """The rows that count against a candidate, and of its siblings those that do; both ascending.
-
-    Not its own, nor its choice's. A planned one counts only if it outranks the candidate, and at the gate never.
-    """
-    event, flags = of.event, FLAGS
-    rows = [row for row in ledger.rows if row[flags] or (not of.at_gate and rank_of(ledger, row) < of.rank)]
-    if event not in [row[EVENT] for row in rows]:
-        return rows, []
-    own, campaign = of.rank[4], of.kind.campaign
-    touch = [row for row in rows if row[EVENT] == event and ledger.kinds[row[KIND]].campaign == campaign]
-    siblings = [row for row in touch if row[ID] != own] if of.together else []
-    return [row for row in rows if row not in touch], siblings
-
-
 def contacts(ledger: Ledger, of: Viewpoint, policy: Policy, concern: Concern, marked_at: Instant | None) -> Contacts:
     """Sorts the ledger's contacts into the slots of the entries that concern the candidate.
 
-    Slots that count the same kinds alike share one list. Siblings count like others in caps that name channels;
-    elsewhere it matters only when one was made.
+    Siblings count like others in caps that name channels; elsewhere it matters only when one was made.
     """
-    masks, same_campaign = _masks(ledger, of.kind.campaign, policy, concern)
-    rows, siblings = counted(ledger, of)
-    everything = (1 << len(ledger.kinds)) - 1
-    shared: dict[tuple[int, bool], list[Instant]] = {}
-    times: dict[int, list[Instant]] = {}
-    made: dict[int, Instant] = {}
-    for slot, mask in masks.items():
-        touchy = bool(siblings) and slot in concern.touchy
-        found = shared.get((mask, touchy))
-        if found is None:
-            found = shared[mask, touchy] = _times(rows, mask, everything)
-            if touchy:
-                found += _times(siblings, mask, everything)
-                found.sort()
-        times[slot] = found
-    for row in siblings:
-        if row[FLAGS] != PLANNED:
-            for slot in policy.slots(ledger.kinds[row[KIND]]):
-                made[slot] = min(row[AT], made.get(slot, row[AT]))
-    return Contacts(ledger, of, times, _times(rows, same_campaign, everything), made, marked_at)
+    out, siblings = _left_out(ledger, of)
+    slots_of = [policy.slots(kind) for kind in ledger.kinds]
+    times = _by_slot(_kept(ledger.times, out), ledger, out, slots_of, concern.slots)
+    found = Contacts(ledger, of, times, out, siblings, {}, marked_at)
+    if siblings:
+        _add(found, slots_of, concern)
+    return found
 
 
-def _masks(ledger: Ledger, campaign: str, policy: Policy, concern: Concern) -> tuple[dict[int, int], int]:
-    """For each slot, and for the candidate's own campaign, which of the ledger's kinds count: a bit for each."""
-    masks, same_campaign = dict.fromkeys(concern.slots, 0), 0
-    for place, kind in enumerate(ledger.kinds):
-        bit = 1 << place
-        for slot in policy.slots(kind):
-            if slot in masks:
-                masks[slot] |= bit
-        if kind.campaign == campaign:
-            same_campaign |= bit
-    return masks, same_campaign
+def _left_out(ledger: Ledger, of: Viewpoint) -> tuple[Sequence[int], Sequence[int]]:
+    """Which places do not count against the candidate like others, and of its siblings those that do in their way.
+
+    Not its own, nor its choice's. A planned one counts only if it outranks the candidate, and at the gate never.
+    """
+    flags, event = ledger.flags, of.touch.event_hash
+    lower: Sequence[int] = ()
+    if PLANNED in flags:
+        planned = [place for place, each in enumerate(flags) if each == PLANNED]
+        lower = planned if of.at_gate else [place for place in planned if rank_of(ledger, place) >= of.rank]
+    if event not in ledger.events:
+        return lower, ()
+    touch = [
+        place
+        for place, each in enumerate(ledger.events)
+        if each == event and ledger.kinds[ledger.kinds_of[place]].campaign == of.kind.campaign and place not in lower
+    ]
+    siblings = [place for place in touch if ledger.row(place).id != of.id] if of.touch.campaign.together else ()
+    return sorted([*lower, *touch]), siblings
 
 
-def _times(rows: list[Row], mask: int, everything: int) -> list[Instant]:
-    if mask == everything:
-        return [row[AT] for row in rows]
-    return [row[AT] for row in rows if mask >> row[KIND] & 1] if mask else []
+def _kept(column: Sequence[int], out: Sequence[int]) -> Sequence[int]:
+    """A column of the ledger without these places, which are ascending."""
+    if not out:
+        return column
+    kept = list(column)
+    for place in reversed(out):
+        del kept[place]
+    return kept
+
+
+def _by_slot(
+    times: Sequence[Instant], ledger: Ledger, out: Sequence[int], slots_of: Sequence[int], slots: Iterable[int]
+) -> dict[int, Sequence[Instant]]:
+    """What counts in each slot. Slots that count all kinds, none, or the same ones share what they count."""
+    in_every, in_some = -1, 0
+    for each in slots_of:
+        in_every &= each
+        in_some |= each
+    shared: dict[tuple[int, ...], Sequence[Instant]] = {}
+    found: dict[int, Sequence[Instant]] = {}
+    for slot in slots:
+        if in_every >> slot & 1:
+            found[slot] = times
+        elif not in_some >> slot & 1:
+            found[slot] = ()
+        else:
+            counts = tuple([each >> slot & 1 for each in slots_of])
+            if counts not in shared:
+                shared[counts] = list(compress(times, [counts[kind] for kind in _kept(ledger.kinds_of, out)]))
+            found[slot] = shared[counts]
+    return found
+
+
+def _add(contacts: Contacts, slots_of: Sequence[int], concern: Concern) -> None:
+    """Takes in the siblings."""
+    for row in map(contacts.ledger.row, contacts.siblings):
+        for slot in concern.slots:
+            if not slots_of[row.kind] >> slot & 1:
+                continue
+            if slot in concern.touchy:
+                contacts.times[slot] = sorted([*contacts.times[slot], row.at])
+            if row.flags != PLANNED:
+                contacts.made[slot] = min(row.at, contacts.made.get(slot, row.at))

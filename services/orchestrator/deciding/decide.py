@@ -1,8 +1,8 @@
 """A fold over ranked candidates: plan each, choose the channel -> decisions and the next ledger."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Sequence
+
+import msgspec
 
 from schemas.decision import Decision
 from schemas.times import Instant
@@ -19,8 +19,7 @@ from services.orchestrator.deciding.rules import campaign as campaign_rule
 _OPEN = (Outcome.SEND, Outcome.DEFER)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     """A message that will be sent now, is planned for `until`, or is parked."""
 
     message_id: str
@@ -33,8 +32,7 @@ class Planned:
     parked: Parked | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """What one judging gives: decisions in order of judging, the next ledger, what is planned and what no longer is."""
 
     decisions: tuple[Decision, ...]
@@ -43,7 +41,7 @@ class Judged:
     ended: tuple[str, ...]
 
 
-class _Unit(NamedTuple):
+class _Unit(msgspec.Struct, frozen=True):
     """What is judged at one turn: a choice among channels, or one message. `own`: its planned contacts."""
 
     touch: Touch
@@ -80,37 +78,41 @@ def decide(
             decisions += [_broken(unit, channel, facts, now) for channel in unit.channels]
             continue
         plans = _choose([_plan(unit, channel, facts, ledger, now, ahead) for channel in unit.channels])
-        decisions += [each.decision(facts, now) for each in plans]
         for contact in unit.own:
             ledger = ledger.release(contact.message_id)
-        kept = [each for each in plans if each.outcome in _OPEN]
-        for each in kept:
+        live = [each for each in plans if each.outcome in _OPEN]
+        for each in live:
             planned.append(_planned(each, now))
             if each.parked is None:
                 ledger = ledger.plan(_contact(each, now, delivered))
-        live = {each.candidate.message_id for each in kept}
-        ended += [contact.message_id for contact in unit.own if contact.message_id not in live]
+        decisions += [each.decision(facts, now) for each in plans]
+        if unit.own:
+            kept = {each.candidate.message_id for each in live}
+            ended += [contact.message_id for contact in unit.own if contact.message_id not in kept]
     return Judged(tuple(decisions), ledger, tuple(planned), tuple(ended))
 
 
 def in_order(touch: Touch, facts: Facts) -> tuple[str, ...]:
     """The touch's channels: the customer's order first, then the campaign's."""
+    if not facts.preference.channel_order:
+        return touch.channels
     wished = [channel for channel in facts.preference.channel_order if channel in touch.channels]
     return (*wished, *(channel for channel in touch.channels if channel not in wished))
 
 
-def _units(touch: Touch, facts: Facts, ledger: Ledger) -> Iterator[_Unit]:
+def _units(touch: Touch, facts: Facts, ledger: Ledger) -> list[_Unit]:
     own = _own(touch, ledger)
     if own and touch.since is None:
         planned = {contact.kind.channel: contact.since for contact in own}
-        touch = replace(touch, since=own[0].since, planned={**planned, **touch.planned})
-    audience = Audience(touch, facts.customer)
+        touch = msgspec.structs.replace(touch, since=own[0].since, planned={**planned, **touch.planned})
+    audience = Audience(touch, facts)
     channels = in_order(touch, facts)
     if not touch.campaign.together:
-        yield _Unit(touch, channels, own, audience)
-        return
-    for channel in channels:
-        yield _Unit(touch, (channel,), tuple(each for each in own if each.kind.channel == channel), audience)
+        return [_Unit(touch, channels, own, audience)]
+    return [
+        _Unit(touch, (channel,), tuple([each for each in own if each.kind.channel == channel]), audience)
+        for channel in channels
+    ]
 
 
 def _in_order(units: list[_Unit]) -> list[_Unit]:
@@ -119,11 +121,13 @@ def _in_order(units: list[_Unit]) -> list[_Unit]:
 
 def _own(touch: Touch, ledger: Ledger) -> tuple[Contact, ...]:
     return tuple(
-        contact
-        for contact in ledger.of_event(touch.event_hash)
-        if contact.kind.campaign == touch.campaign.key
-        and contact.state == "planned"
-        and contact.message_id == touch.message_id(contact.kind.channel)
+        [
+            contact
+            for contact in ledger.of_event(touch.event_hash)
+            if contact.kind.campaign == touch.campaign.key
+            and contact.state == "planned"
+            and contact.message_id == touch.message_id(contact.kind.channel)
+        ]
     )
 
 
@@ -131,8 +135,10 @@ def _plan(unit: _Unit, channel: str, facts: Facts, ledger: Ledger, now: Instant,
     return plan(candidate(unit.touch, channel, facts, ledger, unit.audience, ahead=ahead), facts, now)
 
 
-def _choose(plans: Sequence[Plan]) -> Iterable[Plan]:
+def _choose(plans: Sequence[Plan]) -> Sequence[Plan]:
     """Keeps one of several: the first that may send now, else the earliest, else the first parked."""
+    if len(plans) < 2:
+        return plans
     open_ = [each for each in plans if each.outcome in _OPEN]
     if len(open_) < 2:
         return plans
@@ -147,29 +153,28 @@ def _earliness(each: Plan) -> tuple[int, Instant]:
 
 
 def _planned(each: Plan, now: Instant) -> Planned:
-    candidate = each.candidate
-    since = candidate.since if candidate.since is not None or each.parked is not None else now
+    touch, channel, since = each.candidate.touch, each.candidate.channel, each.candidate.since
     return Planned(
-        message_id=candidate.message_id,
-        channel=candidate.channel,
-        touch=candidate.touch,
+        message_id=touch.message_id(channel),
+        channel=channel,
+        touch=touch,
         outcome=each.outcome,
         until=each.until,
-        since=since,
-        expires_at=candidate.expires_at,
+        since=now if since is None and each.parked is None else since,
+        expires_at=touch.expires_at,
         parked=each.parked,
     )
 
 
 def _contact(each: Plan, now: Instant, delivered: bool) -> Contact:
-    candidate = each.candidate
+    candidate, touch, since = each.candidate, each.candidate.touch, each.candidate.since
     return Contact(
         message_id=candidate.message_id,
-        event=candidate.touch.event_hash,
+        event=touch.event_hash,
         kind=candidate.kind,
-        priority=candidate.campaign.priority,
+        priority=touch.campaign.priority,
         at=now if each.until is None else each.until,
-        since=now if candidate.since is None else candidate.since,
+        since=now if since is None else since,
         state="made" if delivered and each.outcome is Outcome.SEND else "planned",
     )
 

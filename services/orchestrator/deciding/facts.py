@@ -1,23 +1,25 @@
-"""All that a rule may know about one customer, besides their ledger: frozen, and derived once."""
+"""All that a rule may know about one customer, besides their ledger: frozen, and derived once, when it is asked for."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
-from schemas.facts import Address, Entry, HoldFact, Preference, Situation, Suppressions
+import msgspec
+
+from schemas.facts import Address, Entry, HoldFact, OwnQuiet, Preference, Situation, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import Channel, Class
+from services.orchestrator.deciding.lazy import lazy
 from services.orchestrator.deciding.match import customer_variables
 from services.orchestrator.deciding.policy import CUSTOMER_QUIET_HOURS, Cap, Policy, wish
 from services.orchestrator.deciding.quiet import Quiet
 from services.orchestrator.deciding.scope import BY_DEFAULT, Kind, Scope
 from services.orchestrator.deciding.zones import Zone, zone, zones_of
 
+_MARKETING = Class.MARKETING.value
 _OWN = Scope(classes=BY_DEFAULT)
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, dict=True):
     """One customer's preference and suppressions, everybody's holds, the policy, and the channels that can send."""
 
     preference: Preference
@@ -26,17 +28,17 @@ class Facts:
     policy: Policy
     configured: frozenset[str]
 
-    @cached_property
+    @lazy
     def customer(self) -> dict[str, Any]:
         """What conditions see as `customer`."""
         return customer_variables(self.preference)
 
-    @cached_property
+    @lazy
     def zone(self) -> Zone:
         """The zone of the customer's calendar; the organisation's where theirs is unknown."""
         return zone(self.preference.zone) or self.policy.zone
 
-    @cached_property
+    @lazy
     def quiet_zones(self) -> tuple[Zone, ...]:
         """The zones that must all be outside a quiet window."""
         own = zone(self.preference.zone)
@@ -44,24 +46,22 @@ class Facts:
             return (own,)
         return zones_of(self.preference.country) or self.policy.unknown_zones
 
-    @cached_property
+    @property
     def own_quiet(self) -> tuple[Quiet, ...]:
         """The customer's own hours of silence."""
-        return tuple(
-            Quiet.of(CUSTOMER_QUIET_HOURS, own.days, own.start, own.end, _OWN) for own in self.preference.quiet_hours
-        )
+        return tuple(map(_own_quiet, self.preference.quiet_hours))
 
-    @cached_property
+    @property
     def wish(self) -> Cap | None:
         """The customer's own cap on marketing."""
         return None if self.preference.frequency is None else wish(self.preference.frequency)
 
-    @cached_property
+    @lazy
     def all_holds(self) -> tuple[HoldFact, ...]:
         """Everybody's holds and the customer's own, in order of key."""
         return tuple(sorted((*self.holds, *self.suppressions.holds), key=lambda hold: hold.key))
 
-    @cached_property
+    @lazy
     def situations(self) -> dict[str, tuple[Situation, ...]]:
         """Situations by kind, in order of arrival."""
         found: dict[str, tuple[Situation, ...]] = {}
@@ -69,12 +69,21 @@ class Facts:
             found[situation.kind] = (*found.get(situation.kind, ()), situation)
         return found
 
+    def reachable(self, channel: str, cls: str) -> bool:
+        """Whether there is any such address."""
+        for address in self.preference.addresses:
+            if address.channel == channel and (address.verified or cls != _MARKETING):
+                return True
+        return False
+
     def usable(self, channel: str, cls: str) -> tuple[int, ...]:
         """Indexes of the customer's addresses that such a message may use; marketing needs a verified one."""
         return tuple(
-            index
-            for index, address in enumerate(self.preference.addresses)
-            if address.channel == channel and (address.verified or cls != Class.MARKETING)
+            [
+                index
+                for index, address in enumerate(self.preference.addresses)
+                if address.channel == channel and (address.verified or cls != _MARKETING)
+            ]
         )
 
     def live(self, kind: Kind, t: Instant, ahead: int = 0) -> list[Entry]:
@@ -100,3 +109,8 @@ class Facts:
             self.preference.addresses[index] for index in self.usable(kind.channel, kind.cls) if index not in stopped
         ]
         return next((address for address in free if address.verified), free[0] if free else None)
+
+
+@lru_cache(maxsize=4096)
+def _own_quiet(own: OwnQuiet) -> Quiet:
+    return Quiet.of(CUSTOMER_QUIET_HOURS, own.days, own.start, own.end, _OWN)

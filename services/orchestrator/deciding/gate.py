@@ -2,9 +2,9 @@
 
 from schemas.decision import Decision
 from schemas.times import Instant
-from schemas.vocabulary import Outcome
 from services.orchestrator.deciding.candidate import AHEAD, Audience, candidate
 from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.judge import judge
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Touch
 from services.orchestrator.deciding.plan import plan
@@ -18,7 +18,10 @@ def at_gate(
     Rules over contacts are judged for the time of the mark, on the ledger as it was then, and nothing merely planned
     counts; all others for `now`. A refusing entry that has been read counts even if it begins slightly later.
     """
-    audience = Audience(touch, facts.customer)
+    audience = Audience(touch, facts)
     marked = candidate(touch, channel, facts, ledger, audience, marked_at=marked_at, ahead=AHEAD)
-    result = plan(marked, facts, now, later=candidate(touch, channel, facts, ledger, audience, ahead=AHEAD))
-    return None if result.outcome is Outcome.SEND else result.decision(facts, now)
+    findings = judge(marked, facts, now)
+    if findings.allow:
+        return None
+    planned = candidate(touch, channel, facts, ledger, audience, ahead=AHEAD)
+    return plan(planned, facts, now, findings).decision(facts, now)

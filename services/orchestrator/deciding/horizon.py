@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 
-from schemas.times import DAY, Instant
+from schemas.times import Instant
 from services.orchestrator.deciding.campaign import Campaign
 from services.orchestrator.deciding.ledger import BEGINNING
 from services.orchestrator.deciding.policy import Policy
-
-LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
-"""More than any calendar period takes, whatever the zone's clocks do."""
+from services.orchestrator.deciding.zones import LONGEST_PERIOD
 
 
 def look_back(policy: Policy, campaigns: Iterable[Campaign], now: Instant) -> Instant:
@@ -24,7 +22,7 @@ def horizon(policy: Policy, campaigns: Iterable[Campaign]) -> int | None:
     """
     longest = LONGEST_PERIOD["month"]
     for cap in policy.caps:
-        longest = max(longest, LONGEST_PERIOD[cap.period] if cap.rolling is None else cap.rolling)
+        longest = max(longest, cap.span)
     for gap in policy.gaps:
         longest = max(longest, gap.gap)
     for history in policy.histories:

@@ -26,35 +26,39 @@ class Findings(NamedTuple):
     fails: tuple[Verdict, ...] = ()
     defers: tuple[Verdict, ...] = ()
 
+    @property
+    def allow(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not (self.denies or self.fails or self.defers)
+
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> Findings:
     """All rules run, whatever the others say. One that raises fails closed."""
     found: list[Verdict] = []
-    decided = True
     for rule, applies, allowed in _APPLIES[candidate.kind.cls]:
         if not applies:
-            found.extend(allowed)
+            found += allowed
             continue
         try:
-            verdicts = rule.judge(candidate, facts, t)
+            found += rule.judge(candidate, facts, t)
         except Exception as error:  # fail closed, whatever went wrong
-            verdicts = (say.fail(rule.NAME, error=type(error).__name__),)
-        found.extend(verdicts)
-        for verdict in verdicts:
-            if verdict.verdict != say.ALLOW:
-                decided = False
-    return Findings(tuple(found)) if decided else _weigh(found, candidate, facts.policy.shadow)
+            found.append(say.fail(rule.NAME, error=type(error).__name__))
+    for verdict in found:
+        if verdict.verdict != say.ALLOW:
+            return _weigh(found, candidate, facts)
+    return Findings(tuple(found))
 
 
-def _weigh(found: list[Verdict], candidate: Candidate, shadow: frozenset[str]) -> Findings:
+def _weigh(found: list[Verdict], candidate: Candidate, facts: Facts) -> Findings:
     """Sets apart what decides: not shadow rules, nor failures of a campaign that fails open."""
+    shadow, opens = facts.policy.shadow, candidate.fails_open(facts)
     by: dict[str, list[Verdict]] = {say.DENY: [], say.FAIL: [], say.DEFER: []}
     for place, verdict in enumerate(found):
         if verdict.verdict == say.ALLOW:
             continue
         if verdict.id in shadow and verdict.rule != _HOLD:
             found[place] = _noted(verdict, shadow=True)
-        elif verdict.verdict == say.FAIL and candidate.fail_open:
+        elif verdict.verdict == say.FAIL and opens:
             found[place] = _noted(verdict, fail_open=True)
         else:
             by[verdict.verdict].append(verdict)

@@ -1,7 +1,7 @@
 """Event x campaigns -> touches: what an event triggers for its customer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -13,13 +13,13 @@ from schemas.facts import Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import Instant
 from services.orchestrator.deciding.campaign import Campaign
+from services.orchestrator.deciding.lazy import lazy
 from services.orchestrator.deciding.policy import Policy
 
 _NOTHING: Mapping[str, Instant] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Touch:
+class Touch(msgspec.Struct, frozen=True, dict=True):
     """One campaign triggered by one event. `channels` are those to judge.
 
     `since`: when it was first planned; `planned` the same for each message of a campaign that uses all its channels.
@@ -30,21 +30,24 @@ class Touch:
     data: Mapping[str, Any]
     campaign: Campaign
     since: Instant | None = None
-    planned: Mapping[str, Instant] = field(default_factory=lambda: _NOTHING)
+    planned: Mapping[str, Instant] = _NOTHING
     channels: tuple[str, ...] = ()
     broken: bool = False
-    _message_ids: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
+    @lazy
     def event_hash(self) -> int:
         """How the ledger knows the event."""
         return event_hash(self.event.source, self.event.id)
 
-    @cached_property
+    @property
     def expires_at(self) -> Instant:
         """The instant from which it is too late: the campaign's `ttl` and the event's `expirytime`, the earlier."""
         ttl_ends = self.event.time + self.campaign.ttl
         return ttl_ends if self.event.expirytime is None else min(ttl_ends, self.event.expirytime)
+
+    @lazy
+    def _message_ids(self) -> dict[str, str]:
+        return {}
 
     def message_id(self, channel: str) -> str:
         """The id of its message on a channel."""
@@ -61,12 +64,26 @@ class Touch:
 
 
 @dataclass(frozen=True)
+class Shadows:
+    """Versions in shadow, judged beside the live ones without any effect: at most one a campaign, and one policy."""
+
+    campaigns: Mapping[str, Campaign]
+    policy: Policy | None = None
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """The event types that trigger the campaigns."""
+        return frozenset(campaign.event for campaign in self.campaigns.values())
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """The active and paused campaigns, the active policy, and the channels that can send."""
+    """The active and paused campaigns, the active policy, the channels that can send, and what is in shadow."""
 
     campaigns: Mapping[str, Campaign]
     policy: Policy
     configured: frozenset[str]
+    shadows: Shadows | None = None
 
     @cached_property
     def by_event(self) -> Mapping[str, tuple[Campaign, ...]]:
@@ -77,8 +94,8 @@ class Catalogue:
         return found
 
     def wants(self, event_type: str) -> bool:
-        """Whether any campaign is triggered by events of this type."""
-        return event_type in self.by_event
+        """Whether any campaign, live or in shadow, is triggered by events of this type."""
+        return event_type in self.by_event or (self.shadows is not None and event_type in self.shadows.events)
 
 
 def customer_variables(preference: Preference) -> dict[str, Any]:

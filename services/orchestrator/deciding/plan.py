@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from schemas.decision import Decision, EventRef, Jump, Verdict
 from schemas.times import Instant
@@ -27,7 +29,7 @@ class Parked:
     wake_at: Instant
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True):
     """What becomes of one candidate."""
 
     candidate: Candidate
@@ -43,8 +45,8 @@ class Plan(NamedTuple):
 
     def as_other_channel(self) -> "Plan":
         """The same candidate, given up for another channel."""
-        return self._replace(
-            outcome=Outcome.SUPPRESS, reason=Reason.OTHER_CHANNEL.value, rule_id=None, until=None, parked=None
+        return msgspec.structs.replace(
+            self, outcome=Outcome.SUPPRESS, reason=Reason.OTHER_CHANNEL.value, rule_id=None, until=None, parked=None
         )
 
     def decision(self, facts: Facts, now: Instant) -> Decision:
@@ -76,10 +78,12 @@ class Plan(NamedTuple):
         )
 
 
-def plan(candidate: Candidate, facts: Facts, now: Instant, later: Candidate | None = None) -> Plan:
-    """Plans one candidate from `now` on. `later` stands for it at the instants after `now` (used by the gate)."""
-    findings = judge(candidate, facts, now)
-    verdicts, jumps, last, t = findings.verdicts, list[Jump](), None, now
+def plan(candidate: Candidate, facts: Facts, now: Instant, found: Findings | None = None) -> Plan:
+    """Plans one candidate from `now` on. `found` is what was found at `now`, where that is known already."""
+    findings = found or judge(candidate, facts, now)
+    verdicts, t = findings.verdicts, now
+    jumps: list[Jump] = []
+    last: Verdict | None = None
     for _ in range(MAX_JUMPS + 1):
         if findings.denies or findings.fails:
             decides = (findings.denies or findings.fails)[0]
@@ -95,7 +99,7 @@ def plan(candidate: Candidate, facts: Facts, now: Instant, later: Candidate | No
         if last.until is None:
             return _parked(candidate, facts, findings, verdicts, tuple(jumps), t)
         t = last.until
-        findings = judge(later or candidate, facts, t)
+        findings = judge(candidate, facts, t)
     return Plan(candidate, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=verdicts, jumps=tuple(jumps))
 
 
@@ -141,7 +145,7 @@ def _parked(
     holds = tuple(str(verdict.id) for verdict in by if verdict.rule == hold.NAME)
     entries = {verdict.id for verdict in by if verdict.rule == contact_history.NAME}
     situations: dict[tuple[str, str], None] = {}
-    wake_at = candidate.expires_at
+    wake_at = candidate.touch.expires_at
     for entry in candidate.concern.histories:
         if entry.id in entries:
             for found in contact_history.open_at(entry, facts, t):

@@ -1,6 +1,7 @@
 """The policy, ready to judge: its entries with their scopes resolved, and which of them concern whom."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import schemas.policy
 from schemas.customer import Frequency
@@ -10,7 +11,7 @@ from schemas.vocabulary import DAYS, Class
 from services.orchestrator.deciding.campaign import CompileCondition
 from services.orchestrator.deciding.quiet import Quiet
 from services.orchestrator.deciding.scope import Kind, Scope
-from services.orchestrator.deciding.zones import Zone, zone
+from services.orchestrator.deciding.zones import LONGEST_PERIOD, Zone, zone
 
 CUSTOMER_WISH = "customer-wish"
 CUSTOMER_QUIET_HOURS = "customer-quiet-hours"
@@ -34,6 +35,11 @@ class Cap:
     one_touch: bool
     """A cap that names no channels leaves siblings out."""
     slot: int
+    span: int = field(init=False)
+    """How far back it may have to look."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "span", LONGEST_PERIOD[self.period] if self.rolling is None else self.rolling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +96,11 @@ class Policy:
     quiet: tuple[Quiet, ...]
     shadow: frozenset[str]
     fail_open: frozenset[str]
-    _slots: dict[Kind, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _slots: dict[Kind, int] = field(default_factory=dict, repr=False, compare=False)
     _concerns: dict[Kind, Concern] = field(default_factory=dict, repr=False, compare=False)
 
-    def slots(self, kind: Kind) -> tuple[int, ...]:
-        """The slots in which contacts of this kind count; remembered."""
+    def slots(self, kind: Kind) -> int:
+        """The slots in which contacts of this kind count, a bit for each; remembered."""
         found = self._slots.get(kind)
         if found is None:
             if len(self._slots) >= _MOST_KINDS:
@@ -102,8 +108,12 @@ class Policy:
             scopes = [(WISH_SLOT, _WISH_SCOPE), *((cap.slot, cap.scope) for cap in self.caps)]
             scopes += [(gap.slot, gap.scope) for gap in self.gaps]
             scopes += [(history.slot, history.contacts) for history in self.histories if history.contacts]
-            found = self._slots[kind] = tuple(slot for slot, scope in scopes if scope.covers(kind))
+            found = self._slots[kind] = sum(1 << slot for slot, scope in scopes if scope.covers(kind))
         return found
+
+    def counts(self, kind: Kind, slot: int) -> bool:
+        """Whether contacts of this kind count in a slot."""
+        return self.slots(kind) >> slot & 1 == 1
 
     def concern(self, kind: Kind) -> Concern:
         """The entries that concern candidates of this kind; remembered."""
@@ -160,7 +170,12 @@ def compile_policy(
 
 def wish(frequency: Wish | Frequency) -> Cap:
     """The customer's own wish as a cap on marketing."""
-    return Cap(CUSTOMER_WISH, _WISH_SCOPE, frequency.limit, None, str(frequency.per), True, False, True, WISH_SLOT)
+    return _wish(frequency.limit, str(frequency.per))
+
+
+@lru_cache(maxsize=1024)
+def _wish(limit: int, per: str) -> Cap:
+    return Cap(CUSTOMER_WISH, _WISH_SCOPE, limit, None, per, True, False, True, WISH_SLOT)
 
 
 def _zone(name: str) -> Zone:

@@ -11,6 +11,12 @@ from services.orchestrator.deciding.zones import Zone
 _FAR = 32 * DAY
 
 
+def reading(wall: int) -> tuple[int, int]:
+    """The weekday of a wall time (Monday is 0), and the microseconds since its midnight."""
+    day, clock = divmod(wall, DAY)
+    return (day + 3) % 7, clock
+
+
 @dataclass(frozen=True, slots=True)
 class Quiet:
     """From `start` (inclusive) to `end` (exclusive), microseconds after local midnight, on days (Monday is 0).
@@ -29,18 +35,18 @@ class Quiet:
         """From names of days and minutes of the day."""
         return Quiet(id, frozenset(DAYS.index(day) for day in days), start * MINUTE, end * MINUTE, scope)
 
+    def holds(self, weekday: int, clock: int) -> bool:
+        """Whether it is silent on a day (Monday is 0) at a time, in microseconds after local midnight."""
+        if self.start < self.end:
+            return self.start <= clock < self.end and weekday in self.days
+        return (clock >= self.start and weekday in self.days) or (clock < self.end and (weekday - 1) % 7 in self.days)
+
     def ends(self, wall: int) -> int | None:
         """The wall time at which the window that holds `wall` ends; None when it lies in none."""
-        day, clock = divmod(wall, DAY)
-        weekday = (day + 3) % 7
-        if self.start < self.end:
-            inside = weekday in self.days and self.start <= clock < self.end
-            return day * DAY + self.end if inside else None
-        if clock >= self.start and weekday in self.days:
-            return (day + 1) * DAY + self.end
-        if clock < self.end and (weekday - 1) % 7 in self.days:
-            return day * DAY + self.end
-        return None
+        weekday, clock = reading(wall)
+        if not self.holds(weekday, clock):
+            return None
+        return wall - clock + self.end if clock < self.end else wall - clock + DAY + self.end
 
     def over(self, zones: Iterable[Zone], t: Instant) -> Instant:
         """The first instant from `t` on at which every zone is outside the window.

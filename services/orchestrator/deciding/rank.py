@@ -4,7 +4,7 @@ from typing import Final
 
 from schemas.times import Instant
 from schemas.vocabulary import Class
-from services.orchestrator.deciding.ledger import ID, KIND, PRIORITY, SINCE, Ledger, Row
+from services.orchestrator.deciding.ledger import Ledger
 
 Rank = tuple[int, int, Instant, str, bytes]
 
@@ -17,7 +17,8 @@ def rank(cls: str, priority: int, since: Instant | None, campaign: str, raw_id: 
     return ORDER[cls], -priority, NEVER_PLANNED if since is None else since, campaign, raw_id
 
 
-def rank_of(ledger: Ledger, row: Row) -> Rank:
+def rank_of(ledger: Ledger, place: int) -> Rank:
     """The rank of a contact on a ledger, by its frozen attributes."""
-    kind = ledger.kinds[row[KIND]]
-    return ORDER[kind.cls], -row[PRIORITY], row[SINCE], kind.campaign, row[ID]
+    row = ledger.row(place)
+    kind = ledger.kinds[row.kind]
+    return ORDER[kind.cls], -row.priority, row.since, kind.campaign, row.id

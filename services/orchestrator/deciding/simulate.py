@@ -7,9 +7,11 @@ one number for each event, so that a duplicate does nothing.
 
 import heapq
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from schemas.decision import Decision
 from schemas.event import BadEvent, Event
@@ -76,6 +78,22 @@ class World(Protocol):
         """The contact that an event reports, if it is such an event. Raises BadEvent."""
 
 
+class Arrived(NamedTuple):
+    """An event that came in `at` an instant."""
+
+    at: Instant
+    event: Event
+    data: Mapping[str, Any]
+
+
+class Learnt(NamedTuple):
+    """The facts of a customer changed `at` an instant, without an event. `learn` changes them in the world."""
+
+    at: Instant
+    customer: str
+    learn: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Due:
     at: Instant
@@ -95,12 +113,19 @@ class _Customer:
 class Simulation:
     """One run. Equal input gives equal decisions in equal order."""
 
-    def __init__(self, catalogue: Catalogue, world: World, until: Instant | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        world: World,
+        until: Instant | None = None,
+        ledgers: Mapping[str, Ledger] | None = None,
+    ) -> None:
+        """`ledgers`: the contacts that customers had before the first event."""
         self._catalogue = catalogue
         self._world = world
         self._until = until
         self._horizon = horizon(catalogue.policy, catalogue.campaigns.values())
-        self._customers: dict[str, _Customer] = {}
+        self._customers = {name: _Customer(ledger) for name, ledger in (ledgers or {}).items()}
         self._seen = Numbers()
         self._due: list[_Due] = []
         self._turn = 0
@@ -114,8 +139,12 @@ class Simulation:
         `until` is inclusive; reading stops at the first event whose virtual time is later. Without it, the run ends
         when nothing is due any more.
         """
-        for event, data in events:
-            at = event.time if self._now is None else max(self._now, event.time)
+        return self.replay(Arrived(event.time, event, data) for event, data in events)
+
+    def replay(self, arrivals: Iterable[Arrived | Learnt]) -> Iterator[Decision]:
+        """As `run`, but virtual time is that of the arrivals, as they were recorded."""
+        for arrival in arrivals:
+            at = arrival.at if self._now is None else max(self._now, arrival.at)
             if self._until is not None and at > self._until:
                 break
             if self._due and self._due[0].at < at:
@@ -123,7 +152,10 @@ class Simulation:
             if self._lines and at != self._now:
                 yield from self._flush()
             self._now = at
-            self._take(event, data, at)
+            if isinstance(arrival, Arrived):
+                self._take(arrival.event, arrival.data, at)
+            else:
+                self._learn(arrival, at)
         yield from self._pass(self._until, inclusive=True)
         yield from self._flush()
 
@@ -172,6 +204,14 @@ class Simulation:
         if found:
             self._keep(customer, decide(found, facts, customer.ledger, now, delivered=True), now)
         self._wake(customer, name, ended(before, facts.suppressions.situations), now)
+
+    def _learn(self, change: Learnt, now: Instant) -> None:
+        before = self._world.facts(change.customer).suppressions.situations
+        change.learn()
+        customer = self._customers.get(change.customer)
+        if customer is not None and customer.waiting:
+            over = ended(before, self._world.facts(change.customer).suppressions.situations)
+            self._wake(customer, change.customer, over, now)
 
     def _wake(self, customer: _Customer, name: str, over: set[tuple[str, str]], now: Instant) -> None:
         for message_id, (_, planned) in list(customer.waiting.items()):

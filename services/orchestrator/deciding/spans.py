@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from schemas.times import DAY, Instant
-from services.orchestrator.deciding.zones import Zone, period
+from services.orchestrator.deciding.zones import LONGEST_PERIOD, Zone, period
 
 
 def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> Instant:
@@ -13,6 +13,8 @@ def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> In
     `times` are in ascending order. Of each `limit` neighbours, first a and last b, closer together than `length`,
     a window holds them and t for every t strictly between b - length and a + length.
     """
+    if len(times) < limit or times[-limit] <= t - length:
+        return t
     for index in range(bisect_right(times, t - length), len(times) - limit + 1):
         first, last = times[index], times[index + limit - 1]
         if last - length >= t:
@@ -24,6 +26,8 @@ def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> In
 
 def after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
     """The least instant from `t` on that lies in no `[c, c + within)` of the ascending `times`."""
+    if not times or times[-1] <= t - within:
+        return t
     for index in range(bisect_right(times, t - within), len(times)):
         at = times[index]
         if at > t:
@@ -34,7 +38,7 @@ def after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
 
 def calendar(times: Sequence[Instant], limit: int, unit: str, zone: Zone, week_start: int, t: Instant) -> Instant:
     """The least instant from `t` on whose local day, week or month holds fewer than `limit` of the times."""
-    if len(times) < limit:
+    if len(times) < limit or times[-limit] <= t - LONGEST_PERIOD[unit]:
         return t
     first, after = period(zone.day(t), unit, week_start)
     while _held(times, zone, first, after) >= limit:

@@ -32,16 +32,16 @@ class Zone:
 
     def offset(self, t: Instant) -> int:
         """Microseconds by which the wall clock is ahead of UTC at `t`."""
-        change, before, after = self._slots.get(t // _SLOT) or self._learn(t // _SLOT)
-        return before if change is None or t < change else after
+        return self.wall(t) - t
 
     def wall(self, t: Instant) -> int:
         """What the wall clock reads at `t`."""
-        return t + self.offset(t)
+        change, before, after = self._slots.get(t // _SLOT) or self._learn(t // _SLOT)
+        return t + (before if change is None or t < change else after)
 
     def day(self, t: Instant) -> int:
         """The local date at `t` as days since 1970-01-01."""
-        return (t + self.offset(t)) // DAY
+        return self.wall(t) // DAY
 
     def change(self, after: Instant, until: Instant) -> Instant | None:
         """The first instant in (`after`, `until`] at which the clocks change, if any."""
@@ -112,6 +112,10 @@ def _countries() -> dict[str, tuple[Zone, ...]]:
 def zones_of(country: str | None) -> tuple[Zone, ...]:
     """Every zone of a country (ISO 3166 code) by `zone.tab`; empty for an unknown one."""
     return _countries().get(country or "", ())
+
+
+LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
+"""More than any calendar period takes, whatever the zone's clocks do."""
 
 
 @lru_cache(maxsize=8192)

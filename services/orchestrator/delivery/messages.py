@@ -8,6 +8,9 @@ from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome
 from services.kit.db import Tx
 from services.orchestrator.deciding.decide import Planned
+from services.orchestrator.deciding.rules import hold
+from services.orchestrator.deciding.verdicts import DEFER
+from services.orchestrator.hold_store import PARKING, WITH_AN_END
 from services.orchestrator.judging import Ready, Waiting, Work
 from services.orchestrator.store import shard_of
 
@@ -110,9 +113,9 @@ async def _wake(tx: Tx, works: Sequence[Work]) -> None:
     judged = [message for work in works for message in work.again]
     for table in ("timer", "parked") if judged else ():
         await tx.run(f"DELETE FROM {table} WHERE message_id IN ({tx.each('ids')})", ids=tx.array(judged))
-    waiting = [(work.customer, item) for work in works for item in work.waiting]
-    await tx.insert("timer", TIMER, [_timer(customer, item) for customer, item in waiting])
-    await tx.insert("parked", PARKED, [row for customer, item in waiting for row in _causes(customer, item)])
+    waiting = [(work, item) for work in works for item in work.waiting]
+    await tx.insert("timer", TIMER, [_timer(work.customer, item) for work, item in waiting])
+    await tx.insert("parked", PARKED, [row for work, item in waiting for row in _causes(work, item)])
 
 
 def _timer(customer: str, item: Waiting) -> tuple[object, ...]:
@@ -121,13 +124,24 @@ def _timer(customer: str, item: Waiting) -> tuple[object, ...]:
     return planned.message_id, customer, item.decision.reason, due, 0
 
 
-def _causes(customer: str, item: Waiting) -> list[tuple[object, ...]]:
+def _causes(work: Work, item: Waiting) -> list[tuple[object, ...]]:
     parked = item.planned.parked
     if parked is None:
+        causes = [(WITH_AN_END, key) for key in _ending_holds(work, item)]
+    else:
+        causes = [(PARKING, key) for key in parked.holds]
+        causes += [("situation", f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
+    return [(item.planned.message_id, cause, name, work.customer) for cause, name in causes]
+
+
+def _ending_holds(work: Work, item: Waiting) -> list[str]:
+    """Everybody's holds whose end the message waits for, now or at a later jump: lifted, they end earlier."""
+    known = {held.key for held in work.facts.holds}
+    if not known:
         return []
-    causes = [("hold", key) for key in parked.holds]
-    causes += [("situation", f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
-    return [(item.planned.message_id, cause, name, customer) for cause, name in causes]
+    verdicts, jumps = item.decision.verdicts, item.decision.jumps
+    named = {verdict.id for verdict in verdicts if verdict.rule == hold.NAME and verdict.verdict == DEFER}
+    return sorted(known & (named | {jump.id for jump in jumps if jump.rule == hold.NAME}))
 
 
 async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:

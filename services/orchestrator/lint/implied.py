@@ -7,7 +7,6 @@ any contacts at all, those that other tools report included.
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from services.orchestrator.deciding.horizon import LONGEST_PERIOD
 from services.orchestrator.deciding.policy import Cap, Gap, History
 from services.orchestrator.deciding.quiet import Quiet
 from services.orchestrator.deciding.scope import Scope
@@ -117,6 +116,6 @@ def _touches_alike(inner: Cap, outer: Cap) -> bool:
 def _window_within(inner: Cap, outer: Cap) -> bool:
     """Whether each window of the inner cap that holds an instant lies in a window of the outer one that does."""
     if outer.rolling is not None:
-        return outer.rolling >= (LONGEST_PERIOD[inner.period] if inner.rolling is None else inner.rolling)
+        return outer.rolling >= inner.span
     same_calendar = inner.rolling is None and inner.of_customer == outer.of_customer
     return same_calendar and outer.period in _WITHIN[inner.period]

@@ -69,7 +69,7 @@ async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
     await shop.api("PUT", "/v1/campaigns/referral-ask", {**document, "priority": 41})
     await shop.api("POST", "/v1/campaigns/referral-ask/submit")
     page = " ".join((await shop.get("/console/")).text.split())
-    assert "Hold in force" in page and "checkout" in page
+    assert "Hold in force" in page and "checkout" in page and "Placed by admin: x." in page
     assert "Ask happy customers for a referral, version 2, waits for approval" in page
     assert "submitted by admin" in page
     assert "Not after what happened" in page  # the reason of the suppressed asks

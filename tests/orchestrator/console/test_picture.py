@@ -1,7 +1,6 @@
 """The picture in time: lanes say what the rules know, within the frame."""
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 
 from schemas.decision import Decision
@@ -64,7 +63,7 @@ def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
     known = facts(policy(**{**RULES, "zone": "Europe/Berlin"}), preference(zone="Europe/Berlin"))
     now = at("2026-10-20T12:00:00Z")
     complaint = Situation("complaint", "", at("2026-10-14T09:00:00Z"), at("2026-10-16T09:00:00Z"))
-    known = replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
+    known = msgspec.structs.replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
     found = explain(touch(campaign(), event("2026-10-20T12:00:00Z")), known, Ledger.empty(), now)[0]
     drawn = draw(found, known, Ledger.empty(), Calendar(known.zone, now))
     assert [tick.text for tick in drawn.ticks][:4] == ["14 Oct", "21 Oct", "28 Oct", "4 Nov"]

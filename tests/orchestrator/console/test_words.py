@@ -105,6 +105,11 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
             HoldFact("h", "defer", NOW + HOUR, None, Scope(intents=frozenset({"advertise", "ask_referral"}))),
             "From Mon 2 Mar, 13:00, until it is lifted: advertising, asks for a referral wait.",
         ),
+        (
+            HoldFact("h", "defer", NOW, reason="INC-482", placed_by="lea"),
+            "Since Mon 2 Mar, 12:00, until it is lifted: all service and marketing messages wait. "
+            "Placed by lea: INC-482.",
+        ),
     ],
 )
 def test_a_hold_says_what_it_covers_and_until_when(hold: HoldFact, said: str) -> None:

@@ -141,7 +141,7 @@ def try_on(
         channel,
         known,
         Ledger.empty() if past is None else past,
-        Audience(of, known.customer),
+        Audience(of, known),
         marked_at=mark,
         ahead=AHEAD if mark else 0,
     )

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from services.orchestrator.deciding.ledger import STATES, Contact, Ledger
 from services.orchestrator.deciding.scope import Kind
-from tests.orchestrator.deciding.build import at, contact, ledger
+from tests.orchestrator.deciding.build import at, campaign, contact, ledger
 
 WORDS = st.text(max_size=8)
 CONTACTS = st.builds(
@@ -68,6 +68,39 @@ def test_forgetting_leaves_what_is_open_and_says_from_when_it_is_complete() -> N
     assert found.complete_from == at("02 00:00")
     assert found.forget(at("01 00:00")) is found
     assert Ledger.unpack(found.pack()) == found
+
+
+def test_a_mark_moves_a_contact_to_its_place_in_time() -> None:
+    early, middle, late = contact("02 10:00", state="planned"), contact("02 11:00"), contact("02 12:00")
+    marked = ledger(early, middle, late).mark(early.message_id, at("02 11:30"))
+    assert list(marked) == [middle, early._replace(state="handing_over", at=at("02 11:30")), late]
+
+
+def test_a_contact_is_not_found_by_bytes_that_lie_across_fields() -> None:
+    one = contact("02 10:00")
+    packed = ledger(one, contact("02 11:00")).packed
+    across = [packed[start : start + 16] for start in range(1, len(packed) - 15) if start % 44]
+    assert [ledger(one).place(raw) for raw in across] == [None] * len(across)
+    assert ledger(one).place(packed[:16]) == 0
+
+
+def test_a_contact_is_found_before_the_same_bytes_across_the_fields_of_another() -> None:
+    first, second = contact("02 10:00"), contact("02 11:00")
+    raw = bytes.fromhex(first.message_id[4:])
+    event, time = (int.from_bytes(half, "little", signed=True) for half in (raw[:8], raw[8:]))
+    both = ledger(first._replace(at=time - 1), second._replace(event=event, at=time))
+    assert both.packed.count(raw) == 2
+    assert both.place(raw) == 0
+
+
+def test_columns_are_those_of_the_contacts() -> None:
+    known = ledger(contact("02 12:00", state="planned"), contact("02 10:00", of=campaign("new")), contact("02 11:00"))
+    found = [known.row(place) for place in range(3)]
+    assert known.times == tuple(row.at for row in found) == (at("02 10:00"), at("02 11:00"), at("02 12:00"))
+    assert known.events == tuple(row.event for row in found)
+    assert known.kinds_of == tuple(row.kind for row in found)
+    assert tuple(known.flags) == tuple(row.flags for row in found)
+    assert b"".join(known.rows) == known.packed
 
 
 def test_contacts_of_an_event() -> None:

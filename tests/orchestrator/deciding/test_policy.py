@@ -38,16 +38,16 @@ def test_entries_concern_candidates_of_their_scope(kind: Kind, entries: list[str
 def test_history_counts_contacts_of_the_other_scope() -> None:
     asked = Kind("a", "news", "email", "service", "ask_feedback")
     slot = RULES.histories[0].slot
-    assert slot in RULES.slots(asked)
-    assert slot not in RULES.slots(asked._replace(intent="ask_review"))
+    assert RULES.counts(asked, slot)
+    assert not RULES.counts(asked._replace(intent="ask_review"), slot)
 
 
 def test_the_customers_wish_counts_marketing_but_not_in_app() -> None:
     offer = Kind("a", "news", "email", "marketing", "advertise")
-    assert WISH_SLOT in RULES.slots(offer)
+    assert RULES.counts(offer, WISH_SLOT)
     assert WISH_SLOT in RULES.concern(offer).slots
-    assert WISH_SLOT not in RULES.slots(offer._replace(channel="in_app"))
-    assert WISH_SLOT not in RULES.slots(offer._replace(cls="service"))
+    assert not RULES.counts(offer._replace(channel="in_app"), WISH_SLOT)
+    assert not RULES.counts(offer._replace(cls="service"), WISH_SLOT)
 
 
 def test_the_week_starts_where_the_document_says() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,10 +9,10 @@ from schemas.decision import Decision
 from schemas.event import BadEvent, Event
 from schemas.facts import Situation
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.ledger import Contact
+from services.orchestrator.deciding.ledger import Contact, Ledger
 from services.orchestrator.deciding.match import Catalogue
 from services.orchestrator.deciding.policy import Policy
-from services.orchestrator.deciding.simulate import Numbers, Simulation, ended
+from services.orchestrator.deciding.simulate import Arrived, Learnt, Numbers, Simulation, ended
 from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, policy
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
@@ -159,3 +160,39 @@ def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
 def test_events_of_two_customers_with_one_id_are_two_events() -> None:
     simulation, found = simulate(policy(), event("02 10:00"), msgspec.structs.replace(event("02 10:00"), subject="c-2"))
     assert (len(found), simulation.duplicates) == (2, 0)
+
+
+def replay(rules: Policy, *arrivals: Any, ledgers: Mapping[str, Ledger] | None = None) -> list[Decision]:
+    """As `simulate`, of what came in at instants of its own; a text is a situation that opens or closes then."""
+    world = SmallWorld(rules)
+    catalogue = Catalogue({"offer": campaign()}, rules, frozenset({"email"}))
+    made: list[Arrived | Learnt] = []
+    for when, what in arrivals:
+        if isinstance(what, str):
+            learnt = event(when, what, type=f"shop.{what}")
+            made.append(Learnt(at(when), learnt.subject, partial(world.apply, learnt, {})))
+        else:
+            made.append(Arrived(at(when), what, {}))
+    return list(Simulation(catalogue, world, None, ledgers).replay(made))
+
+
+def test_recorded_events_are_judged_when_they_came_in() -> None:
+    found = replay(policy(quiet_hours=[NIGHT]), ("02 22:00", event("02 12:00")))
+    assert lines(found)[0] == (at("02 22:00"), "defer", "quiet_hours")
+
+
+def test_what_is_learnt_without_an_event_counts_from_then_on_and_wakes_what_it_parked() -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[{**WAIT, "scope": {}}])
+    assert lines(replay(rules, ("02 12:00", event("02 12:00")), ("02 13:00", "filed")))[0][1] == "send"
+    found = replay(rules, ("02 11:00", "filed"), ("02 12:00", event("02 12:00")), ("02 15:00", "solved"))
+    assert [line[:2] for line in lines(found)] == [
+        (at("02 12:00"), "defer"),
+        (at("02 15:00"), "defer"),
+        (at("03 15:00"), "send"),
+    ]
+
+
+def test_contacts_made_before_the_start_count() -> None:
+    before = Ledger.empty().report(contact("02 10:00"))
+    found = replay(policy(frequency_caps=[CAP]), ("02 12:00", event("02 12:00")), ledgers={"c-1": before})
+    assert lines(found)[0] == (at("02 12:00"), "defer", "cap_window")

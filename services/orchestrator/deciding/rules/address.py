@@ -18,7 +18,7 @@ _ALLOW = (allow(NAME),)
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """Whether an address is suppressed is for the rule `suppression` to say."""
     channel = candidate.channel
-    if channel == Channel.IN_APP or facts.usable(channel, candidate.kind.cls):
+    if facts.reachable(channel, candidate.kind.cls) or channel == Channel.IN_APP:
         return _ALLOW
     unverified = sum(address.channel == channel for address in facts.preference.addresses)
     return (deny(NAME, Reason.NO_ADDRESS, channel=channel, unverified=unverified),)

@@ -18,11 +18,13 @@ _ALLOW = (allow(NAME),)
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A verdict for each cap whose refusal is somebody else's turn."""
-    t = candidate.contacts.time(t)
+    contacts = candidate.contacts
+    t = contacts.time(t)
     found: list[Verdict] = []
     for cap in candidate.concern.caps:
-        if cap.drops and (free := caps.allowed_from(cap, candidate, facts, t)) != t:
-            lost = caps.lost(cap, candidate, facts, t)
-            if lost is not None:
-                found.append(deny(NAME, Reason.LOWER_PRIORITY, cap.id, until=free, lost_to=lost.to))
+        if not cap.drops:
+            continue
+        free = caps.allowed_from(cap, contacts, facts, t)
+        if free != t and (lost := caps.lost(cap, candidate, facts, t)) is not None:
+            found.append(deny(NAME, Reason.LOWER_PRIORITY, cap.id, until=free, lost_to=lost.to))
     return tuple(found) or _ALLOW

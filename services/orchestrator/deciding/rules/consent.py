@@ -1,12 +1,14 @@
 """Marketing needs a live recorded basis for channel and topic; the newest record that matches decides."""
 
+from functools import lru_cache
+
 from schemas.decision import Verdict
 from schemas.facts import Consent
 from schemas.times import Instant
 from schemas.vocabulary import Class, Reason
 from services.orchestrator.deciding.candidate import Candidate
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.verdicts import allow, deny, text
+from services.orchestrator.deciding.verdicts import ALLOW, deny, text
 
 NAME = "consent"
 REASONS = (Reason.NO_CONSENT,)
@@ -31,7 +33,12 @@ def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]
         return (deny(NAME, Reason.NO_CONSENT, status=newest.status, at=text(newest.at)),)
     if newest.expires is not None and newest.expires <= t:
         return (deny(NAME, Reason.NO_CONSENT, status=GRANTED, expired_at=text(newest.expires)),)
-    return (allow(NAME, granted_at=text(newest.at)),)
+    return _allow(newest.at)
+
+
+@lru_cache(maxsize=8192)
+def _allow(granted_at: Instant) -> tuple[Verdict, ...]:
+    return (Verdict(NAME, None, ALLOW, None, None, {"granted_at": text(granted_at)}),)
 
 
 def _decides(record: Consent, other: Consent) -> bool:

@@ -24,8 +24,10 @@ def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]
     if not histories:
         return _ALLOW
     return tuple(
-        _contacts(entry, candidate, t) if entry.contacts is not None else _situation(entry, facts, t)
-        for entry in histories
+        [
+            _contacts(entry, candidate, t) if entry.contacts is not None else _situation(entry, facts, t)
+            for entry in histories
+        ]
     )
 
 
@@ -43,6 +45,8 @@ def _contacts(entry: History, candidate: Candidate, t: Instant) -> Verdict:
 
 def _situation(entry: History, facts: Facts, t: Instant) -> Verdict:
     """Refused before max(opened, end) + within; while it is open nobody can tell until when."""
+    if not facts.suppressions.situations:
+        return allow(NAME, entry.id)
     refusing = [
         situation for situation in facts.situations.get(entry.situation or "", ()) if _refuses(entry, situation, t)
     ]

@@ -17,6 +17,7 @@ _ALLOW = (allow(NAME),)
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """An instant at `expires_at` is too late."""
-    if t < candidate.expires_at:
+    expires_at = candidate.touch.expires_at
+    if t < expires_at:
         return _ALLOW
-    return (deny(NAME, Reason.EXPIRED, expires_at=text(candidate.expires_at)),)
+    return (deny(NAME, Reason.EXPIRED, expires_at=text(expires_at)),)

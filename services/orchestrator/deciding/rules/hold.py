@@ -22,17 +22,16 @@ _ALLOW = (allow(NAME),)
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each hold in force (`from` <= t < `until`) that covers the candidate, in order of key."""
-    holds = facts.all_holds
-    if not holds:
+    if not facts.holds and not facts.suppressions.holds:
         return _ALLOW
-    found = tuple(
+    found = [
         _verdict(hold)
-        for hold in holds
+        for hold in facts.all_holds
         if hold.start <= t + candidate.ahead
         and (hold.until is None or t < hold.until)
         and covers(hold, candidate, facts)
-    )
-    return found or _ALLOW
+    ]
+    return tuple(found) or _ALLOW
 
 
 def covers(hold: HoldFact, candidate: Candidate, facts: Facts) -> bool:

@@ -23,7 +23,7 @@ def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]
     if not gaps:
         return _ALLOW
     t = candidate.contacts.time(t)
-    return tuple(_verdict(gap, candidate, t) for gap in gaps)
+    return tuple([_verdict(gap, candidate, t) for gap in gaps])
 
 
 def _verdict(gap: Gap, candidate: Candidate, t: Instant) -> Verdict:

@@ -22,6 +22,8 @@ _ALLOW = (allow(NAME),)
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """The first that holds, in the order all, class, channel, topic, paused."""
     preference, kind = facts.preference, candidate.kind
+    if not preference.opt_outs and preference.paused_until is None:
+        return _ALLOW
     required = kind.topic in facts.policy.required
     reasons = [_reason(entry) for entry in preference.opt_outs if _covers(entry, kind)]
     for reason in _ORDER:

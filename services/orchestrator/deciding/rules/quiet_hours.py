@@ -1,11 +1,13 @@
 """Defers out of hours of silence on the customer's wall clock: the organisation's windows and the customer's own."""
 
+from collections.abc import Sequence
+
 from schemas.decision import Verdict
 from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.deciding.candidate import Candidate
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.quiet import Quiet
+from services.orchestrator.deciding.quiet import Quiet, reading
 from services.orchestrator.deciding.scope import ALL_CLASSES
 from services.orchestrator.deciding.verdicts import allow, defer
 
@@ -18,13 +20,20 @@ _ALLOW = (allow(NAME),)
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each window that concerns the candidate, the customer's own last."""
-    verdicts = [_verdict(quiet, facts, t) for quiet in candidate.concern.quiet]
-    verdicts += [_verdict(quiet, facts, t) for quiet in facts.own_quiet if quiet.scope.covers(candidate.kind)]
-    return tuple(verdicts) or _ALLOW
+    windows = candidate.concern.quiet
+    if facts.preference.quiet_hours:
+        windows = (*windows, *(own for own in facts.own_quiet if own.scope.covers(candidate.kind)))
+    if not windows:
+        return _ALLOW
+    readings = [reading(zone.wall(t)) for zone in facts.quiet_zones]
+    return tuple([_verdict(quiet, readings, facts, t) for quiet in windows])
 
 
-def _verdict(quiet: Quiet, facts: Facts, t: Instant) -> Verdict:
-    free = quiet.over(facts.quiet_zones, t)
-    if free == t:
+def _verdict(quiet: Quiet, readings: Sequence[tuple[int, int]], facts: Facts, t: Instant) -> Verdict:
+    for weekday, clock in readings:
+        if quiet.holds(weekday, clock):
+            break
+    else:
         return allow(NAME, quiet.id)
+    free = quiet.over(facts.quiet_zones, t)
     return defer(NAME, Reason.QUIET_HOURS, quiet.id, free, zones=[zone.name for zone in facts.quiet_zones])

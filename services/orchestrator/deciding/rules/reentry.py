@@ -21,14 +21,15 @@ def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]
     """Exactly `every` apart is allowed."""
     campaign, contacts = candidate.campaign, candidate.contacts
     if campaign.once:
-        if contacts.others:
-            return (deny(NAME, Reason.DUPLICATE, reentry="once", last=text(contacts.others[-1])),)
+        others = contacts.others
+        if others:
+            return (deny(NAME, Reason.DUPLICATE, reentry="once", last=text(others[-1])),)
         contacts.reaches(BEGINNING)
     elif campaign.every is not None:
-        t = contacts.time(t)
-        free = spans.rolling(contacts.others, 1, campaign.every, t)
+        others, t = contacts.others, contacts.time(t)
+        free = spans.rolling(others, 1, campaign.every, t)
         if free != t:
-            near = [text(at) for at in contacts.others if abs(at - t) < campaign.every]
+            near = [text(at) for at in others if abs(at - t) < campaign.every]
             return (deny(NAME, Reason.DUPLICATE, until=free, reentry=campaign.document.reentry, near=near),)
         contacts.reaches(t - campaign.every)
     return _ALLOW

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -56,7 +55,7 @@ def test_without_classes_transactional_messages_pass_and_with_them_they_do_not()
 def test_all_holds_speak_in_order_of_key_the_customers_own_as_well() -> None:
     everybodys = facts(holds=(hold("c"), hold("a", "drop")))
     own = msgspec.structs.replace(everybodys.suppressions, holds=(hold("b"),))
-    known = replace(everybodys, suppressions=own)
+    known = msgspec.structs.replace(everybodys, suppressions=own)
     assert [each.id for each in judged(rule, try_on(touch(), known), known, "02 12:00")] == ["a", "b", "c"]
 
 

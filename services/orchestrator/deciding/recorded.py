@@ -1,0 +1,24 @@
+"""Facts as they were recorded, put together as a rule may know them. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.facts import Preference, Suppressions
+
+
+def of_addresses(suppressions: Suppressions, asked: Sequence[tuple[str, str]], preference: Preference) -> Suppressions:
+    """The suppressions with each entry of an address at that address's place among those of `preference`.
+
+    `asked`: the addresses, as channel and address, whose places the entries name. An entry of an address that the
+    customer had not at the time is left out.
+    """
+    if not any(entry.address is not None for entry in suppressions.entries):
+        return suppressions
+    places = {(each.channel, each.address): place for place, each in enumerate(preference.addresses)}
+    entries = [
+        entry if entry.address is None else msgspec.structs.replace(entry, address=places[asked[entry.address]])
+        for entry in suppressions.entries
+        if entry.address is None or asked[entry.address] in places
+    ]
+    return msgspec.structs.replace(suppressions, entries=tuple(entries))

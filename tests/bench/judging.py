@@ -1,0 +1,213 @@
+"""What judging costs, part by part: `python -m tests.bench.judging`.
+
+Processor time of this process in microseconds, the least of several rounds. Every call gets an event, facts and a
+ledger that nobody has looked at before, as it is for an event that has just come in. ROUNDS=1 takes one short look.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import os
+import pstats
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import schemas.campaign
+import schemas.policy
+from schemas.documents import validate
+from schemas.event import data_of, decode
+from schemas.facts import Preference, Suppressions
+from schemas.ids import event_hash, message_id
+from schemas.times import HOUR, Instant
+from services.orchestrator.catalogue.conditions import campaign_condition
+from services.orchestrator.deciding.campaign import compile_campaign
+from services.orchestrator.deciding.candidate import Audience, candidate
+from services.orchestrator.deciding.decide import decide
+from services.orchestrator.deciding.facts import Facts
+from services.orchestrator.deciding.gate import at_gate
+from services.orchestrator.deciding.judge import judge
+from services.orchestrator.deciding.ledger import Contact, Ledger
+from services.orchestrator.deciding.match import Catalogue, Touch, touches
+from services.orchestrator.deciding.policy import compile_policy
+from services.orchestrator.deciding.scope import Kind
+from tests.bench import load
+
+NOW: Instant = 1_790_000_000_000_000
+MANY = 64
+CALLS = 200
+TOP = 10
+CHANNEL = "push"
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A function to measure, and fresh arguments for so many calls of it."""
+
+    name: str
+    run: Callable[..., object]
+    arguments: Callable[[int], Iterable[Arguments]]
+
+
+def microseconds(part: Part, rounds: int, calls: int) -> float:
+    """Processor time of one call: the least over the rounds."""
+    return min(_round(part, list(part.arguments(calls))) for _ in range(rounds))
+
+
+def _round(part: Part, calls: Sequence[Arguments]) -> float:
+    run = part.run
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.process_time_ns()
+        for arguments in calls:
+            run(*arguments)
+        return (time.process_time_ns() - began) / 1000 / len(calls)
+    finally:
+        gc.enable()
+
+
+def catalogue() -> Catalogue:
+    """The campaigns and the ten rules of the standard load."""
+    rules = compile_policy(validate(schemas.policy.Policy, load.policy(NOW)), 1)
+    documents = [validate(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)]
+    campaigns = [compile_campaign(document, 1, True, campaign_condition) for document in documents]
+    return Catalogue({each.key: each for each in campaigns}, rules, frozenset({CHANNEL}))
+
+
+def many_contacts() -> Ledger:
+    """64 made contacts of eight campaigns on two channels, over the last month."""
+    ledger = Ledger.empty()
+    for place in range(MANY):
+        key, channel = f"past-{place % 8}", ("push", "email")[place % 2]
+        kind, at = Kind(key, "news", channel, "marketing", "inform"), NOW - (place + 1) * 11 * HOUR
+        identity = message_id("everyone", load.SOURCE, f"past-{place}", key, channel)
+        ledger = ledger.plan(Contact(identity, event_hash(load.SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
+    return ledger
+
+
+class Ground:
+    """The standard load in memory: every call gets its own event and facts, and its own copy of a ledger."""
+
+    def __init__(self) -> None:
+        self.catalogue = catalogue()
+        self.few, self.many = load.past(NOW).pack(), many_contacts().pack()
+        self._next = 0
+
+    def matching(self, count: int) -> Iterable[tuple[Any, Any, Preference, Catalogue]]:
+        """Arguments of `touches`."""
+        for _ in range(count):
+            self._next += 1
+            key, value = load.event(self._next, 1_000_000, NOW)
+            event = decode((), value)
+            preference = load.preference(self._next, NOW).preference
+            yield event, data_of(event), Preference(key.decode(), *_fields(preference)[1:]), self.catalogue
+
+    def facts(self, preference: Preference) -> Facts:
+        """What the doors said."""
+        return Facts(preference, Suppressions(preference.customer), (), self.catalogue.policy, frozenset({CHANNEL}))
+
+    def deciding(self, count: int, packed: bytes) -> Iterable[tuple[list[Touch], Facts, Ledger, Instant]]:
+        """Arguments of `decide`."""
+        for event, data, preference, known in self.matching(count):
+            yield touches(event, data, preference, known), self.facts(preference), Ledger.unpack(packed), NOW
+
+    def at_gate(self, count: int, packed: bytes) -> Iterable[Arguments]:
+        """Arguments of `at_gate`: the message has been marked a second ago."""
+        for found, facts, ledger, _ in self.deciding(count, packed):
+            ledger = Ledger.unpack(
+                decide(found, facts, ledger, NOW).ledger.mark(found[0].message_id(CHANNEL), NOW).pack()
+            )
+            [touch] = touches(found[0].event, found[0].data, facts.preference, self.catalogue)
+            yield touch, CHANNEL, self.facts(facts.preference), ledger, NOW, NOW + 1_000_000
+
+    def viewing(self, count: int) -> Iterable[Arguments]:
+        """Arguments of `candidate`."""
+        for [touch], facts, ledger, _ in self.deciding(count, self.many):
+            touch.message_id(CHANNEL), touch.event_hash
+            yield touch, CHANNEL, facts, ledger, Audience(touch, facts)
+
+    def judging(self, count: int) -> Iterable[Arguments]:
+        """Arguments of `judge`."""
+        for arguments in self.viewing(count):
+            yield candidate(*arguments), arguments[2], NOW
+
+    def planned(self, count: int, packed: bytes) -> Iterable[tuple[Ledger, Contact]]:
+        """A ledger, and a contact that is to be planned on it."""
+        for [touch], _, ledger, _ in self.deciding(count, packed):
+            kind = touch.campaign.kinds[CHANNEL]
+            yield ledger, Contact(touch.message_id(CHANNEL), touch.event_hash, kind, 50, NOW, NOW)
+
+    def parts(self) -> list[Part]:
+        """All that is measured."""
+        few, many = self.few, self.many
+        found = [
+            Part("touches()", touches, self.matching),
+            Part("Facts", self.facts, lambda count: ((each[2],) for each in self.matching(count))),
+            Part("decide(), 8 contacts", decide, lambda count: self.deciding(count, few)),
+            Part("decide(), 64 contacts", decide, lambda count: self.deciding(count, many)),
+            Part("at_gate(), 8 contacts", at_gate, lambda count: self.at_gate(count, few)),
+            Part("at_gate(), 64 contacts", at_gate, lambda count: self.at_gate(count, many)),
+            Part("candidate with 64 contacts: view", candidate, self.viewing),
+            Part("candidate with 64 contacts: rules", judge, self.judging),
+        ]
+        for packed, number in ((few, load.PAST_CONTACTS), (many, MANY)):
+            found += self._ledger(packed, f", {number} contacts")
+        return found
+
+    def _ledger(self, packed: bytes, of: str) -> list[Part]:
+        def changed(count: int) -> Iterable[Arguments]:
+            for ledger, contact in self.planned(count, packed):
+                yield Ledger.unpack(ledger.plan(contact).pack()), contact.message_id, "made"
+
+        return [
+            Part("Ledger.unpack" + of, Ledger.unpack, lambda count: [(packed,)] * count),
+            Part(
+                "Ledger.pack" + of,
+                Ledger.pack,
+                lambda count: ((each[0].plan(each[1]),) for each in self.planned(count, packed)),
+            ),
+            Part("Ledger.plan" + of, Ledger.plan, lambda count: self.planned(count, packed)),
+            Part(
+                "Ledger.mark" + of, Ledger.mark, lambda count: ((one, name, NOW + 1) for one, name, _ in changed(count))
+            ),
+            Part("Ledger.settle" + of, Ledger.settle, changed),
+        ]
+
+
+def _fields(preference: Preference) -> tuple[Any, ...]:
+    return tuple(getattr(preference, name) for name in preference.__struct_fields__)
+
+
+def profile(part: Part, calls: int) -> list[str]:
+    """Where a part spends its time: the functions with most of their own, in microseconds a call."""
+    arguments = list(part.arguments(calls))
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for each in arguments:
+        part.run(*each)
+    profiler.disable()
+    own = {
+        f"{name} ({file.rpartition('/')[2]}:{line})": found[2]
+        for (file, line, name), found in pstats.Stats(profiler).stats.items()  # type: ignore[attr-defined]
+    }
+    most = sorted(own.items(), key=lambda item: -item[1])[:TOP]
+    return [f"{seconds / calls * 1e6:8.2f}  {name}" for name, seconds in most]
+
+
+def main(rounds: int, calls: int) -> None:
+    """Print the table, and the profile of `decide`."""
+    parts = Ground().parts()
+    for part in parts:
+        print(f"{microseconds(part, rounds, calls):8.2f}  {part.name}", flush=True)
+    decided = next(part for part in parts if part.run is decide)
+    print(f"\nThe profile of {decided.name} (everything is slower under it):")
+    print("\n".join(profile(decided, rounds * calls)))
+
+
+if __name__ == "__main__":
+    main(int(os.environ.get("ROUNDS", "25")), CALLS)
