@@ -24,10 +24,12 @@ from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
 from services.orchestrator.console.signin import SignIn
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.dispatch import Dispatcher, Limits
+from services.orchestrator.delivery.dispatch import Dispatcher
 from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.delivery.mark import Marker
 from services.orchestrator.delivery.recovery import Recovery
+from services.orchestrator.delivery.straight import Straight
 from services.orchestrator.parts import Parts
 from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
@@ -139,19 +141,42 @@ def build(
     if role in ("schedule", "all"):
         looks.append(backlog_look(database, clock, parts.metrics))
     service.job("watch", lambda stop: keep_looking(stop, *looks))
+    handover = _handover(parts, settings, database, clock, events)
     if role in ("decide", "all"):
-        _decide(service, parts, database, bus, clock, events, registry)
+        _decide(service, parts, handover, database, bus, clock, events, registry)
     if role in ("schedule", "all"):
         _schedule(service, parts, database, clock, suppression, events, free_running)
     if role in ("dispatch", "all"):
-        _dispatch(service, parts, settings, database, clock, events)
+        _dispatch(service, parts, settings, handover, database, clock)
     return service
 
 
+def _owner() -> str:
+    """A name for who marks: nobody else has it, before or after."""
+    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _handover(parts: Parts, settings: ServiceSettings, database: Database, clock: Clock, events: str) -> Handover:
+    limits = Limits(settings.dispatch.deadline, settings.dispatch.slack)
+    gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [events])
+    alarms = Handovers(KernelAlarm(), limits.slack)
+    return Handover(database, gate, parts.adapters, alarms, limits, clock, parts.metrics)
+
+
 def _decide(
-    service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
+    service: Service,
+    parts: Parts,
+    handover: Handover,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    events: str,
+    registry: Registry,
 ) -> None:
-    handler = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
+    straight = Straight(_owner(), parts.key, handover)
+    handler = Pipeline(
+        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, straight
+    )
     loop = ConsumeLoop(
         bus, database, handler, group=GROUP, topics=[events], clock=clock, stage=STAGE,
         dead_letter_topic=DEAD_LETTERS.name, metrics=ConsumerSeries(registry, GROUP, [events]), nudge=parts.applied,
@@ -159,7 +184,11 @@ def _decide(
     service.loop = loop
 
     async def run(_stop: asyncio.Event) -> None:
-        await loop.run()
+        try:
+            await loop.run()
+        finally:
+            straight.end()
+            await straight.drained()
 
     service.job(GROUP, run)
 
@@ -189,23 +218,12 @@ def _schedule(
 
 
 def _dispatch(
-    service: Service, parts: Parts, settings: ServiceSettings, database: Database, clock: Clock, events: str
+    service: Service, parts: Parts, settings: ServiceSettings, handover: Handover, database: Database, clock: Clock
 ) -> None:
-    limits = Limits(settings.dispatch.deadline, settings.dispatch.slack)
-    owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+    limits = settings.dispatch
     service.recovery = Recovery(database, parts.adapters, clock, deadline=limits.deadline, slack=limits.slack)
-    service.dispatcher = Dispatcher(
-        database,
-        Marker(owner, parts.key),
-        Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [events]),
-        service.recovery,
-        parts.adapters,
-        Handovers(KernelAlarm(), limits.slack),
-        limits,
-        clock,
-        parts.metrics,
-        parts.ready,
-    )
+    marker = Marker(_owner(), parts.key)
+    service.dispatcher = Dispatcher(database, marker, handover, service.recovery, clock, parts.ready)
     service.job("dispatch", service.dispatcher.run)
 
 

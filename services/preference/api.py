@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
 from schemas.documents import validate
-from schemas.facts import Preference, PreferenceQuestion
+from schemas.facts import PreferenceQuestion
 from schemas.ids import bad_id
 from schemas.times import format_instant
 from services.kit import door
@@ -26,7 +26,7 @@ from services.preference.client import FACTS, FACTS_AT, TOPICS, PastQuestion
 from services.preference.editing import Edited, Editor, IfMatch
 from services.preference.past import rebuilt
 from services.preference.resolve import opt_out_of
-from services.preference.state import State, document, empty, facts
+from services.preference.state import State, document, facts
 
 FENCE = 2.0
 """Seconds that a question waits until our database has caught up with the asker."""
@@ -96,8 +96,7 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
         }
         await wait_applied(database, positions, FENCE, nudge)
         async with database.read() as tx:
-            known = await store.states(tx, question.customers)
-        answers: list[Preference] = [facts(known.get(customer) or empty(customer)) for customer in question.customers]
+            answers = await store.answers(tx, question.customers, question.versions)
         return door.answer(answers)
 
     @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")

@@ -32,8 +32,9 @@ from services.orchestrator import app as orchestrator
 from services.orchestrator.catalogue import keys
 from services.orchestrator.delivery.adapters.adapter import FirstByte
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.dispatch import Dispatcher, Limits
+from services.orchestrator.delivery.dispatch import Dispatcher
 from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.delivery.mark import Marker
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.schedule import Scheduler
@@ -178,10 +179,10 @@ async def _worker(
     parts = service.parts
     assert service.scheduler is not None and service.recovery is not None
     gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
-    dispatcher = Dispatcher(
-        database, Marker(f"worker-{id(service)}", parts.key), gate, service.recovery, {"push": provider},
-        Handovers(KernelAlarm(), limits.slack), limits, clock, parts.metrics, parts.ready,
-    )  # fmt: skip
+    alarms = Handovers(KernelAlarm(), limits.slack)
+    handover = Handover(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
+    marker = Marker(f"worker-{id(service)}", parts.key)
+    dispatcher = Dispatcher(database, marker, handover, service.recovery, clock, parts.ready)
     await dispatcher.start()
     pipeline = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
     return Worker(database, pipeline, dispatcher, service.scheduler)
