@@ -8,6 +8,7 @@ import re
 KEY = r"^[a-z0-9][a-z0-9-]{0,62}$"
 KIND = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_ID = 256
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -17,8 +18,7 @@ def message_id(
 ) -> str:
     """`msg_` and the first 32 hex digits of SHA-256 over the JSON array of its parts (docs/documents.md)."""
     parts = [customer, source, event_id, campaign, step, channel, occurrence]
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return "msg_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+    return "msg_" + hashlib.sha256(_JSON.encode(parts).encode()).hexdigest()[:32]
 
 
 def event_hash(source: str, event_id: str) -> int:

@@ -23,10 +23,7 @@ from services.kit.health import Health, Heartbeat
 from services.kit.metrics import Registry
 from services.kit.settings import ServiceSettings
 from services.orchestrator.console.signin import SignIn
-from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
 from services.orchestrator.delivery.dispatch import Dispatcher
-from services.orchestrator.delivery.gate import Gate
-from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.delivery.mark import Marker
 from services.orchestrator.delivery.recovery import Recovery
 from services.orchestrator.delivery.straight import Straight
@@ -141,13 +138,12 @@ def build(
     if role in ("schedule", "all"):
         looks.append(backlog_look(database, clock, parts.metrics))
     service.job("watch", lambda stop: keep_looking(stop, *looks))
-    handover = _handover(parts, settings, database, clock, events)
     if role in ("decide", "all"):
-        _decide(service, parts, handover, database, bus, clock, events, registry)
+        _decide(service, parts, database, bus, clock, events, registry)
     if role in ("schedule", "all"):
         _schedule(service, parts, database, clock, suppression, events, free_running)
     if role in ("dispatch", "all"):
-        _dispatch(service, parts, settings, handover, database, clock)
+        _dispatch(service, parts, settings, database, clock)
     return service
 
 
@@ -156,24 +152,10 @@ def _owner() -> str:
     return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _handover(parts: Parts, settings: ServiceSettings, database: Database, clock: Clock, events: str) -> Handover:
-    limits = Limits(settings.dispatch.deadline, settings.dispatch.slack)
-    gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [events])
-    alarms = Handovers(KernelAlarm(), limits.slack)
-    return Handover(database, gate, parts.adapters, alarms, limits, clock, parts.metrics)
-
-
 def _decide(
-    service: Service,
-    parts: Parts,
-    handover: Handover,
-    database: Database,
-    bus: Bus,
-    clock: Clock,
-    events: str,
-    registry: Registry,
+    service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
 ) -> None:
-    straight = Straight(_owner(), parts.key, handover)
+    straight = Straight(_owner(), parts.key, parts.handover)
     handler = Pipeline(
         database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, straight
     )
@@ -217,13 +199,11 @@ def _schedule(
         service.job("schedule", service.scheduler.run)
 
 
-def _dispatch(
-    service: Service, parts: Parts, settings: ServiceSettings, handover: Handover, database: Database, clock: Clock
-) -> None:
+def _dispatch(service: Service, parts: Parts, settings: ServiceSettings, database: Database, clock: Clock) -> None:
     limits = settings.dispatch
     service.recovery = Recovery(database, parts.adapters, clock, deadline=limits.deadline, slack=limits.slack)
     marker = Marker(_owner(), parts.key)
-    service.dispatcher = Dispatcher(database, marker, handover, service.recovery, clock, parts.ready)
+    service.dispatcher = Dispatcher(database, marker, parts.handover, service.recovery, clock, parts.ready)
     service.job("dispatch", service.dispatcher.run)
 
 

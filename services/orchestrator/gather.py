@@ -5,6 +5,7 @@ call for a whole batch. Both answer only when their databases have applied the l
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -45,6 +46,8 @@ class SuppressionDoor(Protocol):
         """Everybody's holds, live or to come. Raises Transient."""
 
 
+HASHES = 16_384
+"""Keyed hashes of addresses that are kept: a message's are asked for when it is decided and again at the gate."""
 NOTHING_KNOWN: Mapping[str, Facts] = MappingProxyType({})
 
 
@@ -62,7 +65,7 @@ class Gatherer:
     def __init__(self, preference: PreferenceDoor, suppression: SuppressionDoor, address_key: bytes) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._key = address_key
+        self._hash = lru_cache(maxsize=HASHES)(partial(address_hash, address_key))
 
     async def facts(
         self,
@@ -113,11 +116,11 @@ class Gatherer:
 
     def address_hash(self, channel: str, address: str) -> str:
         """The keyed hash under which suppression knows the address."""
-        return address_hash(self._key, channel, address)
+        return self._hash(channel, address)
 
     def _asked(self, preference: Preference) -> Asked:
-        hashes = tuple((item.channel, self.address_hash(item.channel, item.address)) for item in preference.addresses)
-        return Asked(preference.customer, hashes)
+        hashes = [(item.channel, self._hash(item.channel, item.address)) for item in preference.addresses]
+        return Asked(preference.customer, tuple(hashes))
 
 
 def _facts(

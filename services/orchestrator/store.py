@@ -16,6 +16,7 @@ from schemas.event import Event, encode
 from schemas.times import Instant
 from services.kit.db import Tx
 from services.orchestrator.deciding.ledger import AT, FLAGS, HANDING_OVER, ID, PLANNED, STATES, Contact, Ledger
+from services.orchestrator.deciding.ledger import Row as LedgerRow
 from services.orchestrator.deciding.scope import Kind
 
 SHARDS = 16
@@ -126,22 +127,28 @@ def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[
     if after is before:
         return []
     if after.kinds[: len(before.kinds)] == before.kinds:
-        old = set(before.rows)
-        new_rows = [row for row in after.rows if row not in old]
-        changed = list(Ledger(after.kinds, tuple(new_rows)))
+        changed = list(Ledger(after.kinds, _without(after.rows, before.rows)))
     else:
         known = set(before)
         changed = [contact for contact in after if contact not in known]
-    kept = {row[ID] for row in after.rows}
-    gone_rows = tuple(
-        row
-        for row in before.rows
-        if row[ID] not in kept and (row[AT] >= after.complete_from or row[FLAGS] in (PLANNED, HANDING_OVER))
-    )
-    gone = list(Ledger(before.kinds, gone_rows))
+    gone = _without(before.rows, after.rows)
+    if gone:
+        kept = {row[ID] for row in after.rows}
+        gone = tuple(
+            row
+            for row in gone
+            if row[ID] not in kept and (row[AT] >= after.complete_from or row[FLAGS] in (PLANNED, HANDING_OVER))
+        )
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
-        _history_row(customer, contact, "released", now) for contact in gone
+        _history_row(customer, contact, "released", now) for contact in Ledger(before.kinds, gone)
     ]
+
+
+def _without(rows: tuple[LedgerRow, ...], others: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
+    """The rows that are not among the others. A ledger keeps unchanged rows as the same objects: few are compared."""
+    same = set(map(id, others))
+    different = [row for row in rows if id(row) not in same]
+    return tuple([row for row in different if row not in others])
 
 
 def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> tuple[object, ...]:

@@ -36,7 +36,9 @@ from services.orchestrator.delivery.dispatch import Dispatcher
 from services.orchestrator.delivery.gate import Gate
 from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.delivery.mark import Marker
-from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.delivery.recovery import Recovery
+from services.orchestrator.delivery.straight import Straight
+from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
 from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
@@ -120,18 +122,34 @@ class Provider:
 
 @dataclass
 class Worker:
-    """One process' worth of the orchestrator, with connections of its own."""
+    """One process' worth of the orchestrator, with connections of its own. `by_itself` also hands over."""
 
     database: Database
     pipeline: Pipeline
+    by_itself: Pipeline
+    straight: Straight
     dispatcher: Dispatcher
     scheduler: Scheduler
+    recovery: Recovery
 
     async def decide(self, *records: Record) -> None:
-        """Prepare and apply a batch."""
-        prepared = await self.pipeline.prepare(Batch.of(records))
+        """Prepare and apply a batch; what is to be sent lies in the outbox."""
+        await self._decided(self.pipeline, records)
+
+    async def decide_and_mark(self, *records: Record) -> Prepared:
+        """Prepare and apply a batch; what is to be sent is marked."""
+        return await self._decided(self.by_itself, records)
+
+    async def go(self, prepared: Prepared) -> None:
+        """Hand over what was marked, to the end."""
+        await self.by_itself.applied(prepared)
+        await self.straight.drained()
+
+    async def _decided(self, pipeline: Pipeline, records: Sequence[Record]) -> Prepared:
+        prepared = await pipeline.prepare(Batch.of(records))
         async with self.database.write() as tx:
-            await self.pipeline.apply(tx, prepared)
+            await pipeline.apply(tx, prepared)
+        return prepared
 
 
 @dataclass
@@ -177,15 +195,19 @@ async def _worker(
     service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider, limits: Limits
 ) -> Worker:
     parts = service.parts
-    assert service.scheduler is not None and service.recovery is not None
+    assert service.scheduler is not None
     gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
     alarms = Handovers(KernelAlarm(), limits.slack)
     handover = Handover(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
     marker = Marker(f"worker-{id(service)}", parts.key)
-    dispatcher = Dispatcher(database, marker, handover, service.recovery, clock, parts.ready)
+    recovery = Recovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
+    dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.ready)
     await dispatcher.start()
-    pipeline = Pipeline(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
-    return Worker(database, pipeline, dispatcher, service.scheduler)
+    straight = Straight(f"straight-{id(service)}", parts.key, handover)
+    common = (database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready)
+    return Worker(
+        database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
+    )
 
 
 async def _launch(

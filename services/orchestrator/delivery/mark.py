@@ -29,8 +29,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True):
     """A message that is being handed over, and its customer's ledger as it was at the mark."""
 
     message_id: str
