@@ -129,10 +129,14 @@ class Suppressions(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PreferenceQuestion(msgspec.Struct, frozen=True):
-    """Facts of these customers, once the log has been applied up to the positions."""
+    """Facts of these customers, once the log has been applied up to the positions.
+
+    `versions`: what the asker knows of each of them already; whoever still has that version is left out of the answer.
+    """
 
     customers: tuple[str, ...]
     positions: Positions = {}
+    versions: tuple[int, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -143,15 +147,20 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SuppressionQuestion(msgspec.Struct, frozen=True):
-    """Facts of these customers and addresses. `address_key` is the fingerprint of the key that hashed them."""
+    """Facts of these customers and addresses. `address_key` is the fingerprint of the key that hashed them.
+
+    `versions`: what the asker knows of each customer already; whoever still has that version, and no entry for any
+    of the addresses, is left out of the answer. An asker who knows an entry of an address knows no version.
+    """
 
     customers: tuple[Asked, ...]
     positions: Positions = {}
     address_key: str = ""
+    versions: tuple[int, ...] = ()
 
 
 class SuppressionAnswer(msgspec.Struct, frozen=True):
-    """Facts per customer in the order asked, and everybody's holds, live or to come."""
+    """Facts per customer in the order asked, but for those known already, and everybody's holds, live or to come."""
 
     customers: tuple[Suppressions, ...]
     holds: tuple[HoldFact, ...] = ()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
@@ -39,9 +39,12 @@ _PG_SETTINGS = {
     "application_name": "tactful",
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
+    "enable_seqscan": "off",
     "lock_timeout": str(LOCK_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": "15000",
 }
+"""Plans are kept. One made while a table was small must not go on reading the whole of it when it has grown: so no scan
+of tables where an index serves, and every hot statement names its keys by `Tx.among`."""
 _SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
 _SQLITE_KINDS = {"bytea": "from_hex(value)"}
 
@@ -84,6 +87,19 @@ class Tx:
             return 0
         return (await self._execute(sql, list(params))).rowcount
 
+    async def find(
+        self, table: str, key: Sequence[str], keys: Iterable[tuple[str, ...]], column: str
+    ) -> dict[tuple[str, ...], Any]:
+        """One column of the rows with these keys (texts, a unique index); a key without a row is left out."""
+        kinds = dict.fromkeys(key, "text")
+        same = " AND ".join(f"t.{name} = k.{name}" for name in key)
+        rows = await self.rows(
+            f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) "
+            f"FROM {self.table('k', kinds)}",
+            **self.bind_table("k", kinds, list(dict.fromkeys(keys))),
+        )
+        return {tuple(row[:-1]): row[-1] for row in rows if row[-1] is not None}
+
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert many rows the fast way (COPY on PostgreSQL). IntegrityError if a constraint is broken."""
         if not rows:
@@ -107,17 +123,28 @@ class Tx:
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise IntegrityError(None, None, error) from error
 
+    async def now(self) -> Instant:
+        """The database's clock, in microseconds since 1970 UTC; it goes on during the transaction."""
+        if self.dialect == "sqlite":
+            return time.time_ns() // 1000
+        row = await self.row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now")
+        assert row is not None
+        return int(row.now)
+
     def array(self, values: Sequence[Any]) -> object:
         """The value to bind for a list parameter that `each` or `table` reads."""
         if self.dialect == "postgresql":
             return list(values)
         return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
 
-    def each(self, name: str, kind: str = "text") -> str:
-        """SQL for the elements of list parameter `name`: `WHERE customer IN (SELECT ...)`.
+    def among(self, column: str, name: str, kind: str = "text") -> str:
+        """SQL for WHERE: the column's value is among the elements of list parameter `name`. Kinds as in `each`."""
+        if self.dialect == "postgresql":
+            return f"{column} = ANY(CAST(:{name} AS {kind}[]))"
+        return f"{column} IN ({self.each(name, kind)})"
 
-        Kinds: text, bigint, bytea.
-        """
+    def each(self, name: str, kind: str = "text") -> str:
+        """SQL for the elements of list parameter `name`, as rows. Kinds: text, bigint, bytea."""
         if self.dialect == "postgresql":
             return f"SELECT unnest(CAST(:{name} AS {kind}[]))"
         return f"SELECT {_SQLITE_KINDS.get(kind, 'value')} FROM json_each(:{name})"
@@ -237,9 +264,7 @@ class Database:
         if self.dialect == "sqlite":
             return time.time_ns() // 1000
         async with self.read() as tx:
-            row = await tx.row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now")
-        assert row is not None
-        return int(row.now)
+            return await tx.now()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -108,7 +108,7 @@ class DeadLetterRelay:
         )
         async with self._database.write() as tx:
             ids = tx.array([row.id for row in rows])
-            sql = f"UPDATE dead_letter SET published = :now WHERE id IN ({tx.each('ids', 'bigint')})"
+            sql = f"UPDATE dead_letter SET published = :now WHERE {tx.among('id', 'ids', 'bigint')}"
             await tx.run(sql, now=self._clock.now(), ids=ids)
         return len(rows)
 

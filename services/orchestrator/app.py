@@ -25,11 +25,10 @@ from services.kit.settings import ServiceSettings
 from services.orchestrator.audit.auditor import Auditor
 from services.orchestrator.audit.series import AuditSeries
 from services.orchestrator.console.signin import SignIn
-from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.dispatch import Dispatcher, Limits
-from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.dispatch import Dispatcher
 from services.orchestrator.delivery.mark import Marker
 from services.orchestrator.delivery.recovery import Recovery
+from services.orchestrator.delivery.straight import Straight
 from services.orchestrator.parts import Parts
 from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
@@ -148,15 +147,29 @@ def build(
     if role in ("schedule", "all"):
         _schedule(service, parts, database, clock, suppression, events, free_running)
     if role in ("dispatch", "all"):
-        _dispatch(service, parts, settings, database, clock, events)
+        _dispatch(service, parts, settings, database, clock)
     return service
+
+
+def _owner() -> str:
+    """A name for who marks: nobody else has it, before or after."""
+    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _decide(
     service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
 ) -> None:
+    straight = Straight(_owner(), parts.key, parts.handover)
     handler = Pipeline(
-        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, parts.shadow
+        database,
+        parts.snapshot,
+        parts.gatherer,
+        parts.renderer,
+        clock,
+        parts.metrics,
+        parts.ready,
+        parts.shadow,
+        straight,
     )
     loop = ConsumeLoop(
         bus, database, handler, group=GROUP, topics=[events], clock=clock, stage=STAGE,
@@ -165,7 +178,11 @@ def _decide(
     service.loop = loop
 
     async def run(_stop: asyncio.Event) -> None:
-        await loop.run()
+        try:
+            await loop.run()
+        finally:
+            straight.end()
+            await straight.drained()
 
     service.job(GROUP, run)
 
@@ -197,24 +214,11 @@ def _schedule(
         service.job("audit", service.auditor.run)
 
 
-def _dispatch(
-    service: Service, parts: Parts, settings: ServiceSettings, database: Database, clock: Clock, events: str
-) -> None:
-    limits = Limits(settings.dispatch.deadline, settings.dispatch.slack)
-    owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+def _dispatch(service: Service, parts: Parts, settings: ServiceSettings, database: Database, clock: Clock) -> None:
+    limits = settings.dispatch
     service.recovery = Recovery(database, parts.adapters, clock, deadline=limits.deadline, slack=limits.slack)
-    service.dispatcher = Dispatcher(
-        database,
-        Marker(owner, parts.key),
-        Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [events]),
-        service.recovery,
-        parts.adapters,
-        Handovers(KernelAlarm(), limits.slack),
-        limits,
-        clock,
-        parts.metrics,
-        parts.ready,
-    )
+    marker = Marker(_owner(), parts.key)
+    service.dispatcher = Dispatcher(database, marker, parts.handover, service.recovery, clock, parts.ready)
     service.job("dispatch", service.dispatcher.run)
 
 

@@ -5,7 +5,7 @@ customer is judged again, on the ledger as it is now, under the lock. A waiting 
 meanwhile is dropped from the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from schemas.times import Instant
 from services.kit.db import Tx
@@ -15,14 +15,24 @@ from services.orchestrator.judging import Work
 from services.orchestrator.store import NOTHING_HELD, Held
 
 JudgeAgain = Callable[[Work, Held], Work]
+Mark = Callable[[Sequence[Work]], Awaitable[None]]
 
 
-async def write(tx: Tx, works: Sequence[Work], now: Instant, since: Instant, judge_again: JudgeAgain) -> list[Work]:
+async def write(
+    tx: Tx,
+    works: Sequence[Work],
+    now: Instant,
+    since: Instant,
+    judge_again: JudgeAgain,
+    mark: Mark | None = None,
+) -> list[Work]:
     """Write the works; returns them as they were written, those that lost a race judged again.
 
-    `since`: the instant from which on a ledger must be complete.
+    `since`: the instant from which on a ledger must be complete. `mark`: marks what goes the straight way.
     """
     current = await _current(tx, works, since, judge_again)
+    if mark is not None:
+        await mark(current)
     saved = {work.customer: work.ledger for work in current if work.ledger is not work.held.ledger}
     await store.save_ledgers(tx, saved)
     await messages.keep(tx, current, now)

@@ -5,9 +5,11 @@ call for a whole batch. Both answer only when their databases have applied the l
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Protocol
 
-from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer
+from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer, Suppressions
 from schemas.ids import address_hash
 from schemas.times import Instant
 from services.kit.bus import Partition
@@ -20,7 +22,9 @@ from services.suppression.client import PastAnswer
 class PreferenceDoor(Protocol):
     """What preference answers: services.preference.client.PreferenceClient."""
 
-    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
+    async def facts(
+        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = ...
+    ) -> dict[str, Preference]:
         """Facts of each customer asked about; an unknown one has version 0. Raises Transient."""
 
     async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
@@ -30,7 +34,9 @@ class PreferenceDoor(Protocol):
 class SuppressionDoor(Protocol):
     """What suppression answers: services.suppression.client.SuppressionClient."""
 
-    async def facts(self, asked: Sequence[Asked], positions: Positions) -> SuppressionAnswer:
+    async def facts(
+        self, asked: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = ...
+    ) -> SuppressionAnswer:
         """Facts in the order asked, and everybody's holds. Raises Transient."""
 
     async def facts_at(self, asked: Asked, since: Instant, until: Instant) -> PastAnswer:
@@ -38,6 +44,11 @@ class SuppressionDoor(Protocol):
 
     async def holds(self) -> Sequence[HoldFact]:
         """Everybody's holds, live or to come. Raises Transient."""
+
+
+HASHES = 16_384
+"""Keyed hashes of addresses that are kept: a message's are asked for when it is decided and again at the gate."""
+NOTHING_KNOWN: Mapping[str, Facts] = MappingProxyType({})
 
 
 def wire(positions: Mapping[Partition, int]) -> Positions:
@@ -54,12 +65,16 @@ class Gatherer:
     def __init__(self, preference: PreferenceDoor, suppression: SuppressionDoor, address_key: bytes) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._key = address_key
+        self._hash = lru_cache(maxsize=HASHES)(partial(address_hash, address_key))
 
     async def facts(
-        self, customers: Sequence[str], catalogue: Catalogue, positions: Mapping[Partition, int]
+        self,
+        customers: Sequence[str],
+        catalogue: Catalogue,
+        positions: Mapping[Partition, int],
+        known: Mapping[str, Facts] = NOTHING_KNOWN,
     ) -> dict[str, Facts]:
-        """Facts of each customer, no older than the positions.
+        """Facts of each customer, no older than the positions. `known`: earlier ones, of which only changes are asked.
 
         Raises Transient when they cannot be had, whatever the cause: facts that are missing are no verdict, so
         what waits for them is neither judged nor lost.
@@ -68,18 +83,18 @@ class Gatherer:
             return {}
         sent = wire(positions)
         try:
-            preferences = await self._preference.facts(customers, sent)
+            preferences = await self._preference.facts(
+                customers, sent, {name: facts.preference for name, facts in known.items()}
+            )
             asked = [self._asked(preferences[customer]) for customer in customers]
-            answer = await self._suppression.facts(asked, sent)
+            answer = await self._suppression.facts(
+                asked, sent, {name: facts.suppressions for name, facts in known.items()}
+            )
         except Permanent as error:
             raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
         return {
-            suppressions.customer: Facts(
-                preference=preferences[suppressions.customer],
-                suppressions=suppressions,
-                holds=answer.holds,
-                policy=catalogue.policy,
-                configured=catalogue.configured,
+            suppressions.customer: _facts(
+                preferences[suppressions.customer], suppressions, answer.holds, catalogue, known
             )
             for suppressions in answer.customers
         }
@@ -101,8 +116,29 @@ class Gatherer:
 
     def address_hash(self, channel: str, address: str) -> str:
         """The keyed hash under which suppression knows the address."""
-        return address_hash(self._key, channel, address)
+        return self._hash(channel, address)
 
     def _asked(self, preference: Preference) -> Asked:
-        hashes = tuple((item.channel, self.address_hash(item.channel, item.address)) for item in preference.addresses)
-        return Asked(preference.customer, hashes)
+        hashes = [(item.channel, self._hash(item.channel, item.address)) for item in preference.addresses]
+        return Asked(preference.customer, tuple(hashes))
+
+
+def _facts(
+    preference: Preference,
+    suppressions: Suppressions,
+    holds: tuple[HoldFact, ...],
+    catalogue: Catalogue,
+    known: Mapping[str, Facts],
+) -> Facts:
+    """The facts known already where nothing has changed, with all that was derived from them, else new ones."""
+    before = known.get(suppressions.customer)
+    if (
+        before is not None
+        and before.preference is preference
+        and before.suppressions is suppressions
+        and before.policy is catalogue.policy
+        and before.configured is catalogue.configured
+        and before.holds == holds
+    ):
+        return before
+    return Facts(preference, suppressions, holds, catalogue.policy, catalogue.configured)

@@ -79,7 +79,7 @@ async def give_turns(tx: Tx, key: str, turns: Mapping[str, Instant]) -> None:
         **tx.bind_table("v", kinds, sorted(turns.items())),
     )
     await tx.run(
-        f"DELETE FROM parked WHERE cause {_EITHER} AND name = :key AND message_id IN ({tx.each('ids')})",
+        f"DELETE FROM parked WHERE cause {_EITHER} AND name = :key AND {tx.among('message_id', 'ids')}",
         key=key,
         ids=tx.array(list(turns)),
     )

@@ -79,6 +79,8 @@ class Work:
     waiting: list[Waiting] = field(default_factory=list)
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Messages that were waiting and no longer are: id -> (outcome, reason)."""
+    marked: set[str] = field(default_factory=set)
+    """Messages that are being handed over by the process that judged them."""
 
     @property
     def again(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What every role of the orchestrator is made of."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from services.kit.clock import Clock
 from services.kit.db import Database
@@ -10,6 +11,9 @@ from services.kit.settings import ServiceSettings
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.delivery.adapters import Adapter
 from services.orchestrator.delivery.configured import adapters_of
+from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
+from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.gather import Gatherer
 from services.orchestrator.metrics import Metrics
 from services.orchestrator.recorded import Recorder
@@ -47,3 +51,13 @@ class Parts:
         self.applied = Nudge()
         """Told when events have been decided."""
         self.key = key
+        self._settings, self._database, self._clock = settings, database, clock
+
+    @cached_property
+    def handover(self) -> Handover:
+        """How marked messages come to their end; one for all that this process marks."""
+        limits = Limits(self._settings.dispatch.deadline, self._settings.dispatch.slack)
+        topics = [self._settings.kafka.events_topic]
+        gate = Gate(self._database, self.snapshot, self.gatherer, self.renderer, self._clock, topics)
+        alarms = Handovers(KernelAlarm(), limits.slack)
+        return Handover(self._database, gate, self.adapters, alarms, limits, self._clock, self.metrics)

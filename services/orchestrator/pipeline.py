@@ -24,6 +24,8 @@ from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.ledger import Contact
 from services.orchestrator.deciding.match import Catalogue, touches
 from services.orchestrator.delivery import messages
+from services.orchestrator.delivery.mark import Marked
+from services.orchestrator.delivery.straight import Straight
 from services.orchestrator.gather import Gatherer
 from services.orchestrator.judging import Question, Work, judge
 from services.orchestrator.metrics import Metrics
@@ -65,6 +67,9 @@ class Prepared:
     seconds: float = 0.0
     notes: Notes | None = None
     """What is in shadow made of the events; None while nothing is."""
+    marked: list[Marked] = field(default_factory=list)
+    deadline: float = 0.0
+    """Until when (boot time) the handover of what is marked may start."""
 
 
 class Pipeline:
@@ -80,6 +85,7 @@ class Pipeline:
         metrics: Metrics,
         nudge: Nudge,
         shadow: Shadow,
+        straight: Straight | None = None,
     ) -> None:
         self._database = database
         self._snapshot = snapshot
@@ -89,6 +95,7 @@ class Pipeline:
         self._metrics = metrics
         self._nudge = nudge
         self._shadow = shadow
+        self._straight = straight
 
     async def prepare(self, batch: Batch) -> Prepared:
         """Match, gather, decide and render. Raises Transient while facts cannot be had."""
@@ -177,7 +184,12 @@ class Pipeline:
         def again(work: Work, held: Held) -> Work:
             return self._judged(work.customer, work.facts, work.questions, held, prepared)
 
-        prepared.works = await commit.write(tx, prepared.works, prepared.now, prepared.since, again)
+        async def mark(works: Sequence[Work]) -> None:
+            if self._straight is not None:
+                prepared.deadline = self._straight.deadline()
+                prepared.marked = await self._straight.mark(tx, works, prepared.now)
+
+        prepared.works = await commit.write(tx, prepared.works, prepared.now, prepared.since, again, mark)
         await store.keep_events(tx, prepared.kept, prepared.now)
         if prepared.woken:
             await messages.wake_parked(tx, prepared.woken, prepared.now)
@@ -185,8 +197,10 @@ class Pipeline:
             await self._shadow.keep(tx, prepared.notes)
 
     async def applied(self, prepared: Prepared) -> None:
-        """Count what was decided, and wake the dispatcher."""
-        if any(work.ready for work in prepared.works):
+        """Hand over what was marked, wake the dispatcher for the rest, and count."""
+        if self._straight is not None:
+            self._straight.go(prepared.marked, prepared.deadline)
+        if sum(len(work.ready) for work in prepared.works) > len(prepared.marked):
             self._nudge.notify()
         if prepared.notes is not None:
             self._shadow.kept(prepared.notes)

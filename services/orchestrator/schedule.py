@@ -102,7 +102,7 @@ class Scheduler:
         return bool(due)
 
     async def _claim(self, tx: Tx, now: Instant) -> list[Due]:
-        real = await _real_time(tx)
+        real = await tx.now()
         rows = await tx.rows(
             "SELECT t.message_id, t.due FROM timer t WHERE t.due <= :now AND t.claimed_until <= :real "
             f"ORDER BY t.due, t.message_id LIMIT {BATCH} {tx.for_update and 'FOR UPDATE SKIP LOCKED'}",
@@ -113,14 +113,14 @@ class Scheduler:
             return []
         ids = tx.array([row.message_id for row in rows])
         await tx.run(
-            f"UPDATE timer SET claimed_until = :until WHERE message_id IN ({tx.each('ids')})",
+            f"UPDATE timer SET claimed_until = :until WHERE {tx.among('message_id', 'ids')}",
             until=real + CLAIM,
             ids=ids,
         )
         found = await tx.rows(
             "SELECT m.message_id, m.customer, m.campaign, m.channel, m.state, m.since, m.event_source, m.event_id, "
             "t.due FROM message m JOIN timer t ON t.message_id = m.message_id "
-            f"WHERE m.message_id IN ({tx.each('ids')})",
+            f"WHERE {tx.among('m.message_id', 'ids')}",
             ids=ids,
         )
         return [Due._make(row) for row in found]
@@ -184,21 +184,12 @@ async def _hand_over_again(tx: Tx, retried: Sequence[Due], now: Instant) -> None
     ids = [item.message_id for item in retried]
     rows = await tx.rows(
         "UPDATE message SET state = 'pending', until = NULL, updated = :now WHERE state = 'retry' "
-        f"AND message_id IN ({tx.each('ids')}) RETURNING message_id, customer, channel",
+        f"AND {tx.among('message_id', 'ids')} RETURNING message_id, customer, channel",
         ids=tx.array(ids),
         now=now,
     )
     await tx.insert("outbox", OUTBOX, [(shard_of(r.customer), r.channel, r.message_id, r.customer) for r in rows])
-    await tx.run(f"DELETE FROM timer WHERE message_id IN ({tx.each('ids')})", ids=tx.array(ids))
-
-
-async def _real_time(tx: Tx) -> Instant:
-    if tx.dialect == "sqlite":
-        row = await tx.row("SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) AS now")
-    else:
-        row = await tx.row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now")
-    assert row is not None
-    return int(row.now)
+    await tx.run(f"DELETE FROM timer WHERE {tx.among('message_id', 'ids')}", ids=tx.array(ids))
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

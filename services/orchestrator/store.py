@@ -22,8 +22,9 @@ from services.orchestrator.deciding.scope import Kind
 SHARDS = 16
 PENDING_STATES = ("planned", "parked", "pending", "retry")
 
-EventKey = tuple[str, str, str]
+EventKey = tuple[str, ...]
 """Customer, source, event id."""
+EVENT_KEY = ("customer", "source", "event_id")
 
 _DECISION = msgspec.msgpack.Encoder()
 
@@ -67,7 +68,7 @@ async def ledgers(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> 
 async def _ledgers(tx: Tx, customers: Sequence[str], since: Instant, lock: str = "") -> dict[str, Held]:
     if not customers:
         return {}
-    sql = f"SELECT customer, version, ring FROM ledger WHERE customer IN ({tx.each('customers')}) {lock}"
+    sql = f"SELECT customer, version, ring FROM ledger WHERE {tx.among('customer', 'customers')} {lock}"
     rows = await tx.rows(sql, customers=tx.array(customers))
     found = {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
     for customer, held in found.items():
@@ -88,7 +89,7 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = 
             **tx.bind_table("c", {"customer": "text"}, [(customer,) for customer in sorted(fresh)]),
         )
     rows = await tx.rows(
-        f"SELECT customer, version FROM ledger WHERE customer IN ({tx.each('customers')}) "
+        f"SELECT customer, version FROM ledger WHERE {tx.among('customer', 'customers')} "
         f"ORDER BY customer {tx.for_update}",
         customers=tx.array(customers),
     )
@@ -170,28 +171,12 @@ def learned(ledger: Ledger, row: Row[Any]) -> Ledger:
 
 async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
     """Which of these events have left an inbox row."""
-    if not keys:
-        return set()
-    columns = {"customer": "text", "source": "text", "event_id": "text"}
-    rows = await tx.rows(
-        f"SELECT i.customer, i.source, i.event_id FROM {tx.table('k', columns)} JOIN inbox i "
-        "ON i.customer = k.customer AND i.source = k.source AND i.event_id = k.event_id",
-        **tx.bind_table("k", columns, keys),
-    )
-    return {(row.customer, row.source, row.event_id) for row in rows}
+    return set(await tx.find("inbox", EVENT_KEY, keys, "received")) if keys else set()
 
 
 async def stored_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
     """The structured JSON of these events, as the inbox keeps it."""
-    if not keys:
-        return {}
-    columns = {"customer": "text", "source": "text", "event_id": "text"}
-    rows = await tx.rows(
-        f"SELECT i.customer, i.source, i.event_id, i.event FROM {tx.table('k', columns)} JOIN inbox i "
-        "ON i.customer = k.customer AND i.source = k.source AND i.event_id = k.event_id",
-        **tx.bind_table("k", columns, list(dict.fromkeys(keys))),
-    )
-    return {(row.customer, row.source, row.event_id): bytes(row.event) for row in rows}
+    return await tx.find("inbox", EVENT_KEY, keys, "event") if keys else {}
 
 
 class Arrived(NamedTuple):

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
 from schemas.documents import validate
-from schemas.facts import Preference, PreferenceQuestion
+from schemas.facts import PreferenceQuestion
 from schemas.ids import bad_id
 from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import format_instant
@@ -97,8 +97,7 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
         }
         await wait_applied(database, positions, FENCE, nudge)
         async with database.read() as tx:
-            known = await store.states(tx, question.customers)
-        answers: list[Preference] = [facts(known.get(customer) or empty(customer)) for customer in question.customers]
+            answers = await store.answers(tx, question.customers, question.versions)
         return door.answer(answers)
 
     @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")

@@ -5,6 +5,7 @@ events change preferences, for simulations.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from services.preference.tokens import Links, link_builder
 
 __all__ = ["Links", "PastQuestion", "PreferenceClient", "link_builder", "state"]
 
+NOTHING_KNOWN: Mapping[str, Preference] = MappingProxyType({})
 FACTS = "/internal/preference/facts"
 FACTS_AT = "/internal/preference/facts-at"
 RECORDED = "/internal/preference/recorded"
@@ -43,11 +45,18 @@ class PreferenceClient:
         self._client = client
         self._key = service_key
 
-    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
-        """What these customers chose, once the log has been applied up to the positions; unknown ones: version 0."""
-        question = PreferenceQuestion(tuple(customers), positions)
+    async def facts(
+        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = NOTHING_KNOWN
+    ) -> dict[str, Preference]:
+        """What these customers chose, once the log has been applied up to the positions; unknown ones: version 0.
+
+        `known`: earlier answers, which are not repeated over the wire where they still hold.
+        """
+        versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
+        question = PreferenceQuestion(tuple(customers), positions, versions)
         answers = await door.ask(self._client, FACTS, question, list[Preference], key=self._key)
-        return {preference.customer: preference for preference in answers}
+        fresh = {preference.customer: preference for preference in answers}
+        return {name: fresh[name] if name in fresh else known[name] for name in customers}
 
     async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """What the customer had chosen as we knew it at an instant of the past, or at a version of it."""

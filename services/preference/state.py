@@ -76,7 +76,18 @@ class Change(msgspec.Struct, frozen=True):
     unblocks: bool = False
 
 
+class _Outline(msgspec.Struct, frozen=True, array_like=True):
+    """A state of which only the block is read."""
+
+    preference: msgspec.Raw
+    times: msgspec.Raw = msgspec.Raw()
+    trait_times: msgspec.Raw = msgspec.Raw()
+    address_times: msgspec.Raw = msgspec.Raw()
+    blocked_until: Instant | None = None
+
+
 _DECODER = msgspec.msgpack.Decoder(State)
+_OUTLINE = msgspec.msgpack.Decoder(_Outline)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -108,6 +119,14 @@ def facts(state: State) -> Preference:
     if blocked is None or (known.paused_until is not None and known.paused_until >= blocked):
         return known
     return msgspec.structs.replace(known, paused_until=blocked)
+
+
+def packed_facts(packed: bytes) -> Preference | msgspec.Raw:
+    """The facts of `pack`'s bytes, as they lie there unless a block changes them. ValueError for another form."""
+    if packed[:1] != _FORM:
+        raise ValueError("a packed preference state of an unknown form")
+    outline = _OUTLINE.decode(memoryview(packed)[1:])
+    return outline.preference if outline.blocked_until is None else facts(unpack(packed))
 
 
 def document(state: State) -> dict[str, Any]:

@@ -8,18 +8,19 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
+from schemas.facts import Preference
 from schemas.times import Instant
 from services.kit.db import Tx
 from services.preference.resolve import document_of
-from services.preference.state import State, empty, pack, unpack
+from services.preference.state import State, empty, facts, pack, packed_facts, unpack
 
 _STATE = {"customer": "text", "version": "bigint", "state": "bytea"}
-_KEY = {"customer": "text", "source": "text", "event_id": "text"}
+_KEY = ("customer", "source", "event_id")
 _CHANGE = (
     "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
 )  # fmt: skip
 
-EventKey = tuple[str, str, str]
+EventKey = tuple[str, ...]
 """Customer, source and id of an event."""
 
 
@@ -75,10 +76,27 @@ class Topics(msgspec.Struct, frozen=True):
 async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
     """What is known of these customers; those unknown are absent."""
     rows = await tx.rows(
-        f"SELECT customer, state FROM preference_state WHERE customer IN ({tx.each('customers')})",
+        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
         customers=tx.array(customers),
     )
     return {row.customer: unpack(row.state) for row in rows}
+
+
+async def answers(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
+    """The facts of these customers in their packed form, but for those who still have the version given for them."""
+    rows = await tx.rows(
+        f"SELECT customer, version, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
+        customers=tx.array(customers),
+    )
+    found = {row.customer: row for row in rows}
+    known = dict(zip(customers, versions, strict=True)) if versions else {}
+    said: list[Preference | msgspec.Raw] = []
+    for customer in customers:
+        row = found.get(customer)
+        if known.get(customer) == (0 if row is None else row.version):
+            continue
+        said.append(facts(empty(customer)) if row is None else packed_facts(row.state))
+    return said
 
 
 async def lock(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
@@ -99,7 +117,7 @@ async def lock(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
 
 async def _locked(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
     rows = await tx.rows(
-        f"SELECT customer, state FROM preference_state WHERE customer IN ({tx.each('customers')}) "
+        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')} "
         f"ORDER BY customer {tx.for_update}",
         customers=tx.array(customers),
     )
@@ -139,12 +157,7 @@ def _differences(before: State, after: State) -> dict[str, Any]:
 
 async def seen(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
     """Which of these events were applied before, and the digest of what they said."""
-    rows = await tx.rows(
-        f"SELECT i.customer, i.source, i.event_id, i.digest FROM preference_inbox i JOIN {tx.table('v', _KEY)} "
-        "ON i.customer = v.customer AND i.source = v.source AND i.event_id = v.event_id",
-        **tx.bind_table("v", _KEY, sorted(set(keys))),
-    )
-    return {(row.customer, row.source, row.event_id): row.digest for row in rows}
+    return await tx.find("preference_inbox", _KEY, keys, "digest")
 
 
 async def remember(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:

@@ -1,13 +1,14 @@
 """The door to this service for the others."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 import msgspec
 
-from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion
+from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion, Suppressions
 from schemas.recorded import RecordedSuppressions, SuppressionsBetween
 from schemas.times import Instant
 from services.kit import door
@@ -26,6 +27,7 @@ __all__ = [
     "fingerprint",
 ]
 
+NOTHING_KNOWN: Mapping[str, Suppressions] = MappingProxyType({})
 FACTS = "/internal/suppression/facts"
 FACTS_AT = "/internal/suppression/facts-at"
 HOLDS = "/internal/suppression/holds"
@@ -92,6 +94,13 @@ def fingerprint(address_key: bytes) -> str:
     return hashlib.sha256(b"tactful address key\0" + address_key).hexdigest()[:16]
 
 
+def _version(known: Suppressions | None) -> int:
+    """The version to name in a question: none when an entry of an address is known, for that has no version."""
+    if known is None or any(entry.address is not None for entry in known.entries):
+        return -1
+    return known.version
+
+
 class SuppressionClient:
     """Asks for facts and hands over situations.
 
@@ -104,10 +113,21 @@ class SuppressionClient:
         self._key = service_key
         self._fingerprint = fingerprint(address_key)
 
-    async def facts(self, asked: Sequence[Asked], positions: Positions) -> SuppressionAnswer:
-        """Facts of the customers in the order asked, and everybody's holds, no older than the log positions."""
-        question = SuppressionQuestion(tuple(asked), positions, self._fingerprint)
-        return await door.ask(self._http, FACTS, question, SuppressionAnswer, key=self._key)
+    async def facts(
+        self, asked: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = NOTHING_KNOWN
+    ) -> SuppressionAnswer:
+        """Facts of the customers in the order asked, and everybody's holds, no older than the log positions.
+
+        `known`: earlier answers about the same addresses, which are not repeated over the wire where they still hold.
+        """
+        versions = tuple(_version(known.get(item.customer)) for item in asked) if known else ()
+        question = SuppressionQuestion(tuple(asked), positions, self._fingerprint, versions)
+        answer = await door.ask(self._http, FACTS, question, SuppressionAnswer, key=self._key)
+        if not known:
+            return answer
+        fresh = {item.customer: item for item in answer.customers}
+        customers = tuple(fresh.get(item.customer) or known[item.customer] for item in asked)
+        return msgspec.structs.replace(answer, customers=customers)
 
     async def facts_at(self, asked: Asked, since: Instant, until: Instant) -> PastAnswer:
         """What was known of the customer as of `since`, and after each change until `until`."""

@@ -158,9 +158,6 @@ async def fill(databases: dict[str, str], customers: int) -> None:
             rows = [(load.customer(number), 1, BEGINNING, ring) for number in numbers]
             await tx.insert("ledger", ("customer", "version", "complete_from", "ring"), rows)
     for database in opened.values():
-        if database.dialect == "postgresql":
-            async with database.write() as tx:
-                await tx.run("ANALYZE")
         await database.close()
 
 

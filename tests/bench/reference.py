@@ -1,7 +1,8 @@
 """The reference: the same job as a careful team writes it in a week. `python -m tests.bench.reference`.
 
 One event at a time, `async for`; one transaction of SQLAlchemy's ORM with a COUNT of what the customer got; a template
-of Jinja2, compiled once. It is correct under repeated events. It judges less than Tactful does: one cap in place of
+of Jinja2, compiled once; the offset committed when the event is done, as aiokafka's manual advises where nothing may be
+lost. It is correct under repeated events and loses none. It judges less than Tactful does: one cap in place of
 ten rules, no plan for later, no second look before the handover, no explanation kept.
 """
 
@@ -121,7 +122,7 @@ async def main() -> None:
     engine = create_async_engine(os.environ["REFERENCE_DATABASE"])
     consumer = AIOKafkaConsumer(
         os.environ["REFERENCE_TOPIC"], bootstrap_servers=os.environ["REFERENCE_KAFKA"], group_id="reference",
-        auto_offset_reset="earliest",
+        auto_offset_reset="earliest", enable_auto_commit=False,
     )  # fmt: skip
     send, url = forget, os.environ.get("REFERENCE_URL")
     async with httpx.AsyncClient() as client:
@@ -134,6 +135,7 @@ async def main() -> None:
         try:
             async for record in consumer:
                 await worker.handle(record.value)
+                await consumer.commit()
         finally:
             await consumer.stop()
             await engine.dispose()

@@ -11,6 +11,7 @@ import pytest
 
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import HOUR, MINUTE, SECOND
+from services.orchestrator.delivery import straight
 from services.orchestrator.delivery.adapters import FirstByte
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
@@ -123,19 +124,25 @@ async def test_a_rejected_message_gives_its_place_back_and_says_why(product: Liv
     assert await contacts(product) == ["made"]
 
 
-async def test_the_gate_stops_what_was_switched_off_after_the_decision(product: Live) -> None:
+async def test_the_gate_stops_what_was_switched_off_after_the_decision(
+    product: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message fills the straight way, one keeps the dispatcher busy, and the third waits in the outbox."""
+    monkeypatch.setattr(straight, "ROOM", 1)
     provider = Provider()
     await shop(product, provider)
     await product.customer(customer("c-2"))
+    await product.customer(customer("c-3"))
     provider.hold.clear()
-    await product.send(event("shop.offer", "e-1"))
-    await until(lambda: provider.taken)
+    for count, subject in enumerate(("c-1", "c-3"), start=1):
+        await product.send(event("shop.offer", f"e-{subject}", subject=subject))
+        await until(lambda count=count: len(provider.taken) == count)
     await product.send(event("shop.offer", "e-2", subject="c-2"))
     answer = await product.ask("POST", "/v1/preferences/c-2/optout", {"topic": "news"})
     assert answer == {"enforced": True}
     provider.hold.set()
     await product.at(MONDAY + SECOND)
-    assert [item.customer for item in provider.taken] == ["c-1"]
+    assert [item.customer for item in provider.taken] == ["c-1", "c-3"]
     lines = await product.decisions(customer="c-2")
     assert [(line["outcome"], line["reason"]) for line in lines] == [
         ("send", "eligible"),
@@ -193,7 +200,7 @@ async def test_a_dead_dispatcher_s_attempts_are_closed_by_proof_and_tried_again(
         await product.send(event("shop.offer", "e-1"))
         await product.at(MONDAY + SECOND)
         async with product.database.write() as tx:
-            await tx.run("UPDATE attempt SET state = 'open', owner = 'somebody who was killed'")
+            await tx.run("UPDATE attempt SET state = 'open', closed_at = NULL, owner = 'somebody who was killed'")
             await tx.run("UPDATE message SET state = 'handing_over'")
     async with live(tmp_path, MONDAY + MINUTE) as product:
         product.together.orchestrator.parts.adapters["email"] = provider  # type: ignore[index]

@@ -13,7 +13,7 @@ from schemas.message import Handed
 from schemas.times import HOUR
 from services.kit.migrate import upgrade
 from services.orchestrator.deciding.ledger import Ledger
-from services.orchestrator.delivery.dispatch import Limits
+from services.orchestrator.delivery.handover import Limits
 from services.orchestrator.delivery.settle import Result, settle
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import TOPIC, Crew, crew, record

@@ -62,7 +62,7 @@ async def test_of_messages_decided_at_once_one_goes(url: str, tmp_path: Path) ->
             async with us.database.read() as tx:
                 messages = await tx.rows("SELECT customer, state FROM message WHERE created = :now", now=now)
                 ledgers = await tx.rows(
-                    f"SELECT ring FROM ledger WHERE customer IN ({tx.each('names')})", names=tx.array(names)
+                    f"SELECT ring FROM ledger WHERE {tx.among('customer', 'names')}", names=tx.array(names)
                 )
             for name in names:
                 states = Counter(row.state for row in messages if row.customer == name)

@@ -32,10 +32,13 @@ from services.orchestrator import app as orchestrator
 from services.orchestrator.catalogue import keys
 from services.orchestrator.delivery.adapters.adapter import FirstByte
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.dispatch import Dispatcher, Limits
+from services.orchestrator.delivery.dispatch import Dispatcher
 from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.handover import Handover, Limits
 from services.orchestrator.delivery.mark import Marker
-from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.delivery.recovery import Recovery
+from services.orchestrator.delivery.straight import Straight
+from services.orchestrator.pipeline import Pipeline, Prepared
 from services.orchestrator.schedule import Scheduler
 from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
@@ -119,18 +122,34 @@ class Provider:
 
 @dataclass
 class Worker:
-    """One process' worth of the orchestrator, with connections of its own."""
+    """One process' worth of the orchestrator, with connections of its own. `by_itself` also hands over."""
 
     database: Database
     pipeline: Pipeline
+    by_itself: Pipeline
+    straight: Straight
     dispatcher: Dispatcher
     scheduler: Scheduler
+    recovery: Recovery
 
     async def decide(self, *records: Record) -> None:
-        """Prepare and apply a batch."""
-        prepared = await self.pipeline.prepare(Batch.of(records))
+        """Prepare and apply a batch; what is to be sent lies in the outbox."""
+        await self._decided(self.pipeline, records)
+
+    async def decide_and_mark(self, *records: Record) -> Prepared:
+        """Prepare and apply a batch; what is to be sent is marked."""
+        return await self._decided(self.by_itself, records)
+
+    async def go(self, prepared: Prepared) -> None:
+        """Hand over what was marked, to the end."""
+        await self.by_itself.applied(prepared)
+        await self.straight.drained()
+
+    async def _decided(self, pipeline: Pipeline, records: Sequence[Record]) -> Prepared:
+        prepared = await pipeline.prepare(Batch.of(records))
         async with self.database.write() as tx:
-            await self.pipeline.apply(tx, prepared)
+            await pipeline.apply(tx, prepared)
+        return prepared
 
 
 @dataclass
@@ -176,17 +195,22 @@ async def _worker(
     service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider, limits: Limits
 ) -> Worker:
     parts = service.parts
-    assert service.scheduler is not None and service.recovery is not None
+    assert service.scheduler is not None
     gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
-    dispatcher = Dispatcher(
-        database, Marker(f"worker-{id(service)}", parts.key), gate, service.recovery, {"push": provider},
-        Handovers(KernelAlarm(), limits.slack), limits, clock, parts.metrics, parts.ready,
-    )  # fmt: skip
+    alarms = Handovers(KernelAlarm(), limits.slack)
+    handover = Handover(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
+    marker = Marker(f"worker-{id(service)}", parts.key)
+    recovery = Recovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
+    dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.ready)
     await dispatcher.start()
-    pipeline = Pipeline(
-        database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready, parts.shadow
+    straight = Straight(f"straight-{id(service)}", parts.key, handover)
+    common = (
+        *(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready),
+        parts.shadow,
     )
-    return Worker(database, pipeline, dispatcher, service.scheduler)
+    return Worker(
+        database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
+    )
 
 
 async def _launch(

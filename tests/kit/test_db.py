@@ -118,9 +118,25 @@ async def test_counts_of_rows_touched(database: Database) -> None:
 async def test_a_list_is_one_parameter(database: Database, column: str, kind: str, wanted: list[object]) -> None:
     await put(database, ("a", LATE, b"\x00\xff", True), ("q\"'é,{}", 5, b"", True), ("z", 6, b"z", False))
     async with database.read() as tx:
-        sql = f"SELECT {column} AS found FROM thing WHERE {column} IN ({tx.each('wanted', kind)})"
-        assert {row.found for row in await tx.rows(sql, wanted=tx.array(wanted))} == set(wanted)
-        assert await tx.rows(sql, wanted=tx.array([])) == []
+        for among in (f"{column} IN ({tx.each('wanted', kind)})", tx.among(column, "wanted", kind)):
+            sql = f"SELECT {column} AS found FROM thing WHERE {among}"
+            assert {row.found for row in await tx.rows(sql, wanted=tx.array(wanted))} == set(wanted)
+            assert await tx.rows(sql, wanted=tx.array([])) == []
+
+
+async def test_columns_are_found_by_keys(database: Database) -> None:
+    await put(database, ("a", 1, b"x", True), ("b", 2, None, True))
+    async with database.read() as tx:
+        assert await tx.find("thing", ("name",), [("a",), ("b",), ("c",), ("a",)], "at") == {("a",): 1, ("b",): 2}
+        assert await tx.find("thing", ("name",), [("a",), ("b",)], "packed") == {("a",): b"x"}
+        assert await tx.find("thing", ("name",), [], "at") == {}
+
+
+async def test_the_database_has_a_clock_that_goes_on_in_a_transaction(database: Database) -> None:
+    async with database.read() as tx:
+        first = await tx.now()
+        await asyncio.sleep(0.01)
+        assert first < await tx.now() < await database.now() + 1_000_000
 
 
 async def test_rows_are_updated_from_a_table_of_parameters(database: Database) -> None:

@@ -20,6 +20,26 @@ async def test_the_fence_makes_facts_include_every_earlier_event(at_work: Runnin
         assert facts["c-2"].version == 0
 
 
+async def test_an_answer_repeats_nothing_that_the_asker_knows(at_work: Running) -> None:
+    positions = await at_work.publish(change("e-1", locale="de"), change("e-2", customer="c-2", locale="en"))
+    known = await at_work.doors.facts(["c-1", "c-2", "c-3"], positions)
+    again = await at_work.doors.facts(["c-1", "c-2", "c-3"], positions, known)
+    assert all(again[name] is known[name] for name in known)
+    positions = await at_work.publish(
+        change("e-3", at=NOW + 1, opt_outs=[{"all": True}]), change("e-4", customer="c-3")
+    )
+    later = await at_work.doors.facts(["c-1", "c-2", "c-3", "c-4"], positions, known)
+    assert (later["c-1"].version, later["c-1"].opt_outs) == (2, (OptOut(all=True),))
+    assert later["c-2"] is known["c-2"]
+    assert (later["c-3"].version, later["c-4"].version) == (1, 0)
+
+
+async def test_a_block_is_told_to_an_asker_who_knows_the_customer(at_work: Running) -> None:
+    known = await at_work.doors.facts(["c-1"], await at_work.publish(change("e-1", locale="de")))
+    positions = await at_work.publish(change("e-2", at=NOW + 1, opt_outs="not a list"))
+    assert (await at_work.doors.facts(["c-1"], positions, known))["c-1"].paused_until == NOW + DAY
+
+
 async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_path: Path) -> None:
     async with running(database_url, tmp_path, reading=False) as idle:
         positions = await idle.publish(change("e-1", opt_outs=[{"all": True}]))

@@ -47,6 +47,32 @@ async def test_answers_come_in_the_order_asked_and_twice_for_one_asked_twice(ser
     assert all(item.version == 0 for item in answer.customers)
 
 
+async def test_an_answer_repeats_nothing_that_the_asker_knows(service: Running) -> None:
+    await service.situations(COMPLAINT)
+    asked = [Asked("c-1"), Asked("c-2")]
+    known = {item.customer: item for item in (await service.client.facts(asked, {})).customers}
+    again = (await service.client.facts(asked, {}, known)).customers
+    assert all(item is known[item.customer] for item in again)
+    positions = await service.publish(record(event("shop.complaint.filed", {"case": "A"})))
+    first, second = (await service.client.facts(asked, positions, known)).customers
+    assert len(first.situations) == 1
+    assert second is known["c-2"]
+
+
+async def test_entries_of_addresses_are_always_told_and_always_asked_for_again(service: Running) -> None:
+    """They change without the customer's version: one that was added is told, one that was removed is gone."""
+    address = ("email", address_hash(ADDRESS_KEY.encode(), "email", "a@example.org"))
+    asked = [Asked("c-1", (address,))]
+    known = {"c-1": (await service.client.facts(asked, {})).customers[0]}
+    body = {"address": "a@example.org", "scope": {"channel": "email"}, "reason": "manual"}
+    added = (await service.http.post("/v1/suppressions", json=body)).json()
+    (told,) = (await service.client.facts(asked, {}, known)).customers
+    assert [entry.address for entry in told.entries] == [0]
+    await service.http.request("DELETE", f"/v1/suppressions/{added['id']}", json={"reason": "a mistake"})
+    (gone,) = (await service.client.facts(asked, {}, {"c-1": told})).customers
+    assert gone.entries == ()
+
+
 async def test_an_event_loses_nothing_to_an_entry_added_meanwhile(service: Running) -> None:
     await service.situations(COMPLAINT)
     rows = [{"customer": "c-1", "reason": "manual", "scope": {"topic": f"t-{n}"}} for n in range(10)]

@@ -189,7 +189,7 @@ async def open_attempts(tx: Tx, scope: AttemptScope) -> list[int]:
 async def still_open(tx: Tx, ids: Sequence[int]) -> int:
     """How many of these attempts are still open."""
     row = await tx.row(
-        f"SELECT count(*) AS n FROM attempt WHERE attempt_id IN ({tx.each('ids', 'bigint')}) AND state = 'open'",
+        f"SELECT count(*) AS n FROM attempt WHERE {tx.among('attempt_id', 'ids', 'bigint')} AND state = 'open'",
         ids=tx.array(ids),
     )
     assert row is not None

@@ -83,8 +83,8 @@ async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> P
 async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
     """Those of the messages that a decision with its trace sent."""
     rows = await tx.rows(
-        f"SELECT DISTINCT message_id FROM decision WHERE customer IN ({tx.each('customers')}) "
-        f"AND message_id IN ({tx.each('ids')}) AND outcome = 'send' AND length(body) > 0",
+        f"SELECT DISTINCT message_id FROM decision WHERE {tx.among('customer', 'customers')} "
+        f"AND {tx.among('message_id', 'ids')} AND outcome = 'send' AND length(body) > 0",
         customers=tx.array(customers),
         ids=tx.array(messages),
     )
@@ -94,7 +94,7 @@ async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -
 async def accepted(tx: Tx, messages: Sequence[str]) -> dict[str, list[int]]:
     """The attempts of each message that a provider accepted, in order."""
     rows = await tx.rows(
-        f"SELECT message_id, attempt_id FROM attempt WHERE message_id IN ({tx.each('ids')}) "
+        f"SELECT message_id, attempt_id FROM attempt WHERE {tx.among('message_id', 'ids')} "
         "AND outcome = 'accepted' ORDER BY attempt_id",
         ids=tx.array(messages),
     )
@@ -108,7 +108,7 @@ async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str
     """What was recorded of the customers' contacts from an instant on, in the order of writing."""
     rows = await tx.rows(
         f"SELECT {', '.join(HISTORY)} FROM contact_history "
-        f"WHERE customer IN ({tx.each('customers')}) AND recorded >= :since ORDER BY customer, seq",
+        f"WHERE {tx.among('customer', 'customers')} AND recorded >= :since ORDER BY customer, seq",
         customers=tx.array(customers),
         since=since,
     )
@@ -122,7 +122,7 @@ async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str,
     """The states of these messages, and of all of the customer's that wait or are being handed over."""
     rows = await tx.rows(
         "SELECT message_id, state FROM message WHERE customer = :customer "
-        f"AND (message_id IN ({tx.each('ids')}) OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
+        f"AND ({tx.among('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
         customer=customer,
         ids=tx.array(messages),
     )

@@ -223,7 +223,7 @@ async def transactional(tx: Tx, keys: Sequence[str]) -> dict[str, bool]:
     """Of those campaigns that exist, whether the newest version is transactional."""
     rows = await tx.rows(
         "SELECT v.key, v.document FROM campaign c JOIN campaign_version v ON v.key = c.key AND v.version = c.newest"
-        f" WHERE c.key IN ({tx.each('keys')})",
+        f" WHERE {tx.among('c.key', 'keys')}",
         keys=tx.array(keys),
     )
     return {row.key: json.loads(row.document)["class"] == "transactional" for row in rows}

@@ -56,7 +56,8 @@ async def close_all(tx: Tx, closings: Sequence[Closing], now: Instant) -> set[tu
     rows = await tx.rows(
         "UPDATE attempt SET state = 'closed', outcome = c.outcome, detail = c.detail, closed_at = :now "
         f"FROM {tx.table('c', _KINDS)} WHERE attempt.message_id = c.message_id AND attempt.number = c.number "
-        "AND attempt.state = 'open' RETURNING attempt.message_id, attempt.number",
+        "AND attempt.closed_at IS NULL "
+        "RETURNING attempt.message_id, attempt.number",
         now=now,
         **tx.bind_table("c", _KINDS, closings),
     )

@@ -14,7 +14,7 @@ from services.kit.clock import Clock
 from services.kit.db import Database, Tx
 from services.kit.fence import committed
 from services.orchestrator import commit, store
-from services.orchestrator.again import touch_again
+from services.orchestrator.again import touch_again, touch_now
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.deciding.candidate import AHEAD
 from services.orchestrator.deciding.facts import Facts
@@ -66,13 +66,14 @@ class Gate:
         async with self._database.read() as tx:
             catalogue = await self._snapshot.current(tx)
             positions = {place: offset for place, offset in (await committed(tx)).items() if place[0] in self._topics}
-            keys = [(item.customer, item.event_source, item.event_id) for item in marked]
+            keys = [(item.customer, item.event_source, item.event_id) for item in marked if item.touch is None]
             events = await store.stored_events(tx, keys)
             now = self._clock.now()
             since = look_back(catalogue.policy, catalogue.campaigns.values(), now)
             ledgers = await _complete(tx, marked, since)
         touches = {item.message_id: self._touch(item, catalogue, events) for item in marked}
-        facts = await self._gatherer.facts(sorted({item.customer for item in marked}), catalogue, positions)
+        known = {item.customer: item.facts for item in marked if item.facts is not None}
+        facts = await self._gatherer.facts(sorted({item.customer for item in marked}), catalogue, positions, known)
         now = self._clock.now()
         refused = frozenset(
             item.message_id
@@ -82,8 +83,10 @@ class Gate:
         return Look(catalogue, facts, touches, refused, since)
 
     def _touch(self, item: Marked, catalogue: Catalogue, events: Mapping[store.EventKey, bytes]) -> Touch:
-        event = events[item.customer, item.event_source, item.event_id]
-        return touch_again(event, item.campaign, item.channel, item.since, catalogue, self._snapshot)
+        at = (item.campaign, item.channel, item.since, catalogue, self._snapshot)
+        if item.touch is not None:
+            return touch_now(item.touch.event, item.touch.data, *at)
+        return touch_again(events[item.customer, item.event_source, item.event_id], *at)
 
     async def refuse(self, marked: Sequence[Marked], look: Look) -> list[Work]:
         """Take these back: close their attempts and judge them again, in one transaction."""

@@ -15,7 +15,9 @@ from schemas.ids import address_hash
 from schemas.times import Instant
 from services.kit.db import Tx
 from services.orchestrator import store
+from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.deciding.match import Touch
 from services.orchestrator.delivery import attempts, shards
 from services.orchestrator.delivery.attempts import MAYBE_SENT, Opening
 
@@ -27,8 +29,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True):
     """A message that is being handed over, and its customer's ledger as it was at the mark."""
 
     message_id: str
@@ -47,8 +48,12 @@ class Marked:
     content: dict[str, str]
     marked_at: Instant
     ledger: Ledger
-    maybe_sent: bool
+    maybe_sent: bool = False
     """An earlier attempt may have arrived."""
+    touch: Touch | None = None
+    """What was judged, where the same process has just done so."""
+    facts: Facts | None = None
+    """On what it was judged, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Marker:
         ]
         await store.keep_history(tx, rows_of_history)
         await tx.run(
-            f"DELETE FROM outbox WHERE seq IN ({tx.each('seqs', 'bigint')})", seqs=tx.array([row.seq for row in rows])
+            f"DELETE FROM outbox WHERE {tx.among('seq', 'seqs', 'bigint')}", seqs=tx.array([row.seq for row in rows])
         )
         return marked
 
@@ -96,7 +101,7 @@ class Marker:
         if not ours:
             return []
         return await tx.rows(
-            f"SELECT seq, message_id, customer FROM outbox WHERE shard IN ({tx.each('shards', 'bigint')}) "
+            f"SELECT seq, message_id, customer FROM outbox WHERE {tx.among('shard', 'shards', 'bigint')} "
             f"AND channel = :channel ORDER BY seq LIMIT {BATCH}",
             shards=tx.array(sorted(ours)),
             channel=channel,
@@ -105,7 +110,7 @@ class Marker:
     async def _messages(self, tx: Tx, ids: list[str]) -> dict[str, Row[Any]]:
         rows = await tx.rows(
             f"SELECT {', '.join(f'm.{name}' for name in _COLUMNS)}, c.content FROM message m JOIN message_content c "
-            f"ON c.message_id = m.message_id WHERE m.state = 'pending' AND m.message_id IN ({tx.each('ids')})",
+            f"ON c.message_id = m.message_id WHERE m.state = 'pending' AND {tx.among('m.message_id', 'ids')}",
             ids=tx.array(ids),
         )
         return {row.message_id: row for row in rows}
@@ -115,7 +120,7 @@ class Marker:
             return
         await tx.run(
             "UPDATE message SET state = 'handing_over', attempts = attempts + 1, updated = :now "
-            f"WHERE message_id IN ({tx.each('ids')})",
+            f"WHERE {tx.among('message_id', 'ids')}",
             now=now,
             ids=tx.array([item.message_id for item in marked]),
         )

@@ -34,17 +34,21 @@ TIMER = ("message_id", "customer", "kind", "due", "claimed_until")
 PARKED = ("message_id", "cause", "name", "customer")
 
 
-def _row(planned: Planned, ready: Ready | None, policy_version: int, now: Instant) -> tuple[object, ...]:
+def _row(work: Work, planned: Planned, ready: Ready | None, now: Instant) -> tuple[object, ...]:
     campaign, event = planned.touch.campaign, planned.touch.event
+    policy_version = work.facts.policy.version
     content = None if ready is None else ready.content
-    if ready is not None:
+    marked = planned.message_id in work.marked
+    if marked:
+        state = MessageState.HANDING_OVER
+    elif ready is not None:
         state = MessageState.PENDING
     else:
         state = MessageState.PLANNED if planned.parked is None else MessageState.PARKED
     return (
         *(planned.message_id, event.subject, campaign.key, campaign.version, policy_version, planned.channel),
         *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
-        *(planned.since, planned.until, planned.expires_at, 0),
+        *(planned.since, planned.until, planned.expires_at, int(marked)),
         None if content is None else content.to,
         None if content is None else content.locale,
         *(now, now),
@@ -59,12 +63,12 @@ async def keep(tx: Tx, works: Sequence[Work], now: Instant) -> None:
     for work in works:
         again = any(question.expected for question in work.questions)
         rows = known if again else fresh
-        policy_version = work.facts.policy.version
-        rows += [_row(item.planned, item, policy_version, now) for item in work.ready]
-        rows += [_row(item.planned, None, policy_version, now) for item in work.waiting]
+        rows += [_row(work, item.planned, item, now) for item in work.ready]
+        rows += [_row(work, item.planned, None, now) for item in work.waiting]
         outbox += [
             (shard_of(work.customer), item.planned.channel, item.planned.message_id, work.customer)
             for item in work.ready
+            if item.planned.message_id not in work.marked
         ]
     await tx.insert("message", MESSAGE, fresh)
     await tx.run_many(_UPSERT, [dict(zip(MESSAGE, row, strict=True)) for row in known])
@@ -89,7 +93,7 @@ async def _keep_contents(tx: Tx, works: Sequence[Work]) -> None:
     await tx.insert("message_content", CONTENT, said)
     await tx.run_many(_UPSERT_CONTENT, said_again)
     if unsaid:
-        await tx.run(f"DELETE FROM message_content WHERE message_id IN ({tx.each('ids')})", ids=tx.array(unsaid))
+        await tx.run(f"DELETE FROM message_content WHERE {tx.among('message_id', 'ids')}", ids=tx.array(unsaid))
 
 
 async def _end(tx: Tx, works: Sequence[Work], now: Instant) -> None:
@@ -112,7 +116,7 @@ async def _wake(tx: Tx, works: Sequence[Work]) -> None:
     """Take away the timers of what was judged, and set those of what waits."""
     judged = [message for work in works for message in work.again]
     for table in ("timer", "parked") if judged else ():
-        await tx.run(f"DELETE FROM {table} WHERE message_id IN ({tx.each('ids')})", ids=tx.array(judged))
+        await tx.run(f"DELETE FROM {table} WHERE {tx.among('message_id', 'ids')}", ids=tx.array(judged))
     waiting = [(work, item) for work in works for item in work.waiting]
     await tx.insert("timer", TIMER, [_timer(work.customer, item) for work, item in waiting])
     await tx.insert("parked", PARKED, [row for work, item in waiting for row in _causes(work, item)])
@@ -148,7 +152,7 @@ async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
     """A situation of these customers may have ended: judge what it parked at once."""
     await tx.run(
         "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
-        f"WHERE cause = 'situation' AND customer IN ({tx.each('customers')}))",
+        f"WHERE cause = 'situation' AND {tx.among('customer', 'customers')})",
         now=now,
         customers=tx.array(customers),
     )
@@ -159,6 +163,6 @@ async def states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:
     if not messages:
         return {}
     rows = await tx.rows(
-        f"SELECT message_id, state FROM message WHERE message_id IN ({tx.each('ids')})", ids=tx.array(messages)
+        f"SELECT message_id, state FROM message WHERE {tx.among('message_id', 'ids')}", ids=tx.array(messages)
     )
     return {row.message_id: row.state for row in rows}

@@ -136,7 +136,7 @@ def _moved(ledger: Ledger, message_id: str, following: Next) -> Ledger:
 
 async def _messages(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
     rows = await tx.rows(
-        f"SELECT message_id, state, attempts, detail FROM message WHERE message_id IN ({tx.each('ids')})",
+        f"SELECT message_id, state, attempts, detail FROM message WHERE {tx.among('message_id', 'ids')}",
         ids=tx.array(ids),
     )
     return {row.message_id: row for row in rows}

@@ -58,7 +58,7 @@ class Live:
         for each in work.decisions:
             key = each.customer, each.event.source, each.event.id
             decisions.setdefault(key, {})[each.message_id] = each
-        triggered = {}
+        triggered: dict[EventKey, tuple[Touch, ...]] = {}
         for question in work.questions:
             for touch in question.touches[:1]:
                 triggered[touch.event.subject, touch.event.source, touch.event.id] = question.touches

@@ -1,5 +1,6 @@
 """The doors for the other services: facts behind the fence, holds, and the policy's situations."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
@@ -60,9 +61,11 @@ class Facts:
             of_addresses = await entries.of_addresses(tx, hashes)
             standing = await holds.standing(tx, self._clock.now())
         answers: list[Suppressions] = []
-        for asked in question.customers:
+        versions = question.versions or itertools.repeat(None)
+        for asked, version in zip(question.customers, versions, strict=False):
             names = [digest for _, digest in asked.addresses]
-            answers.append(state.facts(known[asked.customer], of_addresses, names))
+            if version != known[asked.customer].version or not of_addresses.keys().isdisjoint(names):
+                answers.append(state.facts(known[asked.customer], of_addresses, names))
         return SuppressionAnswer(tuple(answers), standing)
 
     async def past(self, question: PastQuestion) -> PastAnswer:

@@ -49,7 +49,7 @@ async def of_addresses(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[Entry, 
     if not names:
         return {}
     sql = f"""
-        SELECT {", ".join(_ADDRESS)} FROM address_entry WHERE hash IN ({tx.each("hashes")}) ORDER BY hash, id
+        SELECT {", ".join(_ADDRESS)} FROM address_entry WHERE {tx.among("hash", "hashes")} ORDER BY hash, id
     """
     found: dict[str, tuple[Entry, ...]] = {}
     for row in await tx.rows(sql, hashes=tx.array(names)):
@@ -63,7 +63,7 @@ async def of_addresses_with_ids(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[A
     sql = f"""
         SELECT a.hash, a.id, a.channel, a.topic, a.classes, a.reason, a.at, a.expires, e.added_at
         FROM address_entry a JOIN suppression_entry e ON e.id = a.id
-        WHERE a.hash IN ({tx.each("hashes")}) ORDER BY a.hash, a.id
+        WHERE {tx.among("a.hash", "hashes")} ORDER BY a.hash, a.id
     """
     return await tx.rows(sql, hashes=tx.array(list(set(hashes))))
 
@@ -106,7 +106,7 @@ async def listed(
             where.append(f"{name} = :{name}")
             params[name] = value
     if hashes is not None:
-        where.append(f"id IN (SELECT id FROM address_entry WHERE hash IN ({tx.each('hashes')}))")
+        where.append(f"id IN (SELECT id FROM address_entry WHERE {tx.among('hash', 'hashes')})")
         params["hashes"] = tx.array(hashes)
     sql = f"SELECT {_ALL} FROM suppression_entry WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT :limit"
     return await tx.rows(sql, **params)

@@ -7,10 +7,10 @@ from schemas.times import Instant
 from services.kit.db import Tx
 from services.suppression.state import State, empty, pack, unpack
 
-EventKey: TypeAlias = tuple[str, str, str]
+EventKey: TypeAlias = tuple[str, ...]
 """Customer, source, event id."""
 
-_KEY = {"customer": "text", "source": "text", "event_id": "text"}
+_KEY = ("customer", "source", "event_id")
 
 
 async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
@@ -34,7 +34,7 @@ async def locked_states(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
 async def _states(tx: Tx, customers: Sequence[str], order: str) -> dict[str, State]:
     found = {customer: empty(customer) for customer in customers}
     if found:
-        sql = f"SELECT customer, body FROM customer_state WHERE customer IN ({tx.each('customers')}) {order}"
+        sql = f"SELECT customer, body FROM customer_state WHERE {tx.among('customer', 'customers')} {order}"
         rows = await tx.rows(sql, customers=tx.array(list(found)))
         found.update((row.customer, unpack(row.body)) for row in rows if row.body)
     return found
@@ -53,14 +53,7 @@ async def write_states(tx: Tx, changed: Iterable[State]) -> None:
 
 async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
     """Which of these events have been applied already."""
-    if not keys:
-        return set()
-    sql = f"""
-        SELECT inbox.customer, inbox.source, inbox.event_id FROM inbox JOIN {tx.table("asked", _KEY)}
-        ON inbox.customer = asked.customer AND inbox.source = asked.source AND inbox.event_id = asked.event_id
-    """
-    rows = await tx.rows(sql, **tx.bind_table("asked", _KEY, keys))
-    return {(row.customer, row.source, row.event_id) for row in rows}
+    return set(await tx.find("inbox", _KEY, keys, "received")) if keys else set()
 
 
 async def remember(tx: Tx, keys: Iterable[EventKey], received: Instant) -> None:

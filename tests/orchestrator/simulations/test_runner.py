@@ -1,6 +1,7 @@
 """The process of a simulation: its limits, and what is said when it hits them."""
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ async def test_it_runs_what_is_asked_for_and_leaves_no_file(here: World, tmp_pat
     assert not await run(here)
     id = await asked(here)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner.tempfile, "tempdir", str(tmp_path))
+        patch.setattr(tempfile, "tempdir", str(tmp_path))
         assert await run(here)
     done = await found(here.database, id)
     assert (done.state, done.progress, done.error) == (State.DONE, 1000, None)
