@@ -54,6 +54,7 @@ def parse_instant(text: str) -> Instant:
     return instant
 
 
+@lru_cache(4096)
 def format_instant(instant: Instant) -> str:
     """RFC 3339 in UTC with `Z`; microseconds only when they are not zero."""
     return to_datetime(instant).isoformat().removesuffix("+00:00") + "Z"

@@ -6,6 +6,7 @@ the same once more under the lock of the customer's ledger.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,8 +24,7 @@ KEPT_CONTACTS = 64
 """A ledger longer than this forgets what no rule can look back at any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What would be sent, and where to."""
 
     to: str
@@ -36,8 +36,7 @@ Render = Callable[[Planned, Facts, Instant], Content]
 """Tailors a message to its channel. Raises RenderError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Candidates to be judged together: the touches of one event, or one waiting message. Or a contact to be noted.
 
     `expected` holds the states in which the waiting messages were read; they are None for a fresh event.
@@ -48,8 +47,7 @@ class Question:
     expected: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A message that may be handed over."""
 
     planned: Planned
@@ -57,8 +55,7 @@ class Ready:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A message that is judged again later, at an instant or when what parked it ends."""
 
     planned: Planned

@@ -8,7 +8,7 @@ is written in the one transaction that also moves the offsets.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.event import BadEvent, Event, data_of, decode, type_of
 from schemas.times import Instant
@@ -37,8 +37,7 @@ from services.orchestrator.store import Arrived, EventKey, Held
 from services.orchestrator.waking import ending_types
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An event that may concern us, with its data, or with the contact that it reports."""
 
     event: Event

@@ -5,8 +5,7 @@ that arrives twice, or after the attempt was closed for its owner, changes nothi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row
@@ -33,8 +32,7 @@ _IN_FLIGHT = MessageState.HANDING_OVER.value
 _DECISION = msgspec.msgpack.Decoder(Decision)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How one attempt ended. `idempotent`: the provider dedupes by message id, so the same may be tried again."""
 
     customer: str
@@ -44,8 +42,7 @@ class Result:
     adapter: str
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """What becomes of the message and of its contact."""
 
     state: MessageState
@@ -54,11 +51,14 @@ class Next:
     failed: Reason | None = None
 
 
+_MADE = Next(MessageState.ACCEPTED, "made")
+
+
 def follow(result: Result, now: Instant) -> Next:
     """What an attempt's end means for the message. Pure."""
     handed = result.handed
     if handed.outcome == "accepted":
-        return Next(MessageState.ACCEPTED, "made")
+        return _MADE
     if handed.outcome == "rejected":
         return Next(MessageState.REJECTED, "released", failed=Reason.PROVIDER_REJECTED)
     unknown = handed.outcome == "unknown"
@@ -111,7 +111,7 @@ def _following(result: Result, row: Row[Any], was_open: bool, now: Instant) -> N
     if was_open and row.state == _IN_FLIGHT and row.attempts == result.number:
         return _once_unknown(follow(result, now), row)
     late = result.handed.outcome == "accepted" and row.state == MessageState.UNKNOWN
-    return Next(MessageState.ACCEPTED, "made") if late else None
+    return _MADE if late else None
 
 
 def _once_unknown(following: Next, row: Row[Any]) -> Next:
@@ -119,18 +119,16 @@ def _once_unknown(following: Next, row: Row[Any]) -> Next:
     if row.detail != MAYBE_SENT:
         return following
     if following.contact == "released":
-        return replace(following, state=MessageState.UNKNOWN, contact="unknown", failed=None)
-    return replace(following, contact="unknown") if following.contact == "planned" else following
+        return following._replace(state=MessageState.UNKNOWN, contact="unknown", failed=None)
+    return following._replace(contact="unknown") if following.contact == "planned" else following
 
 
 def _moved(ledger: Ledger, message_id: str, following: Next) -> Ledger:
-    contact = ledger.find(message_id)
-    if contact is None:
-        return ledger
     if following.contact == "released":
         return ledger.release(message_id)
     if following.contact == "planned" and following.until is not None:
-        return ledger.plan(contact._replace(state="planned", at=following.until))
+        contact = ledger.find(message_id)
+        return ledger if contact is None else ledger.plan(contact._replace(state="planned", at=following.until))
     return ledger.settle(message_id, following.contact)  # type: ignore[arg-type]
 
 
