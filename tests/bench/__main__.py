@@ -52,6 +52,7 @@ class Run:
         events = Events(here, self.size.customers)
         await events.send(contender.topic, WARM_UP)
         await until(contender, WARM_UP)
+        await contender.analyse()
         await settle()
         figures = self._keep(key, await backlog(contender, events, count))
         if self.size.seconds:
@@ -71,6 +72,7 @@ class Run:
         events = Events(here, self.size.customers)
         await events.send(contender.topic, WARM_UP // 2)
         await until(contender, WARM_UP // 2)
+        await contender.analyse()
         self._keep(key, await backlog(contender, events, count))
 
     def _embedded(self) -> None:

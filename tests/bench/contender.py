@@ -25,6 +25,8 @@ class Contender(Protocol):
     name: str
     topic: str
     groups: dict[str, int]
+    readers: int
+    """How many groups read the topic, each for itself."""
 
     async def handed_over(self) -> int:
         """How many messages were handed over so far, durably noted."""
@@ -40,6 +42,9 @@ class Contender(Protocol):
 
     async def bytes(self) -> int:
         """What all databases take on the disk."""
+
+    async def analyse(self) -> None:
+        """Take statistics, as autovacuum does a minute after tables have begun to fill."""
 
     def pids(self) -> list[int]:
         """The contender's own processes."""
@@ -163,8 +168,7 @@ async def unwanted(contender: Contender, events: Events, count: int) -> Figures:
     with frozen(contender.pids()):
         await events.send(contender.topic, count, load.UNWANTED)
         before, began = accounting.cpu(contender.groups), time.monotonic()
-    readers = len([name for name in contender.groups if name in ("preference", "suppression", "decide")])
-    while await contender.read_up_to() < start + readers * count:
+    while await contender.read_up_to() < start + contender.readers * count:
         await asyncio.sleep(LOOK_EVERY)
     seconds = time.monotonic() - began
     cpu = accounting.spent(before, accounting.cpu(contender.groups))

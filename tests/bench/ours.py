@@ -24,7 +24,8 @@ from tests.faults.processes import Process
 from tests.servers import free_port
 
 SERVICES = ("orchestrator", "preference", "suppression")
-ROLES = ("api", "decide", "dispatch", "schedule")
+ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "dispatch", "schedule": "schedule"}
+"""Process -> role: one process a core decides, as one a core does in the reference."""
 KEY = "a-key-of-the-benchmark"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
@@ -40,6 +41,7 @@ class Ours:
     databases: dict[str, str]
     processes: dict[str, Process]
     groups: dict[str, int] = field(default_factory=dict)
+    readers: int = 3
 
     async def handed_over(self) -> int:
         """See Contender."""
@@ -68,6 +70,11 @@ class Ours:
     async def bytes(self) -> int:
         """See Contender."""
         return sum([await value(url, "SELECT pg_database_size(current_database())") for url in self.databases.values()])
+
+    async def analyse(self) -> None:
+        """See Contender."""
+        for url in self.databases.values():
+            await fetch(url, "ANALYZE")
 
     def pids(self) -> list[int]:
         """See Contender."""
@@ -133,9 +140,11 @@ def _processes(
     for name, port in ports.items():
         service = "orchestrator" if name in ROLES else name
         command = [sys.executable, "-m", f"services.{service}", "--port", str(port)]
-        command += ["--role", name] if name in ROLES else []
+        command += ["--role", ROLES[name]] if name in ROLES else []
         environment = {**common, "TACTFUL_DATABASE__URL": databases[service]}
-        made[name] = Process(name, tuple(command), port, environment, directory / f"{topic}.{name}.log")
+        made[name] = Process(
+            name, tuple(command), port, environment, directory / f"{topic}.{name.replace(' ', '-')}.log"
+        )
     return made
 
 

@@ -35,6 +35,7 @@ class Rival:
     past: int
     processes: list[subprocess.Popen[bytes]]
     groups: dict[str, int] = field(default_factory=dict)
+    readers: int = 1
 
     async def handed_over(self) -> int:
         """See Contender. RuntimeError when a process has ended."""
@@ -59,6 +60,10 @@ class Rival:
     async def bytes(self) -> int:
         """See Contender."""
         return await value(self.database, "SELECT pg_database_size(current_database())")
+
+    async def analyse(self) -> None:
+        """See Contender."""
+        await fetch(self.database, "ANALYZE")
 
     def pids(self) -> list[int]:
         """See Contender."""
