@@ -4,7 +4,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,11 +66,17 @@ class Receiver:
     open: int = 0
     most_open: int = 0
     connected: int = 0
-    left: int = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def left(self) -> int:
+        return len(self.serving)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
-        self.left += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -90,8 +96,17 @@ class Receiver:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self.left -= 1
-            writer.close()
+            writer.transport.abort()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self.serving.discard(task)
+
+    async def stop(self) -> None:
+        """Leave no connection behind."""
+        rest = list(self.serving)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest)
 
 
 @asynccontextmanager
@@ -102,6 +117,7 @@ async def serving(receiver: Receiver, tls: ssl.SSLContext | None = None) -> Asyn
         yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     finally:
         server.close()
+        await receiver.stop()
 
 
 def serving_tls() -> ssl.SSLContext:

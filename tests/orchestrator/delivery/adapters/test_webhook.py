@@ -1,6 +1,8 @@
 """The webhook adapter: signatures, what each answer means, what was written when something breaks, safe URLs."""
 
 import asyncio
+import gzip
+import ssl
 from email.utils import format_datetime
 
 import pytest
@@ -11,7 +13,16 @@ from schemas.message import Handed
 from schemas.times import HOUR, SECOND, to_datetime
 from services.kit.clock import StandingClock, SystemClock
 from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings, outcome_of, retry_after
-from tests.orchestrator.delivery.adapters.receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving
+from tests.orchestrator.delivery.adapters.receiver import (
+    SECRET,
+    Answer,
+    Gatekeeper,
+    Receiver,
+    message,
+    serving,
+    serving_tls,
+    trusting,
+)
 
 
 def settings(url: str, **fields: object) -> WebhookSettings:
@@ -60,9 +71,10 @@ def test_what_a_status_means(code: int, outcome: str) -> None:
     assert outcome_of(code) == outcome
 
 
-async def test_a_redirect_is_not_followed() -> None:
-    handed, receiver = await send(status(302, "location: /elsewhere\r\n"))
-    assert (handed.outcome, handed.detail, len(receiver.seen)) == ("retry", "status 302", 1)
+@pytest.mark.parametrize("code", [302, 307])
+async def test_a_redirect_is_not_followed(code: int) -> None:
+    handed, receiver = await send(status(code, "location: /elsewhere\r\n"))
+    assert (handed.outcome, handed.detail, len(receiver.seen)) == ("retry", f"status {code}", 1)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +95,14 @@ def test_retry_after_is_seconds_or_a_date_inside_its_bounds(text: str | None, se
     assert retry_after(text, HOUR) == seconds
 
 
-async def test_a_throttled_message_waits_as_long_as_asked() -> None:
-    handed, _ = await send(status(429, "retry-after: 7\r\n"))
-    assert (handed.outcome, handed.retry_after) == ("retry", 7.0)
+@pytest.mark.parametrize(
+    ("code", "outcome", "wait"),
+    [(408, "unknown", 7.0), (425, "retry", 7.0), (429, "retry", 7.0), (500, "unknown", 7.0), (503, "retry", 7.0)]
+    + [(200, "accepted", None), (400, "rejected", None)],
+)
+async def test_a_message_that_is_tried_again_waits_as_long_as_asked(code: int, outcome: str, wait: float) -> None:
+    handed, _ = await send(status(code, "retry-after: 7\r\n"))
+    assert (handed.outcome, handed.detail, handed.retry_after) == (outcome, f"status {code}", wait)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +113,77 @@ async def test_the_receivers_own_id_is_kept(body: str, named: str | None) -> Non
     assert (handed.outcome, handed.provider_id) == ("accepted", named)
 
 
+async def _in_pieces(writer: asyncio.StreamWriter) -> None:
+    for piece in (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7\r\n",
+        b'{"id": \r\n6\r\n"p-1"}\r\n0\r\n\r\n',
+    ):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def test_an_answer_may_come_in_pieces() -> None:
+    handed, _ = await send(_in_pieces)
+    assert (handed.outcome, handed.provider_id) == ("accepted", "p-1")
+
+
+@pytest.mark.parametrize(("most", "named"), [(13, "p-1"), (12, None)])
+@pytest.mark.parametrize("answer", [status(200, "", '{"id": "p-1"}'), _in_pieces])
+async def test_an_answer_is_read_up_to_its_limit(answer: bytes | Answer, most: int, named: str | None) -> None:
+    handed, _ = await send(answer, max_answer=most)
+    assert (handed.outcome, handed.provider_id) == ("accepted", named)
+
+
+async def test_a_packed_answer_is_not_asked_for_and_not_unpacked() -> None:
+    packed = gzip.compress(b'{"id": "p-1"}')
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n"
+    handed, receiver = await send(head.encode() + packed)
+    assert (handed.outcome, handed.provider_id) == ("accepted", None)
+    assert receiver.seen[0][0]["accept-encoding"] == "identity"
+
+
+async def test_connections_are_kept_and_proxies_of_the_environment_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    receiver = Receiver()
+    async with serving(receiver) as url:
+        webhook = Webhook(settings(url, concurrency=1), SystemClock())
+        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(5)], Gatekeeper())
+        await webhook.close()
+    assert {each.outcome for each in handed} == {"accepted"}
+    assert receiver.connected == 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "host", "outcome", "detail"),
+    [
+        (None, "127.0.0.1", "retry", "ClientConnectorCertificateError"),
+        (trusting(), "localhost", "retry", "ClientConnectorCertificateError"),
+        (trusting(), "127.0.0.1", "accepted", "status 200"),
+    ],
+)
+async def test_certificate_and_host_name_are_checked(
+    trusted: ssl.SSLContext | None, host: str, outcome: str, detail: str
+) -> None:
+    gate, receiver = Gatekeeper(), Receiver()
+    async with serving(receiver, serving_tls()) as url:
+        webhook = Webhook(settings(url.replace("127.0.0.1", host)), SystemClock(), trusted)
+        [handed] = await webhook.send_batch([message()], gate)
+        await webhook.close()
+    assert (handed.outcome, handed.detail) == (outcome, detail)
+    assert len(receiver.seen) == len(gate.before_calls) == (outcome == "accepted")
+
+
 async def test_nothing_written_is_a_retry_and_the_gate_is_not_asked() -> None:
     gate = Gatekeeper()
     webhook = Webhook(settings("http://127.0.0.1:1/hook"), SystemClock())
     [handed] = await webhook.send_batch([message()], gate)
     await webhook.close()
-    assert (handed.outcome, handed.detail, gate.calls) == ("retry", "ConnectError", [])
+    assert (handed.outcome, handed.detail, gate.calls) == ("retry", "ClientConnectorError", [])
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
@@ -139,9 +221,10 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("answer", [_flood, _drip])
-async def test_an_endless_answer_is_left_unread_and_its_status_counts(answer: Answer) -> None:
-    handed, _ = await send(answer, timeout=1.0)
+@pytest.mark.parametrize(("answer", "timeout"), [(_flood, 60.0), (_drip, 1.0)])
+async def test_an_endless_answer_is_left_unread_and_its_status_counts(answer: Answer, timeout: float) -> None:
+    async with asyncio.timeout(10):
+        handed, _ = await send(answer, timeout=timeout)
     assert (handed.outcome, handed.provider_id) == ("accepted", None)
 
 
@@ -153,6 +236,30 @@ async def test_no_more_requests_run_at_once_than_allowed() -> None:
         await webhook.close()
     assert {each.outcome for each in handed} == {"accepted"}
     assert receiver.most_open <= 3
+
+
+async def _slowly(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.3)
+    writer.write(status(200))
+
+
+async def test_waiting_for_a_free_connection_uses_up_no_time_of_the_request() -> None:
+    async with serving(Receiver(_slowly)) as url:
+        webhook = Webhook(settings(url, concurrency=1, connect_timeout=0.5), SystemClock())
+        batches = [webhook.send_batch([message(f"msg_{number}")], Gatekeeper()) for number in range(4)]
+        handed = [each for batch in await asyncio.gather(*batches) for each in batch]
+        await webhook.close()
+    assert [each.outcome for each in handed] == ["accepted"] * 4
+
+
+async def test_cookies_are_not_kept() -> None:
+    receiver = Receiver(status(200, "set-cookie: a=b; path=/\r\n"))
+    async with serving(receiver) as url:
+        webhook = Webhook(settings(url.replace("127.0.0.1", "localhost")), SystemClock())
+        for _ in range(2):
+            await webhook.send_batch([message()], Gatekeeper())
+        await webhook.close()
+    assert [headers.get("cookie") for headers, _ in receiver.seen] == [None, None]
 
 
 @pytest.mark.parametrize(
