@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Generic, Literal, TypeVar
 
 from services.kit.batch import Batch, Handler
@@ -86,7 +86,8 @@ class Applier(Generic[T]):
                 await self._give_up(part[0], failure, effort.attempts)
 
     def _ours(self, records: Sequence[Record]) -> list[Record]:
-        return [record for record in records if Partition(record.topic, record.partition) in self._leases]
+        leases: Container[tuple[str, int]] = self._leases
+        return [record for record in records if (record.topic, record.partition) in leases]
 
     async def _once(self, records: list[Record]) -> None:
         if len(self._ours(records)) < len(records):

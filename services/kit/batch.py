@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from services.kit.bus import Partition, Record
@@ -26,10 +28,10 @@ class Batch:
         """A fresh batch of these."""
         first: dict[Partition, int] = {}
         positions: dict[Partition, int] = {}
-        for record in records:
-            partition = Partition(record.topic, record.partition)
-            first.setdefault(partition, record.offset)
-            positions[partition] = record.offset + 1
+        for place, run in groupby(records, attrgetter("topic", "partition")):
+            partition, offsets = Partition(*place), [record.offset for record in run]
+            first.setdefault(partition, offsets[0])
+            positions[partition] = offsets[-1] + 1
         return cls(list(records), first, positions)
 
     def reject(self, record: Record, error: BaseException) -> None:

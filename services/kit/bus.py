@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from services.kit.clock import Instant
 
 
@@ -22,8 +24,7 @@ class Partition(NamedTuple):
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A record as read. `timestamp` is the broker's or the producer's word, in microseconds; never trusted."""
 
     topic: str

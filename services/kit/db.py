@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from services.kit.clock import Instant
 from services.kit.db_errors import translated
+from services.kit.idle_ping import ping_idle
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
@@ -199,7 +200,6 @@ class Database:
         engine = create_async_engine(
             url,
             hide_parameters=True,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": CONNECT_TIMEOUT,
                 "command_timeout": COMMAND_TIMEOUT,
@@ -208,6 +208,7 @@ class Database:
             },
             **common,
         )
+        ping_idle(engine.sync_engine)
         return cls(engine, "postgresql")
 
     @contextlib.asynccontextmanager

@@ -284,6 +284,6 @@ def _record(message: Any) -> Record:
         message.offset,
         message.key,
         message.value,
-        tuple((name, value if value is not None else b"") for name, value in message.headers),
+        tuple([(name, value or b"") for name, value in message.headers]) if message.headers else (),
         message.timestamp * 1000,
     )

@@ -6,6 +6,7 @@ stopped process dies too. Then it checks its deadline. Others may close the atte
 clocks' error have passed. The protocol is model-checked: docs/protocols/Dispatch.tla.
 """
 
+import asyncio
 import ctypes
 import ctypes.util
 import os
@@ -78,9 +79,11 @@ def boot_time() -> float:
 
 
 class Handovers:
-    """The handovers of one process that are about to write: arms the alarm for the first, disarms it after the last.
+    """The handovers of one process that are about to write, and the alarm that stands behind them.
 
-    Adapters call `before` immediately before a message's first byte and `after` right after it was written.
+    Adapters call `before` immediately before a message's first byte and `after` right after it was written. Setting
+    the kernel's timer costs more than the rest of both, so one alarm serves the messages that follow each other: it is
+    set anew when less than half its time is left, and put off when the event loop has come round with nothing to write.
     """
 
     def __init__(self, alarm: Alarm, slack: float) -> None:
@@ -88,6 +91,8 @@ class Handovers:
         self._slack = slack
         self._deadlines: dict[str, float] = {}
         self._writing: dict[str, float] = {}
+        self._fires: float | None = None
+        self._resting = False
         self._ended = False
 
     def end(self) -> None:
@@ -101,25 +106,32 @@ class Handovers:
     def forget(self, message_id: str) -> None:
         """The attempt is over."""
         self._deadlines.pop(message_id, None)
-        if self._writing.pop(message_id, None) is not None:
-            self._set()
+        self.after(message_id)
 
     def before(self, message_id: str) -> None:
         """Arm the alarm, then check the deadline. Raises PastDeadline, also for a message that is not allowed."""
-        self._writing[message_id] = boot_time() + self._slack
-        self._set()
+        now = boot_time()
+        self._writing[message_id] = now + self._slack
+        if self._fires is None or self._fires - now < self._slack / 2:
+            self._fires = min(self._writing.values())
+            self._alarm.arm(max(self._fires - now, 0.001))
         if self._ended or boot_time() > self._deadlines.get(message_id, 0.0):
             self.after(message_id)
             raise PastDeadline(message_id)
 
     def after(self, message_id: str) -> None:
         """The first byte has been written: from here on the attempt's outcome is the provider's word."""
-        if self._writing.pop(message_id, None) is not None:
-            self._set()
-
-    def _set(self) -> None:
-        if not self._writing:
-            self._alarm.arm(0)
+        if self._writing.pop(message_id, None) is None or self._writing or self._resting:
             return
-        left = min(self._writing.values()) - boot_time()
-        self._alarm.arm(max(left, 0.001))
+        try:
+            asyncio.get_running_loop().call_soon(self._rest)
+        except RuntimeError:
+            self._rest()
+        else:
+            self._resting = True
+
+    def _rest(self) -> None:
+        self._resting = False
+        if not self._writing and self._fires is not None:
+            self._fires = None
+            self._alarm.arm(0)

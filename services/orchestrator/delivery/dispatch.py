@@ -89,8 +89,20 @@ class Dispatcher:
             if not done:
                 await _first(upcoming, stop, POLL)
 
+    async def _waits(self, channel: str) -> bool:
+        """Whether anything lies there for us; to mark is dearer than to look."""
+        async with self._database.read() as tx:
+            row = await tx.row(
+                f"SELECT seq FROM outbox WHERE {tx.among('shard', 'shards', 'bigint')} AND channel = :channel LIMIT 1",
+                shards=tx.array(sorted(self._epochs)),
+                channel=channel,
+            )
+        return row is not None
+
     async def round(self, channel: str) -> int:
         """Hand over the next messages of a channel; returns how many were marked."""
+        if not await self._waits(channel):
+            return 0
         deadline = self._handover.deadline()
         opened = await self._database.now()
         async with self._database.write() as tx:

@@ -1,5 +1,6 @@
 """Just before the first byte: the alarm is armed, then the deadline is checked."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -40,6 +41,33 @@ def test_the_alarm_stays_armed_for_the_oldest_of_several() -> None:
     assert 0 < alarm.armed[-1] <= 5.0
     handovers.after("b")
     assert alarm.armed[-1] == 0
+
+
+async def test_one_alarm_serves_the_messages_that_follow_each_other() -> None:
+    alarm = Watched()
+    handovers = Handovers(alarm, slack=5.0)
+    for message in ("a", "b", "c"):
+        handovers.allow(message, boot_time() + 10)
+        handovers.before(message)
+        handovers.after(message)
+    assert len(alarm.armed) == 1 and alarm.armed[0] > 0
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert alarm.armed[1:] == [0]
+
+
+async def test_an_alarm_that_will_fire_soon_is_set_anew_but_never_beyond_the_oldest() -> None:
+    alarm = Watched()
+    handovers = Handovers(alarm, slack=0.2)
+    for message in ("a", "b", "c"):
+        handovers.allow(message, boot_time() + 10)
+    handovers.before("a")
+    await asyncio.sleep(0.12)
+    handovers.before("b")
+    assert len(alarm.armed) == 2 and alarm.armed[1] < 0.09
+    handovers.after("a")
+    handovers.before("c")
+    assert len(alarm.armed) == 3 and 0.15 < alarm.armed[2] <= 0.2
 
 
 @pytest.mark.parametrize("deadline", [-1.0, None], ids=["passed", "never allowed"])
