@@ -1,7 +1,7 @@
-"""The orchestrator's dispatcher, but one that stops dead at a chosen point of its first handover, as SIGSTOP would.
+"""The orchestrator, but one that stops dead at a chosen point of its first handover, as SIGSTOP would.
 
-`python -m tests.faults.freezing --role dispatch --port N` with FREEZE_AT=check (before the deadline is checked) or
-FREEZE_AT=byte (after the check, before the first byte). A file FREEZE_FILE appears at that moment.
+`python -m tests.faults.freezing --role decide|dispatch --port N` with FREEZE_AT=check (before the deadline is checked)
+or FREEZE_AT=byte (after the check, before the first byte). A file FREEZE_FILE appears at that moment.
 """
 
 from __future__ import annotations

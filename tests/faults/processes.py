@@ -195,7 +195,8 @@ def guest(cluster: Cluster, name: str, module: str = "services.orchestrator") ->
 
 def _process(cluster: Cluster, name: str, module: str | None = None) -> Process:
     port = free_port()
-    command = [sys.executable, "-m", module or f"services.{_service(name)}", "--port", str(port)]
+    usual = "tests.faults.narrow" if name.startswith("decide") else f"services.{_service(name)}"
+    command = [sys.executable, "-m", module or usual, "--port", str(port)]
     if name not in FACTS:
         command += ["--role", name.partition("-")[0]]
     return Process(name, tuple(command), port, {}, cluster.directory / f"{name}.log")

@@ -27,12 +27,21 @@ CLOSED_AFTER = 5.0
 """Seconds: deadline 3, slack 1, clock error 1."""
 
 
+WAYS = pytest.mark.parametrize(("role", "door"), [("decide", "preference"), ("dispatch", "suppression")])
+"""The straight way and the one by the outbox: who marks, decides or dispatches."""
+
+
 @asynccontextmanager
-async def frozen(world: World, point: str, tmp_path: Path, name: str) -> AsyncIterator[Process]:
-    """A dispatcher, the only one, that has stopped dead while it hands a message to this customer over."""
+async def frozen(world: World, role: str, point: str, tmp_path: Path, name: str) -> AsyncIterator[Process]:
+    """Nobody dispatches, and who marks has stopped dead while it hands a message to this customer over."""
     mark = tmp_path / "frozen"
     assert world.cluster["dispatch"].terminate(30.0) == 0
-    sleeper = guest(world.cluster, "dispatch-sleeper", "tests.faults.freezing")
+    assert world.cluster["decide"].terminate(30.0) == 0
+    usual = world.cluster["decide"].environment
+    if role == "dispatch":
+        world.cluster["decide"].environment = {**usual, "STRAIGHT_ROOM": "0"}
+        world.cluster["decide"].start()
+    sleeper = guest(world.cluster, f"{role}-sleeper", "tests.faults.freezing")
     sleeper.environment = {**sleeper.environment, "FREEZE_AT": point, "FREEZE_FILE": str(mark)}
     sleeper.start()
     await asyncio.to_thread(sleeper.wait_ready)
@@ -49,9 +58,13 @@ async def frozen(world: World, point: str, tmp_path: Path, name: str) -> AsyncIt
             sleeper.thaw()
             sleeper.kill()
         world.cluster.dismiss(sleeper.name)
-        if not world.cluster["dispatch"].alive:
-            world.cluster["dispatch"].start()
-        await asyncio.to_thread(world.cluster["dispatch"].wait_ready)
+        if world.cluster["decide"].alive:
+            assert world.cluster["decide"].terminate(30.0) == 0
+        world.cluster["decide"].environment = usual
+        for each in ("decide", "dispatch"):
+            if not world.cluster[each].alive:
+                world.cluster[each].start()
+            await asyncio.to_thread(world.cluster[each].wait_ready)
 
 
 async def opt_out(world: World, door: str, customer: str) -> int:
@@ -78,13 +91,13 @@ def started(world: World, customer: str) -> list[int]:
     return [receipt.started for receipt in receipts(world.cluster.receipts) if receipt.customer == customer]
 
 
-@pytest.mark.parametrize("door", ["preference", "suppression"])
+@WAYS
 async def test_a_dispatcher_that_wakes_late_finds_its_deadline_passed(
-    installed: World, tmp_path: Path, door: str
+    installed: World, tmp_path: Path, role: str, door: str
 ) -> None:
     """Frozen before the check, so no alarm is armed: 202 while nobody can know, nothing sent after it wakes."""
     name = f"late-{door}"
-    async with frozen(installed, "check", tmp_path, name) as sleeper:
+    async with frozen(installed, role, "check", tmp_path, name) as sleeper:
         assert await opt_out(installed, door, f"{name}-0") == 202
         installed.cluster["dispatch"].start()  # who closes the attempt once its time is over
         answered = await enforced(installed, door, f"{name}-0")
@@ -95,13 +108,13 @@ async def test_a_dispatcher_that_wakes_late_finds_its_deadline_passed(
     assert [at for at in started(installed, f"{name}-0") if at > answered] == []
 
 
-@pytest.mark.parametrize("door", ["preference", "suppression"])
+@WAYS
 async def test_a_dispatcher_frozen_after_its_check_is_killed_by_its_own_alarm(
-    installed: World, tmp_path: Path, door: str
+    installed: World, tmp_path: Path, role: str, door: str
 ) -> None:
     """A stopped process dies too; only then does anybody close its attempt."""
     name = f"armed-{door}"
-    async with frozen(installed, "byte", tmp_path, name) as sleeper:
+    async with frozen(installed, role, "byte", tmp_path, name) as sleeper:
         assert await asyncio.to_thread(sleeper.wait, CLOSED_AFTER) == -signal.SIGKILL
         assert await opt_out(installed, door, f"{name}-0") == 202
         installed.cluster["dispatch"].start()
@@ -110,11 +123,12 @@ async def test_a_dispatcher_frozen_after_its_check_is_killed_by_its_own_alarm(
     assert started(installed, f"{name}-0") == []
 
 
-async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["decide", "dispatch"])
+async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, tmp_path: Path, role: str) -> None:
     """A lease that has run out closes nothing: another dispatcher may not conclude anything from silence."""
-    async with frozen(installed, "check", tmp_path, "early") as sleeper:
+    async with frozen(installed, role, "check", tmp_path, f"early-{role}") as sleeper:
         opened = await installed.evidence.query(
-            "SELECT opened, attempt_id FROM attempt WHERE customer = 'early-0' AND state = 'open'"
+            f"SELECT opened, attempt_id FROM attempt WHERE customer = 'early-{role}-0' AND state = 'open'"
         )
         installed.cluster["dispatch"].start()
         sql = "SELECT closed_at FROM attempt WHERE attempt_id = $1 AND state = 'closed'"
@@ -124,4 +138,4 @@ async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, 
         assert closed[0]["closed_at"] - opened[0]["opened"] >= CLOSED_AFTER * 1e6
         sleeper.thaw()
         await installed.evidence.rest(REST)
-    assert len(started(installed, "early-0")) == 1  # sent again, under the same id, by the other one
+    assert len(started(installed, f"early-{role}-0")) == 1  # sent again, under the same id, by the other one

@@ -58,8 +58,9 @@ async def test_frozen_processes_wake_up_as_zombies(installed: World) -> None:
         for helper in helpers:
             assert await asyncio.to_thread(helper.terminate, 15.0) == 0
             cluster.dismiss(helper.name)
-        if not cluster["dispatch"].alive:  # its own alarm has killed it between check and first byte
-            cluster["dispatch"].start()
+        for name in ("decide", "dispatch"):
+            if not cluster[name].alive:  # its own alarm has killed it between check and first byte
+                cluster[name].start()
         await all_ready(installed)
 
 
