@@ -7,11 +7,10 @@ from sqlalchemy import Row
 
 from schemas.times import Instant
 from services.kit.db import Tx
+from services.orchestrator.delivery.attempts import GONE
 from services.orchestrator.store import HISTORY
 
 MOST_KEPT = 10_000
-GONE = "the dispatcher is gone"
-"""Detail of attempts that were closed for their owner (delivery/recovery.py): nobody knows how far they came."""
 
 
 class Handover(NamedTuple):

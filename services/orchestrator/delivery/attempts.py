@@ -9,6 +9,9 @@ from services.kit.db import Tx
 MAYBE_SENT = "an earlier attempt may have arrived"
 """What a message says of itself while it is tried again after an attempt with an unknown outcome."""
 
+GONE = "the dispatcher is gone"
+"""Detail of attempts that were closed for their owner: nobody knows how far they came."""
+
 ATTEMPT = (
     *("message_id", "customer", "channel", "cls", "intent", "topic", "campaign", "address_hash", "number"),
     *("owner", "marked_at", "opened", "state"),

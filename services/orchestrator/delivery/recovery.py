@@ -14,7 +14,7 @@ from services.kit.db import Database, Tx
 from services.kit.logs import log
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.attempts import Opening
+from services.orchestrator.delivery.attempts import GONE, Opening
 from services.orchestrator.delivery.settle import Result, settle
 
 CLOCK_ERROR = 1.0
@@ -56,7 +56,7 @@ class Recovery:
             Result(
                 opening.customer,
                 opening.number,
-                Handed(opening.message_id, "unknown", detail="the dispatcher is gone", retry_after=0.0),
+                Handed(opening.message_id, "unknown", detail=GONE, retry_after=0.0),
                 self._adapters[opening.channel].idempotent if opening.channel in self._adapters else False,
                 self._adapters[opening.channel].name if opening.channel in self._adapters else "",
             )
