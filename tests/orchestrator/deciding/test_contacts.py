@@ -53,3 +53,43 @@ def test_looking_further_back_than_the_ledger_reaches_raises() -> None:
     found.reaches(at("02 00:00"))
     with pytest.raises(Incomplete):
         found.reaches(at("02 00:00") - 1)
+
+
+def test_others_are_those_of_the_campaign_alone_that_count() -> None:
+    own = contact("02 11:00", of=LAUNCH, event_id="e-1", channel="push")
+    past = ledger(contact("02 09:00"), contact("02 10:00", of=LAUNCH), own, contact("02 12:00", of=LAUNCH))
+    assert try_on(touch(LAUNCH), facts(RULES), past).contacts.others == [at("02 10:00"), at("02 12:00")]
+
+
+def test_at_the_gate_a_message_of_all_does_not_count_itself() -> None:
+    own = contact("02 10:00", of=LAUNCH, event_id="e-1", state="handing_over")
+    sibling = contact("02 09:00", of=LAUNCH, event_id="e-1", channel="push")
+    found = try_on(touch(LAUNCH), facts(RULES), ledger(sibling, own), marked="02 10:00").contacts
+    assert list(found.times[NAMED]) == [at("02 09:00")]
+    assert found.made[ALL] == at("02 09:00")
+
+
+def test_siblings_count_in_the_slots_that_cover_them_alone() -> None:
+    rules = policy(
+        frequency_caps=[
+            {"id": "email", "scope": {"channels": ["email"]}, **CAP},
+            {"id": "both", "scope": {"channels": ["email", "push"]}, **CAP},
+            {"id": "launch", "scope": {"campaigns": ["launch"]}, **CAP},
+            {"id": "topic", "scope": {"topics": ["account"]}, **CAP},
+        ]
+    )
+    email, both, launch, topic = (cap.slot for cap in rules.caps)
+    push = contact("02 11:00", of=LAUNCH, event_id="e-1", channel="push")
+    found = try_on(touch(LAUNCH), facts(rules), ledger(push)).contacts
+    assert (list(found.times[email]), found.times[both]) == ([], [at("02 11:00")])
+    assert launch in found.made
+    assert email not in found.made and topic not in found.made
+
+
+def test_of_several_siblings_the_first_one_made_matters() -> None:
+    of = campaign("launch", strategy="all", channels=["email", "push", "sms"])
+    siblings = [
+        contact(time, of=of, event_id="e-1", channel=channel)
+        for time, channel in (("02 09:00", "push"), ("02 08:00", "sms"))
+    ]
+    assert try_on(touch(of), facts(RULES), ledger(*siblings)).contacts.made[ALL] == at("02 08:00")

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import HoldFact, OptOut, Scope
+from schemas.facts import Entry, HoldFact, OptOut, Scope
+from schemas.ids import message_id
 from services.orchestrator.deciding.decide import Judged, decide
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Touch
@@ -42,6 +43,7 @@ OTHER = ("suppress", "other_channel", None)
     [
         ({}, [("push", *OTHER), ("email", "send", "eligible", None)]),  # the first that may send now
         ({"channel_order": ("email",)}, [("email", "send", "eligible", None), ("push", *OTHER)]),
+        ({"channel_order": ("sms", "email")}, [("email", "send", "eligible", None), ("push", *OTHER)]),
         (
             {"opt_outs": (OptOut(channel="email"),)},  # what is denied keeps its own line
             [("push", "defer", "quiet_hours", at("03 08:00")), ("email", "suppress", "opted_out_channel", None)],
@@ -170,3 +172,114 @@ def test_a_decision_carries_its_versions_and_the_event() -> None:
     assert (line.version, line.policy_version, line.preference_version) == (1, 1, 1)
     assert (line.event.id, line.event.time, line.customer) == ("e-1", at("02 10:00"), "c-1")
     assert (line.cls, line.intent, line.topic, line.priority) == ("marketing", "advertise", "news", 50)
+
+
+def test_of_one_campaign_and_seniority_the_message_of_the_chosen_channel_tells_who_goes_first() -> None:
+    def raw(of: str, channel: str) -> str:
+        return message_id("c-1", "/shop", of, BOTH.key, channel)
+
+    pairs = ((f"e-{one}", f"e-{two}") for one in range(9) for two in range(9))
+    first, second = next(
+        (one, two)
+        for one, two in pairs
+        if raw(one, "email") < raw(two, "email") and raw(one, "push") > raw(two, "push")
+    )
+    past = ledger(
+        *(
+            contact("02 10:00", of=BOTH, event_id=each, channel="email", state="planned", since="01 10:00")
+            for each in (first, second)
+        )
+    )
+    turns = [touch(BOTH, event("01 10:00", each)) for each in (second, first)]
+    judged = decide(turns, facts(policy(frequency_caps=[CAP])), past, at("02 10:00"))
+    assert [each.event.id for each in judged.decisions] == [first] * 2 + [second] * 2
+
+
+def test_seniority_comes_before_the_key_of_the_campaign() -> None:
+    alpha, beta = campaign("alpha"), campaign("beta")
+    past = ledger(
+        contact("02 10:00", of=alpha, event_id="e-1", state="planned", since="01 11:00"),
+        contact("02 10:00", of=beta, event_id="e-1", state="planned", since="01 10:00"),
+    )
+    judged = decide([touch(alpha), touch(beta)], facts(), past, at("02 10:00"))
+    assert [each.campaign for each in judged.decisions] == ["beta", "alpha"]
+    assert judged.ended == ()  # both stay planned
+    assert {each.since for each in judged.planned} == {at("01 10:00"), at("01 11:00")}
+
+
+def test_each_message_of_all_keeps_its_own_seniority() -> None:
+    past = ledger(
+        contact("02 10:00", of=EACH, event_id="e-1", channel="email", state="planned", since="01 10:00"),
+        contact("02 10:00", of=EACH, event_id="e-1", channel="push", state="planned", since="01 12:00"),
+    )
+    judged = decide([touch(EACH)], facts(), past, at("02 10:00"))
+    assert {each.kind.channel: each.since for each in judged.ledger} == {
+        "email": at("01 10:00"),
+        "push": at("01 12:00"),
+    }
+
+
+def test_a_seniority_that_is_known_is_not_asked_of_the_ledger() -> None:
+    past = ledger(contact("02 10:00", of=campaign(), event_id="e-1", state="planned", since="01 12:00"))
+    assert [each.since for each in decide([touch(since="01 10:00")], facts(), past, at("02 10:00")).ledger] == [
+        at("01 10:00")
+    ]
+
+
+def test_what_was_made_or_belongs_to_another_customer_is_not_given_back() -> None:
+    made = contact("02 09:00", of=BOTH, event_id="e-1", channel="push")
+    merged = made._replace(message_id=message_id("c-0", "/shop", "e-1", BOTH.key, "push"), state="planned")
+    no_push = facts(chosen=preference(opt_outs=(OptOut(channel="push"),)))
+    for theirs in (made, merged):
+        judged = decide([touch(BOTH)], no_push, ledger(theirs), at("02 10:00"))
+        assert judged.ledger.find(theirs.message_id) == theirs
+        assert judged.ended == ()
+
+
+def test_a_parked_channel_is_kept_when_the_other_is_denied() -> None:
+    parked = HoldFact("mail", "defer", 0, None, Scope(channels=frozenset({"email"})))
+    known = facts(chosen=preference(opt_outs=(OptOut(channel="push"),)), holds=(parked,))
+    assert lines(decide([touch(BOTH)], known, Ledger.empty(), at("02 10:00"))) == [
+        ("push", "suppress", "opted_out_channel", None),
+        ("email", "defer", "incident_hold", None),
+    ]
+
+
+def test_a_channel_given_up_for_another_waits_for_nothing() -> None:
+    parked = HoldFact("push", "defer", 0, None, Scope(channels=frozenset({"push"})))
+    judged = decide([touch(BOTH)], facts(holds=(parked,)), Ledger.empty(), at("02 10:00"))
+    assert [(each.channel, each.rule_id) for each in judged.decisions] == [("push", None), ("email", None)]
+    assert [each.channel for each in judged.planned] == ["email"]
+
+
+def test_unless_told_otherwise_nothing_is_delivered_and_nothing_lies_ahead() -> None:
+    now = at("02 10:00")
+    assert [each.state for each in decide([touch()], facts(), Ledger.empty(), now).ledger] == ["planned"]
+    ahead = facts(entries=(Entry(None, None, None, now + 1, None, "stop_keyword"),))
+    assert decide([touch()], ahead, Ledger.empty(), now).decisions[0].outcome == "send"
+    assert decide([touch()], ahead, Ledger.empty(), now, ahead=1).decisions[0].reason == "suppression_list"
+
+
+def test_a_broken_trigger_says_what_it_is_and_stops_nothing_else() -> None:
+    judged = decide([touch(broken=True), touch(campaign("other"))], facts(), Ledger.empty(), at("02 10:00"))
+    failed, sent = judged.decisions
+    assert [(each.rule, each.verdict, each.evidence) for each in failed.verdicts] == [
+        ("campaign", "fail", {"trigger": None})
+    ]
+    assert (sent.campaign, sent.outcome) == ("other", "send")
+
+
+def test_of_three_channels_the_denied_one_keeps_its_own_line() -> None:
+    three = campaign(channels=["push", "sms", "email"])
+    judged = at_night(touch(three, OFFER), opt_outs=(OptOut(channel="sms"),))
+    assert lines(judged) == [
+        ("push", *OTHER),
+        ("sms", "suppress", "opted_out_channel", None),
+        ("email", "send", "eligible", None),
+    ]
+
+
+def test_what_is_deferred_is_planned_even_where_what_is_sent_is_made() -> None:
+    known = facts(policy(quiet_hours=[NIGHT]))
+    judged = decide([touch(EACH, OFFER)], known, Ledger.empty(), at("02 22:00"), delivered=True)
+    assert [(each.kind.channel, each.state) for each in judged.ledger] == [("email", "made"), ("push", "planned")]

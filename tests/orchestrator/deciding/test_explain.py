@@ -25,3 +25,11 @@ def test_shadow_rules_are_not_in_the_way() -> None:
     known = facts(policy(frequency_caps=[cap], shadow=["cap"]))
     line = explain(touch(), known, ledger(contact("02 09:00")), at("02 10:00"))[0]
     assert (line.outcome, in_the_way(line)) == ("send", [])
+
+
+def test_what_fails_open_is_not_in_the_way_and_what_defers_is() -> None:
+    receipt = campaign("receipt", cls="transactional", topic=None, audience="broken")
+    quiet = {"id": "q", "scope": {"classes": ["transactional"]}, "from": "09:00", "to": "11:00"}
+    known = facts(policy(fail_open=["receipt"], quiet_hours=[quiet]))
+    line = explain(touch(receipt), known, Ledger.empty(), at("02 10:00"))[0]
+    assert [verdict.rule for verdict in in_the_way(line)] == ["quiet_hours"]

@@ -60,3 +60,18 @@ def test_a_defer_at_the_gate_plans_on_with_the_planned_contacts_that_outrank_it(
     urgent = contact("03 10:00", of=URGENT, state="planned", since="01 10:00")
     past = ledger(OWN, contact("02 09:00"), urgent)
     assert gate(past) == ("defer", "cap_window", at("04 10:00"))
+
+
+def test_an_entry_slightly_ahead_counts_at_the_instants_planned_on_to_as_well() -> None:
+    ahead = Entry(None, None, None, at("03 09:01"), None, "stop_keyword")
+    assert gate(ledger(OWN, contact("02 09:00")), facts(CAPPED, entries=(ahead,))) == (
+        "suppress",
+        "suppression_list",
+        None,
+    )
+
+
+def test_a_rule_that_cannot_be_judged_at_the_gate_stops_it() -> None:
+    broken = at_gate(touch(campaign(audience="broken")), "email", facts(), ledger(OWN), at("02 10:00"), NOW)
+    assert broken is not None
+    assert (broken.outcome, broken.reason) == ("fail", "policy_unavailable")

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from schemas.times import DAY
-from services.orchestrator.deciding.horizon import horizon
+from services.orchestrator.deciding.horizon import horizon, look_back
+from services.orchestrator.deciding.ledger import BEGINNING
 from tests.orchestrator.deciding.build import campaign, policy
 
 CAP = {"id": "x", "limit": 1, "on_exceed": "defer"}
@@ -28,3 +29,14 @@ ASKS = {"contacts": {"intents": ["ask_feedback"]}}
 )
 def test_the_longest_look_back_decides(fields: Any, reentry: str, days: int | None) -> None:
     assert horizon(policy(**fields), [campaign(reentry=reentry)]) == (None if days is None else days * DAY)
+
+
+def test_a_look_back_ends_that_long_before_now_or_at_the_beginning() -> None:
+    assert look_back(policy(), [campaign()], 100 * DAY) == 67 * DAY
+    assert look_back(policy(), [campaign(), campaign(reentry="once")], 100 * DAY) == BEGINNING
+
+
+def test_a_history_of_situations_looks_at_no_contacts() -> None:
+    kind = {"kind": "complaint", "opens": [{"event": "shop.complaint"}]}
+    rule = {"id": "h", "never": {"after": {"situation": "complaint"}, "within": "90d"}, "on_match": "drop"}
+    assert horizon(policy(situations=[kind], contact_history=[rule]), []) == 33 * DAY

@@ -23,7 +23,9 @@ def test_all_rules_run_whatever_the_others_say() -> None:
 def test_rules_that_do_not_apply_to_a_class_allow() -> None:
     known = facts(chosen=preference(consent=()))
     of = campaign("receipt", cls="transactional", topic=None)
-    assert judge(try_on(touch(of), known), known, at("02 10:00")).denies == ()
+    found = judge(try_on(touch(of), known), known, at("02 10:00"))
+    assert found.denies == ()
+    assert [verdict.rule for verdict in found.verdicts] == list(NAMES)
 
 
 def test_a_rule_that_raises_fails_closed() -> None:
@@ -77,3 +79,17 @@ def test_a_shadow_rule_is_seen_and_decides_nothing() -> None:
 def test_a_hold_is_no_rule_that_can_be_shadowed() -> None:
     known = facts(policy(frequency_caps=[CAP], shadow=["strict"]), holds=(HoldFact("strict", "drop", 0),))
     assert [verdict.rule for verdict in judge(try_on(touch(), known), known, at("02 10:00")).denies] == ["hold"]
+
+
+def test_who_fails_open_is_still_denied_and_deferred() -> None:
+    receipt = campaign("receipt", cls="transactional", topic=None)
+    no_address = facts(policy(fail_open=["receipt"]), preference(addresses=()))
+    assert [each.rule for each in judge(try_on(touch(receipt), no_address), no_address, at("02 10:00")).denies] == [
+        "address"
+    ]
+    quiet = policy(
+        fail_open=["receipt"],
+        quiet_hours=[{"id": "q", "scope": {"classes": ["transactional"]}, "from": "09:00", "to": "11:00"}],
+    )
+    found = judge(try_on(touch(receipt), facts(quiet)), facts(quiet), at("02 10:00"))
+    assert [each.rule for each in found.defers] == ["quiet_hours"]

@@ -1,3 +1,6 @@
+import struct
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +32,10 @@ def test_packed_and_unpacked_it_is_the_same(contacts: list[Contact]) -> None:
     assert [each.at for each in known] == sorted(each.at for each in known)
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x02" + bytes(12), ledger(contact("02 10:00")).pack()[:-1]])
+WRITTEN = ledger(contact("02 10:00")).pack()
+
+
+@pytest.mark.parametrize("packed", [b"", b"\x02" + bytes(12), b"\x02" + WRITTEN[1:], WRITTEN[:-1]])
 def test_other_bytes_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="ledger"):
         Ledger.unpack(packed)
@@ -66,7 +72,7 @@ def test_forgetting_leaves_what_is_open_and_says_from_when_it_is_complete() -> N
     found = ledger(old, waiting, going, new).forget(at("02 00:00"))
     assert list(found) == [waiting, going, new]
     assert found.complete_from == at("02 00:00")
-    assert found.forget(at("01 00:00")) is found
+    assert found.forget(at("01 00:00")) is found.forget(at("02 00:00")) is found
     assert Ledger.unpack(found.pack()) == found
 
 
@@ -106,3 +112,79 @@ def test_columns_are_those_of_the_contacts() -> None:
 def test_contacts_of_an_event() -> None:
     one = contact("02 10:00", event_id="e-1")
     assert ledger(one, contact("02 11:00")).of_event(one.event) == (one,)
+
+
+def test_a_table_that_is_none_is_refused() -> None:
+    packed = ledger(contact("02 10:00")).pack()
+    head = struct.calcsize("<BqI")
+    with pytest.raises(ValueError, match="ledger"):
+        Ledger.unpack(packed[:head] + b"\xc1" + packed[head + 1 :])
+
+
+def test_its_form_is_the_one_that_is_written_down() -> None:
+    """Rows of 44 bytes behind one byte of version, `complete_from` and the table: what is stored must stay readable."""
+    one = contact("02 10:00", state="unknown", reported=True)._replace(
+        message_id="msg_" + "ab" * 16, event=-5, priority=7
+    )
+    known = Ledger(complete_from=at("01 00:00")).plan(one)
+    table = msgspec.msgpack.encode([list(one.kind)])
+    row = bytes.fromhex("ab" * 16) + struct.pack("<qqqHBB", -5, one.at, one.since, 0, 7, 3 | 4)
+    assert known.pack() == struct.pack("<BqI", 1, at("01 00:00"), len(table)) + table + row
+    assert Ledger.empty().pack() == struct.pack("<BqI", 1, -(2**63), 1) + msgspec.msgpack.encode(())
+
+
+def test_kinds_that_no_contact_has_any_more_are_forgotten_and_the_others_keep_theirs() -> None:
+    gone, one, two = (campaign(name) for name in ("gone", "one", "two"))
+    known = ledger(contact("01 10:00", of=gone), contact("03 10:00", of=two), contact("04 10:00", of=one))
+    found = known.forget(at("02 00:00"))
+    assert [each.kind.campaign for each in found] == ["two", "one"]
+    assert [kind.campaign for kind in found.kinds] == ["two", "one"]
+
+
+def test_of_several_events_those_of_one_are_told() -> None:
+    one = contact("02 10:00", event_id="e-1")
+    assert ledger(one).of_event(one.event + 1) == ()
+    assert Ledger.empty().find(one.message_id) is None
+
+
+def test_contacts_of_one_instant_lie_in_order_of_message() -> None:
+    contacts = [contact("02 10:00", event_id=f"e-{number}") for number in range(6)]
+    known = ledger(*contacts)
+    assert [each.message_id for each in known] == sorted(each.message_id for each in contacts)
+
+
+def test_a_mark_or_an_end_keeps_what_was_reported() -> None:
+    one = contact("02 10:00", reported=True)
+    known = ledger(one)
+    assert known.mark(one.message_id, one.at).find(one.message_id) == one._replace(state="handing_over")
+    assert known.settle(one.message_id, "unknown").find(one.message_id) == one._replace(state="unknown")
+
+
+def test_a_contact_is_planned_unless_it_says_otherwise() -> None:
+    plain = Contact("msg_" + "0" * 32, 1, Kind("a", None, "email", "service", None), 50, 2, 3)
+    assert (plain.state, plain.reported) == ("planned", False)
+
+
+def test_what_was_made_at_the_very_instant_is_not_forgotten() -> None:
+    one = contact("02 10:00")
+    assert list(ledger(one).forget(one.at)) == [one]
+    assert list(ledger(one).forget(one.at + 1)) == []
+
+
+def test_a_kind_is_kept_once() -> None:
+    known = ledger(contact("02 10:00"), contact("02 11:00"), contact("02 12:00", channel="push"))
+    assert [kind.channel for kind in known.kinds] == ["email", "push"]
+
+
+def test_the_end_of_one_leaves_the_others_as_they_are() -> None:
+    contacts = [contact(f"02 1{hour}:00", state="handing_over") for hour in range(3)]
+    for place, one in enumerate(contacts):
+        found = ledger(*contacts).settle(one.message_id, "made")
+        assert [each.state for each in found] == [
+            "made" if place == other else "handing_over" for other in range(len(contacts))
+        ]
+
+
+def test_a_contact_of_like_bytes_is_found_where_it_begins() -> None:
+    one = contact("02 10:00")._replace(message_id="msg_" + "ab" * 16, event=0xAB)
+    assert ledger(one).place(bytes.fromhex("ab" * 16)) == 0

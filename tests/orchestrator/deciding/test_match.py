@@ -1,5 +1,7 @@
+import dataclasses
+
 from schemas.ids import message_id
-from services.orchestrator.deciding.match import Catalogue, touches, variables
+from services.orchestrator.deciding.match import Catalogue, Shadows, customer_variables, touches, variables
 from tests.orchestrator.deciding.build import at, campaign, event, policy, preference
 
 OPEN = campaign("open", trigger={"event": "shop.x"})
@@ -37,3 +39,37 @@ def test_conditions_see_event_and_customer() -> None:
     customer = {"id": "c-1", "traits": {"vip": True}, "locale": None, "country": "DE", "zone": "Etc/UTC"}
     seen = variables(event(), {"total": 1}, customer)
     assert seen == {"event": {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}, "customer": customer}
+
+
+def test_shadows_make_an_event_wanted() -> None:
+    shadows = Shadows({"dark": campaign("dark", trigger={"event": "shop.dark"})})
+    assert shadows.events == {"shop.dark"}
+    both = Catalogue({"open": OPEN}, policy(), frozenset(), shadows)
+    assert [both.wants(each) for each in ("shop.x", "shop.dark", "shop.z")] == [True, True, False]
+
+
+def test_a_touch_carries_event_and_data_and_its_expiry_is_the_earlier() -> None:
+    found = touches(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, preference(), CATALOGUE)[0]
+    assert (found.data, found.event.id, found.since, dict(found.planned)) == ({"total": 1}, "e-1", None, {})
+    assert found.expires_at == at("02 10:00") + found.campaign.ttl
+    late = touches(event("02 10:00", type="shop.x"), {}, preference(), CATALOGUE)[0]
+    assert late.expires_at == at("02 10:00") + late.campaign.ttl
+    assert late.message_id("email") is late.message_id("email")
+    assert late.message_id("email") != late.message_id("push")
+
+
+def test_conditions_see_what_the_customer_chose() -> None:
+    chosen = preference({"vip": True}, locale="de", country="DE")
+    assert customer_variables(chosen) == {
+        "id": "c-1",
+        "traits": {"vip": True},
+        "locale": "de",
+        "country": "DE",
+        "zone": "Etc/UTC",
+    }
+
+
+def test_only_true_meets_a_condition() -> None:
+    odd = dataclasses.replace(VIP, when=lambda _: 1)
+    catalogue = Catalogue({"odd": odd}, policy(), frozenset())
+    assert touches(event(type="shop.x"), {}, preference(), catalogue) == []

@@ -1,10 +1,13 @@
 import pytest
 
-from services.orchestrator.deciding.policy import WISH_SLOT, compile_policy
+from schemas.facts import Frequency
+from schemas.times import DAY, HOUR
+from services.orchestrator.deciding.policy import CUSTOMER_WISH, WISH_SLOT, compile_policy, wish
 from services.orchestrator.deciding.scope import Kind
 from tests.orchestrator.deciding.build import policy
 
 CAP = {"limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
+OFFER = Kind("offer", "news", "email", "marketing", "advertise")
 RULES = policy(
     week_start="sunday",
     frequency_caps=[{"id": "all", **CAP}, {"id": "sms", "scope": {"channels": ["sms"]}, **CAP}],
@@ -61,3 +64,101 @@ def test_conditions_of_situations_are_tried_when_asked_for() -> None:
     tried: list[str] = []
     compile_policy(document, 1, lambda text: tried.append(text) or (lambda _: True))  # type: ignore[func-returns-value]
     assert tried == ["nonsense"]
+
+
+def test_what_is_remembered_of_kinds_is_bounded() -> None:
+    rules = policy()
+    for number in range(4096):
+        rules.slots(OFFER._replace(campaign=f"c{number}"))
+        rules.concern(OFFER._replace(campaign=f"c{number}"))
+    assert (len(rules._slots), len(rules._concerns)) == (4096, 4096)
+    rules.slots(OFFER)
+    rules.concern(OFFER)
+    assert (len(rules._slots), len(rules._concerns)) == (1, 1)
+    assert rules.slots(OFFER) == 1 << WISH_SLOT
+
+
+def test_a_document_becomes_ready_to_judge() -> None:
+    rules = policy(
+        zone="Asia/Tokyo",
+        unknown_zones=["Etc/UTC", "Europe/Berlin"],
+        frequency_caps=[
+            {"id": "a", "limit": 2, "window": {"rolling": "1h"}, "on_exceed": "drop"},
+            {"id": "b", "limit": 3, "window": {"calendar": "week", "zone": "org"}, "on_exceed": "defer"},
+            {
+                "id": "c",
+                "scope": {"channels": ["sms"]},
+                "limit": 1,
+                "window": {"calendar": "day"},
+                "on_exceed": "defer",
+            },
+        ],
+        min_gaps=[{"id": "g", "gap": "2h"}],
+        situations=[{"kind": "x", "opens": [{"event": "a"}], "lapses": "3d"}],
+        contact_history=[
+            {
+                "id": "h",
+                "scope": {"intents": ["ask_review"]},
+                "never": {"after": {"situation": "x"}, "within": "1d", "while_open": True},
+                "on_match": "defer",
+            }
+        ],
+        quiet_hours=[{"id": "q", "days": ["tue"], "from": "21:00", "to": "08:30", "scope": {"topics": ["news"]}}],
+        shadow=["a"],
+        fail_open=["receipt"],
+    )
+    assert (rules.version, rules.zone.name, rules.required) == (1, "Asia/Tokyo", frozenset({"account"}))
+    assert [each.name for each in rules.unknown_zones] == ["Etc/UTC", "Europe/Berlin"]
+    assert (rules.shadow, rules.fail_open) == (frozenset({"a"}), frozenset({"receipt"}))
+    assert [
+        (each.id, each.limit, each.rolling, each.period, each.of_customer, each.drops, each.one_touch, each.span)
+        for each in rules.caps
+    ] == [
+        ("a", 2, HOUR, "", True, True, True, HOUR),
+        ("b", 3, None, "week", False, False, True, 9 * DAY),
+        ("c", 1, None, "day", True, False, False, 3 * DAY),
+    ]
+    (gap,), (history,), (quiet,) = rules.gaps, rules.histories, rules.quiet
+    assert (gap.id, gap.gap) == ("g", 2 * HOUR)
+    assert (history.id, history.contacts, history.situation, history.within) == ("h", None, "x", DAY)
+    assert (history.while_open, history.lapses, history.drops) == (True, 3 * DAY, False)
+    assert (quiet.id, quiet.days, quiet.start, quiet.end) == ("q", frozenset({1}), 21 * HOUR, 8 * HOUR + HOUR // 2)
+    assert [each.scope.covers(OFFER._replace(channel="sms")) for each in (*rules.caps, gap, history, quiet)] == [
+        *(True, True, True, True, False, True)
+    ]
+    slots = [each.slot for each in (*rules.caps, gap, history)]
+    assert len({WISH_SLOT, *slots}) == 6
+
+
+def test_concern_names_the_slots_that_are_counted_and_those_in_which_siblings_count() -> None:
+    found = RULES.concern(Kind("a", "news", "sms", "marketing", "ask_review"))
+    everything, sms = RULES.caps
+    assert found.slots == {WISH_SLOT, everything.slot, sms.slot, RULES.histories[0].slot}
+    assert found.touchy == {sms.slot}
+    assert RULES.concern(Kind("a", "news", "in_app", "service", "inform")).slots == frozenset()
+    assert RULES.concern(Kind("a", None, "sms", "transactional", "inform")).slots == {RULES.gaps[0].slot}
+
+
+def test_a_wish_is_a_calendar_cap_of_the_customer_that_defers() -> None:
+    found = wish(Frequency(2, "week"))
+    assert (found.id, found.limit, found.rolling, found.period, found.slot) == (
+        CUSTOMER_WISH,
+        2,
+        None,
+        "week",
+        WISH_SLOT,
+    )
+    assert (found.of_customer, found.drops, found.one_touch) == (True, False, True)
+
+
+def test_a_zone_that_is_none_is_refused() -> None:
+    document = RULES.document.model_copy(update={"zone": "No/Where"})
+    with pytest.raises(ValueError, match="No/Where"):
+        compile_policy(document, 1)
+
+
+def test_conditions_that_close_situations_are_tried_as_well_and_absent_ones_are_not() -> None:
+    kind = {"kind": "x", "opens": [{"event": "a"}], "closes": [{"event": "b", "when": "shut"}]}
+    tried: list[str] = []
+    compile_policy(policy(situations=[kind]).document, 1, lambda text: tried.append(text) or (lambda _: True))  # type: ignore[func-returns-value]
+    assert tried == ["shut"]

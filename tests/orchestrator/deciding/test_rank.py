@@ -6,6 +6,7 @@ LOW, HIGH = bytes(16), b"\xff" * 16
 def test_class_then_priority_then_seniority_then_key_then_id() -> None:
     ordered = [
         rank("transactional", 0, None, "z", HIGH),
+        rank("service", 100, None, "a", LOW),
         rank("service", 0, None, "z", HIGH),
         rank("marketing", 90, None, "z", HIGH),
         rank("marketing", 50, 1, "z", HIGH),

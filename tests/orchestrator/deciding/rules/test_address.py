@@ -24,3 +24,8 @@ def test_table(of: object, channel: str, addresses: tuple[Address, ...], verdict
     known = facts(chosen=preference(addresses=addresses))
     found = only(judged(rule, try_on(touch(of), known, channel=channel), known))  # type: ignore[arg-type]
     assert found == (verdict, "no_address" if verdict == "deny" else None, None, None)
+
+
+def test_a_refusal_says_how_many_addresses_of_the_channel_are_not_verified() -> None:
+    known = facts(chosen=preference(addresses=(UNPROVEN, UNPROVEN, Address("push", "token", False))))
+    assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence == {"channel": "email", "unverified": 2}

@@ -15,12 +15,14 @@ from tests.orchestrator.deciding.build import (
     ledger,
     only,
     policy,
+    preference,
     touch,
     try_on,
 )
 
 URGENT, MINOR = campaign("urgent", priority=80), campaign("minor", priority=40)
 TOP = campaign("top", priority=90)
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
 SINCE = "02 09:00"
 
 
@@ -43,7 +45,11 @@ def known(limit: int = 1, on_exceed: str = "drop") -> Any:
         ([contact("02 09:30", of=URGENT, reported=True)], SINCE, None),  # without a rank
         ([contact("02 08:00"), contact("02 09:30", of=URGENT)], SINCE, None),  # the cap was full without it
         ([contact("02 09:20", of=URGENT), contact("02 09:30", of=TOP)], SINCE, 0),  # the lowest-ranked of them
+        ([contact("02 09:00", of=URGENT, since="02 08:00")], SINCE, None),  # made at the very instant
         ([contact("02 09:30", of=TOP), contact("04 09:30", of=URGENT, state="planned")], SINCE, 0),  # too far to matter
+        ([contact("02 09:30", of=TOP), contact("01 10:00", of=URGENT)], "01 00:00", 0),  # exactly a day before
+        ([contact("02 09:30", of=TOP), contact("01 05:00", of=URGENT)], "01 00:00", 0),  # more than that
+        ([contact("02 09:30", of=TOP), contact("02 09:00", of=RECEIPT)], SINCE, 0),  # not counted at all
     ],
 )
 def test_the_cap_would_allow_without_those_that_outrank(
@@ -69,3 +75,68 @@ def test_a_cap_that_defers_arbitrates_nothing() -> None:
 def test_it_tells_when_there_would_be_room() -> None:
     past = ledger(contact("02 10:00", of=URGENT, event_id="e-1"))
     assert only(judged(rule, try_on(touch(), known(), past), known()))[3] == at("03 10:00")
+
+
+LAUNCH = campaign("launch", strategy="all", channels=["email", "push"])
+
+
+def named(*channels: str) -> Any:
+    cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "drop"}
+    return facts(policy(frequency_caps=[{**cap, "scope": {"channels": list(channels)}}]))
+
+
+def test_a_cap_that_names_channels_is_lost_to_a_sibling() -> None:
+    sibling = contact("02 10:00", of=LAUNCH, event_id="e-1", channel="push")
+    rules = named("email", "push")
+    assert judged(rule, try_on(touch(LAUNCH), rules, ledger(sibling)), rules)[0].evidence == {
+        "lost_to": sibling.message_id
+    }
+
+
+def test_a_cap_that_names_none_is_never_lost_to_a_sibling() -> None:
+    winner = contact("02 10:00", of=URGENT, event_id="e-1")
+    sibling = contact("02 11:00", of=LAUNCH, event_id="e-1", channel="push", state="planned", since="01 10:00")
+    tried = try_on(touch(LAUNCH), known(), ledger(winner, sibling))
+    assert judged(rule, tried, known())[0].evidence == {"lost_to": winner.message_id}
+
+
+def test_a_planned_one_that_gives_way_does_not_fill_the_cap() -> None:
+    winner = contact("02 10:00", of=URGENT, event_id="e-1")
+    lower = contact("02 11:00", of=MINOR, event_id="e-1", state="planned")
+    for rules in (known(), named("email")):
+        tried = try_on(touch(), rules, ledger(winner, lower))
+        assert judged(rule, tried, rules)[0].evidence == {"lost_to": winner.message_id}
+
+
+@pytest.mark.parametrize(
+    ("zone", "winner", "other"),
+    [
+        ("customer", "01 18:15", "02 18:15"),  # midnight in Kathmandu, and the next one
+        ("customer", "02 18:14:59", "01 18:14:59"),
+        ("org", "02 00:00", "03 00:00"),
+    ],
+)
+def test_in_a_calendar_cap_only_those_of_the_same_period_bear(zone: str, winner: str, other: str) -> None:
+    cap = {"id": "cap", "limit": 1, "window": {"calendar": "day", "zone": zone}, "on_exceed": "drop"}
+    rules = facts(policy(frequency_caps=[cap]), preference(zone="Asia/Kathmandu"))
+    top = contact(winner, of=TOP)
+    far = contact(other, of=URGENT, state="planned" if other > winner else "made", since="01 11:00")
+    tried = try_on(touch(since="01 10:00"), rules, ledger(top, far))
+    assert judged(rule, tried, rules, "02 10:00")[0].evidence == {"lost_to": top.message_id}
+
+
+def test_a_cap_that_has_room_is_lost_to_nobody() -> None:
+    tried = try_on(touch(), known(limit=2), ledger(contact("02 10:00", of=URGENT, event_id="e-1")))
+    assert only(judged(rule, tried, known(limit=2))) == ALLOW
+
+
+def test_a_cap_that_defers_does_not_hide_one_that_drops() -> None:
+    caps = [{"id": each, "limit": 1, "window": {"rolling": "24h"}, "on_exceed": each} for each in ("defer", "drop")]
+    rules = facts(policy(frequency_caps=caps))
+    past = ledger(contact("02 10:00", of=URGENT, event_id="e-1"))
+    assert only(judged(rule, try_on(touch(), rules, past), rules))[:3] == ("deny", "lower_priority", "drop")
+
+
+def test_at_the_gate_the_time_of_the_mark_is_arbitrated() -> None:
+    tried = try_on(touch(), known(), ledger(contact("02 10:00", of=URGENT, event_id="e-1")), marked="03 09:59")
+    assert only(judged(rule, tried, known(), "03 10:01"))[:2] == ("deny", "lower_priority")

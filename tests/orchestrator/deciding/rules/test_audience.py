@@ -26,3 +26,7 @@ def test_a_condition_that_cannot_be_evaluated_raises_every_time() -> None:
     for _ in range(2):
         with pytest.raises(TypeError):
             judged(rule, tried)
+
+
+def test_a_refusal_shows_the_condition() -> None:
+    assert judged(rule, try_on(touch(campaign(audience="vip"))))[0].evidence == {"condition": "vip"}

@@ -25,3 +25,10 @@ def test_start_is_inclusive_and_end_exclusive(now: str, until: str | None, allow
 
 def test_a_paused_or_stopped_campaign_is_denied() -> None:
     assert only(judged(rule, try_on(touch(campaign(active=False)))))[:2] == ("deny", "campaign_inactive")
+
+
+def test_a_refusal_says_what_stands_against_it() -> None:
+    season = try_on(touch(campaign(**SEASON)))
+    assert judged(rule, try_on(touch(campaign(active=False))))[0].evidence == {"active": False}
+    assert judged(rule, season, now="02 09:00")[0].evidence == {"start": "2026-03-02T10:00:00Z"}
+    assert judged(rule, season, now="05 10:00")[0].evidence == {"end": "2026-03-04T08:00:00Z"}

@@ -8,3 +8,7 @@ def test_a_channel_without_an_adapter_is_denied() -> None:
         "channel_not_configured",
     )
     assert only(judged(rule, try_on(touch()), facts(configured=frozenset({"email"})))) == ALLOW
+
+
+def test_a_refusal_names_the_channel() -> None:
+    assert judged(rule, try_on(touch()), facts(configured=frozenset()))[0].evidence == {"channel": "email"}

@@ -53,3 +53,38 @@ def test_at_the_gate_a_refusal_slightly_ahead_counts_and_a_grant_does_not() -> N
 
 def test_it_concerns_marketing_alone() -> None:
     assert {"marketing"} == rule.CLASSES
+
+
+@pytest.mark.parametrize(
+    ("records", "evidence"),
+    [
+        ((), {"record": None}),
+        ((record("01 10:00", "withdrawn"),), {"status": "withdrawn", "at": "2026-03-01T10:00:00Z"}),
+        ((record("01 10:00", expires="02 09:00"),), {"status": "granted", "expired_at": "2026-03-02T09:00:00Z"}),
+        # of two grants at one instant the one that expires earlier decides, in whatever order they come
+        (
+            (record("01 10:00", expires="02 09:00"), record("01 10:00", expires="02 08:00")),
+            {"status": "granted", "expired_at": "2026-03-02T08:00:00Z"},
+        ),
+        (
+            (record("01 10:00", expires="02 08:00"), record("01 10:00", expires="02 09:00")),
+            {"status": "granted", "expired_at": "2026-03-02T08:00:00Z"},
+        ),
+        (
+            (record("01 10:00"), record("01 10:00", expires="02 08:00")),
+            {"status": "granted", "expired_at": "2026-03-02T08:00:00Z"},
+        ),
+        (
+            (record("01 10:00", expires="02 08:00"), record("01 10:00")),
+            {"status": "granted", "expired_at": "2026-03-02T08:00:00Z"},
+        ),
+        # a refusal at the instant of another refusal changes nothing
+        (
+            (record("01 10:00", "withdrawn"), record("01 10:00", "refused")),
+            {"status": "withdrawn", "at": "2026-03-01T10:00:00Z"},
+        ),
+    ],
+)
+def test_a_refusal_shows_the_record_that_decides(records: tuple[Consent, ...], evidence: dict[str, object]) -> None:
+    known = facts(chosen=preference(consent=records))
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == evidence

@@ -99,3 +99,52 @@ def test_a_ledger_that_has_forgotten_too_much_fails_closed() -> None:
     known = facts(policy(contact_history=[never({"contacts": {"intents": ["ask_referral"]}})]))
     with pytest.raises(Incomplete):
         judged(rule, try_on(touch(ASK), known, Ledger(complete_from=at("02 09:00"))), known)
+
+
+def test_a_refusal_shows_the_situation_that_refuses_last() -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[never({"situation": "complaint"})])
+    known = facts(rules, situations=(open_since("02 09:00", ref='"a"'), open_since("01 10:00", "02 08:00", '"b"')))
+    assert judged(rule, try_on(touch(ASK), known), known)[0].evidence == {
+        "situation": "complaint",
+        "ref": '"b"',
+        "opened": "2026-03-01T10:00:00Z",
+        "closed": "2026-03-02T08:00:00Z",
+    }
+
+
+def test_a_refusal_shows_the_last_contact_before_it() -> None:
+    known = facts(policy(contact_history=[never({"contacts": {"intents": ["ask_referral"]}})]))
+    past = ledger(*(contact(each, of=ASK) for each in ("02 08:00", "02 09:00", "02 11:00")))
+    found = judged(rule, try_on(touch(ASK), known, past), known)[0]
+    assert (found.evidence, found.until) == ({"contact": "2026-03-02T09:00:00Z"}, at("03 11:00"))
+
+
+def test_at_the_gate_contacts_are_looked_for_from_the_mark_and_as_far_back_as_the_rule_reaches() -> None:
+    known = facts(policy(contact_history=[never({"contacts": {"intents": ["ask_referral"]}}, "defer")]))
+    past = ledger(contact("01 09:59", of=ASK))
+    assert only(judged(rule, try_on(touch(ASK), known, past, marked="02 09:58"), known))[0] == "defer"
+    reaches = try_on(touch(ASK), known, Ledger(complete_from=at("01 09:58")), marked="02 09:58")
+    assert only(judged(rule, reaches, known))[0] == "allow"
+
+
+def test_another_kind_of_situation_refuses_nothing() -> None:
+    rules = policy(
+        situations=[COMPLAINT, {**COMPLAINT, "kind": "incident"}],
+        contact_history=[never({"situation": "complaint"}, while_open=True)],
+    )
+    known = facts(rules, situations=(Situation("incident", "", at("02 09:00")),))
+    assert only(judged(rule, try_on(touch(ASK), known), known))[0] == "allow"
+
+
+def test_a_contact_at_this_very_instant_refuses() -> None:
+    known = facts(policy(contact_history=[never({"contacts": {"intents": ["ask_referral"]}}, "defer")]))
+    found = judged(rule, try_on(touch(ASK), known, ledger(contact("02 10:00", of=ASK))), known)[0]
+    assert (found.until, found.evidence) == (at("03 10:00"), {"contact": "2026-03-02T10:00:00Z"})
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_that_refuse_the_last_end_counts(order: int) -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[never({"situation": "complaint"}, while_open=True)])
+    both = (open_since("01 10:00", "03 10:00", '"a"'), open_since("01 10:00", "05 10:00", '"b"'))
+    known = facts(rules, situations=both[::order])
+    assert only(judged(rule, try_on(touch(ASK), known), known, "03 12:00"))[3] == at("06 10:00")

@@ -17,3 +17,8 @@ from tests.orchestrator.deciding.build import campaign, event, judged, only, tou
 def test_the_earlier_of_ttl_and_expirytime_ends_it(expires: str | None, now: str, verdict: str) -> None:
     tried = try_on(touch(campaign(ttl="2h"), event("02 10:00", expires=expires)))
     assert only(judged(rule, tried, now=now)) == (verdict, "expired" if verdict == "deny" else None, None, None)
+
+
+def test_a_refusal_says_when_it_expired() -> None:
+    tried = try_on(touch(campaign(ttl="2h"), event("02 10:00")))
+    assert judged(rule, tried, now="02 13:00")[0].evidence == {"expires_at": "2026-03-02T12:00:00Z"}

@@ -168,3 +168,37 @@ def test_without_caps_it_allows_and_a_ledger_that_has_forgotten_too_much_fails_c
     known = facts(policy(frequency_caps=[cap()]))
     with pytest.raises(Incomplete):
         judged(rule, try_on(touch(), known, Ledger(complete_from=at("02 00:00"))), known)
+
+
+@pytest.mark.parametrize("on_exceed", ["defer", "drop"])
+def test_it_says_how_many_of_how_many_it_counted(on_exceed: str) -> None:
+    known = facts(policy(frequency_caps=[cap(2, on_exceed=on_exceed)]))
+    one, two = contact("02 08:00"), contact("02 09:00")
+    assert judged(rule, try_on(touch(), known, ledger(one)), known)[0].evidence == {"limit": 2, "counted": 1}
+    assert judged(rule, try_on(touch(), known, ledger(one, two)), known)[0].evidence == {"limit": 2, "counted": 2}
+
+
+def test_a_cap_that_leaves_the_refusal_to_arbitration_says_to_whom_it_was_lost() -> None:
+    known = facts(policy(frequency_caps=[cap(on_exceed="drop")]))
+    winner = contact("02 10:00", of=URGENT, event_id="e-1")
+    found = judged(rule, try_on(touch(), known, ledger(winner)), known)[0]
+    assert (found.id, found.evidence) == ("cap", {"limit": 1, "counted": 1, "lost_to": winner.message_id})
+
+
+def test_a_wish_leaves_in_app_and_whom_it_does_not_concern_alone() -> None:
+    known = facts(chosen=preference(wish=(1, "day")))
+    past = ledger(contact("02 09:00"))
+    assert only(judged(rule, try_on(touch(LAUNCH), known, past, channel="in_app"), known)) == ALLOW
+    found = only(judged(rule, try_on(touch(LAUNCH), known, past), known))
+    assert found == ("defer", "cap_window", "customer-wish", at("03 00:00"))
+
+
+def test_a_cap_that_allows_between_known_contacts_must_know_all_before_them() -> None:
+    known = facts(policy(frequency_caps=[cap()]))
+    later = contact("03 10:00")  # exactly a day ahead
+    assert (
+        only(judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00")).plan(later)), known))[0]
+        == "allow"
+    )
+    with pytest.raises(Incomplete):
+        judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00") + 1).plan(later)), known)

@@ -38,6 +38,8 @@ WAIT = ("defer", "incident_hold", "outage", at("02 14:00"))
         (hold(trait={"tier": True}), "02 12:00", ALLOW),  # nor is a boolean
         (hold(trait={"tags": ["a", {"b": 2}]}), "02 12:00", WAIT),
         (hold(trait={"missing": None}), "02 12:00", ALLOW),
+        (hold(trait={"tier": 1, "vip": False}), "02 12:00", ALLOW),  # every one of them
+        (hold(trait={"vip": False, "tier": 1}), "02 12:00", ALLOW),
     ],
 )
 def test_table(placed: HoldFact, now: str, expected: tuple[object, ...]) -> None:
@@ -62,3 +64,44 @@ def test_all_holds_speak_in_order_of_key_the_customers_own_as_well() -> None:
 def test_at_the_gate_a_hold_that_begins_a_little_later_counts() -> None:
     known = facts(holds=(hold(mode="drop"),))
     assert only(judged(rule, try_on(touch(), known, marked="02 09:58"), known, "02 09:58"))[0] == "deny"
+
+
+@pytest.mark.parametrize("mode", ["defer", "drop"])
+def test_a_refusal_says_since_when_the_hold_is_in_force(mode: str) -> None:
+    known = facts(holds=(hold(mode=mode),))
+    assert judged(rule, try_on(touch(), known), known, "02 12:00")[0].evidence == {"since": "2026-03-02T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (True, 1, False),
+        (0, False, False),
+        (True, True, True),
+        (False, False, True),
+        ("1", 1, False),
+        (None, None, True),
+        ({"x": 1, "y": [True]}, {"y": [True], "x": 1.0}, True),
+        ({"x": 1}, {"x": True}, False),
+        ({"x": 1}, {"y": 1}, False),
+        ({"x": 1}, {"x": 1, "y": 2}, False),
+        ({"x": 1, "y": 2}, {"x": 1, "y": 3}, False),
+        ([1, 2], (1, 2), True),
+        ([1, 2], [1], False),
+        ([1], [1, 2], False),
+        ([1, 2], [2, 1], False),
+        ([1, 2], [1, True], False),
+        ({}, [], False),
+        ([], {}, False),
+    ],
+)
+def test_json_values_are_equal_by_value_and_kind(a: Any, b: Any, equal: bool) -> None:
+    assert rule.same(a, b) is equal
+
+
+def test_a_hold_of_this_customer_alone_counts() -> None:
+    own = msgspec.structs.replace(facts().suppressions, holds=(hold(mode="drop"),))
+    known = msgspec.structs.replace(facts(), suppressions=own)
+    assert only(judged(rule, try_on(touch(), known), known, "02 12:00"))[:2] == ("deny", "hold_drop")

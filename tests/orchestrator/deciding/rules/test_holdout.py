@@ -38,3 +38,12 @@ def test_the_campaigns_own_group_concerns_service_too(cls: str) -> None:
 
 def test_it_does_not_concern_transactional_messages() -> None:
     assert "transactional" not in rule.CLASSES
+
+
+def test_a_refusal_says_which_group_it_is_and_how_large() -> None:
+    held = touch(campaign(holdout=(PLACE + 1) / 100))
+    assert judged(rule, try_on(held))[0].evidence == {"group": "campaign", "percent": (PLACE + 1) / 100}
+    known = facts(policy(holdout={"percent": (GLOBAL + 1) / 100, "salt": "autumn"}))
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == {"group": "global", "percent": (GLOBAL + 1) / 100}
+    free = facts(policy(holdout={"percent": GLOBAL / 100, "salt": "autumn"}))
+    assert only(judged(rule, try_on(touch(), free), free)) == ALLOW

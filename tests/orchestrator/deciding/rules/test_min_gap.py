@@ -49,3 +49,15 @@ def test_who_is_not_in_scope_is_left_alone() -> None:
 def test_a_ledger_that_has_forgotten_too_much_fails_closed() -> None:
     with pytest.raises(Incomplete):
         judged(rule, try_on(touch(), KNOWN, Ledger(complete_from=at("02 09:00"))), KNOWN)
+
+
+def test_a_refusal_shows_the_nearest_contact() -> None:
+    past = ledger(*(contact(each) for each in ("02 08:30", "02 10:45", "02 12:00")))
+    assert judged(rule, try_on(touch(), KNOWN, past), KNOWN)[0].evidence == {"contact": "2026-03-02T10:45:00Z"}
+
+
+def test_at_the_gate_the_gap_is_kept_from_the_mark_and_looked_for_no_further_back() -> None:
+    past = ledger(contact("02 08:00"))
+    assert only(judged(rule, try_on(touch(), KNOWN, past, marked="02 09:59"), KNOWN))[0] == "defer"
+    reaches = try_on(touch(), KNOWN, Ledger(complete_from=at("02 07:59")), marked="02 09:59")
+    assert only(judged(rule, reaches, KNOWN))[0] == "allow"

@@ -45,3 +45,37 @@ def test_a_pause_denies_until_it_is_over() -> None:
 
 def test_it_does_not_concern_transactional_messages() -> None:
     assert {"service", "marketing"} == rule.CLASSES
+
+
+@pytest.mark.parametrize(
+    ("entry", "evidence"),
+    [
+        (ALL, {}),
+        (MARKETING, {"class": "marketing"}),
+        (CHANNEL, {"channel": "email"}),
+        (TOPIC, {"topic": "news"}),
+        (PAIR, {"topic": "news"}),
+    ],
+)
+def test_a_refusal_says_what_was_switched_off(entry: OptOut, evidence: dict[str, str]) -> None:
+    known = facts(chosen=preference(opt_outs=(entry,)))
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == evidence
+
+
+def test_a_pause_says_until_when() -> None:
+    known = facts(chosen=preference(paused_until=at("02 12:00")))
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == {"paused_until": "2026-03-02T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (OptOut(cls="marketing", channel="email"), "opted_out_class"),
+        (OptOut(cls="marketing", channel="push"), None),
+        (OptOut(cls="service", topic="news"), None),
+        (OptOut(cls="marketing", topic="account"), None),
+    ],
+)
+def test_an_entry_that_names_several_covers_what_has_all_of_them(entry: OptOut, reason: str | None) -> None:
+    known = facts(chosen=preference(opt_outs=(entry,)))
+    assert only(judged(rule, try_on(touch(), known), known))[1] == reason

@@ -84,9 +84,8 @@ def test_zones_that_never_agree_defer_far_beyond_any_expiry() -> None:
         policy(quiet_hours=[{"id": "most", "from": "12:00", "to": "11:00"}], unknown_zones=["Etc/UTC", "Asia/Tokyo"]),
         preference(zone=None),
     )
-    verdict = judged(rule, try_on(touch(), known), known)[0]
-    assert verdict.until is not None
-    assert verdict.until >= at("30 00:00")
+    verdict = judged(rule, try_on(touch(), known), known, "02 02:00")[0]
+    assert verdict.until == at("2026-04-03T02:00:00Z")  # a day for each hop, 32 of them
 
 
 def test_the_customers_own_hours_come_last_and_leave_transactional_alone() -> None:
@@ -98,3 +97,16 @@ def test_the_customers_own_hours_come_last_and_leave_transactional_alone() -> No
         ("defer", "customer-quiet-hours", at("02 11:00")),
     ]
     assert only(judged(rule, try_on(touch(RECEIPT), known), known)) == ALLOW
+
+
+def test_a_refusal_names_the_zones_that_were_asked() -> None:
+    known = facts(policy(quiet_hours=[NIGHT], unknown_zones=["Etc/UTC", "Asia/Tokyo"]), preference(zone=None))
+    found = judged(rule, try_on(touch(), known), known, "02 22:00")[0]
+    assert found.evidence == {"zones": ["Etc/UTC", "Asia/Tokyo"]}
+
+
+def test_a_zone_that_was_outside_is_asked_again_after_another_has_moved_the_instant() -> None:
+    zones = ["Asia/Tokyo", "America/New_York", "America/Halifax"]
+    known = facts(policy(quiet_hours=[NIGHT], unknown_zones=zones), preference(zone=None))
+    found = judged(rule, try_on(touch(), known), known, "2026-01-15T10:00:00Z")[0]
+    assert found.until == at("2026-01-15T23:00:00Z")

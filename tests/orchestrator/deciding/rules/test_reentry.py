@@ -38,3 +38,23 @@ def test_a_ledger_that_has_forgotten_too_much_fails_closed(of: object) -> None:
     tried = try_on(touch(of), past=Ledger(complete_from=at("09 10:00")))  # type: ignore[arg-type]
     with pytest.raises(Incomplete):
         judged(rule, tried, now="10 10:00")
+
+
+def test_a_refusal_shows_the_contacts_in_the_way() -> None:
+    past = ledger(*(contact(each, of=ONCE) for each in ("01 10:00", "01 11:00")))
+    assert judged(rule, try_on(touch(ONCE), past=past))[0].evidence == {
+        "reentry": "once",
+        "last": "2026-03-01T11:00:00Z",
+    }
+    past = ledger(*(contact(each, of=EVERY) for each in ("01 10:00", "02 11:00", "03 10:00", "05 10:00")))
+    assert judged(rule, try_on(touch(EVERY), past=past), now="03 10:00")[0].evidence == {
+        "reentry": "every 2d",
+        "near": ["2026-03-02T11:00:00Z", "2026-03-03T10:00:00Z"],
+    }
+
+
+def test_at_the_gate_the_distance_is_that_of_the_mark_and_it_looks_no_further_back() -> None:
+    past = ledger(contact("01 10:00", of=EVERY))
+    assert only(judged(rule, try_on(touch(EVERY), past=past, marked="03 09:59"), now="03 10:01"))[:2] == DUPLICATE
+    reaches = try_on(touch(EVERY), past=Ledger(complete_from=at("01 09:59")), marked="03 09:59")
+    assert only(judged(rule, reaches, now="03 10:00"))[0] == "allow"

@@ -54,3 +54,28 @@ def test_it_tells_when_the_first_address_is_free_again() -> None:
 def test_at_the_gate_an_entry_counts_although_its_time_lies_slightly_ahead() -> None:
     known = facts(entries=(entry(),))
     assert only(judged(rule, try_on(touch(), known, marked="02 07:58"), known, "02 07:58"))[0] == "deny"
+
+
+@pytest.mark.parametrize(
+    ("entries", "reasons", "until"),
+    [
+        ((entry(), entry(expires=END)), ["manual"], None),  # one of them never expires
+        ((entry(expires=END), entry(expires=END + 1)), ["manual"], END + 1),  # the last of them
+        ((entry(address=0), entry(address=1, expires=END)), ["manual"], END),  # the first address that is free again
+        ((entry(address=0), entry(address=1)), ["manual"], None),
+        ((entry(address=0), entry(address=1, expires=END), entry(expires=END)), ["manual"], END),  # the customer's own
+    ],
+)
+def test_a_refusal_says_why_how_many_entries_and_until_when(
+    entries: tuple[Entry, ...], reasons: list[str], until: int | None
+) -> None:
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    found = judged(rule, try_on(touch(OFFER), known), known)[0]
+    own = sum(each.address is None for each in entries)
+    assert (found.evidence, found.until) == ({"reasons": reasons, "entries": own or len(entries)}, until)
+
+
+def test_reasons_are_told_once_and_in_order() -> None:
+    entries = tuple(Entry(None, None, None, START, None, reason) for reason in ("stop", "bounce", "stop"))
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence["reasons"] == ["bounce", "stop"]
