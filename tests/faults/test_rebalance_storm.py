@@ -18,7 +18,7 @@ from services.orchestrator.app import Service, build
 from services.preference.client import PreferenceClient
 from services.suppression.client import SuppressionClient
 from tests.faults.load import under_load
-from tests.faults.processes import ADDRESS_KEY, SERVICE_KEY
+from tests.faults.processes import ADDRESS_KEY, SECRET, SERVICE_KEY
 from tests.faults.world import World
 
 ROUNDS = int(os.environ.get("TRIALS", "8"))
@@ -33,7 +33,9 @@ async def reader(world: World) -> AsyncIterator[Service]:
     plan, cluster = world.plan, world.cluster
     settings = load(
         ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
-        adapters={"push": "null"},
+        adapters={"push": "webhook", "email": "off", "sms": "off", "in_app": "off"},
+        webhook={"url": f"{cluster['sink'].url}/messages", "secret": SECRET},
+        dispatch={"deadline": plan.deadline, "slack": plan.slack, "timeout": plan.timeout},
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         database, bus = Database.open(plan.databases["orchestrator"], pool=4), KafkaBus(plan.bootstrap)

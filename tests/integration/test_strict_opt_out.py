@@ -24,7 +24,7 @@ from tests.faults.world import World
 
 TRIALS = int(os.environ.get("TRIALS", "500"))
 AT_ONCE = 12
-LONGEST = 0.6
+LONGEST = 1.5
 """Seconds between an event and its opt-out, at most."""
 REST = 120.0
 
