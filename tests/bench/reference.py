@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ import jinja2
 import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError
 from sqlalchemy import BigInteger, DateTime, Index, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -135,7 +137,8 @@ async def main() -> None:
         try:
             async for record in consumer:
                 await worker.handle(record.value)
-                await consumer.commit()
+                with suppress(CommitFailedError):  # the partition is another's now, who will find the event dealt with
+                    await consumer.commit()
         finally:
             await consumer.stop()
             await engine.dispose()

@@ -68,3 +68,14 @@ def test_from_one_ledger_to_the_other(
         if after.find(each.message_id) is None
         and (each.at >= after.complete_from or each.state in ("planned", "handing_over"))
     )
+
+
+def test_what_is_gone_from_the_very_instant_of_forgetting_was_released() -> None:
+    before = ledger(OLD)
+    assert changes(before, before.forget(OLD.at).release(OLD.message_id)) == ((), (OLD,))
+
+
+def test_another_kind_behind_equal_rows_is_a_change() -> None:
+    other = OLD._replace(kind=OLD.kind._replace(channel="push"))
+    assert ledger(OLD).packed == ledger(other).packed
+    assert changes(ledger(OLD), ledger(other)).contacts == (other,)

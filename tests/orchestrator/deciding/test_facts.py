@@ -58,3 +58,17 @@ def test_without_unknown_zones_the_organisations_stands_in() -> None:
 def test_situations_are_found_by_kind_in_order_of_arrival() -> None:
     one, two, other = Situation("a", "1", 9), Situation("a", "2", 3), Situation("b", "", 1)
     assert facts(situations=(one, other, two)).situations == {"a": (one, two), "b": (other,)}
+
+
+def test_in_app_has_no_address_even_where_one_is_known() -> None:
+    known = facts(chosen=preference(addresses=(Address("in_app", "c-1", True),)))
+    assert known.address(Kind("offer", "news", "in_app", "marketing", None), 0) is None
+
+
+def test_an_entry_is_live_from_its_instant_on_and_until_it_expires() -> None:
+    kind, now = Kind("offer", "news", "email", "marketing", None), at("02 10:00")
+
+    def live(begins: int, expires: int | None = None) -> int:
+        return len(facts(entries=(Entry(None, None, None, begins, expires, "manual"),)).live(kind, now))
+
+    assert [live(now), live(now + 1), live(0, now), live(0, now + 1)] == [1, 0, 0, 1]

@@ -70,6 +70,6 @@ def test_conditions_see_what_the_customer_chose() -> None:
 
 
 def test_only_true_meets_a_condition() -> None:
-    odd = dataclasses.replace(VIP, when=lambda _: 1)
+    odd = dataclasses.replace(VIP, when=lambda _: 1)  # type: ignore[arg-type]
     catalogue = Catalogue({"odd": odd}, policy(), frozenset())
     assert touches(event(type="shop.x"), {}, preference(), catalogue) == []

@@ -78,56 +78,55 @@ def test_what_is_remembered_of_kinds_is_bounded() -> None:
     assert rules.slots(OFFER) == 1 << WISH_SLOT
 
 
+FULL = policy(
+    zone="Asia/Tokyo",
+    unknown_zones=["Etc/UTC", "Europe/Berlin"],
+    frequency_caps=[
+        {"id": "a", "limit": 2, "window": {"rolling": "1h"}, "on_exceed": "drop"},
+        {"id": "b", "limit": 3, "window": {"calendar": "week", "zone": "org"}, "on_exceed": "defer"},
+        {"id": "c", "scope": {"channels": ["sms"]}, "limit": 1, "window": {"calendar": "day"}, "on_exceed": "defer"},
+    ],
+    min_gaps=[{"id": "g", "gap": "2h"}],
+    situations=[{"kind": "x", "opens": [{"event": "a"}], "lapses": "3d"}],
+    contact_history=[
+        {
+            "id": "h",
+            "scope": {"intents": ["ask_review"]},
+            "never": {"after": {"situation": "x"}, "within": "1d", "while_open": True},
+            "on_match": "defer",
+        }
+    ],
+    quiet_hours=[{"id": "q", "days": ["tue"], "from": "21:00", "to": "08:30", "scope": {"topics": ["news"]}}],
+    shadow=["a"],
+    fail_open=["receipt"],
+)
+
+
 def test_a_document_becomes_ready_to_judge() -> None:
-    rules = policy(
-        zone="Asia/Tokyo",
-        unknown_zones=["Etc/UTC", "Europe/Berlin"],
-        frequency_caps=[
-            {"id": "a", "limit": 2, "window": {"rolling": "1h"}, "on_exceed": "drop"},
-            {"id": "b", "limit": 3, "window": {"calendar": "week", "zone": "org"}, "on_exceed": "defer"},
-            {
-                "id": "c",
-                "scope": {"channels": ["sms"]},
-                "limit": 1,
-                "window": {"calendar": "day"},
-                "on_exceed": "defer",
-            },
-        ],
-        min_gaps=[{"id": "g", "gap": "2h"}],
-        situations=[{"kind": "x", "opens": [{"event": "a"}], "lapses": "3d"}],
-        contact_history=[
-            {
-                "id": "h",
-                "scope": {"intents": ["ask_review"]},
-                "never": {"after": {"situation": "x"}, "within": "1d", "while_open": True},
-                "on_match": "defer",
-            }
-        ],
-        quiet_hours=[{"id": "q", "days": ["tue"], "from": "21:00", "to": "08:30", "scope": {"topics": ["news"]}}],
-        shadow=["a"],
-        fail_open=["receipt"],
-    )
-    assert (rules.version, rules.zone.name, rules.required) == (1, "Asia/Tokyo", frozenset({"account"}))
-    assert [each.name for each in rules.unknown_zones] == ["Etc/UTC", "Europe/Berlin"]
-    assert (rules.shadow, rules.fail_open) == (frozenset({"a"}), frozenset({"receipt"}))
-    assert [
+    assert (FULL.version, FULL.zone.name, FULL.required) == (1, "Asia/Tokyo", frozenset({"account"}))
+    assert [each.name for each in FULL.unknown_zones] == ["Etc/UTC", "Europe/Berlin"]
+    assert (FULL.shadow, FULL.fail_open) == (frozenset({"a"}), frozenset({"receipt"}))
+    caps = [
         (each.id, each.limit, each.rolling, each.period, each.of_customer, each.drops, each.one_touch, each.span)
-        for each in rules.caps
-    ] == [
+        for each in FULL.caps
+    ]
+    assert caps == [
         ("a", 2, HOUR, "", True, True, True, HOUR),
         ("b", 3, None, "week", False, False, True, 9 * DAY),
         ("c", 1, None, "day", True, False, False, 3 * DAY),
     ]
-    (gap,), (history,), (quiet,) = rules.gaps, rules.histories, rules.quiet
+    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet
     assert (gap.id, gap.gap) == ("g", 2 * HOUR)
     assert (history.id, history.contacts, history.situation, history.within) == ("h", None, "x", DAY)
     assert (history.while_open, history.lapses, history.drops) == (True, 3 * DAY, False)
     assert (quiet.id, quiet.days, quiet.start, quiet.end) == ("q", frozenset({1}), 21 * HOUR, 8 * HOUR + HOUR // 2)
-    assert [each.scope.covers(OFFER._replace(channel="sms")) for each in (*rules.caps, gap, history, quiet)] == [
-        *(True, True, True, True, False, True)
-    ]
-    slots = [each.slot for each in (*rules.caps, gap, history)]
-    assert len({WISH_SLOT, *slots}) == 6
+
+
+def test_each_entry_has_its_scope_and_a_slot_of_its_own() -> None:
+    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet
+    scopes = [*(cap.scope for cap in FULL.caps), gap.scope, history.scope, quiet.scope]
+    assert [scope.covers(OFFER._replace(channel="sms")) for scope in scopes] == [True, True, True, True, False, True]
+    assert len({WISH_SLOT, *(cap.slot for cap in FULL.caps), gap.slot, history.slot}) == 6
 
 
 def test_concern_names_the_slots_that_are_counted_and_those_in_which_siblings_count() -> None:
@@ -158,7 +157,18 @@ def test_a_zone_that_is_none_is_refused() -> None:
 
 
 def test_conditions_that_close_situations_are_tried_as_well_and_absent_ones_are_not() -> None:
-    kind = {"kind": "x", "opens": [{"event": "a"}], "closes": [{"event": "b", "when": "shut"}]}
+    kind = {
+        "kind": "x",
+        "opens": [{"event": "a"}, {"event": "a", "when": "open"}],
+        "closes": [{"event": "b", "when": "shut"}],
+    }
     tried: list[str] = []
     compile_policy(policy(situations=[kind]).document, 1, lambda text: tried.append(text) or (lambda _: True))  # type: ignore[func-returns-value]
-    assert tried == ["shut"]
+    assert tried == ["open", "shut"]
+
+
+def test_what_is_remembered_is_no_difference_between_policies() -> None:
+    one, other = policy(), policy()
+    one.slots(OFFER)
+    one.concern(OFFER)
+    assert one == other

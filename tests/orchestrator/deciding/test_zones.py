@@ -98,3 +98,12 @@ def test_days_are_local() -> None:
     assert known("Asia/Kathmandu").day(at("02 18:15")) == at("03 00:00") // DAY
     assert known("Asia/Kathmandu").day(at("02 18:15") - 1) == at("02 00:00") // DAY
     assert known("Asia/Kathmandu").offset(0) == 5 * HOUR + 30 * MINUTE + 0 * SECOND
+
+
+def test_what_is_remembered_of_a_zone_is_bounded() -> None:
+    utc = Zone("Etc/UTC", ZoneInfo("Etc/UTC"))
+    for slot in range(8192):
+        utc.wall(slot * 6 * HOUR)
+    assert len(utc._slots) == 8192
+    assert utc.wall(8192 * 6 * HOUR) == 8192 * 6 * HOUR
+    assert len(utc._slots) == 1

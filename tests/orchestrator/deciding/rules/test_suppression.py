@@ -30,6 +30,8 @@ def entry(
         (OFFER, "email", (entry(expires=END),), "02 11:59:59", "deny"),
         (OFFER, "email", (entry(expires=END),), "02 12:00", "allow"),  # no longer
         (OFFER, "email", (entry("push"),), "02 10:00", "allow"),
+        (OFFER, "email", (entry("email"),), "02 10:00", "deny"),
+        (OFFER, "email", (entry(classes=("service", "marketing")),), "02 10:00", "deny"),
         (OFFER, "email", (entry(topic="account"),), "02 10:00", "allow"),
         (OFFER, "email", (entry(topic="news"),), "02 10:00", "deny"),
         (RECEIPT, "email", (entry(classes=("marketing",)),), "02 10:00", "allow"),

@@ -1,0 +1,158 @@
+"""The gate between mark and handover: what it looks at, and how it gives back what may not go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.facts import Entry, SuppressionAnswer, Suppressions
+from schemas.times import HOUR, MINUTE
+from services.kit.migrate import upgrade
+from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.delivery import attempts
+from services.orchestrator.delivery.attempts import Closing
+from services.orchestrator.delivery.gate import Gate
+from services.orchestrator.delivery.mark import Marked
+from tests.integration.workers import TOPIC, Crew, crew, record
+
+pytestmark = pytest.mark.wired
+
+FREE: dict[str, Any] = {
+    "zone": "Etc/UTC",
+    "topics": [{"key": "news", "name": "News"}],
+    "min_gaps": [{"id": "gap", "gap": "1s", "scope": {"campaigns": ["low"]}}],
+}
+
+
+@pytest.fixture
+async def us(tmp_path: Path) -> AsyncIterator[Crew]:
+    """One worker on SQLite, and a policy that lets nearly everything pass."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
+    await upgrade(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1) as made:
+        yield made
+
+
+def gate(us: Crew) -> Gate:
+    return us.workers[0].dispatcher._handover._gate
+
+
+async def marked(us: Crew, *events: tuple[str, str]) -> list[Marked]:
+    """Decide events, each of a customer and a kind, and mark their messages."""
+    for number, (customer, kind) in enumerate(events):
+        await us.workers[0].decide(record(customer, f"e-{number}", kind, us.clock.now()))
+    dispatcher = us.workers[0].dispatcher
+    async with us.database.write() as tx:
+        now = us.clock.now()
+        return await dispatcher._marker.mark(tx, "push", dispatcher._epochs, now, await us.database.now())
+
+
+async def states(us: Crew) -> list[str]:
+    async with us.database.read() as tx:
+        return [row.state for row in await tx.rows("SELECT state FROM message ORDER BY message_id")]
+
+
+async def contacts(us: Crew, customer: str = "a") -> list[str]:
+    async with us.database.read() as tx:
+        row = await tx.row("SELECT ring FROM ledger WHERE customer = :customer", customer=customer)
+    return [] if row is None else [each.state for each in Ledger.unpack(row.ring)]
+
+
+async def test_of_several_customers_it_stops_those_alone_whose_facts_have_changed(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("b", "low"), ("c", "low"))
+    us.others.opted_out.add("b")
+    look = await gate(us).look(items)
+    assert look.refused == {item.message_id for item in items if item.customer == "b"}
+    assert set(look.facts) == {"a", "b", "c"}
+    assert {of.message_id("push") for of in look.touches.values()} == set(look.touches)
+
+
+async def test_messages_of_one_customer_are_given_back_one_after_the_other(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("a", "high"), ("b", "low"), ("a", "high"))
+    assert await contacts(us) == ["handing_over"] * 3
+    us.others.opted_out.update(("a", "b"))
+    works = await gate(us).refuse(items, await gate(us).look(items))
+    assert sorted(work.customer for work in works) == ["a", "a", "a", "b"]
+    assert all(work.held.ledger is not work.ledger for work in works)
+    assert await states(us) == ["suppressed"] * 4
+    async with us.database.read() as tx:
+        ends = await tx.rows("SELECT outcome FROM attempt WHERE state = 'closed'")
+    assert [end.outcome for end in ends] == ["cancelled"] * 4
+    assert await contacts(us) == await contacts(us, "b") == []
+    async with us.database.read() as tx:
+        lines = await tx.rows("SELECT reason, count(*) AS many FROM decision GROUP BY reason ORDER BY reason")
+    assert {line.reason: line.many for line in lines}["opted_out_all"] == 4
+
+
+async def test_what_was_just_judged_here_is_looked_at_with_its_touch_at_hand(us: Crew) -> None:
+    prepared = await us.workers[0].decide_and_mark(record("a", "e-1", "low", us.clock.now()))
+    us.others.opted_out.add("a")
+    await us.workers[0].go(prepared)
+    assert await states(us) == ["suppressed"]
+    assert us.provider.taken == {}
+
+
+async def test_without_anything_refused_nothing_is_written(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    assert await gate(us).refuse([], await gate(us).look(items)) == []
+    assert await states(us) == ["handing_over"]
+
+
+async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("b", "low"))
+    us.others.opted_out.update(("a", "b"))
+    look = await gate(us).look(items)
+    theirs = next(item for item in items if item.customer == "a")
+    async with us.database.write() as tx:
+        await attempts.close_all(tx, [Closing(theirs.message_id, theirs.number, "unknown", None)], us.clock.now())
+    assert [work.customer for work in await gate(us).refuse(items, look)] == ["b"]
+    assert await contacts(us) == ["handing_over"]
+    assert await contacts(us, "b") == []
+
+
+async def test_an_entry_slightly_ahead_stops_it_and_is_why_when_it_is_judged_again(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    ahead = Suppressions("a", 1, (Entry(None, None, None, us.clock.now() + MINUTE, None, "stop_keyword"),))
+    answered = us.others._answer
+
+    def answer(path: str, body: bytes) -> object:
+        told = answered(path, body)
+        return SuppressionAnswer((ahead,)) if path.endswith("/suppression/facts") else told
+
+    us.others._answer = answer  # type: ignore[method-assign]
+    look = await gate(us).look(items)
+    assert look.refused == {items[0].message_id}
+    work = (await gate(us).refuse(items, look))[0]
+    assert [line.reason for line in work.decisions] == ["suppression_list"]
+
+
+async def test_a_ledger_that_looks_back_too_little_is_completed_from_the_history(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    short = [_with_ledger(item, Ledger(complete_from=us.clock.now())) for item in items]
+    assert (await gate(us).look(short)).refused == frozenset()
+
+
+async def test_rules_over_contacts_see_the_ledger_of_the_mark_at_the_time_of_the_mark(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    other = next(iter(items[0].ledger))._replace(message_id="msg_" + "0" * 32, state="made", event=1)
+    before = [_with_ledger(item, item.ledger.plan(other._replace(at=item.marked_at - 500_000))) for item in items]
+    us.clock.advance(HOUR)
+    assert (await gate(us).look(before)).refused == {items[0].message_id}
+    assert (await gate(us).look(items)).refused == frozenset()
+
+
+async def test_facts_are_asked_for_up_to_what_we_have_committed_of_our_topics(us: Crew) -> None:
+    async with us.database.write() as tx:
+        await tx.run("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
+    items = await marked(us, ("a", "low"))
+    us.others.positions.clear()
+    await gate(us).look(items)
+    assert us.others.positions == [{TOPIC: {0: 41}}] * 2
+
+
+def _with_ledger(item: Marked, ledger: Ledger) -> Marked:
+    return msgspec.structs.replace(item, ledger=ledger)
