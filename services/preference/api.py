@@ -100,6 +100,19 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
             answers = await store.answers(tx, question.customers, question.versions)
         return door.answer(answers)
 
+    _past_routes(router, database)
+
+    @router.post(TOPICS, summary="The topics of the policy that becomes active")
+    async def set_topics(request: Request) -> Response:
+        catalogue = await door.question(request, store.Topics)
+        async with database.write() as tx:
+            await store.set_topics(tx, catalogue)
+        return door.answer({"policy_version": catalogue.policy_version})
+
+    return router
+
+
+def _past_routes(router: APIRouter, database: Database) -> None:
     @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")
     async def facts_at(request: Request) -> Response:
         question = await door.question(request, PastQuestion)
@@ -121,15 +134,6 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
             for customer in question.customers
         ]
         return door.answer(answers)
-
-    @router.post(TOPICS, summary="The topics of the policy that becomes active")
-    async def set_topics(request: Request) -> Response:
-        catalogue = await door.question(request, store.Topics)
-        async with database.write() as tx:
-            await store.set_topics(tx, catalogue)
-        return door.answer({"policy_version": catalogue.policy_version})
-
-    return router
 
 
 def checked_id(customer: str) -> str:

@@ -43,6 +43,11 @@ def router(database: Database, clock: Clock, check_content: CheckContent) -> API
         assert made is not None
         return JSONResponse(_shown(made), 202, {"Location": f"/v1/simulations/{id}"})
 
+    _readings(routes, database)
+    return routes
+
+
+def _readings(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="The simulations that are kept, newest first")
     async def every(
         limit: Limit = DEFAULT_LIMIT, after: After = None, _: Principal = requires("simulations:read")
@@ -69,8 +74,6 @@ def router(database: Database, clock: Clock, check_content: CheckContent) -> API
                 f"this simulation is {found.state.value}; a picture is there when it is done", code="not_done"
             )
         return HTMLResponse(drawn, headers={"Content-Security-Policy": _CSP, "X-Content-Type-Options": "nosniff"})
-
-    return routes
 
 
 def _there(found: Simulation | None) -> Simulation:
