@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tests.bench import accounting, load, report
-from tests.bench.contender import Contender, Events, Figures, backlog, paced, until, unwanted
-from tests.bench.ground import Ground, ground, settle
+from tests.bench.contender import Contender, Events, Figures, backlog, paced, unwanted, warmed_up
+from tests.bench.ground import Ground, ground
 from tests.bench.ours import ours
 from tests.bench.rival import rival
 from tests.servers import ROOT, answers, free_port, wait_for
@@ -50,10 +50,7 @@ class Run:
 
     async def _all(self, here: Ground, contender: Contender, key: str, count: int) -> None:
         events = Events(here, self.size.customers)
-        await events.send(contender.topic, WARM_UP)
-        await until(contender, WARM_UP)
-        await contender.analyse()
-        await settle()
+        await warmed_up(here, contender, events, WARM_UP)
         figures = self._keep(key, await backlog(contender, events, count))
         if self.size.seconds:
             self.half_load[key] = await paced(contender, events, figures.rate / 2, self.size.seconds)
@@ -70,9 +67,7 @@ class Run:
 
     async def _some(self, here: Ground, contender: Contender, key: str, count: int) -> None:
         events = Events(here, self.size.customers)
-        await events.send(contender.topic, WARM_UP // 2)
-        await until(contender, WARM_UP // 2)
-        await contender.analyse()
+        await warmed_up(here, contender, events, WARM_UP // 2)
         self._keep(key, await backlog(contender, events, count))
 
     def _embedded(self) -> None:

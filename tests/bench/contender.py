@@ -14,7 +14,8 @@ from typing import Protocol
 from tests.bench import accounting, load
 from tests.bench.ground import Ground, settle
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 2.0
+"""Seconds between two looks at what is done. Each counts a whole table; when the last message went is read from it."""
 STUCK = 600.0
 """Seconds after which a measurement is given up."""
 
@@ -27,6 +28,9 @@ class Contender(Protocol):
     groups: dict[str, int]
     readers: int
     """How many groups read the topic, each for itself."""
+    group: str
+    """The group of those that decide."""
+    deciders: int
 
     async def handed_over(self) -> int:
         """How many messages were handed over so far, durably noted."""
@@ -109,6 +113,15 @@ class Events:
         await self._ground.publish(topic, records)
 
 
+async def warmed_up(ground: Ground, contender: Contender, events: Events, count: int) -> None:
+    """Every process has done its first work, and tables have fresh statistics."""
+    await ground.shared(contender.group, contender.deciders)
+    await events.send(contender.topic, count)
+    await until(contender, count)
+    await contender.analyse()
+    await settle()
+
+
 async def until(contender: Contender, count: int) -> None:
     """Wait until so many messages have been handed over in all. TimeoutError when they stop coming."""
     deadline, seen = time.monotonic() + STUCK, -1
@@ -169,7 +182,7 @@ async def unwanted(contender: Contender, events: Events, count: int) -> Figures:
         await events.send(contender.topic, count, load.UNWANTED)
         before, began = accounting.cpu(contender.groups), time.monotonic()
     while await contender.read_up_to() < start + contender.readers * count:
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(0.2)
     seconds = time.monotonic() - began
     cpu = accounting.spent(before, accounting.cpu(contender.groups))
     return Figures(count, seconds, {name: spent / count for name, spent in cpu.items()}, accounting.load_average())

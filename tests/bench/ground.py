@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
 
 from services.kit.bus import Outgoing
 from services.kit.kafka_bus import KafkaBus
@@ -20,7 +21,6 @@ CONFIGURATION = """
 shared_buffers = 1GB
 max_wal_size = 8GB
 checkpoint_timeout = 30min
-wal_compression = on
 """
 """fsync and synchronous_commit stay on."""
 
@@ -47,6 +47,20 @@ class Ground:
     async def make_topic(self, topic: str) -> None:
         """A topic, ready to be written to."""
         await self.bus.ensure_topics({topic: PARTITIONS})
+
+    async def shared(self, group: str, members: int) -> None:
+        """Wait until so many consumers share the partitions: until then whoever came first has all of them."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
+        await admin.start()
+        try:
+            async with asyncio.timeout(120):
+                while True:
+                    _, _, state, _, _, found, *_ = (await admin.describe_consumer_groups([group]))[0].groups[0]
+                    if state == "Stable" and len(found) == members:
+                        return
+                    await asyncio.sleep(0.5)
+        finally:
+            await admin.close()
 
     async def publish(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Append records."""

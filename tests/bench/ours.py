@@ -14,6 +14,7 @@ import httpx
 
 from services.kit import migrate
 from services.kit.db import Database
+from services.orchestrator.app import GROUP
 from services.orchestrator.deciding.ledger import BEGINNING
 from services.preference.state import pack as pack_preference
 from services.suppression.state import pack as pack_suppressed
@@ -42,6 +43,8 @@ class Ours:
     processes: dict[str, Process]
     groups: dict[str, int] = field(default_factory=dict)
     readers: int = 3
+    group: str = GROUP
+    deciders: int = 2
 
     async def handed_over(self) -> int:
         """See Contender."""

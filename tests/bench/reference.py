@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.bench import load
 
+GROUP = "reference"
 CAP = 40
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -123,7 +124,7 @@ async def main() -> None:
     """Read for ever."""
     engine = create_async_engine(os.environ["REFERENCE_DATABASE"])
     consumer = AIOKafkaConsumer(
-        os.environ["REFERENCE_TOPIC"], bootstrap_servers=os.environ["REFERENCE_KAFKA"], group_id="reference",
+        os.environ["REFERENCE_TOPIC"], bootstrap_servers=os.environ["REFERENCE_KAFKA"], group_id=GROUP,
         auto_offset_reset="earliest", enable_auto_commit=False,
     )  # fmt: skip
     send, url = forget, os.environ.get("REFERENCE_URL")

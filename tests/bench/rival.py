@@ -19,7 +19,7 @@ from schemas.times import to_datetime
 from tests.bench import load
 from tests.bench.contender import now
 from tests.bench.ground import Ground, fetch, value
-from tests.bench.reference import Base
+from tests.bench.reference import GROUP, Base
 from tests.servers import ROOT
 
 CHUNK = 20_000
@@ -36,6 +36,12 @@ class Rival:
     processes: list[subprocess.Popen[bytes]]
     groups: dict[str, int] = field(default_factory=dict)
     readers: int = 1
+    group: str = GROUP
+
+    @property
+    def deciders(self) -> int:
+        """One a core."""
+        return len(self.processes)
 
     async def handed_over(self) -> int:
         """See Contender. RuntimeError when a process has ended."""
