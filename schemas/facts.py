@@ -180,6 +180,6 @@ class AttemptScope(msgspec.Struct, frozen=True):
 
 
 class OpenAttempts(msgspec.Struct, frozen=True):
-    """Attempts of a scope that are still open."""
+    """Attempts of a scope that are still open: message id and number of each."""
 
-    attempts: tuple[int, ...]
+    attempts: tuple[tuple[str, int], ...]

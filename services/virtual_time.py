@@ -17,6 +17,7 @@ from services.kit.clock import StandingClock
 from services.kit.db import Database
 from services.kit.errors import Invalid, Problem
 from services.kit.fence import committed
+from services.orchestrator.delivery.attempts import IN_FLIGHT
 from services.orchestrator.schedule import Scheduler
 
 POLL = 0.003
@@ -82,7 +83,7 @@ class VirtualTime:
                 return False
         async with self._orchestrator.read() as tx:
             row = await tx.row(
-                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM attempt WHERE state = 'open') AS busy"
+                f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT}) AS busy"
             )
         return row is None or row.busy == 0
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Request
-from sqlalchemy import BigInteger, Column, Text
+from sqlalchemy import BigInteger, Column
 from starlette.responses import Response
 
 from schemas.roles import Role
@@ -21,6 +21,7 @@ from schemas.times import HOUR, MINUTE, SECOND, Instant
 from services.kit.clock import Clock
 from services.kit.db import Database, Tx
 from services.kit.errors import Forbidden, Invalid
+from services.kit.text import Text
 
 COOKIE: Final = "tactful_session"
 SESSION_LIFE: Final = 12 * HOUR

@@ -159,7 +159,7 @@ def _owner() -> str:
 def _decide(
     service: Service, parts: Parts, database: Database, bus: Bus, clock: Clock, events: str, registry: Registry
 ) -> None:
-    straight = Straight(_owner(), parts.key, parts.handover)
+    straight = Straight(_owner(), parts.gatherer.address_hash, parts.handover)
     handler = Pipeline(
         database,
         parts.snapshot,

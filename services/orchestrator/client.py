@@ -26,7 +26,7 @@ PLANNING = 30.0
 class AttemptIds(msgspec.Struct, frozen=True):
     """Attempts that somebody waits for."""
 
-    attempts: tuple[int, ...]
+    attempts: tuple[tuple[str, int], ...]
 
 
 class StillOpen(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ class OrchestratorClient:
         """The attempts of the scope that are open now."""
         return await door.ask(self._client, OPEN_ATTEMPTS, scope, OpenAttempts, key=self._key)
 
-    async def still_open(self, ids: Sequence[int]) -> int:
+    async def still_open(self, ids: Sequence[tuple[str, int]]) -> int:
         """How many of these attempts are still open."""
         answer = await door.ask(self._client, STILL_OPEN, AttemptIds(tuple(ids)), StillOpen, key=self._key)
         return answer.count
@@ -142,7 +142,7 @@ class Attempts(Protocol):
     async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
         """The attempts of the scope that are open now. Raises Transient."""
 
-    async def still_open(self, ids: Sequence[int]) -> int:
+    async def still_open(self, ids: Sequence[tuple[str, int]]) -> int:
         """How many of these attempts are still open. Raises Transient."""
 
 

@@ -37,7 +37,11 @@ async def write(
     await store.save_ledgers(tx, saved)
     await messages.keep(tx, current, now)
     await store.keep_decisions(tx, [decision for work in current for decision in work.decisions])
-    rows = [row for work in current for row in store.history(work.customer, work.held.ledger, work.ledger, now)]
+    rows = [
+        row
+        for work in current
+        for row in store.history(work.customer, work.held.ledger, work.ledger, now, list(work.marked))
+    ]
     await store.keep_history(tx, rows)
     return current
 

@@ -18,6 +18,7 @@ from services.orchestrator.deciding.decide import Planned, decide
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Contact, Ledger
 from services.orchestrator.deciding.match import Touch
+from services.orchestrator.delivery.attempts import Mark
 from services.orchestrator.store import Held
 
 KEPT_CONTACTS = 64
@@ -76,8 +77,8 @@ class Work:
     waiting: list[Waiting] = field(default_factory=list)
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Messages that were waiting and no longer are: id -> (outcome, reason)."""
-    marked: set[str] = field(default_factory=set)
-    """Messages that are being handed over by the process that judged them."""
+    marked: dict[str, Mark] = field(default_factory=dict)
+    """Messages that are being handed over by the process that judged them, in order, and their marks."""
 
     @property
     def again(self) -> dict[str, str]:

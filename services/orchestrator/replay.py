@@ -216,8 +216,8 @@ def _prefixes(rows: Sequence[Row[Any]], own: frozenset[str], time: Instant) -> I
 
 
 def _seen(ledger: Ledger, own: frozenset[str], since: Instant | None) -> _Contacts:
-    """At the gate the message's own contact is being handed over; to be judged again it counts as planned."""
-    marked: list[Contact] = [each for each in ledger if each.message_id in own and each.state == "handing_over"]
+    """At the gate the message's own contact is made; to be judged again it counts as planned."""
+    marked: list[Contact] = [each for each in ledger if each.message_id in own and each.state == "made"]
     for contact in marked:
         ledger = ledger.settle(contact.message_id, "planned")
     return _Contacts(ledger, since, AHEAD if marked else 0)

@@ -122,9 +122,17 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
     )
 
 
-def history(customer: str, before: Ledger, after: Ledger, now: Instant) -> list[tuple[object, ...]]:
-    """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released."""
+def history(
+    customer: str, before: Ledger, after: Ledger, now: Instant, marked: Sequence[str] = ()
+) -> list[tuple[object, ...]]:
+    """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released.
+
+    The rows of messages that were marked together come last, in the order of their marks.
+    """
     changed, released = changes(before, after)
+    if len(marked) > 1:
+        places = {message: place for place, message in enumerate(marked)}
+        changed = tuple(sorted(changed, key=lambda contact: places.get(contact.message_id, -1)))
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
         _history_row(customer, contact, "released", now) for contact in released
     ]

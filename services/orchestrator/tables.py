@@ -1,15 +1,17 @@
 """Tables of the data plane. Every one is keyed by customer first where a customer is meant, so it can be spread.
 
 `ledger` holds one packed row per customer; `contact_history`, `decision` and `attempt` are append-only. What a message
-says lies apart from its state, which changes several times.
+says lies apart from its state, which changes several times. The message itself carries its last attempt, from the mark
+on; `attempt` keeps those that ended without being accepted.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table
 
 from services.kit.tables import kit_tables
+from services.kit.text import Text
 
 Columns = Callable[[], list[Column[Any]]]
 
@@ -104,6 +106,11 @@ def _message() -> list[Column[Any]]:
         _time("until", null=True),
         _time("expires_at"),
         Column("attempts", Integer, nullable=False),
+        _text("owner", null=True),
+        _time("marked_at", null=True),
+        _time("opened", null=True),
+        _time("closed_at", null=True),
+        _text("address_hash", null=True),
         _text("to_address", null=True),
         _text("locale", null=True),
         _text("adapter", null=True),
@@ -135,17 +142,13 @@ def _attempt() -> list[Column[Any]]:
         _serial("attempt_id"),
         _text("message_id"),
         _text("customer"),
-        *_kind(),
-        _text("campaign"),
-        _text("address_hash"),
         Column("number", Integer, nullable=False),
         _text("owner"),
         _time("marked_at"),
         _time("opened"),
-        _text("state"),
-        _text("outcome", null=True),
+        _text("outcome"),
         _text("detail", null=True),
-        _time("closed_at", null=True),
+        _time("closed_at"),
     ]
 
 
@@ -222,7 +225,7 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
 """Rows that are updated in place leave room beside them, so that an update touches no index."""
-UPDATED = ("ledger", "message")
+UPDATED = ("ledger",)
 
 
 def tables(metadata: MetaData) -> None:

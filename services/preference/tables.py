@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary
+
+from services.kit.text import Text
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 

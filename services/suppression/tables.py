@@ -7,9 +7,10 @@ No address is kept: `address_entry` knows it by its keyed hash, people see it ma
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, text
 
 from services.kit.tables import kit_tables
+from services.kit.text import Text
 
 Columns = Callable[[], list[Column[Any]]]
 

@@ -30,7 +30,10 @@ class Contender(Protocol):
     """How many groups read the topic, each for itself."""
     group: str
     """The group of those that decide."""
-    deciders: int
+
+    @property
+    def deciders(self) -> int:
+        """How many processes are in that group."""
 
     async def handed_over(self) -> int:
         """How many messages were handed over so far, durably noted."""

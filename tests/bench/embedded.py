@@ -65,7 +65,7 @@ async def _lay_ready(log: Path, customers: int, events: int) -> None:
 
 async def _closed(product: Embedded) -> int:
     async with product.together.databases["orchestrator"].read() as tx:
-        row = await tx.row("SELECT count(*) AS closed FROM attempt WHERE state = 'closed'")
+        row = await tx.row("SELECT count(*) AS closed FROM message WHERE state = 'accepted'")
     return 0 if row is None else int(row.closed)
 
 

@@ -30,7 +30,7 @@ ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "
 KEY = "a-key-of-the-benchmark"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
-_CLOSED = "SELECT count(*) FROM attempt WHERE state = 'closed'"
+_CLOSED = "SELECT count(*) FROM message WHERE state = 'accepted'"
 
 
 @dataclass
@@ -52,15 +52,15 @@ class Ours:
 
     async def finished(self) -> float:
         """See Contender."""
-        return await value(self.databases["orchestrator"], "SELECT max(closed_at) FROM attempt") / 1e6
+        return await value(self.databases["orchestrator"], "SELECT max(closed_at) FROM message") / 1e6
 
     async def latencies(self, after: int) -> list[float]:
         """See Contender."""
         rows = await fetch(
             self.databases["orchestrator"],
-            "SELECT a.closed_at - i.time AS spent FROM inbox i JOIN message m ON m.customer = i.customer "
-            "AND m.event_source = i.source AND m.event_id = i.event_id JOIN attempt a ON a.message_id = m.message_id "
-            f"WHERE i.time >= {after} AND a.state = 'closed'",
+            "SELECT m.closed_at - i.time AS spent FROM inbox i JOIN message m ON m.customer = i.customer "
+            "AND m.event_source = i.source AND m.event_id = i.event_id "
+            f"WHERE i.time >= {after} AND m.state = 'accepted'",
         )
         return [row["spent"] / 1000 for row in rows]
 

@@ -21,7 +21,7 @@ from services.orchestrator.deciding.ledger import Ledger
 
 TERMINAL = ("accepted", "rejected", "suppressed", "failed", "unknown")
 TAKEN = ("accept", "fail_after_accept", "hang", "cut")
-CONTACTS = {"planned": "planned", "handing_over": "handing_over", "accepted": "made", "unknown": "unknown"}
+CONTACTS = {"planned": "planned", "handing_over": "made", "accepted": "made", "unknown": "unknown"}
 """The contact that a message in this state has; a parked one has none."""
 MAYBE_SENT = "an earlier attempt may have arrived"
 
@@ -117,12 +117,9 @@ class Evidence:
     # -- messages ----------------------------------------------------------------------------------------------
 
     async def unfinished(self) -> list[str]:
-        """I3: messages that have not come to an end, and attempts that are open."""
+        """I3: messages that have not come to an end."""
         messages = await self.query("SELECT message_id, state, detail FROM message WHERE state <> ALL($1)", TERMINAL)
-        attempts = await self.query("SELECT message_id, owner FROM attempt WHERE state = 'open'")
-        return [f"{row['message_id']} is {row['state']} ({row['detail']})" for row in messages] + [
-            f"{row['message_id']} has an attempt that is open, of {row['owner']}" for row in attempts
-        ]
+        return [f"{row['message_id']} is {row['state']} ({row['detail']})" for row in messages]
 
     async def misdecided(self, expected: Iterable[tuple[str, str, str]]) -> list[str]:
         """I4, I8: exactly one message and one first decision for each (customer, event id, campaign), and no others.

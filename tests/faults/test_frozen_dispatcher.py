@@ -128,12 +128,12 @@ async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, 
     """A lease that has run out closes nothing: another dispatcher may not conclude anything from silence."""
     async with frozen(installed, role, "check", tmp_path, f"early-{role}") as sleeper:
         opened = await installed.evidence.query(
-            f"SELECT opened, attempt_id FROM attempt WHERE customer = 'early-{role}-0' AND state = 'open'"
+            f"SELECT opened, message_id FROM message WHERE customer = 'early-{role}-0' AND state = 'handing_over'"
         )
         installed.cluster["dispatch"].start()
-        sql = "SELECT closed_at FROM attempt WHERE attempt_id = $1 AND state = 'closed'"
+        sql = "SELECT closed_at FROM attempt WHERE message_id = $1"
         async with asyncio.timeout(REST):
-            while not (closed := await installed.evidence.query(sql, opened[0]["attempt_id"])):
+            while not (closed := await installed.evidence.query(sql, opened[0]["message_id"])):
                 await asyncio.sleep(0.2)
         assert closed[0]["closed_at"] - opened[0]["opened"] >= CLOSED_AFTER * 1e6
         sleeper.thaw()

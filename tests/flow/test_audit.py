@@ -70,9 +70,9 @@ async def offer(product: Live, id: str, **data: Any) -> None:
 
 async def set_mark(tx: Tx, at: int, place: int = 0) -> None:
     """Pretend that a handover was made at another time, everywhere it is written."""
-    row = (await tx.rows("SELECT message_id, customer, marked_at FROM attempt ORDER BY attempt_id"))[place]
+    row = (await tx.rows("SELECT message_id, customer, marked_at FROM message ORDER BY marked_at"))[place]
     found, was = {"id": row.message_id, "at": at}, row.marked_at
-    await tx.run("UPDATE attempt SET marked_at = :at, closed_at = :at WHERE message_id = :id", **found)
+    await tx.run("UPDATE message SET marked_at = :at, closed_at = :at WHERE message_id = :id", **found)
     await tx.run(
         "UPDATE contact_history SET at = :at, recorded = :at WHERE message_id = :id AND at = :was", **found, was=was
     )
@@ -103,7 +103,7 @@ async def test_a_day_of_honest_traffic_breaks_no_promise(tmp_path: Path, urls: d
             await product.customer(customer(name, addresses=everywhere, consent=consent))
         await a_shop.a_day(product, random.Random(2))
         async with product.database.read() as tx:
-            row = await tx.row("SELECT count(*) AS handed FROM attempt WHERE outcome = 'accepted'")
+            row = await tx.row("SELECT count(*) AS handed FROM message WHERE state = 'accepted'")
         assert row is not None and row.handed >= 10
         assert told(await audit(product)) == []
         assert await counted(product) == {}
@@ -122,14 +122,14 @@ async def test_a_handover_over_a_cap_is_found_once(product: Live) -> None:
     await offer(product, "e-4")
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET attempt_id = 0")
+        await tx.run("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, MONDAY + 2 * DAY + HOUR, place=3)
     found = await audit(product)
     assert told(found) == [("over_cap", "frequency_cap", "one-a-day")]
     assert (found[0]["policy_version"], found[0]["customer"], found[0]["about"]) == (2, "c-1", "message")
     assert await counted(product) == {"over_cap": 1.0}
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET attempt_id = 0")
+        await tx.run("UPDATE audit_cursor SET seq = 0")
     assert len(await audit(product)) == 1 and await counted(product) == {"over_cap": 1.0}
 
 
@@ -150,7 +150,7 @@ async def test_the_rules_of_the_time_are_those_that_count(
     await offer(product, "e-2")
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET attempt_id = 0")
+        await tx.run("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, at, place=1)
     assert told(await audit(product)) == [expected]
 
@@ -191,7 +191,7 @@ async def test_a_handover_against_what_was_known_is_found(
     await behind_its_back(product, what)
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET attempt_id = 0")
+        await tx.run("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, MONDAY + HOUR + MINUTE)
     assert told(await audit(product)) == [expected]
     assert await counted(product) == {expected[0]: 1.0}
@@ -212,12 +212,6 @@ async def test_what_changed_just_around_the_mark_accuses_nobody(product: Live, w
 FORGED = [
     ("UPDATE decision SET outcome = 'defer'", ("unexplained_sent", "decision", None)),
     ("UPDATE campaign_version SET approved_by = editor", ("unapproved_sent", "approval", None)),
-    (
-        "INSERT INTO attempt (message_id, customer, channel, cls, intent, topic, campaign, address_hash, number, "
-        "owner, marked_at, opened, state, outcome, closed_at) SELECT message_id, customer, channel, cls, intent, "
-        "topic, campaign, address_hash, 2, owner, marked_at, opened, state, outcome, closed_at FROM attempt",
-        ("duplicate_sent", "attempt", None),
-    ),
     ("DELETE FROM ledger", ("ledger_differs", "ledger", "history")),
     ("UPDATE message SET state = 'suppressed'", ("ledger_differs", "ledger", "message_state")),
 ]
@@ -233,6 +227,22 @@ async def test_what_was_forged_is_found(product: Live, sql: str, expected: tuple
     assert told(await audit(product)) == [expected]
 
 
+async def test_a_message_that_was_accepted_twice_is_found(product: Live) -> None:
+    """Marked once more, though its first attempt had ended well."""
+    await product.policy(policy())
+    await product.at(MONDAY + MINUTE)
+    await offer(product, "e-1")
+    again = product.clock.now() + MINUTE
+    async with product.database.write() as tx:
+        held = await store.lock_and_read(tx, ["c-1"])
+        before, message = held["c-1"].ledger, next(iter(held["c-1"].ledger)).message_id
+        after = before.mark(message, again)
+        await store.save_ledgers(tx, {"c-1": after})
+        await store.keep_history(tx, store.history("c-1", before, after, again))
+        await tx.run("UPDATE message SET attempts = 2, marked_at = :at, closed_at = :at", at=again)
+    assert told(await audit(product)) == [("duplicate_sent", "attempt", None)]
+
+
 async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Live) -> None:
     """An attempt that was closed for a dispatcher that died may never have come to its gate."""
     await product.policy(policy())
@@ -241,7 +251,11 @@ async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Liv
     await product.ask("POST", "/v1/preferences/c-1/optout", {"channel": "email"})
     async with product.database.write() as tx:
         await set_mark(tx, product.clock.now() + MINUTE)
-        await tx.run("UPDATE attempt SET outcome = 'unknown', detail = 'the dispatcher is gone'")
+        await tx.run(
+            "INSERT INTO attempt (message_id, customer, number, owner, marked_at, opened, outcome, detail, closed_at) "
+            "SELECT message_id, customer, attempts, owner, marked_at, opened, 'unknown', 'the dispatcher is gone', "
+            "closed_at FROM message"
+        )
     assert told(await audit(product)) == []
 
 
@@ -252,9 +266,9 @@ async def test_young_and_open_attempts_wait(product: Live) -> None:
     later = Auditor(product.database, parts.recorder, product.clock, parts.metrics, AuditSeries(Registry()))
     assert not await later.tick()
     async with product.database.write() as tx:
-        await tx.run("UPDATE attempt SET state = 'open'")
+        await tx.run("UPDATE message SET state = 'handing_over'")
     assert not await auditor(product).tick()
     async with product.database.write() as tx:
-        await tx.run("UPDATE attempt SET state = 'closed'")
+        await tx.run("UPDATE message SET state = 'accepted'")
     assert await auditor(product).tick()
     assert not await auditor(product).tick()

@@ -141,7 +141,7 @@ async def test_the_gate_reads_its_facts_after_the_mark(us: Crew) -> None:
 
     async def witness() -> None:
         async with us.database.read() as tx:
-            seen.append(len(await tx.rows("SELECT message_id FROM attempt WHERE state = 'open'")))
+            seen.append(len(await tx.rows("SELECT message_id FROM message WHERE state = 'handing_over'")))
 
     us.others.witness = witness
     await worker.dispatcher.round("push")

@@ -39,7 +39,7 @@ async def test_a_message_is_marked_as_it_is_decided_and_needs_no_outbox(us: Crew
     await worker.go(prepared)
     made = await message(us, "only")
     assert (made.state, made.attempts, await contact(us, made.message_id)) == ("accepted", 1, "made")
-    assert await states(us) == ["handing_over", "made"]
+    assert await states(us) == ["made"]
     assert list(us.provider.taken) == ["c"]
 
 
@@ -60,7 +60,7 @@ async def test_the_last_look_comes_after_the_mark(us: Crew) -> None:
 
     async def witness() -> None:
         async with us.database.read() as tx:
-            seen.append(len(await tx.rows("SELECT message_id FROM attempt WHERE state = 'open'")))
+            seen.append(len(await tx.rows("SELECT message_id FROM message WHERE state = 'handing_over'")))
 
     prepared = await worker.decide_and_mark(record("c", "only", "low", us.clock.now()))
     us.others.witness = witness

@@ -203,7 +203,7 @@ async def _worker(
     recovery = Recovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.ready)
     await dispatcher.start()
-    straight = Straight(f"straight-{id(service)}", parts.key, handover)
+    straight = Straight(f"straight-{id(service)}", parts.gatherer.address_hash, handover)
     common = (
         *(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready),
         parts.shadow,

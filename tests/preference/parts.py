@@ -70,13 +70,13 @@ class Orchestrator:
                 return Response(status_code=503)
             scope = await door.question(request, AttemptScope)
             self.asked.append(scope)
-            found = tuple(number for number, attempt in self.attempts.items() if _touches(attempt, scope))
+            found = tuple((f"msg_{number}", 1) for number, attempt in self.attempts.items() if _touches(attempt, scope))
             return door.answer(OpenAttempts(found))
 
         @app.post(STILL_OPEN)
         async def still_open(request: Request) -> Response:
             ids = await door.question(request, AttemptIds)
-            return door.answer(StillOpen(sum(attempt in self.attempts for attempt in ids.attempts)))
+            return door.answer(StillOpen(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts)))
 
         @app.post(FIND_KEY)
         async def find_key(request: Request) -> Response:

@@ -101,12 +101,12 @@ class Handovers:
             if self.down:
                 return Response(status_code=503)
             self.asked.append(await door.question(request, AttemptScope))
-            return door.answer(OpenAttempts(tuple(sorted(self.under_way))))
+            return door.answer(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
 
         @app.post(STILL_OPEN)
         async def still_open(request: Request) -> Response:
             asked = await door.question(request, AttemptIds)
-            return door.answer(StillOpen(len(self.under_way.intersection(asked.attempts))))
+            return door.answer(StillOpen(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way)))
 
         @app.post(FIND_KEY)
         async def find_key(request: Request) -> Response:

@@ -10,6 +10,7 @@ from schemas.decision import Decision
 from schemas.facts import AttemptScope
 from schemas.times import Instant
 from services.kit.db import Tx
+from services.orchestrator.delivery.attempts import IN_FLIGHT, STILL_IN_FLIGHT
 
 _DECISION = msgspec.msgpack.Decoder(Decision)
 
@@ -149,10 +150,13 @@ async def message(tx: Tx, message_id: str) -> Any | None:
 
 
 async def attempts_of(tx: Tx, message_id: str) -> Sequence[Any]:
-    """The attempts to hand a message over, in order."""
+    """The attempts to hand a message over, in order: those that were not accepted, and the last one."""
     return await tx.rows(
-        "SELECT number, channel, marked_at, opened, state, outcome, detail, closed_at FROM attempt"
-        " WHERE message_id = :id ORDER BY attempt_id",
+        "SELECT number, 'closed' AS state, outcome, detail, marked_at, closed_at FROM attempt WHERE message_id = :id"
+        " UNION ALL SELECT attempts, CASE WHEN state = 'handing_over' THEN 'open' ELSE 'closed' END,"
+        " CASE WHEN state <> 'handing_over' THEN 'accepted' END, detail, marked_at, closed_at"
+        " FROM message m WHERE message_id = :id AND attempts > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM attempt a WHERE a.message_id = m.message_id AND a.number = m.attempts) ORDER BY 1",
         id=message_id,
     )
 
@@ -166,7 +170,7 @@ async def sandbox_messages(
     return await _listed(tx, sql, "at", equal, params, after, limit)
 
 
-async def open_attempts(tx: Tx, scope: AttemptScope) -> list[int]:
+async def open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int]]:
     """The attempts of a scope that are still open. Without `classes`, of all classes."""
     equal, params = _equal(customer=scope.customer, address_hash=scope.address)
     lists = (
@@ -181,19 +185,18 @@ async def open_attempts(tx: Tx, scope: AttemptScope) -> list[int]:
             equal.append(f"{column} IN ({tx.each(f'any_{column}')})")
             params[f"any_{column}"] = tx.array(values)
     rows = await tx.rows(
-        f"SELECT attempt_id FROM attempt {_where([*equal, 'state = :open'])} ORDER BY attempt_id", **params, open="open"
+        f"SELECT message_id, attempts FROM message {_where([*equal, IN_FLIGHT])} ORDER BY message_id", **params
     )
-    return [row.attempt_id for row in rows]
+    return [(row.message_id, row.attempts) for row in rows]
 
 
-async def still_open(tx: Tx, ids: Sequence[int]) -> int:
+async def still_open(tx: Tx, attempts: Sequence[tuple[str, int]]) -> int:
     """How many of these attempts are still open."""
-    row = await tx.row(
-        f"SELECT count(*) AS n FROM attempt WHERE {tx.among('attempt_id', 'ids', 'bigint')} AND state = 'open'",
-        ids=tx.array(ids),
+    rows = await tx.rows(
+        f"SELECT message_id, attempts FROM message WHERE {tx.among('message_id', 'ids')} AND {STILL_IN_FLIGHT}",
+        ids=tx.array([message for message, _ in attempts]),
     )
-    assert row is not None
-    return int(row.n)
+    return len(set(attempts) & {(row.message_id, row.attempts) for row in rows})
 
 
 async def _listed(

@@ -58,8 +58,8 @@ class Gathering:
     ) -> list[Evidence]:
         messages = [each.message_id for each in handovers]
         explained = await audit_store.explained(tx, customers, messages)
-        accepted = await audit_store.accepted(tx, messages)
-        keys = [(each.customer, each.event_source or "", each.event_id or "") for each in handovers]
+        accepted = await audit_store.first_accepted(tx, customers, messages)
+        keys = [(each.customer, each.event_source, each.event_id) for each in handovers]
         events = await store.stored_events(tx, keys)
         versions = {
             each: await self._in_force(tx, each, events.get(key)) for each, key in zip(handovers, keys, strict=True)
@@ -67,21 +67,15 @@ class Gathering:
         policies = [policy for each in versions.values() for policy in each[0]]
         histories = await audit_store.contacts(tx, customers, _since(handovers, policies))
         known = {each.customer: each for each in recorded.customers}
-        together = _together(handovers)
         found: list[Evidence] = []
         for each in handovers:
-            ledger = at_mark(
-                histories[each.customer],
-                each.message_id,
-                each.marked_at,
-                together[each.customer, each.marked_at],
-            )
+            ledger = at_mark(histories[each.customer], each.message_id, each.marked_at)
             found.append(
                 Evidence(
                     each,
                     each.message_id in explained,
                     await self._versions.approved(tx, each.campaign, each.version),
-                    each.outcome == "accepted" and each.attempt_id not in accepted.get(each.message_id, ())[:1],
+                    each.outcome == "accepted" and each.marked_at != accepted.get(each.message_id, each.marked_at),
                     ledger or _without_mark(histories[each.customer], each),
                     _holds(recorded.holds, each),
                     *versions[each],
@@ -101,7 +95,7 @@ class Gathering:
 
     async def _touches(self, tx: Tx, handover: Handover, event: bytes | None) -> list[Touch]:
         """One for each version of the campaign that may have been in force. Raises LookupError, DocumentError."""
-        if event is None or handover.version is None:
+        if event is None:
             raise LookupError(handover.message_id)
         campaigns = await self._versions.campaigns(tx, handover.campaign, handover.version, handover.marked_at, AROUND)
         decoded = decode_structured(event)
@@ -125,14 +119,6 @@ def _since(handovers: Sequence[Handover], policies: Sequence[Policy]) -> Instant
     spans = [horizon(policy, ()) for policy in {policy.version: policy for policy in policies}.values()]
     longest = max((span for span in spans if span is not None), default=0)
     return max(BEGINNING, min(each.marked_at for each in handovers) - longest - AHEAD)
-
-
-def _together(handovers: Sequence[Handover]) -> dict[tuple[str, Instant], dict[str, int]]:
-    """The attempts of each customer that were marked at one instant, by message."""
-    found: dict[tuple[str, Instant], dict[str, int]] = {}
-    for each in handovers:
-        found.setdefault((each.customer, each.marked_at), {})[each.message_id] = each.attempt_id
-    return found
 
 
 def _without_mark(history: Sequence[Row[Any]], handover: Handover) -> Ledger:

@@ -10,11 +10,11 @@ from services.orchestrator.deciding.ledger import Contact, Ledger
 from services.orchestrator.store import learned
 
 _KNOWN = frozenset(MessageState)
-_MADE = frozenset({"accepted", "delivered", "bounced_soft", "bounced_hard", "complained"})
+ACCEPTED: Final = frozenset({"accepted", "delivered", "bounced_soft", "bounced_hard", "complained"})
+"""States of messages that a provider has accepted."""
 FITTING: Final[Mapping[str, frozenset[str]]] = {
     "planned": frozenset({"planned", "pending", "retry"}),
-    "handing_over": frozenset({"handing_over"}),
-    "made": _MADE,
+    "made": frozenset({"handing_over"}) | ACCEPTED,
     "unknown": frozenset({"unknown", "pending", "retry"}),
 }
 """State of a contact -> states that its message may be in."""
@@ -37,24 +37,20 @@ def difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[st
     return None
 
 
-def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int, together: Mapping[str, int]) -> Ledger | None:
+def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int) -> Ledger | None:
     """The contacts that were on the ledger when a message was marked; None where its mark is not recorded.
 
-    All changes of a customer's contacts are written one after the other, under one lock. `together`: the attempts of
-    messages that were marked in the same batch, by which their order is known; others of that batch are left out.
+    All changes of a customer's contacts are written one after the other, under one lock; those that were marked
+    together, in the order of their marks.
     """
     own = [
         place
         for place, row in enumerate(history)
-        if row.message_id == message_id and row.state == "handing_over" and row.at == marked_at
+        if row.message_id == message_id and row.state == "made" and row.at == marked_at
     ]
     if not own:
         return None
-    last, last_attempt = dict[str, Row[Any]](), together[message_id]
-    for place, row in enumerate(history):
-        at_once = row.state == "handing_over" and row.recorded == marked_at and row.message_id != message_id
-        if together.get(row.message_id, last_attempt) < last_attempt if at_once else place <= own[-1]:
-            last[row.message_id] = row
+    last = {row.message_id: row for row in history[: own[0] + 1]}
     ledger = Ledger.empty()
     for row in last.values():
         if row.state not in ("planned", "released"):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from schemas.times import Instant
+from schemas.vocabulary import MessageState
 from services.kit.db import Tx
 from services.orchestrator.delivery.attempts import GONE
 from services.orchestrator.store import HISTORY
@@ -16,7 +17,6 @@ MOST_KEPT = 10_000
 class Handover(NamedTuple):
     """An attempt that may have reached a customer, and its message as it is now. `marked_at` is ledger time."""
 
-    attempt_id: int
     message_id: str
     customer: str
     channel: str
@@ -24,10 +24,10 @@ class Handover(NamedTuple):
     outcome: str
     marked_at: Instant
     closed_at: Instant
-    version: int | None
+    version: int
     since: Instant | None
-    event_source: str | None
-    event_id: str | None
+    event_source: str
+    event_id: str
 
 
 class Page(NamedTuple):
@@ -50,32 +50,44 @@ class Broken(NamedTuple):
 
 
 async def cursor(tx: Tx) -> int:
-    """The last attempt that was audited."""
-    row = await tx.row("SELECT attempt_id FROM audit_cursor WHERE id = 1")
-    return 0 if row is None else int(row.attempt_id)
+    """The last mark that was audited, by its place in the history of contacts."""
+    row = await tx.row("SELECT seq FROM audit_cursor WHERE id = 1")
+    return 0 if row is None else int(row.seq)
+
+
+_MARKS = """
+    SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS marked_at, m.state, m.version, m.since,
+           m.event_source, m.event_id, m.marked_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
+           a.outcome, a.detail, a.opened, a.closed_at
+    FROM contact_history h JOIN message m ON m.message_id = h.message_id
+    LEFT JOIN attempt a ON a.message_id = h.message_id AND a.marked_at = h.at
+    WHERE h.seq > :after AND h.state = 'made' AND h.reported = 0 ORDER BY h.seq LIMIT :limit
+"""
 
 
 async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> Page:
-    """The next attempts, up to the first that is open still or younger than `opened_before` (the database's time).
+    """The next marks, up to the first whose attempt is open still or younger than `opened_before` (database's time).
 
-    An attempt with an unknown outcome counts when its provider was asked: then its detail says what went wrong.
+    An attempt of which no other end is kept was accepted. One with an unknown outcome counts when its provider was
+    asked: then its detail says what went wrong.
     """
-    rows = await tx.rows(
-        "SELECT a.attempt_id, a.message_id, a.customer, a.channel, a.campaign, a.outcome, a.marked_at, a.closed_at, "
-        "a.state, a.opened, a.detail, m.version, m.since, m.event_source, m.event_id "
-        "FROM attempt a LEFT JOIN message m ON m.message_id = a.message_id "
-        "WHERE a.attempt_id > :after ORDER BY a.attempt_id LIMIT :limit",
-        after=after,
-        limit=limit,
-    )
     end, found = after, []
-    for row in rows:
-        if row.state == "open" or row.opened > opened_before:
+    for row in await tx.rows(_MARKS, after=after, limit=limit):
+        last = row.outcome is None and row.last_mark == row.marked_at
+        if last and row.state == MessageState.HANDING_OVER:
             break
-        end = row.attempt_id
+        if ((row.last_opened if last else row.opened) or 0) > opened_before:
+            break
+        end = row.seq
         asked = row.detail is not None and row.detail != GONE
-        if row.outcome == "accepted" or (row.outcome == "unknown" and asked):
-            found.append(Handover._make(getattr(row, name) for name in Handover._fields))
+        if row.outcome is None or (row.outcome == "unknown" and asked):
+            closed_at = (row.last_closed if last else row.closed_at) or row.marked_at
+            found.append(
+                Handover(
+                    *(row.message_id, row.customer, row.channel, row.campaign, row.outcome or "accepted"),
+                    *(row.marked_at, closed_at, row.version, row.since, row.event_source, row.event_id),
+                )
+            )
     return Page(end, found)
 
 
@@ -90,17 +102,16 @@ async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -
     return {row.message_id for row in rows}
 
 
-async def accepted(tx: Tx, messages: Sequence[str]) -> dict[str, list[int]]:
-    """The attempts of each message that a provider accepted, in order."""
+async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
+    """When each message was marked for the attempt that was accepted; of several, the first."""
     rows = await tx.rows(
-        f"SELECT message_id, attempt_id FROM attempt WHERE {tx.among('message_id', 'ids')} "
-        "AND outcome = 'accepted' ORDER BY attempt_id",
+        f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.among('h.customer', 'customers')} "
+        f"AND {tx.among('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
+        "(SELECT 1 FROM attempt a WHERE a.message_id = h.message_id AND a.marked_at = h.at) ORDER BY h.seq DESC",
+        customers=tx.array(customers),
         ids=tx.array(messages),
     )
-    found: dict[str, list[int]] = {}
-    for row in rows:
-        found.setdefault(row.message_id, []).append(row.attempt_id)
-    return found
+    return {row.message_id: row.at for row in rows}
 
 
 async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
@@ -131,7 +142,7 @@ async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str,
 async def keep(tx: Tx, before: int, after: int, broken: Sequence[Broken], now: Instant) -> list[Broken] | None:
     """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
     if not await tx.run(
-        "UPDATE audit_cursor SET attempt_id = :after WHERE id = 1 AND attempt_id = :before", after=after, before=before
+        "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
     ):
         return None
     fresh = [each for each in broken if await _add(tx, each, now)]

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Integer, Text
+from sqlalchemy import BigInteger, Column, Identity, Integer
+
+from services.kit.text import Text
 
 
 def _audit_cursor() -> list[Column[Any]]:
-    """One row: the last attempt that was audited."""
+    """One row: the last row of `contact_history` that was audited."""
     return [
         Column("id", Integer, primary_key=True, autoincrement=False),
-        Column("attempt_id", BigInteger, nullable=False),
+        Column("seq", BigInteger, nullable=False),
     ]
 
 

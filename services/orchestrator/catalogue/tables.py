@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Integer, Text
+from sqlalchemy import BigInteger, Column, Identity, Integer
+
+from services.kit.text import Text
 
 Columns = Callable[[], list[Column[Any]]]
 

@@ -10,6 +10,7 @@ from schemas.decision import Decision
 from schemas.times import Instant
 from services.kit.db import Tx
 from services.orchestrator.api.store import Kept
+from services.orchestrator.delivery.attempts import IN_FLIGHT
 
 MOST = 10_000
 """Counts of what waits stop here."""
@@ -144,7 +145,7 @@ async def open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     """How many handovers are under way (at most `MOST`), and since when the oldest is."""
     row = await tx.row(
         "SELECT count(*) AS n, min(marked_at) AS oldest FROM"
-        " (SELECT marked_at FROM attempt WHERE state = 'open' LIMIT :most) AS attempts",
+        f" (SELECT marked_at FROM message WHERE {IN_FLIGHT} LIMIT :most) AS attempts",
         most=MOST,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)

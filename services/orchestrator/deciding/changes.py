@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.orchestrator.deciding.ledger import OPEN, Contact, Ledger
+from services.orchestrator.deciding.ledger import PLANNED, Contact, Ledger
 
 
 class Changes(NamedTuple):
@@ -42,4 +42,6 @@ def _by_contact(before: Ledger, after: Ledger) -> Changes:
 
 def _released(before: Ledger, after: Ledger, places: Iterable[int]) -> tuple[Contact, ...]:
     gone = [(place, row) for place in places if after.place((row := before.row(place)).id) is None]
-    return tuple([before.contact(place) for place, row in gone if row.at >= after.complete_from or row.flags in OPEN])
+    return tuple(
+        [before.contact(place) for place, row in gone if row.at >= after.complete_from or row.flags == PLANNED]
+    )

@@ -17,16 +17,16 @@ from schemas.times import Instant
 from services.orchestrator.deciding.lazy import lazy
 from services.orchestrator.deciding.scope import Kind
 
-State = Literal["planned", "handing_over", "made", "unknown"]
+State = Literal["planned", "made", "unknown"]
+"""A contact is made from the mark on; whether its message has arrived yet is the message's business."""
 
-STATES: Final[tuple[State, ...]] = ("planned", "handing_over", "made", "unknown")
+STATES: Final[tuple[State, ...]] = ("planned", "made", "unknown")
 PLANNED: Final = 0
-HANDING_OVER: Final = 1
-OPEN: Final = (PLANNED, HANDING_OVER)
+MADE: Final = 1
 REPORTED: Final = 4
 BEGINNING: Final = -(2**63)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEAD: Final = struct.Struct("<BqI")
 _ROW: Final = struct.Struct("<16sqqqHBB")
 _WIDTH: Final = _ROW.size
@@ -105,7 +105,7 @@ def _without(rows: bytes, place: int) -> bytes:
 
 
 class Ledger(msgspec.Struct, frozen=True, dict=True):
-    """A customer's contacts: everything at or after `complete_from`, and all that is planned or being handed over."""
+    """A customer's contacts: everything at or after `complete_from`, and all that is planned."""
 
     table: bytes = _NO_KINDS
     """The kinds, packed."""
@@ -211,12 +211,12 @@ class Ledger(msgspec.Struct, frozen=True, dict=True):
         return self.plan(contact._replace(state="made", reported=True))
 
     def mark(self, message_id: str, at: Instant) -> "Ledger":
-        """The message's contact is being handed over, and counts at `at` from now on. Raises KeyError."""
+        """The message's contact is made, and counts at `at` from now on. Raises KeyError."""
         place = self.place(raw_id(message_id))
         if place is None:
             raise KeyError(message_id)
         raw, event, _, since, kind, priority, flags = self.row(place)
-        marked = _ROW.pack(raw, event, at, since, kind, priority, HANDING_OVER | flags & REPORTED)
+        marked = _ROW.pack(raw, event, at, since, kind, priority, MADE | flags & REPORTED)
         return Ledger(self.table, _with(_without(self.packed, place), marked), self.complete_from)
 
     def settle(self, message_id: str, state: State) -> "Ledger":
@@ -235,13 +235,10 @@ class Ledger(msgspec.Struct, frozen=True, dict=True):
         return self if place is None else Ledger(self.table, _without(self.packed, place), self.complete_from)
 
     def forget(self, before: Instant) -> "Ledger":
-        """Without what was made before an instant, and without kinds that no contact has any more.
-
-        What is planned or being handed over stays.
-        """
+        """Without what was made before an instant, and without kinds that no contact has any more."""
         if before <= self.complete_from:
             return self
-        kept = [row for row in map(self.row, range(len(self))) if row.at >= before or row.flags in OPEN]
+        kept = [row for row in map(self.row, range(len(self))) if row.at >= before or row.flags == PLANNED]
         used = sorted({row.kind for row in kept})
         moved = {old: new for new, old in enumerate(used)}
         rows = b"".join([_ROW.pack(*row._replace(kind=moved[row.kind])) for row in kept])

@@ -1,4 +1,8 @@
-"""Attempts: one try of an adapter each. Open from the mark until their owner's own result, or until closed for it."""
+"""Attempts: one try of an adapter each. Open from the mark until their owner's own result, or until closed for it.
+
+The message carries its last attempt: it is open as long as the message is `handing_over`. What was accepted needs no
+more; an attempt that ended in any other way leaves a row, for the message may be tried again.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,27 +16,30 @@ MAYBE_SENT = "an earlier attempt may have arrived"
 GONE = "the dispatcher is gone"
 """Detail of attempts that were closed for their owner: nobody knows how far they came."""
 
-ATTEMPT = (
-    *("message_id", "customer", "channel", "cls", "intent", "topic", "campaign", "address_hash", "number"),
-    *("owner", "marked_at", "opened", "state"),
-)
+IN_FLIGHT = "state = 'handing_over'"
+"""Condition on `message`: its attempt is open. A literal, so that the small index of these is found."""
+STILL_IN_FLIGHT = "state = (SELECT 'handing_over')"
+"""The same of messages that are named: no literal, so that they are found by their names, not by that index."""
+
+ATTEMPT = ("message_id", "customer", "number", "owner", "marked_at", "opened", "outcome", "detail", "closed_at")
 
 
-class Opening(NamedTuple):
-    """An attempt to be opened. `marked_at` is ledger time, `opened` the database's time at the mark."""
+class Mark(NamedTuple):
+    """What a mark writes on a message. `marked_at` is ledger time, `opened` the database's time."""
+
+    owner: str
+    marked_at: Instant
+    opened: Instant
+    address_hash: str
+
+
+class Open(NamedTuple):
+    """An attempt that has no end yet."""
 
     message_id: str
     customer: str
     channel: str
-    cls: str
-    intent: str | None
-    topic: str | None
-    campaign: str
-    address_hash: str
     number: int
-    owner: str
-    marked_at: Instant
-    opened: Instant
 
 
 class Closing(NamedTuple):
@@ -44,35 +51,70 @@ class Closing(NamedTuple):
     detail: str | None
 
 
-async def open_all(tx: Tx, openings: Sequence[Opening]) -> None:
-    """Open attempts, in the transaction that marks their messages."""
-    await tx.insert("attempt", ATTEMPT, [(*opening, "open") for opening in openings])
-
-
-_KINDS = {"message_id": "text", "number": "bigint", "outcome": "text", "detail": "text"}
-
-
 async def close_all(tx: Tx, closings: Sequence[Closing], now: Instant) -> set[tuple[str, int]]:
-    """Close attempts; returns (message id, number) of those that were still open."""
+    """Write how attempts ended, and lock their messages; returns (message id, number) of those that were still open.
+
+    The caller gives each message its next state in the same transaction.
+    """
     if not closings:
         return set()
     rows = await tx.rows(
-        "UPDATE attempt SET state = 'closed', outcome = c.outcome, detail = c.detail, closed_at = :now "
-        f"FROM {tx.table('c', _KINDS)} WHERE attempt.message_id = c.message_id AND attempt.number = c.number "
-        "AND attempt.closed_at IS NULL "
-        "RETURNING attempt.message_id, attempt.number",
-        now=now,
-        **tx.bind_table("c", _KINDS, closings),
+        f"SELECT message_id, customer, attempts, owner, marked_at, opened FROM message WHERE {STILL_IN_FLIGHT} "
+        f"AND {tx.among('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
+        ids=tx.array([closing.message_id for closing in closings]),
     )
-    return {(row.message_id, row.number) for row in rows}
+    found = {(row.message_id, row.attempts): row for row in rows}
+    ended = [(closing, found.get((closing.message_id, closing.number))) for closing in closings]
+    await tx.insert(
+        "attempt",
+        ATTEMPT,
+        [
+            (row.message_id, row.customer, row.attempts, row.owner, row.marked_at, row.opened)
+            + (closing.outcome, closing.detail, now)
+            for closing, row in ended
+            if row is not None
+        ],
+    )
+    return found.keys() & {(closing.message_id, closing.number) for closing in closings}
 
 
-async def overdue(tx: Tx, opened_before: Instant, limit: int) -> list[Opening]:
+class Accepted(NamedTuple):
+    """An attempt that a provider accepted."""
+
+    message_id: str
+    number: int
+    adapter: str
+    provider_id: str | None
+    detail: str | None
+
+
+_ACCEPTED = {"message_id": "text", "number": "bigint", "adapter": "text", "provider_id": "text", "detail": "text"}
+
+
+async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> set[str]:
+    """Messages whose open attempt was accepted are so too; returns the ids of those whose attempt was still open.
+
+    It needs no lock on a ledger, for no contact changes; who closes an attempt in another way locks its message.
+    """
+    if not accepted:
+        return set()
+    rows = await tx.rows(
+        "UPDATE message SET state = 'accepted', until = NULL, adapter = a.adapter, provider_id = a.provider_id, "
+        f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table('a', _ACCEPTED)} "
+        f"WHERE message.message_id = a.message_id AND message.{STILL_IN_FLIGHT} AND message.attempts = a.number "
+        "RETURNING message.message_id",
+        now=now,
+        **tx.bind_table("a", _ACCEPTED, accepted),
+    )
+    return {row.message_id for row in rows}
+
+
+async def overdue(tx: Tx, opened_before: Instant, limit: int) -> list[Open]:
     """Open attempts that were opened at or before an instant of the database's time, the oldest first."""
     rows = await tx.rows(
-        f"SELECT {', '.join(Opening._fields)} FROM attempt WHERE state = 'open' AND opened <= :before "
-        "ORDER BY attempt_id LIMIT :limit",
+        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT} "
+        "AND opened <= :before ORDER BY opened, message_id LIMIT :limit",
         before=opened_before,
         limit=limit,
     )
-    return [Opening._make(row) for row in rows]
+    return [Open._make(row) for row in rows]

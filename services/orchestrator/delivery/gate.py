@@ -113,7 +113,7 @@ class Gate:
     def _again(
         self, customer: str, facts: Facts, questions: Sequence[Question], held: Held, look: Look, now: Instant
     ) -> Work:
-        """Judge with the messages' contacts planned once more, for a ledger on which they are being handed over."""
+        """Judge with the messages' contacts planned once more, for a ledger on which they are made."""
         ledger = held.ledger
         for question in questions:
             for message in question.expected or ():

@@ -1,4 +1,4 @@
-"""The mark: before any byte leaves, message, contact and attempt become `handing_over` in one transaction.
+"""The mark: before any byte leaves, message and attempt become `handing_over` and the contact is made, in one go.
 
 Fresh facts are read only after this has been committed. So an opt-out that was committed before sees the attempt and
 waits for it, and one that is committed later is seen by the facts.
@@ -18,15 +18,16 @@ from services.orchestrator import store
 from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Touch
-from services.orchestrator.delivery import attempts, shards
-from services.orchestrator.delivery.attempts import MAYBE_SENT, Opening
+from services.orchestrator.delivery import shards
+from services.orchestrator.delivery.attempts import MAYBE_SENT
 
 BATCH = 500
 
 _COLUMNS = (
-    *("message_id", "customer", "campaign", "version", "channel", "cls", "intent", "topic", "event_source"),
-    *("event_id", "since", "attempts", "to_address", "detail", "updated"),
+    *("message_id", "customer", "campaign", "version", "channel", "cls", "event_source", "event_id"),
+    *("since", "attempts", "to_address", "detail", "updated"),
 )
+_MARK = {"message_id": "text", "address_hash": "text"}
 
 
 class Marked(msgspec.Struct, frozen=True):
@@ -75,21 +76,22 @@ class Marker:
         before = {customer: each.ledger for customer, each in held.items()}
         ledgers = dict(before)
         marked: list[Marked] = []
-        openings: list[Opening] = []
         for row in rows:
             message = found.get(row.message_id)
             if message is None:
                 continue
             ledger = ledgers[row.customer] = ledgers[row.customer].mark(row.message_id, now)
             marked.append(_marked(message, now, ledger))
-            openings.append(self._opening(message, now, opened))
-        await self._write(tx, marked, openings, now)
+        await self._write(tx, marked, now, opened)
         changed = {customer: ledger for customer, ledger in ledgers.items() if ledger is not before[customer]}
         await store.save_ledgers(tx, changed)
+        order: dict[str, list[str]] = {}
+        for item in marked:
+            order.setdefault(item.customer, []).append(item.message_id)
         rows_of_history = [
             row
             for customer, ledger in changed.items()
-            for row in store.history(customer, before[customer], ledger, now)
+            for row in store.history(customer, before[customer], ledger, now, order[customer])
         ]
         await store.keep_history(tx, rows_of_history)
         await tx.run(
@@ -115,26 +117,18 @@ class Marker:
         )
         return {row.message_id: row for row in rows}
 
-    async def _write(self, tx: Tx, marked: list[Marked], openings: list[Opening], now: Instant) -> None:
+    async def _write(self, tx: Tx, marked: list[Marked], now: Instant, opened: Instant) -> None:
         if not marked:
             return
+        rows = [(item.message_id, address_hash(self.key, item.channel, item.to)) for item in marked]
         await tx.run(
-            "UPDATE message SET state = 'handing_over', attempts = attempts + 1, updated = :now "
-            f"WHERE {tx.among('message_id', 'ids')}",
+            "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, marked_at = :now, "
+            "opened = :opened, closed_at = NULL, address_hash = k.address_hash, updated = :now "
+            f"FROM {tx.table('k', _MARK)} WHERE message.message_id = k.message_id",
+            owner=self.owner,
             now=now,
-            ids=tx.array([item.message_id for item in marked]),
-        )
-        await attempts.open_all(tx, openings)
-
-    def _opening(self, message: Row[Any], now: Instant, opened: Instant) -> Opening:
-        return Opening(
-            *(message.message_id, message.customer, message.channel, message.cls, message.intent, message.topic),
-            message.campaign,
-            address_hash(self.key, message.channel, message.to_address),
-            message.attempts + 1,
-            self.owner,
-            marked_at=now,
             opened=opened,
+            **tx.bind_table("k", _MARK, rows),
         )
 
 

@@ -17,7 +17,7 @@ from services.orchestrator.store import shard_of
 MESSAGE = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("to_address", "locale", "created", "updated"),
+    *("owner", "marked_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
 )
 _CHANGING = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
 _UPSERT = (
@@ -32,14 +32,15 @@ _UPSERT_CONTENT = (
 OUTBOX = ("shard", "channel", "message_id", "customer")
 TIMER = ("message_id", "customer", "kind", "due", "claimed_until")
 PARKED = ("message_id", "cause", "name", "customer")
+_UNMARKED = (None, None, None, None)
 
 
 def _row(work: Work, planned: Planned, ready: Ready | None, now: Instant) -> tuple[object, ...]:
     campaign, event = planned.touch.campaign, planned.touch.event
     policy_version = work.facts.policy.version
     content = None if ready is None else ready.content
-    marked = planned.message_id in work.marked
-    if marked:
+    mark = work.marked.get(planned.message_id)
+    if mark is not None:
         state = MessageState.HANDING_OVER
     elif ready is not None:
         state = MessageState.PENDING
@@ -48,7 +49,8 @@ def _row(work: Work, planned: Planned, ready: Ready | None, now: Instant) -> tup
     return (
         *(planned.message_id, event.subject, campaign.key, campaign.version, policy_version, planned.channel),
         *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
-        *(planned.since, planned.until, planned.expires_at, int(marked)),
+        *(planned.since, planned.until, planned.expires_at, int(mark is not None)),
+        *(_UNMARKED if mark is None else mark),
         None if content is None else content.to,
         None if content is None else content.locale,
         *(now, now),

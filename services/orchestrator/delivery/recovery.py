@@ -14,7 +14,7 @@ from services.kit.db import Database, Tx
 from services.kit.logs import log
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.attempts import GONE, Opening
+from services.orchestrator.delivery.attempts import GONE, Open
 from services.orchestrator.delivery.settle import Result, settle
 
 CLOCK_ERROR = 1.0
@@ -48,18 +48,18 @@ class Recovery:
             if len(found) < BATCH:
                 return
 
-    async def _close(self, tx: Tx, found: Sequence[Opening]) -> None:
+    async def _close(self, tx: Tx, found: Sequence[Open]) -> None:
         if not found:
             return
         log("attempts_closed_for_their_owner", level="warning", count=len(found))
         results = [
             Result(
-                opening.customer,
-                opening.number,
-                Handed(opening.message_id, "unknown", detail=GONE, retry_after=0.0),
-                self._adapters[opening.channel].idempotent if opening.channel in self._adapters else False,
-                self._adapters[opening.channel].name if opening.channel in self._adapters else "",
+                each.customer,
+                each.number,
+                Handed(each.message_id, "unknown", detail=GONE, retry_after=0.0),
+                self._adapters[each.channel].idempotent if each.channel in self._adapters else False,
+                self._adapters[each.channel].name if each.channel in self._adapters else "",
             )
-            for opening in found
+            for each in found
         ]
         await settle(tx, results, self._clock.now())

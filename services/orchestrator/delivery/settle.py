@@ -1,7 +1,9 @@
-"""What came of a handover: attempt, message and contact in one transaction, under the lock of the ledger.
+"""What came of a handover: attempt, message and contact in one transaction.
 
-A contact is released only by the result of the message's last attempt, and only while that is in flight: a result
-that arrives twice, or after the attempt was closed for its owner, changes nothing but what was unknown.
+What was accepted changes its message alone, by one statement that asks whether the attempt is still open. Everything
+else is written under the lock of the ledger. A contact is released only by the result of the message's last attempt,
+and only while that is open: a result that arrives twice, or after the attempt was closed for its owner, changes
+nothing but what was unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from services.kit.db import Tx
 from services.orchestrator import store
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import MAYBE_SENT, Closing
+from services.orchestrator.delivery.attempts import MAYBE_SENT, Accepted, Closing
 from services.orchestrator.delivery.messages import TIMER
 
 MOST_ATTEMPTS = 8
@@ -28,7 +30,6 @@ LONGEST_BACKOFF = 600 * SECOND
 NOT_TRIED = ("no_facts", "past_deadline")
 """Details of attempts that ended before a provider was asked: they are repeated until the message expires."""
 
-_IN_FLIGHT = MessageState.HANDING_OVER.value
 _DECISION = msgspec.msgpack.Decoder(Decision)
 
 
@@ -80,9 +81,23 @@ def backoff(number: int, retry_after: float | None) -> int:
 
 
 async def settle(tx: Tx, results: Sequence[Result], now: Instant) -> None:
-    """Write the ends of attempts."""
-    if not results:
-        return
+    """Write the ends of attempts. What was accepted mostly takes one statement, for its contact stays as it is."""
+    taken = [result for result in results if result.handed.outcome == "accepted"]
+    ended = await attempts.accept_all(tx, [_accepted(result) for result in taken], now)
+    rest = [
+        result for result in results if result.handed.outcome != "accepted" or result.handed.message_id not in ended
+    ]
+    if rest:
+        await _settle(tx, rest, now)
+
+
+def _accepted(result: Result) -> Accepted:
+    handed = result.handed
+    return Accepted(handed.message_id, result.number, result.adapter, handed.provider_id, handed.detail)
+
+
+async def _settle(tx: Tx, results: Sequence[Result], now: Instant) -> None:
+    """The ends that change contacts, and those that come late."""
     held = await store.lock_and_read(tx, [result.customer for result in results])
     closings = [
         Closing(result.handed.message_id, result.number, result.handed.outcome, result.handed.detail)
@@ -108,7 +123,7 @@ async def settle(tx: Tx, results: Sequence[Result], now: Instant) -> None:
 
 
 def _following(result: Result, row: Row[Any], was_open: bool, now: Instant) -> Next | None:
-    if was_open and row.state == _IN_FLIGHT and row.attempts == result.number:
+    if was_open:
         return _once_unknown(follow(result, now), row)
     late = result.handed.outcome == "accepted" and row.state == MessageState.UNKNOWN
     return _MADE if late else None
@@ -134,7 +149,7 @@ def _moved(ledger: Ledger, message_id: str, following: Next) -> Ledger:
 
 async def _messages(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
     rows = await tx.rows(
-        f"SELECT message_id, state, attempts, detail FROM message WHERE {tx.among('message_id', 'ids')}",
+        f"SELECT message_id, state, detail FROM message WHERE {tx.among('message_id', 'ids')}",
         ids=tx.array(ids),
     )
     return {row.message_id: row for row in rows}
@@ -160,7 +175,8 @@ async def _write_messages(tx: Tx, writes: Sequence[tuple[Result, Next]], now: In
     ]
     await tx.run(
         "UPDATE message SET state = n.state, until = n.until, adapter = n.adapter, provider_id = n.provider_id, "
-        f"detail = n.detail, updated = :now FROM {tx.table('n', _KINDS)} WHERE message.message_id = n.message_id",
+        f"detail = n.detail, closed_at = :now, updated = :now FROM {tx.table('n', _KINDS)} "
+        "WHERE message.message_id = n.message_id",
         now=now,
         **tx.bind_table("n", _KINDS, rows),
     )

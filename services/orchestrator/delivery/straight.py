@@ -7,14 +7,12 @@ outbox for the dispatchers, as what waits or is tried again always does. The pro
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from schemas.ids import address_hash
 from schemas.times import Instant
 from services.kit.db import Tx
 from services.kit.logs import log_error
-from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import Opening
+from services.orchestrator.delivery.attempts import Mark
 from services.orchestrator.delivery.handover import Handover
 from services.orchestrator.delivery.mark import Marked
 from services.orchestrator.judging import Ready, Work
@@ -24,11 +22,11 @@ ROOM = 2_000
 
 
 class Straight:
-    """Marks for the process that decides. `owner` tells it from all others; `key` hashes addresses."""
+    """Marks for the process that decides. `owner` tells it from all others; `hashed` gives an address's keyed hash."""
 
-    def __init__(self, owner: str, key: bytes, handover: Handover) -> None:
+    def __init__(self, owner: str, hashed: Callable[[str, str], str], handover: Handover) -> None:
         self._owner = owner
-        self._key = key
+        self._hashed = hashed
         self._handover = handover
         self._under_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,26 +48,14 @@ class Straight:
                 channel = item.planned.channel
                 if self._has_room(channel, going[channel]):
                     going[channel] += 1
-                    marked.append(_marked(work, item, now))
-        await attempts.open_all(tx, [self._opening(item, opened) for item in marked])
+                    mark = Mark(self._owner, now, opened, self._hashed(channel, item.content.to))
+                    marked.append(_marked(work, item, mark))
         return marked
 
     def _has_room(self, channel: str, more: int) -> bool:
         if self._ended or channel not in self._handover.channels:
             return False
         return self._under_way[channel] + more < ROOM
-
-    def _opening(self, item: Marked, opened: Instant) -> Opening:
-        assert item.touch is not None
-        campaign = item.touch.campaign
-        return Opening(
-            *(item.message_id, item.customer, item.channel, item.cls, campaign.intent, campaign.topic, item.campaign),
-            address_hash(self._key, item.channel, item.to),
-            item.number,
-            self._owner,
-            marked_at=item.marked_at,
-            opened=opened,
-        )
 
     def go(self, marked: Sequence[Marked], deadline: float) -> None:
         """Their marks are committed: hand them over, beside whatever this process does next."""
@@ -101,11 +87,12 @@ class Straight:
             await asyncio.gather(*self._tasks)
 
 
-def _marked(work: Work, item: Ready, now: Instant) -> Marked:
+def _marked(work: Work, item: Ready, mark: Mark) -> Marked:
     planned, content = item.planned, item.content
     touch, message_id = planned.touch, planned.message_id
+    now = mark.marked_at
     work.ledger = work.ledger.mark(message_id, now)
-    work.marked.add(message_id)
+    work.marked[message_id] = mark
     return Marked(
         *(message_id, work.customer, touch.campaign.key, touch.campaign.version, planned.channel, touch.campaign.cls),
         *(touch.event.source, touch.event.id, planned.since),

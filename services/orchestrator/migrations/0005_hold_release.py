@@ -1,7 +1,9 @@
 """Releases of what holds kept back: who waits for which hold is found by its key, and each release has its pace."""
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, Text
+from sqlalchemy import BigInteger, Column
+
+from services.kit.text import Text
 
 revision = "0005"
 down_revision = "0004"

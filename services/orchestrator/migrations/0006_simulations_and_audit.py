@@ -19,4 +19,4 @@ def upgrade() -> None:
         op.create_index(name, table, list(columns), unique=True)
     # events are written in order of receipt: a block range index finds a span of time and costs next to nothing
     op.create_index("inbox_received", "inbox", ["received"], postgresql_using="brin")
-    op.execute(text("INSERT INTO audit_cursor (id, attempt_id) VALUES (1, 0)"))
+    op.execute(text("INSERT INTO audit_cursor (id, seq) VALUES (1, 0)"))

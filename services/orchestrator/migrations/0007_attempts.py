@@ -1,4 +1,4 @@
-"""Attempts are found by message and number; those that are open lie in a small index of their own."""
+"""Attempts are found by message and number, and those that are open in a small index of messages."""
 
 from alembic import op
 
@@ -10,4 +10,3 @@ def upgrade() -> None:
     op.execute("DROP INDEX IF EXISTS attempt_message")
     op.execute("DROP INDEX IF EXISTS attempt_state")
     op.create_index("attempt_message", "attempt", ["message_id", "number"])
-    op.execute("CREATE INDEX attempt_open ON attempt (customer, attempt_id) WHERE state = 'open'")

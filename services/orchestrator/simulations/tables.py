@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary
+
+from services.kit.text import Text
 
 
 def _simulation() -> list[Column[Any]]:

@@ -1,7 +1,9 @@
 """How fast what a lifted hold kept back is released; and what Alertmanager has told about each alert."""
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, Integer, Text
+from sqlalchemy import BigInteger, Column, Integer
+
+from services.kit.text import Text
 
 revision = "0002"
 down_revision = "0001"

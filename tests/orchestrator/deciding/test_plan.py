@@ -178,7 +178,7 @@ def test_what_is_parked_on_the_way_keeps_its_jumps() -> None:
 def test_what_fails_on_the_way_keeps_its_jumps() -> None:
     """At the end of the jump the cap looks further back than the ledger is complete."""
     known = facts(policy(frequency_caps=[{**CAP, "window": {"rolling": "30d"}}]))
-    old = contact("2026-02-20T10:00:00Z", state="handing_over")
+    old = contact("2026-02-20T10:00:00Z", state="made")
     past = Ledger(complete_from=at("01 00:00")).plan(old)
     found = plan(try_on(touch(campaign(ttl="365d")), known, past), known, at("02 10:00"))
     assert (found.outcome, found.reason) == ("fail", "policy_unavailable")

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from schemas.facts import Entry, SuppressionAnswer, Suppressions
+from schemas.message import Handed
 from schemas.times import HOUR, MINUTE
 from services.kit.migrate import upgrade
 from services.orchestrator.deciding.ledger import Ledger
-from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import Closing
 from services.orchestrator.delivery.gate import Gate
 from services.orchestrator.delivery.mark import Marked
+from services.orchestrator.delivery.settle import Result, settle
 from tests.integration.workers import TOPIC, Crew, crew, record
 
 pytestmark = pytest.mark.wired
@@ -73,14 +73,14 @@ async def test_of_several_customers_it_stops_those_alone_whose_facts_have_change
 
 async def test_messages_of_one_customer_are_given_back_one_after_the_other(us: Crew) -> None:
     items = await marked(us, ("a", "low"), ("a", "high"), ("b", "low"), ("a", "high"))
-    assert await contacts(us) == ["handing_over"] * 3
+    assert await contacts(us) == ["made"] * 3
     us.others.opted_out.update(("a", "b"))
     works = await gate(us).refuse(items, await gate(us).look(items))
     assert sorted(work.customer for work in works) == ["a", "a", "a", "b"]
     assert all(work.held.ledger is not work.ledger for work in works)
     assert await states(us) == ["suppressed"] * 4
     async with us.database.read() as tx:
-        ends = await tx.rows("SELECT outcome FROM attempt WHERE state = 'closed'")
+        ends = await tx.rows("SELECT outcome FROM attempt")
     assert [end.outcome for end in ends] == ["cancelled"] * 4
     assert await contacts(us) == await contacts(us, "b") == []
     async with us.database.read() as tx:
@@ -108,9 +108,10 @@ async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Cr
     look = await gate(us).look(items)
     theirs = next(item for item in items if item.customer == "a")
     async with us.database.write() as tx:
-        await attempts.close_all(tx, [Closing(theirs.message_id, theirs.number, "unknown", None)], us.clock.now())
+        gone = Result("a", theirs.number, Handed(theirs.message_id, "unknown"), False, "null")
+        await settle(tx, [gone], us.clock.now())
     assert [work.customer for work in await gate(us).refuse(items, look)] == ["b"]
-    assert await contacts(us) == ["handing_over"]
+    assert await contacts(us) == ["unknown"]
     assert await contacts(us, "b") == []
 
 

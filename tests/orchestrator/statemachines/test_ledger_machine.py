@@ -129,7 +129,7 @@ class LedgerMachine(Machine):
         name = self.names[who]
         for message in list(self.known[name].ledger)[number : number + 1]:
             self._commit(name, lambda ledger, message=message: ledger.mark(message, hour * HOUR))  # type: ignore[misc]
-            self._alter(name, message, state="handing_over", at=hour * HOUR)
+            self._alter(name, message, state="made", at=hour * HOUR)
 
     @rule(who=people, number=numbers, state=st.sampled_from(SETTLED))
     def settle(self, who: int, number: int, state: State) -> None:
@@ -213,7 +213,7 @@ class LedgerMachine(Machine):
 
 def is_kept(entry: Entry, before: int) -> bool:
     """Whether a ledger that forgets what was made before still holds it."""
-    return entry.at >= before or entry.state in ("planned", "handing_over")
+    return entry.at >= before or entry.state == "planned"
 
 
 def test_the_ledger_keeps_what_a_dictionary_keeps(database_url: str) -> None:

@@ -115,7 +115,7 @@ def test_scopes_say_whom_it_concerns_and_what_it_counts(scope: Any, past: Contac
     [
         (contact("02 14:00", of=URGENT, state="planned"), "defer"),
         (contact("02 14:00", of=MINOR, state="planned"), "allow"),  # it gives way
-        (contact("02 09:00", of=MINOR, state="handing_over"), "defer"),
+        (contact("02 09:00", of=MINOR, state="made"), "defer"),
         (contact("02 09:00", of=MINOR, state="unknown"), "defer"),
         (contact("02 09:00", of=MINOR), "defer"),
         (contact("02 14:00", state="planned", since="01 10:00"), "defer"),  # equal priority, but a senior

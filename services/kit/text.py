@@ -1,0 +1,24 @@
+"""The type of text columns: compared byte by byte, whatever the locale of the database.
+
+Keys are looked up and locked in this order, which is Python's and SQLite's as well. A locale's order costs several
+times as much for each comparison, and an upgrade of the C library may change it under an index.
+"""
+
+from alembic.operations import Operations
+from sqlalchemy import Text as AnyText
+from sqlalchemy import text
+
+Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+
+_OTHERS = text(
+    "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() "
+    "AND data_type = 'text' AND collation_name IS NULL AND table_name <> 'schema_version' ORDER BY table_name"
+)
+
+
+def compare_bytewise(op: Operations) -> None:
+    """Change the text columns that earlier steps made in the order of the database's locale."""
+    connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        for table, column in connection.execute(_OTHERS).all():
+            op.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')
