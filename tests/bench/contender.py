@@ -35,8 +35,8 @@ class Contender(Protocol):
     def deciders(self) -> int:
         """How many processes are in that group."""
 
-    async def handed_over(self) -> int:
-        """How many messages were handed over so far, durably noted."""
+    async def handed_over(self, wanted: int = 0) -> int:
+        """How many messages were handed over so far, durably noted. Surely fewer than `wanted`: it may be a guess."""
 
     async def finished(self) -> float:
         """When the last message was handed over, in seconds since 1970."""
@@ -128,7 +128,7 @@ async def warmed_up(ground: Ground, contender: Contender, events: Events, count:
 async def until(contender: Contender, count: int) -> None:
     """Wait until so many messages have been handed over in all. TimeoutError when they stop coming."""
     deadline, seen = time.monotonic() + STUCK, -1
-    while (done := await contender.handed_over()) < count:
+    while (done := await contender.handed_over(count)) < count:
         if done != seen:
             seen, deadline = done, max(deadline, time.monotonic() + 60)
         if time.monotonic() > deadline:

@@ -43,7 +43,7 @@ class Rival:
         """One a core."""
         return len(self.processes)
 
-    async def handed_over(self) -> int:
+    async def handed_over(self, wanted: int = 0) -> int:
         """See Contender. RuntimeError when a process has ended."""
         if any(process.poll() is not None for process in self.processes):
             raise RuntimeError("a process of the reference has ended: see its log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from services.kit.batch import Batch
 from services.kit.migrate import upgrade
 from services.orchestrator.delivery import straight
 from services.orchestrator.delivery.handover import Limits
+from services.orchestrator.delivery.mark import Marked
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import Crew, crew, record
@@ -66,6 +68,47 @@ async def test_the_last_look_comes_after_the_mark(us: Crew) -> None:
     us.others.witness = witness
     await worker.go(prepared)
     assert seen and set(seen) == {1}
+
+
+async def judged_again(us: Crew, marked: Sequence[Marked]) -> tuple[set[str], set[str]]:
+    """The customers whose messages the last look judges, and those whose messages it refuses."""
+    look, owners = (
+        await us.workers[0].straight._handover._gate.look(marked),
+        {item.message_id: item.customer for item in marked},
+    )
+    return {owners[message] for message in look.touches}, {owners[message] for message in look.refused}
+
+
+async def test_the_last_look_judges_again_what_may_have_changed(us: Crew) -> None:
+    now = us.clock.now()
+    records = record("a", "one", "low", now), record("b", "two", "low", now), record("b", "three", "low", now)
+    marked = (await us.workers[0].decide_and_mark(*records)).marked
+    assert [item.customer for item in marked] == ["a", "b"]
+    assert await judged_again(us, marked) == ({"b"}, set())  # of several contacts decided together, one may bar another
+    us.others.opted_out.add("a")
+    assert await judged_again(us, marked) == ({"a", "b"}, {"a"})
+    us.others.opted_out.clear()
+    us.clock.advance(60_000_000)
+    assert await judged_again(us, marked) == ({"a", "b"}, set())  # quiet hours may have begun
+
+
+async def test_a_campaign_that_was_paused_after_the_mark_is_judged_again(us: Crew) -> None:
+    marked = (await us.workers[0].decide_and_mark(record("a", "one", "low", us.clock.now()))).marked
+    async with us.database.write() as tx:
+        await tx.run("UPDATE campaign SET status = 'paused' WHERE key = 'low'")
+        await tx.run("UPDATE campaign_version SET status = 'paused' WHERE key = 'low' AND status = 'active'")
+        await tx.run("UPDATE catalogue_state SET version = version + 1")
+    assert await judged_again(us, marked) == ({"a"}, {"a"})
+
+
+async def test_of_two_that_were_allowed_together_one_bars_the_other(us: Crew) -> None:
+    """The higher one passed the lower one, which was merely planned; by the time of its look that one is made."""
+    now = us.clock.now()
+    prepared = await us.workers[0].decide_and_mark(record("c", "one", "low", now), record("c", "two", "high", now))
+    assert len(prepared.marked) == 2
+    await us.workers[0].go(prepared)
+    assert sorted([(await message(us, event)).state for event in ("one", "two")]) == ["accepted", "planned"]
+    assert sum(map(len, us.provider.taken["c"].values())) == 1
 
 
 async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:

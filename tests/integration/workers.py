@@ -18,7 +18,16 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import Address, Consent, OptOut, Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.facts import (
+    Address,
+    Consent,
+    OptOut,
+    Preference,
+    PreferenceQuestion,
+    SuppressionAnswer,
+    SuppressionQuestion,
+    Suppressions,
+)
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.roles import Role
 from schemas.times import format_instant, parse_instant
@@ -54,7 +63,7 @@ CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
 class Others:
     """Preference and suppression: every customer has a device and agrees to everything but what is in `opted_out`.
 
-    While `pause` is there and not set, facts are read at once, but their answer is on its way until it is. `witness` is
+    Facts that the asker knows already are left out, as by the real ones. While `pause` is there and not set, facts are read at once, but their answer is on its way until it is. `witness` is
     called whenever facts are read; `positions` are those of every question, in order.
     """
 
@@ -79,10 +88,15 @@ class Others:
         if path.endswith("/facts"):
             self.positions.append(msgspec.msgpack.decode(body, strict=False)["positions"])
         if path.endswith("/preference/facts"):
-            return [self._preference(name) for name in msgspec.msgpack.decode(body)["customers"]]
+            question = msgspec.msgpack.decode(body, type=PreferenceQuestion)
+            found = [self._preference(name) for name in question.customers]
+            known = question.versions or [-1] * len(found)
+            return [each for each, version in zip(found, known, strict=True) if each.version != version]
         if path.endswith("/suppression/facts"):
-            asked = msgspec.msgpack.decode(body, type=SuppressionQuestion).customers
-            return SuppressionAnswer(tuple(Suppressions(each.customer) for each in asked))
+            asked = msgspec.msgpack.decode(body, type=SuppressionQuestion)
+            versions = asked.versions or [-1] * len(asked.customers)
+            fresh = [each.customer for each, version in zip(asked.customers, versions, strict=True) if version != 1]
+            return SuppressionAnswer(tuple(Suppressions(name, 1) for name in fresh))
         if path.endswith("/topics"):
             return {"policy_version": msgspec.msgpack.decode(body)["policy_version"]}
         return {"done": True} if path.endswith("/situations") else []
@@ -90,7 +104,7 @@ class Others:
     def _preference(self, name: str) -> Preference:
         consent = Consent("push", "*", "granted", START - 10**9, source="tests", wording="w", basis="consent")
         address, no = Address("push", f"of-{name}", True), (OptOut(all=True),) if name in self.opted_out else ()
-        return Preference(name, 1, zone="UTC", addresses=(address,), consent=(consent,), opt_outs=no)
+        return Preference(name, 1 + len(no), zone="UTC", addresses=(address,), consent=(consent,), opt_outs=no)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from services.orchestrator.again import touch_again, touch_now
 from services.orchestrator.catalogue.snapshot import Snapshot
 from services.orchestrator.deciding.candidate import AHEAD
 from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.gate import at_gate
+from services.orchestrator.deciding.gate import as_before, at_gate
 from services.orchestrator.deciding.horizon import look_back
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.deciding.match import Catalogue, Touch
@@ -37,6 +37,7 @@ class Look(msgspec.Struct, frozen=True):
     catalogue: Catalogue
     facts: Mapping[str, Facts]
     touches: Mapping[str, Touch]
+    """Of those that had to be judged."""
     refused: frozenset[str]
     since: Instant
     """No rule looks back further."""
@@ -71,16 +72,26 @@ class Gate:
             now = self._clock.now()
             since = look_back(catalogue.policy, catalogue.campaigns.values(), now)
             ledgers = await _complete(tx, marked, since)
-        touches = {item.message_id: self._touch(item, catalogue, events) for item in marked}
         known = {item.customer: item.facts for item in marked if item.facts is not None}
         facts = await self._gatherer.facts(sorted({item.customer for item in marked}), catalogue, positions, known)
         now = self._clock.now()
-        refused = frozenset(
-            item.message_id
-            for item, ledger in zip(marked, ledgers, strict=True)
-            if at_gate(touches[item.message_id], item.channel, facts[item.customer], ledger, item.marked_at, now)
-        )
-        return Look(catalogue, facts, touches, refused, since)
+        touches: dict[str, Touch] = {}
+        refused: set[str] = set()
+        for item, ledger in zip(marked, ledgers, strict=True):
+            fresh = facts[item.customer]
+            if self._as_decided(item, fresh, catalogue, now):
+                continue
+            touch = touches[item.message_id] = self._touch(item, catalogue, events)
+            if at_gate(touch, item.channel, fresh, ledger, item.marked_at, now):
+                refused.add(item.message_id)
+        return Look(catalogue, facts, touches, frozenset(refused), since)
+
+    def _as_decided(self, item: Marked, facts: Facts, catalogue: Catalogue, now: Instant) -> bool:
+        """Whether judging again would find what was found when it was decided: see deciding/gate.py."""
+        touch = item.touch
+        if touch is None or not item.alone or facts is not item.facts:
+            return False
+        return catalogue.campaigns.get(item.campaign) is touch.campaign and as_before(touch, facts, item.marked_at, now)
 
     def _touch(self, item: Marked, catalogue: Catalogue, events: Mapping[store.EventKey, bytes]) -> Touch:
         at = (item.campaign, item.channel, item.since, catalogue, self._snapshot)

@@ -55,6 +55,8 @@ class Marked(msgspec.Struct, frozen=True):
     """What was judged, where the same process has just done so."""
     facts: Facts | None = None
     """On what it was judged, likewise."""
+    alone: bool = False
+    """Nothing else was judged with it: then all contacts of its customer are as they were when it was allowed."""
 
 
 @dataclass(frozen=True, slots=True)

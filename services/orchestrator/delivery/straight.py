@@ -104,4 +104,5 @@ def _marked(work: Work, item: Ready, mark: Mark) -> Marked:
         ledger=work.ledger,
         touch=touch,
         facts=work.facts,
+        alone=len(work.decisions) == 1,
     )
