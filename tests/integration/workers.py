@@ -63,8 +63,9 @@ CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
 class Others:
     """Preference and suppression: every customer has a device and agrees to everything but what is in `opted_out`.
 
-    Facts that the asker knows already are left out, as by the real ones. While `pause` is there and not set, facts are read at once, but their answer is on its way until it is. `witness` is
-    called whenever facts are read; `positions` are those of every question, in order.
+    Facts that the asker knows already are left out, as by the real ones. While `pause` is there and not set, facts are
+    read at once, but their answer is on its way until it is. `witness` is called whenever facts are read; `positions`
+    are those of every question, in order.
     """
 
     opted_out: set[str] = field(default_factory=set)
