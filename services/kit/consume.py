@@ -54,7 +54,7 @@ class ConsumeLoop(Generic[T]):
         clock: Clock,
         stage: str,
         dead_letter_topic: str,
-        max_batch: int = 1000,
+        max_batch: int = 2000,
         linger: float = 0.005,
         metrics: ConsumeMetrics | None = None,
         nudge: Nudge | None = None,

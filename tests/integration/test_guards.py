@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.message import Handed
+from schemas.message import Handed, HandedOutcome
 from schemas.times import HOUR
 from services.kit.migrate import upgrade
 from services.orchestrator.deciding.ledger import Ledger
@@ -101,6 +101,33 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
         again = Result("c", number, Handed(made.message_id, "rejected"), True, "webhook")
         async with us.database.write() as tx:
             await settle(tx, [again], us.clock.now())
+    assert (await message(us, "only")).state == "accepted"
+    assert await contact(us, made.message_id) == "made"
+
+
+@pytest.mark.parametrize(("first", "then"), [("accepted", "unknown"), ("unknown", "accepted")])
+async def test_of_two_ends_of_one_attempt_neither_overwrites_the_other(
+    us: Crew, first: HandedOutcome, then: HandedOutcome
+) -> None:
+    """Its owner's result, and one that was closed for the owner, at the same moment: what was accepted stays so."""
+    await us.workers[0].decide_and_mark(record("c", "only", "low", us.clock.now()))
+    made = await message(us, "only")
+
+    async def end(outcome: HandedOutcome, written: asyncio.Event, commit: asyncio.Event) -> None:
+        async with us.database.write() as tx:
+            result = Result("c", 1, Handed(made.message_id, outcome), False, "webhook")
+            await settle(tx, [result], us.clock.now())
+            written.set()
+            await commit.wait()
+
+    earlier, later, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(end(first, earlier, go))
+        await earlier.wait()
+        tasks.create_task(end(then, later, go))
+        await asyncio.sleep(0.2)
+        assert not later.is_set()
+        go.set()
     assert (await message(us, "only")).state == "accepted"
     assert await contact(us, made.message_id) == "made"
 

@@ -17,7 +17,7 @@ from services.orchestrator.delivery.handover import Handover
 from services.orchestrator.delivery.mark import Marked
 from services.orchestrator.judging import Ready, Work
 
-ROOM = 2_000
+ROOM = 4_000
 """Messages of one channel that may be under way at once."""
 
 
