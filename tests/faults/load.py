@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from tests.faults.auditing import broken_promises
 from tests.faults.history import OffsetWatch
 from tests.faults.producing import Sent, Shop
 from tests.faults.seed import CAP, COMPLAINED, DELIVERED, NEWS, TRACKED
@@ -52,6 +53,7 @@ async def under_load(world: World, customers: int, prefix: str) -> AsyncIterator
         await watching
     evidence = world.evidence
     assert await evidence.violations(triggers(world.sent)) == []
+    assert await broken_promises(world) == []
     assert evidence.over_cap("news", CAP) == []
     assert evidence.over_cap("referral-ask", 0) == []
     assert watch.violations == []

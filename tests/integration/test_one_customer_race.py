@@ -47,7 +47,7 @@ def contacts_at(ring: bytes, now: int) -> int:
     return sum(contact.at <= now for contact in Ledger.unpack(ring))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 + TRIALS)
 async def test_of_messages_decided_at_once_one_goes(url: str, tmp_path: Path) -> None:
     """Prepared on the same ledger, applied at once: the losers are judged again and wait for their turn."""
     async with crew(url, tmp_path, CAP, WORKERS) as us:
@@ -104,7 +104,7 @@ def too_close(taken: dict[str, list[int]], span: int) -> list[tuple[str, str]]:
     return [(one, other) for (early, one), (late, other) in pairwise(times) if one != other and late - early < span]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 + TRIALS)
 async def test_refusals_and_late_timers_keep_the_cap(url: str, tmp_path: Path) -> None:
     """I24, I25: in ledger time nobody gets more than one an hour, everything ends, ledgers tell what messages do."""
     dice = random.Random(17)
