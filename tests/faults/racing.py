@@ -20,9 +20,10 @@ from tests.faults.producing import Sent, Shop
 from tests.faults.seed import NEWS
 from tests.faults.world import World
 
-DOORS = ("preference", "suppression", "hold")
+DOORS = ("preference", "pause", "suppression", "address", "hold")
 LONGEST = 1.5
 """Seconds between an event and its opt-out, at most."""
+FAR = "2099-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Doors:
-    """The three ways to say no."""
+    """The ways to say no: an opt-out, an agent's pause, an entry for the customer or the address, a hold that drops."""
 
     preference: httpx.AsyncClient
     suppression: httpx.AsyncClient
@@ -46,8 +47,13 @@ class Doors:
         """Opt out; 200 and 201 say that it is enforced, 202 that something may still be under way."""
         if door == "preference":
             answer = await self.preference.post(f"/v1/preferences/{name}/optout", json={"class": "marketing"})
+        elif door == "pause":
+            answer = await self.preference.patch(f"/v1/preferences/{name}", json={"paused_until": FAR})
         elif door == "suppression":
             answer = await self.suppression.post("/v1/suppressions", json={"customer": name, "reason": "manual"})
+        elif door == "address":
+            entry = {"address": f"device-of-{name}", "scope": {"channel": "push"}, "reason": "manual"}
+            answer = await self.suppression.post("/v1/suppressions", json=entry)
         else:
             hold = {"key": f"hold-{name}", "mode": "drop", "scope": {"trait": {"name": name}}, "reason": "tests"}
             answer = await self.suppression.post("/v1/holds", json=hold)
