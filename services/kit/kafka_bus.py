@@ -46,6 +46,9 @@ _PRODUCER = {
     "request_timeout_ms": REQUEST_TIMEOUT_MS,
 }
 _CONSUMER = {
+    # a steady trickle would else be answered record by record, which costs broker and readers more than the records do
+    "fetch_min_bytes": 64 * 1024,
+    "fetch_max_wait_ms": 50,
     "enable_auto_commit": False,
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",
