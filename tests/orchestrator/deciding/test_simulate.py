@@ -44,6 +44,8 @@ class SmallWorld:
             self.situations = (*self.situations, Situation("complaint", "", event.time))
         if event.type == "shop.solved":
             self.situations = tuple(Situation(each.kind, each.ref, each.opened, event.time) for each in self.situations)
+        if event.type == "shop.refiled":
+            self.situations = (Situation("complaint", "", 0, event.time), Situation("complaint", "", event.time))
 
     def facts(self, customer: str) -> Facts:
         return facts(self.rules, situations=self.situations)
@@ -75,7 +77,9 @@ def test_a_deferred_message_is_judged_again_exactly_at_its_time() -> None:
     assert lines(found) == [(at("02 22:00"), "defer", "quiet_hours"), (at("03 08:00"), "send", "eligible")]
 
 
-@pytest.mark.parametrize(("until", "count"), [("03 08:00", 2), ("03 07:59:59", 1), ("02 21:59:59", 0), (None, 2)])
+@pytest.mark.parametrize(
+    ("until", "count"), [("03 08:00", 2), ("03 07:59:59", 1), ("02 22:00", 1), ("02 21:59:59", 0), (None, 2)]
+)
 def test_until_is_inclusive_for_events_and_due_messages(until: str | None, count: int) -> None:
     assert len(simulate(policy(quiet_hours=[NIGHT]), event("02 22:00"), until=until)[1]) == count
 
@@ -99,6 +103,13 @@ def test_events_come_before_due_messages_at_one_instant() -> None:
     _, found = simulate(rules, event("02 22:00"), report)
     assert lines(found)[0][:2] == (at("02 22:00"), "defer")
     assert found[1].until == at("03 10:00")  # the report of 10:00 the day before was taken in first
+
+
+def test_events_come_before_due_messages_even_when_others_were_due_earlier() -> None:
+    rules = policy(quiet_hours=[NIGHT], frequency_caps=[CAP], situations=[COMPLAINT], contact_history=[WAIT])
+    filed = event("04 08:00", "f", type="shop.filed")
+    _, found = simulate(rules, event("02 22:00"), event("02 23:00", "e-2"), filed, until="04 08:00")
+    assert lines(found)[2:] == [(at("03 08:00"), "send", "eligible"), (at("04 08:00"), "defer", "contact_history")]
 
 
 def test_a_parked_message_wakes_when_its_situation_closes_lapses_or_it_expires() -> None:
@@ -130,21 +141,56 @@ def test_what_was_woken_and_judged_again_is_not_judged_at_its_old_time_too() -> 
     ]
 
 
+def test_a_message_that_the_end_of_a_situation_triggers_is_judged_once_then() -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[WAIT])
+    names = ("report", "filed", "refiled")
+    events = [event(f"02 1{hour}:00", name, type=f"shop.{name}") for hour, name in enumerate(names)]
+    assert len(simulate(rules, *events, until="02 12:00", trigger={"event": "shop.refiled"})[1]) == 1
+
+
+@pytest.mark.parametrize("name", ["e-1", "e-2", "e-3", "e-4"])
+def test_messages_that_wake_together_are_judged_in_order_of_rank(name: str) -> None:
+    rules = policy(situations=[COMPLAINT], contact_history=[WAIT], frequency_caps=[CAP])
+    both = {key: campaign(key, trigger={"event": "shop.offer"}) for key in ("second", "first")}
+    asked = (
+        event("02 09:00", "f", type="shop.filed"),
+        event("02 10:00", name),
+        event("03 12:00", "s", type="shop.solved"),
+    )
+    simulation = Simulation(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules), at("03 12:00"))
+    found = list(simulation.run((each, {}) for each in asked))
+    assert {each.campaign: each.until for each in found[2:]} == {"first": at("04 12:00"), "second": at("05 12:00")}
+
+
 def test_lines_of_one_instant_are_sorted_by_message() -> None:
     _, found = simulate(policy(), *(event("02 10:00", f"e-{n}") for n in range(9)))
     assert [each.message_id for each in found] == sorted(each.message_id for each in found)
 
 
+DAYS = [event(f"2026-0{1 + day // 28}-{1 + day % 28:02d}T10:00:00Z", f"e-{day}") for day in range(112)]
+
+
 def test_long_histories_are_forgotten_without_changing_a_decision() -> None:
-    days = [event(f"2026-0{1 + day // 28}-{1 + day % 28:02d}T10:00:00Z", f"e-{day}") for day in range(112)]
-    found = simulate(policy(frequency_caps=[CAP]), *days)[1]
-    assert {each.outcome for each in found} == {"send"}
+    simulation, found = simulate(policy(frequency_caps=[CAP]), *DAYS)
+    assert [each.outcome for each in found] == ["send"] * 112
+    assert len(simulation._customers["c-1"].ledger) <= 64
+
+
+def test_nothing_is_forgotten_where_a_campaign_looks_back_for_ever() -> None:
+    rules = policy()
+    both = {"offer": campaign(), "welcome": campaign("welcome", reentry="once")}
+    first = event("2025-12-01T10:00:00Z", "w-1", type="shop.welcome")
+    last = event("2026-05-01T10:00:00Z", "w-2", type="shop.welcome")
+    simulation = Simulation(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules))
+    found = list(simulation.run((each, {}) for each in (first, *DAYS, last)))
+    assert [each.reason for each in found] == ["eligible"] * 113 + ["duplicate"]
 
 
 def test_a_situation_has_ended_when_it_was_open_and_is_no_more() -> None:
     opened, other = Situation("a", "1", 5), Situation("a", "2", 6)
     assert ended((opened, other), (Situation("a", "1", 5, 9), other)) == {("a", "1")}
     assert ended((opened,), (opened,)) == set()
+    assert ended((Situation("a", "1", 5, 9),), (Situation("a", "1", 5, 9),)) == set()
 
 
 def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
@@ -155,6 +201,30 @@ def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
         numbers.add(number)
     assert all(number in numbers for number in given)
     assert not any(7919 * number + 1 in numbers for number in range(2, 5_000))
+
+
+def test_zero_is_a_number_like_others() -> None:
+    numbers = Numbers()
+    assert 0 not in numbers
+    numbers.add(0)
+    assert 0 in numbers
+
+
+def test_numbers_that_end_alike_are_a_set_too() -> None:
+    numbers = Numbers()
+    given = [1, *(number << 32 for number in range(1, 700))]
+    for number in given:
+        assert number not in numbers
+        numbers.add(number)
+    assert all(number in numbers for number in given)
+
+
+def test_a_number_takes_at_most_32_bytes() -> None:
+    numbers = Numbers()
+    for count in range(1, 5_000):
+        numbers.add(7919 * count)
+        numbers.add(7919 * count)
+        assert len(numbers._slots) * numbers._slots.itemsize <= max(8192, 32 * count)
 
 
 def test_events_of_two_customers_with_one_id_are_two_events() -> None:

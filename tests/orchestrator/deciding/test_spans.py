@@ -1,9 +1,11 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.times import DAY, HOUR
 from services.orchestrator.deciding import spans
 from services.orchestrator.deciding.zones import zone
+from tests.orchestrator.deciding.build import at
 
 TIMES = st.lists(st.integers(0, 60), max_size=12).map(sorted)
 
@@ -59,3 +61,19 @@ def test_calendar_is_the_first_period_with_room(name: str, unit: str, hours: lis
         assert sum(period_of(at) == period_of(earlier) for at in times) >= limit
     assert free == t or period_of(free - 1) != period_of(free)
     assert free - t < 400 * DAY
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "t", "free"),
+    [
+        ("America/New_York", ["2026-03-09T02:00:00Z"], "10 12:00", "10 12:00"),  # there it still was Sunday
+        ("America/New_York", ["2026-03-09T04:00:00Z"], "10 12:00", "16 04:00"),
+        ("Asia/Kathmandu", ["2026-03-08T18:15:00Z"], "05 12:00", "05 12:00"),  # there it was Monday already
+        ("Asia/Kathmandu", ["2026-03-08T18:14:59Z"], "05 12:00", "08 18:15"),
+        ("Etc/UTC", ["1969-06-02T12:00:00Z", "1969-06-24T12:00:00Z"], "1969-06-03T00:00:00Z", "1969-06-09T00:00:00Z"),
+    ],
+)
+def test_a_week_holds_the_times_of_its_own_local_days(name: str, times: list[str], t: str, free: str) -> None:
+    local = zone(name)
+    assert local is not None
+    assert spans.calendar([at(each) for each in times], 1, "week", local, 0, at(t)) == at(free)

@@ -1,5 +1,7 @@
+import zoneinfo
 from datetime import date, datetime
 from importlib import resources
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -47,6 +49,7 @@ def test_wall_times_are_those_of_the_tz_database(name: str, t: int) -> None:
         ("Europe/Berlin", "28 12:00", "29 01:00", "29 01:00"),  # `until` is not
         ("Europe/Berlin", "01 12:00", "20 12:00", None),
         ("Etc/UTC", "01 12:00", "31 12:00", None),
+        ("America/St_Johns", "2010-03-13T12:00:00Z", "2010-03-14T12:00:00Z", "2010-03-14T03:31:00Z"),
     ],
 )
 def test_changes_are_found_to_the_second(name: str, after: str, until: str, change: str | None) -> None:
@@ -61,6 +64,8 @@ def test_changes_are_found_to_the_second(name: str, after: str, until: str, chan
         ("America/Sao_Paulo", "2018-11-03T12:00:00Z", "2018-11-04T00:00:00", "2018-11-04T03:00:00Z"),
         ("Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-30T00:00:00", "2011-12-30T10:00:00Z"),  # a day that never was
         ("Etc/UTC", "01 00:00", "2026-03-29T02:30:00", "29 02:30"),
+        ("Etc/UTC", "02 10:00", "2026-03-01T00:00:00", "02 10:00"),  # it reads later already
+        ("America/St_Johns", "2010-11-07T03:00:00Z", "2010-11-07T00:00:00", "2010-11-07T03:30:00Z"),  # midnight again
     ],
 )
 def test_reach_is_the_first_instant_that_reads_so_late(name: str, t: str, reading: str, first: str) -> None:
@@ -72,9 +77,24 @@ def test_the_two_ends_of_the_calendar_have_an_offset() -> None:
     assert known("Asia/Tokyo").offset(at("9999-12-31T23:59:59Z")) == 9 * HOUR
 
 
-@pytest.mark.parametrize("name", [None, "", "Nowhere/Land", "../zone.tab", "Europe", "/etc/passwd", "zone.tab"])
+@pytest.mark.parametrize(
+    "name",
+    [None, "", "Nowhere/Land", "../zone.tab", "../zoneinfo/Europe/Berlin", "Europe", "/etc/passwd", "zone.tab"],
+)
 def test_an_unknown_zone_is_none(name: str | None) -> None:
     assert zone(name) is None
+
+
+def test_a_zone_that_the_package_lacks_is_that_of_the_machine(tmp_path: Path) -> None:
+    packed = resources.files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    (tmp_path / "Nearby").mkdir()
+    (tmp_path / "Nearby" / "Island").write_bytes(packed)
+    zoneinfo.reset_tzpath([tmp_path])
+    try:
+        found = known("Nearby/Island")
+    finally:
+        zoneinfo.reset_tzpath()
+    assert (found.name, found.offset(0)) == ("Nearby/Island", 9 * HOUR)
 
 
 def test_countries_have_the_zones_of_the_table() -> None:
@@ -92,6 +112,20 @@ def test_periods_hold_their_day_and_follow_on_each_other(day: date, unit: str, w
     assert period(first - 1, unit, week_start)[1] == first
     begins = date.fromordinal(first + date(1970, 1, 1).toordinal())
     assert {"day": True, "week": begins.weekday() == week_start, "month": begins.day == 1}[unit]
+
+
+@pytest.mark.parametrize(
+    ("day", "first", "after"),
+    [
+        ("2024-02-29", "2024-02-01", "2024-03-01"),
+        ("2023-02-28", "2023-02-01", "2023-03-01"),
+        ("2024-03-01", "2024-03-01", "2024-04-01"),
+        ("2025-12-31", "2025-12-01", "2026-01-01"),
+    ],
+)
+def test_months_are_as_long_as_in_their_year(day: str, first: str, after: str) -> None:
+    found, *expected = ((date.fromisoformat(each) - date(1970, 1, 1)).days for each in (day, first, after))
+    assert period(found, "month", 0) == tuple(expected)
 
 
 def test_days_are_local() -> None:

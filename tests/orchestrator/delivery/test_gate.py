@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from schemas.facts import Entry, SuppressionAnswer, Suppressions
 from schemas.message import Handed
-from schemas.times import HOUR, MINUTE
+from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.kit.migrate import upgrade
+from services.orchestrator import store
 from services.orchestrator.deciding.ledger import Ledger
 from services.orchestrator.delivery.gate import Gate
 from services.orchestrator.delivery.mark import Marked
@@ -153,6 +155,87 @@ async def test_facts_are_asked_for_up_to_what_we_have_committed_of_our_topics(us
     us.others.positions.clear()
     await gate(us).look(items)
     assert us.others.positions == [{TOPIC: {0: 41}}] * 2
+
+
+async def straight(us: Crew, *events: tuple[str, str]) -> list[Marked]:
+    """Decide events in one batch, each of a customer and a kind, and mark their messages at once."""
+    records = [record(customer, f"e-{number}", kind, us.clock.now()) for number, (customer, kind) in enumerate(events)]
+    return (await us.workers[0].decide_and_mark(*records)).marked
+
+
+async def test_what_was_just_allowed_is_not_judged_again_while_its_facts_stay_the_same(us: Crew) -> None:
+    items = await straight(us, ("a", "low"), ("b", "low"))
+    us.clock.advance(30 * SECOND)
+    look = await gate(us).look(items)
+    assert (look.touches, look.refused) == ({}, frozenset())
+    us.others.opted_out.add("b")
+    look = await gate(us).look(items)
+    assert set(look.touches) == look.refused == {item.message_id for item in items if item.customer == "b"}
+
+
+async def test_what_was_just_allowed_is_stopped_when_it_has_expired_since(us: Crew) -> None:
+    items = await straight(us, ("a", "low"))
+    us.clock.advance(10 * DAY)
+    assert (await gate(us).look(items)).refused == {items[0].message_id}
+
+
+async def test_what_expires_while_facts_are_asked_for_is_stopped(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+
+    async def wait() -> None:
+        us.clock.advance(10 * DAY)
+
+    us.others.witness = wait
+    assert (await gate(us).look(items)).refused == {items[0].message_id}
+
+
+async def test_what_another_version_of_its_campaign_allowed_is_judged_again(us: Crew) -> None:
+    (item,) = await straight(us, ("a", "low"))
+    assert item.touch is not None
+    earlier = msgspec.structs.replace(item.touch, campaign=replace(item.touch.campaign, version=0))
+    look = await gate(us).look([msgspec.structs.replace(item, touch=earlier)])
+    assert {name: touch.campaign.version for name, touch in look.touches.items()} == {item.message_id: 1}
+
+
+async def test_of_two_in_one_batch_the_second_is_stopped_once_the_first_is_made(tmp_path: Path) -> None:
+    """It outranks what is merely planned, so it was allowed; by the mark the other is made, and the cap is full."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
+    await upgrade(url, "services.orchestrator")
+    cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
+    async with crew(url, tmp_path, {**FREE, "min_gaps": [], "frequency_caps": [cap]}, size=1) as us:
+        low, high = await straight(us, ("a", "low"), ("a", "high"))
+        assert [low.campaign, high.campaign] == ["low", "high"]
+        assert (await gate(us).look([low, high])).refused == {high.message_id}
+
+
+async def test_an_attempt_that_is_no_longer_the_open_one_is_not_given_back(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    us.others.opted_out.add("a")
+    look = await gate(us).look(items)
+    earlier = [msgspec.structs.replace(item, number=item.number - 1) for item in items]
+    assert await gate(us).refuse(earlier, look) == []
+    assert await states(us) == ["handing_over"]
+
+
+@pytest.mark.parametrize("later", [0, HOUR])
+async def test_what_may_go_when_it_is_judged_again_is_ready_once_more_and_the_history_tells(
+    us: Crew, later: int
+) -> None:
+    (item,) = await marked(us, ("a", "low"))
+    other = next(iter(item.ledger))._replace(message_id="msg_" + "0" * 32, event=1)
+    refused = [_with_ledger(item, item.ledger.plan(other))]
+    us.clock.advance(later)
+    look = await gate(us).look(refused)
+    assert look.refused == {item.message_id}
+    works = await gate(us).refuse(refused, look)
+    assert [(ready.planned.message_id, ready.content.fields) for work in works for ready in work.ready] == [
+        (item.message_id, item.content)
+    ]
+    async with us.database.read() as tx:
+        (row,) = await tx.rows("SELECT state, updated FROM message")
+        remembered = await store.recalled(tx, "a", item.ledger.complete_from)
+    assert (row.state, row.updated) == ("pending", us.clock.now())
+    assert [each.state for each in remembered] == await contacts(us) == ["planned"]
 
 
 def _with_ledger(item: Marked, ledger: Ledger) -> Marked:
