@@ -6,17 +6,18 @@ QUICK=1 runs a small one, FULL=1 a million customers. BENCH_WRITE=0 prints only.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import accounting, load, report
-from tests.bench.contender import Contender, Events, Figures, backlog, paced, unwanted, warmed_up
+from tests.bench.contender import Contender, Events, Figures, backlog, paced, together, unwanted, warmed_up
 from tests.bench.ground import Ground, ground
 from tests.bench.ours import ours
 from tests.bench.rival import rival
@@ -24,6 +25,27 @@ from tests.servers import ROOT, answers, free_port, wait_for
 
 WARM_UP = 1_000
 DOCUMENT = ROOT / "docs/performance.md"
+
+
+@dataclass
+class Side:
+    """A contender on its servers, and what its turns gave."""
+
+    key: str
+    ground: Ground
+    contender: Contender
+    events: Events
+    count: int
+    """Events of a turn."""
+    turns: list[Figures] = field(default_factory=list)
+
+    async def warm_up(self, count: int) -> None:
+        """See `warmed_up`."""
+        await warmed_up(self.ground, self.contender, self.events, count)
+
+    async def take_turn(self) -> None:
+        """One backlog."""
+        self.turns.append(await backlog(self.contender, self.events, self.count))
 
 
 class Run:
@@ -35,45 +57,62 @@ class Run:
         self.half_load: dict[str, Figures] = {}
 
     async def measure(self) -> None:
-        """Ours and the reference on the same servers, one after the other, then embedded."""
-        with ground(self.directory) as here:
-            self.machine = f"{accounting.machine()}, {accounting.postgres_version(here.postgres.binaries)}"
-            async with ours(here, self.directory, self.size.customers) as contender:
-                await self._all(here, contender, "ours", self.size.events)
-            async with rival(here, self.directory, self.size.customers) as contender:
-                await self._all(here, contender, "reference", self.size.reference_events)
+        """Ours and the reference by turns, each on servers of its own, then embedded."""
+        with ground(self.directory / "ours") as mine, ground(self.directory / "reference") as others:
+            self.machine = f"{accounting.machine()}, {accounting.postgres_version(mine.postgres.binaries)}"
+            async with self._sides(mine, others, self.size.events, self.size.reference_events) as sides:
+                await self._by_turns(sides)
+                if self.size.seconds:
+                    await self._at_half_load(sides)
+                ours_alone = sides[0]
+                self._keep("unwanted", await unwanted(ours_alone.contender, ours_alone.events, self.size.unwanted))
             if self.size.over_http:
-                await self._over_http(here)
-            await here.bus.close()
+                await self._over_http(mine, others)
+            for here in (mine, others):
+                await here.bus.close()
         if self.size.seconds:
             self._embedded()
 
-    async def _all(self, here: Ground, contender: Contender, key: str, count: int) -> None:
-        events = Events(here, self.size.customers)
-        await warmed_up(here, contender, events, WARM_UP)
-        figures = self._keep(key, await backlog(contender, events, count))
-        if self.size.seconds:
-            self.half_load[key] = await paced(contender, events, figures.rate / 2, self.size.seconds)
-        if key == "ours":
-            self._keep("unwanted", await unwanted(contender, events, self.size.unwanted))
+    @asynccontextmanager
+    async def _sides(
+        self, mine: Ground, others: Ground, count: int, reference_count: int, sink: int | None = None
+    ) -> AsyncIterator[tuple[Side, Side]]:
+        customers, way = self.size.customers, "" if sink is None else " over http"
+        async with (
+            ours(mine, self.directory, customers, sink=sink) as tactful,
+            rival(others, self.directory, customers, sink=sink) as reference,
+        ):
+            yield (
+                Side("ours" + way, mine, tactful, Events(mine, customers), count),
+                Side("reference" + way, others, reference, Events(others, customers), reference_count),
+            )
 
-    async def _over_http(self, here: Ground) -> None:
+    async def _by_turns(self, sides: tuple[Side, Side]) -> None:
+        """The machine changes its pace by the minute: both meet every pace when they take turns."""
+        for side in sides:
+            await side.warm_up(min(WARM_UP, side.count))
+        for turn in range(self.size.turns):
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                await side.take_turn()
+        for side in sides:
+            self._keep(side.key, together(side.turns))
+
+    async def _at_half_load(self, sides: tuple[Side, Side]) -> None:
+        for side in sides:
+            rate = self.found[side.key].rate / 2
+            self.half_load[side.key] = await paced(side.contender, side.events, rate, self.size.seconds)
+
+    async def _over_http(self, mine: Ground, others: Ground) -> None:
         port = free_port()
+        counts = self.size.over_http, self.size.reference_over_http
         with _sink(port):
-            async with ours(here, self.directory, self.size.customers, sink=port) as contender:
-                await self._some(here, contender, "ours over http", self.size.over_http)
-            async with rival(here, self.directory, self.size.customers, sink=port) as contender:
-                await self._some(here, contender, "reference over http", self.size.reference_over_http)
-
-    async def _some(self, here: Ground, contender: Contender, key: str, count: int) -> None:
-        events = Events(here, self.size.customers)
-        await warmed_up(here, contender, events, WARM_UP // 2)
-        self._keep(key, await backlog(contender, events, count))
+            async with self._sides(mine, others, *counts, sink=port) as sides:
+                await self._by_turns(sides)
 
     def _embedded(self) -> None:
         directory = self.directory / "embedded"
         command = [sys.executable, "-m", "tests.bench.embedded", str(directory)]
-        command += [str(self.size.customers), str(self.size.events // 3)]
+        command += [str(self.size.customers), str(self.size.events)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         self._keep("embedded", Figures(**json.loads(done.stdout.splitlines()[-1])))
 
@@ -85,7 +124,7 @@ class Run:
         return figures
 
 
-@contextlib.contextmanager
+@contextmanager
 def _sink(port: int) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, "-m", "tests.bench.sink", str(port)], cwd=ROOT)
     try:
@@ -96,7 +135,7 @@ def _sink(port: int) -> Iterator[None]:
         process.wait()
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def finished(size: load.Size) -> AsyncIterator[Run]:
     """A run whose measurements are made, its files still there."""
     with tempfile.TemporaryDirectory(prefix="tactful-bench-", ignore_cleanup_errors=True) as name:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,8 +14,8 @@ from typing import Protocol
 from tests.bench import accounting, load
 from tests.bench.ground import Ground, settle
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks at what is done. Each counts a whole table; when the last message went is read from it."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at what is done. They belong to what is measured, so they are cheap while work is left."""
 STUCK = 600.0
 """Seconds after which a measurement is given up."""
 
@@ -36,7 +36,7 @@ class Contender(Protocol):
         """How many processes are in that group."""
 
     async def handed_over(self, wanted: int = 0) -> int:
-        """How many messages were handed over so far, durably noted. Surely fewer than `wanted`: it may be a guess."""
+        """How many messages were handed over so far, durably noted. While they are fewer than `wanted`: a guess."""
 
     async def finished(self) -> float:
         """When the last message was handed over, in seconds since 1970."""
@@ -68,6 +68,8 @@ class Figures:
     memory: int = 0
     bytes: float = 0.0
     milliseconds: list[float] = field(default_factory=list)
+    turns: Sequence[Figures] = ()
+    """What it was put together from."""
 
     @property
     def rate(self) -> float:
@@ -83,6 +85,20 @@ class Figures:
         """Milliseconds within which this share of the messages was handed over."""
         ordered = sorted(self.milliseconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+
+def together(turns: Sequence[Figures]) -> Figures:
+    """Several turns of one measurement as one."""
+    events = sum(turn.events for turn in turns)
+    return Figures(
+        events,
+        sum(turn.seconds for turn in turns),
+        {name: sum(turn.cpu[name] * turn.events for turn in turns) / events for name in turns[0].cpu},
+        max(turn.load for turn in turns),
+        max(turn.memory for turn in turns),
+        sum(turn.bytes * turn.events for turn in turns) / events,
+        turns=turns,
+    )
 
 
 def now() -> int:

@@ -38,10 +38,11 @@ LENGTH = 1_130
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of it: customers, events of the backlog ours and the reference's, seconds at half load."""
+    """How much of it: customers, turns, events of a turn ours and the reference's, seconds at half load."""
 
     name: str
     customers: int
+    turns: int
     events: int
     reference_events: int
     unwanted: int
@@ -51,9 +52,9 @@ class Size:
 
 
 SIZES = {
-    "quick": Size("quick", 20_000, 20_000, 1_500, 40_000, 0.0, 0, 0),
-    "standard": Size("standard", 100_000, 60_000, 5_000, 100_000, 20.0, 10_000, 2_000),
-    "full": Size("full", 1_000_000, 200_000, 8_000, 200_000, 30.0, 20_000, 3_000),
+    "quick": Size("quick", 20_000, 3, 10_000, 700, 40_000, 0.0, 0, 0),
+    "standard": Size("standard", 100_000, 6, 20_000, 1_500, 100_000, 20.0, 6_000, 800),
+    "full": Size("full", 1_000_000, 6, 50_000, 2_000, 200_000, 30.0, 10_000, 1_000),
 }
 
 

@@ -30,6 +30,8 @@ ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "
 KEY = "a-key-of-the-benchmark"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
+_READ = "SELECT sum(next_offset) FROM partition_lease"
+_UNDER_WAY = "SELECT count(*) FROM message WHERE state = 'handing_over'"
 _CLOSED = "SELECT count(*) FROM message WHERE state = 'accepted'"
 
 
@@ -47,11 +49,13 @@ class Ours:
     deciders: int = 2
 
     async def handed_over(self, wanted: int = 0) -> int:
-        """See Contender. While events are unread the messages are not counted, for that reads their whole table."""
-        read = await value(self.databases["orchestrator"], "SELECT sum(next_offset) FROM partition_lease")
-        if read < wanted:
+        """See Contender. All messages are counted only when none is to come, for that reads their whole table."""
+        database = self.databases["orchestrator"]
+        if (read := await value(database, _READ)) < wanted:
             return read
-        return await value(self.databases["orchestrator"], _CLOSED)
+        if wanted and (under_way := await value(database, _UNDER_WAY)):
+            return wanted - under_way
+        return await value(database, _CLOSED)
 
     async def finished(self) -> float:
         """See Contender."""
@@ -69,9 +73,7 @@ class Ours:
 
     async def read_up_to(self) -> int:
         """See Contender."""
-        return sum(
-            [await value(url, "SELECT sum(next_offset) FROM partition_lease") for url in self.databases.values()]
-        )
+        return sum([await value(url, _READ) for url in self.databases.values()])
 
     async def bytes(self) -> int:
         """See Contender."""

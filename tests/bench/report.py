@@ -56,11 +56,21 @@ def shares(found: Mapping[str, Figures]) -> list[str]:
 def ratios(found: Mapping[str, Figures]) -> dict[str, float]:
     """Ours against the reference of the same run, by processor time an event and by rate."""
     result: dict[str, float] = {}
-    for key, ours, other in (("", "ours", "reference"), (" over http", "ours over http", "reference over http")):
-        if ours in found and other in found:
-            result["cpu" + key] = found[other].total_cpu / found[ours].total_cpu
-            result["rate" + key] = found[ours].rate / found[other].rate
+    for way in ("", " over http"):
+        if "ours" + way in found and "reference" + way in found:
+            ours, other = found["ours" + way], found["reference" + way]
+            result["cpu" + way] = other.total_cpu / ours.total_cpu
+            result["rate" + way] = ours.rate / other.rate
     return result
+
+
+def spread(found: Mapping[str, Figures], name: str) -> str:
+    """The lowest and the highest of a ratio among the turns."""
+    way = name.removeprefix("cpu").removeprefix("rate")
+    keys = ("ours" + way, "reference" + way)
+    turns = zip(*(found[key].turns for key in keys), strict=True)
+    each = [ratios(dict(zip(keys, turn, strict=True)))[name] for turn in turns]
+    return f" (turns: {min(each):.1f} to {max(each):.1f})"
 
 
 def written(size: Size, machine: str, found: Mapping[str, Figures], half_load: Mapping[str, Figures]) -> str:
@@ -71,13 +81,14 @@ def written(size: Size, machine: str, found: Mapping[str, Figures], half_load: M
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine}.",
         f"Load `{size.name}`: {size.customers:,} customers with {PAST_CONTACTS} past contacts each, "
         f"{CAMPAIGNS} campaigns, ten rules that do not bind, a push message of 1 kB for every event; "
-        f"a backlog of {size.events:,} events ({size.reference_events:,} for the reference).",
+        f"{size.turns} turns each "
+        f"with a backlog of {size.events:,} events ({size.reference_events:,} for the reference).",
         "",
         *table(found, half_load),
         "",
         *shares(found),
         "",
-        *(f"- {name}: {value:.1f} times the reference" for name, value in ratios(found).items()),
+        *(f"- {name}: {value:.1f} times the reference{spread(found, name)}" for name, value in ratios(found).items()),
         "",
         END,
     ]
