@@ -215,19 +215,21 @@ class Ledger(msgspec.Struct, frozen=True, dict=True):
         place = self.place(raw_id(message_id))
         if place is None:
             raise KeyError(message_id)
-        raw, event, _, since, kind, priority, flags = self.row(place)
+        raw, event, planned, since, kind, priority, flags = _ROW.unpack_from(self.packed, place * _WIDTH)
+        if planned == at:
+            return self._flagged(place, MADE)
         marked = _ROW.pack(raw, event, at, since, kind, priority, MADE | flags & REPORTED)
         return Ledger(self.table, _with(_without(self.packed, place), marked), self.complete_from)
 
     def settle(self, message_id: str, state: State) -> "Ledger":
         """The message's contact is in this state from now on; one that was forgotten needs none."""
         place = self.place(raw_id(message_id))
-        if place is None:
-            return self
-        before = self.packed
-        at = place * _WIDTH + _FLAGS
-        flags = STATES.index(state) | before[at] & REPORTED
-        return Ledger(self.table, before[:at] + bytes((flags,)) + before[at + 1 :], self.complete_from)
+        return self if place is None else self._flagged(place, STATES.index(state))
+
+    def _flagged(self, place: int, state: int) -> "Ledger":
+        before, at = self.packed, place * _WIDTH + _FLAGS
+        flag = bytes((state | before[at] & REPORTED,))
+        return Ledger(self.table, before[:at] + flag + before[at + 1 :], self.complete_from)
 
     def release(self, message_id: str) -> "Ledger":
         """Without the message's contact."""
@@ -255,7 +257,7 @@ class Ledger(msgspec.Struct, frozen=True, dict=True):
 
     def contact(self, place: int) -> Contact:
         """One contact."""
-        raw, event, at, since, kind, priority, flags = self.row(place)
+        raw, event, at, since, kind, priority, flags = _ROW.unpack_from(self.packed, place * _WIDTH)
         state = STATES[flags & 3]
         return Contact(text_id(raw), event, self.kinds[kind], priority, at, since, state, bool(flags & REPORTED))
 
