@@ -8,7 +8,9 @@ is written in the one transaction that also moves the offsets.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from schemas.event import BadEvent, Event, data_of, decode, type_of
 from schemas.times import Instant
@@ -37,7 +39,7 @@ from services.orchestrator.store import Arrived, EventKey, Held
 from services.orchestrator.waking import ending_types
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """An event that may concern us, with its data, or with the contact that it reports."""
 
     event: Event
@@ -169,7 +171,7 @@ class Pipeline:
     def _question(self, item: Found, facts: Facts, catalogue: Catalogue) -> Question | None:
         if item.report is not None:
             return Question(report=item.report)
-        triggered = touches(item.event, item.data, facts.preference, catalogue)
+        triggered = touches(item.event, item.data, facts.customer, catalogue)
         return Question(touches=tuple(triggered)) if triggered else None
 
     def _judged(

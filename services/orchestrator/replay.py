@@ -229,7 +229,7 @@ def _judged(
     event, data = then.event, data_of(then.event)
     if then.judging.fresh:
         catalogue = Catalogue(campaigns, facts.policy, facts.configured)
-        found = touches(event, data, facts.preference, catalogue)
+        found = touches(event, data, facts.customer, catalogue)
     else:
         (campaign,) = campaigns.values()
         channels, since = tuple(each.channel for each in then.decisions.values()), contacts.since

@@ -30,7 +30,7 @@ from services.orchestrator.deciding.facts import Facts
 from services.orchestrator.deciding.gate import at_gate
 from services.orchestrator.deciding.judge import judge
 from services.orchestrator.deciding.ledger import Contact, Ledger
-from services.orchestrator.deciding.match import Catalogue, Touch, touches
+from services.orchestrator.deciding.match import Catalogue, Touch, customer_variables, touches
 from services.orchestrator.deciding.policy import compile_policy
 from services.orchestrator.deciding.scope import Kind
 from tests.bench import load
@@ -98,8 +98,13 @@ class Ground:
         self.few, self.many = load.past(NOW).pack(), many_contacts().pack()
         self._next = 0
 
-    def matching(self, count: int) -> Iterable[tuple[Any, Any, Preference, Catalogue]]:
+    def matching(self, count: int) -> Iterable[Arguments]:
         """Arguments of `touches`."""
+        for event, data, preference, known in self.arriving(count):
+            yield event, data, customer_variables(preference), known
+
+    def arriving(self, count: int) -> Iterable[tuple[Any, Any, Preference, Catalogue]]:
+        """Events, and what preference says of their customers."""
         for _ in range(count):
             self._next += 1
             key, value = load.event(self._next, 1_000_000, NOW)
@@ -113,8 +118,9 @@ class Ground:
 
     def deciding(self, count: int, packed: bytes) -> Iterable[tuple[list[Touch], Facts, Ledger, Instant]]:
         """Arguments of `decide`."""
-        for event, data, preference, known in self.matching(count):
-            yield touches(event, data, preference, known), self.facts(preference), Ledger.unpack(packed), NOW
+        for event, data, preference, known in self.arriving(count):
+            facts = self.facts(preference)
+            yield touches(event, data, facts.customer, known), self.facts(preference), Ledger.unpack(packed), NOW
 
     def at_gate(self, count: int, packed: bytes) -> Iterable[Arguments]:
         """Arguments of `at_gate`: the message has been marked a second ago."""
@@ -122,7 +128,7 @@ class Ground:
             ledger = Ledger.unpack(
                 decide(found, facts, ledger, NOW).ledger.mark(found[0].message_id(CHANNEL), NOW).pack()
             )
-            [touch] = touches(found[0].event, found[0].data, facts.preference, self.catalogue)
+            [touch] = touches(found[0].event, found[0].data, facts.customer, self.catalogue)
             yield touch, CHANNEL, self.facts(facts.preference), ledger, NOW, NOW + 1_000_000
 
     def viewing(self, count: int) -> Iterable[Arguments]:

@@ -114,14 +114,17 @@ def variables(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
     return {"event": {"type": event.type, "time": event.time, "data": data}, "customer": customer}
 
 
-def touches(event: Event, data: Mapping[str, Any], preference: Preference, catalogue: Catalogue) -> list[Touch]:
-    """A touch for each campaign whose trigger the event meets; a broken one where `when` cannot be evaluated."""
+def touches(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue) -> list[Touch]:
+    """A touch for each campaign whose trigger the event meets; a broken one where `when` cannot be evaluated.
+
+    `customer`: what conditions see of them.
+    """
     found: list[Touch] = []
     seen: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
         broken = False
         if campaign.when is not None:
-            seen = seen or variables(event, data, customer_variables(preference))
+            seen = seen or variables(event, data, customer)
             try:
                 if campaign.when(seen) is not True:
                     continue

@@ -200,7 +200,7 @@ class Simulation:
         if reported is not None:
             customer.ledger = customer.ledger.report(reported)
         facts = self._world.facts(name)
-        found = touches(event, data, facts.preference, self._catalogue)
+        found = touches(event, data, facts.customer, self._catalogue)
         if found:
             self._keep(customer, decide(found, facts, customer.ledger, now, delivered=True), now)
         self._wake(customer, name, ended(before, facts.suppressions.situations), now)

@@ -83,7 +83,7 @@ def turns(world: World, arrivals: Sequence[Arrival], facts: Facts, live: Live) -
         triggered: tuple[Touch, ...] = ()
         if arrival.report is None:
             before = live.touches.get(arrival.key, ())
-            triggered = world.touches(before, arrival.event, arrival.data, facts.preference)
+            triggered = world.touches(before, arrival.event, arrival.data, facts.customer)
         found.append(Turn(arrival.key, triggered, arrival.report))
     noted = any(world.concerns(touch.campaign.key) for turn in found for touch in turn.touches)
     return found if noted or (world.compared and _any_live(world, live)) else []

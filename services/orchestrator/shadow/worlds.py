@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.event import Event
-from schemas.facts import Preference
 from services.orchestrator.deciding.match import Catalogue, Touch, touches
 from services.orchestrator.deciding.policy import Policy
 from services.orchestrator.shadow.notes import Watched
@@ -29,13 +28,13 @@ class World:
         return self.key is None or self.key == campaign
 
     def touches(
-        self, live: Sequence[Touch], event: Event, data: Mapping[str, Any], preference: Preference
+        self, live: Sequence[Touch], event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
     ) -> tuple[Touch, ...]:
         """What the event triggers here; `live`: what it triggered."""
         if self.key is None:
             return tuple(live)
         others = [touch for touch in live if touch.campaign.key != self.key]
-        return (*others, *touches(event, data, preference, self.alone))
+        return (*others, *touches(event, data, customer, self.alone))
 
 
 def worlds(catalogue: Catalogue) -> tuple[World, ...]:

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 from schemas.ids import message_id
 from services.orchestrator.deciding.match import Catalogue, Shadows, customer_variables, touches, variables
@@ -11,8 +12,12 @@ PAUSED = campaign("paused", active=False, trigger={"event": "shop.y"})
 CATALOGUE = Catalogue({each.key: each for each in (OPEN, VIP, BROKEN, PAUSED)}, policy(), frozenset({"email"}))
 
 
+def customer(**traits: bool) -> dict[str, Any]:
+    return customer_variables(preference(traits))
+
+
 def keys(type: str, **traits: bool) -> list[tuple[str, bool]]:
-    found = touches(event(type=type), {}, preference(traits), CATALOGUE)
+    found = touches(event(type=type), {}, customer(**traits), CATALOGUE)
     return [(touch.campaign.key, touch.broken) for touch in found]
 
 
@@ -29,7 +34,7 @@ def test_paused_campaigns_are_wanted_too_for_their_decision() -> None:
 
 
 def test_a_touch_knows_its_expiry_and_its_messages() -> None:
-    touch = touches(event("02 10:00", expires="02 12:00", type="shop.x"), {}, preference(), CATALOGUE)[0]
+    touch = touches(event("02 10:00", expires="02 12:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
     assert touch.expires_at == at("02 12:00")
     assert touch.message_id("email") == message_id("c-1", "/shop", "e-1", "open", "email")
     assert touch.channels == ("email",)
@@ -49,10 +54,10 @@ def test_shadows_make_an_event_wanted() -> None:
 
 
 def test_a_touch_carries_event_and_data_and_its_expiry_is_the_earlier() -> None:
-    found = touches(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, preference(), CATALOGUE)[0]
+    found = touches(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, customer(), CATALOGUE)[0]
     assert (found.data, found.event.id, found.since, dict(found.planned)) == ({"total": 1}, "e-1", None, {})
     assert found.expires_at == at("02 10:00") + found.campaign.ttl
-    late = touches(event("02 10:00", type="shop.x"), {}, preference(), CATALOGUE)[0]
+    late = touches(event("02 10:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
     assert late.expires_at == at("02 10:00") + late.campaign.ttl
     assert late.message_id("email") is late.message_id("email")
     assert late.message_id("email") != late.message_id("push")
@@ -72,4 +77,4 @@ def test_conditions_see_what_the_customer_chose() -> None:
 def test_only_true_meets_a_condition() -> None:
     odd = dataclasses.replace(VIP, when=lambda _: 1)  # type: ignore[arg-type]
     catalogue = Catalogue({"odd": odd}, policy(), frozenset())
-    assert touches(event(type="shop.x"), {}, preference(), catalogue) == []
+    assert touches(event(type="shop.x"), {}, customer(), catalogue) == []

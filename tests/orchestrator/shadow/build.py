@@ -57,7 +57,7 @@ def lived(of: Catalogue, came: Sequence[Came], known: Facts) -> list[Work]:
     """What the pipeline makes of the events."""
     questions = []
     for each in came:
-        found = touches(each.event, each.data, known.preference, of)
+        found = touches(each.event, each.data, known.customer, of)
         if found or each.report:
             questions.append(Question(tuple(found), each.report))
     return [judge("c-1", known, questions, NOTHING_HELD, NOW, 0, rendered)] if questions else []
