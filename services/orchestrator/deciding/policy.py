@@ -78,6 +78,15 @@ class Concern:
     slots: frozenset[int]
     touchy: frozenset[int]
     """Slots of caps that name channels, in which siblings count like all others."""
+    dropping: tuple[Cap, ...] = field(init=False)
+    """The caps that drop."""
+    reach: int = field(init=False)
+    """How far back these may have to look."""
+
+    def __post_init__(self) -> None:
+        dropping = tuple(cap for cap in self.caps if cap.drops)
+        object.__setattr__(self, "dropping", dropping)
+        object.__setattr__(self, "reach", max((cap.span for cap in dropping), default=0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,18 @@ _ALLOW = (allow(NAME),)
 
 def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A verdict for each cap whose refusal is somebody else's turn."""
-    contacts = candidate.contacts
+    concern, contacts = candidate.concern, candidate.contacts
     t = contacts.time(t)
+    if not concern.dropping or (_unrivalled(candidate) and contacts.ledger.complete_from <= t - concern.reach):
+        return _ALLOW
     found: list[Verdict] = []
-    for cap in candidate.concern.caps:
-        if not cap.drops:
-            continue
+    for cap in concern.dropping:
         free = caps.allowed_from(cap, contacts, facts, t)
         if free != t and (lost := caps.lost(cap, candidate, facts, t)) is not None:
             found.append(deny(NAME, Reason.LOWER_PRIORITY, cap.id, until=free, lost_to=lost.to))
     return tuple(found) or _ALLOW
+
+
+def _unrivalled(candidate: Candidate) -> bool:
+    """Whether nobody can have taken its turn: it has not waited, and nothing else came of its event."""
+    return candidate.since is None and candidate.touch.event_hash not in candidate.contacts.ledger.events
