@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -34,10 +35,21 @@ def normalise_address(channel: str, address: str) -> str:
     return address.lower() if channel == "email" else address
 
 
+def address_hasher(key: bytes) -> Callable[[str, str], str]:
+    """Channel and address -> keyed hash (HMAC-SHA256, hex) under which suppressions know an address."""
+    keyed = hmac.new(key, digestmod="sha256")
+
+    def hashed(channel: str, address: str) -> str:
+        mac = keyed.copy()
+        mac.update(f"{channel}\0{normalise_address(channel, address)}".encode())
+        return mac.hexdigest()
+
+    return hashed
+
+
 def address_hash(key: bytes, channel: str, address: str) -> str:
-    """Keyed hash (HMAC-SHA256, hex) under which suppressions know an address without keeping it."""
-    text = f"{channel}\0{normalise_address(channel, address)}"
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    """One hash of `address_hasher`."""
+    return address_hasher(key)(channel, address)
 
 
 def bad_id(text: str) -> str | None:

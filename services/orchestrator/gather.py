@@ -5,12 +5,12 @@ call for a whole batch. Both answer only when their databases have applied the l
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
 from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer, Suppressions
-from schemas.ids import address_hash
+from schemas.ids import address_hasher
 from schemas.times import Instant
 from services.kit.bus import Partition
 from services.kit.errors import Permanent, Transient
@@ -65,7 +65,7 @@ class Gatherer:
     def __init__(self, preference: PreferenceDoor, suppression: SuppressionDoor, address_key: bytes) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._hash = lru_cache(maxsize=HASHES)(partial(address_hash, address_key))
+        self._hash = lru_cache(maxsize=HASHES)(address_hasher(address_key))
 
     async def facts(
         self,
