@@ -59,7 +59,7 @@ class Renderer:
             context["links"] = self._links(touch.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = _normal(planned.channel, touch.event.subject if address is None else address.address)
-        return Content(to, dict(rendered.fields), rendered.locale)
+        return Content(to, rendered.fields, rendered.locale)
 
 
 def _normal(channel: str, address: str) -> str:

@@ -25,6 +25,7 @@ class Doubt(Exception):
     """This is a case for python-liquid."""
 
 
+_NUMBERS: Final = frozenset({int, float})
 DOUBTS: Final = (
     Doubt, LiquidError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
@@ -80,7 +81,7 @@ def shown(html: bool) -> Callable[[object], str]:
     """How a value of any type is written; with `html` it is escaped."""
 
     def text(value: object) -> str:
-        return str(value) if value.__class__ is int else to_liquid_string(value, html)
+        return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
 
     return text
 
@@ -91,7 +92,7 @@ def shown_if_there(html: bool) -> Callable[[object], str]:
     def text(value: object) -> str:
         if value is None:
             raise Doubt
-        return str(value) if value.__class__ is int else to_liquid_string(value, html)
+        return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
 
     return text
 

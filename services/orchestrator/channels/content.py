@@ -1,8 +1,9 @@
 """The content of a campaign: checked when it is saved, compiled once a version, rendered for one customer at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from schemas.campaign import Campaign
 from schemas.documents import DocumentError, suggestion, validate
@@ -12,8 +13,7 @@ from services.orchestrator.channels import BY_KEY
 from services.orchestrator.channels.channel import Compiled, Problem, roots
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(msgspec.Struct, frozen=True):
     """The fields of a message, and the locale whose content they come from."""
 
     fields: dict[str, str]

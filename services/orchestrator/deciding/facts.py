@@ -104,11 +104,15 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         """
         if kind.channel == Channel.IN_APP:
             return None
-        stopped = {entry.address for entry in self.live(kind, t)}
-        free = [
-            self.preference.addresses[index] for index in self.usable(kind.channel, kind.cls) if index not in stopped
-        ]
-        return next((address for address in free if address.verified), free[0] if free else None)
+        stopped = {entry.address for entry in self.live(kind, t)} if self.suppressions.entries else ()
+        unverified = None
+        for index, address in enumerate(self.preference.addresses):
+            if address.channel != kind.channel or index in stopped:
+                continue
+            if address.verified:
+                return address
+            unverified = unverified or address
+        return None if kind.cls == _MARKETING else unverified
 
 
 @lru_cache(maxsize=4096)
