@@ -74,6 +74,10 @@ class Tx:
         """All rows of the answer; columns are attributes."""
         return (await self._execute(sql, params)).all()
 
+    async def tuples(self, sql: str, **params: Any) -> Sequence[tuple[Any, ...]]:
+        """The same for many: to be unpacked, which costs a fraction of asking a row for its columns by name."""
+        return cast("Sequence[tuple[Any, ...]]", (await self._execute(sql, params)).all())
+
     async def row(self, sql: str, **params: Any) -> Row[Any] | None:
         """The first row of the answer, or None."""
         return (await self._execute(sql, params)).first()

@@ -5,8 +5,7 @@ the same once more under the lock of the customer's ledger.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,11 +20,12 @@ from services.orchestrator.deciding.match import Touch
 from services.orchestrator.delivery.attempts import Mark
 from services.orchestrator.store import Held
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 KEPT_CONTACTS = 64
 """A ledger longer than this forgets what no rule can look back at any more."""
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct, frozen=True):
     """What would be sent, and where to."""
 
     to: str
@@ -37,7 +37,7 @@ Render = Callable[[Planned, Facts, Instant], Content]
 """Tailors a message to its channel. Raises RenderError."""
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True):
     """Candidates to be judged together: the touches of one event, or one waiting message. Or a contact to be noted.
 
     `expected` holds the states in which the waiting messages were read; they are None for a fresh event.
@@ -48,7 +48,7 @@ class Question(NamedTuple):
     expected: Mapping[str, str] | None = None
 
 
-class Ready(NamedTuple):
+class Ready(msgspec.Struct, frozen=True):
     """A message that may be handed over."""
 
     planned: Planned
@@ -56,15 +56,14 @@ class Ready(NamedTuple):
     decision: Decision
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """A message that is judged again later, at an instant or when what parked it ends."""
 
     planned: Planned
     decision: Decision
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct, eq=False):
     """What is asked about one customer, on which ledger it was judged, and what came of it."""
 
     customer: str
@@ -72,28 +71,20 @@ class Work:
     questions: Sequence[Question]
     held: Held
     ledger: Ledger
-    decisions: list[Decision] = field(default_factory=list)
-    ready: list[Ready] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
-    ended: dict[str, tuple[str, str]] = field(default_factory=dict)
+    again: Mapping[str, str] = NOTHING
+    """States in which waiting messages were read: id -> state."""
+    decisions: list[Decision] = []
+    ready: list[Ready] = []
+    waiting: list[Waiting] = []
+    ended: dict[str, tuple[str, str]] = {}
     """Messages that were waiting and no longer are: id -> (outcome, reason)."""
-    marked: dict[str, Mark] = field(default_factory=dict)
+    marked: dict[str, Mark] = {}
     """Messages that are being handed over by the process that judged them, in order, and their marks."""
-
-    @property
-    def again(self) -> dict[str, str]:
-        """States in which waiting messages were read: id -> state."""
-        return {
-            message: state
-            for question in self.questions
-            if question.expected
-            for message, state in question.expected.items()
-        }
 
     @property
     def writes_ledger(self) -> bool:
         """Whether the ledger row must be locked and written."""
-        return self.ledger is not self.held.ledger or any(question.expected for question in self.questions)
+        return self.ledger is not self.held.ledger or bool(self.again)
 
 
 def judge(
@@ -114,6 +105,8 @@ def judge(
     """
     work = Work(customer, facts, questions, held, held.ledger)
     for question in questions:
+        if question.expected:
+            work.again = {**work.again, **question.expected}
         if question.report is not None:
             work.ledger = work.ledger.report(question.report)
         elif question.touches:

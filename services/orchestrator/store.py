@@ -6,7 +6,7 @@ is exact, and a cap and the message that uses it up commit together.
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import Row
@@ -39,7 +39,7 @@ HISTORY = (
 )
 
 
-class Held(NamedTuple):
+class Held(msgspec.Struct, frozen=True):
     """A customer's ledger as read: version 0 means that there is no row yet."""
 
     version: int
@@ -69,8 +69,8 @@ async def _ledgers(tx: Tx, customers: Sequence[str], since: Instant, lock: str =
     if not customers:
         return {}
     sql = f"SELECT customer, version, ring FROM ledger WHERE {tx.among('customer', 'customers')} {lock}"
-    rows = await tx.rows(sql, customers=tx.array(customers))
-    found = {row.customer: Held(row.version, Ledger.unpack(row.ring)) for row in rows}
+    rows = await tx.tuples(sql, customers=tx.array(customers))
+    found = {customer: Held(version, Ledger.unpack(ring)) for customer, version, ring in rows}
     for customer, held in found.items():
         if held.ledger.complete_from > since:
             found[customer] = Held(held.version, await recalled(tx, customer, since))
@@ -88,12 +88,13 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = 
             ring=empty,
             **tx.bind_table("c", {"customer": "text"}, [(customer,) for customer in sorted(fresh)]),
         )
-    rows = await tx.rows(
-        f"SELECT customer, version FROM ledger WHERE {tx.among('customer', 'customers')} "
-        f"ORDER BY customer {tx.for_update}",
-        customers=tx.array(customers),
+    return dict(
+        await tx.tuples(
+            f"SELECT customer, version FROM ledger WHERE {tx.among('customer', 'customers')} "
+            f"ORDER BY customer {tx.for_update}",
+            customers=tx.array(customers),
+        )
     )
-    return {row.customer: row.version for row in rows}
 
 
 async def lock_and_read(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
@@ -187,7 +188,7 @@ async def stored_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, byte
     return await tx.find("inbox", EVENT_KEY, keys, "event") if keys else {}
 
 
-class Arrived(NamedTuple):
+class Arrived(msgspec.Struct, frozen=True):
     """An event that triggered or changed something, and where it lay in the log."""
 
     event: Event

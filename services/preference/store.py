@@ -15,6 +15,7 @@ from services.preference.resolve import document_of
 from services.preference.state import State, empty, facts, pack, packed_facts, unpack
 
 _STATE = {"customer": "text", "version": "bigint", "state": "bytea"}
+_KNOWN = {"customer": "text", "version": "bigint"}
 _KEY = ("customer", "source", "event_id")
 _CHANGE = (
     "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
@@ -84,19 +85,23 @@ async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
 
 async def answers(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
     """The facts of these customers in their packed form, but for those who still have the version given for them."""
-    rows = await tx.rows(
-        f"SELECT customer, version, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
+    if versions:
+        rows = await tx.tuples(
+            f"SELECT k.customer, s.state FROM {tx.table('k', _KNOWN)} LEFT JOIN preference_state s "
+            "ON s.customer = k.customer WHERE coalesce(s.version, 0) <> k.version",
+            **tx.bind_table("k", _KNOWN, list(zip(customers, versions, strict=True))),
+        )
+        return [_said(customer, state) for customer, state in rows]
+    rows = await tx.tuples(
+        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
         customers=tx.array(customers),
     )
-    found = {row.customer: row for row in rows}
-    known = dict(zip(customers, versions, strict=True)) if versions else {}
-    said: list[Preference | msgspec.Raw] = []
-    for customer in customers:
-        row = found.get(customer)
-        if known.get(customer) == (0 if row is None else row.version):
-            continue
-        said.append(facts(empty(customer)) if row is None else packed_facts(row.state))
-    return said
+    found = dict(rows)
+    return [_said(customer, found.get(customer)) for customer in customers]
+
+
+def _said(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
+    return facts(empty(customer)) if state is None else packed_facts(state)
 
 
 async def lock(tx: Tx, customers: Iterable[str]) -> dict[str, State]:

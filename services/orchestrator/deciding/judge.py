@@ -1,6 +1,6 @@
 """Every rule x candidate at one instant -> verdicts, and the strictest of them: deny, fail, defer, allow."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ _APPLIES: Final = {
 _HOLD: Final = "hold"  # its ids are keys of holds, which no policy shadows
 
 
-class Findings(NamedTuple):
+class Findings(msgspec.Struct, frozen=True):
     """All verdicts at one instant, and those that decide, in the order of the rules."""
 
     verdicts: tuple[Verdict, ...]

@@ -98,7 +98,7 @@ async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> set[
     """
     if not accepted:
         return set()
-    rows = await tx.rows(
+    rows = await tx.tuples(
         "UPDATE message SET state = 'accepted', until = NULL, adapter = a.adapter, provider_id = a.provider_id, "
         f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table('a', _ACCEPTED)} "
         f"WHERE message.message_id = a.message_id AND message.{STILL_IN_FLIGHT} AND message.attempts = a.number "
@@ -106,7 +106,7 @@ async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> set[
         now=now,
         **tx.bind_table("a", _ACCEPTED, accepted),
     )
-    return {row.message_id for row in rows}
+    return {message_id for (message_id,) in rows}
 
 
 async def overdue(tx: Tx, opened_before: Instant, limit: int) -> list[Open]:

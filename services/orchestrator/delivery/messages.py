@@ -63,8 +63,7 @@ async def keep(tx: Tx, works: Sequence[Work], now: Instant) -> None:
     known: list[tuple[object, ...]] = []
     outbox: list[tuple[object, ...]] = []
     for work in works:
-        again = any(question.expected for question in work.questions)
-        rows = known if again else fresh
+        rows = known if work.again else fresh
         rows += [_row(work, item.planned, item, now) for item in work.ready]
         rows += [_row(work, item.planned, None, now) for item in work.waiting]
         outbox += [
@@ -87,7 +86,7 @@ async def _keep_contents(tx: Tx, works: Sequence[Work]) -> None:
     unsaid: list[str] = []
     for work in works:
         contents = [(item.planned.message_id, msgspec.json.encode(item.content.fields)) for item in work.ready]
-        if not any(question.expected for question in work.questions):
+        if not work.again:
             said += contents
             continue
         said_again += [dict(zip(CONTENT, row, strict=True)) for row in contents]

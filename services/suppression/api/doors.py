@@ -1,6 +1,5 @@
 """The doors for the other services: facts behind the fence, holds, and the policy's situations."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
@@ -61,8 +60,8 @@ class Facts:
             of_addresses = await entries.of_addresses(tx, hashes)
             standing = await holds.standing(tx, self._clock.now())
         answers: list[Suppressions] = []
-        versions = question.versions or itertools.repeat(None)
-        for asked, version in zip(question.customers, versions, strict=False):
+        versions = question.versions or (None,) * len(question.customers)
+        for asked, version in zip(question.customers, versions, strict=True):
             names = [digest for _, digest in asked.addresses]
             if version != known[asked.customer].version or not of_addresses.keys().isdisjoint(names):
                 answers.append(state.facts(known[asked.customer], of_addresses, names))

@@ -35,8 +35,8 @@ async def _states(tx: Tx, customers: Sequence[str], order: str) -> dict[str, Sta
     found = {customer: empty(customer) for customer in customers}
     if found:
         sql = f"SELECT customer, body FROM customer_state WHERE {tx.among('customer', 'customers')} {order}"
-        rows = await tx.rows(sql, customers=tx.array(list(found)))
-        found.update((row.customer, unpack(row.body)) for row in rows if row.body)
+        rows = await tx.tuples(sql, customers=tx.array(list(found)))
+        found.update((customer, unpack(body)) for customer, body in rows if body)
     return found
 
 
