@@ -1,13 +1,13 @@
 """Python's cyclic garbage collector, set for a process that lives long and works in batches.
 
-What is loaded at the start lives as long as the process, and a batch makes tens of thousands of small objects that
-are no garbage until it is written. Looking through all of them every 700 objects cost a tenth of the processor time.
+What is loaded at the start lives as long as the process, and a batch makes a hundred thousand small objects that are
+no garbage until it is written. Looking through all of them every 700 objects cost a tenth of the processor time.
 """
 
 import gc
 from typing import Final
 
-THRESHOLDS: Final = (50_000, 20, 50)
+THRESHOLDS: Final = (200_000, 20, 50)
 
 
 def settle() -> None:
