@@ -49,12 +49,16 @@ class Renderer:
             raise RenderError("no_address", "the customer has no usable address on this channel")
         customer = facts.customer
         content = self._contents.content(campaign.key, campaign.version)
+        event = {"type": touch.event.type, "time": None, "data": touch.data}
         context: dict[str, Any] = {
             "customer": {"id": customer["id"], "traits": customer["traits"], "locale": customer["locale"]},
-            "event": {"type": touch.event.type, "time": format_instant(touch.event.time), "data": touch.data},
+            "event": event,
             "campaign": {"key": campaign.key, "name": campaign.document.name},
-            "now": format_instant(now),
         }
+        if content.reads(planned.channel, "event.time"):
+            event["time"] = format_instant(touch.event.time)
+        if content.reads(planned.channel, "now"):
+            context["now"] = format_instant(now)
         if content.reads(planned.channel, "links"):
             context["links"] = self._links(touch.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)

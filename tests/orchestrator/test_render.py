@@ -57,6 +57,19 @@ def test_links_are_made_where_a_template_reads_them(reading: str) -> None:
     assert render(reading, "in_app")[1] == ["c-1"]
 
 
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        ("{{ event['time'] }}", "2026-03-02T10:00:00Z"),
+        ("{% assign part = 'time' %}{{ event[part] }}", "2026-03-02T10:00:00Z"),
+        ("{% assign all = event %}{{ all.time }}", "2026-03-02T10:00:00Z"),
+        ("{{ now | slice: 0, 4 }}", "2026"),
+    ],
+)
+def test_times_are_told_however_a_template_reads_them(reading: str, said: str) -> None:
+    assert render(reading, "in_app")[0]["body"] == said
+
+
 def test_links_are_not_made_for_nobody() -> None:
     assert render("{{ customer.id }}", "in_app") == ({"title": "Hallo", "body": "c-1"}, [])
 

@@ -70,13 +70,20 @@ def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset(
     return {field: compile_template(source, field in html) for field, source in content.items()}
 
 
-def roots(compiled: Compiled) -> frozenset[str]:
-    """The names at the beginning of all paths that the templates read."""
-    return frozenset(_root(path) for template in compiled.values() for path in template.variables())
+def beginnings(compiled: Compiled) -> frozenset[str]:
+    """How all paths begin that the templates read: their first word, and the first two or `event.*` if it is open."""
+    paths = [path for template in compiled.values() for path in template.variables()]
+    return frozenset(map(_root, paths)) | frozenset(map(_two_words, paths))
 
 
 def _root(path: str) -> str:
     return path.replace("[", ".").split(".")[0]
+
+
+def _two_words(path: str) -> str:
+    words = path.split(".")
+    second = words[1] if len(words) > 1 else ""
+    return f"{_root(path)}.{second.partition('[')[0] if second and '[' not in words[0] else '*'}"
 
 
 def has_control(text: str, allowed: str = "") -> bool:

@@ -10,7 +10,7 @@ from schemas.documents import DocumentError, suggestion, validate
 from schemas.vocabulary import Class
 from services.kit.template import RenderError
 from services.orchestrator.channels import BY_KEY
-from services.orchestrator.channels.channel import Compiled, Problem, roots
+from services.orchestrator.channels.channel import Compiled, Problem, beginnings
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -23,20 +23,21 @@ class Rendered(msgspec.Struct, frozen=True):
 class Content:
     """The compiled content of one campaign version."""
 
-    __slots__ = ("_compiled", "_default", "_marketing", "_roots")
+    __slots__ = ("_compiled", "_default", "_marketing", "_read")
 
     def __init__(
         self, compiled: Mapping[str, Mapping[str, tuple[str, Compiled]]], default: str, marketing: bool
     ) -> None:
         self._compiled, self._default, self._marketing = compiled, default, marketing
-        self._roots = {
-            channel: frozenset().union(*(roots(fields) for _, fields in locales.values()))
+        self._read = {
+            channel: frozenset().union(*(beginnings(fields) for _, fields in locales.values()))
             for channel, locales in compiled.items()
         }
 
-    def reads(self, channel: str, root: str) -> bool:
-        """Whether a template of the channel reads anything below a name of the context."""
-        return root in self._roots.get(channel, ())
+    def reads(self, channel: str, path: str) -> bool:
+        """Whether a template of the channel may read anything at or below a path of one word or two."""
+        read = self._read.get(channel, frozenset())
+        return path in read or f"{path.partition('.')[0]}.*" in read
 
     def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> Rendered:
         """The message on a channel in the customer's locale, its language, or the default. Raises RenderError."""
