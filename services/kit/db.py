@@ -98,12 +98,12 @@ class Tx:
         """One column of the rows with these keys (texts, a unique index); a key without a row is left out."""
         kinds = dict.fromkeys(key, "text")
         same = " AND ".join(f"t.{name} = k.{name}" for name in key)
-        rows = await self.rows(
-            f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) "
-            f"FROM {self.table('k', kinds)}",
+        each = f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) AS f"
+        rows = await self.tuples(
+            f"SELECT * FROM ({each} FROM {self.table('k', kinds)}) AS found WHERE f IS NOT NULL",
             **self.bind_table("k", kinds, list(dict.fromkeys(keys))),
         )
-        return {tuple(row[:-1]): row[-1] for row in rows if row[-1] is not None}
+        return {tuple(row[:-1]): row[-1] for row in rows}
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert many rows the fast way (COPY on PostgreSQL). IntegrityError if a constraint is broken."""

@@ -91,22 +91,21 @@ class Accepted(NamedTuple):
 _ACCEPTED = {"message_id": "text", "number": "bigint", "adapter": "text", "provider_id": "text", "detail": "text"}
 
 
-async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> set[str]:
-    """Messages whose open attempt was accepted are so too; returns the ids of those whose attempt was still open.
+async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> bool:
+    """Messages whose open attempt was accepted are so too; returns whether the attempts of all were still open.
 
     It needs no lock on a ledger, for no contact changes; who closes an attempt in another way locks its message.
     """
     if not accepted:
-        return set()
-    rows = await tx.tuples(
+        return True
+    written = await tx.run(
         "UPDATE message SET state = 'accepted', until = NULL, adapter = a.adapter, provider_id = a.provider_id, "
         f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table('a', _ACCEPTED)} "
-        f"WHERE message.message_id = a.message_id AND message.{STILL_IN_FLIGHT} AND message.attempts = a.number "
-        "RETURNING message.message_id",
+        f"WHERE message.message_id = a.message_id AND message.{STILL_IN_FLIGHT} AND message.attempts = a.number",
         now=now,
         **tx.bind_table("a", _ACCEPTED, accepted),
     )
-    return {message_id for (message_id,) in rows}
+    return written == len(accepted)
 
 
 async def overdue(tx: Tx, opened_before: Instant, limit: int) -> list[Open]:

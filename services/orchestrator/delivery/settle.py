@@ -82,11 +82,9 @@ def backoff(number: int, retry_after: float | None) -> int:
 
 async def settle(tx: Tx, results: Sequence[Result], now: Instant) -> None:
     """Write the ends of attempts. What was accepted mostly takes one statement, for its contact stays as it is."""
-    taken = [result for result in results if result.handed.outcome == "accepted"]
-    ended = await attempts.accept_all(tx, [_accepted(result) for result in taken], now)
-    rest = [
-        result for result in results if result.handed.outcome != "accepted" or result.handed.message_id not in ended
-    ]
+    taken = [_accepted(result) for result in results if result.handed.outcome == "accepted"]
+    in_time = await attempts.accept_all(tx, taken, now)
+    rest = [result for result in results if result.handed.outcome != "accepted" or not in_time]
     if rest:
         await _settle(tx, rest, now)
 

@@ -62,9 +62,10 @@ class Facts:
         answers: list[Suppressions] = []
         versions = question.versions or (None,) * len(question.customers)
         for asked, version in zip(question.customers, versions, strict=True):
-            names = [digest for _, digest in asked.addresses]
-            if version != known[asked.customer].version or not of_addresses.keys().isdisjoint(names):
-                answers.append(state.facts(known[asked.customer], of_addresses, names))
+            own = known[asked.customer]
+            names = [digest for _, digest in asked.addresses] if of_addresses else []
+            if version != own.version or not of_addresses.keys().isdisjoint(names):
+                answers.append(state.facts(own, of_addresses, names))
         return SuppressionAnswer(tuple(answers), standing)
 
     async def past(self, question: PastQuestion) -> PastAnswer:
