@@ -48,7 +48,7 @@ _PRODUCER = {
 _CONSUMER = {
     # a steady trickle would else be answered record by record, which costs broker and readers more than the records do
     "fetch_min_bytes": 64 * 1024,
-    "fetch_max_wait_ms": 50,
+    "fetch_max_wait_ms": 100,
     "enable_auto_commit": False,
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",

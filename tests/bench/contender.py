@@ -36,7 +36,7 @@ class Contender(Protocol):
         """How many processes are in that group."""
 
     async def handed_over(self, wanted: int = 0) -> int:
-        """How many messages were handed over so far, durably noted. While they are fewer than `wanted`: a guess."""
+        """How many messages were handed over so far, durably noted. With `wanted`: a quick guess, so many when done."""
 
     async def finished(self) -> float:
         """When the last message was handed over, in seconds since 1970."""
@@ -160,9 +160,11 @@ async def backlog(contender: Contender, events: Events, count: int) -> Figures:
         await events.send(contender.topic, count)
         before, began = accounting.cpu(contender.groups), time.time()
     await until(contender, start + count)
-    ended = await contender.finished()
     cpu = accounting.spent(before, accounting.cpu(contender.groups))
+    ended = await contender.finished()
     await settle()
+    if await contender.handed_over() != start + count:
+        raise RuntimeError(f"{contender.name}: not every message was handed over once")
     return Figures(
         count,
         ended - began,
