@@ -153,7 +153,7 @@ class Ground:
         few, many = self.few, self.many
         found = [
             Part("touches()", touches, self.matching),
-            Part("Facts", self.facts, lambda count: ((each[2],) for each in self.matching(count))),
+            Part("Facts", self.facts, lambda count: ((each[2],) for each in self.arriving(count))),
             Part("decide(), 8 contacts", decide, lambda count: self.deciding(count, few)),
             Part("decide(), 64 contacts", decide, lambda count: self.deciding(count, many)),
             Part("at_gate(), 8 contacts", at_gate, lambda count: self.at_gate(count, few)),

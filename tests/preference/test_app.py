@@ -19,6 +19,29 @@ async def test_roles_and_keys_are_asked_for(at_work: Running) -> None:
         await stranger.facts(["c-1"], {})
 
 
+async def test_only_those_who_changed_are_answered_again(at_work: Running) -> None:
+    names = ["c-1", "c-2", "c-3"]
+    for name in names[:2]:
+        await at_work.http.patch(f"/v1/preferences/{name}", json={"locale": "de"})
+    known = await at_work.doors.facts(names, {})
+    assert [known[name].locale for name in names] == ["de", "de", None]
+    again = await at_work.doors.facts(names, {}, known)
+    assert all(again[name] is known[name] for name in names)
+    await at_work.http.patch("/v1/preferences/c-2", json={"locale": "fr"})
+    await at_work.http.patch("/v1/preferences/c-3", json={"locale": "it"})
+    changed = await at_work.doors.facts(names, {}, known)
+    assert [changed[name].locale for name in names] == ["de", "fr", "it"]
+    assert changed["c-1"] is known["c-1"]
+
+
+async def test_what_is_known_of_a_customer_who_is_not_there_any_more_is_answered(at_work: Running) -> None:
+    await at_work.http.patch("/v1/preferences/c-1", json={"locale": "de"})
+    known = await at_work.doors.facts(["c-1"], {})
+    async with at_work.database.write() as tx:
+        await tx.run("DELETE FROM preference_state")
+    assert (await at_work.doors.facts(["c-1"], {}, known))["c-1"].locale is None
+
+
 async def test_ids_that_could_confuse_are_refused(at_work: Running) -> None:
     assert (await at_work.http.patch("/v1/preferences/c%0A1", json={"locale": "de"})).status_code == 422
     assert (await at_work.http.patch(f"/v1/preferences/{'c' * 257}", json={"locale": "de"})).status_code == 422
