@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT = 60.0
+PORTS = range(15_000, 32_000)
 
 
 def absent(what: str) -> NoReturn:
@@ -32,10 +34,12 @@ def absent(what: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on now; none of those that the kernel lends to connections."""
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(port: int) -> bool:

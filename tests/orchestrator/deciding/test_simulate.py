@@ -210,9 +210,10 @@ def test_zero_is_a_number_like_others() -> None:
     assert 0 in numbers
 
 
-def test_numbers_that_end_alike_are_a_set_too() -> None:
+@pytest.mark.parametrize("first", [1, 2**62])
+def test_numbers_that_end_alike_are_a_set_too(first: int) -> None:
     numbers = Numbers()
-    given = [1, *(number << 32 for number in range(1, 700))]
+    given = [first, *(number << 32 for number in range(1, 700))]
     for number in given:
         assert number not in numbers
         numbers.add(number)
