@@ -81,6 +81,13 @@ def test_a_mark_moves_a_contact_to_its_place_in_time() -> None:
     assert list(marked) == [middle, early._replace(state="made", at=at("02 11:30")), late]
 
 
+@pytest.mark.parametrize("when", ["02 11:00", "02 10:30", "02 13:00"])
+def test_a_mark_changes_time_and_state_of_its_own_contact_alone(when: str) -> None:
+    first, second = contact("02 10:00", state="planned"), contact("02 11:00", state="planned", since="01 09:00")
+    marked = ledger(first, second).mark(second.message_id, at(when))
+    assert list(marked) == [first, second._replace(state="made", at=at(when))]
+
+
 def test_a_contact_is_not_found_by_bytes_that_lie_across_fields() -> None:
     one = contact("02 10:00")
     packed = ledger(one, contact("02 11:00")).packed

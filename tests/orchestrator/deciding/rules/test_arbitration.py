@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.deciding.ledger import Contact
+from services.orchestrator.deciding.contacts import Incomplete
+from services.orchestrator.deciding.ledger import Contact, Ledger
 from services.orchestrator.deciding.rules import arbitration as rule
 from services.orchestrator.deciding.rules import frequency_cap
 from tests.orchestrator.deciding.build import (
@@ -75,6 +76,14 @@ def test_a_cap_that_defers_arbitrates_nothing() -> None:
 def test_it_tells_when_there_would_be_room() -> None:
     past = ledger(contact("02 10:00", of=URGENT, event_id="e-1"))
     assert only(judged(rule, try_on(touch(), known(), past), known()))[3] == at("03 10:00")
+
+
+@pytest.mark.parametrize("since", [None, SINCE])
+def test_a_ledger_that_has_forgotten_too_much_fails_closed(since: str | None) -> None:
+    enough, short = Ledger(complete_from=at("01 10:00")), Ledger(complete_from=at("01 10:00") + 1)
+    assert only(judged(rule, try_on(touch(since=since), known(), enough), known())) == ALLOW
+    with pytest.raises(Incomplete):
+        judged(rule, try_on(touch(since=since), known(), short), known())
 
 
 LAUNCH = campaign("launch", strategy="all", channels=["email", "push"])
