@@ -72,3 +72,11 @@ def test_an_entry_is_live_from_its_instant_on_and_until_it_expires() -> None:
         return len(facts(entries=(Entry(None, None, None, begins, expires, "manual"),)).live(kind, now))
 
     assert [live(now), live(now + 1), live(0, now), live(0, now + 1)] == [1, 0, 0, 1]
+
+
+def test_the_address_is_one_of_the_channel_and_of_unverified_ones_the_first() -> None:
+    phone, other = Address("sms", "+4930123", True), Address("email", "other@example.org", False)
+    known = facts(chosen=preference(addresses=(phone, UNVERIFIED, other)))
+    assert known.address(Kind("offer", None, "email", "service", None), 0) == UNVERIFIED
+    assert known.address(Kind("offer", "news", "email", "marketing", None), 0) is None
+    assert known.address(Kind("offer", None, "sms", "service", None), 0) == phone
