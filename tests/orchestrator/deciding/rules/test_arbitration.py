@@ -86,6 +86,16 @@ def test_a_ledger_that_has_forgotten_too_much_fails_closed(since: str | None) ->
         judged(rule, try_on(touch(since=since), known(), short), known())
 
 
+def test_the_longest_of_its_caps_says_how_much_must_be_known() -> None:
+    caps = [
+        {"id": id, "limit": 9, "window": {"rolling": window}, "on_exceed": "drop"}
+        for id, window in (("short", "24h"), ("long", "48h"))
+    ]
+    rules = facts(policy(frequency_caps=caps))
+    with pytest.raises(Incomplete):
+        judged(rule, try_on(touch(), rules, Ledger(complete_from=at("01 00:00"))), rules)
+
+
 LAUNCH = campaign("launch", strategy="all", channels=["email", "push"])
 
 
