@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,11 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
-    """A directory that any user may enter, as PostgreSQL does not run as root."""
-    with tempfile.TemporaryDirectory(prefix="tactful-servers-", ignore_cleanup_errors=True) as name:
-        path = Path(name)
-        path.chmod(0o755)
+    """A directory that any user may enter, as PostgreSQL does not run as root.
+
+    Its thousands of databases are hundreds of thousands of files: nobody waits until they are gone.
+    """
+    path = Path(tempfile.mkdtemp(prefix="tactful-servers-"))
+    path.chmod(0o755)
+    try:
         yield path
+    finally:
+        subprocess.run(["sh", "-c", 'rm -rf "$0" </dev/null >/dev/null 2>&1 &', path], check=False)
 
 
 @pytest.fixture(scope="session")
