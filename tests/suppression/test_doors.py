@@ -95,6 +95,12 @@ async def test_another_address_key_is_refused_on_both_sides(service: Running) ->
         await door.ask(service.http, FACTS, unnamed, SuppressionAnswer, key=SERVICE)
 
 
+async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(service: Running) -> None:
+    lame = SuppressionQuestion((Asked("c-1"), Asked("c-2")), {}, "", (0,))
+    with pytest.raises(Permanent):
+        await door.ask(service.http, FACTS, lame, SuppressionAnswer, key=SERVICE)
+
+
 async def test_a_topic_that_we_do_not_read_is_refused_rather_than_waited_for(service: Running) -> None:
     with pytest.raises(Permanent) as raised:
         await service.client.facts([], {"other": {0: 1}})
