@@ -8,16 +8,35 @@ from collections.abc import Sequence
 
 import typer
 
-from tactful import campaigns, config, db, demo, events, hold, keys, policy
-from tactful.dev import dev
-from tactful.doctor import doctor
-from tactful.errors import CommandError
-from tactful.generate import generate
+from tactful import (
+    campaigns_command,
+    config_command,
+    db_command,
+    demo_command,
+    events_command,
+    hold_command,
+    keys_command,
+    policy_command,
+)
+from tactful.command_errors import CommandError
+from tactful.dev_command import dev
+from tactful.doctor_command import doctor
+from tactful.generate_command import generate
 from tactful.output import complain
-from tactful.simulate import simulate
-from tactful.why import replay, why
+from tactful.simulate_command import simulate
+from tactful.why_command import replay, why
 
 INTERRUPTED = 130
+COMMAND_GROUPS = {
+    "events": events_command,
+    "campaigns": campaigns_command,
+    "policy": policy_command,
+    "hold": hold_command,
+    "demo": demo_command,
+    "keys": keys_command,
+    "db": db_command,
+    "config": config_command,
+}
 
 
 def build() -> typer.Typer:
@@ -36,8 +55,8 @@ def build() -> typer.Typer:
     app.command()(simulate)
     app.command()(doctor)
     app.command()(generate)
-    for noun in (events, campaigns, policy, hold, demo, keys, db, config):
-        app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+    for name, commands in COMMAND_GROUPS.items():
+        app.add_typer(commands.app, name=name)
     return app
 
 

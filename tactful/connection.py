@@ -14,8 +14,8 @@ from typing import Any, Literal
 import httpx
 
 from schemas.times import format_instant, from_datetime
-from services.kit.settings import ServiceSettings, SettingsError, load, origin
-from tactful.errors import NOT_FOUND, CommandError, of_response
+from services.kit.runtime.settings import ServiceSettings, SettingsError, load, origin
+from tactful.command_errors import NOT_FOUND, CommandError, of_response
 
 KEYS, ADDRESS = "keys.json", "address"
 """Files in the data directory of `tactful dev`."""

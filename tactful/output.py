@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tactful.errors import CommandError
+from tactful.command_errors import CommandError
 
 GOOD, WAITING, BAD = "green", "yellow", "red"
 STYLES: Mapping[str, str] = {

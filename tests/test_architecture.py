@@ -20,22 +20,30 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40
 LONG_FILES = frozenset({"tests/kit/test_consume.py"})
 LONG_FUNCTIONS = frozenset(
     {
-        "services.kit.consume.__init__",  # nothing but parameters, kept
+        "services.kit.bus.consume_loop.__init__",  # nothing but parameters, kept
         "services.orchestrator.metrics.__init__",  # the list of all metrics
         "tests.orchestrator.world.world",  # wires a whole service for tests
     }
 )
 
-WIRING = frozenset({"services.all_in_one", "services.dev", "services.demo", "services.shop", "services.virtual_time"})
+WIRING = frozenset(
+    {
+        "services.development.all_services",
+        "services.development.dev_server",
+        "services.development.demo",
+        "services.development.imaginary_shop",
+        "services.development.virtual_time",
+    }
+)
 """Put the services together in one process, with the demo, so they may import all of them."""
 SHARED_CORES = {
     "services.simulation": (
-        "services.orchestrator.deciding",
-        "services.orchestrator.catalogue.conditions",
-        "services.orchestrator.reported",
-        "services.preference.state",
-        "services.suppression.state",
-        "services.suppression.situations",
+        "services.orchestrator.policy",
+        "services.orchestrator.campaigns.conditions",
+        "services.orchestrator.decisions.reported_contact",
+        "services.preference.preference_state",
+        "services.suppression.customer_state",
+        "services.suppression.situation_intervals",
     ),
 }
 """Pure modules of the services, shared so that nothing is implemented twice (docs/decisions/0006)."""
@@ -136,7 +144,7 @@ def test_simulation_uses_pure_modules_of_the_services_alone(module: str) -> None
 
 
 def test_the_command_line_talks_to_the_product_or_to_pure_functions() -> None:
-    allowed = ("tactful", "schemas", "services.kit", "services.simulation", "services.dev")
+    allowed = ("tactful", "schemas", "services.kit", "services.simulation", "services.development.dev_server")
     assert [f"{a} imports {b}" for a, b in ours("tactful") if not within(b, *allowed)] == []
 
 
@@ -146,11 +154,11 @@ def test_nothing_imports_tests_or_the_command_line() -> None:
 
 
 def test_deciding_imports_schemas_and_itself_alone() -> None:
-    own = "services.orchestrator.deciding"
+    own = "services.orchestrator.policy"
     assert [f"{a} imports {b}" for a, b in ours(own) if not within(b, "schemas", own)] == []
 
 
-@pytest.mark.parametrize("core", ["services.orchestrator.deciding", *SHARED_CORES["services.simulation"]])
+@pytest.mark.parametrize("core", ["services.orchestrator.policy", *SHARED_CORES["services.simulation"]])
 def test_a_pure_core_reaches_no_outside_world(core: str) -> None:
     modules = [module for module in sources() if within(module, core)]
     assert modules, f"{core} does not exist"

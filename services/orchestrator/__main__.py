@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import httpx
 
-from services.kit import alone
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.runtime import standalone
 from services.orchestrator.app import ROLES, build
 from services.orchestrator.settings import OrchestratorSettings
-from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
 
 
 async def run(settings: OrchestratorSettings, chosen: argparse.Namespace) -> int:
     """Serve until a signal comes. Returns the exit code."""
     key, address_key = settings.need("service_key"), settings.need("address_key").encode()
     async with (
-        alone.ground("orchestrator", settings) as ground,
+        standalone.ground("orchestrator", settings) as ground,
         httpx.AsyncClient(base_url=settings.services.preference_url) as to_preference,
         httpx.AsyncClient(base_url=settings.services.suppression_url) as to_suppression,
     ):
@@ -31,7 +31,7 @@ async def run(settings: OrchestratorSettings, chosen: argparse.Namespace) -> int
             registry=ground.registry,
             role=chosen.role,
         )
-        return await alone.serve(service, settings)
+        return await standalone.serve(service, settings)
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return alone.main("orchestrator", OrchestratorSettings, run, arguments, add=_add)
+    return standalone.main("orchestrator", OrchestratorSettings, run, arguments, add=_add)
 
 
 if __name__ == "__main__":

@@ -13,30 +13,30 @@ from typing import Any, Literal
 from fastapi import FastAPI
 
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.kit.bus import Bus
-from services.kit.clock import Clock
-from services.kit.consume import ConsumeLoop
-from services.kit.consumer_series import ConsumerSeries
-from services.kit.database_series import DatabaseSeries, Look, keep_looking
-from services.kit.db import Database
-from services.kit.health import Health, Heartbeat
-from services.kit.metrics import Registry
-from services.kit.settings import ServiceSettings
-from services.orchestrator.audit.auditor import Auditor
-from services.orchestrator.audit.series import AuditSeries
-from services.orchestrator.console.signin import SignIn
-from services.orchestrator.delivery.dispatch import Dispatcher
-from services.orchestrator.delivery.mark import Marker
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.consumer_series import ConsumerSeries
+from services.kit.bus.protocol import Bus
+from services.kit.db.database import Database
+from services.kit.db.database_series import DatabaseSeries, Look, keep_looking
+from services.kit.observability.health import Health, Heartbeat
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import Clock
+from services.kit.runtime.settings import ServiceSettings
+from services.orchestrator.components import Parts
+from services.orchestrator.console.sign_in_page import SignIn
+from services.orchestrator.decisions.backlog_gauges import backlog_look, catalogue_look
+from services.orchestrator.decisions.pipeline import Pipeline, Prepared
+from services.orchestrator.decisions.scheduler import Scheduler
+from services.orchestrator.delivery.claim import Marker
+from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.inline_delivery import Straight
 from services.orchestrator.delivery.recovery import Recovery
-from services.orchestrator.delivery.straight import Straight
-from services.orchestrator.parts import Parts
-from services.orchestrator.pipeline import Pipeline, Prepared
-from services.orchestrator.schedule import Scheduler
-from services.orchestrator.simulations.runner import Runner
-from services.orchestrator.watch import backlog_look, catalogue_look
-from services.orchestrator.web import app_of, pages_of
-from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
+from services.orchestrator.http_app import app_of, pages_of
+from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.auditor import Auditor
+from services.orchestrator.insight.simulations.runner import Runner
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
 ROLES: tuple[Role, ...] = ("api", "decide", "dispatch", "schedule", "all")

@@ -9,12 +9,12 @@ from schemas.decision import Decision
 from schemas.message import Handed
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS, RULES, Class, Outcome, Reason
-from services.kit.clock import Clock
-from services.kit.metrics import SLOW, Registry, counter, gauge, histogram
-from services.kit.shared_series import duplicates_prevented, rules_loaded
-from services.kit.trace import trace_of
-from services.orchestrator.delivery.mark import Marked
-from services.orchestrator.judging import Work
+from services.kit.observability.metrics import SLOW, Registry, counter, gauge, histogram
+from services.kit.observability.shared_series import duplicates_prevented, rules_loaded
+from services.kit.observability.trace import trace_of
+from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions.evaluation import Work
+from services.orchestrator.delivery.claim import Marked
 
 ADAPTERS: Final = ("sandbox", "webhook", "null")
 ENDS: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")

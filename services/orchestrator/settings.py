@@ -1,6 +1,6 @@
 """The settings of this service: those that all services know."""
 
-from services.kit.settings import ServiceSettings
+from services.kit.runtime.settings import ServiceSettings
 
 
 class OrchestratorSettings(ServiceSettings):

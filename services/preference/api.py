@@ -14,20 +14,20 @@ from schemas.facts import PreferenceQuestion
 from schemas.ids import bad_id
 from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import format_instant
-from services.kit import door
-from services.kit.auth import Principal, requires, service_only
-from services.kit.bodies import json_body
-from services.kit.bus import Partition
-from services.kit.db import Database
+from services.clients.preference import FACTS, FACTS_AT, RECORDED, TOPICS, PastQuestion
+from services.kit.bus.fence import Nudge, wait_applied
+from services.kit.bus.protocol import Partition
+from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
-from services.kit.fence import Nudge, wait_applied
-from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http import internal_api
+from services.kit.http.auth import Principal, requires, service_only
+from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http.request_parsing import json_body
 from services.preference import store
-from services.preference.client import FACTS, FACTS_AT, RECORDED, TOPICS, PastQuestion
-from services.preference.editing import Edited, Editor, IfMatch
-from services.preference.past import known, rebuilt
-from services.preference.resolve import opt_out_of
-from services.preference.state import State, document, empty, facts
+from services.preference.as_of import known, rebuilt
+from services.preference.document_form import opt_out_of
+from services.preference.editor import Edited, Editor, IfMatch
+from services.preference.preference_state import State, document, empty, facts
 
 FENCE = 2.0
 """Seconds that a question waits until our database has caught up with the asker."""
@@ -89,7 +89,7 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
 
     @router.post(FACTS, summary="Facts of customers, no older than the asker's log positions")
     async def facts_of(request: Request) -> Response:
-        question = await door.question(request, PreferenceQuestion)
+        question = await internal_api.question(request, PreferenceQuestion)
         positions = {
             Partition(topic, partition): offset
             for topic, partitions in question.positions.items()
@@ -98,16 +98,16 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
         await wait_applied(database, positions, FENCE, nudge)
         async with database.read() as tx:
             answers = await store.answers(tx, question.customers, question.versions)
-        return door.answer(answers)
+        return internal_api.answer(answers)
 
     _past_routes(router, database)
 
     @router.post(TOPICS, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:
-        catalogue = await door.question(request, store.Topics)
+        catalogue = await internal_api.question(request, store.Topics)
         async with database.write() as tx:
             await store.set_topics(tx, catalogue)
-        return door.answer({"policy_version": catalogue.policy_version})
+        return internal_api.answer({"policy_version": catalogue.policy_version})
 
     return router
 
@@ -115,14 +115,14 @@ def door_routes(database: Database, nudge: Nudge) -> APIRouter:
 def _past_routes(router: APIRouter, database: Database) -> None:
     @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")
     async def facts_at(request: Request) -> Response:
-        question = await door.question(request, PastQuestion)
+        question = await internal_api.question(request, PastQuestion)
         async with database.read() as tx:
             changes = await store.changes_until(tx, question.customer, recorded=question.at, version=question.version)
-        return door.answer(facts(rebuilt(question.customer, changes, question.version)))
+        return internal_api.answer(facts(rebuilt(question.customer, changes, question.version)))
 
     @router.post(RECORDED, summary="Facts of customers as they were known at an instant, and after each later change")
     async def recorded(request: Request) -> Response:
-        question = await door.question(request, PreferencesBetween)
+        question = await internal_api.question(request, PreferencesBetween)
         async with database.read() as tx:
             moved = await store.changed_after(tx, question.customers, question.since)
             now = await store.states(tx, [customer for customer in question.customers if customer not in moved])
@@ -133,7 +133,7 @@ def _past_routes(router: APIRouter, database: Database) -> None:
             else (KnownPreference(question.since, facts(now.get(customer) or empty(customer))),)
             for customer in question.customers
         ]
-        return door.answer(answers)
+        return internal_api.answer(answers)
 
 
 def checked_id(customer: str) -> str:

@@ -9,29 +9,29 @@ from typing import Protocol
 from fastapi import FastAPI
 
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.kit.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
-from services.kit.bus import Bus
-from services.kit.clock import Clock
-from services.kit.consume import ConsumeLoop
-from services.kit.consumer_series import ConsumerSeries
-from services.kit.database_series import DatabaseSeries, Look, keep_looking
-from services.kit.db import Database
+from services.clients.orchestrator import Attempts
+from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.consumer_series import ConsumerSeries
+from services.kit.bus.fence import Nudge
+from services.kit.bus.protocol import Bus
+from services.kit.db.database import Database
+from services.kit.db.database_series import DatabaseSeries, Look, keep_looking
 from services.kit.errors import Transient
-from services.kit.fence import Nudge
-from services.kit.health import Health, Heartbeat
-from services.kit.idempotency import Idempotency
-from services.kit.metrics import Registry
-from services.kit.settings import ServiceSettings
-from services.kit.web import build_app
-from services.orchestrator.client import Attempts
+from services.kit.http.app_factory import build_app
+from services.kit.http.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
+from services.kit.http.idempotency import Idempotency
+from services.kit.observability.health import Health, Heartbeat
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import Clock
+from services.kit.runtime.settings import ServiceSettings
 from services.preference import store
 from services.preference.api import door_routes, preference_routes
-from services.preference.centre.routes import centre_routes
-from services.preference.changes import GROUP, STAGE, Changes, Prepared
-from services.preference.editing import Editor
-from services.preference.enforcing import Enforcer
+from services.preference.centre.link_routes import centre_routes
+from services.preference.consumer import GROUP, STAGE, Changes, Prepared
+from services.preference.editor import Editor
+from services.preference.link_tokens import token_key
 from services.preference.metrics import Metrics
-from services.preference.tokens import token_key
+from services.preference.opt_out_enforcement import Enforcer
 
 DRAIN = 5.0
 """Seconds that a batch under way may still take."""

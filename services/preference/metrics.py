@@ -1,7 +1,7 @@
 """What this service counts. Labels are closed."""
 
-from services.kit.metrics import Registry, counter
-from services.kit.shared_series import duplicates_prevented, optout_enforced
+from services.kit.observability.metrics import Registry, counter
+from services.kit.observability.shared_series import duplicates_prevented, optout_enforced
 
 SOURCES = ("event", "api", "unsubscribe")
 ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "blocked")

@@ -10,9 +10,9 @@ from sqlalchemy import Row
 
 from schemas.facts import Preference
 from schemas.times import Instant
-from services.kit.db import Tx
-from services.preference.resolve import document_of
-from services.preference.state import State, empty, facts, pack, packed_facts, unpack
+from services.kit.db.database import Tx
+from services.preference.document_form import document_of
+from services.preference.preference_state import State, empty, facts, pack, packed_facts, unpack
 
 _STATE = {"customer": "text", "version": "bigint", "state": "bytea"}
 _KNOWN = {"customer": "text", "version": "bigint"}

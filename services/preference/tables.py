@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary
 
-from services.kit.text import Text
+from services.kit.db.bytewise_text import Text
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 

@@ -1,6 +1,7 @@
 """`tactful simulate`: files in, decisions out. Wiring only; every rule is the one that production runs."""
 
-from services.simulation.files import (
+from services.simulation.difference_page import draw
+from services.simulation.input_files import (
     BadInput,
     read_campaigns,
     read_customers,
@@ -8,8 +9,7 @@ from services.simulation.files import (
     read_policy,
     read_suppressions,
 )
-from services.simulation.picture import draw
-from services.simulation.run import Input, Summary, compare, decide_all, run
+from services.simulation.runs import Input, Summary, compare, decide_all, run
 
 __all__ = [
     "BadInput",

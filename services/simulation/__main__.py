@@ -14,8 +14,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.simulation.files import BadInput
-from services.simulation.recorded import compare
+from services.simulation.input_files import BadInput
+from services.simulation.recorded_comparison import compare
 
 BAD_INPUT, TOO_LARGE = 2, 3
 NICE = 10

@@ -17,7 +17,7 @@ import msgspec
 
 from schemas.times import HOUR, Instant, parse_instant
 from schemas.vocabulary import Outcome
-from services.orchestrator.deciding.zones import Zone
+from services.orchestrator.policy.time_zones import Zone
 
 Side = Literal[0, 1]
 HERE: Side = 0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import httpx
 
-from services.kit import alone
-from services.orchestrator.client import OrchestratorClient
+from services.clients.orchestrator import OrchestratorClient
+from services.kit.runtime import standalone
 from services.suppression.app import build
 from services.suppression.settings import SuppressionSettings
 
@@ -15,7 +15,7 @@ from services.suppression.settings import SuppressionSettings
 async def run(settings: SuppressionSettings, _chosen: argparse.Namespace) -> int:
     """Serve until a signal comes or the log can no longer be read. Returns the exit code."""
     async with (
-        alone.ground("suppression", settings) as ground,
+        standalone.ground("suppression", settings) as ground,
         httpx.AsyncClient(base_url=settings.services.orchestrator_url) as to_orchestrator,
     ):
         service = build(
@@ -26,12 +26,12 @@ async def run(settings: SuppressionSettings, _chosen: argparse.Namespace) -> int
             orchestrator=OrchestratorClient(to_orchestrator, settings.need("service_key")),
             registry=ground.registry,
         )
-        return await alone.serve(service, settings)
+        return await standalone.serve(service, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return alone.main("suppression", SuppressionSettings, run, arguments)
+    return standalone.main("suppression", SuppressionSettings, run, arguments)
 
 
 if __name__ == "__main__":

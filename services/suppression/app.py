@@ -7,31 +7,38 @@ from typing import Protocol
 from fastapi import APIRouter, FastAPI
 
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.kit.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
-from services.kit.bus import Bus
-from services.kit.clock import Clock
-from services.kit.condition import compile_condition
-from services.kit.consume import ConsumeLoop
-from services.kit.consumer_series import ConsumerSeries
-from services.kit.database_series import DatabaseSeries, keep_looking
-from services.kit.db import Database
-from services.kit.fence import Nudge
-from services.kit.health import Health
-from services.kit.idempotency import Idempotency
-from services.kit.metrics import Registry
-from services.kit.settings import ServiceSettings
-from services.kit.web import build_app
-from services.orchestrator.client import Attempts
-from services.suppression.api import alertmanager, doors, hold_plan, holds, situations, suppressions
-from services.suppression.client import fingerprint
-from services.suppression.counting import Counting
-from services.suppression.desk import Desk, new_id
-from services.suppression.enforcement import Enforcer
-from services.suppression.errors import OtherAddressKey
-from services.suppression.ingest import Ingest, Kinds, Prepared
+from services.clients.orchestrator import Attempts
+from services.clients.suppression import fingerprint
+from services.condition import compile_condition
+from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.consumer_series import ConsumerSeries
+from services.kit.bus.fence import Nudge
+from services.kit.bus.protocol import Bus
+from services.kit.db.database import Database
+from services.kit.db.database_series import DatabaseSeries, keep_looking
+from services.kit.http.app_factory import build_app
+from services.kit.http.auth import EnvKeys, FirstOf, KeyRing, Principal, RemoteKeys
+from services.kit.http.idempotency import Idempotency
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import Clock
+from services.kit.runtime.settings import ServiceSettings
+from services.suppression.api import (
+    alertmanager_webhook,
+    entry_routes,
+    hold_plan_route,
+    hold_routes,
+    internal_api,
+    situation_routes,
+)
+from services.suppression.consumer import Ingest, Kinds, Prepared
+from services.suppression.entry_gauges import Counting
+from services.suppression.entry_registration import Desk, new_id
 from services.suppression.metrics import Metrics
-from services.suppression.situations import Condition
-from services.suppression.store import situations as store
+from services.suppression.situation_intervals import Condition
+from services.suppression.store import situation_store as store
+from services.suppression.suppression_enforcement import Enforcer
+from services.suppression.suppression_errors import OtherAddressKey
 
 GROUP = "tactful-suppression"
 STAGE = "suppression"
@@ -45,8 +52,8 @@ BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class Orchestrator(Attempts, hold_plan.Planner, Protocol):
-    """What this service asks of the orchestrator: services.orchestrator.client.OrchestratorClient."""
+class Orchestrator(Attempts, hold_plan_route.Planner, Protocol):
+    """What this service asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
         """The owner of an API key. Raises Transient."""
@@ -183,15 +190,15 @@ def _loop(parts: Parts) -> ConsumeLoop[Prepared]:
 
 def _routers(parts: Parts, orchestrator: Orchestrator) -> list[APIRouter]:
     database, clock, enforcer = parts.database, parts.clock, Enforcer(orchestrator, parts.metrics)
-    facts = doors.Facts(database, clock, parts.nudge, parts.topic, fingerprint(parts.address_key))
-    hands = situations.SituationDesk(database, parts.bus, parts.topic, parts.kinds, clock, parts.nudge)
+    facts = internal_api.Facts(database, clock, parts.nudge, parts.topic, fingerprint(parts.address_key))
+    hands = situation_routes.SituationDesk(database, parts.bus, parts.topic, parts.kinds, clock, parts.nudge)
     return [
-        suppressions.router(database, Desk(parts.address_key), enforcer, clock),
-        alertmanager.router(database, enforcer, clock, parts.metrics),
-        holds.router(database, enforcer, clock),
-        hold_plan.router(database, orchestrator, clock),
-        situations.router(hands),
-        doors.router(facts, database, clock, compile_for_events),
+        entry_routes.router(database, Desk(parts.address_key), enforcer, clock),
+        alertmanager_webhook.router(database, enforcer, clock, parts.metrics),
+        hold_routes.router(database, enforcer, clock),
+        hold_plan_route.router(database, orchestrator, clock),
+        situation_routes.router(hands),
+        internal_api.router(facts, database, clock, compile_for_events),
     ]
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from schemas.vocabulary import SuppressionReason
-from services.kit.metrics import Registry, counter, gauge
-from services.kit.shared_series import duplicates_prevented, optout_enforced, rules_loaded
+from services.kit.observability.metrics import Registry, counter, gauge
+from services.kit.observability.shared_series import duplicates_prevented, optout_enforced, rules_loaded
 
 SOURCES = ("suppression", "hold")
 EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")

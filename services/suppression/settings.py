@@ -1,6 +1,6 @@
 """The settings of this service: those that all services know, with a port of its own."""
 
-from services.kit.settings import Port, ServiceSettings, WebSettings
+from services.kit.runtime.settings import Port, ServiceSettings, WebSettings
 
 
 class SuppressionWeb(WebSettings):

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, text
 
-from services.kit.tables import kit_tables
-from services.kit.text import Text
+from services.kit.db.bytewise_text import Text
+from services.kit.db.tables import kit_tables
 
 Columns = Callable[[], list[Column[Any]]]
 

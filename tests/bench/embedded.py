@@ -16,10 +16,11 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from services.all_in_one import SERVICES, Embedded
-from services.kit import collector, migrate
-from services.kit.bus import Outgoing
-from services.kit.local_bus import LocalBus
+from services.development.all_services import SERVICES, Embedded
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing
+from services.kit.db import migrate
+from services.kit.runtime import garbage_collection
 from tests.bench import accounting, load
 from tests.bench.contender import now
 from tests.bench.ours import fill, seed
@@ -45,7 +46,7 @@ async def main(directory: Path, customers: int, events: int) -> None:
     product = Embedded(directory)
     before, began = _cpu(), time.monotonic()
     await product.start()
-    collector.settle()
+    garbage_collection.settle()
     while await _closed(product) < events:
         await asyncio.sleep(0.25)
     seconds, spent = time.monotonic() - began, _cpu() - before

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.kit.bus import Outgoing
-from services.kit.kafka_bus import KafkaBus
+from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.protocol import Outgoing
 from tests import servers
 
 CHUNK = 2_000

@@ -22,17 +22,17 @@ from schemas.event import data_of, decode
 from schemas.facts import Preference, Suppressions
 from schemas.ids import event_hash, message_id
 from schemas.times import HOUR, Instant
-from services.orchestrator.catalogue.conditions import campaign_condition
-from services.orchestrator.deciding.campaign import compile_campaign
-from services.orchestrator.deciding.candidate import Audience, candidate
-from services.orchestrator.deciding.decide import decide
-from services.orchestrator.deciding.facts import Facts
-from services.orchestrator.deciding.gate import at_gate
-from services.orchestrator.deciding.judge import judge
-from services.orchestrator.deciding.ledger import Contact, Ledger
-from services.orchestrator.deciding.match import Catalogue, Touch, customer_variables, touches
-from services.orchestrator.deciding.policy import compile_policy
-from services.orchestrator.deciding.scope import Kind
+from services.orchestrator.campaigns.conditions import campaign_condition
+from services.orchestrator.policy.candidate import Audience, candidate
+from services.orchestrator.policy.compiled_campaign import compile_campaign
+from services.orchestrator.policy.compiled_policy import compile_policy
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.decide import decide
+from services.orchestrator.policy.evaluate import judge
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.match import Catalogue, Touch, customer_variables, touches
+from services.orchestrator.policy.recheck import at_gate
+from services.orchestrator.policy.scope import Kind
 from tests.bench import load
 
 NOW: Instant = 1_790_000_000_000_000

@@ -13,11 +13,11 @@ import msgspec
 from schemas.facts import Address, Consent, Entry, Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import DAY, Instant, format_instant
-from services.orchestrator.deciding.ledger import Contact, Ledger
-from services.orchestrator.deciding.scope import Kind
-from services.preference.state import State
-from services.suppression.state import OwnEntry
-from services.suppression.state import State as Suppressed
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.scope import Kind
+from services.preference.preference_state import State
+from services.suppression.customer_state import OwnEntry
+from services.suppression.customer_state import State as Suppressed
 
 CAMPAIGNS = 50
 PAST_CONTACTS = 8

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
-from services.kit import migrate
-from services.kit.db import Database
+from services.kit.db import migrate
+from services.kit.db.database import Database
 from services.orchestrator.app import GROUP
-from services.orchestrator.deciding.ledger import BEGINNING
-from services.preference.state import pack as pack_preference
-from services.suppression.state import pack as pack_suppressed
+from services.orchestrator.policy.ledger import BEGINNING
+from services.preference.preference_state import pack as pack_preference
+from services.suppression.customer_state import pack as pack_suppressed
 from tests.bench import load
 from tests.bench.contender import now
 from tests.bench.ground import Ground, fetch, value

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.message import Message
 from schemas.vocabulary import CHANNELS
-from services.kit.clock import StandingClock
+from services.kit.runtime.clock import StandingClock
 from services.orchestrator.delivery.adapters import ADAPTERS, Adapter
 from services.orchestrator.delivery.adapters.null import Null
 from services.orchestrator.delivery.adapters.sandbox import Sandbox

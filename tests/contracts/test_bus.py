@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.kit.bus import Bus, Consumer, Outgoing, Partition, Record
-from services.kit.kafka_bus import KafkaBus
-from services.kit.local_bus import LocalBus
+from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Bus, Consumer, Outgoing, Partition, Record
 
 
 @pytest.fixture(params=["local", pytest.param("kafka", marks=pytest.mark.integration)])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.vocabulary import CHANNELS as KEYS
-from services.kit.template import RenderError
-from services.orchestrator.channels import BY_KEY, CHANNELS, BadAddress, Channel
+from services.orchestrator.delivery.channels import BY_KEY, CHANNELS, BadAddress, Channel
+from services.template import RenderError
 
 GOOD: dict[str, dict[str, str]] = {
     "email": {

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 
-from services.kit.settings import CONFIG, SECRETS_DIR, ServiceSettings, known_variables, origin
+from services.kit.runtime.settings import CONFIG, SECRETS_DIR, ServiceSettings, known_variables, origin
 
 LINES = (Path(__file__).parents[2] / "deploy" / ".env.example").read_text("utf-8").splitlines()
 SET = dict(line.split("=", 1) for line in LINES if line and not line.startswith("#"))

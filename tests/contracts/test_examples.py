@@ -8,21 +8,21 @@ from schemas.campaign import Campaign
 from schemas.documents import load, validate
 from schemas.policy import Policy
 from services import simulation
-from services.orchestrator.catalogue import check
-from services.orchestrator.channels import BY_KEY
-from services.orchestrator.channels.content import check_content
+from services.orchestrator.campaigns import document_checks
+from services.orchestrator.delivery.channels import BY_KEY
+from services.orchestrator.delivery.channels.content import check_content
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CAMPAIGNS = sorted((EXAMPLES / "campaigns").iterdir())
 
 
 def policy() -> Policy:
-    return check.policy(load((EXAMPLES / "policy.yaml").read_bytes()))
+    return document_checks.policy(load((EXAMPLES / "policy.yaml").read_bytes()))
 
 
 @pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
 def test_a_campaign_is_taken_while_the_policy_is_active(path: Path) -> None:
-    campaign = check.campaign(path.stem, load(path.read_bytes()), policy(), check_content)
+    campaign = document_checks.campaign(path.stem, load(path.read_bytes()), policy(), check_content)
     assert campaign.key == path.stem
 
 

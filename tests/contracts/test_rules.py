@@ -6,9 +6,9 @@ import pytest
 
 from schemas.vocabulary import RULES as NAMES
 from schemas.vocabulary import Class, Reason
-from services.orchestrator.deciding import rules
-from services.orchestrator.deciding.rules import RULES, Rule
-from tests.orchestrator.deciding.build import at, facts, judged, touch, try_on
+from services.orchestrator.policy import rules
+from services.orchestrator.policy.rules import RULES, Rule
+from tests.orchestrator.policy.build import at, facts, judged, touch, try_on
 
 
 def test_rules_stand_in_the_order_of_the_table() -> None:
@@ -21,7 +21,7 @@ def test_every_file_is_a_rule_in_the_tuple() -> None:
 
 
 def test_every_rule_has_its_table_of_tests() -> None:
-    folder = Path(__file__).parents[1] / "orchestrator" / "deciding" / "rules"
+    folder = Path(__file__).parents[1] / "orchestrator" / "policy" / "rules"
     assert {path.stem for path in folder.glob("test_*.py")} == {f"test_{rule.NAME}" for rule in RULES}
 
 

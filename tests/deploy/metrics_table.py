@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.all_in_one import SERVICES, Together
-from services.kit.build import say_what_runs
-from services.kit.clock import SystemClock
-from services.kit.db import Database
-from services.kit.local_bus import LocalBus
-from services.kit.metrics import Family, Registry, count_logs
+from services.development.all_services import SERVICES, Together
+from services.kit.bus.local_bus import LocalBus
+from services.kit.db.database import Database
+from services.kit.observability.build_info import say_what_runs
+from services.kit.observability.metrics import Family, Registry, count_logs
+from services.kit.runtime.clock import SystemClock
 from tests.flow.live import settings
 
 PAGE = Path(__file__).parents[2] / "docs/metrics.md"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from schemas.alertmanager import MOST_ALERTS
-from services.suppression.alerts import WORDS
+from services.suppression.alert_holds import WORDS
 from tests.servers import ROOT
 
 FILE = ROOT / "deploy/prometheus/alertmanager.yml"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.kit.settings import PREFIX, known_variables
+from services.kit.runtime.settings import PREFIX, known_variables
 from tests.servers import ROOT
 from tests.tactful.running import run
 

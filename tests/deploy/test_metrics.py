@@ -17,16 +17,17 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from schemas.times import SECOND
-from services.kit import logs, migrate
-from services.kit.bus import Outgoing, Record
-from services.kit.clock import StandingClock
-from services.kit.database_series import DatabaseSeries
-from services.kit.db import Database
-from services.kit.dead_letters import bury
-from services.kit.metrics import Family, Registry, count_logs
-from services.orchestrator.delivery.messages import OUTBOX, TIMER
+from services.kit.bus.dead_letters import bury
+from services.kit.bus.protocol import Outgoing, Record
+from services.kit.db import migrate
+from services.kit.db.database import Database
+from services.kit.db.database_series import DatabaseSeries
+from services.kit.observability import logs
+from services.kit.observability.metrics import Family, Registry, count_logs
+from services.kit.runtime.clock import StandingClock
+from services.orchestrator.decisions.backlog_gauges import backlog_look
+from services.orchestrator.delivery.store import OUTBOX, TIMER
 from services.orchestrator.metrics import Metrics
-from services.orchestrator.watch import backlog_look
 from tests.deploy.metrics_table import PAGE, page, registry
 from tests.flow.live import CLOUD_EVENT, Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy

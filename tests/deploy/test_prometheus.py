@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from services.kit.metrics import Family
+from services.kit.observability.metrics import Family
 from tests.deploy.metrics_table import registry
 from tests.servers import ROOT, absent, free_port, wait_for
 from tests.tactful.running import Running, product

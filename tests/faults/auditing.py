@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import httpx
 
-from services.kit.clock import SystemClock
-from services.kit.db import Database
-from services.kit.metrics import Registry
-from services.orchestrator.audit.auditor import Auditor
-from services.orchestrator.audit.series import AuditSeries
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.db.database import Database
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import SystemClock
+from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.auditor import Auditor
+from services.orchestrator.insight.history_reader import Recorder
 from services.orchestrator.metrics import Metrics
-from services.orchestrator.recorded import Recorder
-from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
 from tests.faults.processes import ADDRESS_KEY, SERVICE_KEY
 from tests.faults.world import World
 

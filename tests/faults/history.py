@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.orchestrator.deciding.ledger import Ledger
+from services.orchestrator.policy.ledger import Ledger
 
 TERMINAL = ("accepted", "rejected", "suppressed", "failed", "unknown")
 TAKEN = ("accept", "fail_after_accept", "hang", "cut")

@@ -9,8 +9,8 @@ import os
 import sys
 
 from services.orchestrator.__main__ import main
-from services.orchestrator.delivery import straight
+from services.orchestrator.delivery import inline_delivery
 
 if __name__ == "__main__":
-    straight.ROOM = int(os.environ.get("STRAIGHT_ROOM", "3"))
+    inline_delivery.ROOM = int(os.environ.get("STRAIGHT_ROOM", "3"))
     sys.exit(main())

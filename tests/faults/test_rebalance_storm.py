@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from services.kit.clock import SystemClock
-from services.kit.db import Database
-from services.kit.kafka_bus import KafkaBus
-from services.kit.settings import ServiceSettings, load
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.db.database import Database
+from services.kit.runtime.clock import SystemClock
+from services.kit.runtime.settings import ServiceSettings, load
 from services.orchestrator.app import Service, build
-from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
 from tests.faults.load import under_load
 from tests.faults.processes import ADDRESS_KEY, SECRET, SERVICE_KEY
 from tests.faults.world import World

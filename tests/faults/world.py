@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.kit.migrate import upgrade
+from services.kit.db.migrate import upgrade
 from tests.faults.history import Evidence
 from tests.faults.processes import FACTS, ROLES, Cluster, Plan, build, running
 from tests.faults.producing import Sent, Shop, shop

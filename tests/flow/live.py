@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from schemas.documents import load
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
-from services.all_in_one import SERVICES, Together
-from services.kit import migrate
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.local_bus import LocalBus
-from services.kit.settings import ServiceSettings
-from services.orchestrator.catalogue import keys
+from services.development.all_services import SERVICES, Together
+from services.kit.bus.local_bus import LocalBus
+from services.kit.db import migrate
+from services.kit.db.database import Database
+from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.settings import ServiceSettings
+from services.orchestrator.access import api_keys
 
 ADMIN = "admin-key-of-the-tests"
 CLOUD_EVENT = {"content-type": "application/cloudevents+json"}
@@ -132,7 +132,7 @@ async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = N
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
     together = Together(settings(), databases, bus, clock, proof_of_death=True)
-    _, reviewer = await keys.create(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
+    _, reviewer = await api_keys.create(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
     await together.start()
     product = Live(together, clock, reviewer)
     try:

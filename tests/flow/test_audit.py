@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from schemas.times import DAY, HOUR, MINUTE, SECOND
-from services.all_in_one import SERVICES
-from services.kit.db import Tx
-from services.kit.metrics import Registry
-from services.orchestrator import store
-from services.orchestrator.audit.auditor import Auditor
-from services.orchestrator.audit.series import AuditSeries
+from services.development.all_services import SERVICES
+from services.kit.db.database import Tx
+from services.kit.observability.metrics import Registry
+from services.orchestrator.decisions import store
+from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.auditor import Auditor
 from tests.flow import test_replay as a_shop
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import HOUR, MINUTE, SECOND
-from services.orchestrator.delivery import straight
+from services.orchestrator.delivery import inline_delivery
 from services.orchestrator.delivery.adapters import FirstByte
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
@@ -128,7 +128,7 @@ async def test_the_gate_stops_what_was_switched_off_after_the_decision(
     product: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One message fills the straight way, one keeps the dispatcher busy, and the third waits in the outbox."""
-    monkeypatch.setattr(straight, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "ROOM", 1)
     provider = Provider()
     await shop(product, provider)
     await product.customer(customer("c-2"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.times import DAY, SECOND, format_instant
-from services.kit.bus import Outgoing
+from services.kit.bus.protocol import Outgoing
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, customer, event, policy
 

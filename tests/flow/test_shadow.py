@@ -11,8 +11,8 @@ from sqlalchemy import Row
 
 from schemas.times import HOUR
 from schemas.topics import EVENTS
-from services.all_in_one import SERVICES
-from services.kit.bus import Outgoing
+from services.development.all_services import SERVICES
+from services.kit.bus.protocol import Outgoing
 from tests.flow.live import CLOUD_EVENT, Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services import simulation
-from services.orchestrator.deciding.zones import zone
+from services.orchestrator.policy.time_zones import zone
 from services.simulation.compare import Comparison
 from tests.tactful.running import EXAMPLES, Done, run
 

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.times import DAY, format_instant, parse_instant
 from services import simulation
-from services.simulation.generate import INCIDENT, Size, events, incidents, write
+from services.simulation.generated_year import INCIDENT, Size, events, incidents, write
 from tests.tactful.running import EXAMPLES, run
 
 CUT = Size(customers=1_000, events=20_000, days=28)

@@ -5,8 +5,8 @@ from schemas.facts import Preference, Situation, Suppressions
 from schemas.policy import Policy as Document
 from schemas.recorded import KnownPreference, KnownSuppressions, Recorded, RecordedHold
 from schemas.times import SECOND
-from services.orchestrator.deciding.policy import Policy, compile_policy
-from services.simulation.traffic import FENCE, RecordedWorld
+from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+from services.simulation.recorded_traffic import FENCE, RecordedWorld
 from tests.flow.shop import MONDAY
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from schemas.message import Handed, HandedOutcome
 from schemas.times import HOUR
-from services.kit.migrate import upgrade
-from services.orchestrator.deciding.ledger import Ledger
-from services.orchestrator.delivery.handover import Limits
-from services.orchestrator.delivery.settle import Result, settle
+from services.kit.db.migrate import upgrade
+from services.orchestrator.delivery.results import Result, settle
+from services.orchestrator.delivery.sender import Limits
+from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import TOPIC, Crew, crew, record
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from schemas.times import MINUTE, SECOND
-from services.all_in_one import SERVICES
-from services.kit.metrics import Registry
+from services.development.all_services import SERVICES
+from services.kit.observability.metrics import Registry
+from services.orchestrator.holds.release import Releases
 from services.orchestrator.metrics import Metrics
-from services.orchestrator.release import Releases
 from tests.flow.holding import after, hold, lift, offers, plan, sent, shop
 from tests.flow.live import live
 from tests.flow.shop import MONDAY

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from schemas.times import HOUR, SECOND
-from services.kit.migrate import upgrade
-from services.orchestrator.deciding.ledger import Ledger
+from services.kit.db.migrate import upgrade
+from services.orchestrator.policy.ledger import Ledger
 from tests.faults.history import Evidence
 from tests.integration.workers import Crew, Worker, crew, record
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.batch import Batch
-from services.kit.migrate import upgrade
-from services.orchestrator.delivery import straight
-from services.orchestrator.delivery.handover import Limits
-from services.orchestrator.delivery.mark import Marked
+from services.kit.bus.batch import Batch
+from services.kit.db.migrate import upgrade
+from services.orchestrator.delivery import inline_delivery
+from services.orchestrator.delivery.claim import Marked
+from services.orchestrator.delivery.sender import Limits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import Crew, crew, record
@@ -126,7 +126,7 @@ async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:
 
 
 async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(straight, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "ROOM", 1)
     worker = us.workers[0]
     now = us.clock.now()
     prepared = await worker.decide_and_mark(record("c", "one", "low", now), record("d", "two", "low", now))
@@ -138,7 +138,7 @@ async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch:
 
 
 async def test_room_that_was_taken_is_given_back(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(straight, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "ROOM", 1)
     worker = us.workers[0]
     for name in ("c", "d"):
         await worker.go(await worker.decide_and_mark(record(name, f"of-{name}", "low", us.clock.now())))

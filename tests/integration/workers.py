@@ -31,26 +31,26 @@ from schemas.facts import (
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.roles import Role
 from schemas.times import format_instant, parse_instant
-from services.kit.batch import Batch
-from services.kit.bus import Record
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.local_bus import LocalBus
-from services.kit.settings import ServiceSettings, load
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.bus.batch import Batch
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Record
+from services.kit.db.database import Database
+from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.settings import ServiceSettings, load
 from services.orchestrator import app as orchestrator
-from services.orchestrator.catalogue import keys
+from services.orchestrator.access import api_keys
+from services.orchestrator.decisions.pipeline import Pipeline, Prepared
+from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapters.adapter import FirstByte
+from services.orchestrator.delivery.claim import Marker
 from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.dispatch import Dispatcher
-from services.orchestrator.delivery.gate import Gate
-from services.orchestrator.delivery.handover import Handover, Limits
-from services.orchestrator.delivery.mark import Marker
+from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.inline_delivery import Straight
+from services.orchestrator.delivery.recheck_stage import Gate
 from services.orchestrator.delivery.recovery import Recovery
-from services.orchestrator.delivery.straight import Straight
-from services.orchestrator.pipeline import Pipeline, Prepared
-from services.orchestrator.schedule import Scheduler
-from services.preference.client import PreferenceClient
-from services.suppression.client import SuppressionClient
+from services.orchestrator.delivery.sender import Handover, Limits
 
 START = parse_instant("2026-03-02T12:00:00Z")
 TOPIC = "customer.events"
@@ -232,7 +232,7 @@ async def _launch(
     service: orchestrator.Service, database: Database, clock: StandingClock, policy: dict[str, Any]
 ) -> None:
     transport = httpx.ASGITransport(service.app)
-    people = {role: (await keys.create(database, role, Role(role), "tests", clock.now()))[1]
+    people = {role: (await api_keys.create(database, role, Role(role), "tests", clock.now()))[1]
               for role in ("admin", "approver")}  # fmt: skip
     async with httpx.AsyncClient(transport=transport, base_url="http://tests") as client:
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, MetaData, Table, Text
 
-from services.kit.batch import Batch
-from services.kit.bus import Bus, Outgoing, Record
-from services.kit.clock import SystemClock
-from services.kit.consume import ConsumeLoop
-from services.kit.db import Database, Tx
+from services.kit.bus.batch import Batch
+from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.protocol import Bus, Outgoing, Record
+from services.kit.db.database import Database, Tx
+from services.kit.db.tables import kit_tables
 from services.kit.errors import Invalid
-from services.kit.tables import kit_tables
+from services.kit.runtime.clock import SystemClock
 
 TOPIC = "events"
 DLQ = "events.dlq"

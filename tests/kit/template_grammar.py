@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from services.kit.template.engine import engine
+from services.template.engine import engine
 
 FILTERS = sorted(engine(html=True).filters)
 TEXTS = st.sampled_from(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from schemas.times import SECOND
-from services.kit import alone
-from services.kit.clock import Instant, SystemClock
-from services.kit.db import Database
+from services.kit.db.database import Database
+from services.kit.runtime import standalone
+from services.kit.runtime.clock import Instant, SystemClock
 
 
 class Shifted:
@@ -29,9 +29,9 @@ async def test_clocks_that_differ_by_a_second_are_refused(tmp_path: Path, errors
     database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     try:
         if fits:
-            await alone._agree(Shifted(*errors), database)
+            await standalone._agree(Shifted(*errors), database)
         else:
-            with pytest.raises(alone.Refused, match="set the clocks"):
-                await alone._agree(Shifted(*errors), database)
+            with pytest.raises(standalone.Refused, match="set the clocks"):
+                await standalone._agree(Shifted(*errors), database)
     finally:
         await database.close()

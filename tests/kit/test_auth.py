@@ -6,17 +6,9 @@ import pytest
 from fastapi import APIRouter
 
 from schemas.roles import ALLOWED, Role, may
-from services.kit.auth import (
-    EnvKeys,
-    FirstOf,
-    Principal,
-    RemoteKeys,
-    digest_of,
-    new_key,
-    requires,
-)
 from services.kit.errors import Transient
-from services.kit.web import access_table
+from services.kit.http.app_factory import access_table
+from services.kit.http.auth import EnvKeys, FirstOf, Principal, RemoteKeys, digest_of, new_key, requires
 from tests.kit.web_parts import ADMIN_KEY, Keys, app_of, client_of
 
 ACTIONS = sorted({action for actions in ALLOWED.values() for action in actions if action != "*"} | {"keys:write"})

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from services.kit.clock import StandingClock, SystemClock
+from services.kit.runtime.clock import StandingClock, SystemClock
 
 
 def test_the_system_clock_counts_microseconds_since_1970() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.times import parse_instant
-from services.kit.condition import ConditionError, ConditionSyntaxError, compile_condition
+from services.condition import ConditionError, ConditionSyntaxError, compile_condition
 
 NAMES = frozenset({"event.type", "event.time", "event.data", "customer.id", "customer.traits", "customer.locale"})
 DATA = {

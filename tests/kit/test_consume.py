@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.batch import Batch
-from services.kit.bus import Partition, Record
-from services.kit.db import Database
+from services.kit.bus.batch import Batch
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.partition_lease import claim, committed, standing
+from services.kit.bus.protocol import Partition, Record
+from services.kit.db.database import Database
 from services.kit.errors import DatabaseGone, Invalid, Transient
-from services.kit.lease import claim, committed, standing
-from services.kit.local_bus import LocalBus
 from tests.kit.consuming import (
     TOPIC,
     Effects,
@@ -220,7 +220,7 @@ async def test_a_record_that_the_database_refuses_is_found_and_passed(bus: Local
 async def test_a_mistake_that_hits_every_record_ends_the_loop(
     bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kit.applying.FLOOD", 3)
+    monkeypatch.setattr("services.kit.bus.record_applier.FLOOD", 3)
     await publish(bus, 30)
     handler = Effects()
 
@@ -328,7 +328,7 @@ async def _seen(handler: Effects) -> bool:
 async def test_while_a_batch_takes_long_nothing_is_read_and_the_group_sees_us(
     bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kit.consume.KEEP_ALIVE", 0.02)
+    monkeypatch.setattr("services.kit.bus.consume_loop.KEEP_ALIVE", 0.02)
     await publish(bus, 20)
     handler = Effects()
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, MetaData, Table, Text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from services.kit.db import Database
+from services.kit.db.database import Database
 from services.kit.errors import DatabaseBusy, DatabaseGone
 from tests import servers
 
@@ -183,7 +183,7 @@ async def test_another_process_that_writes_makes_us_wait_then_give_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'shared.db'}"
-    monkeypatch.setattr("services.kit.db._SQLITE_SETTINGS", ("journal_mode=WAL", "busy_timeout=50"))
+    monkeypatch.setattr("services.kit.db.database._SQLITE_SETTINGS", ("journal_mode=WAL", "busy_timeout=50"))
     ours, theirs = Database.open(url), Database.open(url)
     async with theirs.write():
         with pytest.raises(DatabaseBusy):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.bus import Outgoing, Partition, Record
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.dead_letters import DeadLetterRelay, bury, original
+from services.kit.bus.dead_letters import DeadLetterRelay, bury, original
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing, Partition, Record
+from services.kit.db.database import Database
 from services.kit.errors import BusGone, Invalid
-from services.kit.local_bus import LocalBus
+from services.kit.runtime.clock import StandingClock
 from tests.kit.consuming import DLQ, count, open_database
 
 HEADERS = (("ce_id", b"1"), ("raw", b"\x00\xff"))

@@ -6,10 +6,10 @@ import pytest
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from services.kit import logs
-from services.kit.auth import service_only
-from services.kit.door import MEDIA_TYPE, answer, ask, question
 from services.kit.errors import FenceTimeout, Invalid, Permanent, Transient
+from services.kit.http.auth import service_only
+from services.kit.http.internal_api import MEDIA_TYPE, answer, ask, question
+from services.kit.observability import logs
 from tests.kit.web_parts import SERVICE_KEY, app_of, client_of
 
 

@@ -7,9 +7,9 @@ import pytest
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.kit import logs
-from services.kit.auth import public
-from services.kit.metrics import Registry
+from services.kit.http.auth import public
+from services.kit.observability import logs
+from services.kit.observability.metrics import Registry
 from tests.kit.web_parts import ADMIN_KEY, app_of, client_of, problem_of, routes
 
 JSON = {"content-type": "application/json"}

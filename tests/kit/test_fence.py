@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.kit.bus import Partition
-from services.kit.db import Database
+from services.kit.bus.fence import Nudge, wait_applied
+from services.kit.bus.partition_lease import Move, advance, claim, committed
+from services.kit.bus.protocol import Partition
+from services.kit.db.database import Database
 from services.kit.errors import FenceTimeout
-from services.kit.fence import Nudge, wait_applied
-from services.kit.lease import Move, advance, claim, committed
 from tests.kit.consuming import open_database
 
 P0, P1 = Partition("events", 0), Partition("events", 1)

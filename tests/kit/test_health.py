@@ -1,6 +1,6 @@
 import asyncio
 
-from services.kit.health import Health
+from services.kit.observability.health import Health
 
 
 async def test_ready_needs_start_and_every_check() -> None:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import MetaData
 from starlette.responses import JSONResponse, StreamingResponse
 
-from services.kit.auth import requires
-from services.kit.db import Database
+from services.kit.db.database import Database
+from services.kit.db.tables import kit_tables
 from services.kit.errors import Invalid, Transient
-from services.kit.idempotency import KEPT, Idempotency
-from services.kit.tables import kit_tables
+from services.kit.http.auth import requires
+from services.kit.http.idempotency import KEPT, Idempotency
 from tests.kit.web_parts import app_of, client_of
 
 BODY = {"name": "anna"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from services.kit import idle_ping
-from services.kit.db import Database
+from services.kit.db import idle_ping
+from services.kit.db.database import Database
 from services.kit.errors import Transient
 
 MINE = "SELECT pg_backend_pid() AS pid"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.bus import Outgoing
-from services.kit.db import Database
+from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.partition_lease import committed
+from services.kit.bus.protocol import Outgoing
+from services.kit.db.database import Database
 from services.kit.errors import BusGone, TooLarge
-from services.kit.kafka_bus import KafkaBus
-from services.kit.lease import committed
 from tests import servers
 from tests.kit.consuming import TOPIC, Effects, effects, loop_of, open_database, publish, refuse, running, until_applied
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.bus import Outgoing, Partition
-from services.kit.local_bus import LocalBus
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing, Partition
 
 _PUBLISHER = """
 import asyncio, sys

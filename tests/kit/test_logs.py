@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.kit import logs
 from services.kit.errors import Conflict
+from services.kit.observability import logs
 
 CANARY = "anna.canary@example.com"
 

@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from services.kit.metrics import SLOW, Registry, build_info, count_logs, counter, gauge, histogram
+from services.kit.observability.metrics import SLOW, Registry, build_info, count_logs, counter, gauge, histogram
 
 CHANNELS = ("email", "sms")
 OUTCOMES = ("send", "fail")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
-from services.kit.db import Database
-from services.kit.migrate import check, upgrade
+from services.kit.db.database import Database
+from services.kit.db.migrate import check, upgrade
 from tests.kit.consuming import metadata
 
 _STEP = '''

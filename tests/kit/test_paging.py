@@ -1,9 +1,9 @@
 import pytest
 from fastapi import APIRouter
 
-from services.kit.auth import public
 from services.kit.errors import Invalid
-from services.kit.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http.auth import public
+from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
 from tests.kit.web_parts import app_of, client_of
 
 

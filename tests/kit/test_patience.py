@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from services.kit.errors import Invalid, Transient
-from services.kit.patience import Abandoned, Effort, Patience
+from services.kit.runtime.retry import Abandoned, Effort, Patience
 
 
 class Step:

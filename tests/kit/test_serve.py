@@ -9,9 +9,10 @@ import httpx
 import pytest
 from fastapi import APIRouter, Request
 
-from services.kit import bodies, logs
-from services.kit.auth import public
-from services.kit.serve import server
+from services.kit.http import request_parsing
+from services.kit.http.auth import public
+from services.kit.http.server import server
+from services.kit.observability import logs
 from tests.kit.web_parts import app_of
 
 
@@ -20,7 +21,7 @@ def routes() -> APIRouter:
 
     @router.post("/echo")
     async def echo(request: Request) -> object:
-        return await bodies.json_body(request)
+        return await request_parsing.json_body(request)
 
     @router.get("/p/{token}")
     async def page(token: str) -> dict[str, str]:

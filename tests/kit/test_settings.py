@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.settings import MASK, Key, ServiceSettings, SettingsError, WebSettings, known_variables, load, origin
+from services.kit.runtime.settings import (
+    MASK,
+    Key,
+    ServiceSettings,
+    SettingsError,
+    WebSettings,
+    known_variables,
+    load,
+    origin,
+)
 
 SECRET = "canary-secret-of-32-characters-xx"
 

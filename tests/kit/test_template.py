@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from services.kit.template import RenderError, TemplateSyntaxError, check_html, compile_template, link_scheme_allowed
-from services.kit.template.engine import engine
+from services.template import RenderError, TemplateSyntaxError, check_html, compile_template, link_scheme_allowed
+from services.template.engine import engine
 
 VALUES: dict[str, Any] = {
     "customer": {"id": "c-1", "traits": {"name": "<b>Ada", "none": None, "tags": ["a", "b"]}, "locale": "en"},

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.campaign import Campaign
 from schemas.documents import load, validate
-from services.kit.template import RenderError, Template, TemplateSyntaxError, compile_template
-from services.kit.template.runtime import DOUBTS, MAX_ITERATIONS, MAX_TEXT
-from services.kit.template.translate import MAX_ALTERNATIVES, MAX_DEPTH, MAX_NODES
+from services.template import RenderError, Template, TemplateSyntaxError, compile_template
+from services.template.runtime import DOUBTS, MAX_ITERATIONS, MAX_TEXT
+from services.template.translate import MAX_ALTERNATIVES, MAX_DEPTH, MAX_NODES
 from tests.bench import load as bench
 from tests.kit.template_grammar import CONTEXTS, TEMPLATES
 

@@ -9,13 +9,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from services.kit import bodies
-from services.kit.auth import public, requires
 from services.kit.errors import Problem
-from services.kit.health import Health
-from services.kit.metrics import Registry
-from services.kit.problems import problem
-from services.kit.web import access_table, build_app
+from services.kit.http import request_parsing
+from services.kit.http.app_factory import access_table, build_app
+from services.kit.http.auth import public, requires
+from services.kit.http.problems import problem
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
 from tests.kit.web_parts import ADMIN_KEY, SERVICE_KEY, Keys, app_of, client_of, problem_of, routes
 
 JSON = {"content-type": "application/json"}
@@ -185,7 +185,7 @@ async def test_no_body_may_have_a_meaning() -> None:
 
     @router.post("/submit", dependencies=[public()])
     async def submit(request: Request) -> Any:
-        return await bodies.json_body(request, empty={})
+        return await request_parsing.json_body(request, empty={})
 
     async with client_of(app_of(router)) as client:
         assert (await client.post("/submit")).json() == {}

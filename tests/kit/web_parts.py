@@ -10,12 +10,13 @@ from starlette.responses import JSONResponse
 
 from schemas.documents import DocumentError
 from schemas.roles import Role
-from services.kit import bodies, logs
-from services.kit.auth import EnvKeys, FirstOf, Principal, digest_of, public, requires, service_only
 from services.kit.errors import Conflict, Problem, Transient
-from services.kit.health import Health
-from services.kit.metrics import Registry
-from services.kit.web import build_app
+from services.kit.http import request_parsing
+from services.kit.http.app_factory import build_app
+from services.kit.http.auth import EnvKeys, FirstOf, Principal, digest_of, public, requires, service_only
+from services.kit.observability import logs
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
 
 ADMIN_KEY = "an-admin-key-of-the-tests"
 SERVICE_KEY = "a-service-key-of-the-tests"
@@ -60,7 +61,7 @@ def routes() -> APIRouter:
 
     @router.post("/raw", dependencies=[requires("campaigns:write")])
     async def raw(request: Request) -> Any:
-        return await bodies.json_body(request)
+        return await request_parsing.json_body(request)
 
     @router.post("/model", dependencies=[requires("campaigns:write")])
     async def model(body: Body) -> Body:

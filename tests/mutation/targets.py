@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DECIDING = "services/orchestrator/deciding"
-GATE = "services/orchestrator/delivery/gate.py"
+DECIDING = "services/orchestrator/policy"
+GATE = "services/orchestrator/delivery/recheck_stage.py"
 FIRST = ("gate", "decide", "plan", "caps", "contacts", "judge", "rules/", "ledger", "rank", "quiet", "match", "facts")
 LAST = ("simulate",)
 ASKED_BY_ALL = (
-    ("tests/orchestrator/deciding", "tests/contracts/test_rules.py", "-m", "not hypothesis"),
+    ("tests/orchestrator/policy", "tests/contracts/test_rules.py", "-m", "not hypothesis"),
     ("tests/flow/test_conformance.py",),
     ("tests/model/test_agreement.py",),
 )

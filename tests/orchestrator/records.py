@@ -7,9 +7,9 @@ import msgspec
 from schemas.decision import Decision, EventRef, Verdict
 from schemas.event import Event
 from schemas.ids import message_id
-from services.kit.db import Tx
-from services.orchestrator import store
-from services.orchestrator.store import Arrived
+from services.kit.db.database import Tx
+from services.orchestrator.decisions import store
+from services.orchestrator.decisions.store import Arrived
 from tests.orchestrator.world import NOON
 
 

@@ -1,6 +1,6 @@
 """Which decisions were taken together."""
 
-from services.orchestrator.judgings import Line, judging_of
+from services.orchestrator.explain.decision_groups import Line, judging_of
 
 
 def line(id: int, message: str, *, time: int = 1, campaign: str = "a", event: str = "e-1") -> Line:

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.times import SECOND
-from services.orchestrator.release import AHEAD, room, turns
+from services.orchestrator.holds.release import AHEAD, room, turns
 from tests.orchestrator.world import NOON
 
 

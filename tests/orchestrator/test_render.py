@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pytest
 
 from schemas.vocabulary import Outcome
-from services.kit.template import RenderError
-from services.orchestrator.channels.content import Content, compile_content
-from services.orchestrator.deciding.decide import Planned
-from services.orchestrator.render import Renderer
-from tests.orchestrator.deciding import build
+from services.orchestrator.delivery.channels.content import Content, compile_content
+from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.policy.decide import Planned
+from services.template import RenderError
+from tests.orchestrator.policy import build
 
 NOW = build.at("02 10:00")
 

@@ -7,7 +7,7 @@ import pytest
 from schemas.decision import Jump, Verdict
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator import wording
+from services.orchestrator.explain import wording
 from tests.orchestrator.records import decision, event
 from tests.orchestrator.world import NOON
 

@@ -14,22 +14,22 @@ from fastapi import FastAPI
 from schemas.facts import Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
 from schemas.roles import Role
 from schemas.times import parse_instant
-from services.kit.auth import EnvKeys, FirstOf
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.fence import Nudge
-from services.kit.health import Health
-from services.kit.idempotency import Idempotency
-from services.kit.local_bus import LocalBus
-from services.kit.metrics import Registry
-from services.kit.migrate import upgrade
-from services.kit.web import build_app
-from services.orchestrator.catalogue.keys import DatabaseKeys, create
-from services.orchestrator.catalogue.snapshot import Snapshot
-from services.orchestrator.gather import Gatherer
-from services.orchestrator.routes import routers
-from services.preference.client import PreferenceClient
-from services.suppression.client import Past, PastAnswer, PastQuestion, SuppressionClient
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import Past, PastAnswer, PastQuestion, SuppressionClient
+from services.kit.bus.fence import Nudge
+from services.kit.bus.local_bus import LocalBus
+from services.kit.db.database import Database
+from services.kit.db.migrate import upgrade
+from services.kit.http.app_factory import build_app
+from services.kit.http.auth import EnvKeys, FirstOf
+from services.kit.http.idempotency import Idempotency
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import StandingClock
+from services.orchestrator.access.api_keys import DatabaseKeys, create
+from services.orchestrator.api_routes import routers
+from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.decisions.facts_reader import Gatherer
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 ADMIN_KEY = "an-admin-key-of-the-tests"

@@ -17,15 +17,7 @@ from schemas.event import Event, encode
 from schemas.facts import AttemptScope, OpenAttempts, Positions, Preference
 from schemas.times import parse_instant
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.kit import door, migrate
-from services.kit.auth import digest_of
-from services.kit.bus import Outgoing
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.errors import Transient
-from services.kit.local_bus import LocalBus
-from services.kit.metrics import Registry
-from services.orchestrator.client import (
+from services.clients.orchestrator import (
     FIND_KEY,
     OPEN_ATTEMPTS,
     STILL_OPEN,
@@ -36,8 +28,17 @@ from services.orchestrator.client import (
     OrchestratorClient,
     StillOpen,
 )
+from services.clients.preference import PreferenceClient
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing
+from services.kit.db import migrate
+from services.kit.db.database import Database
+from services.kit.errors import Transient
+from services.kit.http import internal_api
+from services.kit.http.auth import digest_of
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import StandingClock
 from services.preference.app import Service, build
-from services.preference.client import PreferenceClient
 from services.preference.settings import PreferenceSettings
 
 NOW = parse_instant("2026-03-02T12:00:00Z")
@@ -68,19 +69,19 @@ class Orchestrator:
         async def open_attempts(request: Request) -> Response:
             if not self.reachable:
                 return Response(status_code=503)
-            scope = await door.question(request, AttemptScope)
+            scope = await internal_api.question(request, AttemptScope)
             self.asked.append(scope)
             found = tuple((f"msg_{number}", 1) for number, attempt in self.attempts.items() if _touches(attempt, scope))
-            return door.answer(OpenAttempts(found))
+            return internal_api.answer(OpenAttempts(found))
 
         @app.post(STILL_OPEN)
         async def still_open(request: Request) -> Response:
-            ids = await door.question(request, AttemptIds)
-            return door.answer(StillOpen(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts)))
+            ids = await internal_api.question(request, AttemptIds)
+            return internal_api.answer(StillOpen(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts)))
 
         @app.post(FIND_KEY)
         async def find_key(request: Request) -> Response:
-            return door.answer(FoundKey(PEOPLE.get((await door.question(request, KeyDigest)).digest)))
+            return internal_api.answer(FoundKey(PEOPLE.get((await internal_api.question(request, KeyDigest)).digest)))
 
         return app
 

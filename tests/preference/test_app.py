@@ -3,9 +3,9 @@
 import pytest
 
 from schemas.facts import Preference, PreferenceQuestion
-from services.kit import door
+from services.clients.preference import FACTS, PreferenceClient
 from services.kit.errors import Permanent
-from services.preference.client import FACTS, PreferenceClient
+from services.kit.http import internal_api
 from tests.preference.parts import SERVICE_KEY, VIEWER_KEY, Running
 from tests.preference.test_api import C
 
@@ -47,7 +47,7 @@ async def test_what_is_known_of_a_customer_who_is_not_there_any_more_is_answered
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(at_work: Running) -> None:
     lame = PreferenceQuestion(("c-1", "c-2"), {}, (0,))
     with pytest.raises(Permanent):
-        await door.ask(at_work.http, FACTS, lame, list[Preference], key=SERVICE_KEY)
+        await internal_api.ask(at_work.http, FACTS, lame, list[Preference], key=SERVICE_KEY)
 
 
 async def test_ids_that_could_confuse_are_refused(at_work: Running) -> None:

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.preference.client import link_builder
-from services.preference.tokens import Token, read, sign, token_key
+from services.clients.preference import link_builder
+from services.preference.link_tokens import Token, read, sign, token_key
 from tests.preference.parts import ADDRESS_KEY, NOW, Running
 from tests.preference.test_api import TOPICS
 

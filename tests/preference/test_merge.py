@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.preference import state as preference
-from services.preference.state import CHANGED, IDENTIFIED
+from services.preference import preference_state as preference
+from services.preference.preference_state import CHANGED, IDENTIFIED
 from tests.preference.test_state import NOON, addresses, after, mail
 
 _LOCALES = st.sampled_from(["de", "en"])

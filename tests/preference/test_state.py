@@ -9,8 +9,8 @@ from schemas.customer import Customer
 from schemas.documents import DocumentError, validate
 from schemas.event import BadEvent, Event
 from schemas.times import DAY, HOUR, format_instant, parse_instant
-from services.preference import state as preference
-from services.preference.state import CHANGED, IDENTIFIED, State
+from services.preference import preference_state as preference
+from services.preference.preference_state import CHANGED, IDENTIFIED, State
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 DOCUMENT: dict[str, Any] = {

@@ -16,17 +16,7 @@ from schemas.event import Event, encode
 from schemas.facts import AttemptScope, OpenAttempts
 from schemas.policy import SituationKind
 from schemas.times import Instant, parse_instant
-from services.kit import door, migrate
-from services.kit.auth import digest_of
-from services.kit.bus import Bus, Outgoing, Partition
-from services.kit.clock import StandingClock
-from services.kit.condition import compile_condition
-from services.kit.db import Database
-from services.kit.fence import wait_applied
-from services.kit.local_bus import LocalBus
-from services.kit.metrics import Registry
-from services.kit.settings import ServiceSettings
-from services.orchestrator.client import (
+from services.clients.orchestrator import (
     FIND_KEY,
     OPEN_ATTEMPTS,
     STILL_OPEN,
@@ -37,9 +27,20 @@ from services.orchestrator.client import (
     OrchestratorClient,
     StillOpen,
 )
+from services.clients.suppression import SuppressionClient
+from services.condition import compile_condition
+from services.kit.bus.fence import wait_applied
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Bus, Outgoing, Partition
+from services.kit.db import migrate
+from services.kit.db.database import Database
+from services.kit.http import internal_api
+from services.kit.http.auth import digest_of
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.settings import ServiceSettings
 from services.suppression.app import Service, build
-from services.suppression.client import SuppressionClient
-from services.suppression.situations import SituationKinds, compile_kinds
+from services.suppression.situation_intervals import SituationKinds, compile_kinds
 
 ADMIN = "admin-key-of-the-tests"
 SERVICE = "service-key-of-the-tests"
@@ -100,18 +101,20 @@ class Handovers:
         async def open_attempts(request: Request) -> Response:
             if self.down:
                 return Response(status_code=503)
-            self.asked.append(await door.question(request, AttemptScope))
-            return door.answer(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
+            self.asked.append(await internal_api.question(request, AttemptScope))
+            return internal_api.answer(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
 
         @app.post(STILL_OPEN)
         async def still_open(request: Request) -> Response:
-            asked = await door.question(request, AttemptIds)
-            return door.answer(StillOpen(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way)))
+            asked = await internal_api.question(request, AttemptIds)
+            return internal_api.answer(
+                StillOpen(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way))
+            )
 
         @app.post(FIND_KEY)
         async def find_key(request: Request) -> Response:
-            role = self.keys.get((await door.question(request, KeyDigest)).digest)
-            return door.answer(FoundKey(None if role is None else KeyOwner(role, role, f"key_{role}")))
+            role = self.keys.get((await internal_api.question(request, KeyDigest)).digest)
+            return internal_api.answer(FoundKey(None if role is None else KeyOwner(role, role, f"key_{role}")))
 
         return app
 

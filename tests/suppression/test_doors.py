@@ -6,10 +6,10 @@ import pytest
 
 from schemas.facts import Asked, SuppressionAnswer, SuppressionQuestion
 from schemas.ids import address_hash
-from services.kit import door
+from services.clients.suppression import FACTS, HOLDS, SuppressionClient
 from services.kit.errors import Permanent, Transient
-from services.suppression.client import FACTS, HOLDS, SuppressionClient
-from services.suppression.errors import OtherAddressKey
+from services.kit.http import internal_api
+from services.suppression.suppression_errors import OtherAddressKey
 from tests.suppression.parts import ADDRESS_KEY, COMPLAINT, LOW_SCORE, SERVICE, TOPIC, Running, event, record, running
 
 
@@ -92,13 +92,13 @@ async def test_another_address_key_is_refused_on_both_sides(service: Running) ->
     assert raised.value.code == "other_address_key"
     unnamed = SuppressionQuestion((asked,))
     with pytest.raises(Permanent):
-        await door.ask(service.http, FACTS, unnamed, SuppressionAnswer, key=SERVICE)
+        await internal_api.ask(service.http, FACTS, unnamed, SuppressionAnswer, key=SERVICE)
 
 
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(service: Running) -> None:
     lame = SuppressionQuestion((Asked("c-1"), Asked("c-2")), {}, "", (0,))
     with pytest.raises(Permanent):
-        await door.ask(service.http, FACTS, lame, SuppressionAnswer, key=SERVICE)
+        await internal_api.ask(service.http, FACTS, lame, SuppressionAnswer, key=SERVICE)
 
 
 async def test_a_topic_that_we_do_not_read_is_refused_rather_than_waited_for(service: Running) -> None:

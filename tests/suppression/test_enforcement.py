@@ -7,7 +7,7 @@ import pytest
 
 from schemas.facts import AttemptScope
 from schemas.ids import address_hash
-from services.suppression import enforcement
+from services.suppression import suppression_enforcement
 from tests.suppression.parts import ADDRESS_KEY, Running, running
 
 ENTRY = {"customer": "c-1", "reason": "manual", "scope": {"channel": "email", "topic": "news"}}
@@ -16,7 +16,7 @@ HOLD = {"key": "kill", "mode": "drop", "reason": "wrong content", "scope": {"cam
 
 @pytest.fixture
 async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(enforcement.Enforcer.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(suppression_enforcement.Enforcer.__init__, "__defaults__", (0.5,))
     async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path) as service:
         yield service
 

@@ -1,7 +1,7 @@
 """What the orchestrator asks about holds that stand no more."""
 
 from schemas.times import HOUR, MINUTE
-from services.suppression.client import RATE, HoldEnd
+from services.clients.suppression import RATE, HoldEnd
 from tests.suppression.parts import NOW, Running
 
 HOLD = {"mode": "defer", "scope": {}, "reason": "r"}

@@ -5,8 +5,8 @@ import msgspec
 from schemas.event import encode
 from schemas.facts import Asked, Situation
 from schemas.times import DAY, HOUR
-from services.kit.bus import Outgoing
-from services.suppression.state import QUARANTINE
+from services.kit.bus.protocol import Outgoing
+from services.suppression.customer_state import QUARANTINE
 from tests.suppression.parts import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event, record
 
 FILED, RESOLVED = "shop.complaint.filed", "shop.complaint.resolved"

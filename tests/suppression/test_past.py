@@ -8,7 +8,7 @@ import msgspec
 from schemas.facts import Asked, HoldFact, Suppressions
 from schemas.ids import address_hash
 from schemas.times import DAY, HOUR, SECOND
-from services.kit.bus import Outgoing
+from services.kit.bus.protocol import Outgoing
 from tests.suppression.parts import ADDRESS_KEY, COMPLAINT, LOW_SCORE, TOPIC, Running, event
 
 ASKED = Asked("c-1", (("email", address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org")),))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.event import BadEvent, data_of
 from schemas.facts import Situation
 from schemas.times import DAY, HOUR
-from services.suppression.situations import (
+from services.suppression.situation_intervals import (
     MAX_REF,
     ROOM,
     Intervals,

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from services.kit.bus import Consumer, Record
+from services.kit.bus.protocol import Consumer, Record
 from tests.suppression.parts import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event
 
 OPEN = {"action": "open", "kind": "complaint", "ref": "A"}

@@ -4,7 +4,7 @@ import pytest
 from schemas.facts import Entry, Situation
 from schemas.suppression import Suppression
 from schemas.times import DAY
-from services.suppression.state import (
+from services.suppression.customer_state import (
     QUARANTINE,
     add_entry,
     apply,

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.facts import Asked
 from schemas.ids import address_hash
-from services.suppression.desk import masked
+from services.suppression.entry_registration import masked
 from tests.suppression.parts import ADDRESS_KEY, NOW, Running
 
 ADA = {"address": "Ada@Example.ORG", "reason": "hard_bounce", "scope": {"channel": "email"}, "source": "sendgrid"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.all_in_one import lock
+from services.development.all_services import lock
 from tactful.__main__ import main
 from tests.tactful.running import ROOT, Running, environment, product, run
 

@@ -15,7 +15,7 @@ import pytest
 
 from schemas.customer import Customer
 from schemas.documents import validate
-from services.shop import Days, people
+from services.development.imaginary_shop import Days, people
 from tests.tactful.running import EXAMPLES, NOON, Running, product, run
 
 PATIENCE = 60.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import DEAD_LETTERS
-from services.kit.kafka_bus import KafkaBus
+from services.kit.bus.kafka_bus import KafkaBus
 from tests.servers import free_port
 from tests.tactful.running import Done, Running, run
 

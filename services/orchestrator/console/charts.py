@@ -8,9 +8,9 @@ from typing import NamedTuple
 from schemas.decision import Decision
 from schemas.times import MINUTE, Instant
 from schemas.vocabulary import Outcome
-from services.orchestrator.console.moments import Calendar
+from services.orchestrator.console.decision_words import REASONS
 from services.orchestrator.console.store import Count
-from services.orchestrator.console.words import REASONS
+from services.orchestrator.console.time_format import Calendar
 
 CHART_HEIGHT = 182
 _SPARK_HEIGHT = 26

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.times import Instant
-from services.kit.db import Tx
-from services.orchestrator.api.store import Kept
+from services.kit.db.database import Tx
 from services.orchestrator.console.store import DECODER
+from services.orchestrator.decisions.read_store import Kept
 
 
 async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:

@@ -8,8 +8,8 @@ import msgspec
 
 from schemas.decision import Decision
 from schemas.times import Instant
-from services.kit.db import Tx
-from services.orchestrator.api.store import Kept
+from services.kit.db.database import Tx
+from services.orchestrator.decisions.read_store import Kept
 from services.orchestrator.delivery.attempts import IN_FLIGHT
 
 MOST = 10_000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.times import Instant
-from services.kit.db import Tx
+from services.kit.db.database import Tx
 
 MAYBE_SENT = "an earlier attempt may have arrived"
 """What a message says of itself while it is tried again after an attempt with an unknown outcome."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from schemas.message import Handed
 from schemas.times import SECOND
-from services.kit.clock import Clock
-from services.kit.db import Database, Tx
-from services.kit.logs import log
+from services.kit.db.database import Database, Tx
+from services.kit.observability.logs import log
+from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.adapters import Adapter
 from services.orchestrator.delivery.attempts import GONE, Open
-from services.orchestrator.delivery.settle import Result, settle
+from services.orchestrator.delivery.results import Result, settle
 
 CLOCK_ERROR = 1.0
 """Seconds by which a dispatcher's clock and the database's may run apart during one attempt."""

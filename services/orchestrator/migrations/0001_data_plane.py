@@ -2,8 +2,8 @@
 
 from alembic import op
 
-from services.kit.tables import create_kit_tables
-from services.orchestrator.tables import INDEXES, ROW_OPTIONS, TABLES, UPDATED
+from services.kit.db.tables import create_kit_tables
+from services.orchestrator.decisions.tables import INDEXES, ROW_OPTIONS, TABLES, UPDATED
 
 revision = "0001"
 down_revision = None

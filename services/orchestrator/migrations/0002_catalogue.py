@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import text
 
-from services.orchestrator.catalogue.tables import TABLES
+from services.orchestrator.campaigns.tables import TABLES
 
 revision = "0002"
 down_revision = "0001"

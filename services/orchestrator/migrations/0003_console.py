@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from services.kit.sessions import TABLES
+from services.kit.http.sessions import TABLES
 
 revision = "0003"
 down_revision = "0002"

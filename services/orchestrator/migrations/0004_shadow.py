@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from services.orchestrator.shadow.tables import INDEXES, TABLES
+from services.orchestrator.insight.shadow.tables import INDEXES, TABLES
 
 revision = "0004"
 down_revision = "0003"

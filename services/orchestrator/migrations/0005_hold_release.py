@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import BigInteger, Column
 
-from services.kit.text import Text
+from services.kit.db.bytewise_text import Text
 
 revision = "0005"
 down_revision = "0004"

@@ -3,8 +3,8 @@
 from alembic import op
 from sqlalchemy import text
 
-from services.orchestrator.audit import tables as audit
-from services.orchestrator.simulations import tables as simulations
+from services.orchestrator.insight.audit import tables as audit
+from services.orchestrator.insight.simulations import tables as simulations
 
 revision = "0006"
 down_revision = "0005"

@@ -6,7 +6,7 @@ A database that was made by earlier steps is carried over; one that is new has t
 from alembic import op
 from sqlalchemy import BigInteger, Column, inspect, text
 
-from services.kit.text import Text
+from services.kit.db.bytewise_text import Text
 
 revision = "0008"
 down_revision = "0007"

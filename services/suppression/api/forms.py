@@ -13,8 +13,8 @@ from schemas.fields import ChannelField, Document, InstantField, Kind, Text
 from schemas.ids import bad_id
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
+from services.clients.suppression import MOST_RATE, RATE
 from services.kit.errors import Invalid, Problem
-from services.suppression.client import MOST_RATE, RATE
 
 
 class WithReason(Document):

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from services.kit.tables import create_kit_tables
+from services.kit.db.tables import create_kit_tables
 from services.suppression.tables import INDEXES, ROW_OPTIONS, TABLES, UPDATED
 
 revision = "0001"

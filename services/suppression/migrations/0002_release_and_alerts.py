@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import BigInteger, Column, Integer
 
-from services.kit.text import Text
+from services.kit.db.bytewise_text import Text
 
 revision = "0002"
 down_revision = "0001"

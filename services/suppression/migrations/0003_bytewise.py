@@ -1,8 +1,8 @@
-"""Text is compared byte by byte: see services/kit/text.py."""
+"""Text is compared byte by byte: see services/kit/db/bytewise_text.py."""
 
 from alembic import op
 
-from services.kit.text import compare_bytewise
+from services.kit.db.bytewise_text import compare_bytewise
 
 revision = "0003"
 down_revision = "0002"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.orchestrator.catalogue import store
+from services.orchestrator.campaigns import store
 from tests.orchestrator.world import World, campaign, policy_document
 
 PATH = "/v1/campaigns/referral-ask"

@@ -10,14 +10,14 @@ from schemas.facts import AttemptScope
 from schemas.ids import event_hash
 from schemas.roles import Role
 from schemas.times import SECOND
-from services.kit.auth import Principal, digest_of
-from services.kit.db import Tx
-from services.orchestrator import store
-from services.orchestrator.client import OrchestratorClient
-from services.orchestrator.deciding.ledger import Contact, Ledger
-from services.orchestrator.deciding.scope import Kind
+from services.clients.orchestrator import OrchestratorClient
+from services.kit.db.database import Tx
+from services.kit.http.auth import Principal, digest_of
+from services.orchestrator.decisions import store
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.attempts import Accepted, Closing
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.scope import Kind
 from tests.orchestrator.records import decision, event, keep, keep_message
 from tests.orchestrator.world import ADMIN_KEY, NOON, SERVICE_KEY, World
 

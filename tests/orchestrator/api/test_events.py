@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from schemas.event import Event, decode
-from services.kit.bus import Partition
+from services.kit.bus.protocol import Partition
 from tests.orchestrator.records import decision, event, keep
 from tests.orchestrator.world import World
 

@@ -5,9 +5,9 @@ import pytest
 
 from schemas.roles import Role, may
 from schemas.times import MINUTE, SECOND
-from services.kit.auth import digest_of
-from services.kit.web import access_table
-from services.orchestrator.catalogue.keys import DatabaseKeys
+from services.kit.http.app_factory import access_table
+from services.kit.http.auth import digest_of
+from services.orchestrator.access.api_keys import DatabaseKeys
 from tests.orchestrator.world import ADMIN_KEY, SERVICE_KEY, World
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.catalogue import store
+from services.orchestrator.campaigns import store
 from tests.orchestrator.world import World, campaign, policy_document
 
 SITUATIONS = "/internal/suppression/situations"

@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from schemas.vocabulary import CampaignStatus as Status
-from services.orchestrator import past
-from services.orchestrator.catalogue import store as catalogue
-from services.orchestrator.deciding.match import Catalogue
-from services.orchestrator.shadow import store
-from services.orchestrator.shadow.notes import Note, Notes, Watched
+from services.orchestrator.campaigns import store as catalogue
+from services.orchestrator.explain import as_of
+from services.orchestrator.insight.shadow import store
+from services.orchestrator.insight.shadow.observations import Note, Notes, Watched
+from services.orchestrator.policy.match import Catalogue
 from tests.orchestrator import records
 from tests.orchestrator.world import NOON, World, campaign, policy_document
 
@@ -100,7 +100,7 @@ async def test_stop_ends_what_runs_first_and_a_shadow_where_nothing_runs(here: W
     assert (second.json()["version"], second.json()["status"]) == (2, "stopped")
     assert (await seen(here)).shadows is None
     async with here.database.read() as tx:
-        assert [each.version for each in await past.stood(tx, "referral-ask")] == [1, 1, 1], "version 2 never ran"
+        assert [each.version for each in await as_of.stood(tx, "referral-ask")] == [1, 1, 1], "version 2 never ran"
         head = await catalogue.head(tx, "referral-ask")
     assert head is not None and (head.active_version, head.status) == (1, Status.STOPPED)
 

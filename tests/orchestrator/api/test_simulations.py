@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.times import HOUR, format_instant
-from services.orchestrator.simulations import store
+from services.orchestrator.insight.simulations import store
 from tests.orchestrator.world import NOON, World, campaign, policy_document
 
 SPAN = {"from": format_instant(NOON - HOUR), "to": format_instant(NOON)}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.kit.db import Database
-from services.orchestrator.audit import store
-from services.orchestrator.audit.store import Broken
+from services.kit.db.database import Database
+from services.orchestrator.insight.audit import store
+from services.orchestrator.insight.audit.store import Broken
 from tests.orchestrator.world import NOON, World
 
 OVER_CAP = Broken("over_cap", "msg_1", "c-1", "frequency_cap", "one-a-day", 3, NOON)

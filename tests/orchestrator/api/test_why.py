@@ -5,9 +5,9 @@ import pytest
 
 from schemas.facts import Address, Consent, OptOut, Preference, Situation, Suppressions
 from schemas.times import DAY, parse_instant
-from services.orchestrator import store
-from services.orchestrator.deciding.ledger import Contact, Ledger
-from services.orchestrator.deciding.scope import Kind
+from services.orchestrator.decisions import store
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.scope import Kind
 from tests.orchestrator.records import decision, event, keep
 from tests.orchestrator.world import NOON, World, campaign, policy_document
 

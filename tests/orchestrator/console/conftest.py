@@ -12,8 +12,8 @@ import pytest
 from schemas.documents import load
 from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
-from services.all_in_one import Embedded
-from services.kit.clock import StandingClock
+from services.development.all_services import Embedded
+from services.kit.runtime.clock import StandingClock
 from tests.servers import ROOT
 
 NOON = parse_instant("2026-03-02T12:00:00Z")

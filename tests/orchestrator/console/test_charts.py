@@ -2,9 +2,9 @@
 
 from schemas.times import DAY, parse_instant
 from services.orchestrator.console import charts
-from services.orchestrator.console.moments import Calendar
 from services.orchestrator.console.store import Count
-from services.orchestrator.deciding.zones import zone
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.policy.time_zones import zone
 
 UTC = zone("Etc/UTC")
 assert UTC is not None

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.times import DAY, HOUR, parse_instant
-from services.orchestrator.console.moments import Calendar
-from services.orchestrator.deciding.zones import zone
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.policy.time_zones import zone
 
 BERLIN = zone("Europe/Berlin")
 assert BERLIN is not None

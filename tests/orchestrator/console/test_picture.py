@@ -5,11 +5,11 @@ import pytest
 
 from schemas.decision import Decision
 from schemas.facts import HoldFact, Situation, Suppressions
-from services.orchestrator.console.moments import Calendar
-from services.orchestrator.console.picture import Lane, Picture, draw
-from services.orchestrator.deciding.explain import explain
-from services.orchestrator.deciding.ledger import Ledger
-from tests.orchestrator.deciding.build import at, campaign, contact, event, facts, ledger, policy, preference, touch
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_picture import Lane, Picture, draw
+from services.orchestrator.policy.explain import explain
+from services.orchestrator.policy.ledger import Ledger
+from tests.orchestrator.policy.build import at, campaign, contact, event, facts, ledger, policy, preference, touch
 
 NOW = at("20 12:00")
 RULES = {

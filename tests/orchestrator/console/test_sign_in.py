@@ -4,7 +4,7 @@ import pytest
 
 from schemas.roles import Role
 from schemas.times import HOUR, MINUTE, SECOND
-from services.kit.sessions import COOKIE
+from services.kit.http.sessions import COOKIE
 from tests.orchestrator.console.conftest import HTML, House
 
 PAGES = (

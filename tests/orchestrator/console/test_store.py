@@ -6,10 +6,10 @@ import pytest
 
 from schemas.roles import Role
 from schemas.times import DAY, HOUR, MINUTE
-from services.kit.clock import StandingClock
-from services.kit.db import Database
-from services.kit.migrate import upgrade
-from services.kit.sessions import Sessions
+from services.kit.db.database import Database
+from services.kit.db.migrate import upgrade
+from services.kit.http.sessions import Sessions
+from services.kit.runtime.clock import StandingClock
 from services.orchestrator.console import history, store
 from services.orchestrator.console.store import Place, Wanted
 from tests.orchestrator.records import decision, event, keep, keep_message

@@ -8,10 +8,10 @@ import pytest
 from starlette.requests import Request
 
 from services.kit.errors import RateLimited
-from services.orchestrator.api.store import Kept
-from services.orchestrator.console import stream as subject
+from services.orchestrator.console import event_stream as subject
+from services.orchestrator.console.event_stream import Stream
 from services.orchestrator.console.store import Wanted
-from services.orchestrator.console.stream import Stream
+from services.orchestrator.decisions.read_store import Kept
 from tests.orchestrator.console.conftest import House
 from tests.orchestrator.records import decision, event, keep
 

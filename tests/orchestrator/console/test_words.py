@@ -8,9 +8,9 @@ from schemas.decision import Decision, Jump, Verdict
 from schemas.facts import HoldFact, Scope
 from schemas.times import DAY, HOUR, parse_instant
 from schemas.vocabulary import Channel, Outcome, Reason
-from services.orchestrator.console import charts, words
-from services.orchestrator.console.moments import Calendar
-from services.orchestrator.deciding.zones import zone
+from services.orchestrator.console import charts, decision_words
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.policy.time_zones import zone
 from tests.orchestrator.records import decision, event
 
 UTC = zone("Etc/UTC")
@@ -24,9 +24,9 @@ def made(outcome: str, reason: str, **changes: Any) -> Decision:
 
 
 def test_every_outcome_channel_and_reason_has_its_words() -> None:
-    assert set(words.OUTCOMES) == set(Outcome)
-    assert set(words.CHANNELS) == set(words.BY) == set(Channel)
-    assert set(words.REASONS) == set(Reason)
+    assert set(decision_words.OUTCOMES) == set(Outcome)
+    assert set(decision_words.CHANNELS) == set(decision_words.BY) == set(Channel)
+    assert set(decision_words.REASONS) == set(Reason)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_every_outcome_channel_and_reason_has_its_words() -> None:
     ],
 )
 def test_the_answer_comes_first(found: Decision, headline: str, answer: str, reason: str) -> None:
-    assert words.headline(found, AT) == headline
-    assert words.answer(found, "Ada", AT) == answer
-    assert words.reason(found, AT) == reason
+    assert decision_words.headline(found, AT) == headline
+    assert decision_words.answer(found, "Ada", AT) == answer
+    assert decision_words.reason(found, AT) == reason
 
 
 def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
@@ -82,12 +82,12 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     found = made(
         "suppress", "frequency_cap", rule_id="sms-a-week", verdicts=(Verdict("address", None, "allow"), cap, shadow)
     )
-    lines = words.lines(found, AT)
+    lines = decision_words.lines(found, AT)
     assert [line.decided for line in lines] == [False, True, False]
     assert lines[1].said == "decided, denies until Tue 12:00"
     assert str(lines[1].saw) == "2 counted, 2 allowed at a time"
     assert str(lines[2].saw) == "only watched: contact x"
-    assert words.tally(found) == "1 allows, 1 defers, 1 denies"
+    assert decision_words.tally(found) == "1 allows, 1 defers, 1 denies"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     ],
 )
 def test_a_hold_says_what_it_covers_and_until_when(hold: HoldFact, said: str) -> None:
-    assert words.hold_words(hold, AT) == said
+    assert decision_words.hold_words(hold, AT) == said
 
 
 def test_a_plan_shows_now_the_last_jumps_and_the_end() -> None:

@@ -13,12 +13,12 @@ import pytest
 from schemas.facts import Entry, SuppressionAnswer, Suppressions
 from schemas.message import Handed
 from schemas.times import DAY, HOUR, MINUTE, SECOND
-from services.kit.migrate import upgrade
-from services.orchestrator import store
-from services.orchestrator.deciding.ledger import Ledger
-from services.orchestrator.delivery.gate import Gate
-from services.orchestrator.delivery.mark import Marked
-from services.orchestrator.delivery.settle import Result, settle
+from services.kit.db.migrate import upgrade
+from services.orchestrator.decisions import store
+from services.orchestrator.delivery.claim import Marked
+from services.orchestrator.delivery.recheck_stage import Gate
+from services.orchestrator.delivery.results import Result, settle
+from services.orchestrator.policy.ledger import Ledger
 from tests.integration.workers import TOPIC, Crew, crew, record
 
 pytestmark = pytest.mark.wired

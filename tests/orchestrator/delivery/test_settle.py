@@ -5,7 +5,7 @@ import pytest
 from schemas.message import Handed, HandedOutcome
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState, Reason
-from services.orchestrator.delivery.settle import MOST_ATTEMPTS, NOT_TRIED, Result, backoff, follow
+from services.orchestrator.delivery.results import MOST_ATTEMPTS, NOT_TRIED, Result, backoff, follow
 
 NOW = 1_000 * SECOND
 ACCEPTED, REJECTED, RETRY = MessageState.ACCEPTED, MessageState.REJECTED, MessageState.RETRY

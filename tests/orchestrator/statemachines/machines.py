@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from services.kit.db import Database
-from services.kit.migrate import upgrade
+from services.kit.db.database import Database
+from services.kit.db.migrate import upgrade
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = 20

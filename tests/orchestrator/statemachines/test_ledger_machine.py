@@ -13,12 +13,12 @@ from hypothesis.stateful import invariant, rule
 from schemas.facts import Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import HOUR
-from services.orchestrator import commit, store
-from services.orchestrator.deciding.ledger import BEGINNING, Contact, Ledger, State
-from services.orchestrator.deciding.scope import Kind
-from services.orchestrator.judging import Work
-from services.orchestrator.store import Held
-from tests.orchestrator.deciding.build import facts
+from services.orchestrator.decisions import commit, store
+from services.orchestrator.decisions.evaluation import Work
+from services.orchestrator.decisions.store import Held
+from services.orchestrator.policy.ledger import BEGINNING, Contact, Ledger, State
+from services.orchestrator.policy.scope import Kind
+from tests.orchestrator.policy.build import facts
 from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 
 Change = Callable[[Ledger], Ledger]

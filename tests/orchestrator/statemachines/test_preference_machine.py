@@ -12,9 +12,9 @@ from hypothesis.stateful import invariant, rule
 
 from schemas.event import Event
 from schemas.times import HOUR, format_instant
-from services.preference import state as preference
+from services.preference import preference_state as preference
 from services.preference import store
-from services.preference.state import State
+from services.preference.preference_state import State
 from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 from tests.orchestrator.statemachines.preference_model import Wishes
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import SECOND, from_datetime
 from schemas.vocabulary import CHANNELS
-from services.kit.clock import Clock
+from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery.adapters.adapter import FirstByte, past_deadline
 from services.orchestrator.delivery.adapters.body import Body
 

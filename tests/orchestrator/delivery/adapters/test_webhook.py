@@ -11,7 +11,7 @@ from standardwebhooks import Webhook as Verifier
 
 from schemas.message import Handed
 from schemas.times import HOUR, SECOND, to_datetime
-from services.kit.clock import StandingClock, SystemClock
+from services.kit.runtime.clock import StandingClock, SystemClock
 from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings, outcome_of, retry_after
 from tests.orchestrator.delivery.adapters.receiver import (
     SECRET,

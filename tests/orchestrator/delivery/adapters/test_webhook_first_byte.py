@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from schemas.message import Handed
-from services.kit.clock import SystemClock
+from services.kit.runtime.clock import SystemClock
 from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings
 from tests.orchestrator.delivery.adapters.receiver import (
     SECRET,

@@ -1,0 +1,286 @@
+"""What values do in conditions: kinds, equality, order, arithmetic, conversions.
+
+Numbers compare by value; fields that are null are absent.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from services.condition.syntax import INT_MAX, INT_MIN
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class ConditionError(Exception):
+    """No answer for these values: a type error, a division by zero, a limit. Its text holds no customer data."""
+
+
+class MissingField(Exception):
+    """A field that is not there; a condition that ends so is false."""
+
+
+_KINDS: Final[dict[type, str]] = {
+    bool: "bool",
+    int: "number",
+    float: "number",
+    str: "text",
+    list: "list",
+    tuple: "list",
+    dict: "map",
+    type(None): "null",
+    datetime: "timestamp",
+    timedelta: "duration",
+}
+_ORDERED: Final = frozenset({"bool", "number", "text", "timestamp", "duration"})
+
+
+def kind(value: object) -> str:
+    """The kind of a value: bool number text list map null timestamp duration."""
+    found = _KINDS.get(type(value))
+    if found is None:
+        if isinstance(value, Mapping):
+            return "map"
+        if isinstance(value, str):
+            return "text"
+        raise ConditionError(f"a value of kind {type(value).__name__} is not known here")
+    return found
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Equality by value; values of different kinds are unequal, also inside lists and maps."""
+    of = kind(a)
+    if of != kind(b):
+        return False
+    if of == "list":
+        return len(a) == len(b) and all(map(equal, a, b))
+    if of == "map":
+        left, right = present(a), present(b)
+        return left.keys() == right.keys() and all(equal(value, right[key]) for key, value in left.items())
+    return bool(a == b)
+
+
+def present(value: object) -> dict[object, object]:
+    """A map without its null fields."""
+    if not isinstance(value, Mapping):
+        raise ConditionError(f"a {kind(value)} has no fields")
+    return {key: item for key, item in value.items() if item is not None}
+
+
+def contained(item: object, within: Any) -> bool:
+    """`item in within`: an element of a list, a key of a map."""
+    of = kind(within)
+    if of == "list":
+        return any(equal(item, each) for each in within)
+    if of == "map":
+        key = key_of(item)
+        return any(equal(key, each) for each in present(within))
+    raise ConditionError(f"`in` needs a list or a map, not a {of}")
+
+
+def key_of(value: object) -> object:
+    """The value if it may be the key of a map: a text, a number or a bool."""
+    if kind(value) in ("text", "number", "bool"):
+        return value
+    raise ConditionError(f"a {kind(value)} is no key of a map")
+
+
+def elements(value: Any) -> Iterator[object]:
+    """What a macro walks over: the elements of a list, the keys of a map."""
+    of = kind(value)
+    if of == "list":
+        yield from value
+    elif of == "map":
+        yield from present(value)
+    else:
+        raise ConditionError(f"a {of} has no elements")
+
+
+def weight(value: Any) -> int:
+    """Units of work that handling a value may cost: its elements, all levels, or 256 characters each."""
+    of = kind(value)
+    if of == "text":
+        return len(value) >> 8
+    if of == "list":
+        return len(value) + sum(map(weight, value))
+    if of == "map":
+        return len(value) + sum(map(weight, value.values()))
+    return 0
+
+
+def ordering(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
+    """`<`, `<=`, `>` or `>=` over two values of one ordered kind."""
+
+    def ordered(a: object, b: object) -> bool:
+        of = kind(a)
+        if of != kind(b) or of not in _ORDERED:
+            raise ConditionError(f"a {of} and a {kind(b)} have no order")
+        return bool(compare(a, b))
+
+    return ordered
+
+
+def index(value: Any, key: Any) -> object:
+    """`value[key]`. Raises MissingField for a key that a map does not hold."""
+    of, by = kind(value), kind(key)
+    if of == "map":
+        wanted = key_of(key)
+        same = (item for each, item in value.items() if equal(each, wanted))
+        found = value.get(key) if by == "text" else next(same, None)
+        if found is None:
+            raise MissingField
+        return found
+    if of == "list" and by == "number" and key == int(key):
+        if 0 <= key < len(value):
+            return value[int(key)]
+        raise ConditionError("the index is outside the list")
+    raise ConditionError(f"a {of} has no place [{by}]")
+
+
+def whole(value: int) -> int:
+    """An integer inside 64 bits, or ConditionError."""
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise ConditionError("a whole number left the range of 64 bits")
+
+
+def add(a: object, b: object) -> object:
+    """`a + b` of two numbers of one type, texts, lists, or times."""
+    if type(a) is type(b) is int:
+        return whole(a + b)
+    if type(a) is type(b) and isinstance(a, float | str | list | timedelta):
+        return a + b  # type: ignore[operator]
+    if {type(a), type(b)} == {datetime, timedelta}:
+        return a + b  # type: ignore[operator]
+    raise _no_operator("+", a, b)
+
+
+def subtract(a: object, b: object) -> object:
+    """`a - b` of two numbers of one type, or times."""
+    if type(a) is type(b) is int:
+        return whole(a - b)
+    if type(a) is type(b) and isinstance(a, float | timedelta | datetime):
+        return a - b  # type: ignore[operator]
+    if isinstance(a, datetime) and isinstance(b, timedelta):
+        return a - b
+    raise _no_operator("-", a, b)
+
+
+def multiply(a: object, b: object) -> object:
+    """`a * b` of two numbers of one type."""
+    if type(a) is type(b) is int:
+        return whole(a * b)
+    if type(a) is type(b) is float:
+        return a * b
+    raise _no_operator("*", a, b)
+
+
+def divide(a: object, b: object) -> object:
+    """`a / b`: whole numbers round towards zero; `1.0 / 0.0` is infinite."""
+    if type(a) is type(b) is int:
+        return whole(_quotient(a, b))
+    if type(a) is type(b) is float:
+        if b == 0.0:
+            return math.nan if a == 0.0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
+        return a / b
+    raise _no_operator("/", a, b)
+
+
+def remainder(a: object, b: object) -> object:
+    """`a % b` of two whole numbers, with the sign of a."""
+    if type(a) is type(b) is int:
+        return a - b * _quotient(a, b)
+    raise _no_operator("%", a, b)
+
+
+def _quotient(a: int, b: int) -> int:
+    if b == 0:
+        raise ConditionError("division by zero")
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def _no_operator(sign: str, a: object, b: object) -> ConditionError:
+    return ConditionError(f"no operator {sign} for {_type_name(a)} and {_type_name(b)}")
+
+
+def _type_name(value: object) -> str:
+    return {int: "int", float: "double"}.get(type(value)) or kind(value)
+
+
+def to_timestamp(value: object) -> datetime:
+    """A timestamp from RFC 3339 text with a zone, or from whole seconds since 1970."""
+    if isinstance(value, datetime):
+        return value
+    if type(value) is int:
+        return EPOCH + timedelta(seconds=value)
+    if isinstance(value, str) and (found := _RFC3339.fullmatch(value)):
+        day, clock, fraction, zone = found.groups()
+        return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}").astimezone(UTC)
+    raise ConditionError(f"timestamp() cannot read this {kind(value)}")
+
+
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_SPAN: Final = re.compile(r"([+-]?)((?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+|0)", re.ASCII)
+_PIECE: Final = re.compile(r"(\d+)(?:\.(\d+))?(h|ms|us|ns|m|s)", re.ASCII)
+_NANOSECONDS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
+
+
+def to_duration(value: object) -> timedelta:
+    """A duration from text as in `1h30m` or `-1.5s`; units h m s ms us ns."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str) and (found := _SPAN.fullmatch(value)):
+        total = 0
+        for digits, fraction, unit in _PIECE.findall(found.group(2)):
+            total += int(digits + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
+        return (-1 if found.group(1) == "-" else 1) * timedelta(microseconds=total // 1000)
+    raise ConditionError(f"duration() cannot read this {kind(value)}")
+
+
+def to_int(value: object) -> int:
+    """A whole number from text, a double (towards zero) or a timestamp (seconds)."""
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return whole(int(value))
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value, re.ASCII):
+        return whole(int(value))
+    if isinstance(value, datetime):
+        return (value - EPOCH) // timedelta(seconds=1)
+    raise ConditionError(f"int() cannot read this {kind(value)}")
+
+
+def to_double(value: object) -> float:
+    """A double from a number or text."""
+    if type(value) in (int, float):
+        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
+        return float(value)
+    raise ConditionError(f"double() cannot read this {kind(value)}")
+
+
+def to_text(value: object) -> str:
+    """Text from a number, a bool, a timestamp or a duration."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return f"{to_text(value / timedelta(seconds=1))}s"
+    if isinstance(value, int | str):
+        return str(value)
+    raise ConditionError(f"string() cannot read this {kind(value)}")
+
+
+def to_bool(value: object) -> bool:
+    """A bool from itself or from the text `true` or `false`."""
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise ConditionError(f"bool() cannot read this {kind(value)}")

@@ -1,0 +1,264 @@
+"""The three services in one process: local log, SQLite files, in-process doors. Wiring only.
+
+The same code runs as in production; only the transports differ. A lock on the data directory proves that no other
+process works on it, so attempts that a killed predecessor left open can be closed at once.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+from fastapi import APIRouter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schemas.roles import Role
+from schemas.times import Instant
+from services.clients.orchestrator import OrchestratorClient
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.development.virtual_time import VirtualTime, router
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Bus
+from services.kit.db import migrate
+from services.kit.db.database import Database
+from services.kit.http.app_factory import build_app
+from services.kit.http.auth import EnvKeys
+from services.kit.observability.build_info import say_what_runs
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import Clock, StandingClock, SystemClock
+from services.kit.runtime.settings import ServiceSettings, SettingsError, load
+from services.orchestrator import app as orchestrator_app
+from services.orchestrator.access import api_keys
+from services.preference import app as preference_app
+from services.suppression import app as suppression_app
+
+SERVICES = ("orchestrator", "preference", "suppression")
+PATHS: Mapping[str, tuple[str, ...]] = {
+    "preference": ("/v1/preferences", "/p/", "/u/", "/internal/preference"),
+    "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
+    "development": ("/v1/dev",),
+}
+
+
+class Gateway:
+    """One address for all services: public paths are unique across them."""
+
+    def __init__(self, apps: dict[str, ASGIApp]) -> None:
+        self.apps = apps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on to the service whose path it is."""
+        path = scope.get("path", "")
+        for name, prefixes in PATHS.items():
+            if name in self.apps and path.startswith(prefixes):
+                await self.apps[name](scope, receive, send)
+                return
+        await self.apps["orchestrator"](scope, receive, send)
+
+
+class Doors(httpx.AsyncBaseTransport):
+    """The way from one service to another inside this process."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer the request in process."""
+        if self.gateway is None:
+            raise httpx.ConnectError("the services are not wired so far")
+        return await httpx.ASGITransport(app=self.gateway).handle_async_request(request)
+
+
+def lock(directory: Path) -> IO[str]:
+    """Lock the data directory for this process. Raises SettingsError when another one has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise SettingsError(f"{directory} is in use by another process: stop it or choose another --data-dir") from None
+    return file
+
+
+def own_keys(directory: Path) -> dict[str, str]:
+    """The keys of this installation, made at the first start and kept in `keys.json`, readable by its owner only."""
+    path = directory / "keys.json"
+    if path.exists():
+        kept: dict[str, str] = json.loads(path.read_text())
+        return kept
+    made = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
+    _write_keys(path, made)
+    return made
+
+
+def _write_keys(path: Path, kept: Mapping[str, str]) -> None:
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(kept, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+class Together:
+    """The three services over given databases, log and clock. With a clock that stands still, `virtual` moves it."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        databases: Mapping[str, Database],
+        bus: Bus,
+        clock: Clock,
+        *,
+        proof_of_death: bool = False,
+        registry: Registry | None = None,
+    ) -> None:
+        self.settings = settings
+        self.databases = databases
+        self.bus = bus
+        self.clock = clock
+        self._doors = Doors()
+        self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
+        self._build(self._client, settings.need("service_key"), registry or Registry(), proof_of_death)
+        self.virtual = self._virtual_time()
+        self.app = self._doors.gateway = Gateway({name: getattr(self, name).app for name in SERVICES})
+        if self.virtual is not None:
+            self.develop()
+
+    def _build(self, client: httpx.AsyncClient, key: str, registry: Registry, proof_of_death: bool) -> None:
+        shared: Any = {"bus": self.bus, "clock": self.clock, "registry": registry}
+        orchestrator = OrchestratorClient(client, key)
+        self.preference = preference_app.build(
+            self.settings, database=self.databases["preference"], orchestrator=orchestrator, **shared
+        )
+        self.suppression = suppression_app.build(
+            self.settings, database=self.databases["suppression"], orchestrator=orchestrator, **shared
+        )
+        self.orchestrator = orchestrator_app.build(
+            self.settings,
+            database=self.databases["orchestrator"],
+            preference=PreferenceClient(client, key),
+            suppression=SuppressionClient(client, key, self.settings.need("address_key").encode()),
+            free_running=not isinstance(self.clock, StandingClock),
+            proof_of_death=proof_of_death,
+            **shared,
+        )
+        for name, other in (("preference", self.preference), ("suppression", self.suppression)):
+            self.orchestrator.health.check(name, partial(_all_ready, other.health))
+
+    def _virtual_time(self) -> VirtualTime | None:
+        if not isinstance(self.clock, StandingClock) or self.orchestrator.scheduler is None:
+            return None
+        return VirtualTime(
+            self.clock,
+            self.orchestrator.scheduler,
+            self.databases["orchestrator"],
+            list(self.databases.values()),
+            self.bus,
+            self.settings.kafka.events_topic,
+        )
+
+    def develop(self, *routers: APIRouter) -> None:
+        """Serve `/v1/dev`, which exists in development alone: the clock that stands still, and these routes."""
+        if self.virtual is not None and isinstance(self.clock, StandingClock):
+            routers = (*routers, router(self.virtual, self.clock))
+        self.app.apps["development"] = build_app(
+            title="Tactful: development",
+            registry=Registry(),
+            health=Health(),
+            keys=EnvKeys(self.settings.need("admin_key")),
+            routers=routers,
+        )
+
+    async def start(self) -> None:
+        """Start all three. The databases must be at their newest step."""
+        for service in (self.preference, self.suppression, self.orchestrator):
+            await service.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way. Databases and log stay open."""
+        for service in (self.orchestrator, self.preference, self.suppression):
+            await service.stop()
+        await self._client.aclose()
+
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that must not end before their time."""
+        return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.jobs()]
+
+
+class Embedded:
+    """The whole of Tactful in this process, on files in one directory."""
+
+    def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
+        self.directory = directory
+        self._lock = lock(directory)
+        self.keys = own_keys(directory)
+        self.settings = _settings(directory, port, self.keys)
+        self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
+        self.registry = Registry()
+        say_what_runs(self.registry, *SERVICES)
+        self.together: Together
+
+    @property
+    def app(self) -> ASGIApp:
+        """Serves everything at one address."""
+        return self.together.app
+
+    async def start(self) -> None:
+        """Bring the files up to date and start."""
+        databases: dict[str, Database] = {}
+        for name in SERVICES:
+            url = f"sqlite+aiosqlite:///{self.directory / name}.db"
+            await migrate.upgrade(url, f"services.{name}")
+            databases[name] = Database.open(url)
+        bus = LocalBus(self.directory / "log.db")
+        self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True, registry=self.registry)
+        await self._reviewer(databases["orchestrator"])
+        await self.together.start()
+
+    async def _reviewer(self, database: Database) -> None:
+        """A second person, since nobody approves their own edit."""
+        if "reviewer" not in self.keys:
+            _, plain = await api_keys.create(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
+            self.keys["reviewer"] = plain
+            _write_keys(self.directory / "keys.json", self.keys)
+
+    def leave(self) -> None:
+        """Say that the end begins: answers that go on for ever end now."""
+        self.together.orchestrator.health.stopping = True
+
+    async def stop(self) -> None:
+        """Finish what is under way and close everything."""
+        await self.together.stop()
+        await self.together.bus.close()
+        for database in self.together.databases.values():
+            await database.close()
+        self._lock.close()
+
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that must not end before their time."""
+        return self.together.jobs()
+
+
+def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSettings:
+    return load(
+        ServiceSettings,
+        data_dir=directory,
+        admin_key=kept["admin"],
+        service_key=kept["service"],
+        address_key=kept["address"],
+        web={"port": port, "public_url": f"http://127.0.0.1:{port}"},
+    )
+
+
+async def _all_ready(health: Health) -> bool:
+    return all(finding.ok for finding in (await health.ready()).values())

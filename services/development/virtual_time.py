@@ -1,0 +1,124 @@
+"""Virtual time for `tactful dev --clock`: the clock stands still and moves only when told.
+
+Before it moves past an instant at which something is due, the clock stops there, and what is due is judged and
+handed over, in the product as it is.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from schemas.times import Instant, format_instant, parse_duration, parse_instant
+from services.kit.bus.fence import committed
+from services.kit.bus.protocol import Bus
+from services.kit.db.database import Database
+from services.kit.errors import Invalid, Problem
+from services.kit.http.auth import Principal, requires
+from services.kit.runtime.clock import StandingClock
+from services.orchestrator.decisions.scheduler import Scheduler
+from services.orchestrator.delivery.attempts import IN_FLIGHT
+
+POLL = 0.003
+
+
+class VirtualTime:
+    """Moves the clock. `databases`: those of the services that read the log."""
+
+    def __init__(
+        self,
+        clock: StandingClock,
+        scheduler: Scheduler,
+        orchestrator: Database,
+        databases: Sequence[Database],
+        bus: Bus,
+        topic: str,
+    ) -> None:
+        self._clock = clock
+        self._scheduler = scheduler
+        self._orchestrator = orchestrator
+        self._databases = databases
+        self._bus = bus
+        self._topic = topic
+        self._turn = asyncio.Lock()
+
+    async def move(self, target: Instant) -> None:
+        """Do everything due before `target`, each at its own instant, then let it be `target`."""
+        async with self._turn:
+            await self._quiet()
+            while (due := await self._next()) is not None and due < target:
+                if due > self._clock.now():
+                    self._clock.set(due)
+                await self._run_due()
+            self._clock.set(target)
+            await self._quiet()
+
+    async def settle(self) -> None:
+        """Do what is due at this very instant."""
+        async with self._turn:
+            await self._quiet()
+            while (due := await self._next()) is not None and due <= self._clock.now():
+                await self._run_due()
+
+    async def _next(self) -> Instant | None:
+        await self._scheduler.wake_held()
+        return await self._scheduler.next_due()
+
+    async def _run_due(self) -> None:
+        while await self._scheduler.tick(self._clock.now()):
+            await self._quiet()
+
+    async def _quiet(self) -> None:
+        """Wait until all events are applied everywhere and nothing is on its way to an adapter."""
+        while not await self._is_quiet():  # noqa: ASYNC110 - what is waited for happens in databases
+            await asyncio.sleep(POLL)
+
+    async def _is_quiet(self) -> bool:
+        ends = await self._bus.end_offsets(self._topic)
+        for database in self._databases:
+            async with database.read() as tx:
+                applied = await committed(tx)
+            if any(applied.get(partition, 0) < end for partition, end in ends.items()):
+                return False
+        async with self._orchestrator.read() as tx:
+            row = await tx.row(
+                f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT}) AS busy"
+            )
+        return row is None or row.busy == 0
+
+
+def router(time: VirtualTime, clock: StandingClock) -> APIRouter:
+    """`POST /v1/dev/clock`: `{"set": TIME}`, `{"advance": "1h"}` or `{"settle": true}`."""
+    routes = APIRouter(prefix="/v1/dev", tags=["development"])
+
+    @routes.get("/clock", summary="What time it is")
+    async def show(_: Principal = requires("clock:read")) -> dict[str, str]:
+        return {"now": format_instant(clock.now())}
+
+    @routes.post("/clock", summary="Move the clock; answers when everything due before then is done")
+    async def move(body: Annotated[dict[str, Any], Body()], _: Principal = requires("clock:write")) -> dict[str, str]:
+        if body == {"settle": True}:
+            await time.settle()
+        else:
+            await time.move(_target(body, clock.now()))
+        return {"now": format_instant(clock.now())}
+
+    return routes
+
+
+def _target(body: dict[str, Any], now: Instant) -> Instant:
+    try:
+        match body:
+            case {"set": str(text), **rest} if not rest:
+                target = parse_instant(text)
+            case {"advance": str(text), **rest} if not rest:
+                target = now + parse_duration(text)
+            case _:
+                raise ValueError('give one of {"set": TIME}, {"advance": "1h"}, {"settle": true}')
+    except ValueError as error:
+        raise Invalid(str(error), errors=[Problem("", "invalid", str(error))]) from None
+    if target < now:
+        detail = f"the clock never goes back: it is {format_instant(now)} already"
+        raise Invalid(detail, errors=[Problem("/set", "in_the_past", detail)])
+    return target

@@ -1,0 +1,77 @@
+"""The consume loop's hooks as Prometheus series, the same names for every service."""
+
+from collections.abc import Sequence
+
+from services.kit.bus.consume_metrics import Activity, Cause, Outcome
+from services.kit.bus.protocol import Partition
+from services.kit.observability.metrics import Registry, counter, gauge
+from services.kit.runtime.clock import Instant
+
+_OUTCOMES = ("processed", "retried", "dead_lettered")
+_CAUSES = ("unreadable", "refused", "failed")
+_ACTIVITIES = ("poll", "process", "backpressure", "commit", "rebalance", "idle")
+_PARTITIONS = tuple(str(number) for number in range(256))
+
+
+class ConsumerSeries:
+    """Implements `ConsumeMetrics` for one group."""
+
+    def __init__(self, registry: Registry, group: str, topics: Sequence[str]) -> None:
+        self._group = group
+        of_topic = {"topic": topics, "group": (group,)}
+        self._records = counter(
+            registry, "consumer_records_total", "Records finished by consumers", {**of_topic, "outcome": _OUTCOMES}
+        )
+        self._dead = counter(
+            registry,
+            "dead_letter_records_total",
+            "Records moved to a dead-letter topic",
+            {"topic": topics, "reason": _CAUSES},
+        )
+        self._lag = gauge(
+            registry,
+            "consumer_lag_records",
+            "Records between committed offset and log end",
+            {**of_topic, "partition": _PARTITIONS},
+            combos=(),
+        )
+        self._next = gauge(
+            registry,
+            "consumer_next_record_timestamp_seconds",
+            "Broker time of the oldest unprocessed record; 0 when caught up",
+            of_topic,
+        )
+        self._activity = counter(
+            registry,
+            "consumer_activity_seconds_total",
+            "Where the consumer loop spends its time",
+            {"group": (group,), "activity": _ACTIVITIES},
+        )
+        self._rebalances = counter(registry, "consumer_rebalances_total", "Rebalances completed", {"group": (group,)})
+        self._paused = gauge(
+            registry,
+            "consumer_paused",
+            "1 while consumption is paused",
+            {**of_topic, "cause": ("backpressure",)},
+        )
+
+    def records(self, topic: str, outcome: Outcome, count: int) -> None:
+        self._records(topic, self._group, outcome).inc(count)
+
+    def dead_letter(self, topic: str, cause: Cause, count: int) -> None:
+        self._dead(topic, cause).inc(count)
+
+    def lag(self, partition: Partition, records: int) -> None:
+        self._lag(partition.topic, self._group, str(partition.partition)).set(records)
+
+    def next_record(self, topic: str, at: Instant) -> None:
+        self._next(topic, self._group).set(at / 1e6)
+
+    def activity(self, activity: Activity, seconds: float) -> None:
+        self._activity(self._group, activity).inc(seconds)
+
+    def rebalanced(self) -> None:
+        self._rebalances(self._group).inc()
+
+    def paused(self, topic: str, paused: bool) -> None:
+        self._paused(topic, self._group, "backpressure").set(int(paused))

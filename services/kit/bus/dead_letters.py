@@ -1,0 +1,131 @@
+"""Records that could not be applied, kept with their original bytes and the reason, and sent on to the DLQ topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from services.kit.bus.partition_lease import PLACE
+from services.kit.bus.protocol import Bus, Headers, Outgoing, Partition, Record
+from services.kit.db.database import Database, Tx
+from services.kit.errors import Transient
+from services.kit.observability.logs import log
+from services.kit.runtime.clock import Clock, Instant
+
+_MESSAGE_LIMIT = 500
+_COLUMNS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers", "stage")
+_REASON = ("error_class", "error_message", "attempts", "at", "state")
+_INSERT = f"""
+    INSERT INTO dead_letter ({", ".join(f'"{name}"' for name in _COLUMNS + _REASON)})
+    VALUES ({", ".join(f":{name}" for name in _COLUMNS + _REASON)})
+"""
+_UNPUBLISHED = """
+    SELECT id, topic, partition, "offset", timestamp, key, value, headers, stage, error_class, error_message, attempts
+    FROM dead_letter WHERE published IS NULL {ours} ORDER BY id LIMIT :limit
+"""
+_encode = msgspec.msgpack.Encoder().encode
+_decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+
+
+async def bury(tx: Tx, record: Record, error: BaseException, *, stage: str, attempts: int, at: Instant) -> None:
+    """Write the dead letter, in the transaction that passes the record's offset.
+
+    Of the error's words only the first line is kept: databases put values of the row into the others.
+    """
+    words = (str(error).splitlines() or [""])[0]
+    await tx.run(
+        _INSERT,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=_encode(record.headers),
+        stage=stage,
+        error_class=type(error).__name__,
+        error_message=words.replace("\x00", "")[:_MESSAGE_LIMIT].encode(errors="replace").decode(),
+        attempts=attempts,
+        at=at,
+        state="open",
+    )
+
+
+def original(row: Row[Any]) -> Outgoing:
+    """The record as it was on its topic, to be published again: same key, value and headers."""
+    return Outgoing(row.topic, row.key, row.value, _decode_headers(row.headers))
+
+
+def _reasons(row: Row[Any]) -> Headers:
+    fields = {
+        "dlq.topic": row.topic,
+        "dlq.partition": row.partition,
+        "dlq.offset": row.offset,
+        "dlq.timestamp": row.timestamp,
+        "dlq.error.class": row.error_class,
+        "dlq.error.message": row.error_message,
+        "dlq.stage": row.stage,
+        "dlq.attempts": row.attempts,
+    }
+    return tuple((name, str(value).encode()) for name, value in fields.items())
+
+
+class DeadLetterRelay:
+    """Publishes dead letters to the DLQ topic, each at least once, in order.
+
+    With `owned`, only those of partitions that we own, so that replicas do not all publish the same.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        topic: str,
+        clock: Clock,
+        *,
+        owned: Callable[[], Iterable[Partition]] | None = None,
+        limit: int = 200,
+    ) -> None:
+        self._bus = bus
+        self._database = database
+        self._topic = topic
+        self._clock = clock
+        self._owned = owned
+        self._limit = limit
+
+    async def once(self) -> int:
+        """Publish what is waiting, at most `limit`; returns how many. Transient errors pass through."""
+        async with self._database.read() as tx:
+            rows = await self._waiting(tx)
+        if not rows:
+            return 0
+        await self._bus.publish(
+            [Outgoing(self._topic, row.key, row.value, _decode_headers(row.headers) + _reasons(row)) for row in rows]
+        )
+        async with self._database.write() as tx:
+            ids = tx.array([row.id for row in rows])
+            sql = f"UPDATE dead_letter SET published = :now WHERE {tx.among('id', 'ids', 'bigint')}"
+            await tx.run(sql, now=self._clock.now(), ids=ids)
+        return len(rows)
+
+    async def _waiting(self, tx: Tx) -> Sequence[Row[Any]]:
+        if self._owned is None:
+            return await tx.rows(_UNPUBLISHED.format(ours=""), limit=self._limit)
+        ours = f"AND (topic, partition) IN (SELECT topic, partition FROM {tx.table('o', PLACE)})"
+        owned = tx.bind_table("o", PLACE, sorted(self._owned()))
+        return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
+
+    async def run(self, every: float = 1.0) -> None:
+        """Publish for ever, looking every `every` seconds; errors that may pass are waited out."""
+        while True:
+            try:
+                full = await self.once() == self._limit
+            except Transient as error:
+                full = False
+                log("dead_letter_relay_waits", level="warning", reason=error.code)
+            if not full:
+                await asyncio.sleep(every)

@@ -1,0 +1,125 @@
+"""The file behind the local log: SQLite, synchronous=FULL. Plain blocking calls, each meant for a thread of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from services.kit.bus.protocol import Outgoing, Partition, Record
+
+Place: TypeAlias = tuple[Partition, int]
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS log_end (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS log_record (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, place INTEGER NOT NULL,
+        key BLOB, value BLOB, headers BLOB NOT NULL, timestamp INTEGER NOT NULL,
+        PRIMARY KEY (topic, partition, place)
+    );
+    CREATE TABLE IF NOT EXISTS log_commit (
+        member_group TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+        PRIMARY KEY (member_group, topic, partition)
+    ) WITHOUT ROWID;
+"""
+_APPEND = "INSERT INTO log_record (topic, partition, place, key, value, headers, timestamp) VALUES (?,?,?,?,?,?,?)"
+_READ = """
+    SELECT topic, partition, place, key, value, headers, timestamp FROM log_record
+    WHERE topic = ? AND partition = ? AND place >= ? ORDER BY place LIMIT ?
+"""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+
+
+class LocalStore:
+    """One connection to the file. Not for use from several threads at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        for setting in ("journal_mode=WAL", "synchronous=FULL"):
+            self._db.execute(f"PRAGMA {setting}")
+        self._db.executescript(_SCHEMA)
+        self._turn = count()
+
+    def create(self, topics: Mapping[str, int]) -> None:
+        """Create the topics that are absent."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for topic, partitions in topics.items():
+                if not self._db.execute("SELECT 1 FROM log_end WHERE topic = ?", (topic,)).fetchone():
+                    rows = [(topic, partition) for partition in range(partitions)]
+                    self._db.executemany("INSERT INTO log_end (topic, partition, next) VALUES (?, ?, 0)", rows)
+
+    def ends(self, topic: str) -> dict[Partition, int]:
+        """The offset after the last record of every partition; empty if there is no such topic."""
+        rows = self._db.execute("SELECT partition, next FROM log_end WHERE topic = ? ORDER BY partition", (topic,))
+        return {Partition(topic, partition): end for partition, end in rows}
+
+    def append(self, records: Sequence[Outgoing], default_partitions: int) -> list[Place]:
+        """Append all or nothing; on the disk when it returns. Absent topics are created."""
+        self.create({record.topic: default_partitions for record in records})
+        now = time.time_ns() // 1000
+        places: list[Place] = []
+        rows = []
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            ends = {topic: self.ends(topic) for topic in {record.topic for record in records}}
+            for record in records:
+                end = ends[record.topic]
+                number = (next(self._turn) if record.key is None else crc32(record.key)) % len(end)
+                partition = Partition(record.topic, number)
+                offset = end[partition]
+                end[partition] = offset + 1
+                places.append((partition, offset))
+                rows.append((*partition, offset, record.key, record.value, _encode(record.headers), now))
+            self._db.executemany(_APPEND, rows)
+            moved = [(end[partition], *partition) for end in ends.values() for partition in end]
+            self._db.executemany("UPDATE log_end SET next = ? WHERE topic = ? AND partition = ?", moved)
+        return places
+
+    def read(self, positions: Sequence[tuple[Partition, int]], limit: int) -> dict[Partition, list[Record]]:
+        """At most `limit` records from these positions on, partitions in the order given."""
+        found = {}
+        for partition, offset in positions:
+            rows = self._db.execute(_READ, (*partition, offset, limit)).fetchall()
+            if rows:
+                found[partition] = [
+                    Record(topic, number, place, key, value, _decode(headers), timestamp)
+                    for topic, number, place, key, value, headers, timestamp in rows
+                ]
+                limit -= len(rows)
+            if limit <= 0:
+                break
+        return found
+
+    def first(self, partition: Partition) -> int:
+        """The earliest offset there is."""
+        row = self._db.execute(
+            "SELECT min(place) FROM log_record WHERE topic = ? AND partition = ?", partition
+        ).fetchone()
+        return int(row[0]) if row[0] is not None else self.ends(partition.topic).get(partition, 0)
+
+    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        """Keep a group's offsets."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            rows = [(group, *partition, offset) for partition, offset in offsets.items()]
+            self._db.executemany("INSERT OR REPLACE INTO log_commit VALUES (?, ?, ?, ?)", rows)
+
+    def committed(self, group: str) -> dict[Partition, int]:
+        """A group's offsets."""
+        rows = self._db.execute("SELECT topic, partition, next FROM log_commit WHERE member_group = ?", (group,))
+        return {Partition(topic, partition): offset for topic, partition, offset in rows}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,106 @@
+"""Who may apply a partition, and how far it is applied: the rows of `partition_lease`.
+
+An assignment raises the epoch; a transaction moves `next_offset` only under its own epoch and only forwards. So of
+two workers that both believe they own a partition, at most one commits any given offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from services.kit.bus.protocol import Partition
+from services.kit.db.database import Tx
+
+
+@dataclass(slots=True)
+class Lease:
+    """What a worker holds in memory: its epoch, the next offset to apply and the next offset to read."""
+
+    epoch: int
+    applied: int
+    position: int
+
+
+class Move(NamedTuple):
+    """A step of one partition: records from offset `first` on are applied up to, not including, `next`."""
+
+    topic: str
+    partition: int
+    epoch: int
+    first: int
+    next: int
+
+
+_MOVE = {"topic": "text", "partition": "int", "epoch": "bigint", "first": "bigint", "next": "bigint"}
+PLACE = {"topic": "text", "partition": "int"}
+"""Columns of a parameter table of partitions, for `Tx.table`."""
+
+_CLAIM = """
+    INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES (:topic, :partition, 1, 0)
+    ON CONFLICT (topic, partition) DO UPDATE SET epoch = partition_lease.epoch + 1
+    RETURNING epoch, next_offset
+"""
+
+_RESET = """
+    UPDATE partition_lease SET next_offset = :offset
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+"""
+
+
+async def claim(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, Lease]:
+    """Raise the epoch of each; whoever held it before can commit nothing more."""
+    leases = {}
+    for partition in sorted(partitions):
+        row = await tx.row(_CLAIM, topic=partition.topic, partition=partition.partition)
+        assert row is not None
+        leases[partition] = Lease(row.epoch, row.next_offset, row.next_offset)
+    return leases
+
+
+async def reset(tx: Tx, partition: Partition, epoch: int, offset: int) -> bool:
+    """Set `next_offset` to where the log really begins. False if the lease is no longer ours. To be logged."""
+    place = {"topic": partition.topic, "partition": partition.partition}
+    return await tx.run(_RESET, **place, epoch=epoch, offset=offset) == 1
+
+
+async def advance(tx: Tx, moves: Sequence[Move]) -> set[Partition]:
+    """Move the offsets of a batch in one statement, rows locked in order. Returns the partitions that moved."""
+    sql = f"""
+        WITH mine AS (
+            SELECT l.topic, l.partition, v.next FROM partition_lease l
+            JOIN {tx.table("v", _MOVE)} ON l.topic = v.topic AND l.partition = v.partition
+            WHERE l.epoch = v.epoch AND l.next_offset <= v.first
+            ORDER BY l.topic, l.partition {tx.for_update}
+        )
+        UPDATE partition_lease SET next_offset = mine.next FROM mine
+        WHERE partition_lease.topic = mine.topic AND partition_lease.partition = mine.partition
+        RETURNING partition_lease.topic, partition_lease.partition
+    """
+    rows = await tx.rows(sql, **tx.bind_table("v", _MOVE, moves))
+    return {Partition(row.topic, row.partition) for row in rows}
+
+
+async def standing(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, Lease]:
+    """The rows of these partitions as the database has them; those without a row are left out."""
+    sql = f"""
+        SELECT l.topic, l.partition, l.epoch, l.next_offset FROM partition_lease l
+        JOIN {tx.table("v", PLACE)} ON l.topic = v.topic AND l.partition = v.partition
+    """
+    rows = await tx.rows(sql, **tx.bind_table("v", PLACE, sorted(partitions)))
+    return {Partition(row.topic, row.partition): Lease(row.epoch, row.next_offset, row.next_offset) for row in rows}
+
+
+async def committed(tx: Tx) -> dict[Partition, int]:
+    """How far every partition is applied: its next offset. In one snapshot with whatever else `tx` reads."""
+    rows = await tx.rows("SELECT topic, partition, next_offset FROM partition_lease")
+    return {Partition(row.topic, row.partition): row.next_offset for row in rows}
+
+
+def reached(leases: Mapping[Partition, Lease], positions: Mapping[Partition, int]) -> bool:
+    """Whether every position lies at or below what is applied."""
+    return all(
+        offset <= 0 or (partition in leases and leases[partition].applied >= offset)
+        for partition, offset in positions.items()
+    )

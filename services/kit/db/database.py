@@ -1,0 +1,293 @@
+"""One database per service, SQLite or PostgreSQL, and the one transaction around everything that changes it.
+
+SQLite: one file, WAL, synchronous=FULL, one writer at a time; writers of this process queue in order of arrival.
+PostgreSQL: READ COMMITTED for writing, one REPEATABLE READ snapshot for reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar, cast
+
+import asyncpg
+from sqlalchemy import Connection, CursorResult, Row, TextClause, event, make_url, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+from services.kit.db.driver_errors import translated
+from services.kit.db.idle_ping import ping_idle
+from services.kit.runtime.clock import Instant
+
+Dialect: TypeAlias = Literal["sqlite", "postgresql"]
+T = TypeVar("T")
+
+POOL_WAIT = 10.0
+"""Seconds to wait for a free connection."""
+CONNECT_TIMEOUT = 5.0
+COMMAND_TIMEOUT = 30.0
+"""Seconds that one statement may take."""
+LOCK_TIMEOUT_MS = 10_000
+"""Milliseconds to wait for a lock."""
+
+_PG_SETTINGS = {
+    "application_name": "tactful",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "enable_seqscan": "off",
+    "lock_timeout": str(LOCK_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": "15000",
+}
+"""Plans are kept. One made while a table was small must not go on reading the whole of it when it has grown: so no scan
+of tables where an index serves, and every hot statement names its keys by `Tx.among`."""
+_SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
+_SQLITE_KINDS = {"bytea": "from_hex(value)"}
+
+
+@lru_cache(maxsize=2048)
+def _statement(sql: str) -> TextClause:
+    return text(sql)
+
+
+class Tx:
+    """One open transaction. SQL is text with `:name` parameters; errors that may pass are raised as Transient."""
+
+    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._begun = dialect == "sqlite"
+        self.dialect: Dialect = dialect
+        self.for_update = "FOR UPDATE" if dialect == "postgresql" else ""
+
+    async def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
+        with translated():
+            result = await self._connection.execute(_statement(sql), params)
+        self._begun = True
+        return result
+
+    async def rows(self, sql: str, **params: Any) -> Sequence[Row[Any]]:
+        """All rows of the answer; columns are attributes."""
+        return (await self._execute(sql, params)).all()
+
+    async def tuples(self, sql: str, **params: Any) -> Sequence[tuple[Any, ...]]:
+        """The same for many: to be unpacked, which costs a fraction of asking a row for its columns by name."""
+        return cast("Sequence[tuple[Any, ...]]", (await self._execute(sql, params)).all())
+
+    async def row(self, sql: str, **params: Any) -> Row[Any] | None:
+        """The first row of the answer, or None."""
+        return (await self._execute(sql, params)).first()
+
+    async def run(self, sql: str, **params: Any) -> int:
+        """Execute; returns the number of rows that it touched."""
+        return (await self._execute(sql, params)).rowcount
+
+    async def run_many(self, sql: str, params: Sequence[Mapping[str, Any]]) -> int:
+        """Execute once for each; returns the number of rows touched, or -1 where the driver does not say."""
+        if not params:
+            return 0
+        return (await self._execute(sql, list(params))).rowcount
+
+    async def find(
+        self, table: str, key: Sequence[str], keys: Iterable[tuple[str, ...]], column: str
+    ) -> dict[tuple[str, ...], Any]:
+        """One column of the rows with these keys (texts, a unique index); a key without a row is left out."""
+        kinds = dict.fromkeys(key, "text")
+        same = " AND ".join(f"t.{name} = k.{name}" for name in key)
+        each = f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) AS f"
+        rows = await self.tuples(
+            f"SELECT * FROM ({each} FROM {self.table('k', kinds)}) AS found WHERE f IS NOT NULL",
+            **self.bind_table("k", kinds, list(dict.fromkeys(keys))),
+        )
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert many rows the fast way (COPY on PostgreSQL). IntegrityError if a constraint is broken."""
+        if not rows:
+            return
+        if self.dialect == "postgresql":
+            await self._copy(table, columns, rows)
+            return
+        names = ", ".join(f'"{column}"' for column in columns)
+        sql = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'
+        with translated():
+            await self._connection.exec_driver_sql(sql, list(rows))
+
+    async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        if not self._begun:  # the dialect opens its transaction with its first statement; COPY goes past it
+            await self.run("SELECT 1")
+        with translated():
+            driver = (await self._connection.get_raw_connection()).driver_connection
+            assert isinstance(driver, asyncpg.Connection)
+            try:
+                await driver.copy_records_to_table(table, records=rows, columns=list(columns))
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise IntegrityError(None, None, error) from error
+
+    async def now(self) -> Instant:
+        """The database's clock, in microseconds since 1970 UTC; it goes on during the transaction."""
+        if self.dialect == "sqlite":
+            return time.time_ns() // 1000
+        row = await self.row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now")
+        assert row is not None
+        return int(row.now)
+
+    def array(self, values: Sequence[Any]) -> object:
+        """The value to bind for a list parameter that `each` or `table` reads."""
+        if self.dialect == "postgresql":
+            return list(values)
+        return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
+
+    def among(self, column: str, name: str, kind: str = "text") -> str:
+        """SQL for WHERE: the column's value is among the elements of list parameter `name`. Kinds as in `each`."""
+        if self.dialect == "postgresql":
+            return f"{column} = ANY(CAST(:{name} AS {kind}[]))"
+        return f"{column} IN ({self.each(name, kind)})"
+
+    def each(self, name: str, kind: str = "text") -> str:
+        """SQL for the elements of list parameter `name`, as rows. Kinds: text, bigint, bytea."""
+        if self.dialect == "postgresql":
+            return f"SELECT unnest(CAST(:{name} AS {kind}[]))"
+        return f"SELECT {_SQLITE_KINDS.get(kind, 'value')} FROM json_each(:{name})"
+
+    def table(self, alias: str, kinds: Mapping[str, str]) -> str:
+        """SQL for FROM: the rows bound by `bind_table(alias, ...)`, with these columns of these kinds."""
+        if self.dialect == "postgresql":
+            arrays = ", ".join(f"CAST(:{alias}_{column} AS {kind}[])" for column, kind in kinds.items())
+            return f"unnest({arrays}) AS {alias}({', '.join(kinds)})"
+        fields = ", ".join(
+            _SQLITE_KINDS.get(kind, "value").replace("value", f"json_extract(value, '$[{place}]')") + f" AS {column}"
+            for place, (column, kind) in enumerate(kinds.items())
+        )
+        return f"(SELECT {fields} FROM json_each(:{alias})) AS {alias}"
+
+    def bind_table(self, alias: str, kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dict[str, object]:
+        """The parameters for `table(alias, kinds)`: `await tx.run(sql, **tx.bind_table(...))`."""
+        if self.dialect == "postgresql":
+            return {f"{alias}_{column}": [row[place] for row in rows] for place, column in enumerate(kinds)}
+        return {alias: json.dumps([[v.hex() if isinstance(v, bytes) else v for v in row] for row in rows])}
+
+
+class Database:
+    """A service's database. Open once, close at the end."""
+
+    def __init__(self, engine: AsyncEngine, dialect: Dialect) -> None:
+        self._engine = engine
+        self._writer = asyncio.Lock()
+        self.dialect: Dialect = dialect
+        self.waited: Callable[[float], None] | None = None
+        """Told the seconds that each transaction waited for its connection."""
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Connections of the pool: in use, idle."""
+        pool = cast(QueuePool, self._engine.pool)
+        return pool.checkedout(), pool.checkedin()
+
+    @classmethod
+    def open(cls, url: str, *, pool: int = 8) -> Database:
+        """Open `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use only."""
+        parsed = make_url(url)
+        common: dict[str, Any] = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_WAIT}
+        if parsed.get_backend_name() == "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise ValueError("a SQLite database needs a file: sqlite+aiosqlite:///path/to/file.db")
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_async_engine(url, hide_parameters=True, **common)
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            return cls(engine, "sqlite")
+        engine = create_async_engine(
+            url,
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT,
+                "command_timeout": COMMAND_TIMEOUT,
+                "prepared_statement_cache_size": 500,
+                "server_settings": _PG_SETTINGS,
+            },
+            **common,
+        )
+        ping_idle(engine.sync_engine)
+        return cls(engine, "postgresql")
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, **options: Any) -> AsyncIterator[AsyncConnection]:
+        began = time.monotonic()
+        with translated(connecting=True):
+            connection = await self._engine.connect()
+        if self.waited is not None:
+            self.waited(time.monotonic() - began)
+        try:
+            with translated():
+                await connection.execution_options(**options)
+                transaction = await connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error counts; a broken connection is discarded
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(connection.close())
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Tx]:
+        """One transaction: committed on normal exit, rolled back on error.
+
+        DatabaseGone from the exit means that the outcome is unknown: look before you write again.
+        """
+        async with self._turn(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
+            yield Tx(connection, self.dialect)
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[Tx]:
+        """One consistent snapshot; writing in it is an error on PostgreSQL."""
+        options: dict[str, Any] = {}
+        if self.dialect == "postgresql":
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        async with self._transaction(**options) as connection:
+            yield Tx(connection, self.dialect)
+
+    async def run_sync(self, function: Callable[[Connection], T]) -> T:
+        """Run a synchronous function, such as `metadata.create_all`, in one write transaction."""
+        async with self._turn(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
+            return await connection.run_sync(function)
+
+    def _turn(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        return self._writer if self.dialect == "sqlite" else contextlib.nullcontext()
+
+    async def now(self) -> Instant:
+        """The database's clock, in microseconds since 1970 UTC."""
+        if self.dialect == "sqlite":
+            return time.time_ns() // 1000
+        async with self.read() as tx:
+            return await tx.now()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # this module begins transactions itself
+    connection.create_function("from_hex", 1, _from_hex, deterministic=True)
+    cursor = connection.cursor()
+    for setting in _SQLITE_SETTINGS:
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _from_hex(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

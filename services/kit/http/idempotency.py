@@ -1,0 +1,152 @@
+"""`Idempotency-Key` on POST: one effect, one answer, however often a request is sent.
+
+The first answer is kept for 24 hours for each caller and key. The guard of a route (kit/auth.py) begins a claim, the
+edge of the app (kit/web.py) finishes it with the answer; a route does nothing for it. Answers below 500 are kept
+except 429; after any other the key is free again, since the request is to be repeated.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+from fastapi import Request
+
+from services.kit.db.database import Database, Tx
+from services.kit.errors import Conflict, Invalid, Problem
+
+SECOND = 1_000_000
+KEPT = 24 * 3600 * SECOND
+ABANDONED = 120 * SECOND
+"""A claim without an answer for so long belongs to a process that died: the next request takes it over."""
+SCOPE_KEY = "tactful.claim"
+_REPLAYED_HEADERS = frozenset({b"content-type", b"etag", b"location"})
+_PENDING = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer as it is kept."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class Replay(Exception):
+    """Not a failure: the request was answered before, and this is the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+class InProgress(Conflict):
+    """The first request with this key is still at work."""
+
+    default_code = "idempotency_in_progress"
+    retry_after = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to do the work for one key, since an instant of the database's clock."""
+
+    key: str
+    at: int
+
+
+class Idempotency:
+    """Claims and answers in the table `idempotency`."""
+
+    def __init__(self, database: Database, *, wait: float = 5.0) -> None:
+        """`wait`: seconds that a second request waits for the first one's answer."""
+        self._database = database
+        self._wait = wait
+
+    async def begin(self, request: Request, principal: str) -> None:
+        """Claim the request's key; nothing for a request without one or another method than POST.
+
+        Raises Replay (answered before), Invalid `idempotency_mismatch` (same key, other request), InProgress.
+        """
+        given = request.headers.get("idempotency-key")
+        if given is None or request.method != "POST":
+            return
+        if not 1 <= len(given) <= 255 or not given.isascii() or not given.isprintable():
+            problem = Problem("/header/idempotency-key", "bad_key", "use 1 to 255 printable ASCII characters")
+            raise Invalid("the Idempotency-Key cannot be used", code="idempotency_key", errors=[problem])
+        key = sha256(f"{principal}\0{given}".encode()).hexdigest()
+        target = f"{request.url.path}?{request.url.query}\0{request.headers.get('content-type', '')}\0"
+        fingerprint = sha256(target.encode() + await request.body()).hexdigest()
+        request.scope[SCOPE_KEY] = await self._claim(key, principal, fingerprint)
+
+    async def finish(self, claim: Claim, answer: Answer) -> None:
+        """Keep the answer for the claim's key, or free the key when the answer asks for another try."""
+        if answer.status >= 500 or answer.status == 429:
+            await self.abandon(claim)
+            return
+        kept = msgspec.structs.replace(
+            answer, headers=tuple(item for item in answer.headers if item[0].lower() in _REPLAYED_HEADERS)
+        )
+        async with self._database.write() as tx:
+            await tx.run(
+                "UPDATE idempotency SET status = :status, body = :body WHERE key = :key AND at = :at AND status = 0",
+                status=kept.status,
+                body=msgspec.msgpack.encode(kept),
+                key=claim.key,
+                at=claim.at,
+            )
+
+    async def abandon(self, claim: Claim) -> None:
+        """Free the key: the work failed or never ended."""
+        async with self._database.write() as tx:
+            await tx.run(
+                "DELETE FROM idempotency WHERE key = :key AND at = :at AND status = 0", key=claim.key, at=claim.at
+            )
+
+    async def forget(self) -> int:
+        """Remove what is older than 24 hours; how many. For a periodic task."""
+        before = await self._database.now() - KEPT
+        async with self._database.write() as tx:
+            return await tx.run("DELETE FROM idempotency WHERE at < :before", before=before)
+
+    async def _claim(self, key: str, principal: str, fingerprint: str) -> Claim:
+        deadline = asyncio.get_running_loop().time() + self._wait
+        pause = 0.02
+        while True:
+            now = await self._database.now()
+            async with self._database.write() as tx:
+                claim = await self._try(tx, key, principal, fingerprint, now)
+            if claim is not None:
+                return claim
+            if asyncio.get_running_loop().time() + pause > deadline:
+                raise InProgress("the first request with this Idempotency-Key is still at work; try again")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.5)
+
+    async def _try(self, tx: Tx, key: str, principal: str, fingerprint: str, now: int) -> Claim | None:
+        await tx.run(
+            "DELETE FROM idempotency WHERE key = :key AND (at < :old OR (status = 0 AND at < :abandoned))",
+            key=key,
+            old=now - KEPT,
+            abandoned=now - ABANDONED,
+        )
+        taken = await tx.run(
+            "INSERT INTO idempotency (key, principal, fingerprint, status, body, at)"
+            " VALUES (:key, :principal, :fingerprint, :status, :body, :at) ON CONFLICT (key) DO NOTHING",
+            key=key,
+            principal=principal,
+            fingerprint=fingerprint,
+            status=_PENDING,
+            body=b"",
+            at=now,
+        )
+        if taken:
+            return Claim(key, now)
+        row = await tx.row("SELECT fingerprint, status, body FROM idempotency WHERE key = :key", key=key)
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            raise Invalid("this Idempotency-Key was used for another request", code="idempotency_mismatch")
+        if row.status != _PENDING:
+            raise Replay(msgspec.msgpack.decode(row.body, type=Answer))
+        return None

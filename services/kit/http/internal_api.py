@@ -1,0 +1,106 @@
+"""Doors between services: MessagePack over HTTP, with the service key, the trace, and errors sorted by what to do."""
+
+import asyncio
+import random
+from typing import TypeVar
+
+import httpx
+import msgspec
+from fastapi import Request
+from starlette.responses import Response
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from services.kit.errors import Malformed, Permanent, TooLarge, Transient
+from services.kit.http.problems import WrongMediaType
+from services.kit.observability.trace import traceparent
+
+T = TypeVar("T")
+MEDIA_TYPE = "application/msgpack"
+ATTEMPTS = 3
+LARGEST_ANSWER = 64 * 1024 * 1024
+_later = frozenset({429, 502, 503, 504})
+
+
+async def ask(
+    client: httpx.AsyncClient, path: str, question: object, form: type[T], *, key: str, timeout: float = 5.0
+) -> T:
+    """Put a question to another service's door and give its answer in the form.
+
+    `client` knows the base URL; `timeout` is in seconds for one attempt. A connection that cannot be made or breaks is
+    tried up to three times; a question must therefore be repeatable. Raises Transient (no connection, time-out,
+    429, 502, 503, 504; with the door's Retry-After) or Permanent (any other refusal, or an unreadable answer).
+    """
+    body = msgspec.msgpack.encode(question)
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Accept": MEDIA_TYPE,
+        "Authorization": f"Bearer {key}",
+        "traceparent": traceparent(),
+    }
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
+            wait=wait_random_exponential(multiplier=0.05, max=0.5),
+            stop=stop_after_attempt(ATTEMPTS),
+            sleep=asyncio.sleep,
+            reraise=True,
+        ):
+            with attempt:
+                response = await client.post(path, content=body, headers=headers, timeout=timeout)
+    except httpx.TransportError as error:
+        raise Transient(
+            f"the door {path} does not answer ({type(error).__name__})", retry_after=_jitter(1.0)
+        ) from error
+    return _answer(path, response, form)
+
+
+async def question(request: Request, form: type[T]) -> T:
+    """In a route: the question in its form. Raises WrongMediaType 415, Malformed 400, TooLarge 413 (edge)."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != MEDIA_TYPE:
+        raise WrongMediaType(f"send the body as {MEDIA_TYPE}")
+    try:
+        return msgspec.msgpack.decode(await request.body(), type=form)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(f"the body is not a {form.__name__} ({type(error).__name__})") from None
+
+
+def answer(value: object) -> Response:
+    """In a route: the answer."""
+    body = msgspec.msgpack.encode(value)
+    if len(body) > LARGEST_ANSWER:
+        raise TooLarge("the answer is too large: ask about fewer")
+    return Response(body, media_type=MEDIA_TYPE)
+
+
+def _answer(path: str, response: httpx.Response, form: type[T]) -> T:
+    status = response.status_code
+    if status in _later:
+        detail = f"the door {path} asks to come back later ({status})"
+        raise Transient(detail, retry_after=_retry_after(response), code=_code(response, "unavailable"))
+    if status != 200:
+        raise Permanent(f"the door {path} refused ({status})", code=_code(response, "door_refused"))
+    try:
+        return msgspec.msgpack.decode(response.content, type=form)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        detail = f"the door {path} gave an answer of another form ({type(error).__name__}): do the releases match?"
+        raise Permanent(detail, code="door_answer") from error
+
+
+def _code(response: httpx.Response, default: str) -> str:
+    try:
+        return msgspec.json.decode(response.content, type=_Code).code or default
+    except (msgspec.MsgspecError, RecursionError):
+        return default
+
+
+class _Code(msgspec.Struct):
+    code: str = ""
+
+
+def _retry_after(response: httpx.Response) -> float:
+    text = response.headers.get("retry-after", "")
+    return _jitter(min(float(text), 300.0) if text.isascii() and text.isdigit() else 1.0)
+
+
+def _jitter(seconds: float) -> float:
+    return seconds * random.uniform(1.0, 1.25)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,170 @@
+"""The edge of an app, plain ASGI: trace, body limit, timing, headers, kept answers, and the last net for exceptions."""
+
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from prometheus_client import Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.kit.errors import TooLarge, Transient
+from services.kit.http import problems
+from services.kit.http.idempotency import SCOPE_KEY, Answer, Claim, Idempotency
+from services.kit.observability import logs
+from services.kit.observability.metrics import Family, Registry, histogram
+from services.kit.observability.trace import trace_of
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+OTHER = "_OTHER"
+UNMATCHED = "unmatched"
+_statuses = tuple(map(str, range(100, 600)))
+
+
+def durations(registry: Registry, routes: Mapping[int, str]) -> Family[Histogram]:
+    """The histogram of all requests by method, route template and status."""
+    labels = {
+        "http_request_method": (*METHODS, OTHER),
+        "http_route": sorted({*routes.values(), UNMATCHED}),
+        "http_response_status_code": _statuses,
+    }
+    words = "HTTP server latency; counts give RED"
+    return histogram(registry, "http_server_request_duration_seconds", words, labels, combos=())
+
+
+class Edge:
+    """See the module. `routes` maps id(route) to its path template; `max_body` is in bytes."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        durations: Family[Histogram],
+        routes: Mapping[int, str],
+        max_body: int,
+        idempotency: Idempotency | None,
+    ) -> None:
+        self._app = app
+        self._durations = durations
+        self._routes = routes
+        self._max_body = max_body
+        self._idempotency = idempotency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        token = logs.trace_id.set(trace_of(headers.get("traceparent")))
+        start = time.perf_counter()
+        answer = _Sender(scope, send, self._idempotency)
+        try:
+            await self._serve(scope, headers, receive, answer)
+        finally:
+            self._observe(scope, answer.status, time.perf_counter() - start)
+            logs.trace_id.reset(token)
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Sender") -> None:
+        length = headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._max_body):
+            detail = f"the body is larger than {self._max_body} bytes"
+            return await problems.of(TooLarge(detail))(scope, receive, answer)
+        try:
+            await self._app(scope, _limited(receive, self._max_body), answer)
+        except ClientDisconnect:
+            await answer.abandon()
+        except Exception as error:
+            await answer.abandon()
+            if answer.started:
+                logs.log_error("response_broken_off", error)
+                raise
+            await problems.unexpected(error)(scope, receive, answer)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        route = self._routes.get(id(scope.get("route")), UNMATCHED)
+        self._durations(method, route, str(status)).observe(seconds, {"trace_id": logs.trace_id.get()})
+        logs.log("request", "debug", method=method, route=route, status=status, seconds=round(seconds, 6))
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """`receive`, until more than `limit` bytes have come; then 413, also without a content length."""
+    total = 0
+
+    async def take() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise HTTPException(413, f"the body is larger than {limit} bytes")
+        return message
+
+    return take
+
+
+class _Sender:
+    """`send` with our headers; keeps back an answer under a claim until it is stored."""
+
+    def __init__(self, scope: Scope, send: Send, idempotency: Idempotency | None) -> None:
+        self.started = False
+        self.status = 500
+        self._scope = scope
+        self._send = send
+        self._idempotency = idempotency
+        self._start: MutableMapping[str, Any] = {}
+        self._body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Cache-Control", "no-store")
+            message = {**message, "headers": headers.raw}
+        if SCOPE_KEY in self._scope:
+            await self._keep(message)
+        else:
+            await self._pass(message)
+
+    async def abandon(self) -> None:
+        """The work failed: give the claim back. An unreachable database leaves it to run out by itself."""
+        claim: Claim | None = self._scope.pop(SCOPE_KEY, None)
+        if claim is not None and self._idempotency is not None:
+            try:
+                await self._idempotency.abandon(claim)
+            except Transient as error:
+                logs.log_error("claim_not_abandoned", error, "warning")
+
+    async def _pass(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+        await self._send(message)
+
+    async def _keep(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._store()
+
+    async def _store(self) -> None:
+        claim: Claim = self._scope.pop(SCOPE_KEY)
+        answer = Answer(self._start["status"], tuple(map(tuple, self._start["headers"])), bytes(self._body))
+        try:
+            if self._idempotency is not None:
+                await self._idempotency.finish(claim, answer)
+        except Transient as error:
+            logs.log_error("answer_not_kept", error, "warning")
+        await self._pass(self._start)
+        await self._pass({"type": "http.response.body", "body": answer.body})
+
+
+def replay(answer: Answer) -> Response:
+    """A kept answer, marked as such."""
+    response = Response(answer.body, answer.status)
+    kept = [item for item in answer.headers if item[0].lower() != b"content-length"]
+    response.raw_headers = [*response.raw_headers, *kept, (b"idempotent-replayed", b"true")]
+    return response

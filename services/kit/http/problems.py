@@ -1,0 +1,148 @@
+"""Every error of the HTTP interface in one form: RFC 9457, `application/problem+json`."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from itertools import islice
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.documents import DocumentError, validate
+from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
+from services.kit.observability import logs
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+"""An answer lists so many faults at most."""
+_codes = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
+
+
+class WrongMediaType(Permanent):
+    """The body is in a form that this route does not read."""
+
+    status = 415
+    title = "Wrong media type"
+    default_code = "wrong_media_type"
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    errors: Iterable[Problem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer for one error. `instance` names this occurrence by its trace, which the log lines carry too."""
+    trace = logs.trace_id.get()
+    body = {
+        "type": f"urn:tactful:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": f"urn:tactful:trace:{trace}",
+        "code": code,
+        "errors": [
+            {"pointer": item.pointer, "code": item.code, "detail": item.detail} for item in islice(errors, MOST_ERRORS)
+        ],
+        "trace_id": trace,
+    }
+    return Response(json.dumps(body, ensure_ascii=False), status, headers, MEDIA_TYPE)
+
+
+def of(error: TactfulError) -> Response:
+    """The answer for one of our errors. An internal one says nothing of its cause."""
+    if error.status >= 500 and error.status != 503:
+        return unexpected(error)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorised) else {}
+    retry_after = getattr(error, "retry_after", None)
+    if isinstance(retry_after, int | float):
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    return problem(error.status, error.code, error.title, error.detail, error.errors, headers)
+
+
+def unexpected(error: BaseException) -> Response:
+    """A generic 500, and a log line that says where."""
+    logs.log_error("request_failed", error)
+    return problem(500, "internal", "Internal error", "Something failed on our side; quote the trace_id.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this app in this form."""
+    app.add_exception_handler(TactfulError, _tactful)
+    app.add_exception_handler(DocumentError, _document)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _tactful(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TactfulError)
+    return of(error)
+
+
+async def _document(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DocumentError)
+    return of(invalid(error))
+
+
+def invalid(error: DocumentError) -> Invalid:
+    """A document's faults as our error."""
+    return Invalid(_summary(len(error.errors)), errors=[Problem(*item) for item in error.errors])
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == TooLarge.status:
+        return of(TooLarge(str(error.detail)))
+    title = HTTPStatus(error.status_code).phrase
+    code = _codes.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
+    details = {
+        404: "There is nothing at this path.",
+        405: f"This path does not take this method; it takes {(error.headers or {}).get('Allow', 'others')}.",
+    }
+    detail = details.get(error.status_code, str(error.detail))
+    return problem(error.status_code, code, title, detail, headers=error.headers)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return of(Malformed("the body is not JSON"))
+    body = [item for item in found if item["loc"][0] == "body"]
+    if body and isinstance(error.body, bytes):
+        return of(WrongMediaType("send the body as application/json"))
+    errors = [_parameter(item["loc"], item["type"], item["msg"]) for item in found if item["loc"][0] != "body"]
+    return of(Invalid(_summary(len(errors) + len(body)), errors=[*errors, *_body(request, error.body, body)]))
+
+
+def _parameter(location: tuple[int | str, ...], kind: str, message: str) -> Problem:
+    pointer = "".join(f"/{part}" for part in location)
+    what = {"query": "query parameter", "path": "part of the path", "header": "header"}.get(str(location[0]), "cookie")
+    detail = "is required" if kind == "missing" else message[:1].lower() + message[1:]
+    return Problem(pointer, kind, f"the {what} `{location[-1]}`: {detail}")
+
+
+def _body(request: Request, body: object, found: list[dict[str, object]]) -> list[Problem]:
+    if not found:
+        return []
+    params = getattr(getattr(request.scope.get("route"), "dependant", None), "body_params", [])
+    model = params[0].field_info.annotation if len(params) == 1 else None
+    if body is not None and isinstance(model, type) and issubclass(model, BaseModel):
+        try:
+            validate(model, body)
+        except DocumentError as error:
+            return [Problem(*item) for item in error.errors]
+    return [
+        Problem("".join(f"/{part}" for part in item["loc"][1:]), str(item["type"]), str(item["msg"]))  # type: ignore[index]
+        for item in found
+    ]
+
+
+def _summary(faults: int) -> str:
+    return f"{faults} {'fault' if faults == 1 else 'faults'} in the request; see errors."

@@ -1,0 +1,59 @@
+"""Reading requests strictly: JSON without doubt, and no query parameter that would be ignored."""
+
+from collections.abc import Collection
+
+from fastapi import Request
+
+from schemas.documents import DocumentError, load_json, suggestion
+from services.kit.errors import Invalid, Malformed, Problem, TooLarge
+from services.kit.http.problems import MOST_ERRORS, WrongMediaType
+
+
+async def json_body(request: Request, *, empty: object = None) -> object:
+    """The body as plain values, for schemas.documents.validate. `empty`: what no body at all means, if it may be so.
+
+    Raises WrongMediaType 415 unless the content type is JSON, Malformed 400 for what `load_json` refuses (not JSON,
+    not UTF-8, duplicate keys, NaN, too deep), TooLarge 413.
+    """
+    raw = await request.body()
+    if not raw and empty is not None:
+        return empty
+    if not is_json(request):
+        raise WrongMediaType("send the body as application/json")
+    return parse(raw)
+
+
+def parse(raw: bytes) -> object:
+    """Strict JSON. Raises Malformed or TooLarge."""
+    try:
+        value: object = load_json(raw)
+    except DocumentError as error:
+        problems = [Problem(*item) for item in error.errors]
+        if any(item.code == "too_large" for item in problems):
+            raise TooLarge(problems[0].detail, errors=problems) from None
+        raise Malformed(problems[0].detail, errors=problems) from None
+    return value
+
+
+def is_json(request: Request) -> bool:
+    """Whether the content type says JSON: `application/json` or any `application/...+json`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def check_query(request: Request, known: Collection[str]) -> None:
+    """Raise Invalid for a query parameter that the route does not know, or one that is given twice."""
+    errors: list[Problem] = []
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if len(errors) == MOST_ERRORS:
+            break
+        if name not in known:
+            short = name[:60]
+            detail = f"unknown query parameter `{short}`{suggestion(short, known)}"
+            errors.append(Problem(f"/query/{short}", "unknown_parameter", detail))
+        elif name in seen:
+            errors.append(Problem(f"/query/{name}", "given_twice", f"the query parameter `{name}` is given twice"))
+        seen.add(name)
+    if errors:
+        raise Invalid("the query cannot be understood; see errors.", errors=errors)

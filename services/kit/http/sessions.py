@@ -1,0 +1,210 @@
+"""People who sign in: one-time links, sessions in a cookie, and proof that a change was meant.
+
+Of links and session ids only digests are kept. A session ends 12 hours after it began, when its owner signs out, and
+as soon as the key that it was opened with is revoked. The cookie goes to the path of the pages alone, so no other
+route ever takes it for an answer.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import Request
+from sqlalchemy import BigInteger, Column
+from starlette.responses import Response
+
+from schemas.roles import Role
+from schemas.times import HOUR, MINUTE, SECOND, Instant
+from services.kit.db.bytewise_text import Text
+from services.kit.db.database import Database, Tx
+from services.kit.errors import Forbidden, Invalid
+from services.kit.runtime.clock import Clock
+
+COOKIE: Final = "tactful_session"
+SESSION_LIFE: Final = 12 * HOUR
+LINK_LIFE: Final = 15 * MINUTE
+TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the name of a field
+TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 - the name of a header
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Columns = Callable[[], list[Column[Any]]]
+
+
+def _owner() -> list[Column[Any]]:
+    return [
+        Column("digest", Text, primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("role", Text, nullable=False),
+        Column("created", BigInteger, nullable=False),
+        Column("expires", BigInteger, nullable=False),
+    ]
+
+
+TABLES: dict[str, Columns] = {
+    "sign_in_link": _owner,
+    "session": lambda: [*_owner(), Column("key_digest", Text)],
+}
+"""Tables of the service whose pages people sign in to; its migrations create them."""
+
+
+class Person(NamedTuple):
+    """Who has signed in. `key_digest` is that of the API key the session was opened with, if it was."""
+
+    name: str
+    role: Role
+    id: str
+    key_digest: str | None
+
+
+class Sessions:
+    """Links and sessions, kept in the database."""
+
+    def __init__(self, database: Database, clock: Clock, *, path: str, secure: bool = False) -> None:
+        """`path`: where the pages are. `secure`: they are served over https alone."""
+        self._database = database
+        self._clock = clock
+        self._path = path
+        self._secure = secure
+
+    async def issue_link(self, name: str, role: Role) -> str:
+        """A token that signs this person in, once, within 15 minutes."""
+        token = secrets.token_urlsafe(32)
+        async with self._database.write() as tx:
+            await _forget_old(tx, self._clock.now())
+            await _insert(tx, "sign_in_link", _digest(token), name, role, self._clock.now(), LINK_LIFE)
+        return token
+
+    async def use_link(self, token: str) -> str | None:
+        """A new session's id for a link that still works, and the link works no more; None for any other."""
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            row = await tx.row(
+                "DELETE FROM sign_in_link WHERE digest = :digest AND expires > :now RETURNING name, role",
+                digest=_digest(token),
+                now=now,
+            )
+            return None if row is None else await _open(tx, row.name, Role(row.role), now)
+
+    async def open(self, name: str, role: Role, key_digest: str) -> str:
+        """A new session's id for the owner of an API key; it lives no longer than the key."""
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await _forget_old(tx, now)
+            return await _open(tx, name, role, now, key_digest)
+
+    async def find(self, request: Request) -> Person | None:
+        """Who sent the request, by its cookie; None without a session in force.
+
+        Raises Forbidden for a change that our own pages have not asked for: from another site, or without the token.
+        """
+        id = request.cookies.get(COOKIE)
+        if not id:
+            return None
+        async with self._database.read() as tx:
+            row = await tx.row(
+                "SELECT name, role, key_digest FROM session WHERE digest = :digest AND expires > :now",
+                digest=_digest(id),
+                now=self._clock.now(),
+            )
+        if row is None:
+            return None
+        if request.method not in _SAFE:
+            require_same_origin(request)
+            await _require_token(request, id)
+        return Person(row.name, Role(row.role), _digest(id)[:16], row.key_digest)
+
+    async def close(self, request: Request) -> None:
+        """End the session of this request, everywhere."""
+        async with self._database.write() as tx:
+            await tx.run("DELETE FROM session WHERE digest = :digest", digest=_digest(request.cookies.get(COOKIE, "")))
+
+    def give(self, response: Response, id: str) -> None:
+        """Send the session's id to the browser."""
+        response.set_cookie(
+            COOKIE,
+            id,
+            max_age=SESSION_LIFE // SECOND,
+            path=self._path,
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def take_back(self, response: Response) -> None:
+        """Make the browser forget the id."""
+        response.delete_cookie(COOKIE, path=self._path, secure=self._secure, httponly=True, samesite="lax")
+
+
+def token_of(request: Request) -> str:
+    """What forms of this session's pages carry; empty without a session."""
+    id = request.cookies.get(COOKIE)
+    return _token(id) if id else ""
+
+
+def require_same_origin(request: Request) -> None:
+    """Raise Forbidden unless the browser says that one of our own pages sent this request."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        ours = site == "same-origin"
+    else:
+        ours = origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+    if not ours:
+        raise Forbidden("the request does not come from a page of this console", code="other_origin")
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of an HTML form, the last one of each name. Raises Invalid for anything else."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise Invalid("send the fields of a form")
+    try:
+        fields = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise Invalid("the form cannot be read") from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+async def _require_token(request: Request, id: str) -> None:
+    given = request.headers.get(TOKEN_HEADER)
+    if given is None:
+        given = (await form(request)).get(TOKEN_FIELD, "")
+    if not hmac.compare_digest(given.encode(), _token(id).encode()):
+        raise Forbidden("the page is too old for this; load it again and repeat what you did", code="bad_csrf_token")
+
+
+def _token(id: str) -> str:
+    return hmac.new(id.encode(), b"tactful csrf", sha256).hexdigest()
+
+
+def _digest(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
+
+
+async def _open(tx: Tx, name: str, role: Role, now: Instant, key_digest: str | None = None) -> str:
+    id = secrets.token_urlsafe(32)
+    await _insert(tx, "session", _digest(id), name, role, now, SESSION_LIFE, key_digest=key_digest)
+    return id
+
+
+async def _insert(
+    tx: Tx, table: str, digest: str, name: str, role: Role, now: Instant, life: int, **more: str | None
+) -> None:
+    names = ("digest", "name", "role", "created", "expires", *more)
+    await tx.run(
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{column}' for column in names)})",
+        digest=digest,
+        name=name,
+        role=role.value,
+        created=now,
+        expires=now + life,
+        **more,
+    )
+
+
+async def _forget_old(tx: Tx, now: Instant) -> None:
+    for table in TABLES:
+        await tx.run(f"DELETE FROM {table} WHERE expires <= :now", now=now)

@@ -1,1 +1,0 @@
-"""The orchestrator over HTTP: one file per noun, each a `router(...)` that is given what it works with."""

@@ -1,0 +1,63 @@
+"""What must be right before a document is kept: form, conditions, content, and what it says about other documents.
+
+All faults are told at once, each with a JSON pointer.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import schemas.campaign
+import schemas.policy
+from schemas.documents import DocumentError, Problem, suggestion, validate
+from schemas.vocabulary import Class
+from services.orchestrator.campaigns import conditions
+
+CheckContent: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Problem]]
+"""Faults of a campaign's content: `services.orchestrator.delivery.channels.check_content`."""
+
+
+def campaign(
+    key: str, data: Any, policy: schemas.policy.Policy | None, check_content: CheckContent
+) -> schemas.campaign.Campaign:
+    """The campaign that may be kept under `key` while `policy` is active. Raises DocumentError."""
+    document = validate(schemas.campaign.Campaign, data)
+    faults: list[Problem] = []
+    if document.key != key:
+        faults.append(("/key", "wrong_key", f"the path says `{key}`, the document `{document.key}`"))
+    faults += conditions.campaign_faults(document)
+    faults += check_content(document)
+    if policy is not None:
+        faults += _topic_faults(document, policy)
+    if faults:
+        raise DocumentError(faults)
+    return document
+
+
+def policy(data: Any) -> schemas.policy.Policy:
+    """The policy that may be kept. Raises DocumentError."""
+    document = validate(schemas.policy.Policy, data)
+    faults = list(conditions.policy_faults(document))
+    if faults:
+        raise DocumentError(faults)
+    return document
+
+
+def fail_open_faults(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[Problem]:
+    """Names under `fail_open` that are known and not transactional."""
+    return [
+        (f"/fail_open/{place}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
+        for place, key in enumerate(document.fail_open)
+        if transactional.get(key) is False
+    ]
+
+
+def _topic_faults(document: schemas.campaign.Campaign, policy: schemas.policy.Policy) -> Iterable[Problem]:
+    if document.topic is None:
+        return
+    topics = {topic.key: topic for topic in policy.topics}
+    topic = topics.get(document.topic)
+    if topic is None:
+        known = suggestion(document.topic, topics)
+        yield "/topic", "unknown_topic", f"the active policy has no topic `{document.topic}`{known}"
+    elif topic.required and document.class_ is Class.MARKETING:
+        yield "/topic", "required_topic", f"customers cannot switch off `{topic.key}`, so marketing must not use it"

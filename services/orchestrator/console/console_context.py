@@ -1,0 +1,102 @@
+"""What the pages work with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.facts import Preference
+from schemas.roles import may
+from services.kit.bus.fence import committed
+from services.kit.bus.protocol import Bus
+from services.kit.db.database import Database
+from services.kit.errors import TactfulError
+from services.kit.http.auth import KeyRing, Principal
+from services.kit.http.sessions import Sessions
+from services.kit.observability.health import Health
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import Clock
+from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.decisions.facts_reader import Gatherer, PreferenceDoor, SuppressionDoor
+from services.orchestrator.explain.api import Explainer
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.match import Catalogue
+from services.orchestrator.policy.time_zones import Zone, zone
+
+MOST_NAMES = 200
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Database, clock, doors to the other services, and the same functions that the API works with.
+
+    `sandbox`: nothing that is sent leaves this installation.
+    """
+
+    database: Database
+    clock: Clock
+    bus: Bus
+    topic: str
+    snapshot: Snapshot
+    gatherer: Gatherer
+    preference: PreferenceDoor
+    suppression: SuppressionDoor
+    explainer: Explainer
+    sessions: Sessions
+    ring: KeyRing
+    health: Health
+    registry: Registry
+    sandbox: bool
+
+    async def catalogue(self) -> Catalogue:
+        """Campaigns and policy as they are now."""
+        async with self.database.read() as tx:
+            return await self.snapshot.current(tx)
+
+    async def calendar(self) -> Calendar:
+        """The wall clock of the organisation."""
+        return Calendar((await self.catalogue()).policy.zone, self.clock.now())
+
+    def campaign_name(self, key: str) -> str:
+        """A campaign's name; its key where it has never run."""
+        found = self.snapshot.campaign(key)
+        return key if found is None else found.document.name
+
+    async def preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
+        """What preference knows of these customers; nothing while it cannot answer."""
+        wanted = list(dict.fromkeys(customers))[:MOST_NAMES]
+        if not wanted:
+            return {}
+        try:
+            return await self.preference.facts(wanted, {})
+        except TactfulError:
+            return {}
+
+    async def facts(self, customer: str) -> Facts:
+        """All that a rule may know about one customer. Raises Transient."""
+        async with self.database.read() as tx:
+            positions = await committed(tx)
+            catalogue = await self.snapshot.current(tx)
+        return (await self.gatherer.facts([customer], catalogue, positions))[customer]
+
+
+def name_of(preference: Preference | None) -> str | None:
+    """The customer's given name, where traits hold one. Never an address."""
+    if preference is None:
+        return None
+    traits: Any = msgspec.json.decode(preference.traits)
+    name = traits.get("name") if isinstance(traits, dict) else None
+    return name[:_LONGEST_NAME] if isinstance(name, str) and name.strip() and "@" not in name else None
+
+
+def zone_of(preference: Preference | None, otherwise: Zone) -> Zone:
+    """The customer's zone; the organisation's where theirs is unknown."""
+    return otherwise if preference is None else zone(preference.zone) or otherwise
+
+
+def names_allowed(principal: Principal) -> bool:
+    """Whether somebody may see what customers are called."""
+    return may(principal.role, "customers:read")

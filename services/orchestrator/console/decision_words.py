@@ -1,0 +1,186 @@
+"""What the pages say about a decision: the answer first, in one sentence, then reason, evidence and codes. Pure.
+
+Sentences come from explain/wording.py, the same that the API sends; here are headlines and short names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from schemas.decision import Decision, Verdict
+from schemas.facts import HoldFact
+from schemas.vocabulary import Outcome, Reason
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.explain.wording import SHORT, decisive, sentence
+
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "send": ("Sent", "circle-check"),
+    "defer": ("Deferred", "clock-pause"),
+    "suppress": ("Suppressed", "ban"),
+    "fail": ("Failed", "alert-triangle"),
+}
+"""Word and icon of each outcome."""
+CHANNELS: Mapping[str, tuple[str, str]] = {
+    "email": ("E-mail", "mail"),
+    "sms": ("SMS", "message"),
+    "push": ("Push", "bell"),
+    "in_app": ("In the app", "broadcast"),
+}
+"""Word and icon of each channel."""
+BY: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "push": "push", "in_app": "the app"}
+"""Each channel within a sentence."""
+_INTENTS: Mapping[str, str] = {
+    "advertise": "advertising",
+    "ask_feedback": "asks for feedback",
+    "ask_review": "asks for a review",
+    "ask_referral": "asks for a referral",
+    "solicit_payment": "asks for payment",
+    "win_back": "messages to former customers",
+}
+REASONS: Mapping[str, str] = {
+    **{str(code): short for code, short in SHORT.items()},
+    "eligible": "Nothing stood in the way",
+}
+VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be judged"}
+_HIDDEN = frozenset({"shadow", "fail_open", "lost_to", "reasons", "entries", "zones", "near"})
+_NAMES = {"granted_at": "granted", "expired_at": "expired", "paused_until": "paused until", "expires_at": "good until"}
+_MOST = 120
+
+
+class Line(NamedTuple):
+    """One rule of a trace: what it said, in words, and whether it decided."""
+
+    rule: str
+    id: str | None
+    verdict: str
+    said: str
+    saw: Markup
+    decided: bool
+
+
+def headline(decision: Decision, at: Calendar) -> str:
+    """The answer above a trace."""
+    short = REASONS[decision.reason]
+    match decision.outcome:
+        case Outcome.SEND:
+            return "Sent: nothing stood in the way"
+        case Outcome.DEFER if decision.until is not None:
+            return f"Waits until {at.full(decision.until)}"
+        case Outcome.DEFER:
+            return f"Waits: {_lower(short)}"
+        case Outcome.FAIL:
+            return f"Failed: {_lower(short)}"
+    if decision.allowed_from is not None:
+        return f"Not sent, allowed from {at.full(decision.allowed_from)}"
+    return f"Not sent: {_lower(short)}"
+
+
+def answer(decision: Decision, who: str, at: Calendar) -> str:
+    """The one sentence of the page that asks why: would this person get it now."""
+    match decision.outcome:
+        case Outcome.SEND:
+            return f"Yes. {who} would get it now."
+        case Outcome.DEFER if decision.until is not None:
+            return f"Not now. {who} would get it on {at.full(decision.until)}."
+        case Outcome.DEFER:
+            return f"Not now. It would wait: {_lower(REASONS[decision.reason])}."
+        case Outcome.FAIL:
+            return f"It would fail: {_lower(REASONS[decision.reason])}."
+    if decision.allowed_from is not None:
+        return f"No. {who} can get it from {at.full(decision.allowed_from)}."
+    return f"No. {who} would not get it: {_lower(REASONS[decision.reason])}."
+
+
+def because(decision: Decision, at: Calendar) -> Markup:
+    """The sentence under a headline: the API's, unless there is nothing to explain."""
+    if decision.outcome == Outcome.SEND:
+        return Markup("All {} rules that were asked allowed it.").format(len(decision.verdicts))
+    return at.words(sentence(decision))
+
+
+def reason(decision: Decision, at: Calendar) -> str:
+    """The reason in a few words, with the time it ends where it ends."""
+    short = REASONS[decision.reason]
+    if decision.outcome == Outcome.DEFER and decision.until is not None:
+        return f"{short}, waits until {at.brief(decision.until)}"
+    if decision.outcome == Outcome.SUPPRESS and decision.allowed_from is not None:
+        return f"{short}, not before {at.brief(decision.allowed_from)}"
+    return short
+
+
+def lines(decision: Decision, at: Calendar) -> list[Line]:
+    """Every rule's verdict in the order of judging."""
+    deciding = decisive(decision)
+    return [_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
+
+
+def tally(decision: Decision) -> str:
+    """`15 allow, 1 defers`."""
+    counts = {name: sum(item.verdict == name for item in decision.verdicts) for name in VERDICTS}
+    words = {
+        "allow": ("allows", "allow"),
+        "defer": ("defers", "defer"),
+        "deny": ("denies", "deny"),
+        "fail": ("fails", "fail"),
+    }
+    return ", ".join(f"{count} {words[name][count > 1]}" for name, count in counts.items() if count)
+
+
+def hold_words(hold: HoldFact, at: Calendar) -> str:
+    """What a hold covers, since when and until when, who placed it and why."""
+    scope = hold.scope
+    parts = [
+        *(sorted(CHANNELS[name][0] for name in scope.channels) if scope.channels else ()),
+        *(sorted(scope.classes) if scope.classes else ()),
+        *(_INTENTS.get(name, f"messages that {name}") for name in sorted(scope.intents or ())),
+        *(f"the topic {name}" for name in sorted(scope.topics or ())),
+        *(f"the campaign {name}" for name in sorted(scope.campaigns or ())),
+    ]
+    what = ", ".join(parts) if parts else "all service and marketing messages"
+    where = f" in {hold.region}" if hold.region else ""
+    begin = "Since" if hold.start <= at.now else "From"
+    end = f"until {at.moment(hold.until)}" if hold.until is not None else "until it is lifted"
+    deed = "are dropped" if hold.mode == "drop" else "wait"
+    by = f" Placed by {hold.placed_by}: {hold.reason}." if hold.placed_by and hold.reason else ""
+    return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {deed}.{by}"
+
+
+def reference(canonical: str) -> str:
+    """What a situation refers to: canonical JSON, a text without its quotation marks."""
+    return canonical[1:-1] if canonical.startswith('"') and canonical.endswith('"') else canonical
+
+
+def _line(verdict: Verdict, decided: bool, at: Calendar) -> Line:
+    said = "decided, " if decided else ""
+    said += VERDICTS[verdict.verdict]
+    if verdict.verdict != "allow" and verdict.until is not None:
+        said += f" until {at.brief(verdict.until)}"
+    return Line(verdict.rule, verdict.id, verdict.verdict, said, at.words(_evidence(verdict)), decided)
+
+
+def _evidence(verdict: Verdict) -> str:
+    seen = verdict.evidence
+    if "shadow" in seen:
+        return f"only watched: {_shown(seen)}".rstrip(": ")
+    if verdict.rule == "frequency_cap" and "limit" in seen:
+        return f"{seen.get('counted', 0)} counted, {seen['limit']} allowed at a time"
+    if verdict.reason in (Reason.SUPPRESSION_LIST,):
+        return ", ".join(str(item).replace("_", " ") for item in seen.get("reasons", ()))
+    if "zones" in seen:
+        return f"night in {', '.join(map(str, seen['zones']))}"
+    return _shown(seen)
+
+
+def _shown(seen: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in seen.items():
+        if name in _HIDDEN or value is None or value == "":
+            continue
+        text = reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
+        parts.append(f"{_NAMES.get(name, name.replace('_', ' '))} {text[:_MOST]}")
+    return ", ".join(parts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,168 @@
+"""The sandbox inbox: what an event would have sent, as customers would see it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, Response
+
+from schemas.facts import Preference
+from schemas.times import Instant
+from services.kit.errors import NotFound
+from services.kit.http.auth import Principal, requires
+from services.kit.http.paging import decode_cursor, encode_cursor
+from services.orchestrator.console import store
+from services.orchestrator.console.console_context import Parts, name_of, names_allowed, zone_of
+from services.orchestrator.console.page_frame import Frame, link, page_class
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.delivery.api import content_of
+from services.orchestrator.delivery.channels.html_text import text_of
+from services.orchestrator.delivery.channels.sms import split
+
+PATH = "/console/inbox"
+ROWS = 30
+BODY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;"
+    " form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""A customer's e-mail is not ours: no script, no form, nothing from elsewhere, and no origin of its own."""
+_WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
+_PLAIN = (
+    '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
+    " color: #222; font: 15px/1.55 system-ui, sans-serif; }</style>"
+)
+_SNIP = 90
+
+
+class Shown(NamedTuple):
+    """One message, ready for its frame."""
+
+    id: str
+    channel: str
+    campaign: str
+    customer: str
+    name: str | None
+    at: Instant
+    to: str
+    content: Mapping[str, str]
+    subject: str
+    snip: str
+    link: str
+
+
+def router(parts: Parts, frame: Frame) -> APIRouter:
+    """The routes of the inbox."""
+    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+
+    @routes.get(PATH)
+    async def inbox(
+        request: Request,
+        channel: Annotated[str, Query(max_length=16)] = "",
+        customer: Annotated[str, Query(max_length=256)] = "",
+        message: Annotated[str, Query(max_length=64)] = "",
+        before: Annotated[str, Query(max_length=1000)] = "",
+        principal: Principal = requires("sandbox:read"),
+    ) -> Response:
+        at = await parts.calendar()
+        async with parts.database.read() as tx:
+            place = decode_cursor(before, tuple[int, str]) if before else None
+            found = await store.sandbox(tx, customer or None, channel or None, place, ROWS + 1)
+        last = found[ROWS - 1] if len(found) > ROWS else None
+        cursor = "" if last is None else encode_cursor((last.at, last.message_id))
+        rows = await _shown(parts, principal, found[:ROWS])
+        chosen = message or (rows[0].id if rows else "")
+        return await frame.show(
+            request, principal, "inbox.html", at,
+            page="inbox",
+            rows=rows,
+            channel=channel,
+            customer=customer,
+            chosen=chosen,
+            stage=await _stage(parts, principal, chosen, at) if chosen else None,
+            older=link(PATH, channel=channel, customer=customer, before=cursor) if cursor else None,
+            explicit=bool(message),
+        )  # fmt: skip
+
+    @routes.get(PATH + "/{id}/body")
+    async def body(id: str, _: Principal = requires("sandbox:read")) -> Response:
+        async with parts.database.read() as tx:
+            row = await store.sandbox_message(tx, id)
+        content = None if row is None else content_of(row.content)
+        if not content or "html" not in content:
+            raise NotFound("there is no such e-mail")
+        return HTMLResponse(as_page(content["html"]), headers=dict(BODY_HEADERS))
+
+    return routes
+
+
+async def _stage(parts: Parts, principal: Principal, id: str, organisation: Calendar) -> dict[str, Any]:
+    """All that one event made, around the chosen message. Raises NotFound."""
+    async with parts.database.read() as tx:
+        row = await store.sandbox_message(tx, id)
+        if row is None:
+            raise NotFound("there is no such message in the sandbox")
+        event = await store.event_of_message(tx, id)
+        rows = [row] if event is None else await store.siblings(tx, row.customer, event.source, event.id)
+        kept = {item.message_id: await store.last_decision(tx, row.customer, item.message_id) for item in rows}
+    known = (await parts.preferences([row.customer])).get(row.customer)
+    at = Calendar(zone_of(known, organisation.zone), organisation.now)
+    messages = await _shown(parts, principal, rows)
+    main = next(item for item in messages if item.id == id)
+    return {
+        "main": main,
+        "messages": messages,
+        "mails": [item for item in messages if item.channel == "email"],
+        "others": [item for item in messages if item.channel != "email"],
+        "event": next((item.decision.event for item in kept.values() if item), None),
+        "decisions": {key: item.decision_id for key, item in kept.items() if item},
+        "at": at,
+        "parts_of": {
+            item.id: len(split(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
+        },
+        "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.channel == "sms"},
+    }
+
+
+async def _shown(parts: Parts, principal: Principal, rows: Sequence[Any]) -> list[Shown]:
+    known: Mapping[str, Preference] = {}
+    if names_allowed(principal):
+        known = await parts.preferences([row.customer for row in rows])
+    return [_one(parts, row, name_of(known.get(row.customer))) for row in rows]
+
+
+def _one(parts: Parts, row: Any, name: str | None) -> Shown:
+    content = content_of(row.content) or {}
+    subject = content.get("subject") or content.get("title") or content.get("text", "")
+    text = content.get("preheader") or content.get("body") or content.get("text") or text_of(content.get("html", ""))
+    snip = " ".join(text.split())
+    return Shown(
+        id=row.message_id,
+        channel=row.channel,
+        campaign=parts.campaign_name(row.campaign),
+        customer=row.customer,
+        name=name,
+        at=row.at,
+        to=row.to_address,
+        content=content,
+        subject=subject,
+        snip=snip[:_SNIP] + ("…" if len(snip) > _SNIP else ""),
+        link=link(PATH, message=row.message_id),
+    )
+
+
+def as_page(html: str) -> str:
+    """The e-mail as a mail program shows it: a fragment gets that program's plain letters and margins."""
+    return html if "<html" in html.lower() else _PLAIN + html
+
+
+def pieces(text: str) -> list[tuple[str, bool]]:
+    """A text as pieces, and whether each is the address of a web page. Other schemes stay text."""
+    found: list[tuple[str, bool]] = []
+    last = 0
+    for match in _WEB_LINK.finditer(text):
+        found += [(text[last : match.start()], False), (match[0], True)]
+        last = match.end()
+    return [piece for piece in [*found, (text[last:], False)] if piece[0]]

@@ -1,0 +1,82 @@
+"""Signing in and out. Later the company's own sign-in (OIDC) takes the place of the forms.
+
+The page that a one-time link leads to has a button, and only pressing it uses the link up: mail scanners, chat
+previews and browsers that load ahead open links, but press no buttons.
+"""
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from schemas.roles import Role, may
+from services.kit.http.auth import digest_of, public
+from services.kit.http.sessions import Sessions, form, require_same_origin
+from services.orchestrator.console.console_context import Parts
+from services.orchestrator.console.page_frame import HOME, SIGN_IN, Frame, page_class
+
+_DEAD_LINK = "This link has been used or is older than 15 minutes. Ask for a new one."
+_NO_KEY = "Nobody has this key, it has been revoked, or its role has no pages."
+
+
+class SignIn:
+    """Makes one-time links."""
+
+    def __init__(self, sessions: Sessions, public_url: str) -> None:
+        self._sessions = sessions
+        self._public_url = public_url.rstrip("/")
+
+    async def issue(self, name: str, role: Role) -> str:
+        """A token that signs this person in once, within 15 minutes."""
+        return await self._sessions.issue_link(name, role)
+
+    async def link(self, name: str, role: Role) -> str:
+        """The address to open in a browser."""
+        return f"{self._public_url}{SIGN_IN}?token={await self.issue(name, role)}"
+
+
+def router(parts: Parts, frame: Frame) -> APIRouter:
+    """The routes of signing in and out."""
+    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+    sessions = parts.sessions
+
+    @routes.get("/", dependencies=[public()])
+    async def root() -> Response:
+        return RedirectResponse(HOME, 307)
+
+    @routes.get("/console", dependencies=[public()])
+    async def short() -> Response:
+        return RedirectResponse(HOME, 307)
+
+    @routes.get(SIGN_IN, dependencies=[public()])
+    async def ask(token: str = "") -> Response:
+        return frame.outside("sign-in.html", token=token, fault="")
+
+    @routes.post(SIGN_IN, dependencies=[public()])
+    async def sign_in(request: Request) -> Response:
+        require_same_origin(request)
+        fields = await form(request)
+        if token := fields.get("token", ""):
+            id, fault = await sessions.use_link(token), _DEAD_LINK
+        else:
+            id, fault = await _by_key(parts, fields.get("key", "").strip()), _NO_KEY
+        if id is None:
+            return frame.outside("sign-in.html", status=403, token="", fault=fault)
+        response = RedirectResponse(HOME, 303)
+        sessions.give(response, id)
+        return response
+
+    @routes.post("/console/sign-out", dependencies=[public()])
+    async def sign_out(request: Request) -> Response:
+        if await sessions.find(request) is not None:
+            await sessions.close(request)
+        response = RedirectResponse(SIGN_IN, 303)
+        sessions.take_back(response)
+        return response
+
+    return routes
+
+
+async def _by_key(parts: Parts, key: str) -> str | None:
+    principal = await parts.ring.find(digest_of(key)) if key else None
+    if principal is None or not may(principal.role, "decisions:read"):
+        return None
+    return await parts.sessions.open(principal.name, principal.role, digest_of(key))

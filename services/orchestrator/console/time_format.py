@@ -1,0 +1,95 @@
+"""Instants as people read them: on the wall clock of one zone, with the weekday, never relative. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from schemas.times import DAY, Instant, parse_instant
+from services.orchestrator.policy.time_zones import Zone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_FARTHEST = 250_000_000_000 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A wall clock: the zone it hangs in, and what it reads now. Every method takes an instant."""
+
+    zone: Zone
+    now: Instant
+
+    @property
+    def name(self) -> str:
+        """The zone, as the tz database names it."""
+        return self.zone.name
+
+    def clock(self, t: Instant) -> str:
+        """`08:00`."""
+        return f"{self._wall(t):%H:%M}"
+
+    def time(self, t: Instant) -> str:
+        """`14:32:07`, and the day too when it is not today."""
+        wall = self._wall(t)
+        return f"{wall:%H:%M:%S}" if self.zone.day(t) == self.zone.day(self.now) else f"{self.day(t)}, {wall:%H:%M}"
+
+    def day(self, t: Instant) -> str:
+        """`Fri 16 Oct`, with the year when it is another one."""
+        wall = self._wall(t)
+        return f"{wall:%a} {wall.day} {wall:%b}{self._year(wall)}"
+
+    def date(self, t: Instant) -> str:
+        """`16 Oct`."""
+        wall = self._wall(t)
+        return f"{wall.day} {wall:%b}"
+
+    def moment(self, t: Instant) -> str:
+        """`Fri 16 Oct, 08:00`."""
+        return f"{self.day(t)}, {self.clock(t)}"
+
+    def brief(self, t: Instant) -> str:
+        """`08:00` today, `Fri 08:00` within six days, else the whole moment."""
+        days = self.zone.day(t) - self.zone.day(self.now)
+        if days == 0:
+            return self.clock(t)
+        return f"{self._wall(t):%a} {self.clock(t)}" if abs(days) < 6 else self.moment(t)
+
+    def full(self, t: Instant) -> str:
+        """`Friday 16 October, 08:00`."""
+        wall = self._wall(t)
+        return f"{wall:%A} {wall.day} {wall:%B}{self._year(wall)}, {wall:%H:%M}"
+
+    def words(self, text: str) -> Markup:
+        """A sentence with its RFC 3339 instants as moments; everything else is escaped."""
+        parts: list[str] = []
+        last = 0
+        for found in _INSTANT.finditer(text):
+            shown = self.moment(parse_instant(found[0]))
+            parts += [
+                escape(text[last : found.start()]),
+                Markup('<time datetime="{}">{}</time>').format(found[0], shown),
+            ]
+            last = found.end()
+        return Markup("").join([*parts, escape(text[last:])])
+
+    def plain(self, text: str) -> str:
+        """The same without markup."""
+        return _INSTANT.sub(lambda found: self.moment(parse_instant(found[0])), text)
+
+    def midnight(self, t: Instant) -> Instant:
+        """The first instant of the local day of `t`."""
+        return self.zone.reach(t - 2 * DAY, self.zone.day(t) * DAY)
+
+    def wall_minutes(self, t: Instant) -> int:
+        """Minutes since local midnight."""
+        wall = self._wall(t)
+        return wall.hour * 60 + wall.minute
+
+    def _wall(self, t: Instant) -> datetime:
+        near = min(max(t, -_FARTHEST // 5), _FARTHEST)
+        return _EPOCH + timedelta(microseconds=self.zone.wall(near))
+
+    def _year(self, wall: datetime) -> str:
+        return "" if wall.year == self._wall(self.now).year else f" {wall.year}"

@@ -1,0 +1,250 @@
+"""The picture in time of why (not): lanes of contacts, situations, caps, quiet hours and holds on one axis. Pure.
+
+Positions are in percent of the axis.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas.decision import Decision
+from schemas.facts import Situation
+from schemas.times import DAY, HOUR, MINUTE, Instant
+from schemas.vocabulary import Class, Outcome
+from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.explain.wording import span_in_words
+from services.orchestrator.policy.compiled_policy import Cap, History
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.quiet_windows import Quiet
+from services.orchestrator.policy.scope import Kind, Scope
+from services.orchestrator.policy.time_zones import Zone, period
+
+_PAST, _AHEAD, _FARTHEST = 14 * DAY, 7 * DAY, 120 * DAY
+_MOST_OF_A_KIND = 4
+_TICKS = (1, 2, 7, 14, 28, 56)
+
+
+class Shape(NamedTuple):
+    """A part of a lane. Kinds: open, rest, window, quiet, hold, no, yes, made, other, planned, text."""
+
+    kind: str
+    x: float
+    width: float = 0.0
+    text: str = ""
+
+
+class Lane(NamedTuple):
+    """One row of the picture: its name, a remark, its shapes, and what they say."""
+
+    name: str
+    remark: str
+    said: str
+    shapes: tuple[Shape, ...]
+
+
+class Tick(NamedTuple):
+    """A day on the axis."""
+
+    x: float
+    text: str
+
+
+class Picture(NamedTuple):
+    """All lanes; `now` is where now is; the last lane is the message itself."""
+
+    ticks: tuple[Tick, ...]
+    now: float
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A stretch of time as percent."""
+
+    left: Instant
+    right: Instant
+
+    def at(self, t: Instant) -> float:
+        """Where an instant is, within the picture."""
+        inside = min(max(t, self.left), self.right)
+        return round(100 * (inside - self.left) / (self.right - self.left), 2)
+
+    def bar(self, kind: str, start: Instant, end: Instant, text: str = "") -> Shape | None:
+        """The part of an interval that is in the picture."""
+        if end <= self.left or start >= self.right:
+            return None
+        x = self.at(start)
+        return Shape(kind, x, round(max(self.at(end) - x, 0.2), 2), text)
+
+
+def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Picture:
+    """The picture of one decision about what would happen now."""
+    kind = Kind(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
+    concern = facts.policy.concern(kind)
+    earliest = decision.until or decision.allowed_from
+    contacts = list(ledger)
+    axis = _axis(at.now, earliest, facts, concern.histories, contacts)
+    lanes = [
+        _contacts(axis, contacts, at),
+        *_histories(axis, concern.histories, facts, contacts, at),
+        *(_cap(axis, cap, contacts, facts, at) for cap in [*concern.caps, *_wish(facts, kind)][:_MOST_OF_A_KIND]),
+        *_quiet(axis, (*concern.quiet, *facts.own_quiet), facts.quiet_zones, kind),
+        *_holds(axis, facts, kind, at),
+        _outcome(axis, decision, earliest, at),
+    ]
+    return Picture(_ticks(axis, at), axis.at(at.now), tuple(lanes))
+
+
+def _axis(
+    now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[History], contacts: Sequence[Contact]
+) -> Axis:
+    oldest = min((contact.at for contact in contacts if contact.at > now - _PAST), default=now)
+    left = max(now - _PAST, min(oldest - DAY // 2, now - 2 * DAY))
+    for history in histories:
+        for situation in facts.situations.get(history.situation or "", ()):
+            if situation.closed is None or situation.closed + history.within > now:
+                left = min(left, max(situation.opened - DAY, now - _FARTHEST))
+    ahead = _AHEAD if earliest is None else max(_AHEAD, (earliest - now) * 6 // 5)
+    return Axis(left, now + min(ahead, _FARTHEST))
+
+
+def _contacts(axis: Axis, contacts: Sequence[Contact], at: Calendar) -> Lane:
+    seen = [contact for contact in contacts if axis.left <= contact.at <= axis.right]
+    shapes = tuple(Shape(_kind_of(contact), axis.at(contact.at)) for contact in seen)
+    made = [contact for contact in seen if contact.state != "planned"]
+    days = ", ".join(at.date(contact.at) for contact in made[-8:])
+    said = f"{len(made)} contacts{': ' + days if days else ''}; {len(seen) - len(made)} planned."
+    return Lane("Contacts", f"{len(made)} since {at.date(axis.left)}", said, shapes)
+
+
+def _kind_of(contact: Contact) -> str:
+    if contact.state == "planned":
+        return "planned"
+    return "made" if contact.kind.cls == Class.MARKETING else "other"
+
+
+def _histories(
+    axis: Axis, histories: Sequence[History], facts: Facts, contacts: Sequence[Contact], at: Calendar
+) -> Iterator[Lane]:
+    for history in histories[:_MOST_OF_A_KIND]:
+        rest = span_in_words(history.within)
+        if history.situation is not None:
+            found = facts.situations.get(history.situation, ())
+            shapes = [shape for item in found for shape in _situation(axis, item, history, at.now)]
+            if not shapes:
+                continue
+            name = history.situation.replace("_", " ").capitalize()
+            said = "; ".join(_interval(item, at) for item in found[-3:]) or "none"
+            yield Lane(name, f"then {rest} without", f"{name}: {said}. Then {rest} rest.", tuple(shapes))
+        elif history.contacts is not None:
+            counted = [item.at for item in _in_scope(contacts, history.contacts)]
+            bars = [axis.bar("rest", t, t + history.within, rest) for t in counted]
+            if not any(bars):
+                continue
+            said = f"{len(counted)} contacts count for the rule {history.id}, each keeps {rest}."
+            yield Lane("Distance", history.id, said, tuple(bar for bar in bars if bar))
+
+
+def _situation(axis: Axis, item: Situation, history: History, now: Instant) -> Iterator[Shape]:
+    end = item.closed
+    if end is None:
+        lapsed = None if history.lapses is None else item.opened + history.lapses
+        end = axis.right if lapsed is None else lapsed
+    if history.while_open and (bar := axis.bar("open", item.opened, end)):
+        yield bar
+    begin = end if history.while_open else item.opened
+    rests = item.closed is not None or not history.while_open
+    if rests and (bar := axis.bar("rest", begin, begin + history.within, f"{span_in_words(history.within)} rest")):
+        yield bar
+
+
+def _interval(item: Situation, at: Calendar) -> str:
+    end = "still open" if item.closed is None else f"closed {at.moment(item.closed)}"
+    return f"opened {at.moment(item.opened)}, {end}"
+
+
+def _wish(facts: Facts, kind: Kind) -> tuple[Cap, ...]:
+    return (facts.wish,) if facts.wish is not None and facts.wish.scope.covers(kind) else ()
+
+
+def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Calendar) -> Lane:
+    found = _in_scope(contacts, cap.scope)
+    counted = [item.at for item in found]
+    if cap.rolling is not None:
+        remark = f"{cap.limit} in {span_in_words(cap.rolling)}"
+        bars = [axis.bar("window", t, t + cap.rolling) for t in counted]
+        used = sum(1 for t in counted if at.now - cap.rolling < t <= at.now)
+    else:
+        zone = facts.zone if cap.of_customer else facts.policy.zone
+        first, after = period(zone.day(at.now), cap.period, facts.policy.week_start)
+        start, over = zone.reach(axis.left - 40 * DAY, first * DAY), zone.reach(at.now, after * DAY)
+        remark = f"{cap.limit} in a calendar {cap.period}"
+        bars = [axis.bar("window", start, over)]
+        used = sum(1 for t in counted if start <= t < over)
+    marks = [Shape(_kind_of(item), axis.at(item.at)) for item in found if axis.left <= item.at <= axis.right]
+    text = f"{used} of {cap.limit} used now"
+    seen = [bar for bar in bars if bar]
+    end = max([axis.at(at.now), *(bar.x + bar.width for bar in seen if bar.x + bar.width < 80)])
+    shapes = (*seen, *marks, Shape("text", round(end, 2), 0.0, text))
+    return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The limit {cap.id}: {text}.", shapes)
+
+
+def _in_scope(contacts: Sequence[Contact], scope: Scope) -> list[Contact]:
+    return [item for item in contacts if scope.covers(item.kind)]
+
+
+def _quiet(axis: Axis, entries: Sequence[Quiet], zones: Sequence[Zone], kind: Kind) -> Iterator[Lane]:
+    zone = zones[0]
+    for entry in entries[:2]:
+        if not entry.scope.covers(kind):
+            continue
+        hours = f"{_hours(entry.start)} to {_hours(entry.end)}"
+        bars = [axis.bar("quiet", start, end) for start, end in _nights(entry, zone, axis)]
+        said = f"Quiet from {hours} on {len(entry.days)} days a week, {zone.name}."
+        yield Lane("Quiet hours", hours, said, tuple(bar for bar in bars if bar))
+
+
+def _nights(entry: Quiet, zone: Zone, axis: Axis) -> Iterator[tuple[Instant, Instant]]:
+    for day in range(zone.day(axis.left) - 1, zone.day(axis.right) + 1):
+        if (day + 3) % 7 in entry.days:
+            start = zone.reach(day * DAY - 2 * DAY, day * DAY + entry.start)
+            yield start, zone.reach(start, (day + (entry.end <= entry.start)) * DAY + entry.end)
+
+
+def _hours(wall: int) -> str:
+    return f"{wall // HOUR:02}:{wall % HOUR // MINUTE:02}"
+
+
+def _holds(axis: Axis, facts: Facts, kind: Kind, at: Calendar) -> Iterator[Lane]:
+    for hold in facts.all_holds[:_MOST_OF_A_KIND]:
+        bar = axis.bar("hold", hold.start, hold.until or axis.right)
+        if bar is None or not Scope.of(hold.scope).covers(kind):
+            continue
+        end = "until it is lifted" if hold.until is None else f"until {at.moment(hold.until)}"
+        yield Lane("Hold", hold.key, f"The hold {hold.key} since {at.moment(hold.start)}, {end}.", (bar,))
+
+
+def _outcome(axis: Axis, decision: Decision, earliest: Instant | None, at: Calendar) -> Lane:
+    if decision.outcome == Outcome.SEND:
+        bar = axis.bar("yes", at.now, axis.right, "now")
+        return Lane("This message", "would be sent", "It would be sent now.", (bar,) if bar else ())
+    waits = decision.outcome == Outcome.DEFER
+    if earliest is None:
+        shapes = (axis.bar("wait" if waits else "no", at.now, axis.right, "no end in sight"),)
+        said = "Nothing in the picture changes the answer by itself."
+    else:
+        kind, when = ("wait" if waits else "no"), at.moment(earliest)
+        shapes = (axis.bar(kind, at.now, earliest, when), axis.bar("yes", earliest, axis.right))  # type: ignore[assignment]
+        said = f"{'It waits' if waits else 'Not allowed'} until {when}, allowed from then on."
+    name = "would wait" if waits else "would not be sent"
+    return Lane("This message", name, said, tuple(shape for shape in shapes if shape))
+
+
+def _ticks(axis: Axis, at: Calendar) -> tuple[Tick, ...]:
+    days = (axis.right - axis.left) / DAY
+    every = next((tick for tick in _TICKS if days / tick <= 8), 56)
+    noon = at.midnight(axis.left) + DAY * 3 // 2
+    days_shown = [at.midnight(noon + index * every * DAY) for index in range(9)]
+    found = [Tick(axis.at(day), at.date(day)) for day in days_shown]
+    return tuple(tick for tick in found if 0 < tick.x < 94)

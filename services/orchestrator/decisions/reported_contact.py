@@ -1,0 +1,59 @@
+"""`tactful.contact.reported`: another tool contacted this customer. It counts, and has no rank."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.event import BadEvent, Event
+from schemas.ids import event_hash, message_id
+from schemas.times import DAY, parse_instant
+from schemas.vocabulary import CHANNELS, Class, Intent
+from services.orchestrator.policy.ledger import Contact
+from services.orchestrator.policy.scope import Kind
+
+REPORTED = "tactful.contact.reported"
+FARTHEST = 30 * DAY
+
+
+def reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
+    """The contact that the event reports, at `data.at` or else at the event's time.
+
+    Raises BadEvent when a field is missing or unknown words are used, or `at` lies more than 30 days after the
+    event.
+    """
+    channel, cls, intent = (_word(data, "channel"), _word(data, "class"), data.get("intent"))
+    if channel not in CHANNELS:
+        raise BadEvent("/data/channel", f"`channel` must be one of {', '.join(CHANNELS)}")
+    if cls not in list(Class):
+        raise BadEvent("/data/class", f"`class` must be one of {', '.join(Class)}")
+    if intent is not None and intent not in list(Intent):
+        raise BadEvent("/data/intent", f"`intent` must be one of {', '.join(Intent)}")
+    at = event.time
+    if data.get("at") is not None:
+        try:
+            at = parse_instant(_word(data, "at"))
+        except ValueError as error:
+            raise BadEvent("/data/at", str(error)) from None
+    if at > event.time + FARTHEST:
+        raise BadEvent("/data/at", "`at` lies more than 30 days after the event's time")
+    kind = Kind(_optional(data, "campaign") or "", _optional(data, "topic"), channel, cls, intent)
+    return Contact(
+        message_id(event.subject, event.source, event.id, "", channel),
+        event_hash(event.source, event.id),
+        kind,
+        priority=0,
+        at=at,
+        since=at,
+        state="made",
+        reported=True,
+    )
+
+
+def _word(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    if not isinstance(value, str):
+        raise BadEvent(f"/data/{name}", f"`{name}` is required and must be text")
+    return value
+
+
+def _optional(data: Mapping[str, Any], name: str) -> str | None:
+    return None if data.get(name) is None else _word(data, name)

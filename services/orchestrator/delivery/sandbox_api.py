@@ -1,0 +1,52 @@
+"""The sandbox's outbox over HTTP: what would have been sent."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from schemas.times import format_instant
+from schemas.vocabulary import Channel
+from services.kit.db.database import Database
+from services.kit.http.auth import Principal, requires
+from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.orchestrator.decisions import read_store
+from services.orchestrator.delivery.api import content_of
+
+
+def router(database: Database) -> APIRouter:
+    """The routes of `/v1/sandbox`."""
+    routes = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
+
+    @routes.get("/messages", summary="What the sandbox adapter would have sent, oldest first")
+    async def every(
+        customer: str | None = None,
+        channel: Channel | None = None,
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = None,
+        _: Principal = requires("sandbox:read"),
+    ) -> dict[str, object]:
+        async with database.read() as tx:
+            found = await read_store.sandbox_messages(
+                tx,
+                customer=customer,
+                channel=channel,
+                after=decode_cursor(after, tuple[int, str]) if after else None,
+                limit=limit + 1,
+            )
+        last = found[limit - 1] if len(found) > limit else None
+        items = [_shown(row) for row in found[:limit]]
+        return page(items, encode_cursor((last.at, last.message_id)) if last else None)
+
+    return routes
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    return {
+        "message_id": row.message_id,
+        "customer": row.customer,
+        "campaign": row.campaign,
+        "channel": row.channel,
+        "to": row.to_address,
+        "content": content_of(row.content),
+        "at": format_instant(row.at),
+    }

@@ -1,0 +1,121 @@
+"""Which promises a handover broke. Pure: the rules that decided it, on what is recorded of its time.
+
+History does not always tell what the gate saw: clocks differ, and a fact that changed around the mark may have been
+read before or after. So every state that it may have seen is judged, and only what all of them refuse is accused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Final, NamedTuple
+
+from schemas.facts import HoldFact, Preference, Suppressions
+from schemas.times import Instant
+from schemas.vocabulary import CHANNELS
+from services.orchestrator.insight.audit.store import Broken, Handover
+from services.orchestrator.policy.candidate import Audience, candidate
+from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.evaluate import judge
+from services.orchestrator.policy.ledger import Ledger
+from services.orchestrator.policy.match import Touch
+
+CHECKED: Final[Mapping[str, str]] = {
+    "frequency_cap": "over_cap",
+    "min_gap": "over_cap",
+    "quiet_hours": "in_quiet_hours",
+    "suppression": "suppressed_sent",
+    "consent": "suppressed_sent",
+    "opt_out": "suppressed_sent",
+    "contact_history": "suppressed_sent",
+    "hold": "held_sent",
+}
+"""Rule -> invariant. What the other rules say depends on more than is recorded."""
+MOST_STATES = 256
+CONFIGURED: Final = frozenset(CHANNELS)
+
+
+class State(NamedTuple):
+    """What may have been known at the gate."""
+
+    policy: Policy
+    touch: Touch
+    preference: Preference
+    suppressions: Suppressions
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is recorded of a handover. `ledger`: the contacts at its mark. `holds`: those surely known then.
+
+    `states` is empty where it cannot be told any more what was in force. `approved`: by another one than the editor.
+    """
+
+    handover: Handover
+    explained: bool
+    approved: bool
+    accepted_before: bool
+    ledger: Ledger
+    holds: tuple[HoldFact, ...] = ()
+    policies: Sequence[Policy] = ()
+    touches: Sequence[Touch] = ()
+    known: Sequence[tuple[Preference, Suppressions]] = ()
+
+
+class Refusal(NamedTuple):
+    """A rule that stood against it, and the id of the policy's entry."""
+
+    rule: str
+    id: str | None
+
+
+def broken(evidence: Evidence) -> list[Broken]:
+    """The promises that this handover surely broke, one for each invariant."""
+    found: dict[str, Refusal] = {}
+    if not evidence.explained:
+        found["unexplained_sent"] = Refusal("decision", None)
+    if not evidence.approved:
+        found["unapproved_sent"] = Refusal("approval", None)
+    if evidence.accepted_before:
+        found["duplicate_sent"] = Refusal("attempt", None)
+    for refusal in sorted(refusals(evidence), key=str):
+        found.setdefault(CHECKED[refusal.rule], refusal)
+    policy = evidence.policies[0].version if evidence.policies else None
+    handover = evidence.handover
+    return [
+        Broken(
+            *(invariant, handover.message_id, handover.customer, refusal.rule),
+            *(refusal.id or "", policy, handover.marked_at),
+        )
+        for invariant, refusal in found.items()
+    ]
+
+
+def refusals(evidence: Evidence) -> frozenset[Refusal]:
+    """What refuses it in every state that the gate may have seen; empty as soon as one state allows."""
+    left: frozenset[Refusal] | None = None
+    for count, state in enumerate(islice(_states(evidence), MOST_STATES + 1)):
+        if count == MOST_STATES:
+            return frozenset()
+        facts = Facts(state.preference, state.suppressions, evidence.holds, state.policy, CONFIGURED)
+        for instant in (evidence.handover.marked_at, evidence.handover.closed_at):
+            refused = _refused(evidence, state.touch, facts, instant)
+            left = refused if left is None else left & refused
+            if not left:
+                return frozenset()
+    return left or frozenset()
+
+
+def _states(evidence: Evidence) -> Iterator[State]:
+    for policy, touch, (preference, suppressions) in product(evidence.policies, evidence.touches, evidence.known):
+        yield State(policy, touch, preference, suppressions)
+
+
+def _refused(evidence: Evidence, touch: Touch, facts: Facts, t: Instant) -> frozenset[Refusal]:
+    handover = evidence.handover
+    audience = Audience(touch, facts)
+    marked = candidate(touch, handover.channel, facts, evidence.ledger, audience, marked_at=handover.marked_at)
+    findings = judge(marked, facts, t)
+    return frozenset(
+        Refusal(verdict.rule, verdict.id) for verdict in (*findings.denies, *findings.defers) if verdict.rule in CHECKED
+    )

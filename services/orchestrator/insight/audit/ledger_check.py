@@ -1,0 +1,63 @@
+"""The ledger of a customer against its history and the messages: three tellings of one thing. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from schemas.vocabulary import MessageState
+from services.orchestrator.decisions.store import learned
+from services.orchestrator.policy.ledger import Contact, Ledger
+
+_KNOWN = frozenset(MessageState)
+ACCEPTED: Final = frozenset({"accepted", "delivered", "bounced_soft", "bounced_hard", "complained"})
+"""States of messages that a provider has accepted."""
+FITTING: Final[Mapping[str, frozenset[str]]] = {
+    "planned": frozenset({"planned", "pending", "retry"}),
+    "made": frozenset({"handing_over"}) | ACCEPTED,
+    "unknown": frozenset({"unknown", "pending", "retry"}),
+}
+"""State of a contact -> states that its message may be in."""
+IN_FLIGHT: Final = frozenset({"planned", "pending", "retry", "handing_over"})
+
+
+def difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[str, str]) -> str | None:
+    """How the three differ, in a word; None when they agree."""
+    expected = Ledger.empty()
+    for row in history:
+        expected = learned(expected, row)
+    if set(ledger) != set(expected.forget(ledger.complete_from)):
+        return "history"
+    ours = [contact for contact in ledger if not contact.reported]
+    if any(not _fits(contact, messages.get(contact.message_id)) for contact in ours):
+        return "message_state"
+    known = {contact.message_id for contact in ours}
+    if any(state in IN_FLIGHT and message not in known for message, state in messages.items()):
+        return "message_without_contact"
+    return None
+
+
+def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int) -> Ledger | None:
+    """The contacts that were on the ledger when a message was marked; None where its mark is not recorded.
+
+    All changes of a customer's contacts are written one after the other, under one lock; those that were marked
+    together, in the order of their marks.
+    """
+    own = [
+        place
+        for place, row in enumerate(history)
+        if row.message_id == message_id and row.state == "made" and row.at == marked_at
+    ]
+    if not own:
+        return None
+    last = {row.message_id: row for row in history[: own[0] + 1]}
+    ledger = Ledger.empty()
+    for row in last.values():
+        if row.state not in ("planned", "released"):
+            ledger = learned(ledger, row)
+    return ledger
+
+
+def _fits(contact: Contact, state: str | None) -> bool:
+    """Whether contact and message agree; a message that is not kept any more, or of an unknown state, says nothing."""
+    return state is None or state in FITTING[contact.state] or state not in _KNOWN

@@ -1,0 +1,174 @@
+"""SQL of the auditor: handovers to audit, what is known about them, and the broken promises that it found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from schemas.times import Instant
+from schemas.vocabulary import MessageState
+from services.kit.db.database import Tx
+from services.orchestrator.decisions.store import HISTORY
+from services.orchestrator.delivery.attempts import GONE
+
+MOST_KEPT = 10_000
+
+
+class Handover(NamedTuple):
+    """An attempt that may have reached a customer, and its message as it is now. `marked_at` is ledger time."""
+
+    message_id: str
+    customer: str
+    channel: str
+    campaign: str
+    outcome: str
+    marked_at: Instant
+    closed_at: Instant
+    version: int
+    since: Instant | None
+    event_source: str
+    event_id: str
+
+
+class Page(NamedTuple):
+    """What comes next after a cursor. `end`: how far it reaches; attempts that reached nobody are passed over."""
+
+    end: int
+    handovers: list[Handover]
+
+
+class Broken(NamedTuple):
+    """A promise that was not kept. `subject`: a message's id, or a customer's where the ledger is meant."""
+
+    invariant: str
+    subject: str
+    customer: str
+    rule: str
+    detail: str
+    policy_version: int | None
+    marked_at: Instant
+
+
+async def cursor(tx: Tx) -> int:
+    """The last mark that was audited, by its place in the history of contacts."""
+    row = await tx.row("SELECT seq FROM audit_cursor WHERE id = 1")
+    return 0 if row is None else int(row.seq)
+
+
+_MARKS = """
+    SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS marked_at, m.state, m.version, m.since,
+           m.event_source, m.event_id, m.marked_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
+           a.outcome, a.detail, a.opened, a.closed_at
+    FROM contact_history h JOIN message m ON m.message_id = h.message_id
+    LEFT JOIN attempt a ON a.message_id = h.message_id AND a.marked_at = h.at
+    WHERE h.seq > :after AND h.state = 'made' AND h.reported = 0 ORDER BY h.seq LIMIT :limit
+"""
+
+
+async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> Page:
+    """The next marks, up to the first whose attempt is open still or younger than `opened_before` (database's time).
+
+    An attempt of which no other end is kept was accepted. One with an unknown outcome counts when its provider was
+    asked: then its detail says what went wrong.
+    """
+    end, found = after, []
+    for row in await tx.rows(_MARKS, after=after, limit=limit):
+        last = row.outcome is None and row.last_mark == row.marked_at
+        if last and row.state == MessageState.HANDING_OVER:
+            break
+        if ((row.last_opened if last else row.opened) or 0) > opened_before:
+            break
+        end = row.seq
+        asked = row.detail is not None and row.detail != GONE
+        if row.outcome is None or (row.outcome == "unknown" and asked):
+            closed_at = (row.last_closed if last else row.closed_at) or row.marked_at
+            found.append(
+                Handover(
+                    *(row.message_id, row.customer, row.channel, row.campaign, row.outcome or "accepted"),
+                    *(row.marked_at, closed_at, row.version, row.since, row.event_source, row.event_id),
+                )
+            )
+    return Page(end, found)
+
+
+async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
+    """Those of the messages that a decision with its trace sent."""
+    rows = await tx.rows(
+        f"SELECT DISTINCT message_id FROM decision WHERE {tx.among('customer', 'customers')} "
+        f"AND {tx.among('message_id', 'ids')} AND outcome = 'send' AND length(body) > 0",
+        customers=tx.array(customers),
+        ids=tx.array(messages),
+    )
+    return {row.message_id for row in rows}
+
+
+async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
+    """When each message was marked for the attempt that was accepted; of several, the first."""
+    rows = await tx.rows(
+        f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.among('h.customer', 'customers')} "
+        f"AND {tx.among('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
+        "(SELECT 1 FROM attempt a WHERE a.message_id = h.message_id AND a.marked_at = h.at) ORDER BY h.seq DESC",
+        customers=tx.array(customers),
+        ids=tx.array(messages),
+    )
+    return {row.message_id: row.at for row in rows}
+
+
+async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
+    """What was recorded of the customers' contacts from an instant on, in the order of writing."""
+    rows = await tx.rows(
+        f"SELECT {', '.join(HISTORY)} FROM contact_history "
+        f"WHERE {tx.among('customer', 'customers')} AND recorded >= :since ORDER BY customer, seq",
+        customers=tx.array(customers),
+        since=since,
+    )
+    found: dict[str, list[Row[Any]]] = {customer: [] for customer in customers}
+    for row in rows:
+        found[row.customer].append(row)
+    return found
+
+
+async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
+    """The states of these messages, and of all of the customer's that wait or are being handed over."""
+    rows = await tx.rows(
+        "SELECT message_id, state FROM message WHERE customer = :customer "
+        f"AND ({tx.among('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
+        customer=customer,
+        ids=tx.array(messages),
+    )
+    return {row.message_id: row.state for row in rows}
+
+
+async def keep(tx: Tx, before: int, after: int, broken: Sequence[Broken], now: Instant) -> list[Broken] | None:
+    """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
+    if not await tx.run(
+        "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
+    ):
+        return None
+    fresh = [each for each in broken if await _add(tx, each, now)]
+    if fresh:
+        await tx.run(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MOST_KEPT}")
+    return fresh
+
+
+async def _add(tx: Tx, broken: Broken, now: Instant) -> int:
+    return await tx.run(
+        "INSERT INTO violation (invariant, subject, customer, rule, detail, policy_version, marked_at, found) "
+        "VALUES (:invariant, :subject, :customer, :rule, :detail, :policy_version, :marked_at, :now) "
+        "ON CONFLICT (invariant, subject) DO NOTHING",
+        **broken._asdict(),
+        now=now,
+    )
+
+
+async def violations(tx: Tx, before: int, limit: int, invariant: str | None = None) -> Sequence[Row[Any]]:
+    """What was found, newest first."""
+    named = "" if invariant is None else "AND invariant = :invariant"
+    bound = {} if invariant is None else {"invariant": invariant}
+    return await tx.rows(
+        "SELECT seq, invariant, subject, customer, rule, detail, policy_version, marked_at, found FROM violation "
+        f"WHERE seq < :before {named} ORDER BY seq DESC LIMIT :limit",
+        before=before,
+        limit=limit,
+        **bound,
+    )

@@ -1,0 +1,84 @@
+"""Which versions were in force around an instant, and who approved them. Versions are never rewritten, so they keep."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from schemas.times import Instant
+from schemas.vocabulary import CampaignStatus as Status
+from services.kit.db.database import Tx
+from services.orchestrator.campaigns import store as catalogue_store
+from services.orchestrator.campaigns.lifecycle import Action
+from services.orchestrator.explain import as_of
+from services.orchestrator.explain.as_of import Stood
+from services.orchestrator.policy.compiled_campaign import Campaign
+from services.orchestrator.policy.compiled_policy import Policy
+
+MOST_KEPT = 500
+
+
+class Versions:
+    """Compiled versions, and the log of changes as of the last `refresh`."""
+
+    def __init__(self) -> None:
+        self._policies: dict[int, Policy] = {}
+        self._campaigns: dict[tuple[str, int], Campaign | None] = {}
+        self._approved: dict[tuple[str, int], bool] = {}
+        self._active: list[tuple[Instant, int]] = []
+        self._stood: dict[str, list[Stood]] = {}
+        self._version = -1
+
+    async def refresh(self, tx: Tx) -> None:
+        """Read the logs again if the catalogue has changed."""
+        version = (await catalogue_store.state(tx)).version
+        if version == self._version:
+            return
+        log = await catalogue_store.log_of(tx, "policy", catalogue_store.POLICY)
+        self._active = [(each.at, each.version or 0) for each in log if each.action == Action.ACTIVATE]
+        self._stood.clear()
+        self._version = version
+
+    async def policies(self, tx: Tx, at: Instant, around: int) -> list[Policy]:
+        """Those that may have been in force at an instant, the likeliest first. Raises LookupError, DocumentError."""
+        times = (at, at - around, at + around)
+        numbers = dict.fromkeys(next((v for a, v in reversed(self._active) if a <= t), 0) for t in times)
+        within = [version for when, version in self._active if at - around < when <= at + around]
+        return [await self._policy(tx, number) for number in dict.fromkeys((*numbers, *within))]
+
+    async def campaigns(self, tx: Tx, key: str, version: int, at: Instant, around: int) -> list[Campaign]:
+        """The message's version, and those in force around an instant. Raises LookupError, DocumentError."""
+        if key not in self._stood:
+            self._stood[key] = await as_of.stood(tx, key)
+        changes = self._stood[key]
+        before = as_of.standing(changes, at - around)
+        stood = [*([before] if before else []), *(c for c in changes if at - around < c.at <= at + around)]
+        numbers = dict.fromkeys((version, *(each.version for each in stood if each.status is Status.ACTIVE)))
+        found = [await self._campaign(tx, key, number) for number in numbers]
+        return [each for each in found if each is not None]
+
+    async def approved(self, tx: Tx, key: str, version: int | None) -> bool:
+        """Whether somebody else than its editor approved the version; True for one that is not kept any more."""
+        if version is None:
+            return True
+        if (key, version) not in self._approved:
+            found = await catalogue_store.campaign_version(tx, key, version)
+            self._approved[key, version] = found is None or found.approved_by not in (None, found.editor)
+            _bound(self._approved)
+        return self._approved[key, version]
+
+    async def _policy(self, tx: Tx, number: int) -> Policy:
+        if number not in self._policies:
+            self._policies[number] = await as_of.policy_of(tx, number)
+            _bound(self._policies)
+        return self._policies[number]
+
+    async def _campaign(self, tx: Tx, key: str, version: int) -> Campaign | None:
+        if (key, version) not in self._campaigns:
+            self._campaigns[key, version] = await as_of.campaign_of(tx, key, version, True)
+            _bound(self._campaigns)
+        return self._campaigns[key, version]
+
+
+def _bound(kept: MutableMapping[Any, Any]) -> None:
+    """Forget the oldest of too many."""
+    while len(kept) > MOST_KEPT:
+        del kept[next(iter(kept))]

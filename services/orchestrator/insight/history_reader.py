@@ -1,0 +1,67 @@
+"""Asks preference and suppression for what they kept of the past, for many customers at once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.facts import Asked
+from schemas.ids import address_hash
+from schemas.recorded import KnownPreference, Recorded, RecordedHold, RecordedSuppressions
+from schemas.times import Instant
+from services.kit.errors import Permanent, Transient
+
+
+class PreferencePast(Protocol):
+    """services.clients.preference.PreferenceClient."""
+
+    async def recorded(
+        self, customers: Sequence[str], since: Instant, until: Instant
+    ) -> dict[str, tuple[KnownPreference, ...]]:
+        """The states of each customer. Raises Transient, Permanent."""
+
+
+class SuppressionPast(Protocol):
+    """services.clients.suppression.SuppressionClient."""
+
+    async def recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+        """The states of each customer in the order asked, and the holds. Raises Transient, Permanent."""
+
+
+class Past(NamedTuple):
+    """Some customers between two instants, everybody's holds, and how many removed entries cannot be told."""
+
+    customers: list[Recorded]
+    holds: tuple[RecordedHold, ...]
+    unknown: int
+
+
+class Recorder:
+    """`key`: the one under which addresses are hashed."""
+
+    def __init__(self, preference: PreferencePast, suppression: SuppressionPast, key: bytes) -> None:
+        self._preference = preference
+        self._suppression = suppression
+        self._key = key
+
+    async def between(self, customers: Sequence[str], since: Instant, until: Instant) -> Past:
+        """What was known of these customers as of `since`, and after each change until `until`. Raises Transient."""
+        try:
+            chosen = await self._preference.recorded(customers, since, until)
+            addresses = {customer: _addresses(chosen[customer]) for customer in customers}
+            asked = [Asked(customer, self._hashed(addresses[customer])) for customer in customers]
+            answer = await self._suppression.recorded(asked, since, until)
+        except Permanent as error:
+            raise Transient(f"the past is refused: {error.detail}", retry_after=5.0, code="past_refused") from error
+        found = [
+            Recorded(customer, chosen[customer], addresses[customer], states)
+            for customer, states in zip(customers, answer.customers, strict=True)
+        ]
+        return Past(found, answer.holds, answer.unknown)
+
+    def _hashed(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        return tuple((channel, address_hash(self._key, channel, address)) for channel, address in addresses)
+
+
+def _addresses(states: Sequence[KnownPreference]) -> tuple[tuple[str, str], ...]:
+    """All addresses of any of the states, each once."""
+    found = [(each.channel, each.address) for state in states for each in state.facts.addresses]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,55 @@
+"""Tables of shadows: what was counted, and samples. No other table knows of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, SmallInteger
+
+from services.kit.db.bytewise_text import Text
+
+Columns = Callable[[], list[Column[Any]]]
+
+
+def _text(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=null)
+
+
+def _watched(*, primary: bool) -> list[Column[Any]]:
+    return [
+        Column("noun", Text, primary_key=primary, nullable=False),
+        Column("key", Text, primary_key=primary, nullable=False),
+        Column("version", Integer, primary_key=primary, autoincrement=False, nullable=False),
+    ]
+
+
+def _shadow_count() -> list[Column[Any]]:
+    """Rows of outcome `skipped` count events, all others decisions. `live` is empty where nothing is compared."""
+    names = ("campaign", "outcome", "reason", "live")
+    return [
+        *_watched(primary=True),
+        *(Column(name, Text, primary_key=True) for name in names),
+        Column("number", BigInteger, nullable=False),
+    ]
+
+
+def _shadow_sample() -> list[Column[Any]]:
+    """`decision` is the shadow's with its full trace; none where the shadow decided nothing."""
+    return [
+        Column("sample_id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+        *_watched(primary=False),
+        Column("agrees", SmallInteger),
+        Column("time", BigInteger, nullable=False),
+        _text("customer"),
+        _text("campaign"),
+        _text("channel"),
+        _text("message_id"),
+        _text("live_outcome", null=True),
+        _text("live_reason", null=True),
+        Column("decision", LargeBinary),
+    ]
+
+
+TABLES: dict[str, Columns] = {"shadow_count": _shadow_count, "shadow_sample": _shadow_sample}
+INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "shadow_sample_of": ("shadow_sample", ("noun", "key", "version", "sample_id")),
+}

@@ -1,0 +1,171 @@
+"""Recorded traffic, written to the files that a simulation reads (services/simulation/recorded_traffic.py).
+
+Events are those of the inbox between two instants of receipt. Facts and contacts are those of the first instant, and
+the facts' later changes. Reading goes in small steps with pauses, so that it slows nobody down.
+"""
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.recorded import RecordedHold
+from schemas.times import Instant
+from services.kit.db.database import Database, Tx
+from services.orchestrator.decisions.store import HISTORY
+from services.orchestrator.explain.as_of import folded
+from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.policy.ledger import Ledger
+
+MOST_EVENTS = 200_000
+MOST_CUSTOMERS = 20_000
+CUSTOMERS = 100
+"""How many are asked about at once."""
+EVENTS = 1000
+PAUSE = 4.0
+"""Rests this many times as long as the last step took."""
+LONGEST_PAUSE = 1.0
+
+
+class TooMuch(Exception):
+    """The traffic is more than one simulation may hold; the text says how to ask for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which traffic: received from `since` (inclusive) to `until` (exclusive), of these customers or this share."""
+
+    since: Instant
+    until: Instant
+    customers: frozenset[str] | None = None
+    percent: float = 100.0
+
+    def holds(self, customer: str) -> bool:
+        """Whether the customer's traffic is wanted. A share is always the same customers."""
+        if self.customers is not None:
+            return customer in self.customers
+        digest = hashlib.sha256(f"simulation:{customer}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") % 10_000 < self.percent * 100
+
+
+@dataclass(slots=True)
+class Exported:
+    """What was written, and what could not be: `waiting` messages, `unknown` entries of addresses."""
+
+    events: int = 0
+    customers: list[str] = field(default_factory=list)
+    waiting: int = 0
+    unknown: int = 0
+
+
+async def export(database: Database, recorder: Recorder, window: Window, folder: Path) -> Exported:
+    """Write the traffic. Raises TooMuch, Transient."""
+    done = Exported()
+    names: dict[str, None] = {}
+    with (folder / "events.jsonl").open("wb") as file:
+        async for batch in _events(database, window):
+            file.writelines(line for _, line in batch)
+            names |= dict.fromkeys(customer for customer, _ in batch)
+            done.events += len(batch)
+            _check(done.events, len(names))
+    done.customers = sorted(names)
+    await _export_customers(database, recorder, window, folder, done)
+    return done
+
+
+async def _events(database: Database, window: Window) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """Customer and line of the events, in order of receipt, in slices of time that hold about as many."""
+    at, span = window.since, max(1, (window.until - window.since) // 32)
+    while at < window.until:
+        began, end = time.monotonic(), min(window.until, at + span)
+        async with database.read() as tx:
+            rows = await _slice(tx, window, at, end, EVENTS + 1 if end - at > 1 else MOST_EVENTS + 1)
+        await rest(began)
+        if len(rows) > EVENTS and end - at > 1:
+            span = (end - at) // 2
+            continue
+        if len(rows) < EVENTS // 2:
+            span *= 2
+        at = end
+        yield [
+            (row.customer, b'{"at":%d,"event":%s}\n' % (row.received, bytes(row.event)))
+            for row in rows
+            if window.holds(row.customer)
+        ]
+
+
+async def _slice(tx: Tx, window: Window, since: Instant, until: Instant, limit: int) -> Sequence[Row[Any]]:
+    where, bound = "received >= :since AND received < :until", {"since": since, "until": until, "limit": limit}
+    names: dict[str, object] = {}
+    if window.customers is not None:
+        where += f" AND customer IN ({tx.each('customers')})"
+        names = {"customers": tx.array(sorted(window.customers))}
+    return await tx.rows(
+        f"SELECT customer, received, event FROM inbox WHERE {where} "
+        "ORDER BY received, topic, partition, log_offset LIMIT :limit",
+        **bound,
+        **names,
+    )
+
+
+def _check(events: int, customers: int) -> None:
+    for count, most, what in ((events, MOST_EVENTS, "events"), (customers, MOST_CUSTOMERS, "customers")):
+        if count > most:
+            raise TooMuch(
+                f"more than {most:,} {what} lie in this span: ask for a shorter one, or for a part of the customers"
+            )
+
+
+async def _export_customers(
+    database: Database, recorder: Recorder, window: Window, folder: Path, done: Exported
+) -> None:
+    holds: tuple[RecordedHold, ...] = ()
+    encode = msgspec.json.Encoder().encode
+    with (folder / "customers.jsonl").open("wb") as facts, (folder / "ledgers.jsonl").open("wb") as ledgers:
+        for start in range(0, len(done.customers), CUSTOMERS):
+            began = time.monotonic()
+            batch = done.customers[start : start + CUSTOMERS]
+            past = await recorder.between(batch, window.since, window.until)
+            facts.writelines(encode(each) + b"\n" for each in past.customers)
+            async with database.read() as tx:
+                found = await _ledgers(tx, batch, window.since)
+            for customer, ledger in found.items():
+                done.waiting += sum(contact.state == "planned" for contact in ledger)
+                packed = base64.b64encode(_made(ledger).pack()).decode()
+                ledgers.write(encode({"customer": customer, "ledger": packed}) + b"\n")
+            holds, done.unknown = past.holds, past.unknown
+            await rest(began)
+    (folder / "holds.json").write_bytes(encode(holds))
+
+
+async def _ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
+    """The customers' contacts as recorded before an instant; who had none is absent."""
+    rows = await tx.rows(
+        f"SELECT {', '.join(HISTORY)} FROM contact_history "
+        f"WHERE customer IN ({tx.each('customers')}) AND recorded < :at ORDER BY customer, seq",
+        customers=tx.array(customers),
+        at=at,
+    )
+    by: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        by.setdefault(row.customer, []).append(row)
+    return {customer: folded(each) for customer, each in by.items()}
+
+
+def _made(ledger: Ledger) -> Ledger:
+    """Without what is only planned."""
+    for message in [contact.message_id for contact in ledger if contact.state == "planned"]:
+        ledger = ledger.release(message)
+    return ledger
+
+
+async def rest(began: float) -> None:
+    """Leave the others most of the time."""
+    await asyncio.sleep(min(PAUSE * (time.monotonic() - began), LONGEST_PAUSE))

@@ -1,0 +1,77 @@
+"""A campaign, ready to judge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import schemas.campaign
+from schemas.times import Instant
+from schemas.vocabulary import Strategy
+from services.orchestrator.policy.scope import Kind
+
+
+class Condition(Protocol):
+    """A compiled condition over `event` and `customer`; raises on a type error, a missing value is false."""
+
+    def __call__(self, variables: Mapping[str, Any], /) -> bool: ...
+
+
+CompileCondition = Callable[[str], Condition]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A version of a campaign. `active` is false once it is paused or stopped. Spans are microseconds."""
+
+    document: schemas.campaign.Campaign = field(repr=False)
+    version: int
+    active: bool
+    key: str
+    cls: str
+    intent: str
+    topic: str | None
+    priority: int
+    event: str
+    channels: tuple[str, ...]
+    together: bool
+    """Whether each channel is on its own (`all`), instead of one being chosen."""
+    ttl: int
+    once: bool
+    every: int | None
+    start: Instant | None
+    end: Instant | None
+    holdout: float
+    when: Condition | None
+    audience: Condition | None
+    kinds: Mapping[str, Kind]
+
+
+def compile_campaign(
+    document: schemas.campaign.Campaign, version: int, active: bool, compile_condition: CompileCondition
+) -> Campaign:
+    """The document with its conditions compiled. Raises what `compile_condition` raises."""
+    channels = tuple(channel.value for channel in document.channels)
+    cls, intent = document.class_.value, document.intent.value
+    when, audience = document.trigger.when, document.audience
+    return Campaign(
+        document=document,
+        version=version,
+        active=active,
+        key=document.key,
+        cls=cls,
+        intent=intent,
+        topic=document.topic,
+        priority=document.priority,
+        event=document.trigger.event,
+        channels=channels,
+        together=document.strategy is Strategy.ALL,
+        ttl=document.ttl,
+        once=document.reentry == "once",
+        every=document.reentry_every,
+        start=document.start,
+        end=document.end,
+        holdout=document.holdout,
+        when=None if when is None else compile_condition(when),
+        audience=None if audience is None else compile_condition(audience),
+        kinds={channel: Kind(document.key, document.topic, channel, cls, intent) for channel in channels},
+    )

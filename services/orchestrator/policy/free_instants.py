@@ -1,0 +1,55 @@
+"""Arithmetic on instants: which of them the counted times leave free."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from schemas.times import DAY, Instant
+from services.orchestrator.policy.time_zones import LONGEST_PERIOD, Zone, period
+
+
+def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> Instant:
+    """The least instant from `t` on at which no half-open window of `length` that contains it holds `limit` times.
+
+    `times` are in ascending order. Of each `limit` neighbours, first a and last b, closer together than `length`,
+    a window holds them and t for every t strictly between b - length and a + length.
+    """
+    if len(times) < limit or times[-limit] <= t - length:
+        return t
+    for index in range(bisect_right(times, t - length), len(times) - limit + 1):
+        first, last = times[index], times[index + limit - 1]
+        if last - length >= t:
+            break
+        if last - first < length and t < first + length:
+            t = first + length
+    return t
+
+
+def after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
+    """The least instant from `t` on that lies in no `[c, c + within)` of the ascending `times`."""
+    if not times or times[-1] <= t - within:
+        return t
+    for index in range(bisect_right(times, t - within), len(times)):
+        at = times[index]
+        if at > t:
+            break
+        t = at + within
+    return t
+
+
+def calendar(times: Sequence[Instant], limit: int, unit: str, zone: Zone, week_start: int, t: Instant) -> Instant:
+    """The least instant from `t` on whose local day, week or month holds fewer than `limit` of the times."""
+    if len(times) < limit or times[-limit] <= t - LONGEST_PERIOD[unit]:
+        return t
+    first, after = period(zone.day(t), unit, week_start)
+    while _held(times, zone, first, after) >= limit:
+        t = zone.reach(t, after * DAY)
+        first, after = period(zone.day(t), unit, week_start)
+    return t
+
+
+def _held(times: Sequence[Instant], zone: Zone, first: int, after: int) -> int:
+    """How many lie in the local days from `first` to before `after`. Only those near an edge need the zone."""
+    low, inner = bisect_left(times, (first - 1) * DAY), bisect_left(times, (first + 1) * DAY)
+    outer, high = max(inner, bisect_left(times, (after - 1) * DAY)), bisect_left(times, (after + 1) * DAY)
+    near = (*times[low:inner], *times[outer:high])
+    return outer - inner + sum(1 for at in near if first <= zone.day(at) < after)

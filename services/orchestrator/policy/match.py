@@ -1,0 +1,134 @@
+"""Event x campaigns -> touches: what an event triggers for its customer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from schemas.event import Event
+from schemas.facts import Preference
+from schemas.ids import event_hash, message_id
+from schemas.times import Instant
+from services.orchestrator.policy.cached_attribute import lazy
+from services.orchestrator.policy.compiled_campaign import Campaign
+from services.orchestrator.policy.compiled_policy import Policy
+
+_NOTHING: Mapping[str, Instant] = MappingProxyType({})
+
+
+class Touch(msgspec.Struct, frozen=True, dict=True):
+    """One campaign triggered by one event. `channels` are those to judge.
+
+    `since`: when it was first planned; `planned` the same for each message of a campaign that uses all its channels.
+    `broken`: the trigger's condition could not be evaluated.
+    """
+
+    event: Event
+    data: Mapping[str, Any]
+    campaign: Campaign
+    since: Instant | None = None
+    planned: Mapping[str, Instant] = _NOTHING
+    channels: tuple[str, ...] = ()
+    broken: bool = False
+
+    @lazy
+    def event_hash(self) -> int:
+        """How the ledger knows the event."""
+        return event_hash(self.event.source, self.event.id)
+
+    @property
+    def expires_at(self) -> Instant:
+        """The instant from which it is too late: the campaign's `ttl` and the event's `expirytime`, the earlier."""
+        ttl_ends = self.event.time + self.campaign.ttl
+        return ttl_ends if self.event.expirytime is None else min(ttl_ends, self.event.expirytime)
+
+    @lazy
+    def _message_ids(self) -> dict[str, str]:
+        return {}
+
+    def message_id(self, channel: str) -> str:
+        """The id of its message on a channel."""
+        found = self._message_ids.get(channel)
+        if found is None:
+            event = self.event
+            found = message_id(event.subject, event.source, event.id, self.campaign.key, channel)
+            self._message_ids[channel] = found
+        return found
+
+    def first_planned(self, channel: str) -> Instant | None:
+        """Seniority of its candidate on a channel."""
+        return self.planned.get(channel, self.since) if self.campaign.together else self.since
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """Versions in shadow, judged beside the live ones without any effect: at most one a campaign, and one policy."""
+
+    campaigns: Mapping[str, Campaign]
+    policy: Policy | None = None
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """The event types that trigger the campaigns."""
+        return frozenset(campaign.event for campaign in self.campaigns.values())
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The active and paused campaigns, the active policy, the channels that can send, and what is in shadow."""
+
+    campaigns: Mapping[str, Campaign]
+    policy: Policy
+    configured: frozenset[str]
+    shadows: Shadows | None = None
+
+    @cached_property
+    def by_event(self) -> Mapping[str, tuple[Campaign, ...]]:
+        """Campaigns by the event type that triggers them."""
+        found: dict[str, tuple[Campaign, ...]] = {}
+        for campaign in self.campaigns.values():
+            found[campaign.event] = (*found.get(campaign.event, ()), campaign)
+        return found
+
+    def wants(self, event_type: str) -> bool:
+        """Whether any campaign, live or in shadow, is triggered by events of this type."""
+        return event_type in self.by_event or (self.shadows is not None and event_type in self.shadows.events)
+
+
+def customer_variables(preference: Preference) -> dict[str, Any]:
+    """What conditions see as `customer`."""
+    return {
+        "id": preference.customer,
+        "traits": msgspec.json.decode(preference.traits),
+        "locale": preference.locale,
+        "country": preference.country,
+        "zone": preference.zone,
+    }
+
+
+def variables(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+    """What conditions see."""
+    return {"event": {"type": event.type, "time": event.time, "data": data}, "customer": customer}
+
+
+def touches(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue) -> list[Touch]:
+    """A touch for each campaign whose trigger the event meets; a broken one where `when` cannot be evaluated.
+
+    `customer`: what conditions see of them.
+    """
+    found: list[Touch] = []
+    seen: dict[str, Any] | None = None
+    for campaign in catalogue.by_event.get(event.type, ()):
+        broken = False
+        if campaign.when is not None:
+            seen = seen or variables(event, data, customer)
+            try:
+                if campaign.when(seen) is not True:
+                    continue
+            except Exception:  # whatever a condition raises is a condition that cannot be evaluated
+                broken = True
+        found.append(Touch(event, data, campaign, channels=campaign.channels, broken=broken))
+    return found

@@ -1,0 +1,24 @@
+"""Denies where the customer has no usable address on the channel; marketing needs a verified one, `in_app` none."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from schemas.vocabulary import Channel, Reason
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.scope import ALL_CLASSES
+from services.orchestrator.policy.verdicts import allow, deny
+
+NAME = "address"
+REASONS = (Reason.NO_ADDRESS,)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """Whether an address is suppressed is for the rule `suppression` to say."""
+    channel = candidate.channel
+    if facts.reachable(channel, candidate.kind.cls) or channel == Channel.IN_APP:
+        return _ALLOW
+    unverified = sum(address.channel == channel for address in facts.preference.addresses)
+    return (deny(NAME, Reason.NO_ADDRESS, channel=channel, unverified=unverified),)

@@ -1,0 +1,27 @@
+"""Denies what is paused, stopped, or outside its start and end."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from schemas.vocabulary import Reason
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.scope import ALL_CLASSES
+from services.orchestrator.policy.verdicts import allow, deny, text
+
+NAME = "campaign"
+REASONS = (Reason.CAMPAIGN_INACTIVE,)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """`start` is inclusive, `end` exclusive."""
+    campaign = candidate.campaign
+    if not campaign.active:
+        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, active=False),)
+    if campaign.start is not None and t < campaign.start:
+        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, until=campaign.start, start=text(campaign.start)),)
+    if campaign.end is not None and t >= campaign.end:
+        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, end=text(campaign.end)),)
+    return _ALLOW

@@ -1,0 +1,23 @@
+"""Denies what comes too late: at or after the earlier of event time + `ttl` and the event's `expirytime`."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from schemas.vocabulary import Reason
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.scope import ALL_CLASSES
+from services.orchestrator.policy.verdicts import allow, deny, text
+
+NAME = "expiry"
+REASONS = (Reason.EXPIRED,)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """An instant at `expires_at` is too late."""
+    expires_at = candidate.touch.expires_at
+    if t < expires_at:
+        return _ALLOW
+    return (deny(NAME, Reason.EXPIRED, expires_at=text(expires_at)),)

@@ -1,0 +1,68 @@
+"""Operators' stops: mode `drop` denies, mode `defer` defers to the hold's end, or parks when it has none."""
+
+from functools import lru_cache
+from typing import Any
+
+import schemas.facts
+from schemas.decision import Verdict
+from schemas.facts import HoldFact
+from schemas.times import Instant
+from schemas.vocabulary import Reason
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.scope import ALL_CLASSES, Scope
+from services.orchestrator.policy.verdicts import allow, defer, deny, text
+
+NAME = "hold"
+REASONS = (Reason.HOLD_DROP, Reason.INCIDENT_HOLD)
+CLASSES = ALL_CLASSES
+
+_ALLOW = (allow(NAME),)
+
+
+def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """One verdict for each hold in force (`from` <= t < `until`) that covers the candidate, in order of key."""
+    if not facts.holds and not facts.suppressions.holds:
+        return _ALLOW
+    found = [
+        _verdict(hold)
+        for hold in facts.all_holds
+        if hold.start <= t + candidate.ahead
+        and (hold.until is None or t < hold.until)
+        and covers(hold, candidate, facts)
+    ]
+    return tuple(found) or _ALLOW
+
+
+def covers(hold: HoldFact, candidate: Candidate, facts: Facts) -> bool:
+    """Whether scope, country and every named trait match."""
+    if hold.region is not None and hold.region != facts.preference.country:
+        return False
+    if not _scope(hold.scope).covers(candidate.kind):
+        return False
+    if not hold.trait:
+        return True
+    traits = facts.customer["traits"]
+    return all(name in traits and same(traits[name], value) for name, value in hold.trait.items())
+
+
+@lru_cache(maxsize=1024)
+def _scope(written: schemas.facts.Scope) -> Scope:
+    return Scope.of(written)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality of JSON values: numbers by value, and a boolean is no number."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+def _verdict(hold: HoldFact) -> Verdict:
+    if hold.mode == "drop":
+        return deny(NAME, Reason.HOLD_DROP, hold.key, until=hold.until, since=text(hold.start))
+    return defer(NAME, Reason.INCIDENT_HOLD, hold.key, hold.until, since=text(hold.start))

@@ -1,0 +1,137 @@
+"""The files of a simulation, checked as they are read; what is wrong names the file and the line."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+import schemas.campaign
+import schemas.policy
+from schemas.customer import Customer
+from schemas.documents import DocumentError, load, load_json, validate
+from schemas.event import BadEvent, Event, data_of, decode_structured
+from schemas.suppression import Hold, Suppression
+from services.condition import ConditionSyntaxError
+from services.orchestrator.campaigns.conditions import campaign_condition, situation_condition
+from services.orchestrator.policy.compiled_campaign import Campaign, compile_campaign
+from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+
+Model = TypeVar("Model", bound=BaseModel)
+Told = Callable[[int], None]
+"""Is told from time to time how many more bytes of the events have been read."""
+TOLD_EVERY = 1000
+DOCUMENTS = frozenset({".yaml", ".yml", ".json"})
+
+
+class BadInput(ValueError):
+    """A file that cannot be used; the text names the file, the line, what is wrong and where."""
+
+
+def read_campaigns(folder: Path) -> dict[str, Campaign]:
+    """The campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
+    found: dict[str, Campaign] = {}
+    for path in sorted(each for each in _entries(folder) if each.suffix in DOCUMENTS):
+        document = _document(path, schemas.campaign.Campaign)
+        if document.key in found:
+            raise BadInput(f"{path}: another file holds the campaign `{document.key}` already")
+        try:
+            found[document.key] = compile_campaign(document, 1, True, campaign_condition)
+        except ConditionSyntaxError as error:
+            raise BadInput(f"{path}: {error}") from None
+    return found
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy of a file, as version 1. Raises BadInput."""
+    try:
+        return compile_policy(_document(path, schemas.policy.Policy), 1, situation_condition)
+    except ConditionSyntaxError as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def read_customers(path: Path) -> list[Customer]:
+    """The customers of a file, one JSON object a line. Raises BadInput."""
+    return list(each_customer(path))
+
+
+def each_customer(path: Path) -> Iterator[Customer]:
+    """As `read_customers`, one after the other."""
+    known: set[str] = set()
+    for place, line in _lines(path):
+        customer = _checked(place, Customer, line)
+        if customer.customer in known:
+            raise BadInput(f"{place}: the customer `{customer.customer}` appears twice")
+        known.add(customer.customer)
+        yield customer
+
+
+def read_suppressions(path: Path) -> list[Suppression | Hold]:
+    """The suppressions and, with `mode`, holds of a file, one JSON object a line. Raises BadInput."""
+    found: list[Suppression | Hold] = []
+    keys: set[str] = set()
+    for place, line in _lines(path):
+        if not isinstance(_json(place, line), dict) or "mode" not in _json(place, line):
+            found.append(_checked(place, Suppression, line))
+            continue
+        hold = _checked(place, Hold, line)
+        if hold.key in keys:
+            raise BadInput(f"{place}: the hold `{hold.key}` appears twice")
+        keys.add(hold.key)
+        found.append(hold)
+    return found
+
+
+def read_events(path: Path, told: Told | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:
+    """The events of a file, one CloudEvent a line, read as they are needed. Raises BadInput."""
+    read = 0
+    for count, (place, line) in enumerate(_lines(path)):
+        read += len(line)
+        if told is not None and count % TOLD_EVERY == 0:
+            told(read)
+            read = 0
+        try:
+            event = decode_structured(line)
+            yield event, data_of(event)
+        except BadEvent as error:
+            raise BadInput(f"{place}: {error.pointer or '/'}: {error.detail}") from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise BadInput(f"{folder}: {error.strerror}") from None
+
+
+def _document(path: Path, model: type[Model]) -> Model:
+    try:
+        return validate(model, load(path.read_bytes()))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except DocumentError as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"{path}:{number}", line
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+
+
+def _json(place: str, line: bytes) -> Any:
+    try:
+        return load_json(line)
+    except DocumentError as error:
+        raise BadInput(f"{place}: {error}") from None
+
+
+def _checked(place: str, model: type[Model], line: bytes) -> Model:
+    try:
+        return validate(model, _json(place, line))
+    except DocumentError as error:
+        raise BadInput(f"{place}: {error}") from None

@@ -1,0 +1,81 @@
+"""What lifting a hold would send. The orchestrator, which has the messages, judges them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Query
+
+from schemas.times import format_instant
+from services.clients.orchestrator import HoldPlan, Planned, Tally
+from services.clients.suppression import MOST_RATE, RATE
+from services.kit.db.database import Database
+from services.kit.errors import Conflict, NotFound
+from services.kit.http.auth import Principal, requires
+from services.kit.runtime.clock import Clock
+from services.suppression.api.forms import hold_document, time
+from services.suppression.store import hold_store
+
+OUTCOMES = ("send", "defer", "suppress", "fail")
+STANDING = ("active", "scheduled")
+
+
+class Planner(Protocol):
+    """What is asked of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
+
+    async def hold_plan(self, key: str, rate: int) -> HoldPlan:
+        """What lifting this hold would do. Raises Transient."""
+
+
+def router(database: Database, planner: Planner, clock: Clock) -> APIRouter:
+    """GET /v1/holds/{key}/plan."""
+    routes = APIRouter(prefix="/v1/holds", tags=["holds"])
+
+    @routes.get("/{key}/plan", summary="What lifting a hold would send, now and after caps; nothing is changed")
+    async def plan(
+        key: str,
+        rate: Annotated[int, Query(ge=1, le=MOST_RATE)] = RATE,
+        _: Principal = requires("holds:read"),
+    ) -> dict[str, Any]:
+        async with database.read() as tx:
+            row = await hold_store.newest(tx, key)
+        if row is None:
+            raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
+        hold = hold_document(row, clock.now())
+        if hold["state"] not in STANDING:
+            raise Conflict("this hold does not stand any more, so lifting it would do nothing", code="wrong_state")
+        return _shown(hold, rate, await planner.hold_plan(key, rate))
+
+    return routes
+
+
+def _shown(hold: dict[str, Any], rate: int, plan: HoldPlan) -> dict[str, Any]:
+    return {
+        "key": hold["key"],
+        "mode": hold["mode"],
+        "state": hold["state"],
+        "at": format_instant(plan.at),
+        "waiting": plan.waiting,
+        "judged": plan.judged,
+        "complete": plan.judged == plan.waiting,
+        "rate": rate,
+        "release_seconds": plan.seconds,
+        "expired": plan.expired,
+        "now": _counts(plan.now),
+        "after_caps": _counts(plan.after_caps),
+        "sample": [_sampled(item) for item in plan.sample],
+    }
+
+
+def _counts(tallies: Sequence[Tally]) -> dict[str, Any]:
+    """Messages by outcome, and in detail by campaign, channel, outcome and reason."""
+    totals = {name: sum(tally.messages for tally in tallies if tally.outcome == name) for name in OUTCOMES}
+    names = ("campaign", "channel", "outcome", "reason", "messages")
+    return {**totals, "items": [{name: getattr(tally, name) for name in names} for tally in tallies]}
+
+
+def _sampled(item: Planned) -> dict[str, Any]:
+    return {
+        **{name: getattr(item, name) for name in ("message_id", "campaign", "channel", "outcome", "reason")},
+        "turn": format_instant(item.turn),
+        "until": time(item.until),
+    }

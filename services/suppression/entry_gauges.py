@@ -1,0 +1,39 @@
+"""Sets the gauges of what the database holds, now and then."""
+
+from services.kit.db.database import Database
+from services.kit.errors import Transient
+from services.kit.observability.logs import log_error
+from services.kit.runtime.clock import Clock
+from services.suppression.consumer import Kinds
+from services.suppression.metrics import MODES, Metrics
+from services.suppression.store import entry_store, hold_store
+
+
+class Counting:
+    """Counts live entries by reason and holds in force by mode."""
+
+    def __init__(self, database: Database, clock: Clock, metrics: Metrics, kinds: Kinds) -> None:
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._kinds = kinds
+
+    async def kinds(self) -> None:
+        """Keep the kinds of situations of an idle process current, and say that they are. Raises Transient."""
+        async with self._database.read() as tx:
+            await self._kinds.current(tx)
+        self._metrics.kinds_are_current()
+
+    async def once(self) -> None:
+        """Count; a database that is busy is asked again later."""
+        try:
+            async with self._database.read() as tx:
+                by_reason = await entry_store.counts(tx)
+                by_mode = await hold_store.counts(tx, self._clock.now())
+        except Transient as error:
+            log_error("not_counted", error, "warning")
+            return
+        for reason in self._metrics.reasons:
+            self._metrics.entries(reason).set(by_reason.get(reason, 0))
+        for mode in MODES:
+            self._metrics.holds(mode).set(by_mode.get(mode, 0))

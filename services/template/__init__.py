@@ -1,0 +1,110 @@
+"""Liquid templates with bounds on size, work and markup.
+
+Undefined and null values are errors when they are used, unless the `default` filter gives them a value or a condition
+only asks whether they are there.
+"""
+
+import re
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any, Final
+
+from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError, UndefinedError
+from liquid.static_analysis import TemplateAnalysis
+from liquid.template import BoundTemplate
+
+from services.template.engine import MAX_OUTPUT, Budgeted, engine
+from services.template.html import check_html, check_places, link_scheme_allowed
+from services.template.runtime import DOUBTS, MAX_SECONDS
+from services.template.template_errors import RenderError, TemplateSyntaxError
+from services.template.translate import translate
+
+__all__ = ["RenderError", "Template", "TemplateSyntaxError", "check_html", "compile_template", "link_scheme_allowed"]
+
+MAX_SOURCE: Final = 64 * 1024  # bytes
+_PATH: Final = re.compile(r"[A-Za-z_][\w.\-]*")
+
+
+class Template:
+    """A parsed template; it may be rendered any number of times, from any thread."""
+
+    __slots__ = ("_parsed", "_variables", "html", "source", "translation")
+
+    def __init__(self, source: str, html: bool, parsed: BoundTemplate, analysis: TemplateAnalysis) -> None:
+        self.source, self.html, self._parsed = source, html, parsed
+        self._variables = frozenset(str(each) for uses in analysis.globals.values() for each in uses)
+        self.translation = translate(parsed, frozenset(analysis.locals))
+
+    def render(self, context: Mapping[str, Any]) -> str:
+        """The text for these values; values in HTML are escaped. Raises RenderError."""
+        if self.translation is not None:
+            try:
+                return self.translation(context)
+            except DOUBTS:
+                pass
+        return self.render_by_engine(context)
+
+    def render_by_engine(self, context: Mapping[str, Any]) -> str:
+        """`render` without the translation: what it may give is defined here. Raises RenderError."""
+        buffer: StringIO = self._parsed._get_buffer()
+        budget = Budgeted(self._parsed, globals=context)
+        budget.watched_from -= MAX_SECONDS  # the translation may have taken as much
+        try:
+            self._parsed.render_with_context(budget, buffer)
+        except LiquidError as error:
+            raise RenderError(*self._explain(error)) from None
+        except (TypeError, ValueError, ArithmeticError, KeyError, IndexError, RecursionError) as error:
+            raise RenderError("wrong_type", f"a value does not fit: {type(error).__name__}") from None
+        return buffer.getvalue()
+
+    def variables(self) -> frozenset[str]:
+        """The paths that the template reads from its context, such as `customer.traits.name`."""
+        return self._variables
+
+    def _explain(self, error: LiquidError) -> tuple[str, str]:
+        line, column = _place(error)
+        if isinstance(error, UndefinedError):
+            start = error.token.start_index if error.token else -1
+            path = _PATH.search(self.source, start) if start >= 0 else None
+            what = f"`{path.group()}`" if path else "a value"
+            return "undefined", f"line {line}, column {column}: {what} has no value; the default filter can give it one"
+        if isinstance(error, OutputStreamLimitError):
+            return "too_large", f"the text is larger than {MAX_OUTPUT} bytes"
+        if isinstance(error, ResourceLimitError):
+            return "too_much_work", f"line {line}, column {column}: {error.message}"
+        return "wrong_type", f"line {line}, column {column}: a value does not fit here"
+
+
+def compile_template(source: str, html: bool) -> Template:
+    """The template that `source` means; with `html` its values are escaped. Raises TemplateSyntaxError."""
+    if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
+        raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_SOURCE} bytes")
+    try:
+        parsed = _ENGINES[html].from_string(source)
+        analysis = parsed.analyze(include_partials=False)
+        for name in sorted(analysis.filters.keys() - _ENGINES[html].filters):
+            raise TemplateSyntaxError(*_find(source, name), f"unknown filter `{name}`")
+    except LiquidError as error:
+        detail = str(error.message or "not a template").splitlines()[0]
+        raise TemplateSyntaxError(*_place(error), detail) from None
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, TemplateSyntaxError):
+            raise
+        raise TemplateSyntaxError(1, 1, "not a template") from None
+    if html:
+        check_places(source)
+    return Template(source, html, parsed, analysis)
+
+
+_ENGINES: Final = {True: engine(html=True), False: engine(html=False)}
+
+
+def _place(error: LiquidError) -> tuple[int, int]:
+    found = error.context()
+    return (found[0], found[1] + 1) if found else (1, 1)
+
+
+def _find(source: str, name: str) -> tuple[int, int]:
+    found = re.search(rf"\|\s*({re.escape(name)})\b", source)
+    at = found.start(1) if found else 0
+    return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)

@@ -1,0 +1,27 @@
+"""`tactful config`: what this process would be told by its environment and files."""
+
+from typing import Annotated
+
+import typer
+
+from services.kit.runtime.settings import origin
+from tactful.connection import settings
+from tactful.output import Format, Output, show
+
+app = typer.Typer(no_args_is_help=True, help="Settings.")
+
+
+@app.callback()
+def config() -> None:
+    """Settings."""
+
+
+@app.command("show")
+def show_(
+    with_origin: Annotated[bool, typer.Option("--origin", help="Also say where each is from.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show every setting; secrets are masked."""
+    columns = {"setting": "name", "value": "value"} | ({"origin": "origin"} if with_origin else {})
+    found = [{field: getattr(item, field) for field in columns.values()} for item in origin(settings())]
+    show(found, output, columns)

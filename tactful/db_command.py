@@ -1,0 +1,57 @@
+"""`tactful db`: the schema of one service's database."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from services.kit.errors import TactfulError
+from services.kit.runtime.settings import SettingsError
+from tactful.command_errors import CommandError
+from tactful.connection import settings
+from tactful.output import talk
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, help="The schema of a service's database.")
+
+
+class Service(StrEnum):
+    """The services; each has a database of its own."""
+
+    ORCHESTRATOR = "orchestrator"
+    PREFERENCE = "preference"
+    SUPPRESSION = "suppression"
+
+
+Whose = Annotated[Service, typer.Option("--service", help="Whose database.")]
+Url = Annotated[str | None, typer.Option("--url", help="Where it is.", show_default="TACTFUL_DATABASE__URL")]
+
+
+@app.command()
+def upgrade(service: Whose, url: Url = None) -> None:
+    """Bring the schema to the newest step; all steps or none. Safe to repeat, and from several machines at once."""
+    from services.kit.db import migrate
+
+    _run(lambda where: migrate.upgrade(where, f"services.{service}"), url)
+    talk(f"{service}: the schema is at its newest step")
+
+
+@app.command()
+def check(service: Whose, url: Url = None) -> None:
+    """Say whether the schema is at its newest step; exit code 1 when it is not."""
+    from services.kit.db import migrate
+
+    if not _run(lambda where: migrate.check(where, f"services.{service}"), url):
+        raise CommandError(
+            f"{service}: the schema is not at its newest step", how=f"tactful db upgrade --service {service}"
+        )
+    talk(f"{service}: the schema is at its newest step")
+
+
+def _run(work: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:
+    try:
+        return asyncio.run(work(url or settings().need("database.url")))
+    except (SettingsError, TactfulError) as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,29 @@
+"""`tactful dev`: the whole product in one process, on files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.times import Instant, parse_instant
+from tactful.connection import settings
+
+
+def dev(
+    data_dir: Annotated[Path | None, typer.Option(help="Where its files are.", show_default="tactful-data")] = None,
+    port: Annotated[int, typer.Option(help="Where it listens; 0: any free port.", min=0, max=65_535)] = 8000,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Begin with the customers of a shop.")] = True,
+    clock: Annotated[str | None, typer.Option(help="Let time stand still at this instant (RFC 3339).")] = None,
+) -> None:
+    """Run everything in one process, with files instead of Kafka and PostgreSQL. Not for production."""
+    from services.development import dev_server as embedded
+
+    at = _instant(clock)
+    raise typer.Exit(embedded.main(data_dir or settings().data_dir, port, demo, at))
+
+
+def _instant(text: str | None) -> Instant | None:
+    try:
+        return None if text is None else parse_instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--clock") from None

@@ -1,0 +1,190 @@
+"""`tactful events`: facts about customers, sent as an application would send them."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from schemas.documents import DocumentError, load_json
+from schemas.times import format_instant, parse_instant
+from tactful.command_errors import FAILED, CommandError, of_document
+from tactful.connection import Api, connect
+from tactful.document_files import SUFFIXES, read
+from tactful.output import Format, Output, following, show, talk
+from tactful.tail_command import tail
+
+app = typer.Typer(no_args_is_help=True, help="Facts about customers.")
+app.command()(tail)
+PATH = "/v1/events"
+SOURCE = "/tactful/cli"
+BATCH = 500
+SINGLE_TYPE, BATCH_TYPE = "application/cloudevents+json", "application/cloudevents-batch+json"
+COLUMNS = {
+    "campaign": "campaign",
+    "channel": "channel",
+    "outcome": "outcome",
+    "reason": "reason",
+    "rule": "rule_id",
+    "until": "when",
+}
+
+
+@app.command()
+def send(
+    type_: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened: shop.order.shipped")] = None,
+    customer: Annotated[str | None, typer.Option(help="To whom: the customer's id.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A field of data: total=59.9, order.id=A-1")] = None,
+    data: Annotated[str | None, typer.Option(help="The data as JSON; --set adds to it.")] = None,
+    file: Annotated[Path | None, typer.Option(help="One event (YAML, JSON) or many (.jsonl).", dir_okay=False)] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="The event's id.", show_default="a new one")] = None,
+    source: Annotated[str, typer.Option(help="Who says so.")] = SOURCE,
+    time: Annotated[str | None, typer.Option(help="When it happened (RFC 3339).", show_default="now")] = None,
+    wait: Annotated[str, typer.Option(help="How long to wait for the decisions; 0s: not at all.")] = "5s",
+    output: Output = Format.TABLE,
+) -> None:
+    """Send an event, and show what was decided because of it."""
+    if (type_ is None) == (file is None):
+        raise typer.BadParameter("give either a TYPE or a --file")
+    with connect() as api:
+        if file is not None:
+            _send_all(api, _events_of(file), None if wait == "0s" else wait, output)
+            return
+        if customer is None:
+            raise typer.BadParameter("an event is about a customer", param_hint="--customer")
+        event = {
+            "specversion": "1.0",
+            "id": id_ or f"e-{uuid.uuid4().hex[:12]}",
+            "source": source,
+            "type": type_,
+            "subject": customer,
+            "time": _time(api, time),
+            "data": _data(data, set_ or ()),
+        }
+        _send_all(api, [event], None if wait == "0s" else wait, output)
+
+
+def _send_all(api: Api, found: Iterable[dict[str, Any]], wait: str | None, form: Format) -> None:
+    refused = 0
+    for batch in _batches(found):
+        items = _post(api, batch, wait)
+        refused += sum(item["status"] == "invalid" for item in items)
+        _report(batch, items, wait, form)
+    if refused:
+        raise CommandError(f"{refused} events were not taken", exit_code=FAILED)
+
+
+def _post(api: Api, batch: list[dict[str, Any]], wait: str | None) -> list[dict[str, Any]]:
+    single = len(batch) == 1
+    body = msgspec.json.encode(batch[0] if single else batch)
+    headers = {"Content-Type": SINGLE_TYPE if single else BATCH_TYPE}
+    params = {"wait": wait} if wait else {}
+    items: list[dict[str, Any]] = api.ask("POST", PATH, content=body, headers=headers, params=params)["items"]
+    return items
+
+
+def _report(batch: list[dict[str, Any]], items: list[dict[str, Any]], wait: str | None, form: Format) -> None:
+    if form is not Format.TABLE:
+        show(items, form)
+        return
+    if len(items) > 1:
+        _report_many(batch, items)
+        return
+    item, event = items[0], batch[0]
+    talk(f"{item['status']} {event['id']}")
+    decisions = item.get("decisions")
+    if decisions:
+        show([_line(decision) for decision in decisions], form, COLUMNS)
+        following(f"tactful why {event['subject']} {decisions[0]['campaign']}")
+    elif decisions is not None:
+        talk("No active campaign is triggered by it.")
+    elif wait is not None:
+        talk(f"Not decided within {wait}; see GET {item['status_url']}")
+
+
+def _report_many(batch: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
+    for event, item in zip(batch, items, strict=True):
+        for error in item.get("errors", ()):
+            talk(f"invalid {event.get('id')}: {error['pointer'] or '/'}: {error['detail']}", "red")
+    statuses = [item["status"] for item in items]
+    outcomes = [decision["outcome"] for item in items for decision in item.get("decisions", ())]
+    for words in (statuses, outcomes):
+        if words:
+            talk(", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)))
+
+
+def _line(decision: dict[str, Any]) -> dict[str, Any]:
+    return {**decision, "when": decision["until"] or decision["allowed_from"]}
+
+
+def _batches(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for event in found:
+        batch.append(event)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _events_of(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix in SUFFIXES:
+        yield _object(str(path), read(path))
+        return
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _object(f"{path}:{number}", _json(f"{path}:{number}", line))
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+
+
+def _object(place: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise CommandError(f"{place}: an event is a JSON object")
+    return value
+
+
+def _json(place: str, text: bytes) -> Any:
+    try:
+        return load_json(text)
+    except DocumentError as error:
+        raise of_document(place, error) from None
+
+
+def _data(text: str | None, fields: Iterable[str]) -> dict[str, Any]:
+    data = _object("--data", {} if text is None else _json("--data", text.encode()))
+    for field in fields:
+        path, equals, value = field.partition("=")
+        *parents, name = path.split(".")
+        if not equals or not all((*parents, name)):
+            raise typer.BadParameter(f"`{field}` is not name=value", param_hint="--set")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise typer.BadParameter(f"`{parent}` is a value already", param_hint="--set")
+        place[name] = _value(value)
+    return data
+
+
+def _value(text: str) -> Any:
+    """A number, true, false, null, a list or an object where it reads as one in JSON; else the text itself."""
+    try:
+        return load_json(text.encode())
+    except (DocumentError, json.JSONDecodeError):
+        return text
+
+
+def _time(api: Api, text: str | None) -> str:
+    if text is None:
+        return api.now()
+    try:
+        return format_instant(parse_instant(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--time") from None

@@ -1,0 +1,65 @@
+"""The life of a version, as a table of every status and every action."""
+
+from itertools import product
+
+import pytest
+
+from schemas.vocabulary import CampaignStatus as Status
+from services.kit.errors import Conflict, Forbidden
+from services.orchestrator.campaigns.lifecycle import CAMPAIGN, POLICY, Action, after, check_four_eyes
+
+ALLOWED = [
+    ("draft", "submit", "submitted"),
+    ("submitted", "approve", "approved"),
+    ("submitted", "reject", "draft"),
+    ("approved", "reject", "draft"),
+    ("approved", "activate", "active"),
+    ("approved", "shadow", "shadow"),
+    ("shadow", "activate", "active"),
+    ("shadow", "reject", "draft"),
+    ("shadow", "stop", "stopped"),
+    ("active", "pause", "paused"),
+    ("active", "stop", "stopped"),
+    ("paused", "activate", "active"),
+    ("paused", "stop", "stopped"),
+]
+
+
+@pytest.mark.parametrize("before, action, expected", ALLOWED)
+def test_an_allowed_action_leads_on(before: str, action: str, expected: str) -> None:
+    assert after(CAMPAIGN, "it", Status(before), Action(action)) == expected
+
+
+@pytest.mark.parametrize(
+    "before, action",
+    [pair for pair in product(Status, Action) if pair not in [(Status(a), Action(b)) for a, b, _ in ALLOWED]],
+)
+def test_any_other_action_is_a_wrong_state_that_names_what_is_possible(before: Status, action: Action) -> None:
+    with pytest.raises(Conflict) as caught:
+        after(CAMPAIGN, "version 3", before, action)
+    assert caught.value.code == "wrong_state"
+    assert f"version 3 is {before}" in caught.value.detail
+    for status, possible, _ in ALLOWED:
+        if status == before:
+            assert possible in caught.value.detail
+
+
+def test_a_policy_is_neither_paused_nor_stopped() -> None:
+    assert {action for _, action in POLICY} == set(Action) - {Action.PAUSE, Action.STOP}
+
+
+@pytest.mark.parametrize(
+    "editor, approver, own",
+    [
+        ("ada", "ada", True),
+        ("Ada  Lovelace", "ada lovelace ", True),  # a person does not become another one by case or blanks
+        ("ada", "grace", False),
+    ],
+)
+def test_nobody_approves_their_own_edit(editor: str, approver: str, own: bool) -> None:
+    if not own:
+        return check_four_eyes("it", editor, approver)
+    with pytest.raises(Forbidden) as caught:
+        check_four_eyes("it", editor, approver)
+    assert caught.value.code == "own_edit"
+    return None

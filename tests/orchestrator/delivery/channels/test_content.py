@@ -1,0 +1,84 @@
+"""The content of a campaign as a whole: what is refused when saved, and which locale a customer gets."""
+
+from typing import Any
+
+import pytest
+
+from schemas.campaign import Campaign
+from services.orchestrator.delivery.channels.content import check_content, compile_content
+from services.template import RenderError
+
+HTML = '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">Stop</a>'
+CONTEXT = {"customer": {"id": "c-1"}, "links": {"unsubscribe": "https://example.org/u"}}
+
+
+def campaign(content: dict[str, dict[str, Any]], **fields: Any) -> Campaign:
+    return Campaign.model_validate(
+        {
+            "key": "offer", "name": "Offer", "owner": "growth", "class": "marketing", "intent": "advertise",
+            "topic": "news", "trigger": {"event": "shop.offer"}, "channels": list(content), "default_locale": "en",
+            "content": content, **fields,
+        }
+    )  # fmt: skip
+
+
+def sms(*locales: str) -> Campaign:
+    return campaign({"sms": {locale: {"text": locale} for locale in locales}})
+
+
+@pytest.mark.parametrize(
+    ("locales", "customer", "chosen"),
+    [
+        (("en", "de"), "de-DE", "de"),
+        (("en", "de", "de-AT"), "de-AT", "de-AT"),
+        (("en", "de", "de-AT"), "de-CH", "de"),
+        (("en", "de-AT"), "de-CH", "en"),
+        (("en", "de_AT"), "DE-at", "de_AT"),
+        (("en", "de"), None, "en"),
+        (("en", "de"), "fr", "en"),
+    ],
+)
+def test_the_locale_is_the_customers_its_language_or_the_default(
+    locales: tuple[str, ...], customer: str | None, chosen: str
+) -> None:
+    rendered = compile_content(sms(*locales)).render("sms", customer, {})
+    assert (rendered.locale, rendered.fields) == (chosen, {"text": chosen})
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        ({"sms": {"de": {"text": "x"}}}, [("/content/sms", "missing_default_locale")]),
+        ({"sms": {"en": {"text": "x"}, "de": {"text": "{{ x"}}}, [("/content/sms/de/text", "template_syntax")]),
+        (
+            {"sms": {"en": {"txt": "x"}}},
+            [("/content/sms/en/text", "missing"), ("/content/sms/en/txt", "unknown_field")],
+        ),
+        ({"sms": {"en": {"text": "x"}, "EN": {"text": "y"}}}, [("/content/sms", "duplicate_locale")]),
+        ({"email": {"en": {"subject": "a", "html": "<p>x</p>"}}}, [("/content/email/en/html", "no_unsubscribe")]),
+        ({"email": {"en": {"subject": "a"}}}, [("/content/email/en", "value_error")]),
+        ({"email": {"en": {"subject": "a", "html": HTML}}, "push": {"en": {"title": "a", "body": "b"}}}, []),
+    ],
+)
+def test_all_faults_of_all_channels_and_locales_are_told_at_once(
+    content: dict[str, dict[str, Any]], problems: list[tuple[str, str]]
+) -> None:
+    assert sorted((pointer, code) for pointer, code, _ in check_content(campaign(content))) == problems
+
+
+def test_an_unknown_field_comes_with_a_suggestion() -> None:
+    details = [detail for *_, detail in check_content(campaign({"sms": {"en": {"text": "x", "txt": "y"}}}))]
+    assert details == ["unknown field `txt`, did you mean `text`?"]
+
+
+def test_a_channel_without_content_is_a_render_error() -> None:
+    with pytest.raises(RenderError) as caught:
+        compile_content(sms("en")).render("push", "en", {})
+    assert caught.value.code == "no_content"
+
+
+def test_marketing_is_rendered_with_its_way_out() -> None:
+    content = compile_content(campaign({"email": {"en": {"subject": "a", "html": HTML}}}))
+    assert "https://example.org/u" in content.render("email", "en", CONTEXT).fields["text"]
+    with pytest.raises(RenderError):
+        content.render("email", "en", {"customer": {"id": "c-1"}, "links": {"unsubscribe": ""}})

@@ -1,0 +1,140 @@
+"""E-mail: addresses, headers, MJML, the derived text, and the way out of marketing."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from services.orchestrator.delivery.channels import BadAddress
+from services.orchestrator.delivery.channels.email import EMAIL
+from services.orchestrator.delivery.channels.html_text import text_of
+from services.template import RenderError
+
+OUT = "https://example.org/u/1?a=1&b=2"
+CONTEXT = {"customer": {"id": "c-1", "traits": {"name": "Ada"}}, "links": {"unsubscribe": OUT}}
+LINK = '<a href="{{ links.unsubscribe }}">Stop</a>'
+MJML = (
+    "<mjml><mj-head><mj-style>.big{color:#f00}@media print{.big{color:#000}}</mj-style></mj-head><mj-body><mj-section>"
+    "<mj-column><mj-text css-class='big'>Hi {{ customer.traits.name }}</mj-text>"
+    '<mj-button href="{{ links.unsubscribe }}">Stop</mj-button></mj-column></mj-section></mj-body></mjml>'
+)
+
+
+def render(marketing: bool = False, **content: str) -> dict[str, str]:
+    return EMAIL.render(EMAIL.compile({"subject": "Hi", **content}), CONTEXT, marketing)
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("Ada@Example.ORG", "Ada@example.org"),
+        ("ada@exämple.org", "ada@xn--exmple-cua.org"),
+        ("c-1@example.org", "c-1@example.org"),
+        *[(bad, None) for bad in ("", "ada", "a@b.org\r\nBcc: x@y.org", "a@b.org\0", "=?utf-8?q?a=0D=0ABcc:x?=@b.org")],
+        *[(bad, None) for bad in ('"a b"@c.org', "a(x)@b.org", "a@b.org,c@d.org", "<a@b.org>", "<>", "a@[127.0.0.1]")],
+        *[(bad, None) for bad in ("ä@example.org", "a" * 310 + "@b.org", "a@localhost", "a@b..org", "Ada <a@b.org>")],
+    ],
+)
+def test_addresses_take_one_form_or_are_refused(address: str, form: str | None) -> None:
+    if form is not None:
+        assert EMAIL.normalise(address) == form
+        return
+    with pytest.raises(BadAddress):
+        EMAIL.normalise(address)
+
+
+@pytest.mark.parametrize(
+    "subject", ["a\r\nBcc: x", "a\nb", "a\x00", "a\x85b", "a\u2028b", "=?utf-8?q?a=0D=0ABcc:x@y?=", "=?nope?q?a?=\x07"]
+)
+def test_a_subject_never_holds_a_line_break_even_inside_an_encoded_word(subject: str) -> None:
+    compiled = EMAIL.compile({"subject": "{{ customer.id }}", "html": "<p>x</p>"})
+    with pytest.raises(RenderError) as caught:
+        EMAIL.render(compiled, {"customer": {"id": subject}}, False)
+    assert caught.value.code == "control_character"
+
+
+def test_html_values_are_escaped_and_subject_values_are_not() -> None:
+    compiled = EMAIL.compile({"subject": "{{ customer.id }}", "html": "<p>{{ customer.id }}</p>"})
+    message = EMAIL.render(compiled, {"customer": {"id": "A & <b>"}}, False)
+    assert message == {"subject": "A & <b>", "html": "<p>A &amp; &lt;b&gt;</p>", "text": "A & <b>"}
+
+
+def test_mjml_becomes_html_with_styles_in_its_elements_and_nothing_loaded_from_elsewhere() -> None:
+    message = render(mjml=MJML, marketing=True)
+    assert "mjml" not in message
+    assert "color: #f00" in message["html"] or "color:#f00" in message["html"].replace(" ", "")
+    assert "@media print" in message["html"]
+    assert "fonts.googleapis.com" not in message["html"] and "mailjet" not in message["html"]
+    assert message["text"] == f"Hi Ada\n\nStop ({OUT})"
+
+
+def test_a_style_sheet_is_never_read_from_a_file(tmp_path: Path) -> None:
+    sheet = tmp_path / "a.css"
+    sheet.write_text("p { color: blue }")
+    page = f'<head><style>p{{margin:0}}</style><link rel="stylesheet" href="file://{sheet}"></head><p>x</p>'
+    assert "blue" not in render(html=page)["html"]
+
+
+def test_the_preheader_stands_hidden_at_the_start_of_the_body() -> None:
+    message = render(html="<html><body class='x'><p>Hello</p></body></html>", preheader="Soon & <more>")
+    assert message["preheader"] == "Soon & <more>"
+    assert message["html"].index("Soon &amp; &lt;more&gt;") < message["html"].index("Hello")
+    assert message["text"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ({"html": "<p>x</p>"}, ["/html"]),
+        ({"html": LINK, "text": "x"}, ["/text"]),
+        ({"html": LINK}, []),
+        ({"html": LINK, "text": "{{ links.unsubscribe }}"}, []),
+    ],
+)
+def test_marketing_must_show_its_way_out_in_html_and_text(content: dict[str, str], fields: list[str]) -> None:
+    found = EMAIL.check({"subject": "Hi", **content}, True)
+    assert [(pointer, code) for pointer, code, _ in found] == [(field, "no_unsubscribe") for field in fields]
+    assert EMAIL.check({"subject": "Hi", **content}, False) == []
+
+
+def test_marketing_that_hides_its_way_out_is_not_rendered() -> None:
+    with pytest.raises(RenderError) as caught:
+        render(html="{% if customer.traits.vip %}" + LINK + "{% endif %}<p>x</p>", marketing=True)
+    assert caught.value.code == "no_unsubscribe"
+
+
+@pytest.mark.parametrize(
+    ("mjml", "code"),
+    [
+        ("<mjml><mj-body>\n<mj-sction></mj-sction></mj-body></mjml>", "unknown_element"),
+        ("<mjml><mj-body><mj-include path='/etc/passwd'/></mj-body></mjml>", "unknown_element"),
+        ("<mjml><mj-body><mj-section></mj-body></mjml>", "bad_mjml"),
+        ("<mjml><mj-body>" + "<div>" * 70 + "</div>" * 70 + "</mj-body></mjml>", "bad_mjml"),
+        ("<mjml><mj-body>" + "<div>" * 3000 + "</mj-body></mjml>", "too_deep"),
+    ],
+)
+def test_bad_mjml_is_found_when_saved(mjml: str, code: str) -> None:
+    assert [found for _, found, _ in EMAIL.check({"subject": "Hi", "mjml": mjml}, False)] == [code]
+
+
+@pytest.mark.parametrize("loop", ["<div>", "<div <>", '<div">', "<!--<div>"])
+def test_deep_html_is_refused_before_a_parser_suffers(loop: str) -> None:
+    start = time.thread_time()
+    with pytest.raises(RenderError):
+        render(html="<style>p{}</style>{% for i in (1..9000) %}" + loop + "{% endfor %}<p>x</p>")
+    assert time.thread_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<h1>Title</h1><p>One<br>two</p><ul><li>a</li><li>b</li></ul>", "Title\n\nOne\ntwo\n\n- a\n- b"),
+        ('<a href="https://e.org/x">Look</a>', "Look (https://e.org/x)"),
+        ('<a href="https://e.org/x">https://e.org/x</a>', "https://e.org/x"),
+        ('<a href="https://e.org/x"><img src="cid:a" alt="Logo"></a>', "Logo (https://e.org/x)"),
+        ("<style>p{}</style><script>x</script><p style='display:none'>no</p><p>a &amp; b</p>", "a & b"),
+        ("", ""),
+    ],
+)
+def test_the_text_of_html(html: str, text: str) -> None:
+    assert text_of(html) == text

@@ -1,0 +1,64 @@
+"""SMS: numbers, and parts as networks count them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from smsutil import split as oracle
+
+from services.orchestrator.delivery.channels import BadAddress
+from services.orchestrator.delivery.channels.sms import SMS, split
+from services.template import RenderError
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("+49 151 12345678", "+4915112345678"),
+        ("+49 (0)151 123-45678", "+4915112345678"),
+        ("+٤٩١٥١١٢٣٤٥٦٧٨", "+4915112345678"),
+        *[(bad, None) for bad in ("", "0151 12345678", "+49112", "110", "+999 123456789", "+1800FLOWERS")],
+        *[(bad, None) for bad in ("+4915112345678 ext 5", "+4915112345678\n", "+" + "1" * 60, "+1 555 0100")],
+    ],
+)
+def test_numbers_become_e164_or_are_refused(address: str, form: str | None) -> None:
+    if form is not None:
+        assert SMS.normalise(address) == form
+        return
+    with pytest.raises(BadAddress):
+        SMS.normalise(address)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "parts"),
+    [
+        ("a" * 160, "gsm-7", 1),
+        ("a" * 161, "gsm-7", 2),
+        ("€" * 80, "gsm-7", 1),
+        ("€" * 81, "gsm-7", 2),
+        ("a" * 152 + "€" + "a" * 10, "gsm-7", 2),  # the escape pair moves to the second part as a whole
+        ("a" * 152 + "€" + "a" * 152, "gsm-7", 3),
+        ("☃" * 70, "ucs-2", 1),
+        ("☃" * 71, "ucs-2", 2),
+        ("☃" * 66 + "😀" + "☃" * 66, "ucs-2", 3),  # so does a surrogate pair
+    ],
+)
+def test_parts_are_counted_as_networks_do(text: str, encoding: str, parts: int) -> None:
+    found = split(text)
+    assert (found.encoding, len(found.texts), "".join(found.texts)) == (encoding, parts, text)
+
+
+@given(st.text(alphabet="ab€[]{}^~é☃😀\n", max_size=400))
+def test_parts_agree_with_another_implementation(text: str) -> None:
+    assert tuple(part.content for part in oracle(text).parts) == split(text).texts
+
+
+def test_more_than_ten_parts_are_refused() -> None:
+    compiled = SMS.compile({"text": "{{ customer.id }}"})
+    assert SMS.render(compiled, {"customer": {"id": "☃" * 670}}, False) == {"text": "☃" * 670}
+    with pytest.raises(RenderError):
+        SMS.render(compiled, {"customer": {"id": "☃" * 671}}, False)
+    assert [code for _, code, _ in SMS.check({"text": "☃" * 671}, False)] == ["too_long"]
+
+
+def test_the_preview_says_what_makes_parts_short() -> None:
+    assert SMS.preview({"text": "Hi “Ada”"}) == {"encoding": "ucs-2", "parts": 1, "outside_gsm": "“”"}

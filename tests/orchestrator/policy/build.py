@@ -1,0 +1,161 @@
+"""Short ways to build what deciding works on. Times are UTC texts; conditions are plain functions by their text."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+import schemas.campaign
+import schemas.policy
+from schemas.decision import Verdict
+from schemas.documents import validate
+from schemas.event import Event
+from schemas.facts import Address, Consent, Frequency, HoldFact, Preference, Suppressions
+from schemas.ids import event_hash, message_id
+from schemas.times import Instant, parse_instant
+from services.orchestrator.policy.candidate import AHEAD, Audience, Candidate, candidate
+from services.orchestrator.policy.compiled_campaign import Campaign, compile_campaign
+from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.ledger import Contact, Ledger, State
+from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.rules import Rule
+from services.orchestrator.policy.scope import Kind
+
+NEWS = {"key": "news", "name": "News"}
+ACCOUNT = {"key": "account", "name": "Your account", "required": True}
+CONTENT = {
+    "email": {"en": {"subject": "Hello", "html": "<p>Hello</p>"}},
+    "push": {"en": {"title": "Hello", "body": "Hello"}},
+    "sms": {"en": {"text": "Hello"}},
+    "in_app": {"en": {"title": "Hello", "body": "Hello"}},
+}
+
+
+def at(text: str) -> Instant:
+    """`02 10:00` is 10:00 UTC on 2 March 2026, a Monday; a full RFC 3339 text is itself."""
+    if "T" in text:
+        return parse_instant(text)
+    day, clock = text.split()
+    return parse_instant(f"2026-03-{day}T{clock if clock.count(':') == 2 else clock + ':00'}Z")
+
+
+def vip(variables: Mapping[str, Any]) -> bool:
+    return variables["customer"]["traits"].get("vip") is True
+
+
+def broken(variables: Mapping[str, Any]) -> bool:
+    raise TypeError("text is not ordered against numbers")
+
+
+def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
+    return {"vip": vip, "broken": broken}[text]
+
+
+def policy(**fields: Any) -> Policy:
+    document = {"zone": "Etc/UTC", "topics": [NEWS, ACCOUNT], **fields}
+    return compile_policy(validate(schemas.policy.Policy, document), 1)
+
+
+def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> Campaign:
+    document = {
+        "key": key,
+        "name": key,
+        "owner": "growth",
+        "class": cls,
+        "intent": "advertise",
+        "topic": "news",
+        "trigger": {"event": f"shop.{key}"},
+        "channels": ["email"],
+        "default_locale": "en",
+        **fields,
+    }
+    document["content"] = {channel: CONTENT[channel] for channel in document["channels"]}
+    return compile_campaign(validate(schemas.campaign.Campaign, document), 1, active, condition)
+
+
+def event(time: str = "02 10:00", id: str = "e-1", expires: str | None = None, type: str = "shop.offer") -> Event:
+    expiry = None if expires is None else at(expires)
+    return Event(id=id, source="/shop", type=type, subject="c-1", time=at(time), expirytime=expiry)
+
+
+def touch(of: Campaign | None = None, when: Event | None = None, since: str | None = None, **fields: Any) -> Touch:
+    of = of or campaign()
+    seniority = None if since is None else at(since)
+    return Touch(when or event(), {}, of, since=seniority, **{"channels": of.channels, **fields})
+
+
+GRANTED = tuple(Consent(channel, "*", "granted", 0) for channel in ("email", "push", "sms", "in_app"))
+REACHABLE = tuple(Address(channel, f"c-1 by {channel}", True) for channel in ("email", "push", "sms"))
+
+
+def preference(
+    traits: Mapping[str, Any] | None = None, wish: tuple[int, str] | None = None, **fields: Any
+) -> Preference:
+    known: dict[str, Any] = {"zone": "Etc/UTC", "addresses": REACHABLE, "consent": GRANTED, **fields}
+    frequency = None if wish is None else Frequency(*wish)
+    return Preference("c-1", 1, traits=msgspec.json.encode(traits or {}), frequency=frequency, **known)
+
+
+def facts(
+    rules: Policy | None = None,
+    chosen: Preference | None = None,
+    holds: tuple[HoldFact, ...] = (),
+    configured: frozenset[str] = frozenset({"email", "push", "sms", "in_app"}),
+    **against: Any,
+) -> Facts:
+    return Facts(chosen or preference(), Suppressions("c-1", 1, **against), holds, rules or policy(), configured)
+
+
+def contact(
+    time: str,
+    *,
+    of: Campaign | None = None,
+    event_id: str = "",
+    channel: str = "email",
+    since: str | None = None,
+    state: State = "made",
+    reported: bool = False,
+) -> Contact:
+    of, event_id = of or campaign("other"), event_id or f"e of {time}"
+    name = message_id("c-1", "/shop", event_id, of.key, channel)
+    kind = Kind(of.key, of.topic, channel, of.cls, of.intent)
+    first = at(since or time)
+    return Contact(name, event_hash("/shop", event_id), kind, of.priority, at(time), first, state, reported)
+
+
+def ledger(*contacts: Contact) -> Ledger:
+    found = Ledger.empty()
+    for each in contacts:
+        found = found.plan(each)
+    return found
+
+
+def try_on(
+    of: Touch, known: Facts | None = None, past: Ledger | None = None, channel: str = "email", marked: str | None = None
+) -> Candidate:
+    known = known or facts()
+    mark = None if marked is None else at(marked)
+    return candidate(
+        of,
+        channel,
+        known,
+        Ledger.empty() if past is None else past,
+        Audience(of, known),
+        marked_at=mark,
+        ahead=AHEAD if mark else 0,
+    )
+
+
+def judged(rule: Rule, tried: Candidate, known: Facts | None = None, now: str = "02 10:00") -> list[Verdict]:
+    return list(rule.judge(tried, known or facts(), at(now)))
+
+
+def only(verdicts: list[Verdict]) -> tuple[str, str | None, str | None, Instant | None]:
+    """Verdict, reason, id and until of a single verdict."""
+    assert len(verdicts) == 1, verdicts
+    each = verdicts[0]
+    return each.verdict, each.reason, each.id, each.until
+
+
+ALLOW = ("allow", None, None, None)

@@ -1,0 +1,83 @@
+import pytest
+
+from schemas.facts import Address, Entry
+from services.orchestrator.policy.rules import suppression as rule
+from tests.orchestrator.policy.build import at, campaign, facts, judged, only, preference, touch, try_on
+
+START, END = at("02 08:00"), at("02 12:00")
+BOTH = (Address("email", "a@example.org", True), Address("email", "b@example.org", True))
+OFFER = campaign(channels=["email", "in_app"])
+RECEIPT = campaign("receipt", cls="transactional", topic=None)
+
+
+def entry(
+    channel: str | None = None,
+    topic: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    address: int | None = None,
+    expires: int | None = None,
+) -> Entry:
+    return Entry(channel, topic, classes, START, expires, "manual", address)
+
+
+@pytest.mark.parametrize(
+    ("of", "channel", "entries", "now", "verdict"),
+    [
+        (OFFER, "email", (entry(),), "02 10:00", "deny"),
+        (RECEIPT, "email", (entry(),), "02 10:00", "deny"),  # all classes
+        (OFFER, "email", (entry(),), "02 07:59:59", "allow"),  # not yet
+        (OFFER, "email", (entry(),), "02 08:00", "deny"),
+        (OFFER, "email", (entry(expires=END),), "02 11:59:59", "deny"),
+        (OFFER, "email", (entry(expires=END),), "02 12:00", "allow"),  # no longer
+        (OFFER, "email", (entry("push"),), "02 10:00", "allow"),
+        (OFFER, "email", (entry("email"),), "02 10:00", "deny"),
+        (OFFER, "email", (entry(classes=("service", "marketing")),), "02 10:00", "deny"),
+        (OFFER, "email", (entry(topic="account"),), "02 10:00", "allow"),
+        (OFFER, "email", (entry(topic="news"),), "02 10:00", "deny"),
+        (RECEIPT, "email", (entry(classes=("marketing",)),), "02 10:00", "allow"),
+        (OFFER, "email", (entry(address=0),), "02 10:00", "allow"),  # the other address is free
+        (OFFER, "email", (entry(address=0), entry(address=1)), "02 10:00", "deny"),
+        (OFFER, "in_app", (entry(address=0), entry(address=1)), "02 10:00", "allow"),  # needs no address
+        (OFFER, "in_app", (entry(),), "02 10:00", "deny"),
+    ],
+)
+def test_table(of: object, channel: str, entries: tuple[Entry, ...], now: str, verdict: str) -> None:
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    found = only(judged(rule, try_on(touch(of), known, channel=channel), known, now))  # type: ignore[arg-type]
+    assert found[:2] == (verdict, "suppression_list" if verdict == "deny" else None)
+
+
+def test_it_tells_when_the_first_address_is_free_again() -> None:
+    entries = (entry(address=0, expires=END), entry(address=1, expires=at("02 11:00")))
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    assert only(judged(rule, try_on(touch(), known), known))[3] == at("02 11:00")
+
+
+def test_at_the_gate_an_entry_counts_although_its_time_lies_slightly_ahead() -> None:
+    known = facts(entries=(entry(),))
+    assert only(judged(rule, try_on(touch(), known, marked="02 07:58"), known, "02 07:58"))[0] == "deny"
+
+
+@pytest.mark.parametrize(
+    ("entries", "reasons", "until"),
+    [
+        ((entry(), entry(expires=END)), ["manual"], None),  # one of them never expires
+        ((entry(expires=END), entry(expires=END + 1)), ["manual"], END + 1),  # the last of them
+        ((entry(address=0), entry(address=1, expires=END)), ["manual"], END),  # the first address that is free again
+        ((entry(address=0), entry(address=1)), ["manual"], None),
+        ((entry(address=0), entry(address=1, expires=END), entry(expires=END)), ["manual"], END),  # the customer's own
+    ],
+)
+def test_a_refusal_says_why_how_many_entries_and_until_when(
+    entries: tuple[Entry, ...], reasons: list[str], until: int | None
+) -> None:
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    found = judged(rule, try_on(touch(OFFER), known), known)[0]
+    own = sum(each.address is None for each in entries)
+    assert (found.evidence, found.until) == ({"reasons": reasons, "entries": own or len(entries)}, until)
+
+
+def test_reasons_are_told_once_and_in_order() -> None:
+    entries = tuple(Entry(None, None, None, START, None, reason) for reason in ("stop", "bounce", "stop"))
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence["reasons"] == ["bounce", "stop"]

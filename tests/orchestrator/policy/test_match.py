@@ -1,0 +1,80 @@
+import dataclasses
+from typing import Any
+
+from schemas.ids import message_id
+from services.orchestrator.policy.match import Catalogue, Shadows, customer_variables, touches, variables
+from tests.orchestrator.policy.build import at, campaign, event, policy, preference
+
+OPEN = campaign("open", trigger={"event": "shop.x"})
+VIP = campaign("vip", trigger={"event": "shop.x", "when": "vip"})
+BROKEN = campaign("broken", trigger={"event": "shop.x", "when": "broken"})
+PAUSED = campaign("paused", active=False, trigger={"event": "shop.y"})
+CATALOGUE = Catalogue({each.key: each for each in (OPEN, VIP, BROKEN, PAUSED)}, policy(), frozenset({"email"}))
+
+
+def customer(**traits: bool) -> dict[str, Any]:
+    return customer_variables(preference(traits))
+
+
+def keys(type: str, **traits: bool) -> list[tuple[str, bool]]:
+    found = touches(event(type=type), {}, customer(**traits), CATALOGUE)
+    return [(touch.campaign.key, touch.broken) for touch in found]
+
+
+def test_an_event_touches_the_campaigns_whose_trigger_it_meets() -> None:
+    assert keys("shop.x") == [("open", False), ("broken", True)]
+    assert keys("shop.x", vip=True) == [("open", False), ("vip", False), ("broken", True)]
+    assert keys("shop.z") == []
+
+
+def test_paused_campaigns_are_wanted_too_for_their_decision() -> None:
+    assert keys("shop.y") == [("paused", False)]
+    assert CATALOGUE.wants("shop.y")
+    assert not CATALOGUE.wants("shop.z")
+
+
+def test_a_touch_knows_its_expiry_and_its_messages() -> None:
+    touch = touches(event("02 10:00", expires="02 12:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
+    assert touch.expires_at == at("02 12:00")
+    assert touch.message_id("email") == message_id("c-1", "/shop", "e-1", "open", "email")
+    assert touch.channels == ("email",)
+
+
+def test_conditions_see_event_and_customer() -> None:
+    customer = {"id": "c-1", "traits": {"vip": True}, "locale": None, "country": "DE", "zone": "Etc/UTC"}
+    seen = variables(event(), {"total": 1}, customer)
+    assert seen == {"event": {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}, "customer": customer}
+
+
+def test_shadows_make_an_event_wanted() -> None:
+    shadows = Shadows({"dark": campaign("dark", trigger={"event": "shop.dark"})})
+    assert shadows.events == {"shop.dark"}
+    both = Catalogue({"open": OPEN}, policy(), frozenset(), shadows)
+    assert [both.wants(each) for each in ("shop.x", "shop.dark", "shop.z")] == [True, True, False]
+
+
+def test_a_touch_carries_event_and_data_and_its_expiry_is_the_earlier() -> None:
+    found = touches(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, customer(), CATALOGUE)[0]
+    assert (found.data, found.event.id, found.since, dict(found.planned)) == ({"total": 1}, "e-1", None, {})
+    assert found.expires_at == at("02 10:00") + found.campaign.ttl
+    late = touches(event("02 10:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
+    assert late.expires_at == at("02 10:00") + late.campaign.ttl
+    assert late.message_id("email") is late.message_id("email")
+    assert late.message_id("email") != late.message_id("push")
+
+
+def test_conditions_see_what_the_customer_chose() -> None:
+    chosen = preference({"vip": True}, locale="de", country="DE")
+    assert customer_variables(chosen) == {
+        "id": "c-1",
+        "traits": {"vip": True},
+        "locale": "de",
+        "country": "DE",
+        "zone": "Etc/UTC",
+    }
+
+
+def test_only_true_meets_a_condition() -> None:
+    odd = dataclasses.replace(VIP, when=lambda _: 1)  # type: ignore[arg-type]
+    catalogue = Catalogue({"odd": odd}, policy(), frozenset())
+    assert touches(event(type="shop.x"), {}, customer(), catalogue) == []

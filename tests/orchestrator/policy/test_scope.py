@@ -1,0 +1,30 @@
+import pytest
+
+from schemas.facts import Scope as Written
+from services.orchestrator.policy.scope import Kind, Scope
+
+OFFER = Kind("offer", "news", "email", "marketing", "advertise")
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "covered"),
+    [
+        (Written(), OFFER, True),
+        (Written(), OFFER._replace(cls="service"), True),
+        (Written(), OFFER._replace(cls="transactional"), False),
+        (Written(classes=frozenset({"transactional"})), OFFER._replace(cls="transactional"), True),
+        (Written(channels=frozenset({"push"})), OFFER, False),
+        (Written(topics=frozenset({"news"})), OFFER._replace(topic=None), False),
+        (Written(intents=frozenset({"advertise"})), OFFER._replace(intent=None), False),
+        (Written(campaigns=frozenset({"offer", "x"})), OFFER, True),
+    ],
+)
+def test_every_field_must_match(written: Written, kind: Kind, covered: bool) -> None:
+    assert Scope.of(written).covers(kind) is covered
+
+
+def test_a_cap_leaves_in_app_out_unless_it_names_it() -> None:
+    note = OFFER._replace(channel="in_app")
+    assert Scope.of(Written()).covers(note)
+    assert not Scope.of(Written()).of_a_cap().covers(note)
+    assert Scope.of(Written(channels=frozenset({"in_app"}))).of_a_cap().covers(note)
