@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.kit.runtime.settings import origin
+from services.kit.runtime.settings import list_setting_origins
 from tactful.connection import settings
 from tactful.output import Format, Output, show
 
@@ -23,5 +23,5 @@ def show_(
 ) -> None:
     """Show every setting; secrets are masked."""
     columns = {"setting": "name", "value": "value"} | ({"origin": "origin"} if with_origin else {})
-    found = [{field: getattr(item, field) for field in columns.values()} for item in origin(settings())]
+    found = [{field: getattr(item, field) for field in columns.values()} for item in list_setting_origins(settings())]
     show(found, output, columns)

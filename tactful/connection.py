@@ -14,7 +14,7 @@ from typing import Any, Literal
 import httpx
 
 from schemas.times import format_instant, from_datetime
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load, origin
+from services.kit.runtime.settings import ServiceSettings, SettingsError, list_setting_origins, load_settings
 from tactful.command_errors import NOT_FOUND, CommandError, of_response
 
 KEYS, ADDRESS = "keys.json", "address"
@@ -89,7 +89,7 @@ class Api:
 def settings() -> ServiceSettings:
     """The settings of this process."""
     try:
-        return load(ServiceSettings)
+        return load_settings(ServiceSettings)
     except SettingsError as error:
         raise CommandError(str(error)) from None
 
@@ -142,7 +142,7 @@ def address(known: ServiceSettings, service: Service = "orchestrator") -> str:
 
 
 def _is_set(known: ServiceSettings, variable: str) -> bool:
-    return any(each.name == variable and each.origin != "default" for each in origin(known))
+    return any(each.name == variable and each.origin != "default" for each in list_setting_origins(known))
 
 
 def _keys(known: ServiceSettings) -> Mapping[str, str]:

@@ -34,7 +34,7 @@ def upgrade(service: Whose, url: Url = None) -> None:
     """Bring the schema to the newest step; all steps or none. Safe to repeat, and from several machines at once."""
     from services.kit.db import migrate
 
-    _run(lambda where: migrate.upgrade(where, f"services.{service}"), url)
+    _run(lambda where: migrate.upgrade_schema(where, f"services.{service}"), url)
     talk(f"{service}: the schema is at its newest step")
 
 
@@ -43,7 +43,7 @@ def check(service: Whose, url: Url = None) -> None:
     """Say whether the schema is at its newest step; exit code 1 when it is not."""
     from services.kit.db import migrate
 
-    if not _run(lambda where: migrate.check(where, f"services.{service}"), url):
+    if not _run(lambda where: migrate.is_up_to_date(where, f"services.{service}"), url):
         raise CommandError(
             f"{service}: the schema is not at its newest step", how=f"tactful db upgrade --service {service}"
         )
@@ -52,6 +52,6 @@ def check(service: Whose, url: Url = None) -> None:
 
 def _run(work: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:
     try:
-        return asyncio.run(work(url or settings().need("database.url")))
+        return asyncio.run(work(url or settings().require("database.url")))
     except (SettingsError, TactfulError) as error:
         raise CommandError(str(error)) from None

@@ -84,13 +84,15 @@ async def database(url: str, service: str, mend: str | None = None) -> Finding:
     check = f"db {service}"
     try:
         async with asyncio.timeout(PATIENCE):
-            newest = await migrate.check(url, f"services.{service}")
+            newest = await migrate.is_up_to_date(url, f"services.{service}")
     except (TactfulError, OSError, TimeoutError) as error:
         return Finding(check, State.RED, f"cannot be reached: {_words(error)}", "see TACTFUL_DATABASE__URL")
     if not newest:
         mend = mend or f"tactful db upgrade --service {service}"
         return Finding(check, State.RED, "the schema is not at its newest step", mend)
-    return Finding(check, State.GREEN, f"reached; schema at {migrate.newest(f'services.{service}')}, the newest step")
+    return Finding(
+        check, State.GREEN, f"reached; schema at {migrate.latest_revision(f'services.{service}')}, the newest step"
+    )
 
 
 async def database_clock(url: str) -> Finding:

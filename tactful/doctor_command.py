@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load, origin
+from services.kit.runtime.settings import ServiceSettings, SettingsError, list_setting_origins, load_settings
 from tactful import doctor_checks
 from tactful.command_errors import CommandError
 from tactful.db_command import Service
@@ -32,10 +32,10 @@ def doctor(
 
 async def _examine(service: Service) -> list[Finding]:
     try:
-        known = load(ServiceSettings)
+        known = load_settings(ServiceSettings)
     except SettingsError as error:
         return [Finding("settings", State.RED, str(error), "mend this setting; `.env.example` lists them all")]
-    given = sum(each.origin != "default" for each in origin(known))
+    given = sum(each.origin != "default" for each in list_setting_origins(known))
     settings = Finding("settings", State.GREEN, f"{given} are set, the others stand at their defaults")
     return [settings, *[finding async for finding in _all(known, service)]]
 

@@ -30,12 +30,12 @@ def generate(
         raise typer.BadParameter("must be a midnight in UTC", param_hint="--start")
     try:
         with progress("generating", events) as told:
-            shop.write(folder, shop.Size(customers, events, days, seed, first), told)
+            shop.write_traffic(folder, shop.TrafficSize(customers, events, days, seed, first), told)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from None
     talk(f"{customers} customers and {events} events in {folder}")
     following(
         "tactful simulate --campaigns examples/campaigns --policy examples/policy.yaml"
-        f" --preferences {folder / shop.CUSTOMERS} --suppressions {folder / shop.SUPPRESSIONS}"
-        f" --events {folder / shop.EVENTS} --out decisions.jsonl"
+        f" --preferences {folder / shop.CUSTOMERS_FILE} --suppressions {folder / shop.SUPPRESSIONS_FILE}"
+        f" --events {folder / shop.EVENTS_FILE} --out decisions.jsonl"
     )

@@ -65,21 +65,21 @@ def simulate(
     comparing = against is not None or against_campaigns is not None
     if picture is not None and not comparing:
         raise typer.BadParameter("needs --against or --against-campaigns", param_hint="--picture")
-    given = simulation.Input(campaigns, policy, preferences, suppressions, events, _instant(until))
+    given = simulation.SimulationFiles(campaigns, policy, preferences, suppressions, events, _instant(until))
     with _naming_files(), progress("deciding", events.stat().st_size * (1 + comparing)) as told:
         if not comparing:
-            _sum_up(simulation.decide_all(given, out, trace.value, told))
+            _sum_up(simulation.simulate(given, out, trace.value, told))
             return
-        summary, difference = simulation.compare(
-            given, out, policy=against, campaigns=against_campaigns, trace=trace.value, told=told
+        summary, difference = simulation.simulate_and_compare(
+            given, out, policy=against, campaigns=against_campaigns, trace=trace.value, on_bytes_read=told
         )
         if picture is not None:
-            picture.write_text(simulation.draw(difference), "utf-8")
+            picture.write_text(simulation.render_difference(difference), "utf-8")
     _sum_up(summary)
     _report(difference, output)
 
 
-def _sum_up(summary: "simulation.Summary") -> None:
+def _sum_up(summary: "simulation.SimulationSummary") -> None:
     outcomes = ", ".join(f"{count} {word}" for word, count in sorted(summary.outcomes.items()))
     talk(f"{summary.events} events, {summary.decisions} decisions{': ' if outcomes else ''}{outcomes}")
     if summary.duplicates:

@@ -15,11 +15,11 @@ from services.kit.http import internal_api
 from services.kit.http.auth import Principal
 from services.kit.observability.logs import log_error
 
-OPEN_ATTEMPTS = "/internal/orchestrator/attempts/open"
-STILL_OPEN = "/internal/orchestrator/attempts/still-open"
-FIND_KEY = "/internal/orchestrator/keys/find"
-HOLD_PLAN = "/internal/orchestrator/holds/plan"
-PLANNING = 30.0
+OPEN_ATTEMPTS_PATH = "/internal/orchestrator/attempts/open"
+STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
+FIND_KEY_PATH = "/internal/orchestrator/keys/find"
+HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
+PLAN_TIMEOUT = 30.0
 """Seconds that a plan of thousands of messages may take."""
 
 
@@ -29,7 +29,7 @@ class AttemptIds(msgspec.Struct, frozen=True):
     attempts: tuple[tuple[str, int], ...]
 
 
-class StillOpen(msgspec.Struct, frozen=True):
+class OpenAttemptCount(msgspec.Struct, frozen=True):
     """How many of them are open."""
 
     count: int
@@ -49,20 +49,20 @@ class KeyOwner(msgspec.Struct, frozen=True):
     key_id: str
 
 
-class FoundKey(msgspec.Struct, frozen=True):
+class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
 
 
-class HoldQuestion(msgspec.Struct, frozen=True):
+class HoldPlanRequest(msgspec.Struct, frozen=True):
     """What would lifting this hold send? `rate`: messages a second of the release."""
 
     key: str
     rate: int
 
 
-class Tally(msgspec.Struct, frozen=True):
+class DecisionCount(msgspec.Struct, frozen=True):
     """How many messages would be decided so."""
 
     campaign: str
@@ -72,7 +72,7 @@ class Tally(msgspec.Struct, frozen=True):
     messages: int
 
 
-class Planned(msgspec.Struct, frozen=True):
+class HoldPlanSample(msgspec.Struct, frozen=True):
     """One message, what would be decided about it at its `turn`, and until when it would then wait."""
 
     message_id: str
@@ -96,9 +96,9 @@ class HoldPlan(msgspec.Struct, frozen=True):
     judged: int
     seconds: int
     expired: int
-    now: tuple[Tally, ...]
-    after_caps: tuple[Tally, ...]
-    sample: tuple[Planned, ...]
+    now: tuple[DecisionCount, ...]
+    after_caps: tuple[DecisionCount, ...]
+    sample: tuple[HoldPlanSample, ...]
 
 
 class OrchestratorClient:
@@ -107,36 +107,42 @@ class OrchestratorClient:
     def __init__(self, client: httpx.AsyncClient, service_key: str) -> None:
         """`client` knows the base URL."""
         self._client = client
-        self._key = service_key
+        self._service_key = service_key
 
     async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
         """The attempts of the scope that are open now."""
-        return await internal_api.ask(self._client, OPEN_ATTEMPTS, scope, OpenAttempts, key=self._key)
+        return await internal_api.call(self._client, OPEN_ATTEMPTS_PATH, scope, OpenAttempts, key=self._service_key)
 
     async def still_open(self, ids: Sequence[tuple[str, int]]) -> int:
         """How many of these attempts are still open."""
-        answer = await internal_api.ask(self._client, STILL_OPEN, AttemptIds(tuple(ids)), StillOpen, key=self._key)
+        answer = await internal_api.call(
+            self._client, STILL_OPEN_PATH, AttemptIds(tuple(ids)), OpenAttemptCount, key=self._service_key
+        )
         return answer.count
 
     async def find_key(self, digest: str) -> Principal | None:
         """The owner of the key with this digest, for `RemoteKeys`; None when unknown or revoked."""
-        answer = await internal_api.ask(self._client, FIND_KEY, KeyDigest(digest), FoundKey, key=self._key)
+        answer = await internal_api.call(
+            self._client, FIND_KEY_PATH, KeyDigest(digest), KeyLookup, key=self._service_key
+        )
         owner = answer.owner
         return None if owner is None else Principal(owner.name, Role(owner.role), owner.key_id)
 
     async def hold_plan(self, key: str, rate: int) -> HoldPlan:
         """What lifting this hold would do."""
-        question = HoldQuestion(key, rate)
-        return await internal_api.ask(self._client, HOLD_PLAN, question, HoldPlan, key=self._key, timeout=PLANNING)
+        request = HoldPlanRequest(key, rate)
+        return await internal_api.call(
+            self._client, HOLD_PLAN_PATH, request, HoldPlan, key=self._service_key, timeout=PLAN_TIMEOUT
+        )
 
 
-WAIT = 5.0
+MAX_WAIT = 5.0
 """Seconds that an answer to an opt-out waits at most."""
-POLL = 0.020
+POLL_INTERVAL = 0.020
 """Seconds between looks."""
 
 
-class Attempts(Protocol):
+class AttemptsApi(Protocol):
     """What an opt-out asks the orchestrator: see `OrchestratorClient`."""
 
     async def open_attempts(self, scope: AttemptScope) -> OpenAttempts:
@@ -152,13 +158,13 @@ class Enforcement(NamedTuple):
     enforced: bool
     in_flight: int | None = 0
 
-    def answer(self) -> dict[str, Any]:
+    def to_response(self) -> dict[str, Any]:
         """The fields that an answer carries."""
         return {"enforced": True} if self.enforced else {"enforced": False, "in_flight": self.in_flight}
 
 
-async def enforced(
-    attempts: Attempts, scopes: Sequence[AttemptScope], *, wait: float = WAIT, poll: float = POLL
+async def wait_until_enforced(
+    attempts: AttemptsApi, scopes: Sequence[AttemptScope], *, wait: float = MAX_WAIT, poll: float = POLL_INTERVAL
 ) -> Enforcement:
     """Wait until nothing that the scopes cover is being handed over. To be called after the commit.
 
@@ -166,18 +172,18 @@ async def enforced(
     commit, and stops at the gate. So once this says `enforced`, no handover starts. `wait` and `poll` are in
     seconds. Never raises for an orchestrator that cannot be asked.
     """
-    left: int | None = None
+    remaining: int | None = None
     try:
         async with asyncio.timeout(wait):
             found = [await attempts.open_attempts(scope) for scope in dict.fromkeys(scopes)]
             ids = sorted({attempt for answer in found for attempt in answer.attempts})
-            left = len(ids)
-            while left:
-                left = await attempts.still_open(ids)
-                if left:
+            remaining = len(ids)
+            while remaining:
+                remaining = await attempts.still_open(ids)
+                if remaining:
                     await asyncio.sleep(poll)
     except TimeoutError:
-        return Enforcement(False, left)
+        return Enforcement(False, remaining)
     except TactfulError as error:
         log_error("opt_out_not_confirmed", error, "warning")
         return Enforcement(False, None)

@@ -15,20 +15,20 @@ from schemas.facts import Positions, Preference, PreferenceQuestion
 from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import Instant
 from services.kit.http import internal_api
-from services.preference.link_tokens import Links, link_builder
+from services.preference.link_tokens import LinkBuilder, create_link_builder
 
-__all__ = ["Links", "PastQuestion", "PreferenceClient", "link_builder"]
+__all__ = ["LinkBuilder", "PastPreferenceRequest", "PreferenceClient", "create_link_builder"]
 
-NOTHING_KNOWN: Mapping[str, Preference] = MappingProxyType({})
-FACTS = "/internal/preference/facts"
-FACTS_AT = "/internal/preference/facts-at"
-RECORDED = "/internal/preference/recorded"
-TOPICS = "/internal/preference/topics"
-PATIENCE = 30.0
+NO_PREFERENCES: Mapping[str, Preference] = MappingProxyType({})
+FACTS_PATH = "/internal/preference/facts"
+FACTS_AT_PATH = "/internal/preference/facts-at"
+RECORDED_PATH = "/internal/preference/recorded"
+TOPICS_PATH = "/internal/preference/topics"
+BACKGROUND_TIMEOUT = 30.0
 """Seconds for an answer that nobody waits for."""
 
 
-class PastQuestion(msgspec.Struct, frozen=True):
+class PastPreferenceRequest(msgspec.Struct, frozen=True):
     """What was known of a customer `at` an instant, or at a `version`; one of the two is given."""
 
     customer: str
@@ -42,36 +42,38 @@ class PreferenceClient:
     def __init__(self, client: httpx.AsyncClient, service_key: str) -> None:
         """`client` knows the base URL."""
         self._client = client
-        self._key = service_key
+        self._service_key = service_key
 
-    async def facts(
-        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = NOTHING_KNOWN
+    async def get_facts(
+        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = NO_PREFERENCES
     ) -> dict[str, Preference]:
         """What these customers chose, once the log has been applied up to the positions; unknown ones: version 0.
 
         `known`: earlier answers, which are not repeated over the wire where they still hold.
         """
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
-        question = PreferenceQuestion(tuple(customers), positions, versions)
-        answers = await internal_api.ask(self._client, FACTS, question, list[Preference], key=self._key)
-        fresh = {preference.customer: preference for preference in answers}
-        return {name: fresh[name] if name in fresh else known[name] for name in customers}
+        payload = PreferenceQuestion(tuple(customers), positions, versions)
+        responses = await internal_api.call(self._client, FACTS_PATH, payload, list[Preference], key=self._service_key)
+        updated = {preference.customer: preference for preference in responses}
+        return {name: updated[name] if name in updated else known[name] for name in customers}
 
-    async def facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
+    async def get_facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """What the customer had chosen as we knew it at an instant of the past, or at a version of it."""
-        return await internal_api.ask(
-            self._client, FACTS_AT, PastQuestion(customer, at, version), Preference, key=self._key
+        return await internal_api.call(
+            self._client, FACTS_AT_PATH, PastPreferenceRequest(customer, at, version), Preference, key=self._service_key
         )
 
-    async def recorded(
+    async def read_recorded(
         self, customers: Sequence[str], since: Instant, until: Instant
     ) -> dict[str, tuple[KnownPreference, ...]]:
         """What these customers had chosen as of `since`, and after each change until `until`."""
-        question, form = PreferencesBetween(tuple(customers), since, until), list[tuple[KnownPreference, ...]]
-        answers = await internal_api.ask(self._client, RECORDED, question, form, key=self._key, timeout=PATIENCE)
-        return dict(zip(customers, answers, strict=True))
+        payload, response_type = PreferencesBetween(tuple(customers), since, until), list[tuple[KnownPreference, ...]]
+        responses = await internal_api.call(
+            self._client, RECORDED_PATH, payload, response_type, key=self._service_key, timeout=BACKGROUND_TIMEOUT
+        )
+        return dict(zip(customers, responses, strict=True))
 
     async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:
         """Hand over the topics of the policy that becomes active: `{key, name, required}` each."""
-        question = {"policy_version": policy_version, "topics": list(topics)}
-        await internal_api.ask(self._client, TOPICS, question, dict[str, int], key=self._key)
+        payload = {"policy_version": policy_version, "topics": list(topics)}
+        await internal_api.call(self._client, TOPICS_PATH, payload, dict[str, int], key=self._service_key)

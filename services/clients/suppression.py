@@ -12,44 +12,44 @@ from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, Suppres
 from schemas.recorded import RecordedSuppressions, SuppressionsBetween
 from schemas.times import Instant
 from services.kit.http import internal_api
-from services.suppression.as_of import Past
+from services.suppression.as_of import SuppressionsAsOf
 
 __all__ = [
-    "MOST_RATE",
-    "RATE",
-    "HandedSituations",
+    "DEFAULT_RELEASE_RATE",
+    "MAX_RELEASE_RATE",
     "HoldEnd",
-    "HoldEnds",
-    "Past",
-    "PastAnswer",
-    "PastQuestion",
+    "HoldEndsRequest",
+    "PastSuppressions",
+    "PastSuppressionsRequest",
+    "PolicySituations",
     "SuppressionClient",
-    "fingerprint",
+    "SuppressionsAsOf",
+    "address_key_fingerprint",
 ]
 
-NOTHING_KNOWN: Mapping[str, Suppressions] = MappingProxyType({})
-FACTS = "/internal/suppression/facts"
-FACTS_AT = "/internal/suppression/facts-at"
-HOLDS = "/internal/suppression/holds"
-ENDS = "/internal/suppression/holds/ends"
-RECORDED = "/internal/suppression/recorded"
-SITUATIONS = "/internal/suppression/situations"
-PATIENCE = 30.0
+NO_SUPPRESSIONS: Mapping[str, Suppressions] = MappingProxyType({})
+FACTS_PATH = "/internal/suppression/facts"
+FACTS_AT_PATH = "/internal/suppression/facts-at"
+HOLDS_PATH = "/internal/suppression/holds"
+HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
+RECORDED_PATH = "/internal/suppression/recorded"
+SITUATIONS_PATH = "/internal/suppression/situations"
+BACKGROUND_TIMEOUT = 30.0
 """Seconds for an answer that nobody waits for."""
 
-RATE = 50
+DEFAULT_RELEASE_RATE = 50
 """Messages a second in which what a hold kept back is released, unless whoever lifts it says otherwise."""
-MOST_RATE = 1000
+MAX_RELEASE_RATE = 1000
 
 
-class HandedSituations(msgspec.Struct, frozen=True):
+class PolicySituations(msgspec.Struct, frozen=True):
     """The situations of the policy version that is about to become active, in the form of its document."""
 
     policy_version: int
     situations: list[dict[str, Any]]
 
 
-class PastQuestion(msgspec.Struct, frozen=True):
+class PastSuppressionsRequest(msgspec.Struct, frozen=True):
     """What was known of a customer and their addresses between two instants of the past."""
 
     customer: Asked
@@ -58,17 +58,17 @@ class PastQuestion(msgspec.Struct, frozen=True):
     address_key: str = ""
 
 
-class PastAnswer(msgspec.Struct, frozen=True):
+class PastSuppressions(msgspec.Struct, frozen=True):
     """The facts as of `since` and after each change until `until`.
 
     `unknown`: how many entries of addresses stood then and were removed later, so that whose they were is not kept.
     """
 
-    facts: tuple[Past, ...]
+    facts: tuple[SuppressionsAsOf, ...]
     unknown: int = 0
 
 
-class HoldEnds(msgspec.Struct, frozen=True):
+class HoldEndsRequest(msgspec.Struct, frozen=True):
     """How did the holds under these keys end, as of an instant?"""
 
     keys: tuple[str, ...]
@@ -83,18 +83,18 @@ class HoldEnd(msgspec.Struct, frozen=True):
     rate: int
 
 
-class Done(msgspec.Struct, frozen=True):
+class Acknowledgement(msgspec.Struct, frozen=True):
     """Nothing to tell but that it is done."""
 
     done: bool = True
 
 
-def fingerprint(address_key: bytes) -> str:
+def address_key_fingerprint(address_key: bytes) -> str:
     """What tells two address keys apart without giving either away."""
     return hashlib.sha256(b"tactful address key\0" + address_key).hexdigest()[:16]
 
 
-def _version(known: Suppressions | None) -> int:
+def _known_version(known: Suppressions | None) -> int:
     """The version to name in a question: none when an entry of an address is known, for that has no version."""
     if known is None or any(entry.address is not None for entry in known.entries):
         return -1
@@ -110,46 +110,48 @@ class SuppressionClient:
 
     def __init__(self, http: httpx.AsyncClient, service_key: str, address_key: bytes) -> None:
         self._http = http
-        self._key = service_key
-        self._fingerprint = fingerprint(address_key)
+        self._service_key = service_key
+        self._fingerprint = address_key_fingerprint(address_key)
 
-    async def facts(
-        self, asked: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = NOTHING_KNOWN
+    async def get_facts(
+        self, queries: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = NO_SUPPRESSIONS
     ) -> SuppressionAnswer:
         """Facts of the customers in the order asked, and everybody's holds, no older than the log positions.
 
         `known`: earlier answers about the same addresses, which are not repeated over the wire where they still hold.
         """
-        versions = tuple(_version(known.get(item.customer)) for item in asked) if known else ()
-        question = SuppressionQuestion(tuple(asked), positions, self._fingerprint, versions)
-        answer = await internal_api.ask(self._http, FACTS, question, SuppressionAnswer, key=self._key)
+        versions = tuple(_known_version(known.get(item.customer)) for item in queries) if known else ()
+        payload = SuppressionQuestion(tuple(queries), positions, self._fingerprint, versions)
+        answer = await internal_api.call(self._http, FACTS_PATH, payload, SuppressionAnswer, key=self._service_key)
         if not known:
             return answer
-        fresh = {item.customer: item for item in answer.customers}
-        customers = tuple(fresh.get(item.customer) or known[item.customer] for item in asked)
+        updated = {item.customer: item for item in answer.customers}
+        customers = tuple(updated.get(item.customer) or known[item.customer] for item in queries)
         return msgspec.structs.replace(answer, customers=customers)
 
-    async def facts_at(self, asked: Asked, since: Instant, until: Instant) -> PastAnswer:
+    async def get_facts_at(self, queries: Asked, since: Instant, until: Instant) -> PastSuppressions:
         """What was known of the customer as of `since`, and after each change until `until`."""
-        question = PastQuestion(asked, since, until, self._fingerprint)
-        return await internal_api.ask(self._http, FACTS_AT, question, PastAnswer, key=self._key)
+        payload = PastSuppressionsRequest(queries, since, until, self._fingerprint)
+        return await internal_api.call(self._http, FACTS_AT_PATH, payload, PastSuppressions, key=self._service_key)
 
-    async def recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+    async def read_recorded(self, queries: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
         """What was known of these customers as of `since`, and after each change until `until`."""
-        question = SuppressionsBetween(tuple(asked), since, until, self._fingerprint)
-        return await internal_api.ask(
-            self._http, RECORDED, question, RecordedSuppressions, key=self._key, timeout=PATIENCE
+        payload = SuppressionsBetween(tuple(queries), since, until, self._fingerprint)
+        return await internal_api.call(
+            self._http, RECORDED_PATH, payload, RecordedSuppressions, key=self._service_key, timeout=BACKGROUND_TIMEOUT
         )
 
-    async def holds(self) -> tuple[HoldFact, ...]:
+    async def get_holds(self) -> tuple[HoldFact, ...]:
         """Everybody's holds, in force or to come."""
-        return await internal_api.ask(self._http, HOLDS, {}, tuple[HoldFact, ...], key=self._key)
+        return await internal_api.call(self._http, HOLDS_PATH, {}, tuple[HoldFact, ...], key=self._service_key)
 
-    async def ends(self, keys: Sequence[str], at: Instant) -> tuple[HoldEnd, ...]:
+    async def get_hold_ends(self, keys: Sequence[str], at: Instant) -> tuple[HoldEnd, ...]:
         """How the holds under these keys ended last; one that never ended is absent."""
-        return await internal_api.ask(self._http, ENDS, HoldEnds(tuple(keys), at), tuple[HoldEnd, ...], key=self._key)
+        return await internal_api.call(
+            self._http, HOLD_ENDS_PATH, HoldEndsRequest(tuple(keys), at), tuple[HoldEnd, ...], key=self._service_key
+        )
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
         """Put the situations of a policy in force, before that policy becomes active."""
-        question = HandedSituations(policy_version, list(situations))
-        await internal_api.ask(self._http, SITUATIONS, question, Done, key=self._key)
+        payload = PolicySituations(policy_version, list(situations))
+        await internal_api.call(self._http, SITUATIONS_PATH, payload, Acknowledgement, key=self._service_key)

@@ -12,82 +12,82 @@ from services.condition import values
 from services.condition.values import EPOCH, ConditionError, MissingField
 
 Environment = Mapping[str, Any]
-Run = Callable[[Environment], Any]
+Evaluator = Callable[[Environment], Any]
 Function = Callable[..., object]
-FAULTS: Final = (ArithmeticError, ValueError, TypeError, RecursionError)
+EVALUATION_ERRORS: Final = (ArithmeticError, ValueError, TypeError, RecursionError)
 
 
-def constant(value: object) -> Run:
+def constant(value: object) -> Evaluator:
     """Always the same value."""
     return lambda _: value
 
 
-def variable(name: str) -> Run:
+def caller_variable(name: str) -> Evaluator:
     """A value that the caller passes; null or absent is a missing field."""
 
-    def run(env: Environment) -> Any:
+    def evaluate(env: Environment) -> Any:
         value = env.get(name)
         if value is None:
             raise MissingField
         return value
 
-    return run
+    return evaluate
 
 
-def bound(name: str) -> Run:
+def macro_variable(name: str) -> Evaluator:
     """A value that a macro binds; an element may be null."""
     return lambda env: env[name]
 
 
-def select(of: Run, field: str) -> Run:
+def field_value(operand: Evaluator, field: str) -> Evaluator:
     """`of.field`."""
 
-    def run(env: Environment) -> Any:
-        holder = of(env)
-        if type(holder) is not dict and not isinstance(holder, Mapping):
-            raise ConditionError(f"a {values.kind(holder)} has no fields")
-        found = holder.get(field)
+    def evaluate(env: Environment) -> Any:
+        container = operand(env)
+        if type(container) is not dict and not isinstance(container, Mapping):
+            raise ConditionError(f"a {values.kind_of(container)} has no fields")
+        found = container.get(field)
         if found is None:
             raise MissingField
         return found
 
-    return run
+    return evaluate
 
 
-def has(of: Run, field: str) -> Run:
+def field_presence(operand: Evaluator, field: str) -> Evaluator:
     """`has(of.field)`."""
 
-    def run(env: Environment) -> bool:
-        holder = of(env)
-        if type(holder) is not dict and not isinstance(holder, Mapping):
-            raise ConditionError(f"a {values.kind(holder)} has no fields")
-        return holder.get(field) is not None
+    def evaluate(env: Environment) -> bool:
+        container = operand(env)
+        if type(container) is not dict and not isinstance(container, Mapping):
+            raise ConditionError(f"a {values.kind_of(container)} has no fields")
+        return container.get(field) is not None
 
-    return run
+    return evaluate
 
 
-def instant(of: Run) -> Run:
+def timestamp(operand: Evaluator) -> Evaluator:
     """Microseconds since 1970 as a timestamp."""
-    return one(lambda value: EPOCH + timedelta(microseconds=value), of)
+    return unary(lambda value: EPOCH + timedelta(microseconds=value), operand)
 
 
-def call(function: Function, *args: object) -> object:
+def call_function(function: Function, *args: object) -> object:
     """The function's value; its faults become ConditionError, without the values."""
     try:
         return function(*args)
-    except FAULTS as error:
+    except EVALUATION_ERRORS as error:
         raise ConditionError(f"no answer: {type(error).__name__}") from None
 
 
-def one(function: Function, value: Run) -> Run:
+def unary(function: Function, value: Evaluator) -> Evaluator:
     """A function of one value."""
-    return lambda env: call(function, value(env))
+    return lambda env: call_function(function, value(env))
 
 
-def both(function: Function, left: Run, right: Run) -> Run:
+def binary(function: Function, left: Evaluator, right: Evaluator) -> Evaluator:
     """A function of two values."""
 
-    def run(env: Environment) -> object:
+    def evaluate(env: Environment) -> object:
         try:
             a = left(env)
         except MissingField:
@@ -96,68 +96,68 @@ def both(function: Function, left: Run, right: Run) -> Run:
         b = right(env)
         try:
             return function(a, b)
-        except FAULTS as error:
+        except EVALUATION_ERRORS as error:
             raise ConditionError(f"no answer: {type(error).__name__}") from None
 
-    return run
+    return evaluate
 
 
-def every(function: Callable[[list[Any]], object], runs: tuple[Run, ...]) -> Run:
+def variadic(function: Callable[[list[Any]], object], evaluators: tuple[Evaluator, ...]) -> Evaluator:
     """A function of a list of values."""
 
-    def run(env: Environment) -> object:
-        got, missing = [], False
-        for each in runs:
+    def evaluate(env: Environment) -> object:
+        results, missing = [], False
+        for evaluator in evaluators:
             try:
-                got.append(each(env))
+                results.append(evaluator(env))
             except MissingField:
                 missing = True
         if missing:
             raise MissingField
-        return call(function, got)
+        return call_function(function, results)
 
-    return run
+    return evaluate
 
 
-def chain(decides: bool, runs: tuple[Run, ...]) -> Run:
+def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Evaluator:
     """`||` (decides True) or `&&` (decides False)."""
 
-    def run(env: Environment) -> bool:
-        fault: Exception | None = None
-        for each in runs:
+    def evaluate(env: Environment) -> bool:
+        failure: Exception | None = None
+        for evaluator in evaluators:
             try:
-                value: object = each(env)
+                value: object = evaluator(env)
             except MissingField as error:
-                fault = fault or error
+                failure = failure or error
                 continue
             except ConditionError as error:
-                fault = error
+                failure = error
                 continue
-            if value is decides:
-                return decides
-            if value is not (not decides):
-                fault = ConditionError(f"needs a bool, not a {values.kind(value)}")
-        if fault is not None:
-            raise fault
-        return not decides
+            if value is short_circuit:
+                return short_circuit
+            if value is not (not short_circuit):
+                failure = ConditionError(f"needs a bool, not a {values.kind_of(value)}")
+        if failure is not None:
+            raise failure
+        return not short_circuit
 
-    return run
+    return evaluate
 
 
-def truth(value: Any) -> bool:
+def require_bool(value: Any) -> bool:
     """The value if it is a bool, else ConditionError."""
     if value is True:
         return True
     if value is False:
         return False
-    raise ConditionError(f"needs a bool, not a {values.kind(value)}")
+    raise ConditionError(f"needs a bool, not a {values.kind_of(value)}")
 
 
-def choice(test: Run, then: Run, other: Run) -> Run:
+def conditional(test: Evaluator, then: Evaluator, other: Evaluator) -> Evaluator:
     """`test ? then : other`; only the chosen side runs."""
-    return lambda env: then(env) if truth(test(env)) else other(env)
+    return lambda env: then(env) if require_bool(test(env)) else other(env)
 
 
-def map_of(parts: list[object]) -> dict[object, object]:
+def build_map(parts: list[object]) -> dict[object, object]:
     """A map from its keys and values in turn."""
-    return dict(zip(map(values.key_of, parts[::2]), parts[1::2], strict=True))
+    return dict(zip(map(values.require_map_key, parts[::2]), parts[1::2], strict=True))

@@ -6,170 +6,197 @@ from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from services.condition import closures, macros, values
-from services.condition.closures import Function, Run
-from services.condition.functions import FUNCTIONS, Signature, invert, negate, pattern
-from services.condition.syntax import ConditionSyntaxError, place
-from services.condition.tree import Call, Chain, Choice, ListOf, Literal, Macro, MapOf, Name, Node, Select
+from services.condition.closures import Evaluator, Function
+from services.condition.functions import FUNCTIONS, FunctionSignature, compile_pattern, logical_not, negate
+from services.condition.syntax import ConditionSyntaxError, line_and_column
+from services.condition.tree import (
+    Call,
+    Conditional,
+    ListLiteral,
+    Literal,
+    LogicalChain,
+    Macro,
+    MapLiteral,
+    Name,
+    Node,
+    Select,
+)
 from services.condition.values import ConditionError
 
-MAX_HEIGHT: Final = 64  # levels of the tree
+MAX_DEPTH: Final = 64  # levels of the tree
 
 _OPERATORS: Final[dict[str, Function]] = {
     "==": values.equal,
     "!=": lambda a, b: not values.equal(a, b),
-    "<": values.ordering(operator.lt),
-    "<=": values.ordering(operator.le),
-    ">": values.ordering(operator.gt),
-    ">=": values.ordering(operator.ge),
-    "in": values.contained,
+    "<": values.comparison(operator.lt),
+    "<=": values.comparison(operator.le),
+    ">": values.comparison(operator.gt),
+    ">=": values.comparison(operator.ge),
+    "in": values.is_in,
     "index": values.index,
     "+": values.add,
     "-": values.subtract,
     "*": values.multiply,
     "/": values.divide,
     "%": values.remainder,
-    "not": invert,
+    "not": logical_not,
     "negate": negate,
 }
-_NEVER_BOOL: Final = frozenset(
+_NON_BOOL_CALLS: Final = frozenset(
     ("+", "-", "*", "/", "%", "negate", "size", "int", "double", "string", "timestamp", "duration"),
 )
 
 
-class Compiler:
+class ConditionCompiler:
     """Compiles the nodes of one condition. After `compile`, `uses_macros` says whether it needs a budget."""
 
     def __init__(self, source: str, variables: frozenset[str], instants: frozenset[str]) -> None:
         self.source, self.instants = source, instants
-        self.roots: dict[str, set[str]] = {}  # root -> its fields; none named: any
+        self.root_fields: dict[str, set[str]] = {}  # root -> its fields; none named: any
         for root, _, field in (name.partition(".") for name in variables):
-            self.roots.setdefault(root, set()).update([field] if field else ())
+            self.root_fields.setdefault(root, set()).update([field] if field else ())
         self.scope: tuple[str, ...] = ()
-        self.height = 0
+        self.depth = 0
         self.uses_macros = False
 
     def fail(self, node: Node, detail: str) -> NoReturn:
-        raise ConditionSyntaxError(*place(self.source, node.at), detail)
+        raise ConditionSyntaxError(*line_and_column(self.source, node.offset), detail)
 
-    def root(self, node: Node) -> Run:
+    def compile_root(self, node: Node) -> Evaluator:
         """The whole condition; what can never be a bool is refused."""
         literal = isinstance(node, Literal) and not isinstance(node.value, bool)
-        if literal or isinstance(node, ListOf | MapOf) or (isinstance(node, Call) and node.name in _NEVER_BOOL):
+        if (
+            literal
+            or isinstance(node, ListLiteral | MapLiteral)
+            or (isinstance(node, Call) and node.name in _NON_BOOL_CALLS)
+        ):
             self.fail(node, "a condition is true or false, this is neither")
-        return self.compile(node)
+        return self.compile_node(node)
 
-    def compile(self, node: Node) -> Run:
+    def compile_node(self, node: Node) -> Evaluator:
         """The closure of a node. Raises ConditionSyntaxError."""
-        self.height += 1
-        if self.height > MAX_HEIGHT:
-            self.fail(node, f"the condition is deeper than {MAX_HEIGHT} levels")
-        run = self._compile(node)
-        self.height -= 1
-        return run
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.fail(node, f"the condition is deeper than {MAX_DEPTH} levels")
+        evaluator = self._compile_by_type(node)
+        self.depth -= 1
+        return evaluator
 
-    def _compile(self, node: Node) -> Run:
+    def _compile_by_type(self, node: Node) -> Evaluator:
         match node:
             case Literal(_, value):
                 return closures.constant(value)
             case Name():
-                return self.name(node)
+                return self.compile_name(node)
             case Select():
-                return self.select(node)
+                return self.compile_select(node)
             case Call():
-                return self.call(node)
-            case Chain(_, decides, items):
-                return closures.chain(decides, self.each(items))
-            case Choice(_, test, then, other):
-                return closures.choice(self.compile(test), self.compile(then), self.compile(other))
-            case ListOf(_, items):
-                return closures.every(list, self.each(items))
-            case MapOf(_, entries):
-                return closures.every(closures.map_of, self.each(part for entry in entries for part in entry))
+                return self.compile_call(node)
+            case LogicalChain(_, short_circuit, items):
+                return closures.logical_chain(short_circuit, self.compile_nodes(items))
+            case Conditional(_, test, then, other):
+                return closures.conditional(self.compile_node(test), self.compile_node(then), self.compile_node(other))
+            case ListLiteral(_, items):
+                return closures.variadic(list, self.compile_nodes(items))
+            case MapLiteral(_, entries):
+                return closures.variadic(
+                    closures.build_map, self.compile_nodes(part for entry in entries for part in entry)
+                )
             case Macro():
-                return self.macro(node)
+                return self.compile_macro(node)
         raise AssertionError(f"unknown node {type(node).__name__}")
 
-    def each(self, nodes: Iterable[Node]) -> tuple[Run, ...]:
-        return tuple(map(self.compile, nodes))
+    def compile_nodes(self, nodes: Iterable[Node]) -> tuple[Evaluator, ...]:
+        return tuple(map(self.compile_node, nodes))
 
-    def name(self, node: Name) -> Run:
+    def compile_name(self, node: Name) -> Evaluator:
         if node.name in self.scope:
-            return closures.bound(node.name)
-        if node.name not in self.roots:
-            self.fail(node, f"unknown name `{node.name}`{_hint(node.name, (*self.roots, *self.scope))}")
+            return closures.macro_variable(node.name)
+        if node.name not in self.root_fields:
+            self.fail(node, f"unknown name `{node.name}`{_suggestion(node.name, (*self.root_fields, *self.scope))}")
         dotted = (path.partition(".") for path in self.instants)
-        fields = self.roots[node.name] or {field for root, _, field in dotted if root == node.name}
+        fields = self.root_fields[node.name] or {field for root, _, field in dotted if root == node.name}
         if fields:
             self.fail(node, f"name a field of `{node.name}`, as in `{node.name}.{min(fields)}`")
-        return closures.variable(node.name)
+        return closures.caller_variable(node.name)
 
-    def select(self, node: Select) -> Run:
-        make = closures.has if node.test else closures.select
-        if not isinstance(node.of, Name) or node.of.name in self.scope or node.of.name not in self.roots:
-            return make(self.compile(node.of), node.field)
-        root, fields = node.of.name, self.roots[node.of.name]
+    def compile_select(self, node: Select) -> Evaluator:
+        make = closures.field_presence if node.is_presence_test else closures.field_value
+        if (
+            not isinstance(node.operand, Name)
+            or node.operand.name in self.scope
+            or node.operand.name not in self.root_fields
+        ):
+            return make(self.compile_node(node.operand), node.field)
+        root, fields = node.operand.name, self.root_fields[node.operand.name]
         if fields and node.field not in fields:
-            self.fail(node, f"`{root}` has no field `{node.field}`{_hint(node.field, fields)}")
-        run = make(closures.variable(root), node.field)
-        return closures.instant(run) if f"{root}.{node.field}" in self.instants and not node.test else run
+            self.fail(node, f"`{root}` has no field `{node.field}`{_suggestion(node.field, fields)}")
+        evaluator = make(closures.caller_variable(root), node.field)
+        return (
+            closures.timestamp(evaluator)
+            if f"{root}.{node.field}" in self.instants and not node.is_presence_test
+            else evaluator
+        )
 
-    def call(self, node: Call) -> Run:
+    def compile_call(self, node: Call) -> Evaluator:
         match node:
-            case Call(_, "index", _, (Name() as of, Literal(at, str(field)))):
-                return self.select(Select(at, of, field))
+            case Call(_, "index", _, (Name() as operand, Literal(offset, str(field)))):
+                return self.compile_select(Select(offset, operand, field))
             case Call(_, name, _, args) if name in _OPERATORS:
-                return self.strict(_OPERATORS[name], args)
+                return self.compile_strict(_OPERATORS[name], args)
         signature = FUNCTIONS.get(node.name)
         if signature is None:
-            self.fail(node, f"unknown function `{node.name}`{_hint(node.name, FUNCTIONS)}")
+            self.fail(node, f"unknown function `{node.name}`{_suggestion(node.name, FUNCTIONS)}")
         args = node.args if node.target is None else (node.target, *node.args)
-        self.check(node, signature, len(args))
+        self.check_arguments(node, signature, len(args))
         if node.name == "matches":
-            return self.strict(self.search(args[1]), args[:1])
-        return self.strict(signature.run, args)
+            return self.compile_strict(self.compile_search(args[1]), args[:1])
+        return self.compile_strict(signature.function, args)
 
-    def check(self, node: Call, signature: Signature, count: int) -> None:
-        if not (signature.plain if node.target is None else signature.method):
+    def check_arguments(self, node: Call, signature: FunctionSignature, count: int) -> None:
+        if not (signature.as_function if node.target is None else signature.as_method):
             self.fail(node, f"write {'value.' if node.target is None else ''}{node.name}(...)")
-        if not signature.least <= count <= signature.most:
+        if not signature.min_args <= count <= signature.max_args:
             self.fail(node, f"wrong number of arguments for {node.name}()")
 
-    def search(self, node: Node) -> Function:
+    def compile_search(self, node: Node) -> Function:
         if not isinstance(node, Literal) or not isinstance(node.value, str):
             self.fail(node, "the pattern of matches() is a text in quotes")
         try:
-            return pattern(node.value)
+            return compile_pattern(node.value)
         except ValueError as error:
             self.fail(node, str(error))
 
-    def strict(self, function: Function, args: tuple[Node, ...]) -> Run:
+    def compile_strict(self, function: Function, args: tuple[Node, ...]) -> Evaluator:
         """A function that needs all its values. Constants are worked out once; what fails then fails when evaluated."""
-        runs = self.each(args)
+        evaluators = self.compile_nodes(args)
         if self.scope:
-            return macros.weighed(function, runs)
-        run = closures.one(function, *runs) if len(runs) == 1 else closures.both(function, *runs)
+            return macros.budgeted_call(function, evaluators)
+        evaluator = (
+            closures.unary(function, *evaluators) if len(evaluators) == 1 else closures.binary(function, *evaluators)
+        )
         if not all(isinstance(arg, Literal) for arg in args):
-            return run
+            return evaluator
         try:
-            return closures.constant(run({}))
+            return closures.constant(evaluator({}))
         except ConditionError:
-            return run
+            return evaluator
 
-    def macro(self, node: Macro) -> Run:
+    def compile_macro(self, node: Macro) -> Evaluator:
         self.uses_macros = True
-        over, outer = self.compile(node.over), self.scope
+        collection, outer = self.compile_node(node.collection), self.scope
         self.scope = (*outer, node.variable)
-        steps = self.each(node.steps)
+        steps = self.compile_nodes(node.bodies)
         self.scope = outer
         match node.kind:
             case "exists" | "all":
-                return macros.quantified(node.kind == "exists", over, node.variable, steps[0])
+                return macros.quantifier(node.kind == "exists", collection, node.variable, steps[0])
             case "map":
-                return macros.collected(over, node.variable, steps[0] if len(steps) == 2 else None, steps[-1])
-        found = macros.collected(over, node.variable, steps[0], None)
-        return found if node.kind == "filter" else closures.one(lambda kept: len(kept) == 1, found)
+                return macros.comprehension(collection, node.variable, steps[0] if len(steps) == 2 else None, steps[-1])
+        found = macros.comprehension(collection, node.variable, steps[0], None)
+        return found if node.kind == "filter" else closures.unary(lambda kept: len(kept) == 1, found)
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def _suggestion(word: str, known: Iterable[str]) -> str:
     near = get_close_matches(word, list(known), 1)
     return f", did you mean `{near[0]}`?" if near else ""

@@ -6,20 +6,20 @@ Inside them an environment also holds, under "", what is left of the work that o
 from typing import Any, Final
 
 from services.condition import values
-from services.condition.closures import Environment, Function, Run, call, truth
+from services.condition.closures import Environment, Evaluator, Function, call_function, require_bool
 from services.condition.functions import size
 from services.condition.values import ConditionError, MissingField
 
 MAX_WORK: Final = 10_000  # elements walked over, plus what functions inside macros handle
-_CHEAP: Final = (values.index, size)
+_UNMETERED: Final = (values.index, size)
 
 
-def with_budget(env: Environment) -> dict[str, Any]:
+def add_budget(env: Environment) -> dict[str, Any]:
     """An environment for a condition that holds macros."""
     return {**env, "": [MAX_WORK]}
 
 
-def spend(env: Environment, work: int) -> None:
+def spend_budget(env: Environment, work: int) -> None:
     """Takes work off the budget. Raises ConditionError when nothing is left."""
     budget = env[""]
     budget[0] -= work
@@ -27,56 +27,56 @@ def spend(env: Environment, work: int) -> None:
         raise ConditionError(f"more than {MAX_WORK} steps")
 
 
-def weighed(function: Function, runs: tuple[Run, ...]) -> Run:
+def budgeted_call(function: Function, evaluators: tuple[Evaluator, ...]) -> Evaluator:
     """A function of several values inside a macro: big values cost work."""
 
-    def run(env: Environment) -> object:
+    def evaluate(env: Environment) -> object:
         args, missing = [], False
-        for each in runs:
+        for evaluator in evaluators:
             try:
-                args.append(each(env))
+                args.append(evaluator(env))
             except MissingField:
                 missing = True
         if missing:
             raise MissingField
-        if function not in _CHEAP:
-            spend(env, sum(map(values.weight, args)))
-        return call(function, *args)
+        if function not in _UNMETERED:
+            spend_budget(env, sum(map(values.cost, args)))
+        return call_function(function, *args)
 
-    return run
+    return evaluate
 
 
-def quantified(decides: bool, over: Run, variable: str, step: Run) -> Run:
+def quantifier(short_circuit: bool, collection: Evaluator, variable: str, step: Evaluator) -> Evaluator:
     """`exists` (decides True) or `all` (decides False): `||` or `&&` over the elements."""
 
-    def run(env: Environment) -> bool:
-        fault: Exception | None = None
+    def evaluate(env: Environment) -> bool:
+        failure: Exception | None = None
         inner = dict(env)
-        for inner[variable] in values.elements(over(env)):
-            spend(env, 1)
+        for inner[variable] in values.elements(collection(env)):
+            spend_budget(env, 1)
             try:
-                if truth(step(inner)) is decides:
-                    return decides
+                if require_bool(step(inner)) is short_circuit:
+                    return short_circuit
             except MissingField as error:
-                fault = fault or error
+                failure = failure or error
             except ConditionError as error:
-                fault = error
-        if fault is not None:
-            raise fault
-        return not decides
+                failure = error
+        if failure is not None:
+            raise failure
+        return not short_circuit
 
-    return run
+    return evaluate
 
 
-def collected(over: Run, variable: str, keep: Run | None, step: Run | None) -> Run:
+def comprehension(collection: Evaluator, variable: str, keep: Evaluator | None, step: Evaluator | None) -> Evaluator:
     """`filter` (no step) or `map`: the elements that `keep` accepts, put through `step`."""
 
-    def run(env: Environment) -> list[object]:
+    def evaluate(env: Environment) -> list[object]:
         inner, found, missing = dict(env), [], False
-        for inner[variable] in values.elements(over(env)):
-            spend(env, 1)
+        for inner[variable] in values.elements(collection(env)):
+            spend_budget(env, 1)
             try:
-                if keep is None or truth(keep(inner)):
+                if keep is None or require_bool(keep(inner)):
                     found.append(step(inner) if step else inner[variable])
             except MissingField:
                 missing = True
@@ -84,4 +84,4 @@ def collected(over: Run, variable: str, keep: Run | None, step: Run | None) -> R
             raise MissingField
         return found
 
-    return run
+    return evaluate

@@ -8,13 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from services.condition.tree import Call, Chain, Choice, ListOf, Literal, Macro, MapOf, Name, Node, Select
+from services.condition.tree import (
+    Call,
+    Conditional,
+    ListLiteral,
+    Literal,
+    LogicalChain,
+    Macro,
+    MapLiteral,
+    Name,
+    Node,
+    Select,
+)
 
-MAX_SOURCE: Final = 8192  # characters
+MAX_CONDITION_LENGTH: Final = 8192  # characters
 MAX_NESTING: Final = 32  # parentheses, arguments, branches
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 MACROS: Final = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
-RESERVED: Final = frozenset(
+RESERVED_WORDS: Final = frozenset(
     {
         "as",
         "break",
@@ -50,10 +61,10 @@ class ConditionSyntaxError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SyntaxToken:
     kind: str  # "number" "text" "word" "sign" "end"
     text: str
-    at: int
+    offset: int
 
 
 _QUOTED = r'"""(?:\\.|[^\\])*?"""' + r"|'''(?:\\.|[^\\])*?'''" + r'|"(?:\\.|[^"\\\n\r])*"' + r"|'(?:\\.|[^'\\\n\r])*'"
@@ -65,189 +76,197 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))", re.DOTALL)
-_SIMPLE = dict(zip("abfnrtv\\?\"'`", "\a\b\f\n\r\t\v\\?\"'`", strict=True))
+_SIMPLE_ESCAPES = dict(zip("abfnrtv\\?\"'`", "\a\b\f\n\r\t\v\\?\"'`", strict=True))
 
 
-def place(source: str, at: int) -> tuple[int, int]:
+def line_and_column(source: str, offset: int) -> tuple[int, int]:
     """Line and column, from 1, of an offset."""
-    return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
+    return source.count("\n", 0, offset) + 1, offset - source.rfind("\n", 0, offset)
 
 
-def parse(source: str) -> Node:
+def parse_condition(source: str) -> Node:
     """The tree of a condition. Raises ConditionSyntaxError."""
-    if len(source) > MAX_SOURCE:
-        raise ConditionSyntaxError(1, MAX_SOURCE + 1, f"a condition has at most {MAX_SOURCE} characters")
-    return _Parser(source).whole()
+    if len(source) > MAX_CONDITION_LENGTH:
+        raise ConditionSyntaxError(
+            1, MAX_CONDITION_LENGTH + 1, f"a condition has at most {MAX_CONDITION_LENGTH} characters"
+        )
+    return _Parser(source).parse_whole()
 
 
-def _tokens(source: str) -> list[Token]:
-    tokens, at = [], 0
-    while at < len(source):
-        found = _TOKEN.match(source, at)
+def _tokenise(source: str) -> list[SyntaxToken]:
+    tokens, offset = [], 0
+    while offset < len(source):
+        found = _TOKEN.match(source, offset)
         if found is None:
-            what = "text without its closing quote" if source[at] in "\"'" else f"unexpected character {source[at]!r}"
-            raise ConditionSyntaxError(*place(source, at), what)
+            what = (
+                "text without its closing quote"
+                if source[offset] in "\"'"
+                else f"unexpected character {source[offset]!r}"
+            )
+            raise ConditionSyntaxError(*line_and_column(source, offset), what)
         if found.lastgroup != "space":
-            tokens.append(Token(str(found.lastgroup), found.group(), at))
-        at = found.end()
-    return [*tokens, Token("end", "the end", len(source))]
+            tokens.append(SyntaxToken(str(found.lastgroup), found.group(), offset))
+        offset = found.end()
+    return [*tokens, SyntaxToken("end", "the end", len(source))]
 
 
 class _Parser:
     """Recursive descent; one method per level of precedence."""
 
     def __init__(self, source: str) -> None:
-        self.source, self.tokens, self.next, self.depth = source, _tokens(source), 0, 0
+        self.source, self.tokens, self.position, self.depth = source, _tokenise(source), 0, 0
 
-    def fail(self, at: int, detail: str) -> NoReturn:
-        raise ConditionSyntaxError(*place(self.source, at), detail)
+    def fail(self, offset: int, detail: str) -> NoReturn:
+        raise ConditionSyntaxError(*line_and_column(self.source, offset), detail)
 
     @property
-    def token(self) -> Token:
-        return self.tokens[self.next]
+    def token(self) -> SyntaxToken:
+        return self.tokens[self.position]
 
-    def take(self, *signs: str) -> Token | None:
+    def accept(self, *signs: str) -> SyntaxToken | None:
         token = self.token
         if token.text in signs and token.kind in ("sign", "word"):
-            self.next += 1
+            self.position += 1
             return token
         return None
 
-    def need(self, sign: str) -> Token:
-        return self.take(sign) or self.fail(self.token.at, f"expected {sign!r}, found {self.token.text!r}")
+    def expect(self, sign: str) -> SyntaxToken:
+        return self.accept(sign) or self.fail(self.token.offset, f"expected {sign!r}, found {self.token.text!r}")
 
-    def whole(self) -> Node:
-        tree = self.expression()
+    def parse_whole(self) -> Node:
+        tree = self.parse_expression()
         if self.token.kind != "end":
-            self.fail(self.token.at, f"unexpected {self.token.text!r}")
+            self.fail(self.token.offset, f"unexpected {self.token.text!r}")
         return tree
 
-    def expression(self) -> Node:
+    def parse_expression(self) -> Node:
         self.depth += 1
         if self.depth > MAX_NESTING:
-            self.fail(self.token.at, f"nested deeper than {MAX_NESTING} levels")
-        tree = self.either()
-        if mark := self.take("?"):
-            then = self.either()
-            self.need(":")
-            tree = Choice(mark.at, tree, then, self.expression())
+            self.fail(self.token.offset, f"nested deeper than {MAX_NESTING} levels")
+        tree = self.parse_or()
+        if question_mark := self.accept("?"):
+            then = self.parse_or()
+            self.expect(":")
+            tree = Conditional(question_mark.offset, tree, then, self.parse_expression())
         self.depth -= 1
         return tree
 
-    def either(self) -> Node:
-        return self.chain("||", True, self.both)
+    def parse_or(self) -> Node:
+        return self.parse_chain("||", True, self.parse_and)
 
-    def both(self) -> Node:
-        return self.chain("&&", False, self.relation)
+    def parse_and(self) -> Node:
+        return self.parse_chain("&&", False, self.parse_relation)
 
-    def chain(self, sign: str, decides: bool, operand: Callable[[], Node]) -> Node:
+    def parse_chain(self, sign: str, short_circuit: bool, operand: Callable[[], Node]) -> Node:
         items = [operand()]
-        while self.take(sign):
+        while self.accept(sign):
             items.append(operand())
-        return items[0] if len(items) == 1 else Chain(items[0].at, decides, tuple(items))
+        return items[0] if len(items) == 1 else LogicalChain(items[0].offset, short_circuit, tuple(items))
 
-    def relation(self) -> Node:
-        return self.left(("<=", "<", ">=", ">", "==", "!=", "in"), self.sum)
+    def parse_relation(self) -> Node:
+        return self.parse_left_associative(("<=", "<", ">=", ">", "==", "!=", "in"), self.parse_sum)
 
-    def sum(self) -> Node:
-        return self.left(("+", "-"), self.product)
+    def parse_sum(self) -> Node:
+        return self.parse_left_associative(("+", "-"), self.parse_product)
 
-    def product(self) -> Node:
-        return self.left(("*", "/", "%"), self.unary)
+    def parse_product(self) -> Node:
+        return self.parse_left_associative(("*", "/", "%"), self.parse_unary)
 
-    def left(self, signs: tuple[str, ...], operand: Callable[[], Node]) -> Node:
+    def parse_left_associative(self, signs: tuple[str, ...], operand: Callable[[], Node]) -> Node:
         tree = operand()
-        while sign := self.take(*signs):
-            tree = Call(sign.at, sign.text, None, (tree, operand()))
+        while sign := self.accept(*signs):
+            tree = Call(sign.offset, sign.text, None, (tree, operand()))
         return tree
 
-    def unary(self) -> Node:
+    def parse_unary(self) -> Node:
         signs = []
-        while sign := self.take("!", "-"):
+        while sign := self.accept("!", "-"):
             signs.append(sign)
         if len(signs) > MAX_NESTING:
-            self.fail(signs[0].at, f"nested deeper than {MAX_NESTING} levels")
+            self.fail(signs[0].offset, f"nested deeper than {MAX_NESTING} levels")
         negative = bool(signs) and signs[-1].text == "-" and self.token.kind == "number"
-        tree = self.member(self.number(signs.pop())) if negative else self.member(self.primary())
+        tree = (
+            self.parse_member(self.parse_number(signs.pop())) if negative else self.parse_member(self.parse_primary())
+        )
         for sign in reversed(signs):
-            tree = Call(sign.at, "not" if sign.text == "!" else "negate", None, (tree,))
+            tree = Call(sign.offset, "not" if sign.text == "!" else "negate", None, (tree,))
         return tree
 
-    def member(self, tree: Node) -> Node:
-        while sign := self.take(".", "["):
+    def parse_member(self, tree: Node) -> Node:
+        while sign := self.accept(".", "["):
             if sign.text == "[":
-                tree = Call(sign.at, "index", None, (tree, self.expression()))
-                self.need("]")
+                tree = Call(sign.offset, "index", None, (tree, self.parse_expression()))
+                self.expect("]")
                 continue
             word = self.token
             if word.kind != "word":
-                self.fail(word.at, f"expected a field name, found {word.text!r}")
-            self.next += 1
-            tree = self.call(word, tree) if self.take("(") else Select(word.at, tree, word.text)
+                self.fail(word.offset, f"expected a field name, found {word.text!r}")
+            self.position += 1
+            tree = self.parse_call(word, tree) if self.accept("(") else Select(word.offset, tree, word.text)
         return tree
 
-    def primary(self) -> Node:
+    def parse_primary(self) -> Node:
         token = self.token
         if token.kind == "number":
-            return self.number(None)
-        self.next += 1
+            return self.parse_number(None)
+        self.position += 1
         if token.kind == "text":
-            return Literal(token.at, self.unquote(token))
+            return Literal(token.offset, self.unquote(token))
         if token.kind == "word" and token.text in ("true", "false", "null"):
-            return Literal(token.at, {"true": True, "false": False, "null": None}[token.text])
-        if token.kind == "word" and token.text not in RESERVED:
-            return self.call(token, None) if self.take("(") else Name(token.at, token.text)
+            return Literal(token.offset, {"true": True, "false": False, "null": None}[token.text])
+        if token.kind == "word" and token.text not in RESERVED_WORDS:
+            return self.parse_call(token, None) if self.accept("(") else Name(token.offset, token.text)
         if token.text == "(":
-            tree = self.expression()
-            self.need(")")
+            tree = self.parse_expression()
+            self.expect(")")
             return tree
         if token.text == "[":
-            return ListOf(token.at, self.listed("]"))
+            return ListLiteral(token.offset, self.parse_list("]"))
         if token.text == "{":
-            return MapOf(token.at, self.entries())
-        return self.fail(token.at, f"unexpected {token.text!r}")
+            return MapLiteral(token.offset, self.parse_entries())
+        return self.fail(token.offset, f"unexpected {token.text!r}")
 
-    def listed(self, end: str) -> tuple[Node, ...]:
+    def parse_list(self, end: str) -> tuple[Node, ...]:
         items: list[Node] = []
-        while not self.take(end):
+        while not self.accept(end):
             if items:
-                self.need(",")
-                if end == "]" and self.take(end):
+                self.expect(",")
+                if end == "]" and self.accept(end):
                     break
-            items.append(self.expression())
+            items.append(self.parse_expression())
         return tuple(items)
 
-    def entries(self) -> tuple[tuple[Node, Node], ...]:
+    def parse_entries(self) -> tuple[tuple[Node, Node], ...]:
         entries: list[tuple[Node, Node]] = []
-        while not self.take("}"):
+        while not self.accept("}"):
             if entries:
-                self.need(",")
-                if self.take("}"):
+                self.expect(",")
+                if self.accept("}"):
                     break
-            key = self.expression()
-            self.need(":")
-            entries.append((key, self.expression()))
+            key = self.parse_expression()
+            self.expect(":")
+            entries.append((key, self.parse_expression()))
         return tuple(entries)
 
-    def call(self, word: Token, target: Node | None) -> Node:
-        args = self.listed(")")
+    def parse_call(self, word: SyntaxToken, target: Node | None) -> Node:
+        args = self.parse_list(")")
         if word.text == "has" and target is None:
             if len(args) != 1 or not isinstance(args[0], Select):
-                self.fail(word.at, "has() takes one field, as in has(event.data.total)")
-            return Select(word.at, args[0].of, args[0].field, test=True)
+                self.fail(word.offset, "has() takes one field, as in has(event.data.total)")
+            return Select(word.offset, args[0].operand, args[0].field, is_presence_test=True)
         if target is not None and len(args) in MACROS.get(word.text, ()):
             variable = args[0]
             if not isinstance(variable, Name):
-                self.fail(args[0].at, f"the first argument of {word.text}() is a plain name")
-            return Macro(word.at, word.text, target, variable.name, args[1:])
-        return Call(word.at, word.text, target, args)
+                self.fail(args[0].offset, f"the first argument of {word.text}() is a plain name")
+            return Macro(word.offset, word.text, target, variable.name, args[1:])
+        return Call(word.offset, word.text, target, args)
 
-    def number(self, minus: Token | None) -> Node:
+    def parse_number(self, minus: SyntaxToken | None) -> Node:
         token = self.token
-        self.next += 1
-        if self.token.kind == "word" and self.token.at == token.at + len(token.text):
-            self.fail(self.token.at, f"unexpected {self.token.text!r} after a number")
-        sign, at = (-1, minus.at) if minus else (1, token.at)
+        self.position += 1
+        if self.token.kind == "word" and self.token.offset == token.offset + len(token.text):
+            self.fail(self.token.offset, f"unexpected {self.token.text!r} after a number")
+        sign, offset = (-1, minus.offset) if minus else (1, token.offset)
         if token.text[:2] in ("0x", "0X"):
             value: int | float = sign * int(token.text, 16)
         elif token.text.isdigit():
@@ -255,21 +274,21 @@ class _Parser:
         else:
             value = sign * float(token.text)
         if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
-            self.fail(at, "a whole number lies between -2^63 and 2^63 - 1")
-        return Literal(at, value)
+            self.fail(offset, "a whole number lies between -2^63 and 2^63 - 1")
+        return Literal(offset, value)
 
-    def unquote(self, token: Token) -> str:
+    def unquote(self, token: SyntaxToken) -> str:
         raw = token.text[0] in "rR"
         text = token.text[1:] if raw else token.text
-        fence = 3 if text[:3] in ('"""', "'''") else 1
-        body = text[fence:-fence]
+        quote_length = 3 if text[:3] in ('"""', "'''") else 1
+        body = text[quote_length:-quote_length]
         return body if raw else _ESCAPE.sub(lambda found: self.unescape(token, found), body)
 
-    def unescape(self, token: Token, found: re.Match[str]) -> str:
+    def unescape(self, token: SyntaxToken, found: re.Match[str]) -> str:
         two, four, eight, octal, simple = found.groups()
         if simple is not None:
-            return _SIMPLE.get(simple) or self.fail(token.at, f"unknown escape {found.group()!r} in a text")
+            return _SIMPLE_ESCAPES.get(simple) or self.fail(token.offset, f"unknown escape {found.group()!r} in a text")
         code = int(octal, 8) if octal else int(two or four or eight, 16)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            self.fail(token.at, f"{found.group()!r} is not a character")
+            self.fail(token.offset, f"{found.group()!r} is not a character")
         return chr(code)

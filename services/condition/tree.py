@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    at: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Name(Node):
 
 @dataclass(frozen=True, slots=True)
 class Select(Node):
-    of: Node
+    operand: Node
     field: str
-    test: bool = False  # inside has()
+    is_presence_test: bool = False  # inside has()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +35,33 @@ class Call(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Chain(Node):
+class LogicalChain(Node):
     """`a || b || c` (`decides` True) or `a && b && c` (`decides` False)."""
 
-    decides: bool
+    short_circuit: bool
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Node):
+class Conditional(Node):
     test: Node
     then: Node
     other: Node
 
 
 @dataclass(frozen=True, slots=True)
-class ListOf(Node):
+class ListLiteral(Node):
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MapOf(Node):
+class MapLiteral(Node):
     entries: tuple[tuple[Node, Node], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Macro(Node):
     kind: str
-    over: Node
+    collection: Node
     variable: str
-    steps: tuple[Node, ...]
+    bodies: tuple[Node, ...]

@@ -38,7 +38,7 @@ _KINDS: Final[dict[type, str]] = {
 _ORDERED: Final = frozenset({"bool", "number", "text", "timestamp", "duration"})
 
 
-def kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """The kind of a value: bool number text list map null timestamp duration."""
     found = _KINDS.get(type(value))
     if found is None:
@@ -52,95 +52,95 @@ def kind(value: object) -> str:
 
 def equal(a: Any, b: Any) -> bool:
     """Equality by value; values of different kinds are unequal, also inside lists and maps."""
-    of = kind(a)
-    if of != kind(b):
+    value_kind = kind_of(a)
+    if value_kind != kind_of(b):
         return False
-    if of == "list":
+    if value_kind == "list":
         return len(a) == len(b) and all(map(equal, a, b))
-    if of == "map":
-        left, right = present(a), present(b)
+    if value_kind == "map":
+        left, right = without_nulls(a), without_nulls(b)
         return left.keys() == right.keys() and all(equal(value, right[key]) for key, value in left.items())
     return bool(a == b)
 
 
-def present(value: object) -> dict[object, object]:
+def without_nulls(value: object) -> dict[object, object]:
     """A map without its null fields."""
     if not isinstance(value, Mapping):
-        raise ConditionError(f"a {kind(value)} has no fields")
+        raise ConditionError(f"a {kind_of(value)} has no fields")
     return {key: item for key, item in value.items() if item is not None}
 
 
-def contained(item: object, within: Any) -> bool:
+def is_in(item: object, within: Any) -> bool:
     """`item in within`: an element of a list, a key of a map."""
-    of = kind(within)
-    if of == "list":
+    value_kind = kind_of(within)
+    if value_kind == "list":
         return any(equal(item, each) for each in within)
-    if of == "map":
-        key = key_of(item)
-        return any(equal(key, each) for each in present(within))
-    raise ConditionError(f"`in` needs a list or a map, not a {of}")
+    if value_kind == "map":
+        key = require_map_key(item)
+        return any(equal(key, each) for each in without_nulls(within))
+    raise ConditionError(f"`in` needs a list or a map, not a {value_kind}")
 
 
-def key_of(value: object) -> object:
+def require_map_key(value: object) -> object:
     """The value if it may be the key of a map: a text, a number or a bool."""
-    if kind(value) in ("text", "number", "bool"):
+    if kind_of(value) in ("text", "number", "bool"):
         return value
-    raise ConditionError(f"a {kind(value)} is no key of a map")
+    raise ConditionError(f"a {kind_of(value)} is no key of a map")
 
 
 def elements(value: Any) -> Iterator[object]:
     """What a macro walks over: the elements of a list, the keys of a map."""
-    of = kind(value)
-    if of == "list":
+    value_kind = kind_of(value)
+    if value_kind == "list":
         yield from value
-    elif of == "map":
-        yield from present(value)
+    elif value_kind == "map":
+        yield from without_nulls(value)
     else:
-        raise ConditionError(f"a {of} has no elements")
+        raise ConditionError(f"a {value_kind} has no elements")
 
 
-def weight(value: Any) -> int:
+def cost(value: Any) -> int:
     """Units of work that handling a value may cost: its elements, all levels, or 256 characters each."""
-    of = kind(value)
-    if of == "text":
+    value_kind = kind_of(value)
+    if value_kind == "text":
         return len(value) >> 8
-    if of == "list":
-        return len(value) + sum(map(weight, value))
-    if of == "map":
-        return len(value) + sum(map(weight, value.values()))
+    if value_kind == "list":
+        return len(value) + sum(map(cost, value))
+    if value_kind == "map":
+        return len(value) + sum(map(cost, value.values()))
     return 0
 
 
-def ordering(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
+def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
     """`<`, `<=`, `>` or `>=` over two values of one ordered kind."""
 
-    def ordered(a: object, b: object) -> bool:
-        of = kind(a)
-        if of != kind(b) or of not in _ORDERED:
-            raise ConditionError(f"a {of} and a {kind(b)} have no order")
+    def compare_ordered(a: object, b: object) -> bool:
+        value_kind = kind_of(a)
+        if value_kind != kind_of(b) or value_kind not in _ORDERED:
+            raise ConditionError(f"a {value_kind} and a {kind_of(b)} have no order")
         return bool(compare(a, b))
 
-    return ordered
+    return compare_ordered
 
 
 def index(value: Any, key: Any) -> object:
     """`value[key]`. Raises MissingField for a key that a map does not hold."""
-    of, by = kind(value), kind(key)
-    if of == "map":
-        wanted = key_of(key)
+    value_kind, key_kind = kind_of(value), kind_of(key)
+    if value_kind == "map":
+        wanted = require_map_key(key)
         same = (item for each, item in value.items() if equal(each, wanted))
-        found = value.get(key) if by == "text" else next(same, None)
+        found = value.get(key) if key_kind == "text" else next(same, None)
         if found is None:
             raise MissingField
         return found
-    if of == "list" and by == "number" and key == int(key):
+    if value_kind == "list" and key_kind == "number" and key == int(key):
         if 0 <= key < len(value):
             return value[int(key)]
         raise ConditionError("the index is outside the list")
-    raise ConditionError(f"a {of} has no place [{by}]")
+    raise ConditionError(f"a {value_kind} has no place [{key_kind}]")
 
 
-def whole(value: int) -> int:
+def require_int64(value: int) -> int:
     """An integer inside 64 bits, or ConditionError."""
     if INT_MIN <= value <= INT_MAX:
         return value
@@ -150,50 +150,50 @@ def whole(value: int) -> int:
 def add(a: object, b: object) -> object:
     """`a + b` of two numbers of one type, texts, lists, or times."""
     if type(a) is type(b) is int:
-        return whole(a + b)
+        return require_int64(a + b)
     if type(a) is type(b) and isinstance(a, float | str | list | timedelta):
         return a + b  # type: ignore[operator]
     if {type(a), type(b)} == {datetime, timedelta}:
         return a + b  # type: ignore[operator]
-    raise _no_operator("+", a, b)
+    raise _operator_error("+", a, b)
 
 
 def subtract(a: object, b: object) -> object:
     """`a - b` of two numbers of one type, or times."""
     if type(a) is type(b) is int:
-        return whole(a - b)
+        return require_int64(a - b)
     if type(a) is type(b) and isinstance(a, float | timedelta | datetime):
         return a - b  # type: ignore[operator]
     if isinstance(a, datetime) and isinstance(b, timedelta):
         return a - b
-    raise _no_operator("-", a, b)
+    raise _operator_error("-", a, b)
 
 
 def multiply(a: object, b: object) -> object:
     """`a * b` of two numbers of one type."""
     if type(a) is type(b) is int:
-        return whole(a * b)
+        return require_int64(a * b)
     if type(a) is type(b) is float:
         return a * b
-    raise _no_operator("*", a, b)
+    raise _operator_error("*", a, b)
 
 
 def divide(a: object, b: object) -> object:
     """`a / b`: whole numbers round towards zero; `1.0 / 0.0` is infinite."""
     if type(a) is type(b) is int:
-        return whole(_quotient(a, b))
+        return require_int64(_quotient(a, b))
     if type(a) is type(b) is float:
         if b == 0.0:
             return math.nan if a == 0.0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
         return a / b
-    raise _no_operator("/", a, b)
+    raise _operator_error("/", a, b)
 
 
 def remainder(a: object, b: object) -> object:
     """`a % b` of two whole numbers, with the sign of a."""
     if type(a) is type(b) is int:
         return a - b * _quotient(a, b)
-    raise _no_operator("%", a, b)
+    raise _operator_error("%", a, b)
 
 
 def _quotient(a: int, b: int) -> int:
@@ -202,12 +202,12 @@ def _quotient(a: int, b: int) -> int:
     return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
 
 
-def _no_operator(sign: str, a: object, b: object) -> ConditionError:
+def _operator_error(sign: str, a: object, b: object) -> ConditionError:
     return ConditionError(f"no operator {sign} for {_type_name(a)} and {_type_name(b)}")
 
 
 def _type_name(value: object) -> str:
-    return {int: "int", float: "double"}.get(type(value)) or kind(value)
+    return {int: "int", float: "double"}.get(type(value)) or kind_of(value)
 
 
 def to_timestamp(value: object) -> datetime:
@@ -219,12 +219,12 @@ def to_timestamp(value: object) -> datetime:
     if isinstance(value, str) and (found := _RFC3339.fullmatch(value)):
         day, clock, fraction, zone = found.groups()
         return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}").astimezone(UTC)
-    raise ConditionError(f"timestamp() cannot read this {kind(value)}")
+    raise ConditionError(f"timestamp() cannot read this {kind_of(value)}")
 
 
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_SPAN: Final = re.compile(r"([+-]?)((?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+|0)", re.ASCII)
-_PIECE: Final = re.compile(r"(\d+)(?:\.(\d+))?(h|ms|us|ns|m|s)", re.ASCII)
+_DURATION: Final = re.compile(r"([+-]?)((?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+|0)", re.ASCII)
+_DURATION_PART: Final = re.compile(r"(\d+)(?:\.(\d+))?(h|ms|us|ns|m|s)", re.ASCII)
 _NANOSECONDS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 
 
@@ -232,12 +232,12 @@ def to_duration(value: object) -> timedelta:
     """A duration from text as in `1h30m` or `-1.5s`; units h m s ms us ns."""
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, str) and (found := _SPAN.fullmatch(value)):
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
         total = 0
-        for digits, fraction, unit in _PIECE.findall(found.group(2)):
+        for digits, fraction, unit in _DURATION_PART.findall(found.group(2)):
             total += int(digits + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
         return (-1 if found.group(1) == "-" else 1) * timedelta(microseconds=total // 1000)
-    raise ConditionError(f"duration() cannot read this {kind(value)}")
+    raise ConditionError(f"duration() cannot read this {kind_of(value)}")
 
 
 def to_int(value: object) -> int:
@@ -245,12 +245,12 @@ def to_int(value: object) -> int:
     if type(value) is int:
         return value
     if isinstance(value, float) and math.isfinite(value):
-        return whole(int(value))
+        return require_int64(int(value))
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value, re.ASCII):
-        return whole(int(value))
+        return require_int64(int(value))
     if isinstance(value, datetime):
         return (value - EPOCH) // timedelta(seconds=1)
-    raise ConditionError(f"int() cannot read this {kind(value)}")
+    raise ConditionError(f"int() cannot read this {kind_of(value)}")
 
 
 def to_double(value: object) -> float:
@@ -259,7 +259,7 @@ def to_double(value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
         return float(value)
-    raise ConditionError(f"double() cannot read this {kind(value)}")
+    raise ConditionError(f"double() cannot read this {kind_of(value)}")
 
 
 def to_text(value: object) -> str:
@@ -274,7 +274,7 @@ def to_text(value: object) -> str:
         return f"{to_text(value / timedelta(seconds=1))}s"
     if isinstance(value, int | str):
         return str(value)
-    raise ConditionError(f"string() cannot read this {kind(value)}")
+    raise ConditionError(f"string() cannot read this {kind_of(value)}")
 
 
 def to_bool(value: object) -> bool:
@@ -283,4 +283,4 @@ def to_bool(value: object) -> bool:
         return value
     if value in ("true", "false"):
         return value == "true"
-    raise ConditionError(f"bool() cannot read this {kind(value)}")
+    raise ConditionError(f"bool() cannot read this {kind_of(value)}")

@@ -29,12 +29,12 @@ from services.kit.bus.protocol import Bus
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.http.app_factory import build_app
-from services.kit.http.auth import EnvKeys
-from services.kit.observability.build_info import say_what_runs
+from services.kit.http.auth import EnvKeyRing
+from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
-from services.kit.runtime.clock import Clock, StandingClock, SystemClock
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load
+from services.kit.runtime.clock import Clock, ManualClock, SystemClock
+from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
@@ -128,7 +128,7 @@ class Together:
         self.clock = clock
         self._doors = Doors()
         self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
-        self._build(self._client, settings.need("service_key"), registry or Registry(), proof_of_death)
+        self._build(self._client, settings.require("service_key"), registry or Registry(), proof_of_death)
         self.virtual = self._virtual_time()
         self.app = self._doors.gateway = Gateway({name: getattr(self, name).app for name in SERVICES})
         if self.virtual is not None:
@@ -147,16 +147,16 @@ class Together:
             self.settings,
             database=self.databases["orchestrator"],
             preference=PreferenceClient(client, key),
-            suppression=SuppressionClient(client, key, self.settings.need("address_key").encode()),
-            free_running=not isinstance(self.clock, StandingClock),
-            proof_of_death=proof_of_death,
+            suppression=SuppressionClient(client, key, self.settings.require("address_key").encode()),
+            free_running=not isinstance(self.clock, ManualClock),
+            is_sole_dispatcher=proof_of_death,
             **shared,
         )
         for name, other in (("preference", self.preference), ("suppression", self.suppression)):
-            self.orchestrator.health.check(name, partial(_all_ready, other.health))
+            self.orchestrator.health.add_check(name, partial(_all_ready, other.health))
 
     def _virtual_time(self) -> VirtualTime | None:
-        if not isinstance(self.clock, StandingClock) or self.orchestrator.scheduler is None:
+        if not isinstance(self.clock, ManualClock) or self.orchestrator.scheduler is None:
             return None
         return VirtualTime(
             self.clock,
@@ -169,13 +169,13 @@ class Together:
 
     def develop(self, *routers: APIRouter) -> None:
         """Serve `/v1/dev`, which exists in development alone: the clock that stands still, and these routes."""
-        if self.virtual is not None and isinstance(self.clock, StandingClock):
+        if self.virtual is not None and isinstance(self.clock, ManualClock):
             routers = (*routers, router(self.virtual, self.clock))
         self.app.apps["development"] = build_app(
             title="Tactful: development",
             registry=Registry(),
             health=Health(),
-            keys=EnvKeys(self.settings.need("admin_key")),
+            keys=EnvKeyRing(self.settings.require("admin_key")),
             routers=routers,
         )
 
@@ -203,9 +203,9 @@ class Embedded:
         self._lock = lock(directory)
         self.keys = own_keys(directory)
         self.settings = _settings(directory, port, self.keys)
-        self.clock: Clock = SystemClock() if clock is None else StandingClock(clock)
+        self.clock: Clock = SystemClock() if clock is None else ManualClock(clock)
         self.registry = Registry()
-        say_what_runs(self.registry, *SERVICES)
+        publish_build_info(self.registry, *SERVICES)
         self.together: Together
 
     @property
@@ -218,7 +218,7 @@ class Embedded:
         databases: dict[str, Database] = {}
         for name in SERVICES:
             url = f"sqlite+aiosqlite:///{self.directory / name}.db"
-            await migrate.upgrade(url, f"services.{name}")
+            await migrate.upgrade_schema(url, f"services.{name}")
             databases[name] = Database.open(url)
         bus = LocalBus(self.directory / "log.db")
         self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True, registry=self.registry)
@@ -228,7 +228,7 @@ class Embedded:
     async def _reviewer(self, database: Database) -> None:
         """A second person, since nobody approves their own edit."""
         if "reviewer" not in self.keys:
-            _, plain = await api_keys.create(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
+            _, plain = await api_keys.create_key(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
             _write_keys(self.directory / "keys.json", self.keys)
 
@@ -250,7 +250,7 @@ class Embedded:
 
 
 def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSettings:
-    return load(
+    return load_settings(
         ServiceSettings,
         data_dir=directory,
         admin_key=kept["admin"],
@@ -261,4 +261,4 @@ def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSet
 
 
 async def _all_ready(health: Health) -> bool:
-    return all(finding.ok for finding in (await health.ready()).values())
+    return all(finding.ok for finding in (await health.run_checks()).values())

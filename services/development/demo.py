@@ -20,7 +20,7 @@ from services.development.imaginary_shop import Days, Happening, people
 from services.kit.errors import Conflict, Invalid, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.observability.logs import log, log_error
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HARMLESS = frozenset({"sandbox", "off"})
@@ -53,7 +53,7 @@ class Demo:
 
     def state(self) -> dict[str, object]:
         """What `GET /v1/dev/demo` answers."""
-        still = isinstance(self._embedded.clock, StandingClock)
+        still = isinstance(self._embedded.clock, ManualClock)
         return {"running": self.running, "clock": "stands still" if still else "runs", "customers": CUSTOMERS}
 
     async def start(self) -> None:
@@ -67,7 +67,7 @@ class Demo:
                 return
             fresh = await self._seed_rules()
             customers = await self._seed_customers()
-            if not isinstance(self._embedded.clock, StandingClock):
+            if not isinstance(self._embedded.clock, ManualClock):
                 others = [each for each in customers if each not in YOURS]
                 self._trickle = asyncio.create_task(self._go_on(others, opening=fresh))
 

@@ -15,12 +15,12 @@ from services.development import demo as shop
 from services.development.all_services import Embedded
 from services.development.demo import Demo
 from services.kit.errors import TactfulError
-from services.kit.http.server import server
+from services.kit.http.server import create_server
 from services.kit.observability import logs
-from services.kit.observability.metrics import count_logs
-from services.kit.runtime.clock import StandingClock
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load
-from services.kit.runtime.standalone import Refused
+from services.kit.observability.metrics import log_counter
+from services.kit.runtime.clock import ManualClock
+from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.kit.runtime.standalone import StartupRefused
 
 HOST = "127.0.0.1"
 ADDRESS = "address"
@@ -32,7 +32,7 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(data_dir, port, demo and clock is None, clock))
-    except (SettingsError, Refused, TactfulError) as error:
+    except (SettingsError, StartupRefused, TactfulError) as error:
         print(f"tactful dev: {error}", file=sys.stderr)  # noqa: T201 - for people, before the logs are set up
         return 1
     except KeyboardInterrupt:
@@ -42,10 +42,10 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Start everything, say where it is, and serve. Port 0 is any free one."""
     if demo:
-        shop.refuse_delivery(load(ServiceSettings).adapters)
+        shop.refuse_delivery(load_settings(ServiceSettings).adapters)
     with _listening(port) as listener:
         embedded = Embedded(data_dir, port=listener.getsockname()[1], clock=clock)
-        logs.configure("tactful", level="warning", seen=count_logs(embedded.registry))
+        logs.configure_logging("tactful", level="warning", on_line=log_counter(embedded.registry))
         await embedded.start()
         try:
             await _serve(embedded, listener, demo)
@@ -57,7 +57,7 @@ async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) ->
 async def _serve(embedded: Embedded, listener: socket.socket, demo: bool) -> None:
     playing = Demo(embedded)
     embedded.together.develop(shop.router(playing))
-    web = server(embedded.app, host=HOST, port=embedded.settings.web.port, drain=5, leaving=embedded.leave)
+    web = create_server(embedded.app, host=HOST, port=embedded.settings.web.port, drain=5, on_shutdown=embedded.leave)
     for task in embedded.jobs():
         task.add_done_callback(lambda _: setattr(web, "should_exit", True))
     opening = asyncio.create_task(playing.play()) if demo else None
@@ -111,9 +111,9 @@ def _box(embedded: Embedded, link: str, demo: bool) -> str:
         f"Data      {embedded.directory}   (keys in keys.json)",
         "Delivery  sandbox: nothing leaves this machine" if harmless else f"Delivery  {', '.join(adapters)}",
     ]
-    if isinstance(embedded.clock, StandingClock):
+    if isinstance(embedded.clock, ManualClock):
         lines.append(f"Clock     stands still at {format_instant(embedded.clock.now())}")
-    if load(ServiceSettings).data_dir.resolve() != embedded.directory.resolve():
+    if load_settings(ServiceSettings).data_dir.resolve() != embedded.directory.resolve():
         lines.append(f"Commands  export TACTFUL_DATA_DIR={embedded.directory.resolve()}")
     lines += ["", *_ideas(demo)]
     width = max(map(len, lines)) + 2

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from schemas.times import Instant, format_instant, parse_duration, parse_instant
-from services.kit.bus.fence import committed
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, Problem
 from services.kit.http.auth import Principal, requires
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.attempts import IN_FLIGHT
+from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
 
 POLL = 0.003
 
@@ -28,7 +28,7 @@ class VirtualTime:
 
     def __init__(
         self,
-        clock: StandingClock,
+        clock: ManualClock,
         scheduler: Scheduler,
         orchestrator: Database,
         databases: Sequence[Database],
@@ -62,7 +62,7 @@ class VirtualTime:
                 await self._run_due()
 
     async def _next(self) -> Instant | None:
-        await self._scheduler.wake_held()
+        await self._scheduler.release_ended_holds()
         return await self._scheduler.next_due()
 
     async def _run_due(self) -> None:
@@ -78,17 +78,17 @@ class VirtualTime:
         ends = await self._bus.end_offsets(self._topic)
         for database in self._databases:
             async with database.read() as tx:
-                applied = await committed(tx)
+                applied = await read_applied_offsets(tx)
             if any(applied.get(partition, 0) < end for partition, end in ends.items()):
                 return False
         async with self._orchestrator.read() as tx:
             row = await tx.row(
-                f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT}) AS busy"
+                f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT_SQL}) AS busy"
             )
         return row is None or row.busy == 0
 
 
-def router(time: VirtualTime, clock: StandingClock) -> APIRouter:
+def router(time: VirtualTime, clock: ManualClock) -> APIRouter:
     """`POST /v1/dev/clock`: `{"set": TIME}`, `{"advance": "1h"}` or `{"settle": true}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 

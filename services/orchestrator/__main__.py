@@ -13,34 +13,36 @@ from services.orchestrator.app import ROLES, build
 from services.orchestrator.settings import OrchestratorSettings
 
 
-async def run(settings: OrchestratorSettings, chosen: argparse.Namespace) -> int:
+async def run_orchestrator(settings: OrchestratorSettings, options: argparse.Namespace) -> int:
     """Serve until a signal comes. Returns the exit code."""
-    key, address_key = settings.need("service_key"), settings.need("address_key").encode()
+    key, address_key = settings.require("service_key"), settings.require("address_key").encode()
     async with (
-        standalone.ground("orchestrator", settings) as ground,
+        standalone.open_resources("orchestrator", settings) as resources,
         httpx.AsyncClient(base_url=settings.services.preference_url) as to_preference,
         httpx.AsyncClient(base_url=settings.services.suppression_url) as to_suppression,
     ):
         service = build(
             settings,
-            database=ground.database,
-            bus=ground.bus,
-            clock=ground.clock,
+            database=resources.database,
+            bus=resources.bus,
+            clock=resources.clock,
             preference=PreferenceClient(to_preference, key),
             suppression=SuppressionClient(to_suppression, key, address_key),
-            registry=ground.registry,
-            role=chosen.role,
+            registry=resources.registry,
+            role=options.role,
         )
-        return await standalone.serve(service, settings)
+        return await standalone.serve_until_stopped(service, settings)
 
 
-def _add(parser: argparse.ArgumentParser) -> None:
+def _add_role_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", choices=ROLES, default="all", help="what this process does [all]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return standalone.main("orchestrator", OrchestratorSettings, run, arguments, add=_add)
+    return standalone.run_process(
+        "orchestrator", OrchestratorSettings, run_orchestrator, arguments, add_arguments=_add_role_option
+    )
 
 
 if __name__ == "__main__":

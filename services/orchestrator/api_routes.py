@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.kit.bus.fence import Nudge
+from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
@@ -11,15 +11,15 @@ from services.orchestrator import internal_api
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
-from services.orchestrator.campaigns.policy_workflow import SituationsDoor, TopicsDoor
-from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
-from services.orchestrator.decisions.facts_reader import Gatherer
+from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery import sandbox_api
 from services.orchestrator.delivery.channels.content import check_content
-from services.orchestrator.delivery.rendering import Links
+from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain.replay import Replayer
 from services.orchestrator.holds import api as holds_api
@@ -27,39 +27,39 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
-from services.orchestrator.metrics import Intake
+from services.orchestrator.metrics import IngestMetrics
 
 
-def routers(
+def orchestrator_routes(
     database: Database,
     bus: Bus,
     clock: Clock,
     *,
     topic: str,
-    applied: Nudge,
+    decided_signal: WakeSignal,
     ring: KeyRing,
-    topics: TopicsDoor,
-    situations: SituationsDoor,
-    gatherer: Gatherer,
-    snapshot: Snapshot,
-    links: Links,
-    intake: Intake | None = None,
+    topics: TopicsApi,
+    situations: SituationsApi,
+    facts_reader: FactsReader,
+    snapshot: CatalogueSnapshot,
+    link_builder: LinkBuilder,
+    ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """One router a noun."""
     return [
-        campaigns_api.router(database, clock, check_content),
-        policy_api.router(database, clock, topics, situations),
-        shadow_api.router(database),
-        simulations_api.router(database, clock, check_content),
-        audit_api.router(database),
-        access_api.router(database, clock),
-        events_api.router(events_api.Log(bus, topic, database, applied, intake), clock),
-        decisions_api.router(database, Replayer(database, gatherer)),
-        delivery_api.router(database),
-        sandbox_api.router(database),
-        contacts_api.router(database),
-        explain_api.router(explain_api.Explainer(database, snapshot, gatherer, clock)),
-        preview_api.router(preview_api.Previewer(database, snapshot, gatherer, links, clock)),
-        internal_api.router(database, ring),
-        holds_api.router(HoldPlanner(database, snapshot, gatherer, clock)),
+        campaigns_api.campaign_routes(database, clock, check_content),
+        policy_api.policy_routes(database, clock, topics, situations),
+        shadow_api.shadow_routes(database),
+        simulations_api.simulation_routes(database, clock, check_content),
+        audit_api.violation_routes(database),
+        access_api.key_routes(database, clock),
+        events_api.event_routes(events_api.EventLog(bus, topic, database, decided_signal, ingest_metrics), clock),
+        decisions_api.decision_routes(database, Replayer(database, facts_reader)),
+        delivery_api.message_routes(database),
+        sandbox_api.sandbox_routes(database),
+        contacts_api.contact_routes(database),
+        explain_api.why_routes(explain_api.Explainer(database, snapshot, facts_reader, clock)),
+        preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
+        internal_api.internal_routes(database, ring),
+        holds_api.hold_plan_routes(HoldPlanner(database, snapshot, facts_reader, clock)),
     ]

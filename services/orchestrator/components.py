@@ -3,28 +3,28 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from services.clients.preference import PreferenceClient, link_builder
+from services.clients.preference import PreferenceClient, create_link_builder
 from services.clients.suppression import SuppressionClient
-from services.kit.bus.fence import Nudge
+from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import ServiceSettings
-from services.orchestrator.campaigns.snapshot import Snapshot
-from services.orchestrator.decisions.facts_reader import Gatherer
-from services.orchestrator.delivery.adapter_setup import adapters_of
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.delivery.adapter_setup import build_adapters
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
-from services.orchestrator.delivery.recheck_stage import Gate
+from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
+from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.rendering import Renderer
-from services.orchestrator.delivery.sender import Handover, Limits
-from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.delivery.sender import HandoverLimits, Sender
+from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import Shadow
 from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.metrics import OrchestratorMetrics
 
 
-class Parts:
+class Components:
     """What every role is made of."""
 
     def __init__(
@@ -36,28 +36,28 @@ class Parts:
         suppression: SuppressionClient,
         registry: Registry,
     ) -> None:
-        key = settings.need("address_key").encode()
-        self.adapters: Mapping[str, Adapter] = adapters_of(settings, database, clock)
-        self.snapshot: Snapshot = Snapshot(frozenset(self.adapters))
-        self.gatherer = Gatherer(preference, suppression, key)
-        self.recorder = Recorder(preference, suppression, key)
-        self.links = link_builder(settings.need("address_key"), settings.web.public_url)
+        address_key = settings.require("address_key").encode()
+        self.adapters: Mapping[str, Adapter] = build_adapters(settings, database, clock)
+        self.snapshot: CatalogueSnapshot = CatalogueSnapshot(frozenset(self.adapters))
+        self.facts_reader = FactsReader(preference, suppression, address_key)
+        self.recorder = HistoryReader(preference, suppression, address_key)
+        self.links = create_link_builder(settings.require("address_key"), settings.web.public_url)
         self.registry = registry
-        self.metrics = Metrics(registry, clock)
-        self.renderer = Renderer(self.snapshot, self.links, self.metrics.rendered)
-        self.shadow = Shadow(Renderer(self.snapshot, self.links).render, ShadowSeries(registry))
-        self.ready = Nudge()
+        self.metrics = OrchestratorMetrics(registry, clock)
+        self.renderer = Renderer(self.snapshot, self.links, self.metrics.record_rendering)
+        self.shadow = Shadow(Renderer(self.snapshot, self.links).render_message, ShadowSeries(registry))
+        self.outbox_signal = WakeSignal()
         """Told when there is something to hand over."""
-        self.applied = Nudge()
+        self.decided_signal = WakeSignal()
         """Told when events have been decided."""
-        self.key = key
+        self.address_key = address_key
         self._settings, self._database, self._clock = settings, database, clock
 
     @cached_property
-    def handover(self) -> Handover:
+    def sender(self) -> Sender:
         """How marked messages come to their end; one for all that this process marks."""
-        limits = Limits(self._settings.dispatch.deadline, self._settings.dispatch.slack)
+        limits = HandoverLimits(self._settings.dispatch.deadline, self._settings.dispatch.slack)
         topics = [self._settings.kafka.events_topic]
-        gate = Gate(self._database, self.snapshot, self.gatherer, self.renderer, self._clock, topics)
-        alarms = Handovers(KernelAlarm(), limits.slack)
-        return Handover(self._database, gate, self.adapters, alarms, limits, self._clock, self.metrics)
+        recheck = Recheck(self._database, self.snapshot, self.facts_reader, self.renderer, self._clock, topics)
+        deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
+        return Sender(self._database, recheck, self.adapters, deadlines, limits, self._clock, self.metrics)

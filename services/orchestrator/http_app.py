@@ -7,24 +7,24 @@ from services.clients.suppression import SuppressionClient
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.http.app_factory import build_app
-from services.kit.http.auth import EnvKeys, FirstOf, KeyRing
-from services.kit.http.idempotency import Idempotency
-from services.kit.http.sessions import Sessions
+from services.kit.http.auth import EnvKeyRing, KeyRing, KeyRingChain
+from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import ServiceSettings
-from services.orchestrator.access.api_keys import DatabaseKeys
-from services.orchestrator.api_routes import routers
-from services.orchestrator.components import Parts
+from services.orchestrator.access.api_keys import DatabaseKeyRing
+from services.orchestrator.api_routes import orchestrator_routes
+from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
+from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
 from services.orchestrator.explain.api import Explainer
 
 
-def pages_of(
+def build_console_context(
     settings: ServiceSettings,
-    parts: Parts,
+    components: Components,
     database: Database,
     bus: Bus,
     clock: Clock,
@@ -39,53 +39,53 @@ def pages_of(
         clock=clock,
         bus=bus,
         topic=settings.kafka.events_topic,
-        snapshot=parts.snapshot,
-        gatherer=parts.gatherer,
+        snapshot=components.snapshot,
+        gatherer=components.facts_reader,
         preference=preference,
         suppression=suppression,
-        explainer=Explainer(database, parts.snapshot, parts.gatherer, clock),
-        sessions=Sessions(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
-        ring=_keys(settings, DatabaseKeys(database, clock)),
+        explainer=Explainer(database, components.snapshot, components.facts_reader, clock),
+        sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
+        ring=_key_ring(settings, DatabaseKeyRing(database, clock)),
         health=health,
         registry=registry,
-        sandbox=all(isinstance(adapter, Sandbox) for adapter in parts.adapters.values()),
+        sandbox=all(isinstance(adapter, SandboxAdapter) for adapter in components.adapters.values()),
     )
 
 
-def app_of(
+def build_http_app(
     settings: ServiceSettings,
-    parts: Parts,
-    pages: console.Parts,
+    components: Components,
+    console_context: console.Parts,
     preference: PreferenceClient,
     suppression: SuppressionClient,
 ) -> FastAPI:
     """The API and the console."""
-    api = routers(
-        pages.database,
-        pages.bus,
-        pages.clock,
-        topic=pages.topic,
-        applied=parts.applied,
-        ring=pages.ring,
+    api = orchestrator_routes(
+        console_context.database,
+        console_context.bus,
+        console_context.clock,
+        topic=console_context.topic,
+        decided_signal=components.decided_signal,
+        ring=console_context.ring,
         topics=preference,
         situations=suppression,
-        gatherer=parts.gatherer,
-        snapshot=parts.snapshot,
-        links=parts.links,
-        intake=parts.metrics.intake,
+        facts_reader=components.facts_reader,
+        snapshot=components.snapshot,
+        link_builder=components.links,
+        ingest_metrics=components.metrics.ingest,
     )
     return build_app(
         title="Tactful: orchestrator",
-        registry=pages.registry,
-        health=pages.health,
-        keys=pages.ring,
-        routers=[*api, *console.routers(pages)],
-        service_key=settings.need("service_key"),
-        idempotency=Idempotency(pages.database),
-        sessions=pages.sessions,
+        registry=console_context.registry,
+        health=console_context.health,
+        keys=console_context.ring,
+        routers=[*api, *console.routers(console_context)],
+        service_key=settings.require("service_key"),
+        idempotency=IdempotencyStore(console_context.database),
+        sessions=console_context.sessions,
         max_body=settings.web.max_body,
     )
 
 
-def _keys(settings: ServiceSettings, stored: DatabaseKeys) -> KeyRing:
-    return FirstOf(EnvKeys(settings.need("admin_key")), stored) if settings.admin_key else stored
+def _key_ring(settings: ServiceSettings, stored: DatabaseKeyRing) -> KeyRing:
+    return KeyRingChain(EnvKeyRing(settings.require("admin_key")), stored) if settings.admin_key else stored

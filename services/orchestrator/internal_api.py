@@ -4,14 +4,14 @@ from fastapi import APIRouter, Request, Response
 
 from schemas.facts import AttemptScope, OpenAttempts
 from services.clients.orchestrator import (
-    FIND_KEY,
-    OPEN_ATTEMPTS,
-    STILL_OPEN,
+    FIND_KEY_PATH,
+    OPEN_ATTEMPTS_PATH,
+    STILL_OPEN_PATH,
     AttemptIds,
-    FoundKey,
     KeyDigest,
+    KeyLookup,
     KeyOwner,
-    StillOpen,
+    OpenAttemptCount,
 )
 from services.kit.db.database import Database
 from services.kit.http import internal_api
@@ -19,27 +19,27 @@ from services.kit.http.auth import KeyRing, service_only
 from services.orchestrator.decisions import read_store
 
 
-def router(database: Database, keys: KeyRing) -> APIRouter:
+def internal_routes(database: Database, keys: KeyRing) -> APIRouter:
     """The routes of `/internal/orchestrator`."""
     routes = APIRouter(tags=["internal"], include_in_schema=False, dependencies=[service_only()])
 
-    @routes.post(OPEN_ATTEMPTS)
-    async def open_attempts(request: Request) -> Response:
-        scope = await internal_api.question(request, AttemptScope)
+    @routes.post(OPEN_ATTEMPTS_PATH)
+    async def list_open_attempts(request: Request) -> Response:
+        scope = await internal_api.read_request(request, AttemptScope)
         async with database.read() as tx:
-            return internal_api.answer(OpenAttempts(tuple(await read_store.open_attempts(tx, scope))))
+            return internal_api.respond(OpenAttempts(tuple(await read_store.list_open_attempts(tx, scope))))
 
-    @routes.post(STILL_OPEN)
-    async def still_open(request: Request) -> Response:
-        question = await internal_api.question(request, AttemptIds)
+    @routes.post(STILL_OPEN_PATH)
+    async def count_open_attempts(request: Request) -> Response:
+        body = await internal_api.read_request(request, AttemptIds)
         async with database.read() as tx:
-            return internal_api.answer(StillOpen(await read_store.still_open(tx, question.attempts)))
+            return internal_api.respond(OpenAttemptCount(await read_store.count_open_attempts(tx, body.attempts)))
 
-    @routes.post(FIND_KEY)
-    async def find_key(request: Request) -> Response:
-        question = await internal_api.question(request, KeyDigest)
-        found = await keys.find(question.digest)
+    @routes.post(FIND_KEY_PATH)
+    async def find_key_owner(request: Request) -> Response:
+        body = await internal_api.read_request(request, KeyDigest)
+        found = await keys.find_principal(body.digest)
         owner = None if found is None else KeyOwner(found.name, found.role.value, found.key_id)
-        return internal_api.answer(FoundKey(owner))
+        return internal_api.respond(KeyLookup(owner))
 
     return routes

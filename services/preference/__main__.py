@@ -12,26 +12,26 @@ from services.preference.app import build
 from services.preference.settings import PreferenceSettings
 
 
-async def run(settings: PreferenceSettings, _chosen: argparse.Namespace) -> int:
+async def serve_preference(settings: PreferenceSettings, _options: argparse.Namespace) -> int:
     """Serve until a signal comes or the log can no longer be read. Returns the exit code."""
     async with (
-        standalone.ground("preference", settings) as ground,
-        httpx.AsyncClient(base_url=settings.services.orchestrator_url) as to_orchestrator,
+        standalone.open_resources("preference", settings) as resources,
+        httpx.AsyncClient(base_url=settings.services.orchestrator_url) as orchestrator_http,
     ):
         service = build(
             settings,
-            database=ground.database,
-            bus=ground.bus,
-            clock=ground.clock,
-            orchestrator=OrchestratorClient(to_orchestrator, settings.need("service_key")),
-            registry=ground.registry,
+            database=resources.database,
+            bus=resources.bus,
+            clock=resources.clock,
+            orchestrator=OrchestratorClient(orchestrator_http, settings.require("service_key")),
+            registry=resources.registry,
         )
-        return await standalone.serve(service, settings)
+        return await standalone.serve_until_stopped(service, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return standalone.main("preference", PreferenceSettings, run, arguments)
+    return standalone.run_process("preference", PreferenceSettings, serve_preference, arguments)
 
 
 if __name__ == "__main__":

@@ -14,137 +14,147 @@ from schemas.facts import PreferenceQuestion
 from schemas.ids import bad_id
 from schemas.recorded import KnownPreference, PreferencesBetween
 from schemas.times import format_instant
-from services.clients.preference import FACTS, FACTS_AT, RECORDED, TOPICS, PastQuestion
-from services.kit.bus.fence import Nudge, wait_applied
+from services.clients.preference import FACTS_AT_PATH, FACTS_PATH, RECORDED_PATH, TOPICS_PATH, PastPreferenceRequest
+from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal, requires, service_only
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.kit.http.request_parsing import json_body
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_parsing import read_json_body
 from services.preference import store
-from services.preference.as_of import known, rebuilt
-from services.preference.document_form import opt_out_of
-from services.preference.editor import Edited, Editor, IfMatch
-from services.preference.preference_state import State, document, empty, facts
+from services.preference.as_of import rebuild_known_states, rebuild_state
+from services.preference.document_form import to_opt_out
+from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
+from services.preference.preference_state import PreferenceState, empty_state, state_document, to_facts
 
-FENCE = 2.0
+FENCE_WAIT = 2.0
 """Seconds that a question waits until our database has caught up with the asker."""
 
 
-def preference_routes(database: Database, editor: Editor) -> APIRouter:
+def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter:
     """`/v1/preferences/...`."""
     router = APIRouter(prefix="/v1/preferences/{customer}", tags=["preferences"])
 
     @router.get("", summary="What the customer chose; the ETag is the version")
-    async def read(customer: str, principal: Principal = requires("preferences:read")) -> Response:
+    async def get_preferences(customer: str, principal: Principal = requires("preferences:read")) -> Response:
         async with database.read() as tx:
-            state = (await store.states(tx, [checked_id(customer)])).get(customer)
+            state = (await store.get_states(tx, [parse_customer_id(customer)])).get(customer)
         if state is None or state.version == 0:
             raise NotFound("nothing is known of this customer: PUT or PATCH makes their preferences")
-        return _document(state, 200)
+        return _document_response(state, 200)
 
     @router.put("", summary="Replace the whole document")
-    async def put(customer: str, request: Request, principal: Principal = requires("preferences:write")) -> Response:
-        return await change(customer, request, principal, whole=True)
-
-    @router.patch("", summary="Replace the given top-level fields")
-    async def patch(customer: str, request: Request, principal: Principal = requires("preferences:write")) -> Response:
-        return await change(customer, request, principal, whole=False)
-
-    async def change(customer: str, request: Request, principal: Principal, *, whole: bool) -> Response:
-        fields = _fields(checked_id(customer), await json_body(request))
-        if_match = expected(request.headers.get("if-match"))
-        edited = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
-        return _answer(edited)
-
-    @router.post("/optout", summary="Switch one thing off: one entry of `opt_outs`")
-    async def opt_out(
+    async def put_preferences(
         customer: str, request: Request, principal: Principal = requires("preferences:write")
     ) -> Response:
-        entry = opt_out_of(validate(OptOutEntry, await json_body(request)))
-        enforcement = await editor.opt_out(checked_id(customer), entry, actor=principal.name)
-        return JSONResponse(enforcement.answer(), 200 if enforcement.enforced else 202)
+        return await edit_preferences(customer, request, principal, whole=True)
+
+    @router.patch("", summary="Replace the given top-level fields")
+    async def patch_preferences(
+        customer: str, request: Request, principal: Principal = requires("preferences:write")
+    ) -> Response:
+        return await edit_preferences(customer, request, principal, whole=False)
+
+    async def edit_preferences(customer: str, request: Request, principal: Principal, *, whole: bool) -> Response:
+        fields = _document_fields(parse_customer_id(customer), await read_json_body(request))
+        if_match = parse_if_match(request.headers.get("if-match"))
+        result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
+        return _edit_response(result)
+
+    @router.post("/optout", summary="Switch one thing off: one entry of `opt_outs`")
+    async def post_opt_out(
+        customer: str, request: Request, principal: Principal = requires("preferences:write")
+    ) -> Response:
+        entry = to_opt_out(validate(OptOutEntry, await read_json_body(request)))
+        enforcement = await editor.opt_out(parse_customer_id(customer), entry, actor=principal.name)
+        return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
     @router.get("/history", summary="Who changed what and when, newest first; consent with its proof")
-    async def history(
+    async def get_history(
         customer: str,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         principal: Principal = requires("preferences:read"),
     ) -> dict[str, object]:
         before = None if after is None else decode_cursor(after, int)
         async with database.read() as tx:
-            items = await store.history(tx, checked_id(customer), before, limit + 1)
-        following = encode_cursor(items[limit - 1].seq) if len(items) > limit else None
-        return page([_history(item) for item in items[:limit]], following)
+            items = await store.list_history(tx, parse_customer_id(customer), before, limit + 1)
+        next_cursor = encode_cursor(items[limit - 1].seq) if len(items) > limit else None
+        return to_page([_history_document(item) for item in items[:limit]], next_cursor)
 
     return router
 
 
-def door_routes(database: Database, nudge: Nudge) -> APIRouter:
+def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
     """`/internal/preference/...`."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
-    @router.post(FACTS, summary="Facts of customers, no older than the asker's log positions")
-    async def facts_of(request: Request) -> Response:
-        question = await internal_api.question(request, PreferenceQuestion)
+    @router.post(FACTS_PATH, summary="Facts of customers, no older than the asker's log positions")
+    async def get_facts(request: Request) -> Response:
+        payload = await internal_api.read_request(request, PreferenceQuestion)
         positions = {
             Partition(topic, partition): offset
-            for topic, partitions in question.positions.items()
+            for topic, partitions in payload.positions.items()
             for partition, offset in partitions.items()
         }
-        await wait_applied(database, positions, FENCE, nudge)
+        await wait_until_applied(database, positions, FENCE_WAIT, wake_signal)
         async with database.read() as tx:
-            answers = await store.answers(tx, question.customers, question.versions)
-        return internal_api.answer(answers)
+            answers = await store.get_facts(tx, payload.customers, payload.versions)
+        return internal_api.respond(answers)
 
-    _past_routes(router, database)
+    _add_history_routes(router, database)
 
-    @router.post(TOPICS, summary="The topics of the policy that becomes active")
+    @router.post(TOPICS_PATH, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:
-        catalogue = await internal_api.question(request, store.Topics)
+        policy_topics = await internal_api.read_request(request, store.PolicyTopics)
         async with database.write() as tx:
-            await store.set_topics(tx, catalogue)
-        return internal_api.answer({"policy_version": catalogue.policy_version})
+            await store.set_topics(tx, policy_topics)
+        return internal_api.respond({"policy_version": policy_topics.policy_version})
 
     return router
 
 
-def _past_routes(router: APIRouter, database: Database) -> None:
-    @router.post(FACTS_AT, summary="Facts of one customer as they were known at an instant, or at a version")
-    async def facts_at(request: Request) -> Response:
-        question = await internal_api.question(request, PastQuestion)
+def _add_history_routes(router: APIRouter, database: Database) -> None:
+    @router.post(FACTS_AT_PATH, summary="Facts of one customer as they were known at an instant, or at a version")
+    async def get_facts_at(request: Request) -> Response:
+        payload = await internal_api.read_request(request, PastPreferenceRequest)
         async with database.read() as tx:
-            changes = await store.changes_until(tx, question.customer, recorded=question.at, version=question.version)
-        return internal_api.answer(facts(rebuilt(question.customer, changes, question.version)))
+            changes = await store.list_changes_until(tx, payload.customer, recorded=payload.at, version=payload.version)
+        return internal_api.respond(to_facts(rebuild_state(payload.customer, changes, payload.version)))
 
-    @router.post(RECORDED, summary="Facts of customers as they were known at an instant, and after each later change")
+    @router.post(
+        RECORDED_PATH, summary="Facts of customers as they were known at an instant, and after each later change"
+    )
     async def recorded(request: Request) -> Response:
-        question = await internal_api.question(request, PreferencesBetween)
+        payload = await internal_api.read_request(request, PreferencesBetween)
         async with database.read() as tx:
-            moved = await store.changed_after(tx, question.customers, question.since)
-            now = await store.states(tx, [customer for customer in question.customers if customer not in moved])
-            then = await store.changes_of(tx, sorted(moved), question.until)
+            changed_customers = await store.find_changed_customers(tx, payload.customers, payload.since)
+            now = await store.get_states(
+                tx, [customer for customer in payload.customers if customer not in changed_customers]
+            )
+            then = await store.list_changes_by_customer(tx, sorted(changed_customers), payload.until)
         answers = [
-            known(customer, then[customer], question.since)
-            if customer in moved
-            else (KnownPreference(question.since, facts(now.get(customer) or empty(customer))),)
-            for customer in question.customers
+            rebuild_known_states(customer, then[customer], payload.since)
+            if customer in changed_customers
+            else (KnownPreference(payload.since, to_facts(now.get(customer) or empty_state(customer))),)
+            for customer in payload.customers
         ]
-        return internal_api.answer(answers)
+        return internal_api.respond(answers)
 
 
-def checked_id(customer: str) -> str:
+def parse_customer_id(customer: str) -> str:
     """The customer's id of a path. Raises Invalid."""
-    wrong = bad_id(customer)
-    if wrong:
-        raise Invalid(f"the customer's id {wrong}", errors=[Problem("/path/customer", "bad_id", f"the id {wrong}")])
+    id_error = bad_id(customer)
+    if id_error:
+        raise Invalid(
+            f"the customer's id {id_error}", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")]
+        )
     return customer
 
 
-def expected(if_match: str | None) -> IfMatch:
+def parse_if_match(if_match: str | None) -> ExpectedVersions:
     """The versions that an `If-Match` header names. Raises PreconditionFailed for an ETag that is none of ours."""
     if if_match is None or if_match.strip() == "*":
         return None
@@ -155,7 +165,7 @@ def expected(if_match: str | None) -> IfMatch:
     return versions
 
 
-def _fields(customer: str, body: object) -> dict[str, Any]:
+def _document_fields(customer: str, body: object) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Invalid("the body must be an object", errors=[Problem("", "wrong_type", "must be an object")])
     if body.get("customer", customer) != customer:
@@ -164,18 +174,20 @@ def _fields(customer: str, body: object) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "customer"}
 
 
-def _document(state: State, status: int, **more: object) -> Response:
-    return JSONResponse({**document(state), **more}, status, {"ETag": f'"{state.version}"'})
+def _document_response(state: PreferenceState, status: int, **extra: object) -> Response:
+    return JSONResponse({**state_document(state), **extra}, status, {"ETag": f'"{state.version}"'})
 
 
-def _answer(edited: Edited) -> Response:
-    status = 201 if edited.before.version == 0 < edited.state.version else 200
-    if edited.enforcement is None:
-        return _document(edited.state, status)
-    return _document(edited.state, status if edited.enforcement.enforced else 202, **edited.enforcement.answer())
+def _edit_response(result: EditResult) -> Response:
+    status = 201 if result.before.version == 0 < result.after.version else 200
+    if result.enforcement is None:
+        return _document_response(result.after, status)
+    return _document_response(
+        result.after, status if result.enforcement.enforced else 202, **result.enforcement.to_response()
+    )
 
 
-def _history(item: store.HistoryItem) -> dict[str, Any]:
+def _history_document(item: store.PreferenceHistoryItem) -> dict[str, Any]:
     document = msgspec.structs.asdict(item)
     del document["seq"]
     return document | {"at": format_instant(item.at), "recorded": format_instant(item.recorded)}

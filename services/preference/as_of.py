@@ -15,13 +15,13 @@ from schemas.documents import validate
 from schemas.facts import Preference
 from schemas.recorded import KnownPreference
 from schemas.times import Instant
-from services.preference.document_form import FIELDS, parts_of
-from services.preference.preference_state import State, facts
+from services.preference.document_form import FIELDS, fact_fields
+from services.preference.preference_state import PreferenceState, to_facts
 
-BLOCKED = "blocked_until"
+BLOCKED_FIELD = "blocked_until"
 
 
-class Changed(Protocol):
+class RecordedChange(Protocol):
     """One field as one change left it; `value` is the JSON of its document form."""
 
     @property
@@ -36,32 +36,36 @@ class Changed(Protocol):
     def event_id(self) -> str | None: ...
 
 
-def rebuilt(customer: str, changes: Iterable[Changed], version: int | None = None) -> State:
+def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int | None = None) -> PreferenceState:
     """The state that these changes, oldest first, led to; `version`: the one that it is known to be.
 
     Raises DocumentError when a value of then has a form that is refused now.
     """
     fields: dict[str, Any] = {}
-    blocked, last = None, 0
+    blocked_until, last = None, 0
     for change in changes:
-        if change.field == BLOCKED:
-            blocked = change.value
+        if change.field == BLOCKED_FIELD:
+            blocked_until = change.value
         else:
             fields[change.field] = change.value
         last = change.version
     known = validate(Customer, {"customer": customer, **{name: fields[name] for name in FIELDS if name in fields}})
-    parts = {**parts_of(known, FIELDS), "version": last if version is None else version}
-    return State(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked)
+    parts = {**fact_fields(known, FIELDS), "version": last if version is None else version}
+    return PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
 
 
-def known(customer: str, changes: Sequence[Changed], since: Instant) -> tuple[KnownPreference, ...]:
+def rebuild_known_states(
+    customer: str, changes: Sequence[RecordedChange], since: Instant
+) -> tuple[KnownPreference, ...]:
     """The state as of `since`, and the one that each later change led to, oldest first. Never empty."""
     first = sum(change.recorded <= since for change in changes)
-    found = [KnownPreference(since, facts(rebuilt(customer, changes[:first])))]
-    ends = [place for place, (one, next) in enumerate(pairwise(changes), 1) if one.version != next.version]
+    found = [KnownPreference(since, to_facts(rebuild_state(customer, changes[:first])))]
+    ends = [
+        index for index, (current, following) in enumerate(pairwise(changes), 1) if current.version != following.version
+    ]
     for end in [*ends, len(changes)]:
         if end > first:
             last = changes[end - 1]
-            state = facts(rebuilt(customer, changes[:end]))
+            state = to_facts(rebuild_state(customer, changes[:end]))
             found.append(KnownPreference(last.recorded, state, last.event_id is not None))
     return tuple(found)

@@ -16,20 +16,28 @@ from services.kit.db.database import Tx
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.preference import store
-from services.preference.metrics import Metrics
+from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import Overgrown, Unreadable
-from services.preference.preference_state import BLOCK, TYPES, Change, State, block, merge, read_change
+from services.preference.preference_state import (
+    BLOCK_SPAN,
+    EVENT_TYPES,
+    PreferenceChange,
+    PreferenceState,
+    apply_change,
+    block_until,
+    parse_change,
+)
 
-GROUP = "tactful-preference"
+CONSUMER_GROUP = "tactful-preference"
 STAGE = "preference"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class PreferenceEvent:
     """One event that concerns us, checked. `digest` tells another event with the same id from a repetition."""
 
     event: Event
-    change: Change
+    change: PreferenceChange
     digest: bytes
 
     @property
@@ -44,94 +52,96 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class UnreadableChange:
     """A change that cannot be read. It may be an opt-out, so its customer is left in peace for a while."""
 
     customer: str
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreferenceBatch:
     """What a batch says, in order of the log, and what became of it."""
 
-    items: list[Arrival | Lost]
+    items: list[PreferenceEvent | UnreadableChange]
     actions: Counter[str] = field(default_factory=Counter)
 
 
-class Changes:
+class PreferenceEventHandler:
     """The handler of the consume loop. Events of other types cost one look at their header."""
 
-    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, clock: Clock, metrics: PreferenceMetrics) -> None:
         self._clock = clock
         self._metrics = metrics
 
-    async def prepare(self, batch: Batch) -> Prepared:
+    async def prepare(self, batch: Batch) -> PreferenceBatch:
         """Read what concerns us; what cannot be read becomes a dead letter and blocks its customer."""
         now = self._clock.now()
-        items: list[Arrival | Lost] = []
+        items: list[PreferenceEvent | UnreadableChange] = []
         for record in batch.records:
-            if type_of(record.headers, record.value) not in TYPES:
+            if type_of(record.headers, record.value) not in EVENT_TYPES:
                 continue
             try:
                 event = decode(record.headers, record.value, now)
-                change = read_change(event, data_of(event))
+                change = parse_change(event, data_of(event))
             except BadEvent as error:
                 batch.reject(record, Unreadable(f"{error.pointer}: {error.detail}"))
                 customer = customer_of(record)
-                items.extend([] if customer is None else [Lost(customer)])
+                items.extend([] if customer is None else [UnreadableChange(customer)])
                 continue
             if change is not None:
-                items.append(Arrival(event, change, _digest(event)))
-        return Prepared(items)
+                items.append(PreferenceEvent(event, change, _digest(event)))
+        return PreferenceBatch(items)
 
-    async def apply(self, tx: Tx, prepared: Prepared) -> None:
+    async def apply(self, tx: Tx, prepared: PreferenceBatch) -> None:
         """Merge every event that has not been applied before. Raises Overgrown."""
         prepared.actions.clear()
         if not prepared.items:
             return
-        arrivals = [item for item in prepared.items if isinstance(item, Arrival)]
-        states = await store.lock(tx, [item.customer for item in prepared.items])
-        known = await store.seen(tx, [arrival.key for arrival in arrivals])
-        now, fresh, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.Edit]()
+        preference_events = [item for item in prepared.items if isinstance(item, PreferenceEvent)]
+        states = await store.lock_states(tx, [item.customer for item in prepared.items])
+        applied_digests = await store.find_applied_digests(
+            tx, [preference_event.key for preference_event in preference_events]
+        )
+        now, new_digests, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.StateUpdate]()
         for item in prepared.items:
             before = states[item.customer]
-            if isinstance(item, Lost):
-                action, edit = "blocked", _blocked(before, now)
-            elif (digest := known.get(item.key) or fresh.get(item.key)) is not None:
+            if isinstance(item, UnreadableChange):
+                action, edit = "blocked", _block_customer(before, now)
+            elif (digest := applied_digests.get(item.key) or new_digests.get(item.key)) is not None:
                 action, edit = "duplicate" if digest == item.digest else "conflict", None
             else:
-                fresh[item.key] = item.digest
-                edit = _merged(before, item, now)
+                new_digests[item.key] = item.digest
+                edit = _merge_event(before, item, now)
                 action = "unchanged" if edit is None else "changed"
             prepared.actions[action] += 1
             if edit is not None:
                 states[item.customer] = edit.after
                 edits.append(edit)
-        await store.remember(tx, fresh, now)
-        await store.save(tx, edits)
+        await store.record_applied_events(tx, new_digests, now)
+        await store.save_updates(tx, edits)
 
-    async def applied(self, prepared: Prepared) -> None:
+    async def after_commit(self, prepared: PreferenceBatch) -> None:
         """Count."""
         for action, count in prepared.actions.items():
-            self._metrics.from_log(action, count)
+            self._metrics.count_log_events(action, count)
         if prepared.actions["conflict"]:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
 
-    async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
+    async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Block the customer of a change that could be read but not applied."""
         if isinstance(error, Unreadable):
             return  # `apply` blocks its customer, in the order of the log
         customer = customer_of(record)
         if customer is None:
             return
-        before = (await store.lock(tx, [customer]))[customer]
-        await store.save(tx, [_blocked(before, self._clock.now())])
+        before = (await store.lock_states(tx, [customer]))[customer]
+        await store.save_updates(tx, [_block_customer(before, self._clock.now())])
         self._metrics.changes("event", "blocked").inc()
 
 
 def customer_of(record: Record) -> str | None:
     """The customer whom a record that cannot be taken speaks of, as far as that can be told."""
-    for candidate in (_header(record, "ce_subject"), _subject(record.value), record.key):
+    for candidate in (_header_value(record, "ce_subject"), _read_subject(record.value), record.key):
         try:
             name = candidate.decode() if candidate else ""
         except UnicodeDecodeError:
@@ -141,37 +151,37 @@ def customer_of(record: Record) -> str | None:
     return None
 
 
-def _merged(before: State, arrival: Arrival, now: Instant) -> store.Edit | None:
+def _merge_event(before: PreferenceState, preference_event: PreferenceEvent, now: Instant) -> store.StateUpdate | None:
     try:
-        after = merge(before, arrival.change)
+        after = apply_change(before, preference_event.change)
     except BadEvent as error:
         raise Overgrown(error.detail) from None
     if after is None:
         return None
-    event = arrival.event
-    cause = store.Cause("event", at=event.time, recorded=now, event_source=event.source, event_id=event.id)
-    return store.Edit(before, after, cause)
+    event = preference_event.event
+    cause = store.ChangeCause("event", at=event.time, recorded=now, event_source=event.source, event_id=event.id)
+    return store.StateUpdate(before, after, cause)
 
 
-def _blocked(before: State, now: Instant) -> store.Edit:
-    cause = store.Cause("event", at=now, recorded=now, actor="unreadable change")
-    return store.Edit(before, block(before, now + BLOCK), cause)
+def _block_customer(before: PreferenceState, now: Instant) -> store.StateUpdate:
+    cause = store.ChangeCause("event", at=now, recorded=now, actor="unreadable change")
+    return store.StateUpdate(before, block_until(before, now + BLOCK_SPAN), cause)
 
 
 def _digest(event: Event) -> bytes:
     return hashlib.blake2b(encode(msgspec.structs.replace(event, traceparent=None)), digest_size=16).digest()
 
 
-def _header(record: Record, name: str) -> bytes | None:
+def _header_value(record: Record, name: str) -> bytes | None:
     return next((value for key, value in record.headers if key.lower() == name), None)
 
 
-class _Subject(msgspec.Struct):
+class _SubjectOnly(msgspec.Struct):
     subject: str = ""
 
 
-def _subject(value: bytes | None) -> bytes | None:
+def _read_subject(value: bytes | None) -> bytes | None:
     try:
-        return msgspec.json.decode(value, type=_Subject).subject.encode() if value else None
+        return msgspec.json.decode(value, type=_SubjectOnly).subject.encode() if value else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

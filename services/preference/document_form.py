@@ -28,29 +28,29 @@ FIELDS = (
 """The top-level fields of a customer's document, beside `customer`. Each has a time of its own."""
 
 
-def parts_of(customer: Customer, names: Sequence[str]) -> dict[str, Any]:
+def fact_fields(customer: Customer, names: Sequence[str]) -> dict[str, Any]:
     """The named fields of a document in the form of facts."""
-    return {name: _part(customer, name) for name in names}
+    return {name: _fact_field(customer, name) for name in names}
 
 
-def document_of(known: Preference) -> dict[str, Any]:
+def preference_document(preference: Preference) -> dict[str, Any]:
     """The whole document of documents.md, all fields present, ready for JSON."""
-    frequency = known.frequency
+    frequency = preference.frequency
     return {
-        "customer": known.customer,
-        "locale": known.locale,
-        "country": known.country,
-        "zone": known.zone,
-        "traits": msgspec.json.decode(known.traits),
-        "addresses": [msgspec.structs.asdict(address) for address in known.addresses],
-        "consent": [_consent(record) for record in known.consent],
-        "opt_outs": [opt_out_document(entry) for entry in known.opt_outs],
-        "paused_until": _instant(known.paused_until),
-        "channel_order": list(known.channel_order),
+        "customer": preference.customer,
+        "locale": preference.locale,
+        "country": preference.country,
+        "zone": preference.zone,
+        "traits": msgspec.json.decode(preference.traits),
+        "addresses": [msgspec.structs.asdict(address) for address in preference.addresses],
+        "consent": [_consent_document(record) for record in preference.consent],
+        "opt_outs": [opt_out_document(entry) for entry in preference.opt_outs],
+        "paused_until": _format_instant(preference.paused_until),
+        "channel_order": list(preference.channel_order),
         "frequency": None if frequency is None else {"limit": frequency.limit, "per": frequency.per},
         "quiet_hours": [
-            {"days": list(hours.days), "from": _wall(hours.start), "to": _wall(hours.end)}
-            for hours in known.quiet_hours
+            {"days": list(hours.days), "from": _format_wall_time(hours.start), "to": _format_wall_time(hours.end)}
+            for hours in preference.quiet_hours
         ],
     }
 
@@ -61,7 +61,7 @@ def opt_out_document(entry: OptOut) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def opt_out_of(entry: OptOutEntry) -> OptOut:
+def to_opt_out(entry: OptOutEntry) -> OptOut:
     """One entry of `opt_outs` in the form of facts."""
     return OptOut(
         all=bool(entry.all),
@@ -71,7 +71,7 @@ def opt_out_of(entry: OptOutEntry) -> OptOut:
     )
 
 
-def _part(customer: Customer, name: str) -> Any:
+def _fact_field(customer: Customer, name: str) -> Any:
     value = getattr(customer, name)
     match name:
         case "traits":
@@ -79,9 +79,9 @@ def _part(customer: Customer, name: str) -> Any:
         case "addresses":
             return tuple(Address(entry.channel.value, entry.address, entry.verified) for entry in value)
         case "consent":
-            return tuple(_recorded(record) for record in value)
+            return tuple(_to_consent(record) for record in value)
         case "opt_outs":
-            return tuple(opt_out_of(entry) for entry in value)
+            return tuple(to_opt_out(entry) for entry in value)
         case "channel_order":
             return tuple(channel.value for channel in value)
         case "frequency":
@@ -92,7 +92,7 @@ def _part(customer: Customer, name: str) -> Any:
             return value
 
 
-def _recorded(record: ConsentRecord) -> Consent:
+def _to_consent(record: ConsentRecord) -> Consent:
     return Consent(
         record.channel.value,
         record.topic,
@@ -105,13 +105,16 @@ def _recorded(record: ConsentRecord) -> Consent:
     )
 
 
-def _consent(record: Consent) -> dict[str, Any]:
-    return msgspec.structs.asdict(record) | {"at": format_instant(record.at), "expires": _instant(record.expires)}
+def _consent_document(record: Consent) -> dict[str, Any]:
+    return msgspec.structs.asdict(record) | {
+        "at": format_instant(record.at),
+        "expires": _format_instant(record.expires),
+    }
 
 
-def _instant(instant: Instant | None) -> str | None:
+def _format_instant(instant: Instant | None) -> str | None:
     return None if instant is None else format_instant(instant)
 
 
-def _wall(minutes: int) -> str:
+def _format_wall_time(minutes: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

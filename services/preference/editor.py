@@ -13,107 +13,114 @@ from services.kit.db.database import Database
 from services.kit.errors import PreconditionFailed
 from services.kit.runtime.clock import Clock
 from services.preference import store
-from services.preference.edit_checks import check_fields, check_opt_out, check_whole
-from services.preference.link_tokens import Token
-from services.preference.metrics import Metrics
-from services.preference.opt_out_enforcement import Enforcer, edit_scopes, opt_out_scope
-from services.preference.preference_state import State, patch, set_parts
+from services.preference.edit_checks import check_additions, check_complete, check_opt_out
+from services.preference.link_tokens import LinkToken
+from services.preference.metrics import PreferenceMetrics
+from services.preference.opt_out_enforcement import OptOutEnforcer, edit_scopes, opt_out_scope
+from services.preference.preference_state import PreferenceState, apply_patch, set_fields
 
-IfMatch = frozenset[int] | None
+ExpectedVersions = frozenset[int] | None
 """The versions that the caller expects; None: any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditResult:
     """What an edit led to. `enforcement` is None when it opted out of nothing."""
 
-    before: State
-    state: State
+    before: PreferenceState
+    after: PreferenceState
     enforcement: Enforcement | None
 
 
-class Editor:
+class PreferenceEditor:
     """The one way by which people change preferences."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: Metrics, enforcer: Enforcer) -> None:
+    def __init__(self, database: Database, clock: Clock, metrics: PreferenceMetrics, enforcer: OptOutEnforcer) -> None:
         self._database = database
         self._clock = clock
         self._metrics = metrics
         self._enforcer = enforcer
 
     async def edit(
-        self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: IfMatch, actor: str
-    ) -> Edited:
+        self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: ExpectedVersions, actor: str
+    ) -> EditResult:
         """Set these document fields. `whole`: they are the whole document.
 
         Raises DocumentError, UnknownTopic, NoProof, CannotSwitchOff, Partial, PreconditionFailed.
         """
         start, now = time.monotonic(), self._clock.now()
 
-        def change(state: State, topics: store.Topics | None) -> State:
+        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
             if if_match is not None and state.version not in if_match:
                 raise PreconditionFailed(
                     f"the preferences are at version {state.version}: read them again and repeat your edit"
                 )
             if whole:
-                check_whole(state, fields)
-            after = patch(state, fields, now)
-            check_fields(state.preference, after.preference, topics)
+                check_complete(state, fields)
+            after = apply_patch(state, fields, now)
+            check_additions(state.preference, after.preference, topics)
             return after
 
-        cause = store.Cause("api", at=now, recorded=now, actor=actor)
-        before, after = await self._write(customer, cause, change)
+        cause = store.ChangeCause("api", at=now, recorded=now, actor=actor)
+        before, after = await self._apply_change(customer, cause, change)
         scopes = edit_scopes(before.preference, after.preference, fields, now)
         self._metrics.changes("api", "opted_out" if scopes else "changed").inc()
-        return Edited(before, after, await self._enforce(scopes, "api", start) if scopes else None)
+        return EditResult(before, after, await self._wait_until_enforced(scopes, "api", start) if scopes else None)
 
     async def opt_out(self, customer: str, entry: OptOut, *, actor: str) -> Enforcement:
         """Switch this off. Once more does nothing more. Raises UnknownTopic, CannotSwitchOff."""
         start, now = time.monotonic(), self._clock.now()
 
-        def change(state: State, topics: store.Topics | None) -> State:
+        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
             if entry not in state.preference.opt_outs:
                 check_opt_out(entry, "", topics)
-            return _with(state, entry, now)
+            return _add_opt_out(state, entry, now)
 
-        await self._write(customer, store.Cause("api", at=now, recorded=now, actor=actor), change)
+        await self._apply_change(customer, store.ChangeCause("api", at=now, recorded=now, actor=actor), change)
         self._metrics.changes("api", "opted_out").inc()
-        return await self._enforce([opt_out_scope(customer, entry)], "api", start)
+        return await self._wait_until_enforced([opt_out_scope(customer, entry)], "api", start)
 
-    async def unsubscribe(self, token: Token) -> tuple[Enforcement, OptOut]:
+    async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
         """What a link's holder asks for: no more of its topic; where that is required or unnamed, no marketing."""
         start, now = time.monotonic(), self._clock.now()
-        chosen = OptOut(cls="marketing")
+        applied_opt_out = OptOut(cls="marketing")
 
-        def change(state: State, topics: store.Topics | None) -> State:
-            nonlocal chosen
-            required = topics is not None and any(t.required and t.key == token.topic for t in topics.topics)
-            chosen = OptOut(cls="marketing") if token.topic is None or required else OptOut(topic=token.topic)
-            return _with(state, chosen, now)
+        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
+            nonlocal applied_opt_out
+            required = topics is not None and any(
+                topic.required and topic.key == token.topic for topic in topics.topics
+            )
+            applied_opt_out = OptOut(cls="marketing") if token.topic is None or required else OptOut(topic=token.topic)
+            return _add_opt_out(state, applied_opt_out, now)
 
-        await self._write(token.customer, store.Cause("unsubscribe", at=now, recorded=now), change)
+        await self._apply_change(token.customer, store.ChangeCause("unsubscribe", at=now, recorded=now), change)
         self._metrics.changes("unsubscribe", "opted_out").inc()
-        return await self._enforce([opt_out_scope(token.customer, chosen)], "unsubscribe", start), chosen
+        return await self._wait_until_enforced(
+            [opt_out_scope(token.customer, applied_opt_out)], "unsubscribe", start
+        ), applied_opt_out
 
-    async def _write(
-        self, customer: str, cause: store.Cause, change: Callable[[State, store.Topics | None], State]
-    ) -> tuple[State, State]:
+    async def _apply_change(
+        self,
+        customer: str,
+        cause: store.ChangeCause,
+        change: Callable[[PreferenceState, store.PolicyTopics | None], PreferenceState],
+    ) -> tuple[PreferenceState, PreferenceState]:
         async with self._database.write() as tx:
-            before = (await store.lock(tx, [customer]))[customer]
-            after = change(before, await store.topics(tx))
+            before = (await store.lock_states(tx, [customer]))[customer]
+            after = change(before, await store.get_topics(tx))
             if after.version != before.version:
-                await store.save(tx, [store.Edit(before, after, cause)])
+                await store.save_updates(tx, [store.StateUpdate(before, after, cause)])
         return before, after
 
-    async def _enforce(self, scopes: list[AttemptScope], source: str, start: float) -> Enforcement:
+    async def _wait_until_enforced(self, scopes: list[AttemptScope], source: str, start: float) -> Enforcement:
         enforcement = await self._enforcer.enforce(scopes)
         if enforcement.enforced:
-            self._metrics.enforced(source).observe(time.monotonic() - start)
+            self._metrics.enforcement_seconds(source).observe(time.monotonic() - start)
         return enforcement
 
 
-def _with(state: State, entry: OptOut, now: int) -> State:
+def _add_opt_out(state: PreferenceState, entry: OptOut, now: int) -> PreferenceState:
     """The state with this opt-out, at the front of nothing: order has no meaning. Unchanged if it is there."""
     if entry in state.preference.opt_outs:
         return state
-    return set_parts(state, {"opt_outs": (*state.preference.opt_outs, entry)}, now)
+    return set_fields(state, {"opt_outs": (*state.preference.opt_outs, entry)}, now)

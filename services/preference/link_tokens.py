@@ -13,15 +13,15 @@ from typing import Literal
 
 import msgspec
 
-LABEL = b"tactful preference links v1"
-_MAC = 16
-_LONGEST = 1024
+KEY_LABEL = b"tactful preference links v1"
+_MAC_SIZE = 16
+_MAX_TOKEN_LENGTH = 1024
 
-Links = Callable[[str, str | None, str], dict[str, str]]
+LinkBuilder = Callable[[str, str | None, str], dict[str, str]]
 """(customer, topic, class) -> {"unsubscribe": url, "preferences": url}."""
 
 
-class Token(msgspec.Struct, frozen=True, array_like=True):
+class LinkToken(msgspec.Struct, frozen=True, array_like=True):
     """Whose link it is. kind u: unsubscribes from `topic` (None: from marketing). p: shows what the customer gets."""
 
     kind: Literal["u", "p"]
@@ -29,45 +29,45 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     topic: str | None = None
 
 
-_DECODER = msgspec.msgpack.Decoder(Token)
+_DECODER = msgspec.msgpack.Decoder(LinkToken)
 
 
-def token_key(secret: str) -> bytes:
+def derive_token_key(secret: str) -> bytes:
     """The signing key of a deployment whose address key is `secret`."""
-    return hmac.new(secret.encode(), LABEL, hashlib.sha256).digest()
+    return hmac.new(secret.encode(), KEY_LABEL, hashlib.sha256).digest()
 
 
-def sign(key: bytes, token: Token) -> str:
+def sign_token(key: bytes, token: LinkToken) -> str:
     """The token as a part of a URL."""
     payload = msgspec.msgpack.encode(token)
-    mac = hmac.digest(key, payload, "sha256")[:_MAC]
+    mac = hmac.digest(key, payload, "sha256")[:_MAC_SIZE]
     return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
 
 
-def read(key: bytes, text: str, kind: Literal["u", "p"]) -> Token | None:
+def verify_token(key: bytes, text: str, kind: Literal["u", "p"]) -> LinkToken | None:
     """The token of a URL, or None for whatever we did not sign for this kind of page."""
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_TOKEN_LENGTH:
         return None
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        token = _DECODER.decode(raw[_MAC:])
+        token = _DECODER.decode(raw[_MAC_SIZE:])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
-    genuine = hmac.compare_digest(sign(key, token).encode(), text.encode())
+    genuine = hmac.compare_digest(sign_token(key, token).encode(), text.encode())
     return token if genuine and token.kind == kind else None
 
 
-def link_builder(secret: str, base_url: str) -> Links:
+def create_link_builder(secret: str, base_url: str) -> LinkBuilder:
     """Makes the links of messages. `base_url`: where the customers reach this service, without a final slash.
 
     A message's link opts out of its topic; one without a topic opts out of class marketing, whatever its own class.
     """
-    key, base = token_key(secret), base_url.rstrip("/")
+    key, base = derive_token_key(secret), base_url.rstrip("/")
 
     def links(customer: str, topic: str | None, cls: str) -> dict[str, str]:
         return {
-            "unsubscribe": f"{base}/u/{sign(key, Token('u', customer, topic))}",
-            "preferences": f"{base}/p/{sign(key, Token('p', customer))}",
+            "unsubscribe": f"{base}/u/{sign_token(key, LinkToken('u', customer, topic))}",
+            "preferences": f"{base}/p/{sign_token(key, LinkToken('p', customer))}",
         }
 
     return links

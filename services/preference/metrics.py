@@ -1,13 +1,13 @@
 """What this service counts. Labels are closed."""
 
 from services.kit.observability.metrics import Registry, counter
-from services.kit.observability.shared_series import duplicates_prevented, optout_enforced
+from services.kit.observability.shared_series import duplicates_counter, optout_histogram
 
 SOURCES = ("event", "api", "unsubscribe")
 ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "blocked")
 
 
-class Metrics:
+class PreferenceMetrics:
     """`changes` by source and action; `enforced`: seconds from an opt-out's arrival to its effect."""
 
     def __init__(self, registry: Registry) -> None:
@@ -17,11 +17,11 @@ class Metrics:
             "Consent and preference changes",
             {"source": SOURCES, "action": ACTIONS},
         )
-        self.enforced = optout_enforced(registry, "api", "unsubscribe")
-        self._prevented = duplicates_prevented(registry, "preference")
+        self.enforcement_seconds = optout_histogram(registry, "api", "unsubscribe")
+        self._duplicates = duplicates_counter(registry, "preference")
 
-    def from_log(self, action: str, count: int) -> None:
+    def count_log_events(self, action: str, count: int) -> None:
         """What became of events of the log that have been committed."""
         self.changes("event", action).inc(count)
         if action == "duplicate":
-            self._prevented("preference").inc(count)
+            self._duplicates("preference").inc(count)

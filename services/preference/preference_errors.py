@@ -33,19 +33,19 @@ class UnknownTopic(Invalid):
     default_code = "unknown_topic"
 
 
-class NoProof(Invalid):
+class MissingConsentProof(Invalid):
     """Consent that nobody could prove: it needs its source and its wording."""
 
     default_code = "no_proof"
 
 
-class CannotSwitchOff(Invalid):
+class OptOutNotAllowed(Invalid):
     """What the customer cannot switch off: a required topic, or transactional messages."""
 
     default_code = "cannot_switch_off"
 
 
-class Partial(Invalid):
+class IncompleteDocument(Invalid):
     """A whole document was announced, but fields that are set today are missing from it."""
 
     default_code = "partial_document"

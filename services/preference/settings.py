@@ -3,7 +3,7 @@
 from services.kit.runtime.settings import Port, ServiceSettings, WebSettings
 
 
-class PreferenceWeb(WebSettings):
+class PreferenceWebSettings(WebSettings):
     """Where we listen."""
 
     port: Port = 8001
@@ -12,4 +12,4 @@ class PreferenceWeb(WebSettings):
 class PreferenceSettings(ServiceSettings):
     """Read once at start."""
 
-    web: WebSettings = PreferenceWeb()
+    web: WebSettings = PreferenceWebSettings()

@@ -11,13 +11,13 @@ from sqlalchemy import Row
 from schemas.facts import Preference
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.preference.document_form import document_of
-from services.preference.preference_state import State, empty, facts, pack, packed_facts, unpack
+from services.preference.document_form import preference_document
+from services.preference.preference_state import PreferenceState, empty_state, pack, read_packed_facts, to_facts, unpack
 
-_STATE = {"customer": "text", "version": "bigint", "state": "bytea"}
-_KNOWN = {"customer": "text", "version": "bigint"}
-_KEY = ("customer", "source", "event_id")
-_CHANGE = (
+_STATE_COLUMNS = {"customer": "text", "version": "bigint", "state": "bytea"}
+_VERSION_COLUMNS = {"customer": "text", "version": "bigint"}
+_EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
+_CHANGE_COLUMNS = (
     "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
 )  # fmt: skip
 
@@ -25,7 +25,7 @@ EventKey = tuple[str, ...]
 """Customer, source and id of an event."""
 
 
-class Cause(msgspec.Struct, frozen=True):
+class ChangeCause(msgspec.Struct, frozen=True):
     """Who or what changed preferences: `source` is event, api or unsubscribe."""
 
     source: str
@@ -36,15 +36,15 @@ class Cause(msgspec.Struct, frozen=True):
     event_id: str | None = None
 
 
-class Edit(msgspec.Struct, frozen=True):
+class StateUpdate(msgspec.Struct, frozen=True):
     """One customer's state before and after one change."""
 
-    before: State
-    after: State
-    cause: Cause
+    before: PreferenceState
+    after: PreferenceState
+    cause: ChangeCause
 
 
-class HistoryItem(msgspec.Struct, frozen=True):
+class PreferenceHistoryItem(msgspec.Struct, frozen=True):
     """One field as one change left it. `value` is JSON; `at` says since when, `recorded` when we learnt it."""
 
     seq: int
@@ -59,7 +59,7 @@ class HistoryItem(msgspec.Struct, frozen=True):
     value: Any
 
 
-class TopicFact(msgspec.Struct, frozen=True):
+class PolicyTopic(msgspec.Struct, frozen=True):
     """A topic of the active policy. A required one cannot be switched off, except with its channel."""
 
     key: str
@@ -67,179 +67,187 @@ class TopicFact(msgspec.Struct, frozen=True):
     required: bool = False
 
 
-class Topics(msgspec.Struct, frozen=True):
+class PolicyTopics(msgspec.Struct, frozen=True):
     """The topics of the policy version that is active."""
 
     policy_version: int
-    topics: tuple[TopicFact, ...]
+    topics: tuple[PolicyTopic, ...]
 
 
-async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
+async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:
     """What is known of these customers; those unknown are absent."""
     rows = await tx.rows(
-        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
-        customers=tx.array(customers),
+        f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
+        customers=tx.list_parameter(customers),
     )
     return {row.customer: unpack(row.state) for row in rows}
 
 
-async def answers(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
+async def get_facts(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
     """The facts of these customers in their packed form, but for those who still have the version given for them."""
     if versions:
         rows = await tx.tuples(
-            f"SELECT k.customer, s.state FROM {tx.table('k', _KNOWN)} LEFT JOIN preference_state s "
+            f"SELECT k.customer, s.state FROM {tx.table_parameter('k', _VERSION_COLUMNS)} LEFT JOIN preference_state s "
             "ON s.customer = k.customer WHERE coalesce(s.version, 0) <> k.version",
-            **tx.bind_table("k", _KNOWN, list(zip(customers, versions, strict=True))),
+            **tx.bind_table_parameter("k", _VERSION_COLUMNS, list(zip(customers, versions, strict=True))),
         )
-        return [_said(customer, state) for customer, state in rows]
+        return [_read_facts(customer, state) for customer, state in rows]
     rows = await tx.tuples(
-        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')}",
-        customers=tx.array(customers),
+        f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
+        customers=tx.list_parameter(customers),
     )
     found = dict(rows)
-    return [_said(customer, found.get(customer)) for customer in customers]
+    return [_read_facts(customer, found.get(customer)) for customer in customers]
 
 
-def _said(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
-    return facts(empty(customer)) if state is None else packed_facts(state)
+def _read_facts(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
+    return to_facts(empty_state(customer)) if state is None else read_packed_facts(state)
 
 
-async def lock(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
+async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, PreferenceState]:
     """The states of all these customers, their rows locked in order of customer; rows that lack are made."""
-    wanted = sorted(set(customers))
-    found = await _locked(tx, wanted)
-    missing = [customer for customer in wanted if customer not in found]
+    sorted_customers = sorted(set(customers))
+    found = await _select_for_update(tx, sorted_customers)
+    missing = [customer for customer in sorted_customers if customer not in found]
     if missing:
-        rows = [(customer, 0, pack(empty(customer))) for customer in missing]
-        await tx.run(
+        rows = [(customer, 0, pack(empty_state(customer))) for customer in missing]
+        await tx.execute(
             f"INSERT INTO preference_state (customer, version, state) SELECT customer, version, state "
-            f"FROM {tx.table('v', _STATE)} WHERE true ORDER BY customer ON CONFLICT (customer) DO NOTHING",
-            **tx.bind_table("v", _STATE, rows),
+            f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
+            "WHERE true ORDER BY customer ON CONFLICT (customer) DO NOTHING",
+            **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
         )
-        found |= await _locked(tx, missing)
+        found |= await _select_for_update(tx, missing)
     return found
 
 
-async def _locked(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
+async def _select_for_update(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:
     rows = await tx.rows(
-        f"SELECT customer, state FROM preference_state WHERE {tx.among('customer', 'customers')} "
+        f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')} "
         f"ORDER BY customer {tx.for_update}",
-        customers=tx.array(customers),
+        customers=tx.list_parameter(customers),
     )
     return {row.customer: unpack(row.state) for row in rows}
 
 
-async def save(tx: Tx, edits: Sequence[Edit]) -> None:
+async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
     """Write the last state of each customer, and every edit's history. The rows are locked: see `lock`."""
     last = {edit.after.customer: edit.after for edit in edits}
     rows = [(customer, state.version, pack(state)) for customer, state in sorted(last.items())]
     if not rows:
         return
-    await tx.run(
-        f"UPDATE preference_state SET version = v.version, state = v.state FROM {tx.table('v', _STATE)} "
+    await tx.execute(
+        "UPDATE preference_state SET version = v.version, state = v.state "
+        f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
         "WHERE preference_state.customer = v.customer",
-        **tx.bind_table("v", _STATE, rows),
+        **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
     )
-    await tx.insert("preference_change", _CHANGE, [row for edit in edits for row in _history_rows(edit)])
+    await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
 
 
-def _history_rows(edit: Edit) -> list[tuple[Any, ...]]:
+def _history_rows(edit: StateUpdate) -> list[tuple[Any, ...]]:
     cause, customer, version = edit.cause, edit.after.customer, edit.after.version
     actor = (cause.source, cause.actor, cause.event_source, cause.event_id)
     return [
         (customer, version, cause.at, cause.recorded, *actor, field, msgspec.json.encode(value))
-        for field, value in _differences(edit.before, edit.after).items()
+        for field, value in _changed_fields(edit.before, edit.after).items()
     ]
 
 
-def _differences(before: State, after: State) -> dict[str, Any]:
-    old, new = document_of(before.preference), document_of(after.preference)
+def _changed_fields(before: PreferenceState, after: PreferenceState) -> dict[str, Any]:
+    old, new = preference_document(before.preference), preference_document(after.preference)
     changed = {field: value for field, value in new.items() if old[field] != value}
     if before.blocked_until != after.blocked_until:
         changed["blocked_until"] = after.blocked_until
     return changed
 
 
-async def seen(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
+async def find_applied_digests(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
     """Which of these events were applied before, and the digest of what they said."""
-    return await tx.find("preference_inbox", _KEY, keys, "digest")
+    return await tx.lookup_column("preference_inbox", _EVENT_KEY_COLUMNS, keys, "digest")
 
 
-async def remember(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:
+async def record_applied_events(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:
     """Note that these events have been applied."""
     columns = ("customer", "source", "event_id", "digest", "received")
-    await tx.insert("preference_inbox", columns, [(*key, digest, received) for key, digest in digests.items()])
+    await tx.bulk_insert("preference_inbox", columns, [(*key, digest, received) for key, digest in digests.items()])
 
 
-async def history(tx: Tx, customer: str, before: int | None, limit: int) -> list[HistoryItem]:
+async def list_history(tx: Tx, customer: str, before: int | None, limit: int) -> list[PreferenceHistoryItem]:
     """What changed, newest first, starting below sequence number `before`."""
     rows = await tx.rows(
-        f"SELECT seq, {', '.join(_CHANGE[1:])} FROM preference_change "
+        f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change "
         "WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit",
         customer=customer,
         before=before if before is not None else 2**62,
         limit=limit,
     )
-    return [_item(row) for row in rows]
+    return [_history_item(row) for row in rows]
 
 
-async def changes_until(
+async def list_changes_until(
     tx: Tx, customer: str, *, recorded: Instant | None = None, version: int | None = None
-) -> list[HistoryItem]:
+) -> list[PreferenceHistoryItem]:
     """What changed, oldest first: all that was recorded by an instant, or that led to a version."""
     where = ["customer = :customer"]
-    bound: dict[str, object] = {"customer": customer}
+    params: dict[str, object] = {"customer": customer}
     for condition, name, value in (("recorded <= :recorded", "recorded", recorded), ("version <= :v", "v", version)):
         if value is not None:
             where.append(condition)
-            bound[name] = value
-    sql = f"SELECT seq, {', '.join(_CHANGE[1:])} FROM preference_change WHERE {' AND '.join(where)} ORDER BY seq"
-    return [_item(row) for row in await tx.rows(sql, **bound)]
+            params[name] = value
+    sql = (
+        f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change WHERE {' AND '.join(where)} ORDER BY seq"
+    )
+    return [_history_item(row) for row in await tx.rows(sql, **params)]
 
 
-async def changed_after(tx: Tx, customers: Sequence[str], instant: Instant) -> set[str]:
+async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Instant) -> set[str]:
     """Those of the customers of whom anything was recorded after an instant."""
     rows = await tx.rows(
         "SELECT DISTINCT customer FROM preference_change "
-        f"WHERE customer IN ({tx.each('customers')}) AND recorded > :instant",
-        customers=tx.array(customers),
+        f"WHERE customer IN ({tx.unnest('customers')}) AND recorded > :instant",
+        customers=tx.list_parameter(customers),
         instant=instant,
     )
     return {row.customer for row in rows}
 
 
-async def changes_of(tx: Tx, customers: Sequence[str], until: Instant) -> dict[str, list[HistoryItem]]:
+async def list_changes_by_customer(
+    tx: Tx, customers: Sequence[str], until: Instant
+) -> dict[str, list[PreferenceHistoryItem]]:
     """What changed of these customers, oldest first: all that was recorded by an instant."""
     rows = await tx.rows(
-        f"SELECT seq, {', '.join(_CHANGE)} FROM preference_change "
-        f"WHERE customer IN ({tx.each('customers')}) AND recorded <= :until ORDER BY customer, seq",
-        customers=tx.array(customers),
+        f"SELECT seq, {', '.join(_CHANGE_COLUMNS)} FROM preference_change "
+        f"WHERE customer IN ({tx.unnest('customers')}) AND recorded <= :until ORDER BY customer, seq",
+        customers=tx.list_parameter(customers),
         until=until,
     )
-    found: dict[str, list[HistoryItem]] = {customer: [] for customer in customers}
+    found: dict[str, list[PreferenceHistoryItem]] = {customer: [] for customer in customers}
     for row in rows:
         values = dict(row._mapping)
-        found[values.pop("customer")].append(HistoryItem(**values | {"value": msgspec.json.decode(values["value"])}))
+        found[values.pop("customer")].append(
+            PreferenceHistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
+        )
     return found
 
 
-def _item(row: Row[Any]) -> HistoryItem:
+def _history_item(row: Row[Any]) -> PreferenceHistoryItem:
     values = dict(row._mapping)
-    return HistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
+    return PreferenceHistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
 
 
-async def topics(tx: Tx) -> Topics | None:
+async def get_topics(tx: Tx) -> PolicyTopics | None:
     """The topics of the active policy, or None when no policy has been active."""
     row = await tx.row("SELECT topics FROM topic_catalogue WHERE one = 1")
-    return None if row is None else msgspec.json.decode(row.topics, type=Topics)
+    return None if row is None else msgspec.json.decode(row.topics, type=PolicyTopics)
 
 
-async def set_topics(tx: Tx, catalogue: Topics) -> None:
+async def set_topics(tx: Tx, policy_topics: PolicyTopics) -> None:
     """Replace the topics, unless those of a later policy are here already: calls may arrive in any order."""
-    await tx.run(
+    await tx.execute(
         "INSERT INTO topic_catalogue (one, policy_version, topics) VALUES (1, :version, :topics) "
         "ON CONFLICT (one) DO UPDATE SET policy_version = excluded.policy_version, topics = excluded.topics "
         "WHERE topic_catalogue.policy_version <= excluded.policy_version",
-        version=catalogue.policy_version,
-        topics=msgspec.json.encode(catalogue),
+        version=policy_topics.policy_version,
+        topics=msgspec.json.encode(policy_topics),
     )

@@ -9,10 +9,10 @@ from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary
 
 from services.kit.db.bytewise_text import Text
 
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+_SEQUENCE_TYPE = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _state() -> list[Column[Any]]:
+def _state_columns() -> list[Column[Any]]:
     return [
         Column("customer", Text, primary_key=True),
         Column("version", BigInteger, nullable=False),
@@ -20,9 +20,9 @@ def _state() -> list[Column[Any]]:
     ]
 
 
-def _change() -> list[Column[Any]]:
+def _change_columns() -> list[Column[Any]]:
     return [
-        Column("seq", _SEQUENCE, Identity(), primary_key=True),
+        Column("seq", _SEQUENCE_TYPE, Identity(), primary_key=True),
         Column("customer", Text, nullable=False),
         Column("version", BigInteger, nullable=False),
         Column("at", BigInteger, nullable=False),
@@ -36,7 +36,7 @@ def _change() -> list[Column[Any]]:
     ]
 
 
-def _inbox() -> list[Column[Any]]:
+def _inbox_columns() -> list[Column[Any]]:
     return [
         Column("customer", Text, primary_key=True),
         Column("source", Text, primary_key=True),
@@ -46,7 +46,7 @@ def _inbox() -> list[Column[Any]]:
     ]
 
 
-def _topics() -> list[Column[Any]]:
+def _topic_columns() -> list[Column[Any]]:
     return [
         Column("one", Integer, primary_key=True, autoincrement=False),
         Column("policy_version", BigInteger, nullable=False),
@@ -55,14 +55,14 @@ def _topics() -> list[Column[Any]]:
 
 
 TABLES: dict[str, Callable[[], list[Column[Any]]]] = {
-    "preference_state": _state,
-    "preference_change": _change,
-    "preference_inbox": _inbox,
-    "topic_catalogue": _topics,
+    "preference_state": _state_columns,
+    "preference_change": _change_columns,
+    "preference_inbox": _inbox_columns,
+    "topic_catalogue": _topic_columns,
 }
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "preference_change_customer": ("preference_change", ("customer", "seq")),
 }
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": "70"}}
-UPDATED = frozenset({"preference_state"})
+UPDATED_TABLES = frozenset({"preference_state"})
 """Tables whose rows change: PostgreSQL leaves room for that on their pages."""

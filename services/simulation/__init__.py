@@ -1,6 +1,6 @@
 """`tactful simulate`: files in, decisions out. Wiring only; every rule is the one that production runs."""
 
-from services.simulation.difference_page import draw
+from services.simulation.difference_page import render_difference
 from services.simulation.input_files import (
     BadInput,
     read_campaigns,
@@ -9,19 +9,19 @@ from services.simulation.input_files import (
     read_policy,
     read_suppressions,
 )
-from services.simulation.runs import Input, Summary, compare, decide_all, run
+from services.simulation.runs import SimulationFiles, SimulationSummary, simulate, simulate_and_compare, simulate_files
 
 __all__ = [
     "BadInput",
-    "Input",
-    "Summary",
-    "compare",
-    "decide_all",
-    "draw",
+    "SimulationFiles",
+    "SimulationSummary",
     "read_campaigns",
     "read_customers",
     "read_events",
     "read_policy",
     "read_suppressions",
-    "run",
+    "render_difference",
+    "simulate",
+    "simulate_and_compare",
+    "simulate_files",
 ]

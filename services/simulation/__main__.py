@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.simulation.input_files import BadInput
-from services.simulation.recorded_comparison import compare
+from services.simulation.recorded_comparison import compare_recorded_traffic
 
 BAD_INPUT, TOO_LARGE = 2, 3
 NICE = 10
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", type=int, required=True, help="bytes")
     parser.add_argument("--seconds", type=int, required=True, help="of processor time")
     parser.add_argument("--disk", type=int, required=True, help="bytes of one file")
-    given = parser.parse_args(arguments)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    _limit(given.memory, given.seconds, given.disk)
+    options = parser.parse_args(arguments)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _set_limits(options.memory, options.seconds, options.disk)
     try:
-        compare(given.folder, _tell)
+        compare_recorded_traffic(options.folder, _print_progress)
     except BadInput as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
@@ -45,20 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _limit(memory: int, seconds: int, disk: int) -> None:
+def _set_limits(memory: int, seconds: int, disk: int) -> None:
     os.nice(NICE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, disk)):
-        resource.setrlimit(limit, (most, most))
+    for limit, maximum in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, disk)):
+        resource.setrlimit(limit, (maximum, maximum))
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_parent() -> None:
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
-def _tell(share: float) -> None:
+def _print_progress(share: float) -> None:
     sys.stdout.write(f"{share:.3f}\n")
     sys.stdout.flush()
 

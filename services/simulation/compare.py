@@ -22,14 +22,14 @@ from services.orchestrator.policy.time_zones import Zone
 Side = Literal[0, 1]
 HERE: Side = 0
 AGAINST: Side = 1
-OTHER: tuple[Side, Side] = (AGAINST, HERE)
+OTHER_SIDE: tuple[Side, Side] = (AGAINST, HERE)
 NOT_TRIGGERED = "not_triggered"
 """Why a message was not sent where its campaign was not triggered at all."""
-MOST_CUSTOMERS = 20
-MOST_MESSAGES = 3
+MAX_CUSTOMERS = 20
+MAX_MESSAGES = 3
 
 
-class Line(msgspec.Struct, frozen=True):
+class DecisionLine(msgspec.Struct, frozen=True):
     """What a comparison sees of a decision line."""
 
     time: str
@@ -41,7 +41,7 @@ class Line(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Sent(NamedTuple):
+class SentMessage(NamedTuple):
     """A send, as long as the other run has none of the same message. `hour`: of the day, in the policy's zone."""
 
     at: Instant
@@ -51,26 +51,26 @@ class Sent(NamedTuple):
     hour: str
 
 
-_LINE = msgspec.json.Decoder(Line)
+_LINE_DECODER = msgspec.json.Decoder(DecisionLine)
 
 
 @dataclass(slots=True)
-class Tally:
+class SendCounts:
     """Counts by one thing: sends of either run (of a reason: decisions), and sends gained and lost."""
 
     counts: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
-    only: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
+    exclusive: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """One row for each value, in order of its name."""
-        known = sorted({key for counter in (*self.counts, *self.only) for key in counter})
+        known = sorted({key for counter in (*self.counts, *self.exclusive) for key in counter})
         return [
             {
                 name: key,
                 "here": self.counts[HERE][key],
                 "against": self.counts[AGAINST][key],
-                "gained": self.only[HERE][key],
-                "lost": self.only[AGAINST][key],
+                "gained": self.exclusive[HERE][key],
+                "lost": self.exclusive[AGAINST][key],
             }
             for key in known
         ]
@@ -82,27 +82,32 @@ class Comparison:
     def __init__(self, here: Path, against: Path, zone: Zone) -> None:
         self._paths = (here, against)
         self._zone = zone
-        self._campaigns, self._channels, self._reasons, self._hours = Tally(), Tally(), Tally(), Tally()
+        self._campaigns, self._channels, self._reasons, self._hours = (
+            SendCounts(),
+            SendCounts(),
+            SendCounts(),
+            SendCounts(),
+        )
         self._outcomes: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self._customers: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-        self._only: tuple[dict[str, Sent], dict[str, Sent]] = ({}, {})
-        self._traced: dict[str, list[tuple[Instant, str]]] = {}
+        self._unmatched: tuple[dict[str, SentMessage], dict[str, SentMessage]] = ({}, {})
+        self._sampled_sends: dict[str, list[tuple[Instant, str]]] = {}
         self._moved = 0
 
-    def document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """The difference as one JSON object (docs/simulate.md)."""
-        self._match()
-        more = self._more()
-        gaining, losing = _most(more, 1), _most(more, -1)
-        lines = self._reread(self._samples({*gaining, *losing}))
+        self._pair_sends()
+        extra_sends = self._extra_sends()
+        gaining, losing = _largest_changes(extra_sends, 1), _largest_changes(extra_sends, -1)
+        lines = self._read_sample_lines(self._sample_message_ids({*gaining, *losing}))
         return {
             "zone": self._zone.name,
             "decisions": _by_side([counts.total() for counts in self._outcomes]),
             "outcomes": _by_side([dict(sorted(counts.items())) for counts in self._outcomes]),
             "sends": {
                 **_by_side([counts[Outcome.SEND] for counts in self._outcomes]),
-                "gained": len(self._only[HERE]),
-                "lost": len(self._only[AGAINST]),
+                "gained": len(self._unmatched[HERE]),
+                "lost": len(self._unmatched[AGAINST]),
                 "moved": self._moved,
             },
             "by_campaign": self._campaigns.rows("campaign"),
@@ -112,103 +117,103 @@ class Comparison:
             "customers": {
                 "reached": _by_side([len(customers) for customers in self._customers]),
                 "gained": {
-                    "count": sum(1 for change in more.values() if change > 0),
-                    "most": [self._customer(name, lines) for name in gaining],
+                    "count": sum(1 for change in extra_sends.values() if change > 0),
+                    "most": [self._customer_row(name, lines) for name in gaining],
                 },
                 "lost": {
-                    "count": sum(1 for change in more.values() if change < 0),
-                    "most": [self._customer(name, lines) for name in losing],
+                    "count": sum(1 for change in extra_sends.values() if change < 0),
+                    "most": [self._customer_row(name, lines) for name in losing],
                 },
             },
         }
 
-    def _match(self) -> None:
+    def _pair_sends(self) -> None:
         """Pairs the sends of both runs in order of time; what has no partner stays in `_only`."""
         for _, message_id, side, sent in heapq.merge(self._sends(HERE), self._sends(AGAINST)):
-            other = self._only[OTHER[side]].pop(message_id, None)
+            other = self._unmatched[OTHER_SIDE[side]].pop(message_id, None)
             if other is None:
-                self._only[side][message_id] = sent
+                self._unmatched[side][message_id] = sent
             elif other.at != sent.at:
                 self._moved += 1
                 if other.hour != sent.hour:
-                    self._hours.only[side][sent.hour] += 1
-                    self._hours.only[OTHER[side]][other.hour] += 1
+                    self._hours.exclusive[side][sent.hour] += 1
+                    self._hours.exclusive[OTHER_SIDE[side]][other.hour] += 1
         for side in (HERE, AGAINST):
-            for sent in self._only[side].values():
-                self._campaigns.only[side][sent.campaign] += 1
-                self._channels.only[side][sent.channel] += 1
-                self._hours.only[side][sent.hour] += 1
+            for sent in self._unmatched[side].values():
+                self._campaigns.exclusive[side][sent.campaign] += 1
+                self._channels.exclusive[side][sent.channel] += 1
+                self._hours.exclusive[side][sent.hour] += 1
 
-    def _sends(self, side: Side) -> Iterator[tuple[Instant, str, Side, Sent]]:
+    def _sends(self, side: Side) -> Iterator[tuple[Instant, str, Side, SentMessage]]:
         known: dict[str, str] = {}
-        for line, _ in _lines(self._paths[side]):
+        for line, _ in _read_decision_lines(self._paths[side]):
             self._outcomes[side][line.outcome] += 1
             self._reasons.counts[side][line.reason] += 1
             if line.outcome != Outcome.SEND:
                 continue
             at = parse_instant(line.time)
             customer, campaign, channel, hour = (
-                known.setdefault(word, word)
-                for word in (line.customer, line.campaign, line.channel, f"{self._zone.wall(at) // HOUR % 24:02}")
+                known.setdefault(text, text)
+                for text in (line.customer, line.campaign, line.channel, f"{self._zone.wall_time(at) // HOUR % 24:02}")
             )
             self._campaigns.counts[side][campaign] += 1
             self._channels.counts[side][channel] += 1
             self._hours.counts[side][hour] += 1
             self._customers[side][customer] += 1
-            yield at, line.message_id, side, Sent(at, customer, campaign, channel, hour)
+            yield at, line.message_id, side, SentMessage(at, customer, campaign, channel, hour)
 
-    def _more(self) -> dict[str, int]:
+    def _extra_sends(self) -> dict[str, int]:
         """By customer, how many more are sent here; those with as many in both are left out."""
         customers = {*self._customers[HERE], *self._customers[AGAINST]}
         change = {name: self._customers[HERE][name] - self._customers[AGAINST][name] for name in customers}
-        return {name: more for name, more in change.items() if more}
+        return {name: extra_sends for name, extra_sends in change.items() if extra_sends}
 
-    def _samples(self, customers: set[str]) -> set[str]:
+    def _sample_message_ids(self, customers: set[str]) -> set[str]:
         """The first few messages of each of these customers that only one of the runs sends."""
         for side in (HERE, AGAINST):
-            for message_id, sent in self._only[side].items():
+            for message_id, sent in self._unmatched[side].items():
                 if sent.customer in customers:
-                    self._traced.setdefault(sent.customer, []).append((sent.at, message_id))
-        for name, found in self._traced.items():
-            self._traced[name] = sorted(found)[:MOST_MESSAGES]
-        return {message_id for found in self._traced.values() for _, message_id in found}
+                    self._sampled_sends.setdefault(sent.customer, []).append((sent.at, message_id))
+        for name, found in self._sampled_sends.items():
+            self._sampled_sends[name] = sorted(found)[:MAX_MESSAGES]
+        return {message_id for found in self._sampled_sends.values() for _, message_id in found}
 
-    def _reread(self, samples: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _read_sample_lines(self, samples: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The last line about each sample in either run; counts, by the way, why a run did not send what the other did.
 
         A message that has no line in a run counts as `not_triggered`.
         """
         lines: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         for side in (HERE, AGAINST):
-            missing = self._only[OTHER[side]]
+            missing = self._unmatched[OTHER_SIDE[side]]
             reasons = dict.fromkeys(missing, NOT_TRIGGERED)
-            for line, raw in _lines(self._paths[side]):
+            for line, raw in _read_decision_lines(self._paths[side]):
                 if line.message_id in missing:
                     reasons[line.message_id] = sys.intern(line.reason)
                 if line.message_id in samples:
                     lines[side][line.message_id] = msgspec.json.decode(raw)
-            self._reasons.only[OTHER[side]].update(reasons.values())
+            self._reasons.exclusive[OTHER_SIDE[side]].update(reasons.values())
         return lines
 
-    def _customer(self, name: str, lines: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    def _customer_row(self, name: str, lines: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
         messages = [
             {"message_id": message_id, **_by_side([found.get(message_id) for found in lines])}
-            for _, message_id in self._traced[name]
+            for _, message_id in self._sampled_sends[name]
         ]
         return {"customer": name, **_by_side([counts[name] for counts in self._customers]), "messages": messages}
 
 
-def _most(more: Mapping[str, int], sign: int) -> list[str]:
+def _largest_changes(extra_sends: Mapping[str, int], sign: int) -> list[str]:
     """The customers with the largest change of this sign, the largest first, equal ones by name."""
-    found = [(-sign * change, name) for name, change in more.items() if change * sign > 0]
-    return [name for _, name in heapq.nsmallest(MOST_CUSTOMERS, found)]
+    found = [(-sign * change, name) for name, change in extra_sends.items() if change * sign > 0]
+    return [name for _, name in heapq.nsmallest(MAX_CUSTOMERS, found)]
 
 
 def _by_side(values: Sequence[Any]) -> dict[str, Any]:
     return {"here": values[HERE], "against": values[AGAINST]}
 
 
-def _lines(path: Path) -> Iterator[tuple[Line, bytes]]:
+def _read_decision_lines(path: Path) -> Iterator[tuple[DecisionLine, bytes]]:
     with path.open("rb") as file:
         for raw in file:
-            yield _LINE.decode(raw), raw
+            yield _LINE_DECODER.decode(raw), raw

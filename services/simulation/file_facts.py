@@ -8,9 +8,9 @@ from schemas.event import Event
 from schemas.facts import HoldFact, Scope
 from schemas.suppression import Hold, Suppression
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.campaigns.conditions import situation_condition
-from services.orchestrator.decisions.reported_contact import REPORTED, reported_contact
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.campaigns.conditions import compile_situation_condition
+from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
 from services.preference import preference_state as preference
@@ -18,32 +18,37 @@ from services.suppression import customer_state as suppression
 from services.suppression.situation_intervals import compile_kinds
 
 
-class FileWorld:
+class FileFactsSource:
     """The facts of files, changed by events through the functions of the services that own them."""
 
     def __init__(
-        self, policy: Policy, customers: Iterable[Customer], speaking_against: Sequence[Suppression | Hold]
+        self,
+        policy: CompiledPolicy,
+        customers: Iterable[Customer],
+        suppressions_and_holds: Sequence[Suppression | Hold],
     ) -> None:
         self._policy = policy
-        self._kinds = compile_kinds(policy.document.situations, lambda text, _: situation_condition(text))
-        self._holds = tuple(hold_fact(each) for each in speaking_against if isinstance(each, Hold))
-        entries = [each for each in speaking_against if isinstance(each, Suppression)]
-        self._by_address = suppression.index_addresses(entries)
+        self._situation_kinds = compile_kinds(
+            policy.document.situations, lambda text, _: compile_situation_condition(text)
+        )
+        self._holds = tuple(to_hold_fact(each) for each in suppressions_and_holds if isinstance(each, Hold))
+        entries = [each for each in suppressions_and_holds if isinstance(each, Suppression)]
+        self._by_address = suppression.index_address_entries(entries)
         self._preferences = {each.customer: preference.from_document(each) for each in customers}
-        self._suppressions: dict[str, suppression.State] = {}
+        self._suppressions: dict[str, suppression.SuppressionState] = {}
         self._facts: dict[str, Facts] = {}
         for entry in entries:
             if entry.customer is not None:
-                state = self._suppression(entry.customer)
-                self._suppressions[entry.customer] = suppression.add_entry(state, suppression.entry_of(entry))
+                state = self._suppression_state(entry.customer)
+                self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
-    def apply(self, event: Event, data: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
         """Both services take the event in, or neither. Raises BadEvent."""
-        if event.type not in preference.TYPES and not suppression.wants(event.type, self._kinds):
+        if event.type not in preference.EVENT_TYPES and not suppression.handles(event.type, self._situation_kinds):
             return
         customer = event.subject
-        chosen = preference.apply(self._preference(customer), event, data)
-        against = suppression.apply(self._suppression(customer), event, data, self._kinds)
+        chosen = preference.apply_event(self._preference_state(customer), event, data)
+        against = suppression.apply_event(self._suppression_state(customer), event, data, self._situation_kinds)
         if chosen is not None:
             self._preferences[customer] = chosen
         if against is not None:
@@ -51,31 +56,31 @@ class FileWorld:
         if chosen is not None or against is not None:
             self._facts.pop(customer, None)
 
-    def facts(self, customer: str) -> Facts:
+    def facts_of(self, customer: str) -> Facts:
         """The facts as of the events taken in."""
         found = self._facts.get(customer)
         if found is None:
-            chosen = preference.facts(self._preference(customer))
-            names = [suppression.plain_name(each.channel, each.address) for each in chosen.addresses]
-            against = suppression.facts(self._suppression(customer), self._by_address, names)
+            chosen = preference.to_facts(self._preference_state(customer))
+            names = [suppression.plain_address_name(each.channel, each.address) for each in chosen.addresses]
+            against = suppression.to_facts(self._suppression_state(customer), self._by_address, names)
             found = Facts(chosen, against, self._holds, self._policy, frozenset(CHANNELS))
             self._facts[customer] = found
         return found
 
-    def reported(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
         """The contact that another tool reports. Raises BadEvent."""
-        return reported_contact(event, data) if event.type == REPORTED else None
+        return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
-    def _preference(self, customer: str) -> preference.State:
-        return self._preferences.get(customer) or preference.empty(customer)
+    def _preference_state(self, customer: str) -> preference.PreferenceState:
+        return self._preferences.get(customer) or preference.empty_state(customer)
 
-    def _suppression(self, customer: str) -> suppression.State:
-        return self._suppressions.get(customer) or suppression.empty(customer)
+    def _suppression_state(self, customer: str) -> suppression.SuppressionState:
+        return self._suppressions.get(customer) or suppression.empty_state(customer)
 
 
-def hold_fact(hold: Hold) -> HoldFact:
+def to_hold_fact(hold: Hold) -> HoldFact:
     """What rules see of a hold."""
     scope = hold.scope
-    words = {name: getattr(scope, name) for name in ("channels", "topics", "classes", "intents", "campaigns")}
-    known = {name: None if values is None else frozenset(map(str, values)) for name, values in words.items()}
+    fields = {name: getattr(scope, name) for name in ("channels", "topics", "classes", "intents", "campaigns")}
+    known = {name: None if values is None else frozenset(map(str, values)) for name, values in fields.items()}
     return HoldFact(hold.key, hold.mode, hold.start, hold.until, Scope(**known), scope.region, scope.trait)

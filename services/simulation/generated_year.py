@@ -18,7 +18,7 @@ import msgspec
 
 from schemas.times import DAY, HOUR, MINUTE, SECOND, Instant, format_instant, parse_instant
 
-CUSTOMERS, SUPPRESSIONS, EVENTS = "customers.jsonl", "suppressions.jsonl", "events.jsonl"
+CUSTOMERS_FILE, SUPPRESSIONS_FILE, EVENTS_FILE = "customers.jsonl", "suppressions.jsonl", "events.jsonl"
 COUNTRIES = (
     ("DE", "de-DE", "Europe/Berlin", 0.38),
     ("FR", "fr-FR", "Europe/Paris", 0.58),
@@ -28,19 +28,19 @@ COUNTRIES = (
     ("AU", "en-AU", "Australia/Sydney", 1.0),
 )
 """Country, locale, zone, and the share of customers up to and including it."""
-BY_HOUR = (3, 2, 1, 1, 1, 2, 4, 7, 9, 10, 11, 12, 12, 11, 10, 10, 11, 12, 14, 15, 14, 11, 8, 5)
-BY_WEEKDAY = (10, 10, 10, 10, 11, 13, 12)
-BY_MONTH = (7, 8, 10, 12, 14, 13, 10, 9, 9, 9, 10, 12)
-INCIDENT = 2 * HOUR
+WEIGHT_BY_HOUR = (3, 2, 1, 1, 1, 2, 4, 7, 9, 10, 11, 12, 12, 11, 10, 10, 11, 12, 14, 15, 14, 11, 8, 5)
+WEIGHT_BY_WEEKDAY = (10, 10, 10, 10, 11, 13, 12)
+WEIGHT_BY_MONTH = (7, 8, 10, 12, 14, 13, 10, 9, 9, 9, 10, 12)
+INCIDENT_LENGTH = 2 * HOUR
 INCIDENT_SHARE = 0.3
 INTERESTS = ("herbs", "trees", "roses", "tools")
 OPT_OUTS: tuple[list[dict[str, str]], ...] = ([{"class": "marketing"}], [{"topic": "news"}], [{"channel": "sms"}], [])
-CONSENTED: Instant = parse_instant("2024-03-01T10:00:00Z")
+CONSENT_AT: Instant = parse_instant("2024-03-01T10:00:00Z")
 EPOCH_WEEKDAY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class TrafficSize:
     """How much to make, from which seed. `start`: the first instant, a midnight; `days`: how long it goes on."""
 
     customers: int = 100_000
@@ -50,7 +50,7 @@ class Size:
     start: Instant = parse_instant("2025-01-01T00:00:00Z")
 
 
-class Happening(NamedTuple):
+class PendingEvent(NamedTuple):
     """Something on its way: it becomes an event at the first turn from `at` on. `number` tells equal ones apart."""
 
     at: Instant
@@ -60,191 +60,205 @@ class Happening(NamedTuple):
     data: dict[str, Any]
 
 
-def write(folder: Path, size: Size, told: Callable[[int], None] | None = None) -> None:
+def write_traffic(folder: Path, size: TrafficSize, on_progress: Callable[[int], None] | None = None) -> None:
     """Writes the three files into the folder. `told` hears how many more events there are, from time to time."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in ((CUSTOMERS, customers(size)), (SUPPRESSIONS, suppressions(size)), (EVENTS, events(size))):
+    for name, lines in (
+        (CUSTOMERS_FILE, customer_lines(size)),
+        (SUPPRESSIONS_FILE, suppression_lines(size)),
+        (EVENTS_FILE, event_lines(size)),
+    ):
         with (folder / name).open("wb") as file:
             for count, line in enumerate(lines, 1):
                 file.write(line)
-                if told is not None and name == EVENTS and count % 1000 == 0:
-                    told(1000)
+                if on_progress is not None and name == EVENTS_FILE and count % 1000 == 0:
+                    on_progress(1000)
 
 
-def customers(size: Size) -> Iterator[bytes]:
+def customer_lines(size: TrafficSize) -> Iterator[bytes]:
     """One customer document a line."""
-    chance = Random(f"{size.seed} customers").random  # noqa: S311 - a seed, not a secret
+    random = Random(f"{size.seed} customers").random  # noqa: S311 - a seed, not a secret
     for number in range(size.customers):
-        share = chance()
+        share = random()
         country, locale, zone, _ = next(each for each in COUNTRIES if share <= each[3])
         document: dict[str, Any] = {
-            "customer": _name(number),
+            "customer": _customer_id(number),
             "locale": locale,
             "country": country,
-            "traits": {"name": f"Customer {number}", "interests": [INTERESTS[int(chance() * 4)]]},
-            "addresses": [{"channel": "email", "address": f"{_name(number)}@example.org", "verified": chance() < 0.97}],
+            "traits": {"name": f"Customer {number}", "interests": [INTERESTS[int(random() * 4)]]},
+            "addresses": [
+                {"channel": "email", "address": f"{_customer_id(number)}@example.org", "verified": random() < 0.97}
+            ],
             "consent": [],
         }
-        if chance() < 0.9:
+        if random() < 0.9:
             document["zone"] = zone
-        if chance() < 0.5:
+        if random() < 0.5:
             document["addresses"].append({"channel": "sms", "address": f"+4915{number:08}", "verified": True})
-        if chance() < 0.4:
+        if random() < 0.4:
             document["addresses"].append({"channel": "push", "address": f"device-{number}", "verified": True})
         for topic, likely in (("news", 0.6), ("referrals", 0.5)):
-            if chance() < likely:
+            if random() < likely:
                 document["consent"] += [_consent(channel, topic) for channel in ("email", "push")]
-        if chance() < 0.03:
+        if random() < 0.03:
             document["frequency"] = {"limit": 1, "per": "week"}
-        if chance() < 0.05:
+        if random() < 0.05:
             document["opt_outs"] = [{"class": "marketing"}]
-        yield _line(document)
+        yield _json_line(document)
 
 
-def suppressions(size: Size) -> Iterator[bytes]:
+def suppression_lines(size: TrafficSize) -> Iterator[bytes]:
     """One suppression or hold a line: bounced addresses, and marketing held back during incidents."""
-    chance = Random(f"{size.seed} suppressions").random  # noqa: S311 - a seed, not a secret
+    random = Random(f"{size.seed} suppressions").random  # noqa: S311 - a seed, not a secret
     at = format_instant(size.start - 30 * DAY)
     for number in range(size.customers):
-        share = chance()
+        share = random()
         if share < 0.008:
             reason = "hard_bounce" if share < 0.006 else "spam_complaint"
             fields = {"reason": reason, "source": "mail provider", "at": at}
-            yield _line({"address": f"{_name(number)}@example.org", "scope": {"channel": "email"}, **fields})
-    for number, start in enumerate(incidents(size)):
-        span = {"from": format_instant(start), "until": format_instant(start + INCIDENT)}
+            yield _json_line(
+                {"address": f"{_customer_id(number)}@example.org", "scope": {"channel": "email"}, **fields}
+            )
+    for number, start in enumerate(incident_times(size)):
+        span = {"from": format_instant(start), "until": format_instant(start + INCIDENT_LENGTH)}
         hold = {"key": f"incident-{number}", "mode": "defer", "scope": {"classes": ["marketing"]}}
-        yield _line({**hold, **span, "reason": "incident"})
+        yield _json_line({**hold, **span, "reason": "incident"})
 
 
-def incidents(size: Size) -> list[Instant]:
+def incident_times(size: TrafficSize) -> list[Instant]:
     """When incidents begin."""
-    chance = Random(f"{size.seed} incidents").random  # noqa: S311 - a seed, not a secret
-    return [size.start + int((month + chance()) * 30 * DAY) // MINUTE * MINUTE for month in range(-(-size.days // 30))]
+    random = Random(f"{size.seed} incidents").random  # noqa: S311 - a seed, not a secret
+    return [size.start + int((month + random()) * 30 * DAY) // MINUTE * MINUTE for month in range(-(-size.days // 30))]
 
 
-def events(size: Size) -> Iterator[bytes]:
+def event_lines(size: TrafficSize) -> Iterator[bytes]:
     """One CloudEvent a line, in the order in which they arrive."""
-    return Shop(size).events()
+    return EventGenerator(size).lines()
 
 
-class Shop:
+class EventGenerator:
     """What happens, turn by turn: at each turn what is due, else something new."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: TrafficSize) -> None:
         self._size = size
-        self._chance = Random(f"{size.seed} events").random  # noqa: S311 - a seed, not a secret
-        self._due: list[Happening] = []
+        self._random = Random(f"{size.seed} events").random  # noqa: S311 - a seed, not a secret
+        self._pending: list[PendingEvent] = []
         self._number = 0
-        self._incidents = incidents(size)
+        self._incidents = incident_times(size)
 
-    def events(self) -> Iterator[bytes]:
+    def lines(self) -> Iterator[bytes]:
         """The lines."""
-        chance = self._chance
-        for number, at in enumerate(self._turns()):
-            if self._due and self._due[0].at <= at:
-                happening = heapq.heappop(self._due)
-                customer, type_, data = happening.customer, happening.type, happening.data
+        random = self._random
+        for number, at in enumerate(self._event_times()):
+            if self._pending and self._pending[0].at <= at:
+                pending = heapq.heappop(self._pending)
+                customer, type_, data = pending.customer, pending.type, pending.data
             else:
-                busy = chance()
+                busy = random()
                 customer = int(self._size.customers * busy * busy)
-                type_, data = self._new(customer, at)
-            luck = chance()
-            line = _event(number, customer, type_, at - int(luck * 2e5) * SECOND if luck < 0.002 else at, data)
+                type_, data = self._new_event(customer, at)
+            draw = random()
+            line = _event_line(number, customer, type_, at - int(draw * 2e5) * SECOND if draw < 0.002 else at, data)
             yield line
-            if luck > 0.999:
+            if draw > 0.999:
                 yield line
 
-    def _turns(self) -> Iterator[Instant]:
+    def _event_times(self) -> Iterator[Instant]:
         """The instants of the turns in order: as many in each hour as its weight claims."""
         hours = range(self._size.start, self._size.start + self._size.days * DAY, HOUR)
-        whole = sum(map(_weight, hours))
+        whole = sum(map(_hour_weight, hours))
         claimed = made = 0
         for hour in hours:
-            claimed += _weight(hour)
+            claimed += _hour_weight(hour)
             count = self._size.events * claimed // whole - made
             made += count
-            yield from sorted(hour + int(self._chance() * 3_600_000) * 1000 for _ in range(count))
+            yield from sorted(hour + int(self._random() * 3_600_000) * 1000 for _ in range(count))
 
-    def _new(self, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
-        chance = self._chance
-        if any(start <= at < start + INCIDENT for start in self._incidents) and chance() < INCIDENT_SHARE:
+    def _new_event(self, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
+        random = self._random
+        if any(start <= at < start + INCIDENT_LENGTH for start in self._incidents) and random() < INCIDENT_SHARE:
             return "shop.incident.declared", {"what": "Orders are slow."}
-        luck = chance()
-        if luck < 0.72:
-            return "shop.page.viewed", {"page": f"/plants/{int(chance() * 900)}", "seconds": int(chance() * 90)}
-        if luck < 0.86:
-            return "shop.cart.changed", {"items": 1 + int(chance() * 5), "total": round(chance() * 120, 2)}
-        return self._rare((luck - 0.86) / 0.14, customer, at)
+        draw = random()
+        if draw < 0.72:
+            return "shop.page.viewed", {"page": f"/plants/{int(random() * 900)}", "seconds": int(random() * 90)}
+        if draw < 0.86:
+            return "shop.cart.changed", {"items": 1 + int(random() * 5), "total": round(random() * 120, 2)}
+        return self._business_event((draw - 0.86) / 0.14, customer, at)
 
-    def _rare(self, luck: float, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
+    def _business_event(self, draw: float, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
         """What matters more: `luck` is from 0 to below 1."""
-        chance = self._chance
+        random = self._random
         self._number += 1
         ref = f"{self._number:08}"
-        if luck < 0.42:
-            shipped = at + int((0.3 + chance() * 1.5) * DAY)
-            delivered = shipped + int((0.7 + chance() * 2) * DAY)
-            self._later(shipped, customer, "shop.order.shipped", {"order": ref, "carrier": "DHL"})
-            self._later(delivered, customer, "shop.order.delivered", {"order": ref, "total": round(chance() * 120, 2)})
+        if draw < 0.42:
+            shipped = at + int((0.3 + random() * 1.5) * DAY)
+            delivered = shipped + int((0.7 + random() * 2) * DAY)
+            self._schedule(shipped, customer, "shop.order.shipped", {"order": ref, "carrier": "DHL"})
+            self._schedule(
+                delivered, customer, "shop.order.delivered", {"order": ref, "total": round(random() * 120, 2)}
+            )
             return "shop.order.placed", {"order": ref}
-        if luck < 0.54:
-            self._later(at + int(chance() * 2 * DAY), customer, "shop.support.closed", {"talk": ref})
+        if draw < 0.54:
+            self._schedule(at + int(random() * 2 * DAY), customer, "shop.support.closed", {"talk": ref})
             return "shop.support.opened", {"talk": ref}
-        if luck < 0.58:
-            if chance() < 0.9:
-                self._later(at + int((1 + chance() * 12) * DAY), customer, "shop.complaint.resolved", {"case": ref})
+        if draw < 0.58:
+            if random() < 0.9:
+                self._schedule(at + int((1 + random() * 12) * DAY), customer, "shop.complaint.resolved", {"case": ref})
             return "shop.complaint.filed", {"case": ref}
-        if luck < 0.8:
-            return "shop.product.launched", {"product": f"Plant {ref[-3:]}", "about": INTERESTS[int(chance() * 4)]}
-        return self._said((luck - 0.8) / 0.2)
+        if draw < 0.8:
+            return "shop.product.launched", {"product": f"Plant {ref[-3:]}", "about": INTERESTS[int(random() * 4)]}
+        return self._feedback_event((draw - 0.8) / 0.2)
 
-    def _said(self, luck: float) -> tuple[str, dict[str, Any]]:
+    def _feedback_event(self, draw: float) -> tuple[str, dict[str, Any]]:
         """What customers and other tools tell us."""
-        chance = self._chance
-        if luck < 0.45:
-            return "tactful.feedback.given", {"score": int(chance() * 11)}
-        if luck < 0.6:
-            return "shop.payment.failed", {"total": round(chance() * 120, 2)}
-        if luck < 0.8:
-            return "tactful.customer.identified", {"traits": {"points": int(chance() * 1000)}}
-        if luck < 0.9:
+        random = self._random
+        if draw < 0.45:
+            return "tactful.feedback.given", {"score": int(random() * 11)}
+        if draw < 0.6:
+            return "shop.payment.failed", {"total": round(random() * 120, 2)}
+        if draw < 0.8:
+            return "tactful.customer.identified", {"traits": {"points": int(random() * 1000)}}
+        if draw < 0.9:
             return "tactful.contact.reported", {"channel": "email", "class": "marketing", "campaign": "old-newsletter"}
-        return "tactful.preference.changed", {"opt_outs": OPT_OUTS[int(chance() * len(OPT_OUTS))]}
+        return "tactful.preference.changed", {"opt_outs": OPT_OUTS[int(random() * len(OPT_OUTS))]}
 
-    def _later(self, at: Instant, customer: int, type_: str, data: dict[str, Any]) -> None:
-        heapq.heappush(self._due, Happening(at, self._number, customer, type_, data))
+    def _schedule(self, at: Instant, customer: int, type_: str, data: dict[str, Any]) -> None:
+        heapq.heappush(self._pending, PendingEvent(at, self._number, customer, type_, data))
 
 
-def _weight(hour: Instant) -> int:
+def _hour_weight(hour: Instant) -> int:
     """How busy an hour is."""
     day = hour // DAY
-    return BY_HOUR[hour // HOUR % 24] * BY_WEEKDAY[(day + EPOCH_WEEKDAY) % 7] * BY_MONTH[day % 365 * 12 // 365]
+    return (
+        WEIGHT_BY_HOUR[hour // HOUR % 24]
+        * WEIGHT_BY_WEEKDAY[(day + EPOCH_WEEKDAY) % 7]
+        * WEIGHT_BY_MONTH[day % 365 * 12 // 365]
+    )
 
 
-def _name(number: int) -> str:
+def _customer_id(number: int) -> str:
     return f"c-{number:06}"
 
 
 def _consent(channel: str, topic: str) -> dict[str, str]:
-    at = format_instant(CONSENTED)
+    at = format_instant(CONSENT_AT)
     proof = {"source": "checkout", "wording": "newsletter-3", "basis": "consent"}
     return {"channel": channel, "topic": topic, "status": "granted", "at": at, **proof}
 
 
-def _event(number: int, customer: int, type_: str, at: Instant, data: dict[str, Any]) -> bytes:
-    return _line(
+def _event_line(number: int, customer: int, type_: str, at: Instant, data: dict[str, Any]) -> bytes:
+    return _json_line(
         {
             "specversion": "1.0",
             "id": f"e-{number}",
             "source": "/shop",
             "type": type_,
-            "subject": _name(customer),
+            "subject": _customer_id(customer),
             "time": format_instant(at),
             "data": data,
         }
     )
 
 
-def _line(document: dict[str, Any]) -> bytes:
+def _json_line(document: dict[str, Any]) -> bytes:
     return msgspec.json.encode(document) + b"\n"

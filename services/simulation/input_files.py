@@ -13,55 +13,55 @@ from schemas.documents import DocumentError, load, load_json, validate
 from schemas.event import BadEvent, Event, data_of, decode_structured
 from schemas.suppression import Hold, Suppression
 from services.condition import ConditionSyntaxError
-from services.orchestrator.campaigns.conditions import campaign_condition, situation_condition
-from services.orchestrator.policy.compiled_campaign import Campaign, compile_campaign
-from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
+from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 
 Model = TypeVar("Model", bound=BaseModel)
-Told = Callable[[int], None]
+OnBytesRead = Callable[[int], None]
 """Is told from time to time how many more bytes of the events have been read."""
-TOLD_EVERY = 1000
-DOCUMENTS = frozenset({".yaml", ".yml", ".json"})
+PROGRESS_EVERY = 1000
+DOCUMENT_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
 class BadInput(ValueError):
     """A file that cannot be used; the text names the file, the line, what is wrong and where."""
 
 
-def read_campaigns(folder: Path) -> dict[str, Campaign]:
+def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
     """The campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
-    found: dict[str, Campaign] = {}
-    for path in sorted(each for each in _entries(folder) if each.suffix in DOCUMENTS):
-        document = _document(path, schemas.campaign.Campaign)
+    found: dict[str, CompiledCampaign] = {}
+    for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
+        document = _read_document(path, schemas.campaign.Campaign)
         if document.key in found:
             raise BadInput(f"{path}: another file holds the campaign `{document.key}` already")
         try:
-            found[document.key] = compile_campaign(document, 1, True, campaign_condition)
+            found[document.key] = compile_campaign(document, 1, True, compile_campaign_condition)
         except ConditionSyntaxError as error:
             raise BadInput(f"{path}: {error}") from None
     return found
 
 
-def read_policy(path: Path) -> Policy:
+def read_policy(path: Path) -> CompiledPolicy:
     """The policy of a file, as version 1. Raises BadInput."""
     try:
-        return compile_policy(_document(path, schemas.policy.Policy), 1, situation_condition)
+        return compile_policy(_read_document(path, schemas.policy.Policy), 1, compile_situation_condition)
     except ConditionSyntaxError as error:
         raise BadInput(f"{path}: {error}") from None
 
 
 def read_customers(path: Path) -> list[Customer]:
     """The customers of a file, one JSON object a line. Raises BadInput."""
-    return list(each_customer(path))
+    return list(iter_customers(path))
 
 
-def each_customer(path: Path) -> Iterator[Customer]:
+def iter_customers(path: Path) -> Iterator[Customer]:
     """As `read_customers`, one after the other."""
     known: set[str] = set()
-    for place, line in _lines(path):
-        customer = _checked(place, Customer, line)
+    for location, line in _numbered_lines(path):
+        customer = _parse_line(location, Customer, line)
         if customer.customer in known:
-            raise BadInput(f"{place}: the customer `{customer.customer}` appears twice")
+            raise BadInput(f"{location}: the customer `{customer.customer}` appears twice")
         known.add(customer.customer)
         yield customer
 
@@ -70,41 +70,41 @@ def read_suppressions(path: Path) -> list[Suppression | Hold]:
     """The suppressions and, with `mode`, holds of a file, one JSON object a line. Raises BadInput."""
     found: list[Suppression | Hold] = []
     keys: set[str] = set()
-    for place, line in _lines(path):
-        if not isinstance(_json(place, line), dict) or "mode" not in _json(place, line):
-            found.append(_checked(place, Suppression, line))
+    for location, line in _numbered_lines(path):
+        if not isinstance(_parse_json(location, line), dict) or "mode" not in _parse_json(location, line):
+            found.append(_parse_line(location, Suppression, line))
             continue
-        hold = _checked(place, Hold, line)
+        hold = _parse_line(location, Hold, line)
         if hold.key in keys:
-            raise BadInput(f"{place}: the hold `{hold.key}` appears twice")
+            raise BadInput(f"{location}: the hold `{hold.key}` appears twice")
         keys.add(hold.key)
         found.append(hold)
     return found
 
 
-def read_events(path: Path, told: Told | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:
+def read_events(path: Path, on_bytes_read: OnBytesRead | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:
     """The events of a file, one CloudEvent a line, read as they are needed. Raises BadInput."""
     read = 0
-    for count, (place, line) in enumerate(_lines(path)):
+    for count, (location, line) in enumerate(_numbered_lines(path)):
         read += len(line)
-        if told is not None and count % TOLD_EVERY == 0:
-            told(read)
+        if on_bytes_read is not None and count % PROGRESS_EVERY == 0:
+            on_bytes_read(read)
             read = 0
         try:
             event = decode_structured(line)
             yield event, data_of(event)
         except BadEvent as error:
-            raise BadInput(f"{place}: {error.pointer or '/'}: {error.detail}") from None
+            raise BadInput(f"{location}: {error.pointer or '/'}: {error.detail}") from None
 
 
-def _entries(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
         raise BadInput(f"{folder}: {error.strerror}") from None
 
 
-def _document(path: Path, model: type[Model]) -> Model:
+def _read_document(path: Path, model: type[Model]) -> Model:
     try:
         return validate(model, load(path.read_bytes()))
     except OSError as error:
@@ -113,7 +113,7 @@ def _document(path: Path, model: type[Model]) -> Model:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+def _numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -123,15 +123,15 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
         raise BadInput(f"{path}: {error.strerror}") from None
 
 
-def _json(place: str, line: bytes) -> Any:
+def _parse_json(location: str, line: bytes) -> Any:
     try:
         return load_json(line)
     except DocumentError as error:
-        raise BadInput(f"{place}: {error}") from None
+        raise BadInput(f"{location}: {error}") from None
 
 
-def _checked(place: str, model: type[Model], line: bytes) -> Model:
+def _parse_line(location: str, model: type[Model], line: bytes) -> Model:
     try:
-        return validate(model, _json(place, line))
+        return validate(model, _parse_json(location, line))
     except DocumentError as error:
-        raise BadInput(f"{place}: {error}") from None
+        raise BadInput(f"{location}: {error}") from None

@@ -12,19 +12,19 @@ from schemas.recorded import Recorded, RecordedHold
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.virtual_time_simulation import Arrived, Simulation
+from services.orchestrator.policy.virtual_time_simulation import SimulatedEvent, Simulator
 from services.simulation.compare import Comparison
-from services.simulation.difference_page import draw
+from services.simulation.difference_page import render_difference
 from services.simulation.input_files import read_campaigns, read_policy
-from services.simulation.recorded_traffic import RecordedWorld, arrivals, ledgers, lines
+from services.simulation.recorded_traffic import RecordedFactsSource, read_arrivals, read_ledgers, read_structs
 
 SIDES = ("here", "against")
-TOLD_EVERY = 200
-Told = Callable[[float], None]
+PROGRESS_EVERY = 200
+OnProgress = Callable[[float], None]
 """Is told the share that is done, 0 to 1."""
 
 
-class Job(msgspec.Struct, frozen=True):
+class ComparisonJob(msgspec.Struct, frozen=True):
     """`job.json`. `names`: what the policy and the campaigns of each side are called. `events`: how many there are."""
 
     names: dict[str, dict[str, str]]
@@ -32,48 +32,53 @@ class Job(msgspec.Struct, frozen=True):
     until: Instant | None = None
 
 
-def compare(folder: Path, told: Told) -> None:
+def compare_recorded_traffic(folder: Path, on_progress: OnProgress) -> None:
     """Writes `result.json` and `picture.html`. Raises BadInput."""
-    job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
-    runs = {side: _decide(folder, side, job, told) for side in SIDES}
+    job = msgspec.json.decode((folder / "job.json").read_bytes(), type=ComparisonJob)
+    runs = {side: _simulate_side(folder, side, job, on_progress) for side in SIDES}
     zone = read_policy(folder / "here" / "policy.json").zone
-    difference = {**job.names, **Comparison(_decisions(folder, "here"), _decisions(folder, "against"), zone).document()}
+    difference = {
+        **job.names,
+        **Comparison(_decisions_path(folder, "here"), _decisions_path(folder, "against"), zone).to_document(),
+    }
     result = {"runs": runs, "difference": difference}
-    (folder / "picture.html").write_text(draw(difference), "utf-8")
+    (folder / "picture.html").write_text(render_difference(difference), "utf-8")
     (folder / "result.json").write_bytes(msgspec.json.encode(result))
-    told(1.0)
+    on_progress(1.0)
 
 
-def _decide(folder: Path, side: str, job: Job, told: Told) -> Mapping[str, Any]:
+def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnProgress) -> Mapping[str, Any]:
     policy = read_policy(folder / side / "policy.json")
     catalogue = Catalogue(read_campaigns(folder / side / "campaigns"), policy, frozenset(CHANNELS))
     holds = msgspec.json.decode((folder / "holds.json").read_bytes(), type=list[RecordedHold])
-    world = RecordedWorld(policy, list(lines(folder / "customers.jsonl", Recorded)), holds)
-    simulation = Simulation(catalogue, world, job.until, ledgers(folder))
+    facts_source = RecordedFactsSource(policy, list(read_structs(folder / "customers.jsonl", Recorded)), holds)
+    simulator = Simulator(catalogue, facts_source, job.until, read_ledgers(folder))
     outcomes, reasons = Counter[str](), Counter[str]()
     encoder = msgspec.json.Encoder()
-    with _decisions(folder, side).open("wb") as file:
-        for decision in simulation.replay(_counted(folder, world, side, job, told)):
+    with _decisions_path(folder, side).open("wb") as file:
+        for decision in simulator.replay_arrivals(_report_arrivals(folder, facts_source, side, job, on_progress)):
             outcomes[decision.outcome] += 1
             reasons[decision.reason] += 1
             file.write(encoder.encode(to_document(decision, "decisive")) + b"\n")
     return {
-        "events": simulation.events,
+        "events": simulator.events,
         "decisions": outcomes.total(),
         "outcomes": dict(sorted(outcomes.items())),
         "reasons": dict(sorted(reasons.items())),
     }
 
 
-def _counted(folder: Path, world: RecordedWorld, side: str, job: Job, told: Told) -> Any:
+def _report_arrivals(
+    folder: Path, facts_source: RecordedFactsSource, side: str, job: ComparisonJob, on_progress: OnProgress
+) -> Any:
     """The arrivals; says from time to time how far the whole has come."""
     done = 0
-    for arrival in arrivals(folder, world):
+    for arrival in read_arrivals(folder, facts_source):
         yield arrival
-        done += isinstance(arrival, Arrived)
-        if done % TOLD_EVERY == 0:
-            told((SIDES.index(side) + done / max(1, job.events)) / len(SIDES) * 0.95)
+        done += isinstance(arrival, SimulatedEvent)
+        if done % PROGRESS_EVERY == 0:
+            on_progress((SIDES.index(side) + done / max(1, job.events)) / len(SIDES) * 0.95)
 
 
-def _decisions(folder: Path, side: str) -> Path:
+def _decisions_path(folder: Path, side: str) -> Path:
     return folder / f"{side}.jsonl"

@@ -17,18 +17,18 @@ from schemas.facts import HoldFact, Preference
 from schemas.recorded import KnownPreference, KnownSuppressions, Recorded, RecordedHold
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.decisions.reported_contact import REPORTED, reported_contact
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.recorded_facts import of_addresses
-from services.orchestrator.policy.virtual_time_simulation import Arrived, Learnt
+from services.orchestrator.policy.recorded_facts import reindex_address_entries
+from services.orchestrator.policy.virtual_time_simulation import FactsChange, SimulatedEvent
 
-FENCE = 2 * SECOND
+FENCE_WAIT = 2 * SECOND
 """What an event changed is known this much before it was recorded: decisions wait that long for earlier events."""
 
-Form = TypeVar("Form", bound=msgspec.Struct)
-States = Sequence[KnownPreference | KnownSuppressions]
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+KnownStates = Sequence[KnownPreference | KnownSuppressions]
 
 
 class EventLine(msgspec.Struct, frozen=True):
@@ -45,90 +45,92 @@ class LedgerLine(msgspec.Struct, frozen=True):
     ledger: bytes
 
 
-class RecordedWorld:
+class RecordedFactsSource:
     """The facts of customers as they were recorded. Events change nothing here: what they changed is recorded too."""
 
-    def __init__(self, policy: Policy, customers: Sequence[Recorded], holds: Iterable[RecordedHold]) -> None:
+    def __init__(self, policy: CompiledPolicy, customers: Sequence[Recorded], holds: Iterable[RecordedHold]) -> None:
         self._policy = policy
-        self._holds = tuple(hold for each in holds if (hold := _as_known(each)) is not None)
-        self._known = {each.customer: each for each in customers}
+        self._holds = tuple(hold for each in holds if (hold := _hold_while_known(each)) is not None)
+        self._recorded = {each.customer: each for each in customers}
         self._preferences = {each.customer: each.preferences[0].facts for each in customers}
         self._suppressions = {each.customer: each.suppressions[0].facts for each in customers}
         self._facts: dict[str, Facts] = {}
 
-    def changes(self) -> list[Learnt]:
+    def facts_changes(self) -> list[FactsChange]:
         """What became known later, in order."""
-        found: list[Learnt] = []
-        for customer, recorded in self._known.items():
-            both: tuple[tuple[States, dict[str, Any]], ...] = (
+        found: list[FactsChange] = []
+        for customer, recorded in self._recorded.items():
+            both: tuple[tuple[KnownStates, dict[str, Any]], ...] = (
                 (recorded.preferences, self._preferences),
                 (recorded.suppressions, self._suppressions),
             )
-            for states, kept in both:
+            for states, facts_by_customer in both:
                 found += [
-                    Learnt(at, customer, partial(self._learn, kept, customer, state.facts))
-                    for at, state in zip(_instants(states[1:]), states[1:], strict=True)
+                    FactsChange(at, customer, partial(self._set_facts, facts_by_customer, customer, state.facts))
+                    for at, state in zip(_effective_instants(states[1:]), states[1:], strict=True)
                 ]
         return sorted(found, key=attrgetter("at"))
 
-    def _learn(self, kept: dict[str, Any], customer: str, facts: object) -> None:
-        kept[customer] = facts
+    def _set_facts(self, facts_by_customer: dict[str, Any], customer: str, facts: object) -> None:
+        facts_by_customer[customer] = facts
         self._facts.pop(customer, None)
 
-    def apply(self, event: Event, data: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
         """Nothing: see `changes`."""
 
-    def facts(self, customer: str) -> Facts:
+    def facts_of(self, customer: str) -> Facts:
         """The facts as of the changes that have been learnt."""
         found = self._facts.get(customer)
         if found is None:
-            chosen: Preference = self._preferences[customer]
-            against = of_addresses(self._suppressions[customer], self._known[customer].asked, chosen)
-            found = Facts(chosen, against, self._holds, self._policy, frozenset(CHANNELS))
+            preference: Preference = self._preferences[customer]
+            suppressions = reindex_address_entries(
+                self._suppressions[customer], self._recorded[customer].asked, preference
+            )
+            found = Facts(preference, suppressions, self._holds, self._policy, frozenset(CHANNELS))
             self._facts[customer] = found
         return found
 
-    def reported(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
         """The contact that another tool reports. Raises BadEvent."""
-        return reported_contact(event, data) if event.type == REPORTED else None
+        return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
 
-def arrivals(folder: Path, world: RecordedWorld) -> Iterator[Arrived | Learnt]:
+def read_arrivals(folder: Path, facts_source: RecordedFactsSource) -> Iterator[SimulatedEvent | FactsChange]:
     """Everything that happened, in order; at one instant the changes of facts come first."""
-    return heapq.merge(world.changes(), events(folder), key=attrgetter("at"))
+    return heapq.merge(facts_source.facts_changes(), read_received_events(folder), key=attrgetter("at"))
 
 
-def events(folder: Path) -> Iterator[Arrived]:
+def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
     """The events in order of arrival; one that can not be read any more is left out."""
-    for line in lines(folder / "events.jsonl", EventLine):
+    for line in read_structs(folder / "events.jsonl", EventLine):
         try:
             event = decode_structured(bytes(line.event))
-            yield Arrived(line.at, event, data_of(event))
+            yield SimulatedEvent(line.at, event, data_of(event))
         except BadEvent:
             continue
 
 
-def ledgers(folder: Path) -> dict[str, Ledger]:
+def read_ledgers(folder: Path) -> dict[str, Ledger]:
     """The contacts of customers at the start."""
-    return {line.customer: Ledger.unpack(line.ledger) for line in lines(folder / "ledgers.jsonl", LedgerLine)}
+    return {line.customer: Ledger.unpack(line.ledger) for line in read_structs(folder / "ledgers.jsonl", LedgerLine)}
 
 
-def lines(path: Path, form: type[Form]) -> Iterator[Form]:
+def read_structs(path: Path, struct_type: type[StructT]) -> Iterator[StructT]:
     """Each line of a file in its form."""
-    decode = msgspec.json.Decoder(form).decode
+    decode = msgspec.json.Decoder(struct_type).decode
     with path.open("rb") as file:
         yield from map(decode, file)
 
 
-def _instants(states: States) -> list[Instant]:
+def _effective_instants(states: KnownStates) -> list[Instant]:
     """When each state counts; none later than one that follows it."""
-    found = [state.at - FENCE if state.by_event else state.at for state in states]
-    for place in range(len(found) - 2, -1, -1):
-        found[place] = min(found[place], found[place + 1])
+    found = [state.at - FENCE_WAIT if state.by_event else state.at for state in states]
+    for index in range(len(found) - 2, -1, -1):
+        found[index] = min(found[index], found[index + 1])
     return found
 
 
-def _as_known(recorded: RecordedHold) -> HoldFact | None:
+def _hold_while_known(recorded: RecordedHold) -> HoldFact | None:
     """The hold, in force while it was known as well; None when it never was."""
     hold = recorded.hold
     start = max(hold.start, recorded.placed)

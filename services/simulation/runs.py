@@ -12,12 +12,12 @@ from schemas.decision import to_document
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.virtual_time_simulation import Simulation
+from services.orchestrator.policy.virtual_time_simulation import Simulator
 from services.simulation.compare import Comparison
-from services.simulation.file_facts import FileWorld
+from services.simulation.file_facts import FileFactsSource
 from services.simulation.input_files import (
-    Told,
-    each_customer,
+    OnBytesRead,
+    iter_customers,
     read_campaigns,
     read_events,
     read_policy,
@@ -26,7 +26,7 @@ from services.simulation.input_files import (
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class SimulationFiles:
     """The files of a run. `until`: the last instant; None: the run ends when nothing is due any more."""
 
     campaigns: Path
@@ -38,7 +38,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SimulationSummary:
     """What a run saw and decided. `outcomes` and `reasons` count decisions."""
 
     events: int
@@ -49,7 +49,7 @@ class Summary:
     reasons: Mapping[str, int]
 
 
-def run(
+def simulate_files(
     campaigns: Path,
     policy: Path,
     preferences: Path,
@@ -58,50 +58,54 @@ def run(
     until: Instant | None,
     out: Path,
     trace: str = "decisive",
-) -> Summary:
+) -> SimulationSummary:
     """As `decide_all`, each file by its name."""
-    return decide_all(Input(campaigns, policy, preferences, suppressions, events, until), out, trace)
+    return simulate(SimulationFiles(campaigns, policy, preferences, suppressions, events, until), out, trace)
 
 
-def decide_all(given: Input, out: Path, trace: str = "decisive", told: Told | None = None) -> Summary:
+def simulate(
+    files: SimulationFiles, out: Path, trace: str = "decisive", on_bytes_read: OnBytesRead | None = None
+) -> SimulationSummary:
     """Simulates the events and writes one decision a line to `out`; equal input gives equal bytes. Raises BadInput."""
-    rules = read_policy(given.policy)
-    catalogue = Catalogue(read_campaigns(given.campaigns), rules, frozenset(CHANNELS))
-    world = FileWorld(rules, each_customer(given.preferences), read_suppressions(given.suppressions))
-    simulation = Simulation(catalogue, world, given.until)
+    compiled_policy = read_policy(files.policy)
+    catalogue = Catalogue(read_campaigns(files.campaigns), compiled_policy, frozenset(CHANNELS))
+    facts_source = FileFactsSource(
+        compiled_policy, iter_customers(files.preferences), read_suppressions(files.suppressions)
+    )
+    simulator = Simulator(catalogue, facts_source, files.until)
     outcomes, reasons = Counter[str](), Counter[str]()
     encoder = msgspec.json.Encoder()
     with out.open("wb") as file:
-        for decision in simulation.run(read_events(given.events, told)):
+        for decision in simulator.replay_events(read_events(files.events, on_bytes_read)):
             outcomes[decision.outcome] += 1
             reasons[decision.reason] += 1
             file.write(encoder.encode(to_document(decision, trace)) + b"\n")
-    return Summary(
-        simulation.events, simulation.duplicates, simulation.refused, outcomes.total(), dict(outcomes), dict(reasons)
+    return SimulationSummary(
+        simulator.events, simulator.duplicates, simulator.refused, outcomes.total(), dict(outcomes), dict(reasons)
     )
 
 
-def compare(
-    given: Input,
+def simulate_and_compare(
+    files: SimulationFiles,
     out: Path,
     *,
     policy: Path | None = None,
     campaigns: Path | None = None,
     trace: str = "decisive",
-    told: Told | None = None,
-) -> tuple[Summary, dict[str, Any]]:
+    on_bytes_read: OnBytesRead | None = None,
+) -> tuple[SimulationSummary, dict[str, Any]]:
     """Runs `given`, and again with this other policy or these other campaigns, and tells how the two differ.
 
     Writes the second run's decisions and the difference beside `out`, as `.against` and `.diff.json`. Raises BadInput.
     """
-    other = replace(given, policy=policy or given.policy, campaigns=campaigns or given.campaigns)
-    beside = out.with_name(f"{out.stem}.against{out.suffix}")
-    summary = decide_all(given, out, trace, told)
-    decide_all(other, beside, trace, told)
+    other = replace(files, policy=policy or files.policy, campaigns=campaigns or files.campaigns)
+    against_out = out.with_name(f"{out.stem}.against{out.suffix}")
+    summary = simulate(files, out, trace, on_bytes_read)
+    simulate(other, against_out, trace, on_bytes_read)
     difference = {
-        "here": {"campaigns": given.campaigns.name, "policy": given.policy.name},
+        "here": {"campaigns": files.campaigns.name, "policy": files.policy.name},
         "against": {"campaigns": other.campaigns.name, "policy": other.policy.name},
-        **Comparison(out, beside, read_policy(given.policy).zone).document(),
+        **Comparison(out, against_out, read_policy(files.policy).zone).to_document(),
     }
     text = msgspec.json.format(msgspec.json.encode(difference), indent=2)
     out.with_name(f"{out.stem}.diff.json").write_bytes(text + b"\n")

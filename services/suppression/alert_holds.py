@@ -13,143 +13,149 @@ from schemas.suppression import Hold, HoldScope
 from schemas.times import Instant, format_instant, parse_duration
 from services.kit.errors import Problem
 
-PREFIX: Final = "tactful_"
-LISTS: Final = ("channels", "classes", "topics", "intents", "campaigns")
-WORDS: Final = frozenset({*(PREFIX + name for name in (*LISTS, "region", "scope", "mode", "for"))})
-LONGEST_REASON: Final = 200
-MODES: Final = ("drop", "defer")
+LABEL_PREFIX: Final = "tactful_"
+LIST_FIELDS: Final = ("channels", "classes", "topics", "intents", "campaigns")
+KNOWN_LABELS: Final = frozenset({*(LABEL_PREFIX + name for name in (*LIST_FIELDS, "region", "scope", "mode", "for"))})
+MAX_REASON_LENGTH: Final = 200
+HOLD_MODES: Final = ("drop", "defer")
 
-Step = Literal["place", "lift", "ignore"]
+AlertAction = Literal["place", "lift", "ignore"]
 
 
-class Told(NamedTuple):
+class AlertHistory(NamedTuple):
     """What was told about an alert before: when the firing began that was heard of last, and when one ended last."""
 
     started: Instant | None = None
     ended: Instant | None = None
 
 
-class Wanted(NamedTuple):
+class AlertHold(NamedTuple):
     """The hold that an alert asks for, and what in its labels and annotations was not understood."""
 
     hold: Hold
     problems: tuple[Problem, ...]
 
 
-def key_of(alert: Alert) -> str:
+def hold_key(alert: Alert) -> str:
     """The key of its hold."""
     return f"alert-{alert.fingerprint}"
 
 
-def step(alert: Alert, told: Told) -> Step:
+def choose_action(alert: Alert, history: AlertHistory) -> AlertAction:
     """What to do about an alert that may be told again and again, and in any order."""
     if alert.status == "resolved":
-        return "ignore" if told.started is not None and told.started > _ends(alert) else "lift"
-    heard = told.started is not None and alert.starts <= told.started
-    over = told.ended is not None and alert.starts <= told.ended
-    return "ignore" if heard or over else "place"
+        return "ignore" if history.started is not None and history.started > _end_of(alert) else "lift"
+    already_known = history.started is not None and alert.starts <= history.started
+    already_ended = history.ended is not None and alert.starts <= history.ended
+    return "ignore" if already_known or already_ended else "place"
 
 
-def learned(alert: Alert, told: Told, now: Instant) -> Told:
+def update_history(alert: Alert, history: AlertHistory, now: Instant) -> AlertHistory:
     """What is known of it from now on. The end of a firing is not taken to lie ahead."""
     if alert.status == "firing":
-        return told._replace(started=max(alert.starts, told.started or alert.starts))
-    ended = max(alert.starts, min(_ends(alert), now))
-    return told._replace(ended=max(ended, told.ended or ended))
+        return history._replace(started=max(alert.starts, history.started or alert.starts))
+    ended = max(alert.starts, min(_end_of(alert), now))
+    return history._replace(ended=max(ended, history.ended or ended))
 
 
-def hold_of(alert: Alert, placed_by: str, now: Instant) -> Wanted:
+def build_hold(alert: Alert, placed_by: str, now: Instant) -> AlertHold:
     """The hold that the alert asks for, from `now` on."""
-    given = {name: text for name, text in {**alert.labels, **alert.annotations}.items() if name.startswith(PREFIX)}
+    settings = {
+        name: text for name, text in {**alert.labels, **alert.annotations}.items() if name.startswith(LABEL_PREFIX)
+    }
     problems: list[Problem] = []
-    scope = _scope(given, problems)
-    mode = given.get(f"{PREFIX}mode", "defer")
-    if mode not in MODES:
-        problems.append(_problem("mode", "not_in_list", f"`{mode[:60]}` is none of: {', '.join(MODES)}"))
-    until = _until(alert, given.get(f"{PREFIX}for"), problems)
+    scope = _parse_scope(settings, problems)
+    mode = settings.get(f"{LABEL_PREFIX}mode", "defer")
+    if mode not in HOLD_MODES:
+        problems.append(_label_problem("mode", "not_in_list", f"`{mode[:60]}` is none of: {', '.join(HOLD_MODES)}"))
+    until = _parse_until(alert, settings.get(f"{LABEL_PREFIX}for"), problems)
     document = {
-        "key": key_of(alert),
+        "key": hold_key(alert),
         "scope": scope,
-        "mode": mode if mode in MODES else "defer",
+        "mode": mode if mode in HOLD_MODES else "defer",
         "from": format_instant(now),
-        "reason": _reason(alert, problems),
+        "reason": _hold_reason(alert, problems),
         "placed_by": placed_by[:200],
     }
     if until is not None and until > now:
         document["until"] = format_instant(until)
-    return Wanted(validate(Hold, document), tuple(problems))
+    return AlertHold(validate(Hold, document), tuple(problems))
 
 
 def has_lapsed(alert: Alert, now: Instant) -> bool:
     """Whether it has fired for as long as it may hold anything back (`tactful_for`)."""
-    text = {**alert.labels, **alert.annotations}.get(f"{PREFIX}for")
-    until = _until(alert, text, [])
+    text = {**alert.labels, **alert.annotations}.get(f"{LABEL_PREFIX}for")
+    until = _parse_until(alert, text, [])
     return until is not None and until <= now
 
 
-def title(alert: Alert) -> str:
+def alert_title(alert: Alert) -> str:
     """What the alert is about, in one line."""
     words = [alert.labels.get("alertname", "alert")]
     words += [alert.annotations[name] for name in ("summary", "description") if alert.annotations.get(name)][:1]
     return " ".join(": ".join(words).split())
 
 
-def _ends(alert: Alert) -> Instant:
+def _end_of(alert: Alert) -> Instant:
     return max(alert.ends, alert.starts)
 
 
-def _scope(given: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+def _parse_scope(settings: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
     """The scope that is asked for; everything, when any part of it is not understood."""
-    before = len(problems)
-    unknown = sorted(given.keys() - WORDS)
-    problems += [_problem(name, "unknown_field", f"unknown{suggestion(name, WORDS)}") for name in unknown]
-    single = {name: _words(given[PREFIX + name]) for name in LISTS if PREFIX + name in given}
-    scope: dict[str, Any] = {**single}
-    if f"{PREFIX}region" in given:
-        scope["region"] = given[f"{PREFIX}region"].strip()
-    if f"{PREFIX}scope" in given:
+    problem_count = len(problems)
+    unknown = sorted(settings.keys() - KNOWN_LABELS)
+    problems += [_label_problem(name, "unknown_field", f"unknown{suggestion(name, KNOWN_LABELS)}") for name in unknown]
+    list_values = {
+        name: _split_list(settings[LABEL_PREFIX + name]) for name in LIST_FIELDS if LABEL_PREFIX + name in settings
+    }
+    scope: dict[str, Any] = {**list_values}
+    if f"{LABEL_PREFIX}region" in settings:
+        scope["region"] = settings[f"{LABEL_PREFIX}region"].strip()
+    if f"{LABEL_PREFIX}scope" in settings:
         if scope:
-            problems.append(_problem("scope", "given_twice", "give the scope as one JSON object or in single words"))
-        scope = _object(given[f"{PREFIX}scope"], problems)
+            problems.append(
+                _label_problem("scope", "given_twice", "give the scope as one JSON object or in single words")
+            )
+        scope = _parse_scope_object(settings[f"{LABEL_PREFIX}scope"], problems)
     try:
         validate(HoldScope, scope)
     except DocumentError as error:
-        problems += [_problem("scope", code, f"{pointer}: {detail}") for pointer, code, detail in error.errors]
-    return {} if len(problems) > before else scope
+        problems += [_label_problem("scope", code, f"{pointer}: {detail}") for pointer, code, detail in error.errors]
+    return {} if len(problems) > problem_count else scope
 
 
-def _words(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
-def _object(text: str, problems: list[Problem]) -> dict[str, Any]:
+def _parse_scope_object(text: str, problems: list[Problem]) -> dict[str, Any]:
     try:
         value = load_json(text.encode("utf-8", "replace"))
     except DocumentError as error:
-        problems += [_problem("scope", code, detail) for _, code, detail in error.errors]
+        problems += [_label_problem("scope", code, detail) for _, code, detail in error.errors]
         return {}
     if isinstance(value, dict):
         return value
-    problems.append(_problem("scope", "wrong_type", 'not a JSON object, such as {"channels": ["sms"]}'))
+    problems.append(_label_problem("scope", "wrong_type", 'not a JSON object, such as {"channels": ["sms"]}'))
     return {}
 
 
-def _until(alert: Alert, text: str | None, problems: list[Problem]) -> Instant | None:
+def _parse_until(alert: Alert, text: str | None, problems: list[Problem]) -> Instant | None:
     if text is None:
         return None
     try:
         return alert.starts + parse_duration(text.strip())
     except ValueError as error:
-        problems.append(_problem("for", "bad_duration", str(error)))
+        problems.append(_label_problem("for", "bad_duration", str(error)))
         return None
 
 
-def _reason(alert: Alert, problems: list[Problem]) -> str:
-    wrong = sorted({problem.pointer.removeprefix("/") for problem in problems})
-    note = f" (not understood: {', '.join(wrong)[:100]})" if wrong else ""
-    return title(alert)[: LONGEST_REASON - len(note)] + note
+def _hold_reason(alert: Alert, problems: list[Problem]) -> str:
+    misread = sorted({problem.pointer.removeprefix("/") for problem in problems})
+    note = f" (not understood: {', '.join(misread)[:100]})" if misread else ""
+    return alert_title(alert)[: MAX_REASON_LENGTH - len(note)] + note
 
 
-def _problem(name: str, code: str, detail: str) -> Problem:
-    name = name if name.startswith(PREFIX) else PREFIX + name
+def _label_problem(name: str, code: str, detail: str) -> Problem:
+    name = name if name.startswith(LABEL_PREFIX) else LABEL_PREFIX + name
     return Problem(f"/{name[:60]}", code, detail)

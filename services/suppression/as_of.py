@@ -14,10 +14,10 @@ from schemas.facts import Entry, HoldFact, Situation, Suppressions
 from schemas.recorded import KnownSuppressions
 from schemas.times import Instant
 
-Action = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
+ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
 
 
-class Past(msgspec.Struct, frozen=True):
+class SuppressionsAsOf(msgspec.Struct, frozen=True):
     """Facts about one customer, and everybody's holds, as they were known from `at` on."""
 
     at: Instant
@@ -26,39 +26,43 @@ class Past(msgspec.Struct, frozen=True):
     by_event: bool = False
 
 
-class Change(NamedTuple):
+class SuppressionChange(NamedTuple):
     """One step of the history: what became known or ceased `at` an instant; `id` tells what it is about."""
 
     at: Instant
-    action: Action
+    action: ChangeAction
     id: str
     fact: Entry | Situation | HoldFact | None = None
     by_event: bool = False
 
 
-def standing(customer: str, changes: Sequence[Change], since: Instant, until: Instant) -> tuple[Past, ...]:
+def rebuild_facts(
+    customer: str, changes: Sequence[SuppressionChange], since: Instant, until: Instant
+) -> tuple[SuppressionsAsOf, ...]:
     """The facts as of `since`, and after each later change until `until` inclusive, in order. Never empty."""
     ordered = sorted(changes, key=attrgetter("at"))
-    known = _Known(customer)
+    known = _FactsBuilder(customer)
     first = sum(change.at <= since for change in ordered)
     for change in ordered[:first]:
-        known.take(change)
-    found = [known.facts(since)]
+        known.apply_change(change)
+    found = [known.as_of(since)]
     for change in ordered[first:]:
         if change.at > until:
             break
-        known.take(change)
-        found.append(msgspec.structs.replace(known.facts(change.at), by_event=change.by_event))
+        known.apply_change(change)
+        found.append(msgspec.structs.replace(known.as_of(change.at), by_event=change.by_event))
     return tuple(found)
 
 
-def states(customer: str, changes: Sequence[Change], since: Instant, until: Instant) -> tuple[KnownSuppressions, ...]:
+def rebuild_known_suppressions(
+    customer: str, changes: Sequence[SuppressionChange], since: Instant, until: Instant
+) -> tuple[KnownSuppressions, ...]:
     """As `standing`, of the customer alone."""
-    found = standing(customer, changes, since, until)
+    found = rebuild_facts(customer, changes, since, until)
     return tuple(KnownSuppressions(past.at, past.customer, past.by_event) for past in found)
 
 
-class _Known:
+class _FactsBuilder:
     """What is known after some changes."""
 
     def __init__(self, customer: str) -> None:
@@ -68,7 +72,7 @@ class _Known:
         self._quarantine: tuple[HoldFact, ...] = ()
         self._holds: dict[str, HoldFact] = {}
 
-    def take(self, change: Change) -> None:
+    def apply_change(self, change: SuppressionChange) -> None:
         """Apply the change."""
         match change.action, change.fact:
             case "add", Entry() as entry:
@@ -78,7 +82,7 @@ class _Known:
             case "open", Situation() as situation:
                 self._situations.append(situation)
             case "close", Situation() as closed:
-                self._close(closed)
+                self._close_situation(closed)
             case "quarantine", HoldFact() as hold:
                 self._quarantine = (hold,)
             case "place", HoldFact() as hold:
@@ -86,19 +90,19 @@ class _Known:
             case "end", _:
                 self._holds.pop(change.id, None)
 
-    def _close(self, closed: Situation) -> None:
+    def _close_situation(self, closed: Situation) -> None:
         """Close the last interval of that kind and ref: nothing else can have been open."""
-        for place in range(len(self._situations) - 1, -1, -1):
-            found = self._situations[place]
+        for index in range(len(self._situations) - 1, -1, -1):
+            found = self._situations[index]
             if (found.kind, found.ref) == (closed.kind, closed.ref):
-                self._situations[place] = msgspec.structs.replace(found, closed=closed.closed)
+                self._situations[index] = msgspec.structs.replace(found, closed=closed.closed)
                 return
 
-    def facts(self, at: Instant) -> Past:
+    def as_of(self, at: Instant) -> SuppressionsAsOf:
         """As answered at `at`: the customer's own entries first, then those of addresses."""
         own = [entry for entry in self._entries.values() if entry.address is None]
         of_addresses = [entry for entry in self._entries.values() if entry.address is not None]
-        return Past(
+        return SuppressionsAsOf(
             at,
             Suppressions(
                 customer=self._customer,
@@ -110,13 +114,13 @@ class _Known:
         )
 
 
-def span(change: Change, end: Instant | None, by: Action) -> Iterator[Change]:
+def with_end(change: SuppressionChange, end: Instant | None, end_action: ChangeAction) -> Iterator[SuppressionChange]:
     """A change, and the one that took it back, if any."""
     yield change
     if end is not None:
-        yield Change(end, by, change.id)
+        yield SuppressionChange(end, end_action, change.id)
 
 
-def in_order(*parts: Iterable[Change]) -> list[Change]:
+def concatenate(*parts: Iterable[SuppressionChange]) -> list[SuppressionChange]:
     """The parts one after the other; changes of one instant stay in that order."""
     return [change for part in parts for change in part]

@@ -14,67 +14,69 @@ from schemas.vocabulary import CHANNELS, SuppressionReason
 from services.suppression import situation_intervals
 from services.suppression.situation_intervals import SituationKinds
 
-ERASED = "tactful.customer.erased"
-QUARANTINE = "unreadable-event"
+CUSTOMER_ERASED = "tactful.customer.erased"
+QUARANTINE_KEY = "unreadable-event"
 QUARANTINE_SPAN = DAY
 
-Name = TypeVar("Name", bound=Hashable)
+AddressName = TypeVar("AddressName", bound=Hashable)
 
 
-class OwnEntry(msgspec.Struct, frozen=True, array_like=True):
+class CustomerEntry(msgspec.Struct, frozen=True, array_like=True):
     """An entry that names the customer, with the id under which people find and remove it (empty in simulations)."""
 
     id: str
     entry: Entry
 
 
-class State(msgspec.Struct, frozen=True, array_like=True):
+class SuppressionState(msgspec.Struct, frozen=True, array_like=True):
     """One customer's entries, situations in order of arrival, and quarantine. `version` 0 means: nothing known."""
 
     customer: str
     version: int = 0
-    entries: tuple[OwnEntry, ...] = ()
+    entries: tuple[CustomerEntry, ...] = ()
     situations: tuple[Situation, ...] = ()
     quarantine: tuple[HoldFact, ...] = ()
 
 
-_DECODER = msgspec.msgpack.Decoder(State)
+_DECODER = msgspec.msgpack.Decoder(SuppressionState)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def empty(customer: str) -> State:
+def empty_state(customer: str) -> SuppressionState:
     """The state of a customer of whom nothing is known."""
-    return State(customer)
+    return SuppressionState(customer)
 
 
-def pack(state: State) -> bytes:
+def pack(state: SuppressionState) -> bytes:
     """The state as bytes."""
     return _ENCODER.encode(state)
 
 
-def unpack(raw: bytes) -> State:
+def unpack(raw: bytes) -> SuppressionState:
     """The state that `pack` wrote."""
     return _DECODER.decode(raw)
 
 
-def wants(event_type: str, kinds: SituationKinds) -> bool:
+def handles(event_type: str, kinds: SituationKinds) -> bool:
     """Whether events of this type can change any state."""
-    return event_type == ERASED or kinds.wants(event_type)
+    return event_type == CUSTOMER_ERASED or kinds.handles(event_type)
 
 
-def apply(state: State, event: Event, data: Mapping[str, Any], kinds: SituationKinds) -> State | None:
+def apply_event(
+    state: SuppressionState, event: Event, data: Mapping[str, Any], kinds: SituationKinds
+) -> SuppressionState | None:
     """The state after the event; the same object when nothing changed; None when its type does not concern it.
 
     Raises BadEvent when the event's data are not what its type demands.
     """
-    result = erased(state, event.time) if event.type == ERASED else None
-    intervals = situation_intervals.apply(state.situations, event, data, kinds)
+    result = add_erasure(state, event.time) if event.type == CUSTOMER_ERASED else None
+    intervals = situation_intervals.apply_event(state.situations, event, data, kinds)
     if intervals is not None:
         result = with_situations(state if result is None else result, intervals)
     return result
 
 
-def entry_of(document: Suppression, address: int | None = None) -> Entry:
+def to_entry(document: Suppression, address: int | None = None) -> Entry:
     """The fact that a suppression document states."""
     scope = document.scope
     return Entry(
@@ -88,80 +90,85 @@ def entry_of(document: Suppression, address: int | None = None) -> Entry:
     )
 
 
-def erased(state: State, at: Instant, entry_id: str = "") -> State:
+def add_erasure(state: SuppressionState, at: Instant, entry_id: str = "") -> SuppressionState:
     """With an entry that covers everything, since the customer was erased at `at`."""
     return add_entry(state, Entry(None, None, None, at, None, SuppressionReason.ERASED.value), entry_id)
 
 
-def add_entry(state: State, entry: Entry, entry_id: str = "") -> State:
+def add_entry(state: SuppressionState, entry: Entry, entry_id: str = "") -> SuppressionState:
     """With this entry; the same object when one that says the same stands at least as long."""
-    if any(says_no_more(entry, own.entry) for own in state.entries):
+    if any(is_covered_by(entry, customer_entry.entry) for customer_entry in state.entries):
         return state
-    return changed(state, entries=(*state.entries, OwnEntry(entry_id, entry)))
+    return next_version(state, entries=(*state.entries, CustomerEntry(entry_id, entry)))
 
 
-def says_no_more(new: Entry, known: Entry) -> bool:
+def is_covered_by(new: Entry, known: Entry) -> bool:
     """Whether `known` has the same scope and reason and stands whenever `new` would."""
-    same = _scope(new) == _scope(known) and new.reason == known.reason
+    same_scope = _entry_scope(new) == _entry_scope(known) and new.reason == known.reason
     lasts = known.expires is None or (new.expires is not None and new.expires <= known.expires)
-    return same and known.at <= new.at and lasts
+    return same_scope and known.at <= new.at and lasts
 
 
-def _scope(entry: Entry) -> tuple[object, ...]:
+def _entry_scope(entry: Entry) -> tuple[object, ...]:
     return entry.channel, entry.topic, entry.classes
 
 
-def remove_entry(state: State, entry_id: str) -> State | None:
+def remove_entry(state: SuppressionState, entry_id: str) -> SuppressionState | None:
     """Without the entry of that id; None when there is none."""
-    entries = tuple(own for own in state.entries if own.id != entry_id)
-    return None if len(entries) == len(state.entries) else changed(state, entries=entries)
+    entries = tuple(customer_entry for customer_entry in state.entries if customer_entry.id != entry_id)
+    return None if len(entries) == len(state.entries) else next_version(state, entries=entries)
 
 
-def with_situations(state: State, intervals: tuple[Situation, ...]) -> State:
+def with_situations(state: SuppressionState, intervals: tuple[Situation, ...]) -> SuppressionState:
     """With these intervals; the same object when they are the same."""
-    return state if intervals is state.situations else changed(state, situations=intervals)
+    return state if intervals is state.situations else next_version(state, situations=intervals)
 
 
-def quarantined(state: State, now: Instant) -> State:
+def add_quarantine(state: SuppressionState, now: Instant) -> SuppressionState:
     """With a day of silence for service and marketing, because an event of this customer could not be read."""
-    return changed(state, quarantine=(quarantine_hold(now),))
+    return next_version(state, quarantine=(quarantine_hold(now),))
 
 
 def quarantine_hold(now: Instant) -> HoldFact:
     """The hold on a customer of whom an event could not be read at `now`."""
     scope = Scope(classes=frozenset({"service", "marketing"}))
     reason = "an event of this customer could not be read"
-    return HoldFact(QUARANTINE, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
+    return HoldFact(QUARANTINE_KEY, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
 
 
-def changed(state: State, **fields: Any) -> State:
+def next_version(state: SuppressionState, **fields: Any) -> SuppressionState:
     """The next version, with these fields."""
     return msgspec.structs.replace(state, version=state.version + 1, **fields)
 
 
-def facts(state: State, address_entries: Mapping[Name, Sequence[Entry]], asked: Sequence[Name]) -> Suppressions:
+def to_facts(
+    state: SuppressionState, address_entries: Mapping[AddressName, Sequence[Entry]], names: Sequence[AddressName]
+) -> Suppressions:
     """The answer about this customer; `asked` names the customer's addresses as `address_entries` does."""
     return Suppressions(
         customer=state.customer,
         version=state.version,
-        entries=tuple(own.entry for own in state.entries) + match_addresses(address_entries, asked),
+        entries=tuple(customer_entry.entry for customer_entry in state.entries)
+        + match_address_entries(address_entries, names),
         situations=state.situations,
         holds=state.quarantine,
     )
 
 
-def match_addresses(address_entries: Mapping[Name, Sequence[Entry]], asked: Sequence[Name]) -> tuple[Entry, ...]:
+def match_address_entries(
+    address_entries: Mapping[AddressName, Sequence[Entry]], names: Sequence[AddressName]
+) -> tuple[Entry, ...]:
     """The entries of the addresses asked about, each with its address's place in `asked`."""
     if not address_entries:
         return ()
     return tuple(
-        msgspec.structs.replace(entry, address=place)
-        for place, name in enumerate(asked)
+        msgspec.structs.replace(entry, address=index)
+        for index, name in enumerate(names)
         for entry in address_entries.get(name, ())
     )
 
 
-def address_names(document: Suppression, name: Callable[[str, str], Name]) -> tuple[Name, ...]:
+def address_names(document: Suppression, name: Callable[[str, str], AddressName]) -> tuple[AddressName, ...]:
     """The names of a document's address, by `name(channel, address)`: one, or one a channel when it names none."""
     if document.address is None:
         return ()
@@ -169,15 +176,15 @@ def address_names(document: Suppression, name: Callable[[str, str], Name]) -> tu
     return tuple(name(channel, document.address) for channel in channels)
 
 
-def plain_name(channel: str, address: str) -> tuple[str, str]:
+def plain_address_name(channel: str, address: str) -> tuple[str, str]:
     """How simulations name an address: by its normal form."""
     return channel, normalise_address(channel, address)
 
 
-def index_addresses(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[Entry, ...]]:
+def index_address_entries(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[Entry, ...]]:
     """The entries of those documents that name an address, by `plain_name`, for `facts` in a simulation."""
     index: dict[tuple[str, str], tuple[Entry, ...]] = {}
     for document in documents:
-        for name in address_names(document, plain_name):
-            index[name] = (*index.get(name, ()), entry_of(document))
+        for name in address_names(document, plain_address_name):
+            index[name] = (*index.get(name, ()), to_entry(document))
     return index

@@ -4,32 +4,34 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log_error
 from services.kit.runtime.clock import Clock
-from services.suppression.consumer import Kinds
-from services.suppression.metrics import MODES, Metrics
+from services.suppression.consumer import SituationKindsCache
+from services.suppression.metrics import MODES, SuppressionMetrics
 from services.suppression.store import entry_store, hold_store
 
 
-class Counting:
+class SuppressionGauges:
     """Counts live entries by reason and holds in force by mode."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: Metrics, kinds: Kinds) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, metrics: SuppressionMetrics, kinds_cache: SituationKindsCache
+    ) -> None:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._kinds = kinds
+        self._kinds_cache = kinds_cache
 
-    async def kinds(self) -> None:
+    async def refresh_kinds(self) -> None:
         """Keep the kinds of situations of an idle process current, and say that they are. Raises Transient."""
         async with self._database.read() as tx:
-            await self._kinds.current(tx)
-        self._metrics.kinds_are_current()
+            await self._kinds_cache.current(tx)
+        self._metrics.mark_kinds_current()
 
-    async def once(self) -> None:
+    async def update_counts(self) -> None:
         """Count; a database that is busy is asked again later."""
         try:
             async with self._database.read() as tx:
-                by_reason = await entry_store.counts(tx)
-                by_mode = await hold_store.counts(tx, self._clock.now())
+                by_reason = await entry_store.count_by_reason(tx)
+                by_mode = await hold_store.count_by_mode(tx, self._clock.now())
         except Transient as error:
             log_error("not_counted", error, "warning")
             return

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from schemas.vocabulary import SuppressionReason
 from services.kit.observability.metrics import Registry, counter, gauge
-from services.kit.observability.shared_series import duplicates_prevented, optout_enforced, rules_loaded
+from services.kit.observability.shared_series import duplicates_counter, optout_histogram, rules_loaded_gauge
 
 SOURCES = ("suppression", "hold")
 EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")
@@ -12,7 +12,7 @@ MODES = ("drop", "defer")
 ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 
 
-class Metrics:
+class SuppressionMetrics:
     """The families of this service, all series at zero from the start."""
 
     def __init__(self, registry: Registry) -> None:
@@ -24,7 +24,7 @@ class Metrics:
             {"list": self.reasons},
         )
         self.holds = gauge(registry, "holds_active", "Holds in force", {"mode": MODES})
-        self.enforced = optout_enforced(registry, *SOURCES)
+        self.enforcement_seconds = optout_histogram(registry, *SOURCES)
         self.unenforced = counter(
             registry,
             "optout_unenforced_total",
@@ -47,15 +47,15 @@ class Metrics:
             registry, "alerts_total", "Alerts that Alertmanager told, by what came of them", {"result": ALERTS}
         )
         self.quarantines = counter(registry, "quarantines_total", "Customers put on hold after an unreadable event")
-        self._prevented = duplicates_prevented(registry, "suppression")
-        self._loaded = rules_loaded(registry, "suppression")
+        self._duplicates = duplicates_counter(registry, "suppression")
+        self._rules_loaded = rules_loaded_gauge(registry, "suppression")
 
-    def results(self, found: Mapping[str, int]) -> None:
+    def count_results(self, found: Mapping[str, int]) -> None:
         """What came of a batch of events that has been committed."""
         for result, count in found.items():
             self.events(result).inc(count)
-        self._prevented("suppression").inc(found.get("duplicate", 0))
+        self._duplicates("suppression").inc(found.get("duplicate", 0))
 
-    def kinds_are_current(self) -> None:
+    def mark_kinds_current(self) -> None:
         """The kinds of situations in memory are those of the database."""
-        self._loaded("suppression").set_to_current_time()
+        self._rules_loaded("suppression").set_to_current_time()

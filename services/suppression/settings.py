@@ -3,7 +3,7 @@
 from services.kit.runtime.settings import Port, ServiceSettings, WebSettings
 
 
-class SuppressionWeb(WebSettings):
+class SuppressionWebSettings(WebSettings):
     """Where we listen."""
 
     port: Port = 8002
@@ -12,4 +12,4 @@ class SuppressionWeb(WebSettings):
 class SuppressionSettings(ServiceSettings):
     """Read once at start."""
 
-    web: WebSettings = SuppressionWeb()
+    web: WebSettings = SuppressionWebSettings()

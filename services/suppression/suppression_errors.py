@@ -9,13 +9,13 @@ Permanent
 from services.kit.errors import Conflict
 
 
-class OtherAddressKey(Conflict):
+class AddressKeyMismatch(Conflict):
     """Addresses were hashed with another key than the one under which we keep them: none would ever be found."""
 
     default_code = "other_address_key"
 
 
-class HoldStands(Conflict):
+class HoldExists(Conflict):
     """A hold with this key is in force or to come."""
 
     default_code = "hold_stands"

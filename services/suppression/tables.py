@@ -10,135 +10,140 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, Table, text
 
 from services.kit.db.bytewise_text import Text
-from services.kit.db.tables import kit_tables
+from services.kit.db.tables import add_kit_tables
 
-Columns = Callable[[], list[Column[Any]]]
+ColumnFactory = Callable[[], list[Column[Any]]]
 
 
-def _serial(name: str) -> Column[Any]:
+def _serial_column(name: str) -> Column[Any]:
     return Column(name, BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True)
 
 
-def _text(name: str, *, null: bool = False) -> Column[Any]:
+def _text_column(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, Text, nullable=null)
 
 
-def _time(name: str, *, null: bool = False) -> Column[Any]:
+def _instant_column(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, BigInteger, nullable=null)
 
 
-def _customer_state() -> list[Column[Any]]:
+def _customer_state_columns() -> list[Column[Any]]:
     return [
         Column("customer", Text, primary_key=True),
-        _time("version"),
+        _instant_column("version"),
         Column("body", LargeBinary, nullable=False),
     ]
 
 
-def _scope() -> list[Column[Any]]:
-    return [_text("channel", null=True), _text("topic", null=True), _text("classes", null=True)]
+def _scope_columns() -> list[Column[Any]]:
+    return [_text_column("channel", null=True), _text_column("topic", null=True), _text_column("classes", null=True)]
 
 
-def _validity() -> list[Column[Any]]:
-    return [_text("reason"), _time("at"), _time("expires", null=True)]
+def _validity_columns() -> list[Column[Any]]:
+    return [_text_column("reason"), _instant_column("at"), _instant_column("expires", null=True)]
 
 
-def _suppression_entry() -> list[Column[Any]]:
+def _suppression_entry_columns() -> list[Column[Any]]:
     return [
         Column("id", Text, primary_key=True),
-        _text("customer", null=True),
-        _text("masked", null=True),
-        *_scope(),
-        *_validity(),
-        _text("source", null=True),
-        _text("added_by"),
-        _time("added_at"),
-        _text("removed_by", null=True),
-        _time("removed_at", null=True),
-        _text("remove_reason", null=True),
+        _text_column("customer", null=True),
+        _text_column("masked", null=True),
+        *_scope_columns(),
+        *_validity_columns(),
+        _text_column("source", null=True),
+        _text_column("added_by"),
+        _instant_column("added_at"),
+        _text_column("removed_by", null=True),
+        _instant_column("removed_at", null=True),
+        _text_column("remove_reason", null=True),
     ]
 
 
-def _address_entry() -> list[Column[Any]]:
+def _address_entry_columns() -> list[Column[Any]]:
     return [
         Column("hash", Text, primary_key=True),
         Column("id", Text, primary_key=True),
-        *_scope(),
-        *_validity(),
+        *_scope_columns(),
+        *_validity_columns(),
     ]
 
 
-def _situation_event() -> list[Column[Any]]:
+def _situation_event_columns() -> list[Column[Any]]:
     return [
-        _serial("seq"),
-        _text("customer"),
-        _text("kind"),
-        _text("ref"),
-        _text("action"),
-        _time("at"),
-        _text("source"),
-        _text("event_id"),
-        _time("recorded"),
+        _serial_column("seq"),
+        _text_column("customer"),
+        _text_column("kind"),
+        _text_column("ref"),
+        _text_column("action"),
+        _instant_column("at"),
+        _text_column("source"),
+        _text_column("event_id"),
+        _instant_column("recorded"),
     ]
 
 
-def _quarantine() -> list[Column[Any]]:
+def _quarantine_columns() -> list[Column[Any]]:
     return [
-        _serial("seq"),
-        _text("customer"),
-        _time("start"),
-        _time("until"),
-        _text("topic"),
+        _serial_column("seq"),
+        _text_column("customer"),
+        _instant_column("start"),
+        _instant_column("until"),
+        _text_column("topic"),
         Column("partition", Integer, nullable=False),
-        _time("log_offset"),
-        _text("error_class"),
+        _instant_column("log_offset"),
+        _text_column("error_class"),
     ]
 
 
-def _hold() -> list[Column[Any]]:
+def _hold_columns() -> list[Column[Any]]:
     return [
-        _serial("seq"),
-        _text("key"),
-        _text("mode"),
-        _time("start"),
-        _time("until", null=True),
+        _serial_column("seq"),
+        _text_column("key"),
+        _text_column("mode"),
+        _instant_column("start"),
+        _instant_column("until", null=True),
         Column("fact", LargeBinary, nullable=False),
-        _text("document"),
-        _text("placed_by"),
-        _time("placed_at"),
-        _time("ended_at", null=True),
-        _text("lifted_by", null=True),
-        _text("lift_reason", null=True),
+        _text_column("document"),
+        _text_column("placed_by"),
+        _instant_column("placed_at"),
+        _instant_column("ended_at", null=True),
+        _text_column("lifted_by", null=True),
+        _text_column("lift_reason", null=True),
     ]
 
 
-def _inbox() -> list[Column[Any]]:
+def _inbox_columns() -> list[Column[Any]]:
     return [
         Column("customer", Text, primary_key=True),
         Column("source", Text, primary_key=True),
         Column("event_id", Text, primary_key=True),
-        _time("received"),
+        _instant_column("received"),
     ]
 
 
-def _situation_kinds() -> list[Column[Any]]:
-    return [_serial("seq"), _time("policy_version"), Column("body", LargeBinary, nullable=False), _time("at")]
+def _situation_kinds_columns() -> list[Column[Any]]:
+    return [
+        _serial_column("seq"),
+        _instant_column("policy_version"),
+        Column("body", LargeBinary, nullable=False),
+        _instant_column("at"),
+    ]
 
 
-def _settled() -> list[Column[Any]]:
-    return [Column("name", Text, primary_key=True), _text("value")]
+def _settled_columns() -> list[Column[Any]]:
+    return [Column("name", Text, primary_key=True), _text_column("value")]
 
 
-TABLES: dict[str, Columns] = {
-    "customer_state": _customer_state,
-    "suppression_entry": _suppression_entry,
-    "address_entry": _address_entry,
-    "situation_event": _situation_event,
-    "quarantine": _quarantine,
-    "hold": _hold,
-    "inbox": _inbox,
-    "situation_kinds": _situation_kinds,
-    "settled": _settled,
+TABLES: dict[str, ColumnFactory] = {
+    "customer_state": _customer_state_columns,
+    "suppression_entry": _suppression_entry_columns,
+    "address_entry": _address_entry_columns,
+    "situation_event": _situation_event_columns,
+    "quarantine": _quarantine_columns,
+    "hold": _hold_columns,
+    "inbox": _inbox_columns,
+    "situation_kinds": _situation_kinds_columns,
+    "settled": _settled_columns,
 }
 
 INDEXES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
@@ -157,13 +162,13 @@ INDEXES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
 
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
 """Rows that are updated in place leave room beside them, so that an update touches no index."""
-UPDATED = ("customer_state",)
+UPDATED_TABLES = ("customer_state",)
 
 
-def tables(metadata: MetaData) -> None:
+def add_suppression_tables(metadata: MetaData) -> None:
     """Add this service's tables and the kit's to the metadata."""
-    kit_tables(metadata)
+    add_kit_tables(metadata)
     for name, columns in TABLES.items():
-        Table(name, metadata, *columns(), **(ROW_OPTIONS if name in UPDATED else {}))
+        Table(name, metadata, *columns(), **(ROW_OPTIONS if name in UPDATED_TABLES else {}))
     for name, (table, names, options) in INDEXES.items():
         Index(name, *(metadata.tables[table].c[column] for column in names), **options)

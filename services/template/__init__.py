@@ -13,16 +13,16 @@ from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimit
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
-from services.template.engine import MAX_OUTPUT, Budgeted, engine
-from services.template.html import check_html, check_places, link_scheme_allowed
-from services.template.runtime import DOUBTS, MAX_SECONDS
+from services.template.engine import MAX_OUTPUT, BudgetedContext, create_environment
+from services.template.html import check_html, check_output_positions, link_scheme_allowed
+from services.template.runtime import FALLBACK_ERRORS, MAX_SECONDS
 from services.template.template_errors import RenderError, TemplateSyntaxError
-from services.template.translate import translate
+from services.template.translate import translate_template
 
 __all__ = ["RenderError", "Template", "TemplateSyntaxError", "check_html", "compile_template", "link_scheme_allowed"]
 
-MAX_SOURCE: Final = 64 * 1024  # bytes
-_PATH: Final = re.compile(r"[A-Za-z_][\w.\-]*")
+MAX_TEMPLATE_BYTES: Final = 64 * 1024  # bytes
+_PATH_PATTERN: Final = re.compile(r"[A-Za-z_][\w.\-]*")
 
 
 class Template:
@@ -33,26 +33,26 @@ class Template:
     def __init__(self, source: str, html: bool, parsed: BoundTemplate, analysis: TemplateAnalysis) -> None:
         self.source, self.html, self._parsed = source, html, parsed
         self._variables = frozenset(str(each) for uses in analysis.globals.values() for each in uses)
-        self.translation = translate(parsed, frozenset(analysis.locals))
+        self.translation = translate_template(parsed, frozenset(analysis.locals))
 
     def render(self, context: Mapping[str, Any]) -> str:
         """The text for these values; values in HTML are escaped. Raises RenderError."""
         if self.translation is not None:
             try:
                 return self.translation(context)
-            except DOUBTS:
+            except FALLBACK_ERRORS:
                 pass
-        return self.render_by_engine(context)
+        return self.render_with_engine(context)
 
-    def render_by_engine(self, context: Mapping[str, Any]) -> str:
+    def render_with_engine(self, context: Mapping[str, Any]) -> str:
         """`render` without the translation: what it may give is defined here. Raises RenderError."""
         buffer: StringIO = self._parsed._get_buffer()
-        budget = Budgeted(self._parsed, globals=context)
-        budget.watched_from -= MAX_SECONDS  # the translation may have taken as much
+        budget = BudgetedContext(self._parsed, globals=context)
+        budget.timed_from -= MAX_SECONDS  # the translation may have taken as much
         try:
             self._parsed.render_with_context(budget, buffer)
         except LiquidError as error:
-            raise RenderError(*self._explain(error)) from None
+            raise RenderError(*self._describe_error(error)) from None
         except (TypeError, ValueError, ArithmeticError, KeyError, IndexError, RecursionError) as error:
             raise RenderError("wrong_type", f"a value does not fit: {type(error).__name__}") from None
         return buffer.getvalue()
@@ -61,13 +61,16 @@ class Template:
         """The paths that the template reads from its context, such as `customer.traits.name`."""
         return self._variables
 
-    def _explain(self, error: LiquidError) -> tuple[str, str]:
-        line, column = _place(error)
+    def _describe_error(self, error: LiquidError) -> tuple[str, str]:
+        line, column = _error_position(error)
         if isinstance(error, UndefinedError):
             start = error.token.start_index if error.token else -1
-            path = _PATH.search(self.source, start) if start >= 0 else None
-            what = f"`{path.group()}`" if path else "a value"
-            return "undefined", f"line {line}, column {column}: {what} has no value; the default filter can give it one"
+            path = _PATH_PATTERN.search(self.source, start) if start >= 0 else None
+            subject = f"`{path.group()}`" if path else "a value"
+            return (
+                "undefined",
+                f"line {line}, column {column}: {subject} has no value; the default filter can give it one",
+            )
         if isinstance(error, OutputStreamLimitError):
             return "too_large", f"the text is larger than {MAX_OUTPUT} bytes"
         if isinstance(error, ResourceLimitError):
@@ -77,34 +80,34 @@ class Template:
 
 def compile_template(source: str, html: bool) -> Template:
     """The template that `source` means; with `html` its values are escaped. Raises TemplateSyntaxError."""
-    if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
-        raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_SOURCE} bytes")
+    if len(source.encode("utf-8", "replace")) > MAX_TEMPLATE_BYTES:
+        raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_TEMPLATE_BYTES} bytes")
     try:
-        parsed = _ENGINES[html].from_string(source)
+        parsed = _ENVIRONMENTS[html].from_string(source)
         analysis = parsed.analyze(include_partials=False)
-        for name in sorted(analysis.filters.keys() - _ENGINES[html].filters):
-            raise TemplateSyntaxError(*_find(source, name), f"unknown filter `{name}`")
+        for name in sorted(analysis.filters.keys() - _ENVIRONMENTS[html].filters):
+            raise TemplateSyntaxError(*_filter_position(source, name), f"unknown filter `{name}`")
     except LiquidError as error:
         detail = str(error.message or "not a template").splitlines()[0]
-        raise TemplateSyntaxError(*_place(error), detail) from None
+        raise TemplateSyntaxError(*_error_position(error), detail) from None
     except (RecursionError, ValueError) as error:
         if isinstance(error, TemplateSyntaxError):
             raise
         raise TemplateSyntaxError(1, 1, "not a template") from None
     if html:
-        check_places(source)
+        check_output_positions(source)
     return Template(source, html, parsed, analysis)
 
 
-_ENGINES: Final = {True: engine(html=True), False: engine(html=False)}
+_ENVIRONMENTS: Final = {True: create_environment(html=True), False: create_environment(html=False)}
 
 
-def _place(error: LiquidError) -> tuple[int, int]:
+def _error_position(error: LiquidError) -> tuple[int, int]:
     found = error.context()
     return (found[0], found[1] + 1) if found else (1, 1)
 
 
-def _find(source: str, name: str) -> tuple[int, int]:
+def _filter_position(source: str, name: str) -> tuple[int, int]:
     found = re.search(rf"\|\s*({re.escape(name)})\b", source)
     at = found.start(1) if found else 0
     return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)

@@ -12,30 +12,30 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
-from services.template.filters import REFUSED, bounded, date
+from services.template.filters import REFUSED_FILTERS, bound_filter, format_date
 
 MAX_OUTPUT: Final = 1024 * 1024  # bytes
-MAX_LOOPS: Final = 10_000  # iterations of all loops together
+MAX_ITERATIONS: Final = 10_000  # iterations of all loops together
 MAX_STEPS: Final = 50_000  # nodes rendered
-MAX_SECONDS: Final = 0.05  # of the thread's processor time
-UNWATCHED: Final = MAX_SECONDS / 2  # seconds of any time; nobody uses more processor time than passes
+MAX_CPU_SECONDS: Final = 0.05  # of the thread's processor time
+UNTIMED_SECONDS: Final = MAX_CPU_SECONDS / 2  # seconds of any time; nobody uses more processor time than passes
 _REFUSED_TAGS: Final = ("include", "render", "increment", "decrement", "liquid")
 
 
-class Missing(FalsyStrictUndefined):
+class MissingValue(FalsyStrictUndefined):
     """An undefined or null value: false in conditions, replaced by the `default` filter, an error anywhere else."""
 
     force_liquid_default = True
 
 
-class Budgeted(RenderContext):
+class BudgetedContext(RenderContext):
     """A render context that counts work. Every node asks for `disabled_tags` before it renders: there it is counted."""
 
     def __init__(self, template: BoundTemplate, *, globals: Mapping[str, object] | None = None, **rest: Any) -> None:
         self._disabled: list[str] = []
         self.steps = self.iterations = 0
-        self.watched_from = perf_counter() + UNWATCHED
-        self.stop_at: float | None = None
+        self.timed_from = perf_counter() + UNTIMED_SECONDS
+        self.deadline: float | None = None
         super().__init__(template, globals=globals, **rest)
 
     @property
@@ -57,17 +57,17 @@ class Budgeted(RenderContext):
         A thread's processor time is dear to read, on a busy machine most of all, so it is read only once a render
         has taken suspiciously long by the clock on the wall.
         """
-        if self.stop_at is None:
-            if perf_counter() >= self.watched_from:
-                self.stop_at = thread_time() + MAX_SECONDS - UNWATCHED
-        elif thread_time() > self.stop_at:
-            raise ResourceLimitError(f"more than {MAX_SECONDS} s", token=None)
+        if self.deadline is None:
+            if perf_counter() >= self.timed_from:
+                self.deadline = thread_time() + MAX_CPU_SECONDS - UNTIMED_SECONDS
+        elif thread_time() > self.deadline:
+            raise ResourceLimitError(f"more than {MAX_CPU_SECONDS} s", token=None)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Counts the iterations of a loop that starts; raises LoopIterationLimitError."""
         self.iterations += max(length, 1)
-        if self.iterations > MAX_LOOPS:
-            raise LoopIterationLimitError(f"more than {MAX_LOOPS} iterations", token=None)
+        if self.iterations > MAX_ITERATIONS:
+            raise LoopIterationLimitError(f"more than {MAX_ITERATIONS} iterations", token=None)
         self.check_time()
 
     def get(self, path: list[object], *, token: Any, default: object = UNDEFINED) -> object:
@@ -83,37 +83,37 @@ class Budgeted(RenderContext):
         return super().filter(name, token)
 
 
-class _Range(RangeLiteral):
+class _BoundedRange(RangeLiteral):
     """A range of bounded length: python-liquid goes through all of it for `contains` and `reversed`."""
 
     __slots__ = ()
 
     def _make_range(self, start: Any, stop: Any) -> range:
-        made = super()._make_range(start, stop)
-        if made.stop - made.start > MAX_LOOPS:
-            raise ResourceLimitError(f"a range of more than {MAX_LOOPS} numbers", token=self.token)
-        return made
+        numbers = super()._make_range(start, stop)
+        if numbers.stop - numbers.start > MAX_ITERATIONS:
+            raise ResourceLimitError(f"a range of more than {MAX_ITERATIONS} numbers", token=self.token)
+        return numbers
 
 
-class _Template(BoundTemplate):
-    context_class = Budgeted
+class _BoundedTemplate(BoundTemplate):
+    context_class = BudgetedContext
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)
-        context = Budgeted(self)
-        found: list[Node | Expression] = list(self.nodes)
-        while found:
-            each = found.pop()
+        context = BudgetedContext(self)
+        pending: list[Node | Expression] = list(self.nodes)
+        while pending:
+            each = pending.pop()
             if isinstance(each, Node):
-                found += [*each.children(context, include_partials=False), *each.expressions()]
+                pending += [*each.children(context, include_partials=False), *each.expressions()]
             else:
-                found += each.children()
+                pending += each.children()
             if type(each) is RangeLiteral:
-                each.__class__ = _Range
+                each.__class__ = _BoundedRange
 
 
-class _Engine(Environment):
-    template_class = _Template
+class _TemplateEnvironment(Environment):
+    template_class = _BoundedTemplate
     output_stream_limit = MAX_OUTPUT
     local_namespace_limit = MAX_OUTPUT
     block_nesting_limit = 30
@@ -123,19 +123,19 @@ class _Engine(Environment):
         super().setup_tags_and_filters(extra=extra)
         for tag in _REFUSED_TAGS:
             del self.tags[tag]
-        for name in REFUSED:
+        for name in REFUSED_FILTERS:
             del self.filters[name]
-        self.filters["date"] = date
-        self.filters = {name: _keep_marks(bounded(name, run), run) for name, run in self.filters.items()}
+        self.filters["date"] = format_date
+        self.filters = {name: _copy_filter_flags(bound_filter(name, run), run) for name, run in self.filters.items()}
 
 
-def _keep_marks(outer: Any, inner: Any) -> Any:
-    for mark in ("with_context", "with_environment"):
-        if getattr(inner, mark, False):
-            setattr(outer, mark, True)
+def _copy_filter_flags(outer: Any, inner: Any) -> Any:
+    for flag in ("with_context", "with_environment"):
+        if getattr(inner, flag, False):
+            setattr(outer, flag, True)
     return outer
 
 
-def engine(html: bool) -> Environment:
+def create_environment(html: bool) -> Environment:
     """An environment; with `html` every value is escaped."""
-    return _Engine(undefined=Missing, autoescape=html)
+    return _TemplateEnvironment(undefined=MissingValue, autoescape=html)

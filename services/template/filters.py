@@ -10,13 +10,13 @@ from typing import Any, Final
 from liquid.exceptions import FilterArgumentError, ResourceLimitError
 from liquid.undefined import Undefined
 
-MAX_TEXT: Final = 256 * 1024  # characters, in and out
+MAX_TEXT_LENGTH: Final = 256 * 1024  # characters, in and out
 MAX_ITEMS: Final = 1000  # elements of a list
 MAX_NUMBER: Final = 2**63
 MAX_DIGITS: Final = 20
 
 #: `safe` and `escapejs` would let values write markup; base64 hides what a text says.
-REFUSED: Final = (
+REFUSED_FILTERS: Final = (
     "safe",
     "escapejs",
     "base64_encode",
@@ -27,21 +27,21 @@ REFUSED: Final = (
 _DIRECTIVES: Final = re.compile(r"%[-_0^#]?[a-zA-Z%]")
 
 
-def bounded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
     """The filter with checks: raises ResourceLimitError for values that are too large, before and after it runs."""
 
-    @wraps(run)
+    @wraps(filter_function)
     def limited(value: Any, *args: Any, **options: Any) -> Any:
-        for each in (value, *args):
-            check_size(each)
+        for operand in (value, *args):
+            check_size(operand)
         if name.startswith("replace") and isinstance(value, str) and args:
             _check_growth(value, str(args[0]), str(args[1]) if len(args) > 1 else "")
         if name == "join" and isinstance(value, list | tuple) and args:
-            _refuse_above(len(value) * len(str(args[0])), MAX_TEXT)
+            _refuse_above(len(value) * len(str(args[0])), MAX_TEXT_LENGTH)
         if name == "round" and args and isinstance(args[0], int | float):
             _refuse_above(args[0], MAX_DIGITS)
         try:
-            result = run(value, *args, **options)
+            result = filter_function(value, *args, **options)
         except (ArithmeticError, ValueError, RecursionError) as error:
             raise FilterArgumentError(f"{name} does not fit this value", token=None) from error
         check_size(result)
@@ -53,17 +53,17 @@ def bounded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
 def check_size(value: Any) -> None:
     """Raises ResourceLimitError for a text, list or number beyond the limits."""
     if isinstance(value, str):
-        _refuse_above(len(value), MAX_TEXT)
+        _refuse_above(len(value), MAX_TEXT_LENGTH)
     elif isinstance(value, Sequence):
         _refuse_above(len(value), MAX_ITEMS)
-        _refuse_above(sum(len(item) for item in value if isinstance(item, str)), MAX_TEXT)
+        _refuse_above(sum(len(item) for item in value if isinstance(item, str)), MAX_TEXT_LENGTH)
     elif isinstance(value, int):
         _refuse_above(abs(value), MAX_NUMBER)
 
 
 def _check_growth(text: str, old: str, new: str) -> None:
-    times = text.count(old) if old else len(text) + 1
-    _refuse_above(len(text) + times * max(0, len(new) - len(old)), MAX_TEXT)
+    occurrences = text.count(old) if old else len(text) + 1
+    _refuse_above(len(text) + occurrences * max(0, len(new) - len(old)), MAX_TEXT_LENGTH)
 
 
 def _refuse_above(size: float, limit: int) -> None:
@@ -71,7 +71,7 @@ def _refuse_above(size: float, limit: int) -> None:
         raise ResourceLimitError(f"more than {limit}", token=None)
 
 
-def date(value: object, pattern: object = "%Y-%m-%d") -> str:
+def format_date(value: object, pattern: object = "%Y-%m-%d") -> str:
     """A time (RFC 3339 text, or seconds since 1970) in strftime's directives, in UTC unless its text names a zone."""
     if isinstance(value, Undefined):
         return str(value)

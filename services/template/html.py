@@ -9,49 +9,49 @@ from selectolax.lexbor import LexborHTMLParser
 
 from services.template.template_errors import RenderError, TemplateSyntaxError
 
-SCHEMES: Final = frozenset({"https", "http", "mailto", "tel", "sms", "cid"})
+ALLOWED_SCHEMES: Final = frozenset({"https", "http", "mailto", "tel", "sms", "cid"})
 _REFUSED_TAGS: Final = "script,iframe,object,embed,applet,base,frame,portal"
-_LINKS: Final = frozenset(
+_LINK_ATTRIBUTES: Final = frozenset(
     {"href", "src", "action", "formaction", "background", "poster", "cite", "data", "longdesc", "ping", "xlink:href"}
 )
 _IGNORED: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
-_IMAGE: Final = re.compile(r"data:image/(png|gif|jpeg|webp);base64,[a-z0-9+/=]*", re.IGNORECASE)
+_DATA_IMAGE: Final = re.compile(r"data:image/(png|gif|jpeg|webp);base64,[a-z0-9+/=]*", re.IGNORECASE)
 _BAD_STYLE: Final = re.compile(r"url\s*\(\s*['\"]?\s*(javascript|vbscript|data:text)|expression\s*\(", re.IGNORECASE)
-_PIECE: Final = re.compile(r"\{\{-?.*?-?\}\}|\{%-?.*?-?%\}|<!--|-->|</?(?=[a-zA-Z{])|[>\"'=]", re.DOTALL)
+_MARKUP_TOKEN: Final = re.compile(r"\{\{-?.*?-?\}\}|\{%-?.*?-?%\}|<!--|-->|</?(?=[a-zA-Z{])|[>\"'=]", re.DOTALL)
 
 
 def link_scheme_allowed(link: str) -> bool:
     """True for a relative link or one with an allowed scheme, read as browsers read it."""
     plain = _IGNORED.sub("", link)
     found = _SCHEME.match(plain)
-    return found is None or found.group(1).lower() in SCHEMES or _IMAGE.fullmatch(plain) is not None
+    return found is None or found.group(1).lower() in ALLOWED_SCHEMES or _DATA_IMAGE.fullmatch(plain) is not None
 
 
-def check_places(source: str) -> None:
+def check_output_positions(source: str) -> None:
     """Refuses `{{ }}` where a value could write a tag, an attribute or a script. Raises TemplateSyntaxError."""
-    for at, piece, inside in _pieces(source):
-        if piece.startswith("{{") and inside not in ("", "comment", '"', "'"):
+    for at, token, context_before in _scan_markup(source):
+        if token.startswith("{{") and context_before not in ("", "comment", '"', "'"):
             line, column = source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
             raise TemplateSyntaxError(line, column, "inside a tag put {{ }} into a quoted attribute value")
 
 
-def _pieces(source: str) -> Iterator[tuple[int, str, str]]:
+def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
     """(offset, piece, where): where is "" for text, "tag", "comment", or the quote of an attribute value."""
-    where = ""
-    for found in _PIECE.finditer(source):
-        piece = found.group()
-        yield found.start(), piece, where
-        if piece.startswith("{"):
+    context = ""
+    for found in _MARKUP_TOKEN.finditer(source):
+        token = found.group()
+        yield found.start(), token, context
+        if token.startswith("{"):
             continue
-        if where == "":
-            where = "comment" if piece == "<!--" else "tag" if piece.startswith("<") else ""
-        elif where == "comment":
-            where = "" if piece == "-->" else where
-        elif where == "tag":
-            where = "" if piece in (">", "-->") else piece if piece in ('"', "'") else where
-        elif piece == where:
-            where = "tag"
+        if context == "":
+            context = "comment" if token == "<!--" else "tag" if token.startswith("<") else ""  # noqa: S105 - markup, no secret
+        elif context == "comment":
+            context = "" if token == "-->" else context  # noqa: S105
+        elif context == "tag":
+            context = "" if token in (">", "-->") else token if token in ('"', "'") else context
+        elif token == context:
+            context = "tag"
 
 
 def check_html(html: str) -> None:
@@ -67,7 +67,7 @@ def check_html(html: str) -> None:
 def _check_attribute(name: str, value: str) -> None:
     if name.startswith("on") or name == "srcdoc":
         raise RenderError("unsafe_html", "an attribute that runs code")
-    if name in _LINKS and not link_scheme_allowed(value):
+    if name in _LINK_ATTRIBUTES and not link_scheme_allowed(value):
         raise RenderError("unsafe_link", f"the attribute {name} holds a link of a kind that is not allowed")
     if name == "srcset" and not all(link_scheme_allowed(part) for part in value.split(",")):
         raise RenderError("unsafe_link", "the attribute srcset holds a link of a kind that is not allowed")

@@ -21,29 +21,29 @@ MAX_ITERATIONS: Final = 500  # of all loops together
 MAX_SECONDS: Final = 0.005  # of any time
 
 
-class Doubt(Exception):
+class EngineRequired(Exception):
     """This is a case for python-liquid."""
 
 
 _NUMBERS: Final = frozenset({int, float})
-DOUBTS: Final = (
-    Doubt, LiquidError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+FALLBACK_ERRORS: Final = (
+    EngineRequired, LiquidError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
 
 
-def doubt() -> Any:
+def require_engine() -> Any:
     """Raises Doubt; for places where only an expression fits."""
-    raise Doubt
+    raise EngineRequired
 
 
-def in_time(value: object, stop: float) -> object:
+def check_deadline(value: object, stop: float) -> object:
     """The value, which the next filter works on only if there is time left."""
     if perf_counter() > stop:
-        raise Doubt
+        raise EngineRequired
     return value
 
 
-def find(value: Any, keys: tuple[str, ...], missing: object) -> object:
+def lookup(value: Any, keys: tuple[str, ...], missing: object) -> object:
     """The value at a path below `value`; `missing` for null and for what is not there."""
     try:
         for key in keys:
@@ -53,7 +53,7 @@ def find(value: Any, keys: tuple[str, ...], missing: object) -> object:
     return missing if value is None else value
 
 
-def seek(item: Callable[[Any, object], Any]) -> Callable[[Any, tuple[object, ...], object], object]:
+def indexed_lookup(item: Callable[[Any, object], Any]) -> Callable[[Any, tuple[object, ...], object], object]:
     """`find` for paths with indexes, `size`, `first` or `last`; `item` is python-liquid's own step."""
 
     def found(value: Any, keys: tuple[object, ...], missing: object) -> object:
@@ -67,17 +67,17 @@ def seek(item: Callable[[Any, object], Any]) -> Callable[[Any, tuple[object, ...
     return found
 
 
-def root(own: Mapping[str, object], context: Mapping[str, object], name: str) -> object:
+def lookup_root(own: Mapping[str, object], context: Mapping[str, object], name: str) -> object:
     """The value of a name that the template itself may have assigned."""
     return own[name] if name in own else context[name]
 
 
-def true(value: object) -> bool:
+def is_true(value: object) -> bool:
     """Whether a value counts as true."""
     return value if isinstance(value, bool) else is_truthy(value)
 
 
-def shown(html: bool) -> Callable[[object], str]:
+def value_formatter(html: bool) -> Callable[[object], str]:
     """How a value of any type is written; with `html` it is escaped."""
 
     def text(value: object) -> str:
@@ -86,18 +86,18 @@ def shown(html: bool) -> Callable[[object], str]:
     return text
 
 
-def shown_if_there(html: bool) -> Callable[[object], str]:
+def path_formatter(html: bool) -> Callable[[object], str]:
     """`shown` for what a path leads to: null is undefined there."""
 
     def text(value: object) -> str:
         if value is None:
-            raise Doubt
+            raise EngineRequired
         return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
 
     return text
 
 
-def items(value: object) -> Sequence[Any]:
+def loop_items(value: object) -> Sequence[Any]:
     """What a loop goes through."""
     if isinstance(value, list | tuple | range):
         return value
@@ -107,34 +107,34 @@ def items(value: object) -> Sequence[Any]:
         return tuple(value.items())
     if isinstance(value, int | float):
         return ()
-    raise Doubt
+    raise EngineRequired
 
 
-def cut(values: Sequence[Any], limit: object, offset: object, backwards: bool) -> Sequence[Any]:
+def slice_items(values: Sequence[Any], limit: object, offset: object, backwards: bool) -> Sequence[Any]:
     """The part of a loop's values that `limit`, `offset` (... where not given) and `reversed` leave."""
     start = 0 if offset is ... else to_int(offset)
     length = len(values)
     stop = 0 if limit is ... else to_int(limit) + start
     if stop < 0:
-        raise Doubt
+        raise EngineRequired
     kept = values[max(start, 0) : stop or length]
     return kept[::-1] if backwards else kept
 
 
-def assign(own: dict[str, object], name: str, value: object, limit: int = MAX_OUTPUT) -> None:
+def assign_variable(own: dict[str, object], name: str, value: object, limit: int = MAX_OUTPUT) -> None:
     """Keeps a value under a name; the sizes of all values together are bounded as in python-liquid."""
     own[name] = value
     if sum(sys.getsizeof(each, 1) for each in own.values()) > limit:
-        raise Doubt
+        raise EngineRequired
 
 
-def joined(parts: list[str]) -> str:
+def join_parts(parts: list[str]) -> str:
     """The text that parts make. Line ends that python-liquid's buffer would change are a doubt, and what is large."""
     if sum(map(len, parts)) > MAX_TEXT:
-        raise Doubt
+        raise EngineRequired
     text = "".join(parts)
     if "\r" in text:
-        raise Doubt
+        raise EngineRequired
     if not text.isascii():
         text.encode()  # a lone surrogate is a ValueError
     return text

@@ -34,7 +34,7 @@ async def main(directory: Path, customers: int, events: int) -> None:
     os.environ["TACTFUL_ADAPTERS__PUSH"] = "null"
     files = {name: f"sqlite+aiosqlite:///{directory / name}.db" for name in SERVICES}
     for name, url in files.items():
-        await migrate.upgrade(url, f"services.{name}")
+        await migrate.upgrade_schema(url, f"services.{name}")
     await fill(files, customers)
     product = Embedded(directory)
     await product.start()
@@ -46,7 +46,7 @@ async def main(directory: Path, customers: int, events: int) -> None:
     product = Embedded(directory)
     before, began = _cpu(), time.monotonic()
     await product.start()
-    garbage_collection.settle()
+    garbage_collection.tune_garbage_collector()
     while await _closed(product) < events:
         await asyncio.sleep(0.25)
     seconds, spent = time.monotonic() - began, _cpu() - before

@@ -22,17 +22,17 @@ from schemas.event import data_of, decode
 from schemas.facts import Preference, Suppressions
 from schemas.ids import event_hash, message_id
 from schemas.times import HOUR, Instant
-from services.orchestrator.campaigns.conditions import campaign_condition
-from services.orchestrator.policy.candidate import Audience, candidate
+from services.orchestrator.campaigns.conditions import compile_campaign_condition
+from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.compiled_campaign import compile_campaign
 from services.orchestrator.policy.compiled_policy import compile_policy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
-from services.orchestrator.policy.evaluate import judge
+from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.match import Catalogue, Touch, customer_variables, touches
-from services.orchestrator.policy.recheck import at_gate
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, customer_variables, match_campaigns
+from services.orchestrator.policy.recheck import recheck_message
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.bench import load
 
 NOW: Instant = 1_790_000_000_000_000
@@ -75,7 +75,7 @@ def catalogue() -> Catalogue:
     """The campaigns and the ten rules of the standard load."""
     rules = compile_policy(validate(schemas.policy.Policy, load.policy(NOW)), 1)
     documents = [validate(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)]
-    campaigns = [compile_campaign(document, 1, True, campaign_condition) for document in documents]
+    campaigns = [compile_campaign(document, 1, True, compile_campaign_condition) for document in documents]
     return Catalogue({each.key: each for each in campaigns}, rules, frozenset({CHANNEL}))
 
 
@@ -84,9 +84,11 @@ def many_contacts() -> Ledger:
     ledger = Ledger.empty()
     for place in range(MANY):
         key, channel = f"past-{place % 8}", ("push", "email")[place % 2]
-        kind, at = Kind(key, "news", channel, "marketing", "inform"), NOW - (place + 1) * 11 * HOUR
+        kind, at = MessageAttributes(key, "news", channel, "marketing", "inform"), NOW - (place + 1) * 11 * HOUR
         identity = message_id("everyone", load.SOURCE, f"past-{place}", key, channel)
-        ledger = ledger.plan(Contact(identity, event_hash(load.SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
+        ledger = ledger.put_contact(
+            Contact(identity, event_hash(load.SOURCE, f"past-{place}"), kind, 50, at, at, "made")
+        )
     return ledger
 
 
@@ -116,50 +118,55 @@ class Ground:
         """What the doors said."""
         return Facts(preference, Suppressions(preference.customer), (), self.catalogue.policy, frozenset({CHANNEL}))
 
-    def deciding(self, count: int, packed: bytes) -> Iterable[tuple[list[Touch], Facts, Ledger, Instant]]:
+    def deciding(self, count: int, packed: bytes) -> Iterable[tuple[list[TriggeredCampaign], Facts, Ledger, Instant]]:
         """Arguments of `decide`."""
         for event, data, preference, known in self.arriving(count):
             facts = self.facts(preference)
-            yield touches(event, data, facts.customer, known), self.facts(preference), Ledger.unpack(packed), NOW
+            yield (
+                match_campaigns(event, data, facts.customer_values, known),
+                self.facts(preference),
+                Ledger.unpack(packed),
+                NOW,
+            )
 
     def at_gate(self, count: int, packed: bytes) -> Iterable[Arguments]:
         """Arguments of `at_gate`: the message has been marked a second ago."""
         for found, facts, ledger, _ in self.deciding(count, packed):
             ledger = Ledger.unpack(
-                decide(found, facts, ledger, NOW).ledger.mark(found[0].message_id(CHANNEL), NOW).pack()
+                decide(found, facts, ledger, NOW).ledger.claim_contact(found[0].message_id(CHANNEL), NOW).pack()
             )
-            [touch] = touches(found[0].event, found[0].data, facts.customer, self.catalogue)
+            [touch] = match_campaigns(found[0].event, found[0].data, facts.customer_values, self.catalogue)
             yield touch, CHANNEL, self.facts(facts.preference), ledger, NOW, NOW + 1_000_000
 
     def viewing(self, count: int) -> Iterable[Arguments]:
         """Arguments of `candidate`."""
         for [touch], facts, ledger, _ in self.deciding(count, self.many):
             touch.message_id(CHANNEL), touch.event_hash
-            yield touch, CHANNEL, facts, ledger, Audience(touch, facts)
+            yield touch, CHANNEL, facts, ledger, AudienceCheck(touch, facts)
 
     def judging(self, count: int) -> Iterable[Arguments]:
         """Arguments of `judge`."""
         for arguments in self.viewing(count):
-            yield candidate(*arguments), arguments[2], NOW
+            yield build_candidate(*arguments), arguments[2], NOW
 
     def planned(self, count: int, packed: bytes) -> Iterable[tuple[Ledger, Contact]]:
         """A ledger, and a contact that is to be planned on it."""
         for [touch], _, ledger, _ in self.deciding(count, packed):
-            kind = touch.campaign.kinds[CHANNEL]
+            kind = touch.campaign.attributes_by_channel[CHANNEL]
             yield ledger, Contact(touch.message_id(CHANNEL), touch.event_hash, kind, 50, NOW, NOW)
 
     def parts(self) -> list[Part]:
         """All that is measured."""
         few, many = self.few, self.many
         found = [
-            Part("touches()", touches, self.matching),
+            Part("touches()", match_campaigns, self.matching),
             Part("Facts", self.facts, lambda count: ((each[2],) for each in self.arriving(count))),
             Part("decide(), 8 contacts", decide, lambda count: self.deciding(count, few)),
             Part("decide(), 64 contacts", decide, lambda count: self.deciding(count, many)),
-            Part("at_gate(), 8 contacts", at_gate, lambda count: self.at_gate(count, few)),
-            Part("at_gate(), 64 contacts", at_gate, lambda count: self.at_gate(count, many)),
-            Part("candidate with 64 contacts: view", candidate, self.viewing),
-            Part("candidate with 64 contacts: rules", judge, self.judging),
+            Part("at_gate(), 8 contacts", recheck_message, lambda count: self.at_gate(count, few)),
+            Part("at_gate(), 64 contacts", recheck_message, lambda count: self.at_gate(count, many)),
+            Part("candidate with 64 contacts: view", build_candidate, self.viewing),
+            Part("candidate with 64 contacts: rules", evaluate_rules, self.judging),
         ]
         for packed, number in ((few, load.PAST_CONTACTS), (many, MANY)):
             found += self._ledger(packed, f", {number} contacts")
@@ -168,20 +175,22 @@ class Ground:
     def _ledger(self, packed: bytes, of: str) -> list[Part]:
         def changed(count: int) -> Iterable[Arguments]:
             for ledger, contact in self.planned(count, packed):
-                yield Ledger.unpack(ledger.plan(contact).pack()), contact.message_id, "made"
+                yield Ledger.unpack(ledger.put_contact(contact).pack()), contact.message_id, "made"
 
         return [
             Part("Ledger.unpack" + of, Ledger.unpack, lambda count: [(packed,)] * count),
             Part(
                 "Ledger.pack" + of,
                 Ledger.pack,
-                lambda count: ((each[0].plan(each[1]),) for each in self.planned(count, packed)),
+                lambda count: ((each[0].put_contact(each[1]),) for each in self.planned(count, packed)),
             ),
-            Part("Ledger.plan" + of, Ledger.plan, lambda count: self.planned(count, packed)),
+            Part("Ledger.plan" + of, Ledger.put_contact, lambda count: self.planned(count, packed)),
             Part(
-                "Ledger.mark" + of, Ledger.mark, lambda count: ((one, name, NOW + 1) for one, name, _ in changed(count))
+                "Ledger.mark" + of,
+                Ledger.claim_contact,
+                lambda count: ((one, name, NOW + 1) for one, name, _ in changed(count)),
             ),
-            Part("Ledger.settle" + of, Ledger.settle, changed),
+            Part("Ledger.settle" + of, Ledger.set_contact_state, changed),
         ]
 
 

@@ -14,10 +14,10 @@ from schemas.facts import Address, Consent, Entry, Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import DAY, Instant, format_instant
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.scope import Kind
-from services.preference.preference_state import State
-from services.suppression.customer_state import OwnEntry
-from services.suppression.customer_state import State as Suppressed
+from services.orchestrator.policy.scope import MessageAttributes
+from services.preference.preference_state import PreferenceState
+from services.suppression.customer_state import CustomerEntry
+from services.suppression.customer_state import SuppressionState as Suppressed
 
 CAMPAIGNS = 50
 PAST_CONTACTS = 8
@@ -130,13 +130,13 @@ def policy(now: Instant) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def preference(number: int, now: Instant) -> State:
+def preference(number: int, now: Instant) -> PreferenceState:
     """A customer with an address, a zone, traits and consent."""
     name = customer(number)
     traits = msgspec.json.encode({"name": f"Name {number}", "segment": number % 7, "vip": number % 9 == 0})
     consent = Consent("push", "news", "granted", now - 90 * DAY, None, "checkout", "wording-3", "consent")
     addresses = (Address("push", f"device-{number:07d}", True), Address("email", f"c{number}@example.org", True))
-    return State(Preference(name, 1, "en", "DE", "Etc/UTC", traits, addresses, (consent,)))
+    return PreferenceState(Preference(name, 1, "en", "DE", "Etc/UTC", traits, addresses, (consent,)))
 
 
 def suppressed(number: int, now: Instant) -> Suppressed | None:
@@ -144,17 +144,17 @@ def suppressed(number: int, now: Instant) -> Suppressed | None:
     if number % SUPPRESSED_EVERY:
         return None
     entry = Entry("email", None, None, now - DAY, None, "hard_bounce", None)
-    return Suppressed(customer(number), 1, (OwnEntry(f"sup_{number}", entry),))
+    return Suppressed(customer(number), 1, (CustomerEntry(f"sup_{number}", entry),))
 
 
 def past(now: Instant) -> Ledger:
     """The contacts of last week. All customers share their ids: only their number and their times matter."""
     ledger = Ledger.empty()
-    kind = Kind("bench-past", "news", "push", "marketing", "inform")
+    kind = MessageAttributes("bench-past", "news", "push", "marketing", "inform")
     for place in range(PAST_CONTACTS):
         at = now - 6 * DAY + place * DAY // 2
         identity = message_id("everyone", SOURCE, f"past-{place}", "bench-past", "push")
-        ledger = ledger.plan(Contact(identity, event_hash(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
+        ledger = ledger.put_contact(Contact(identity, event_hash(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
     return ledger
 
 

@@ -15,7 +15,7 @@ import httpx
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.orchestrator.app import GROUP
-from services.orchestrator.policy.ledger import BEGINNING
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
 from services.preference.preference_state import pack as pack_preference
 from services.suppression.customer_state import pack as pack_suppressed
 from tests.bench import load
@@ -100,7 +100,7 @@ async def ours(ground: Ground, directory: Path, customers: int, *, sink: int | N
     databases = {}
     for name in SERVICES:
         databases[name] = ground.postgres.database()
-        await migrate.upgrade(databases[name], f"services.{name}")
+        await migrate.upgrade_schema(databases[name], f"services.{name}")
     await fill(databases, customers)
     contender = Ours("Tactful", topic, databases, _processes(ground, directory, databases, topic, sink))
     with _started(contender.processes):
@@ -170,13 +170,13 @@ async def fill(databases: dict[str, str], customers: int) -> None:
         silenced = [state for number in numbers if (state := load.suppressed(number, at))]
         async with opened["preference"].write() as tx:
             rows: list[tuple[Any, ...]] = [(state.customer, state.version, pack_preference(state)) for state in states]
-            await tx.insert("preference_state", ("customer", "version", "state"), rows)
+            await tx.bulk_insert("preference_state", ("customer", "version", "state"), rows)
         async with opened["suppression"].write() as tx:
             rows = [(state.customer, state.version, pack_suppressed(state)) for state in silenced]
-            await tx.insert("customer_state", ("customer", "version", "body"), rows)
+            await tx.bulk_insert("customer_state", ("customer", "version", "body"), rows)
         async with opened["orchestrator"].write() as tx:
-            rows = [(load.customer(number), 1, BEGINNING, ring) for number in numbers]
-            await tx.insert("ledger", ("customer", "version", "complete_from", "ring"), rows)
+            rows = [(load.customer(number), 1, BEGINNING_OF_TIME, ring) for number in numbers]
+            await tx.bulk_insert("ledger", ("customer", "version", "complete_from", "ring"), rows)
     for database in opened.values():
         await database.close()
 

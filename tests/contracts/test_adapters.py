@@ -7,11 +7,11 @@ import pytest
 
 from schemas.message import Message
 from schemas.vocabulary import CHANNELS
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters import ADAPTERS, Adapter
-from services.orchestrator.delivery.adapters.null import Null
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
-from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings
+from services.orchestrator.delivery.adapters.null import NullAdapter
+from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
+from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.orchestrator.delivery.adapters.receiver import SECRET, Gatekeeper, Receiver, message, serving
 
@@ -27,12 +27,14 @@ class Kept(list[Message]):
 @pytest.fixture(params=["null", "sandbox", "webhook"])
 async def adapter(request: Any) -> AsyncIterator[Adapter]:
     if request.param != "webhook":
-        found: Adapter = Null() if request.param == "null" else Sandbox(Kept().keep)
+        found: Adapter = NullAdapter() if request.param == "null" else SandboxAdapter(Kept().keep)
         yield found
         await found.close()
         return
     async with serving(Receiver()) as url:
-        webhook = Webhook(WebhookSettings(url=url, secret=SECRET, allow_loopback_http=True), StandingClock(0))
+        webhook = WebhookAdapter(
+            WebhookAdapterSettings(url=url, secret=SECRET, allow_loopback_http=True), ManualClock(0)
+        )
         yield webhook
         await webhook.close()
 

@@ -3,7 +3,13 @@
 from itertools import pairwise
 from pathlib import Path
 
-from services.kit.runtime.settings import CONFIG, SECRETS_DIR, ServiceSettings, known_variables, origin
+from services.kit.runtime.settings import (
+    CONFIG_VARIABLE,
+    SECRETS_DIR_VARIABLE,
+    ServiceSettings,
+    known_variables,
+    list_setting_origins,
+)
 
 LINES = (Path(__file__).parents[2] / "deploy" / ".env.example").read_text("utf-8").splitlines()
 SET = dict(line.split("=", 1) for line in LINES if line and not line.startswith("#"))
@@ -14,8 +20,8 @@ def test_every_setting_is_there_and_no_other() -> None:
 
 
 def test_the_values_are_the_defaults() -> None:
-    defaults = {item.name: item.value for item in origin(ServiceSettings.model_construct())}
-    assert defaults | {CONFIG: "", SECRETS_DIR: ""} == SET
+    defaults = {item.name: item.value for item in list_setting_origins(ServiceSettings.model_construct())}
+    assert defaults | {CONFIG_VARIABLE: "", SECRETS_DIR_VARIABLE: ""} == SET
 
 
 def test_every_setting_or_its_group_is_explained() -> None:

@@ -32,4 +32,4 @@ def test_a_rule_names_its_reasons_and_classes_and_always_answers(rule: Rule) -> 
     verdicts = judged(rule, try_on(touch()))
     assert verdicts
     assert all(verdict.rule == rule.NAME and verdict.verdict == "allow" for verdict in verdicts)
-    assert verdicts == list(rule.judge(try_on(touch()), facts(), at("02 10:00")))
+    assert verdicts == list(rule.evaluate(try_on(touch()), facts(), at("02 10:00")))

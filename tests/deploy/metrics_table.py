@@ -8,8 +8,8 @@ from pathlib import Path
 from services.development.all_services import SERVICES, Together
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
-from services.kit.observability.build_info import say_what_runs
-from services.kit.observability.metrics import Family, Registry, count_logs
+from services.kit.observability.build_info import publish_build_info
+from services.kit.observability.metrics import MetricFamily, Registry, log_counter
 from services.kit.runtime.clock import SystemClock
 from tests.flow.live import settings
 
@@ -22,8 +22,8 @@ MOST_VALUES = 20
 def registry(directory: Path) -> Registry:
     """The metrics of the embedded product, before anything has happened."""
     made = Registry()
-    say_what_runs(made, *SERVICES)
-    count_logs(made)
+    publish_build_info(made, *SERVICES)
+    log_counter(made)
     databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICES}
     Together(settings(), databases, LocalBus(directory / "log.db"), SystemClock(), registry=made)
     return made
@@ -31,10 +31,12 @@ def registry(directory: Path) -> Registry:
 
 def rows(made: Registry) -> Iterator[str]:
     """One line for each metric of ours, in order of their names."""
-    families = {name: family for name, family in made.families.items() if isinstance(family, Family)}
+    families = {name: family for name, family in made.families.items() if isinstance(family, MetricFamily)}
     for name, family in sorted(families.items()):
         metric = family.metric
-        labels = ", ".join(_label(label, sorted(family._known[at])) for at, label in enumerate(family.names))
+        labels = ", ".join(
+            _label(label, sorted(family._allowed_values[at])) for at, label in enumerate(family.label_names)
+        )
         yield f"| `{name}` | {metric._type} | {labels or '-'} | {metric._documentation} |"
 
 

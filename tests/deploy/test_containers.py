@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.kit.runtime.settings import PREFIX, known_variables
+from services.kit.runtime.settings import ENV_PREFIX, known_variables
 from tests.servers import ROOT
 from tests.tactful.running import run
 
@@ -81,16 +81,16 @@ def test_what_a_service_needs_is_there_and_is_waited_for(name: str) -> None:
 
 def test_every_setting_is_known() -> None:
     text = (ROOT / "deploy/compose.yml").read_text() + DOCKERFILE
-    used = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text))
+    used = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+\b", text))
     assert used - known_variables() == set()
-    assert {f"{PREFIX}DATABASE__URL", f"{PREFIX}KAFKA__BOOTSTRAP"} <= used
+    assert {f"{ENV_PREFIX}DATABASE__URL", f"{ENV_PREFIX}KAFKA__BOOTSTRAP"} <= used
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_each_service_has_a_database_of_its_own(name: str) -> None:
-    url = SERVICES[name]["environment"][f"{PREFIX}DATABASE__URL"]
+    url = SERVICES[name]["environment"][f"{ENV_PREFIX}DATABASE__URL"]
     assert url.endswith(f"@postgres/{name}")
-    assert SERVICES[f"upgrade-{name}"]["environment"][f"{PREFIX}DATABASE__URL"] == url
+    assert SERVICES[f"upgrade-{name}"]["environment"][f"{ENV_PREFIX}DATABASE__URL"] == url
     assert f" {name}" in (ROOT / "deploy/postgres/databases.sh").read_text().split("for service in")[1]
 
 

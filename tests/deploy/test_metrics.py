@@ -17,17 +17,17 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from schemas.times import SECOND
-from services.kit.bus.dead_letters import bury
+from services.kit.bus.dead_letters import store_dead_letter
 from services.kit.bus.protocol import Outgoing, Record
 from services.kit.db import migrate
 from services.kit.db.database import Database
-from services.kit.db.database_series import DatabaseSeries
+from services.kit.db.database_series import DatabaseMetrics
 from services.kit.observability import logs
-from services.kit.observability.metrics import Family, Registry, count_logs
-from services.kit.runtime.clock import StandingClock
-from services.orchestrator.decisions.backlog_gauges import backlog_look
-from services.orchestrator.delivery.store import OUTBOX, TIMER
-from services.orchestrator.metrics import Metrics
+from services.kit.observability.metrics import MetricFamily, Registry, log_counter
+from services.kit.runtime.clock import ManualClock
+from services.orchestrator.decisions.backlog_gauges import backlog_check
+from services.orchestrator.delivery.store import OUTBOX_COLUMNS, TIMER_COLUMNS
+from services.orchestrator.metrics import OrchestratorMetrics
 from tests.deploy.metrics_table import PAGE, page, registry
 from tests.flow.live import CLOUD_EVENT, Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
@@ -64,15 +64,15 @@ def test_the_page_lists_exactly_the_metrics_that_there_are(tmp_path: Path) -> No
 
 def test_every_label_has_few_values_that_are_known_beforehand(tmp_path: Path) -> None:
     for name, family in registry(tmp_path).families.items():
-        if isinstance(family, Family):
+        if isinstance(family, MetricFamily):
             most = 600 if name in PARTLY else 60
-            assert all(0 < len(known) <= most for known in family._known), name
+            assert all(0 < len(known) <= most for known in family._allowed_values), name
 
 
 def test_every_series_is_there_at_the_start(tmp_path: Path) -> None:
     for name, family in registry(tmp_path).families.items():
-        if isinstance(family, Family) and name not in PARTLY:
-            assert set(family._children) == set(itertools.product(*family._known)), name
+        if isinstance(family, MetricFamily) and name not in PARTLY:
+            assert set(family._children) == set(itertools.product(*family._allowed_values)), name
 
 
 async def test_every_series_starts_at_zero(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_an_event_is_counted_at_every_stage(tmp_path: Path) -> None:
         broken = {**event("shop.offer", "4"), "time": "yesterday"}
         batch = {"content-type": "application/cloudevents-batch+json"}
         await product.editor.post("/v1/events", content=json.dumps([broken]), headers=batch)
-        await backlog_look(product.database, product.clock, product.together.orchestrator.parts.metrics)()
+        await backlog_check(product.database, product.clock, product.together.orchestrator.components.metrics)()
         found = await _when_read(product, 3)
         text = (await product.editor.get("/metrics")).text
 
@@ -135,17 +135,17 @@ async def _when_read(product: Live, records: int) -> dict[str, Metric]:
 
 
 async def test_what_waits_is_found_with_the_instant_since_when(database_url: str) -> None:
-    await migrate.upgrade(database_url, "services.orchestrator")
+    await migrate.upgrade_schema(database_url, "services.orchestrator")
     database, made = Database.open(database_url), Registry()
     async with database.write() as tx:
         for number, (kind, due) in enumerate(_WAITING):
-            await tx.run(_MESSAGE, id=f"m{number}", ready=MONDAY + number * SECOND)
+            await tx.execute(_MESSAGE, id=f"m{number}", ready=MONDAY + number * SECOND)
             if kind == "outbox":
-                await tx.insert("outbox", OUTBOX, [(number, "email", f"m{number}", "c")])
+                await tx.bulk_insert("outbox", OUTBOX_COLUMNS, [(number, "email", f"m{number}", "c")])
             else:
-                await tx.insert("timer", TIMER, [(f"m{number}", "c", kind, due, 0)])
-        await tx.run(_REVIEW)
-    await backlog_look(database, StandingClock(MONDAY), Metrics(made, StandingClock(MONDAY)))()
+                await tx.bulk_insert("timer", TIMER_COLUMNS, [(f"m{number}", "c", kind, due, 0)])
+        await tx.execute(_REVIEW)
+    await backlog_check(database, ManualClock(MONDAY), OrchestratorMetrics(made, ManualClock(MONDAY)))()
     await database.close()
 
     def shown(name: str, **labels: str) -> float | None:
@@ -181,13 +181,13 @@ async def test_services_in_one_process_share_the_series_of_their_databases(tmp_p
     made = Registry()
     for service, at in (("orchestrator", 70), ("preference", 0), ("suppression", 50)):
         url = f"sqlite+aiosqlite:///{tmp_path / service}.db"
-        await migrate.upgrade(url, f"services.{service}")
+        await migrate.upgrade_schema(url, f"services.{service}")
         database = Database.open(url)
-        series = DatabaseSeries(made, service, database, ["t"])
+        series = DatabaseMetrics(made, service, database, ["t"])
         if at:
             async with database.write() as tx:
-                await bury(tx, _RECORD, ValueError("no"), stage="s", attempts=1, at=at * SECOND)
-        await series.look()
+                await store_dead_letter(tx, _RECORD, ValueError("no"), stage="s", attempts=1, at=at * SECOND)
+        await series.update_gauges()
         await database.close()
     assert made.get_sample_value("tactful_dead_letter_unresolved_records", {"topic": "t"}) == 2
     assert made.get_sample_value("tactful_dead_letter_oldest_timestamp_seconds", {"topic": "t"}) == 50
@@ -211,7 +211,7 @@ def lines() -> Iterator[io.StringIO]:
     """All that is logged, debugging included."""
     root, stream = logging.getLogger(), io.StringIO()
     before, level = list(root.handlers), logging.getLogger("tactful").level
-    logs.configure("tests", level="debug", stream=stream)
+    logs.configure_logging("tests", level="debug", stream=stream)
     yield stream
     root.handlers[:] = before
     logging.getLogger("tactful").setLevel(level)
@@ -296,6 +296,6 @@ async def _refused(request: Any) -> str:
 
 async def test_log_lines_are_counted_by_level(tmp_path: Path) -> None:
     made = registry(tmp_path)
-    seen = count_logs(made)
+    seen = log_counter(made)
     seen("warning")
     assert made.get_sample_value("tactful_log_messages_total", {"level": "warning"}) == 1

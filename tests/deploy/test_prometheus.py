@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from services.kit.observability.metrics import Family
+from services.kit.observability.metrics import MetricFamily
 from tests.deploy.metrics_table import registry
 from tests.servers import ROOT, absent, free_port, wait_for
 from tests.tactful.running import Running, product
@@ -56,7 +56,7 @@ def names(text: str, known: dict[str, str]) -> list[str]:
 def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Our metrics: name -> type."""
     families = registry(tmp_path_factory.mktemp("metrics")).families
-    return {name: family.metric._type for name, family in families.items() if isinstance(family, Family)}
+    return {name: family.metric._type for name, family in families.items() if isinstance(family, MetricFamily)}
 
 
 @pytest.mark.integration

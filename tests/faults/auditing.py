@@ -11,8 +11,8 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import SystemClock
 from services.orchestrator.insight.audit.audit_series import AuditSeries
 from services.orchestrator.insight.audit.auditor import Auditor
-from services.orchestrator.insight.history_reader import Recorder
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.insight.history_reader import HistoryReader
+from services.orchestrator.metrics import OrchestratorMetrics
 from tests.faults.processes import ADDRESS_KEY, SERVICE_KEY
 from tests.faults.world import World
 
@@ -24,10 +24,10 @@ async def broken_promises(world: World) -> list[str]:
         httpx.AsyncClient(base_url=world.cluster["preference"].url) as preference,
         httpx.AsyncClient(base_url=world.cluster["suppression"].url) as suppression,
     ):
-        recorder = Recorder(
+        recorder = HistoryReader(
             PreferenceClient(preference, SERVICE_KEY), SuppressionClient(suppression, SERVICE_KEY, key), key
         )
-        metrics = Metrics(Registry(), clock)
+        metrics = OrchestratorMetrics(Registry(), clock)
         auditor = Auditor(database, recorder, clock, metrics, AuditSeries(Registry()), lag=0, sample=1)
         try:
             while await auditor.tick():

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from services.orchestrator.__main__ import main
-from services.orchestrator.delivery.deadline import Handovers
+from services.orchestrator.delivery.deadline import HandoverDeadlines
 
-_before = Handovers.before
+_before = HandoverDeadlines.before
 
 
 def _stop(point: str) -> None:
@@ -24,7 +24,7 @@ def _stop(point: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def before(self: Handovers, message_id: str) -> None:
+def before(self: HandoverDeadlines, message_id: str) -> None:
     """`Handovers.before`, with a place to stop on either side."""
     _stop("check")
     _before(self, message_id)
@@ -32,5 +32,5 @@ def before(self: Handovers, message_id: str) -> None:
 
 
 if __name__ == "__main__":
-    Handovers.before = before  # type: ignore[method-assign]
+    HandoverDeadlines.before = before  # type: ignore[method-assign]
     sys.exit(main())

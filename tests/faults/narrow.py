@@ -12,5 +12,5 @@ from services.orchestrator.__main__ import main
 from services.orchestrator.delivery import inline_delivery
 
 if __name__ == "__main__":
-    inline_delivery.ROOM = int(os.environ.get("STRAIGHT_ROOM", "3"))
+    inline_delivery.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
     sys.exit(main())

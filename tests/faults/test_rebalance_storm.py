@@ -15,8 +15,8 @@ from services.clients.suppression import SuppressionClient
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.db.database import Database
 from services.kit.runtime.clock import SystemClock
-from services.kit.runtime.settings import ServiceSettings, load
-from services.orchestrator.app import Service, build
+from services.kit.runtime.settings import ServiceSettings, load_settings
+from services.orchestrator.app import OrchestratorService, build
 from tests.faults.load import under_load
 from tests.faults.processes import ADDRESS_KEY, SECRET, SERVICE_KEY
 from tests.faults.world import World
@@ -28,10 +28,10 @@ CUSTOMERS = 40
 
 
 @asynccontextmanager
-async def reader(world: World) -> AsyncIterator[Service]:
+async def reader(world: World) -> AsyncIterator[OrchestratorService]:
     """One more `decide` of this installation, in our process so that it comes and goes fast."""
     plan, cluster = world.plan, world.cluster
-    settings = load(
+    settings = load_settings(
         ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
         adapters={"push": "webhook", "email": "off", "sms": "off", "in_app": "off"},
         webhook={"url": f"{cluster['sink'].url}/messages", "secret": SECRET},

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.kit.db.migrate import upgrade
+from services.kit.db.migrate import upgrade_schema
 from tests.faults.history import Evidence
 from tests.faults.processes import FACTS, ROLES, Cluster, Plan, build, running
 from tests.faults.producing import Sent, Shop, shop
@@ -25,7 +25,7 @@ def databases(server: Postgres) -> dict[str, str]:
     """A database for each service, at its newest step."""
     urls = {service: server.database() for service in SERVICES}
     for service, url in urls.items():
-        asyncio.run(upgrade(url, f"services.{service}"))
+        asyncio.run(upgrade_schema(url, f"services.{service}"))
     return urls
 
 

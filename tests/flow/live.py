@@ -18,7 +18,7 @@ from services.development.all_services import SERVICES, Together
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db import migrate
 from services.kit.db.database import Database
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import ServiceSettings
 from services.orchestrator.access import api_keys
 
@@ -29,7 +29,7 @@ CLOUD_EVENT = {"content-type": "application/cloudevents+json"}
 class Live:
     """A running product. `editor` and `reviewer` are two people, since nobody approves their own edit."""
 
-    def __init__(self, together: Together, clock: StandingClock, reviewer: str) -> None:
+    def __init__(self, together: Together, clock: ManualClock, reviewer: str) -> None:
         self.together = together
         self.clock = clock
         self.editor = self._client(ADMIN)
@@ -124,15 +124,15 @@ def settings() -> ServiceSettings:
 @asynccontextmanager
 async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = None) -> AsyncIterator[Live]:
     """The product on files in `directory`, or on the databases at `urls`."""
-    clock = StandingClock(now)
+    clock = ManualClock(now)
     databases: dict[str, Database] = {}
     for name in SERVICES:
         url = urls[name] if urls else f"sqlite+aiosqlite:///{directory / name}.db"
-        await migrate.upgrade(url, f"services.{name}")
+        await migrate.upgrade_schema(url, f"services.{name}")
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
     together = Together(settings(), databases, bus, clock, proof_of_death=True)
-    _, reviewer = await api_keys.create(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
+    _, reviewer = await api_keys.create_key(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
     await together.start()
     product = Live(together, clock, reviewer)
     try:

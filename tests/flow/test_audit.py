@@ -29,7 +29,7 @@ NO_ASK = {"id": "no-ask", "scope": {"intents": ["advertise"]}, "on_match": "drop
 
 def auditor(product: Live) -> Auditor:
     """One that waits for nothing and compares every ledger."""
-    parts = product.together.orchestrator.parts
+    parts = product.together.orchestrator.components
     series = AuditSeries(Registry())
     return Auditor(product.database, parts.recorder, product.clock, parts.metrics, series, lag=0, sample=1)
 
@@ -72,14 +72,14 @@ async def set_mark(tx: Tx, at: int, place: int = 0) -> None:
     """Pretend that a handover was made at another time, everywhere it is written."""
     row = (await tx.rows("SELECT message_id, customer, marked_at FROM message ORDER BY marked_at"))[place]
     found, was = {"id": row.message_id, "at": at}, row.marked_at
-    await tx.run("UPDATE message SET marked_at = :at, closed_at = :at WHERE message_id = :id", **found)
-    await tx.run(
+    await tx.execute("UPDATE message SET marked_at = :at, closed_at = :at WHERE message_id = :id", **found)
+    await tx.execute(
         "UPDATE contact_history SET at = :at, recorded = :at WHERE message_id = :id AND at = :was", **found, was=was
     )
-    held = (await store.lock_and_read(tx, [row.customer]))[row.customer].ledger
-    contact = held.find(row.message_id)
+    held = (await store.lock_and_load_ledgers(tx, [row.customer]))[row.customer].ledger
+    contact = held.find_contact(row.message_id)
     assert contact is not None
-    await store.save_ledgers(tx, {row.customer: held.plan(contact._replace(at=at))})
+    await store.save_ledgers(tx, {row.customer: held.put_contact(contact._replace(at=at))})
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
@@ -122,14 +122,14 @@ async def test_a_handover_over_a_cap_is_found_once(product: Live) -> None:
     await offer(product, "e-4")
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET seq = 0")
+        await tx.execute("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, MONDAY + 2 * DAY + HOUR, place=3)
     found = await audit(product)
     assert told(found) == [("over_cap", "frequency_cap", "one-a-day")]
     assert (found[0]["policy_version"], found[0]["customer"], found[0]["about"]) == (2, "c-1", "message")
     assert await counted(product) == {"over_cap": 1.0}
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET seq = 0")
+        await tx.execute("UPDATE audit_cursor SET seq = 0")
     assert len(await audit(product)) == 1 and await counted(product) == {"over_cap": 1.0}
 
 
@@ -150,7 +150,7 @@ async def test_the_rules_of_the_time_are_those_that_count(
     await offer(product, "e-2")
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET seq = 0")
+        await tx.execute("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, at, place=1)
     assert told(await audit(product)) == [expected]
 
@@ -191,7 +191,7 @@ async def test_a_handover_against_what_was_known_is_found(
     await behind_its_back(product, what)
     assert told(await audit(product)) == []
     async with product.database.write() as tx:
-        await tx.run("UPDATE audit_cursor SET seq = 0")
+        await tx.execute("UPDATE audit_cursor SET seq = 0")
         await set_mark(tx, MONDAY + HOUR + MINUTE)
     assert told(await audit(product)) == [expected]
     assert await counted(product) == {expected[0]: 1.0}
@@ -223,7 +223,7 @@ async def test_what_was_forged_is_found(product: Live, sql: str, expected: tuple
     await product.at(MONDAY + MINUTE)
     await offer(product, "e-1")
     async with product.database.write() as tx:
-        await tx.run(sql)
+        await tx.execute(sql)
     assert told(await audit(product)) == [expected]
 
 
@@ -234,12 +234,12 @@ async def test_a_message_that_was_accepted_twice_is_found(product: Live) -> None
     await offer(product, "e-1")
     again = product.clock.now() + MINUTE
     async with product.database.write() as tx:
-        held = await store.lock_and_read(tx, ["c-1"])
+        held = await store.lock_and_load_ledgers(tx, ["c-1"])
         before, message = held["c-1"].ledger, next(iter(held["c-1"].ledger)).message_id
-        after = before.mark(message, again)
+        after = before.claim_contact(message, again)
         await store.save_ledgers(tx, {"c-1": after})
-        await store.keep_history(tx, store.history("c-1", before, after, again))
-        await tx.run("UPDATE message SET attempts = 2, marked_at = :at, closed_at = :at", at=again)
+        await store.insert_contact_history(tx, store.contact_history_rows("c-1", before, after, again))
+        await tx.execute("UPDATE message SET attempts = 2, marked_at = :at, closed_at = :at", at=again)
     assert told(await audit(product)) == [("duplicate_sent", "attempt", None)]
 
 
@@ -251,7 +251,7 @@ async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Liv
     await product.ask("POST", "/v1/preferences/c-1/optout", {"channel": "email"})
     async with product.database.write() as tx:
         await set_mark(tx, product.clock.now() + MINUTE)
-        await tx.run(
+        await tx.execute(
             "INSERT INTO attempt (message_id, customer, number, owner, marked_at, opened, outcome, detail, closed_at) "
             "SELECT message_id, customer, attempts, owner, marked_at, opened, 'unknown', 'the dispatcher is gone', "
             "closed_at FROM message"
@@ -262,13 +262,13 @@ async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Liv
 async def test_young_and_open_attempts_wait(product: Live) -> None:
     await product.policy(policy())
     await offer(product, "e-1")
-    parts = product.together.orchestrator.parts
+    parts = product.together.orchestrator.components
     later = Auditor(product.database, parts.recorder, product.clock, parts.metrics, AuditSeries(Registry()))
     assert not await later.tick()
     async with product.database.write() as tx:
-        await tx.run("UPDATE message SET state = 'handing_over'")
+        await tx.execute("UPDATE message SET state = 'handing_over'")
     assert not await auditor(product).tick()
     async with product.database.write() as tx:
-        await tx.run("UPDATE message SET state = 'accepted'")
+        await tx.execute("UPDATE message SET state = 'accepted'")
     assert await auditor(product).tick()
     assert not await auditor(product).tick()

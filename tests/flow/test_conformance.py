@@ -16,8 +16,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def simulate(case: Path, out: Path, trace: str = "none") -> simulation.Summary:
-    return simulation.run(
+def simulate(case: Path, out: Path, trace: str = "none") -> simulation.SimulationSummary:
+    return simulation.simulate_files(
         campaigns=case / "campaigns",
         policy=case / "policy.yaml",
         preferences=case / "preferences.jsonl",

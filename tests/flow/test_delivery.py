@@ -12,7 +12,7 @@ import pytest
 from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import HOUR, MINUTE, SECOND
 from services.orchestrator.delivery import inline_delivery
-from services.orchestrator.delivery.adapters import FirstByte
+from services.orchestrator.delivery.adapters import FirstByteGuard
 from tests.flow.live import Live, live
 from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
 
@@ -30,10 +30,10 @@ class Provider:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
         return [await self._send(message, first_byte) for message in messages]
 
-    async def _send(self, message: Message, first_byte: FirstByte) -> Handed:
+    async def _send(self, message: Message, first_byte: FirstByteGuard) -> Handed:
         first_byte.before(message.id)
         first_byte.after(message.id)
         self.taken.append(message)
@@ -51,7 +51,7 @@ async def product(tmp_path: Path) -> AsyncIterator[Live]:
 
 
 async def shop(product: Live, provider: Provider, **parts: Any) -> None:
-    product.together.orchestrator.parts.adapters["email"] = provider  # type: ignore[index]
+    product.together.orchestrator.components.adapters["email"] = provider  # type: ignore[index]
     await product.policy(policy(**parts))
     await product.campaign(campaign())
     await product.customer(customer())
@@ -128,7 +128,7 @@ async def test_the_gate_stops_what_was_switched_off_after_the_decision(
     product: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One message fills the straight way, one keeps the dispatcher busy, and the third waits in the outbox."""
-    monkeypatch.setattr(inline_delivery, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "MAX_IN_FLIGHT", 1)
     provider = Provider()
     await shop(product, provider)
     await product.customer(customer("c-2"))
@@ -200,11 +200,11 @@ async def test_a_dead_dispatcher_s_attempts_are_closed_by_proof_and_tried_again(
         await product.send(event("shop.offer", "e-1"))
         await product.at(MONDAY + SECOND)
         async with product.database.write() as tx:
-            await tx.run(
+            await tx.execute(
                 "UPDATE message SET state = 'handing_over', closed_at = NULL, owner = 'somebody who was killed'"
             )
     async with live(tmp_path, MONDAY + MINUTE) as product:
-        product.together.orchestrator.parts.adapters["email"] = provider  # type: ignore[index]
+        product.together.orchestrator.components.adapters["email"] = provider  # type: ignore[index]
         await product.at(MONDAY + 2 * MINUTE)
         assert (await message(product))["status"] == "accepted"
         assert [item.attempt for item in provider.taken] == [1, 2]

@@ -66,7 +66,7 @@ async def test_a_plan_takes_no_account_of_the_customers_own_wish_now_but_does_af
 
 
 async def test_a_plan_that_is_too_large_says_so(product: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.orchestrator.holds.lift_plan.MOST", 2)
+    monkeypatch.setattr("services.orchestrator.holds.lift_plan.MAX_MESSAGES", 2)
     await hold(product)
     await offers(product, 3)
     planned = await plan(product)

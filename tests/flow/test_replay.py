@@ -182,7 +182,7 @@ async def test_a_record_that_does_not_follow_from_its_facts_is_found(tmp_path: P
             row = await tx.row("SELECT body FROM decision")
             assert row is not None
             forged = msgspec.structs.replace(msgspec.msgpack.decode(row.body, type=Decision), reason="no_consent")
-            await tx.run("UPDATE decision SET body = :body", body=msgspec.msgpack.encode(forged))
+            await tx.execute("UPDATE decision SET body = :body", body=msgspec.msgpack.encode(forged))
         again = await replayed(product, line["decision_id"])
         assert (again["same"], again["decision"]["reason"]) == (False, "eligible")
 
@@ -193,7 +193,7 @@ async def test_what_is_not_kept_any_more_is_said(tmp_path: Path) -> None:
         await product.send(event("shop.offer", "e-1"))
         (line,) = await product.decisions()
         async with product.database.write() as tx:
-            await tx.run("DELETE FROM inbox")
+            await tx.execute("DELETE FROM inbox")
         again = await replayed(product, line["decision_id"])
         assert (again["same"], again["decision"]) == (None, None)
         assert again["unknown"] == ["the event is not kept any more"]
@@ -211,7 +211,7 @@ async def test_facts_that_were_read_a_moment_after_the_decisions_time_are_found(
         (line,) = await product.decisions()
         assert line["reason"] == "contact_history"
         async with product.together.databases["suppression"].write() as tx:
-            await tx.run("UPDATE situation_event SET recorded = recorded + :later", later=later)
+            await tx.execute("UPDATE situation_event SET recorded = recorded + :later", later=later)
         await product.at(MONDAY + HOUR)
         again = await replayed(product, line["decision_id"])
         assert again["same"] is same

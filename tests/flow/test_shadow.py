@@ -224,12 +224,12 @@ async def test_a_shadow_that_cannot_be_kept_harms_nothing(tmp_path: Path, urls: 
         await shop(product)
         place = await shadow_policy(product, policy(frequency_caps=[cap()]))
         async with product.database.write() as tx:
-            await tx.run("ALTER TABLE shadow_count RENAME TO elsewhere")
+            await tx.execute("ALTER TABLE shadow_count RENAME TO elsewhere")
         await product.send(event("shop.offer", "e-1"))
         await product.settle()
         assert len(await product.inbox()) == 1
         async with product.database.write() as tx:
-            await tx.run("ALTER TABLE elsewhere RENAME TO shadow_count")
+            await tx.execute("ALTER TABLE elsewhere RENAME TO shadow_count")
         assert (await product.ask("GET", f"{place}/shadow"))["decisions"] == 0
         text = (await product.editor.get("/metrics")).text
     assert 'tactful_shadow_skipped_total{cause="unkept"} 1.0' in text

@@ -20,8 +20,8 @@ def case(tmp_path: Path) -> Path:
     return tmp_path / "case"
 
 
-def run(case: Path, trace: str = "decisive") -> simulation.Summary:
-    return simulation.run(
+def run(case: Path, trace: str = "decisive") -> simulation.SimulationSummary:
+    return simulation.simulate_files(
         case / "campaigns",
         case / "policy.yaml",
         case / "preferences.jsonl",

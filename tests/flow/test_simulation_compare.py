@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from services import simulation
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.time_zones import load_zone
 from services.simulation.compare import Comparison
 from tests.tactful.running import EXAMPLES, Done, run
 
-BERLIN = zone("Europe/Berlin")
+BERLIN = load_zone("Europe/Berlin")
 
 
 def line(message: int, time: str, outcome: str = "send", reason: str = "eligible", **fields: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def compared(tmp_path: Path, here: list[dict[str, Any]], against: list[dict[str,
     paths = (tmp_path / "here.jsonl", tmp_path / "against.jsonl")
     for path, lines in zip(paths, (here, against), strict=True):
         path.write_text("".join(json.dumps(each) + "\n" for each in lines), "utf-8")
-    return Comparison(*paths, BERLIN).document()
+    return Comparison(*paths, BERLIN).to_document()
 
 
 def changed(difference: Mapping[str, Any], name: str) -> dict[str, tuple[int, int]]:
@@ -185,7 +185,7 @@ def test_the_picture_shows_names_as_text(tmp_path: Path) -> None:
     nasty = "<script>alert(1)</script>"
     found = compared(tmp_path, [line(1, "09:00", customer=nasty, reason=nasty)], [])
     whole = {"here": {"policy": "a", "campaigns": "b"}, "against": {"policy": "c", "campaigns": "d"}, **found}
-    assert nasty not in simulation.draw(whole)
+    assert nasty not in simulation.render_difference(whole)
 
 
 def test_a_picture_needs_something_to_compare_with(tmp_path: Path) -> None:

@@ -11,33 +11,33 @@ import pytest
 
 from schemas.times import DAY, format_instant, parse_instant
 from services import simulation
-from services.simulation.generated_year import INCIDENT, Size, events, incidents, write
+from services.simulation.generated_year import INCIDENT_LENGTH, TrafficSize, event_lines, incident_times, write_traffic
 from tests.tactful.running import EXAMPLES, run
 
-CUT = Size(customers=1_000, events=20_000, days=28)
-SMALL = Size(customers=50, events=2_000, days=60)
+CUT = TrafficSize(customers=1_000, events=20_000, days=28)
+SMALL = TrafficSize(customers=50, events=2_000, days=60)
 
 
 @pytest.fixture(scope="module")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("year")
-    write(folder, CUT)
+    write_traffic(folder, CUT)
     return folder
 
 
-def decide(year: Path, out: Path) -> simulation.Summary:
-    given = simulation.Input(
+def decide(year: Path, out: Path) -> simulation.SimulationSummary:
+    given = simulation.SimulationFiles(
         EXAMPLES / "campaigns",
         EXAMPLES / "policy.yaml",
         year / "customers.jsonl",
         year / "suppressions.jsonl",
         year / "events.jsonl",
     )
-    return simulation.decide_all(given, out, "none")
+    return simulation.simulate(given, out, "none")
 
 
-def lines(size: Size) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in events(size)]
+def lines(size: TrafficSize) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in event_lines(size)]
 
 
 def test_a_cut_is_decided_twice_alike_within_bounded_memory(year: Path, tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_a_cut_is_decided_twice_alike_within_bounded_memory(year: Path, tmp_path
 
 
 def test_equal_sizes_give_equal_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
-    for name, size in (("one", SMALL), ("two", SMALL), ("three", Size(50, 2_000, 60, seed=8))):
-        write(tmp_path / name, size)
+    for name, size in (("one", SMALL), ("two", SMALL), ("three", TrafficSize(50, 2_000, 60, seed=8))):
+        write_traffic(tmp_path / name, size)
     for file in ("customers.jsonl", "suppressions.jsonl", "events.jsonl"):
         one, two, three = ((tmp_path / name / file).read_bytes() for name in ("one", "two", "three"))
         assert one == two != three
@@ -101,7 +101,7 @@ def test_orders_arrive_and_complaints_are_resolved() -> None:
 
 
 def test_incidents_show_in_the_traffic() -> None:
-    spans = [(format_instant(start), format_instant(start + INCIDENT + DAY)) for start in incidents(CUT)]
+    spans = [(format_instant(start), format_instant(start + INCIDENT_LENGTH + DAY)) for start in incident_times(CUT)]
     told = [line["time"] for line in lines(CUT) if line["type"] == "shop.incident.declared"]
     assert told
     assert all(any(start <= time <= end for start, end in spans) for time in told if time > spans[0][0])

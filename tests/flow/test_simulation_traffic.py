@@ -5,12 +5,12 @@ from schemas.facts import Preference, Situation, Suppressions
 from schemas.policy import Policy as Document
 from schemas.recorded import KnownPreference, KnownSuppressions, Recorded, RecordedHold
 from schemas.times import SECOND
-from services.orchestrator.policy.compiled_policy import Policy, compile_policy
-from services.simulation.recorded_traffic import FENCE, RecordedWorld
+from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
+from services.simulation.recorded_traffic import FENCE_WAIT, RecordedFactsSource
 from tests.flow.shop import MONDAY
 
 
-def rules() -> Policy:
+def rules() -> CompiledPolicy:
     return compile_policy(Document.model_validate({"zone": "Etc/UTC"}), 1)
 
 
@@ -18,27 +18,27 @@ def suppressions(*kinds: str) -> Suppressions:
     return Suppressions("c-1", situations=tuple(Situation(kind, "", MONDAY) for kind in kinds))
 
 
-def world(*states: KnownSuppressions, holds: tuple[RecordedHold, ...] = ()) -> RecordedWorld:
+def world(*states: KnownSuppressions, holds: tuple[RecordedHold, ...] = ()) -> RecordedFactsSource:
     chosen = (KnownPreference(MONDAY, Preference("c-1", 1)),)
     start = KnownSuppressions(MONDAY, suppressions())
-    return RecordedWorld(rules(), [Recorded("c-1", chosen, (), (start, *states))], holds)
+    return RecordedFactsSource(rules(), [Recorded("c-1", chosen, (), (start, *states))], holds)
 
 
 def test_facts_are_those_of_the_start_until_a_change_is_learnt() -> None:
     here = world(KnownSuppressions(MONDAY + 9 * SECOND, suppressions("complaint")))
-    assert here.facts("c-1").situations == {}
-    (change,) = here.changes()
+    assert here.facts_of("c-1").situations_by_kind == {}
+    (change,) = here.facts_changes()
     assert (change.at, change.customer) == (MONDAY + 9 * SECOND, "c-1")
-    change.learn()
-    assert set(here.facts("c-1").situations) == {"complaint"}
+    change.apply()
+    assert set(here.facts_of("c-1").situations_by_kind) == {"complaint"}
 
 
 def test_what_an_event_changed_counts_as_early_as_decisions_wait_for_it_and_nothing_overtakes() -> None:
     person = KnownSuppressions(MONDAY + 9 * SECOND, suppressions("a"))
     event = KnownSuppressions(MONDAY + 10 * SECOND, suppressions("a", "b"), True)
-    assert [change.at for change in world(person, event).changes()] == [MONDAY + 10 * SECOND - FENCE] * 2
+    assert [change.at for change in world(person, event).facts_changes()] == [MONDAY + 10 * SECOND - FENCE_WAIT] * 2
     later = KnownSuppressions(MONDAY + 60 * SECOND, suppressions("a", "b"), True)
-    assert [change.at for change in world(person, later).changes()] == [person.at, later.at - FENCE]
+    assert [change.at for change in world(person, later).facts_changes()] == [person.at, later.at - FENCE_WAIT]
 
 
 def test_a_hold_is_in_force_while_it_was_known() -> None:
@@ -48,5 +48,5 @@ def test_a_hold_is_in_force_while_it_was_known() -> None:
         RecordedHold(MONDAY, None, Hold("ends", "drop", MONDAY + hour, MONDAY + 2 * hour)),
         RecordedHold(MONDAY, MONDAY + hour, Hold("never", "drop", MONDAY + hour)),
     )
-    found = {hold.key: (hold.start, hold.until) for hold in world(holds=holds).facts("c-1").all_holds}
+    found = {hold.key: (hold.start, hold.until) for hold in world(holds=holds).facts_of("c-1").all_holds}
     assert found == {"lifted": (MONDAY, MONDAY + hour), "ends": (MONDAY + hour, MONDAY + 2 * hour)}

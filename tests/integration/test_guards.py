@@ -11,9 +11,9 @@ import pytest
 
 from schemas.message import Handed, HandedOutcome
 from schemas.times import HOUR
-from services.kit.db.migrate import upgrade
-from services.orchestrator.delivery.results import Result, settle
-from services.orchestrator.delivery.sender import Limits
+from services.kit.db.migrate import upgrade_schema
+from services.orchestrator.delivery.results import AttemptResult, record_results
+from services.orchestrator.delivery.sender import HandoverLimits
 from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import TOPIC, Crew, crew, record
@@ -22,7 +22,7 @@ from tests.integration.workers import TOPIC, Crew, crew, record
 @pytest.fixture
 async def us(pg_url: str, tmp_path: Path) -> AsyncIterator[Crew]:
     """Two workers under a cap of one an hour."""
-    await upgrade(pg_url, "services.orchestrator")
+    await upgrade_schema(pg_url, "services.orchestrator")
     async with crew(pg_url, tmp_path, CAP, size=2) as made:
         yield made
 
@@ -37,7 +37,7 @@ async def contact(us: Crew, message_id: str) -> str | None:
     """The state of a message's contact."""
     async with us.database.read() as tx:
         row = await tx.row("SELECT ring FROM ledger")
-    found = None if row is None else Ledger.unpack(row.ring).find(message_id)
+    found = None if row is None else Ledger.unpack(row.ring).find_contact(message_id)
     return None if found is None else found.state
 
 
@@ -76,7 +76,7 @@ async def test_a_judge_that_wakes_late_does_not_send_what_another_has_ended(us: 
     woken, us.others.pause = us.others.pause, None
     us.others.opted_out.add("c")
     async with us.database.write() as tx:
-        await tx.run("UPDATE timer SET claimed_until = 0")  # the claim has run out
+        await tx.execute("UPDATE timer SET claimed_until = 0")  # the claim has run out
     await other.scheduler.tick(us.clock.now())
     assert (await message(us, "second")).state == "suppressed"
     woken.set()
@@ -90,17 +90,17 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.provider.odds = {"retry": 1.0}
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     us.clock.advance(HOUR)
     us.provider.odds = {"accepted": 1.0}
     await worker.scheduler.tick(us.clock.now())
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     made = await message(us, "only")
     assert (made.state, made.attempts) == ("accepted", 2)
     for number in (1, 2):
-        again = Result("c", number, Handed(made.message_id, "rejected"), True, "webhook")
+        again = AttemptResult("c", number, Handed(made.message_id, "rejected"), True, "webhook")
         async with us.database.write() as tx:
-            await settle(tx, [again], us.clock.now())
+            await record_results(tx, [again], us.clock.now())
     assert (await message(us, "only")).state == "accepted"
     assert await contact(us, made.message_id) == "made"
 
@@ -115,8 +115,8 @@ async def test_of_two_ends_of_one_attempt_neither_overwrites_the_other(
 
     async def end(outcome: HandedOutcome, written: asyncio.Event, commit: asyncio.Event) -> None:
         async with us.database.write() as tx:
-            result = Result("c", 1, Handed(made.message_id, outcome), False, "webhook")
-            await settle(tx, [result], us.clock.now())
+            result = AttemptResult("c", 1, Handed(made.message_id, outcome), False, "webhook")
+            await record_results(tx, [result], us.clock.now())
             written.set()
             await commit.wait()
 
@@ -137,14 +137,14 @@ async def test_a_rejection_of_an_earlier_attempt_releases_nothing_of_a_later_one
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.provider.odds = {"retry": 1.0}
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     us.clock.advance(HOUR)
     await worker.scheduler.tick(us.clock.now())
     waiting = await message(us, "only")
-    first = Result("c", 1, Handed(waiting.message_id, "rejected"), True, "webhook")
+    first = AttemptResult("c", 1, Handed(waiting.message_id, "rejected"), True, "webhook")
     async with us.database.write() as tx:
-        await tx.run("UPDATE message SET state = 'handing_over', attempts = 2")
-        await settle(tx, [first], us.clock.now())
+        await tx.execute("UPDATE message SET state = 'handing_over', attempts = 2")
+        await record_results(tx, [first], us.clock.now())
     assert (await message(us, "only")).state == "handing_over"
     assert await contact(us, waiting.message_id) == "planned"
 
@@ -154,8 +154,8 @@ async def test_a_dispatcher_that_lost_its_shards_marks_nothing(us: Crew) -> None
     sleeper = us.workers[0]
     await sleeper.decide(record("c", "only", "low", us.clock.now()))
     async with us.database.write() as tx:
-        await tx.run("UPDATE shard_lease SET epoch = epoch + 1, owner = 'somebody else'")
-    assert await sleeper.dispatcher.round("push") == 0
+        await tx.execute("UPDATE shard_lease SET epoch = epoch + 1, owner = 'somebody else'")
+    assert await sleeper.dispatcher.hand_over_batch("push") == 0
     assert (await message(us, "only")).state == "pending"
     assert us.provider.taken == {}
 
@@ -171,7 +171,7 @@ async def test_the_gate_reads_its_facts_after_the_mark(us: Crew) -> None:
             seen.append(len(await tx.rows("SELECT message_id FROM message WHERE state = 'handing_over'")))
 
     us.others.witness = witness
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     assert seen and set(seen) == {1}
     assert (await message(us, "only")).state == "accepted"
 
@@ -181,7 +181,7 @@ async def test_what_was_switched_off_after_the_mark_is_not_sent(us: Crew) -> Non
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.others.opted_out.add("c")
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     stopped = await message(us, "only")
     assert stopped.state == "suppressed"
     assert await contact(us, stopped.message_id) is None
@@ -192,11 +192,11 @@ async def test_whoever_judges_again_names_the_positions_that_we_have_committed(u
     """`Fence/no-fence-when-again`: the gate and the scheduler wait for all that the reader has passed."""
     worker = us.workers[0]
     async with us.database.write() as tx:
-        await tx.run("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
+        await tx.execute("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
     await worker.decide(record("c", "first", "low", us.clock.now()))
     await worker.decide(record("c", "second", "low", us.clock.now()))
     us.others.positions.clear()
-    await worker.dispatcher.round("push")
+    await worker.dispatcher.hand_over_batch("push")
     us.clock.advance(2 * HOUR)
     await worker.scheduler.tick(us.clock.now())
     assert us.others.positions == [{TOPIC: {0: 41}}] * 4
@@ -205,12 +205,12 @@ async def test_whoever_judges_again_names_the_positions_that_we_have_committed(u
 
 async def test_a_gate_that_gets_no_answer_gives_up_at_the_deadline(pg_url: str, tmp_path: Path) -> None:
     """Else others would close the attempt as unknown, though its owner knows that nothing was sent."""
-    await upgrade(pg_url, "services.orchestrator")
-    async with crew(pg_url, tmp_path, CAP, size=1, limits=Limits(deadline=0.5, slack=60.0)) as us:
+    await upgrade_schema(pg_url, "services.orchestrator")
+    async with crew(pg_url, tmp_path, CAP, size=1, limits=HandoverLimits(deadline=0.5, slack=60.0)) as us:
         await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
         us.others.pause = asyncio.Event()
         async with asyncio.timeout(30):
-            await us.workers[0].dispatcher.round("push")
+            await us.workers[0].dispatcher.hand_over_batch("push")
         waiting = await message(us, "only")
         assert (waiting.state, waiting.detail) == ("retry", "no_facts")
 
@@ -220,7 +220,7 @@ async def test_a_dispatcher_that_is_to_stop_gives_back_what_it_has_no_facts_for(
     await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
     us.others.broken = True
     stop = asyncio.Event()
-    running = asyncio.create_task(us.workers[0].dispatcher.run(stop))
+    running = asyncio.create_task(us.workers[0].dispatcher.run_until_stopped(stop))
     async with asyncio.timeout(30):
         while (await message(us, "only")).state != "handing_over":
             await asyncio.sleep(0.01)
@@ -238,7 +238,7 @@ async def test_a_dispatcher_starts_while_another_holds_the_shards_locked(us: Cre
         await tx.rows("SELECT shard FROM shard_lease FOR UPDATE")
         await other.dispatcher.start()
         assert us.provider.taken == {}
-    running = [asyncio.create_task(worker.dispatcher.run(stop)) for worker in us.workers]
+    running = [asyncio.create_task(worker.dispatcher.run_until_stopped(stop)) for worker in us.workers]
     async with asyncio.timeout(30):
         while (await message(us, "only")).state != "accepted":
             await asyncio.sleep(0.05)

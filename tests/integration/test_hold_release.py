@@ -10,8 +10,8 @@ import pytest
 from schemas.times import MINUTE, SECOND
 from services.development.all_services import SERVICES
 from services.kit.observability.metrics import Registry
-from services.orchestrator.holds.release import Releases
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.holds.release import HoldReleaser
+from services.orchestrator.metrics import OrchestratorMetrics
 from tests.flow.holding import after, hold, lift, offers, plan, sent, shop
 from tests.flow.live import live
 from tests.flow.shop import MONDAY
@@ -28,13 +28,13 @@ async def test_schedulers_that_release_at_once_keep_one_pace(postgres_server: Po
         await offers(product, 12)
         assert (await plan(product))["after_caps"]["send"] == 12
         await lift(product, rate=2)
-        parts = product.together.orchestrator.parts
-        suppression = parts.gatherer._suppression
+        parts = product.together.orchestrator.components
+        suppression = parts.facts_reader._suppression
         several = [
-            Releases(product.database, suppression, product.clock, Metrics(Registry(), product.clock))  # type: ignore[arg-type]
+            HoldReleaser(product.database, suppression, product.clock, OrchestratorMetrics(Registry(), product.clock))  # type: ignore[arg-type]
             for _ in range(4)
         ]
-        await asyncio.gather(*(each.wake() for each in several))
+        await asyncio.gather(*(each.release_ended_holds() for each in several))
         async with product.database.read() as tx:
             due = [row.due for row in await tx.rows("SELECT due FROM timer ORDER BY due")]
             left = await tx.rows("SELECT 1 FROM parked")

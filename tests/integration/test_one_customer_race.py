@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.times import HOUR, SECOND
-from services.kit.db.migrate import upgrade
+from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.policy.ledger import Ledger
 from tests.faults.history import Evidence
 from tests.integration.workers import Crew, Worker, crew, record
@@ -38,7 +38,7 @@ CAP: dict[str, Any] = {
 @pytest.fixture
 async def url(pg_url: str) -> str:
     """A database of the orchestrator's."""
-    await upgrade(pg_url, "services.orchestrator")
+    await upgrade_schema(pg_url, "services.orchestrator")
     return pg_url
 
 
@@ -62,7 +62,7 @@ async def test_of_messages_decided_at_once_one_goes(url: str, tmp_path: Path) ->
             async with us.database.read() as tx:
                 messages = await tx.rows("SELECT customer, state FROM message WHERE created = :now", now=now)
                 ledgers = await tx.rows(
-                    f"SELECT ring FROM ledger WHERE {tx.among('customer', 'names')}", names=tx.array(names)
+                    f"SELECT ring FROM ledger WHERE {tx.in_list('customer', 'names')}", names=tx.list_parameter(names)
                 )
             for name in names:
                 states = Counter(row.state for row in messages if row.customer == name)
@@ -94,7 +94,7 @@ def _events(names: list[str], kinds: list[str], number: str) -> list[tuple[str, 
 
 
 async def _turn(worker: Worker, now: int) -> bool:
-    handed = await worker.dispatcher.round("push")
+    handed = await worker.dispatcher.hand_over_batch("push")
     return await worker.scheduler.tick(now) or handed > 0
 
 

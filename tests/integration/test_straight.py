@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from services.kit.bus.batch import Batch
-from services.kit.db.migrate import upgrade
+from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery import inline_delivery
-from services.orchestrator.delivery.claim import Marked
-from services.orchestrator.delivery.sender import Limits
+from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.delivery.sender import HandoverLimits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
 from tests.integration.workers import Crew, crew, record
@@ -70,19 +70,19 @@ async def test_the_last_look_comes_after_the_mark(us: Crew) -> None:
     assert seen and set(seen) == {1}
 
 
-async def judged_again(us: Crew, marked: Sequence[Marked]) -> tuple[set[str], set[str]]:
+async def judged_again(us: Crew, marked: Sequence[ClaimedMessage]) -> tuple[set[str], set[str]]:
     """The customers whose messages the last look judges, and those whose messages it refuses."""
     look, owners = (
-        await us.workers[0].straight._handover._gate.look(marked),
+        await us.workers[0].straight._sender._recheck.recheck_messages(marked),
         {item.message_id: item.customer for item in marked},
     )
-    return {owners[message] for message in look.touches}, {owners[message] for message in look.refused}
+    return {owners[message] for message in look.triggered_campaigns}, {owners[message] for message in look.refused}
 
 
 async def test_the_last_look_judges_again_what_may_have_changed(us: Crew) -> None:
     now = us.clock.now()
     records = record("a", "one", "low", now), record("b", "two", "low", now), record("b", "three", "low", now)
-    marked = (await us.workers[0].decide_and_mark(*records)).marked
+    marked = (await us.workers[0].decide_and_mark(*records)).claimed_messages
     assert [item.customer for item in marked] == ["a", "b"]
     assert await judged_again(us, marked) == ({"b"}, set())  # of several contacts decided together, one may bar another
     us.others.opted_out.add("a")
@@ -93,11 +93,11 @@ async def test_the_last_look_judges_again_what_may_have_changed(us: Crew) -> Non
 
 
 async def test_a_campaign_that_was_paused_after_the_mark_is_judged_again(us: Crew) -> None:
-    marked = (await us.workers[0].decide_and_mark(record("a", "one", "low", us.clock.now()))).marked
+    marked = (await us.workers[0].decide_and_mark(record("a", "one", "low", us.clock.now()))).claimed_messages
     async with us.database.write() as tx:
-        await tx.run("UPDATE campaign SET status = 'paused' WHERE key = 'low'")
-        await tx.run("UPDATE campaign_version SET status = 'paused' WHERE key = 'low' AND status = 'active'")
-        await tx.run("UPDATE catalogue_state SET version = version + 1")
+        await tx.execute("UPDATE campaign SET status = 'paused' WHERE key = 'low'")
+        await tx.execute("UPDATE campaign_version SET status = 'paused' WHERE key = 'low' AND status = 'active'")
+        await tx.execute("UPDATE catalogue_state SET version = version + 1")
     assert await judged_again(us, marked) == ({"a"}, {"a"})
 
 
@@ -105,7 +105,7 @@ async def test_of_two_that_were_allowed_together_one_bars_the_other(us: Crew) ->
     """The higher one passed the lower one, which was merely planned; by the time of its look that one is made."""
     now = us.clock.now()
     prepared = await us.workers[0].decide_and_mark(record("c", "one", "low", now), record("c", "two", "high", now))
-    assert len(prepared.marked) == 2
+    assert len(prepared.claimed_messages) == 2
     await us.workers[0].go(prepared)
     assert sorted([(await message(us, event)).state for event in ("one", "two")]) == ["accepted", "planned"]
     assert sum(map(len, us.provider.taken["c"].values())) == 1
@@ -115,7 +115,7 @@ async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:
     """Both of one batch, and one of another worker that read the ledger before."""
     first, other = us.workers
     now = us.clock.now()
-    late = await other.by_itself.prepare(Batch.of([record("c", "late", "low", now)]))
+    late = await other.by_itself.prepare(Batch.from_records([record("c", "late", "low", now)]))
     prepared = await first.decide_and_mark(record("c", "one", "low", now), record("c", "two", "low", now))
     async with other.database.write() as tx:
         await other.by_itself.apply(tx, late)
@@ -126,19 +126,19 @@ async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:
 
 
 async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_delivery, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     now = us.clock.now()
     prepared = await worker.decide_and_mark(record("c", "one", "low", now), record("d", "two", "low", now))
     assert [(await message(us, event)).state for event in ("one", "two")] == ["handing_over", "pending"]
     await worker.go(prepared)
     assert list(us.provider.taken) == ["c"]
-    assert await worker.dispatcher.round("push") == 1
+    assert await worker.dispatcher.hand_over_batch("push") == 1
     assert list(us.provider.taken) == ["c", "d"]
 
 
 async def test_room_that_was_taken_is_given_back(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_delivery, "ROOM", 1)
+    monkeypatch.setattr(inline_delivery, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     for name in ("c", "d"):
         await worker.go(await worker.decide_and_mark(record(name, f"of-{name}", "low", us.clock.now())))
@@ -148,7 +148,7 @@ async def test_room_that_was_taken_is_given_back(us: Crew, monkeypatch: pytest.M
 async def test_who_is_to_stop_marks_nothing_more_and_gives_back_what_has_not_begun(us: Crew) -> None:
     worker = us.workers[0]
     begun = await worker.decide_and_mark(record("c", "one", "low", us.clock.now()))
-    worker.straight.end()
+    worker.straight.stop_claiming()
     await worker.go(begun)
     await worker.decide_and_mark(record("d", "two", "low", us.clock.now()))
     assert [(await message(us, event)).state for event in ("one", "two")] == ["retry", "pending"]
@@ -156,8 +156,8 @@ async def test_who_is_to_stop_marks_nothing_more_and_gives_back_what_has_not_beg
 
 
 async def test_what_was_marked_by_one_who_died_is_tried_again_under_the_same_id(pg_url: str, tmp_path: Path) -> None:
-    await upgrade(pg_url, "services.orchestrator")
-    async with crew(pg_url, tmp_path, CAP, size=2, limits=Limits(deadline=2.0, slack=0.1)) as us:
+    await upgrade_schema(pg_url, "services.orchestrator")
+    async with crew(pg_url, tmp_path, CAP, size=2, limits=HandoverLimits(deadline=2.0, slack=0.1)) as us:
         dead, other = us.workers
         await dead.decide_and_mark(record("c", "only", "low", us.clock.now()))
         async with asyncio.timeout(30):
@@ -167,6 +167,6 @@ async def test_what_was_marked_by_one_who_died_is_tried_again_under_the_same_id(
         us.clock.advance(60_000_000)
         await other.scheduler.tick(us.clock.now())
         for worker in us.workers:  # whoever has its shard
-            await worker.dispatcher.round("push")
+            await worker.dispatcher.hand_over_batch("push")
         made = await message(us, "only")
         assert (made.state, made.attempts, len(us.provider.taken["c"])) == ("accepted", 2, 1)

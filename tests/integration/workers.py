@@ -37,25 +37,25 @@ from services.kit.bus.batch import Batch
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database
-from services.kit.runtime.clock import StandingClock
-from services.kit.runtime.settings import ServiceSettings, load
+from services.kit.runtime.clock import ManualClock
+from services.kit.runtime.settings import ServiceSettings, load_settings
 from services.orchestrator import app as orchestrator
 from services.orchestrator.access import api_keys
-from services.orchestrator.decisions.pipeline import Pipeline, Prepared
+from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.adapters.adapter import FirstByte
-from services.orchestrator.delivery.claim import Marker
-from services.orchestrator.delivery.deadline import Handovers, KernelAlarm
+from services.orchestrator.delivery.adapters.adapter import FirstByteGuard
+from services.orchestrator.delivery.claim import OutboxClaimer
+from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.dispatcher import Dispatcher
-from services.orchestrator.delivery.inline_delivery import Straight
-from services.orchestrator.delivery.recheck_stage import Gate
-from services.orchestrator.delivery.recovery import Recovery
-from services.orchestrator.delivery.sender import Handover, Limits
+from services.orchestrator.delivery.inline_delivery import InlineDelivery
+from services.orchestrator.delivery.recheck_stage import Recheck
+from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.delivery.sender import HandoverLimits, Sender
 
 START = parse_instant("2026-03-02T12:00:00Z")
 TOPIC = "customer.events"
 ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
-LIMITS = Limits(deadline=60.0, slack=60.0)
+LIMITS = HandoverLimits(deadline=60.0, slack=60.0)
 CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
 
 
@@ -119,11 +119,11 @@ class Provider:
     idempotent: bool = True
     taken: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
         """One answer a message."""
         return [self._take(message, first_byte) for message in messages]
 
-    def _take(self, message: Message, first_byte: FirstByte) -> Handed:
+    def _take(self, message: Message, first_byte: FirstByteGuard) -> Handed:
         first_byte.before(message.id)
         first_byte.after(message.id)
         (outcome,) = self.dice.choices(list(self.odds), list(self.odds.values()))
@@ -142,26 +142,26 @@ class Worker:
     database: Database
     pipeline: Pipeline
     by_itself: Pipeline
-    straight: Straight
+    straight: InlineDelivery
     dispatcher: Dispatcher
     scheduler: Scheduler
-    recovery: Recovery
+    recovery: AttemptRecovery
 
     async def decide(self, *records: Record) -> None:
         """Prepare and apply a batch; what is to be sent lies in the outbox."""
         await self._decided(self.pipeline, records)
 
-    async def decide_and_mark(self, *records: Record) -> Prepared:
+    async def decide_and_mark(self, *records: Record) -> EvaluatedBatch:
         """Prepare and apply a batch; what is to be sent is marked."""
         return await self._decided(self.by_itself, records)
 
-    async def go(self, prepared: Prepared) -> None:
+    async def go(self, prepared: EvaluatedBatch) -> None:
         """Hand over what was marked, to the end."""
-        await self.by_itself.applied(prepared)
-        await self.straight.drained()
+        await self.by_itself.after_commit(prepared)
+        await self.straight.wait_until_idle()
 
-    async def _decided(self, pipeline: Pipeline, records: Sequence[Record]) -> Prepared:
-        prepared = await pipeline.prepare(Batch.of(records))
+    async def _decided(self, pipeline: Pipeline, records: Sequence[Record]) -> EvaluatedBatch:
+        prepared = await pipeline.prepare(Batch.from_records(records))
         async with self.database.write() as tx:
             await pipeline.apply(tx, prepared)
         return prepared
@@ -172,7 +172,7 @@ class Crew:
     """Workers on one database. `clock` is that of all of them."""
 
     workers: list[Worker]
-    clock: StandingClock
+    clock: ManualClock
     provider: Provider
     others: Others
     database: Database
@@ -180,11 +180,11 @@ class Crew:
 
 @asynccontextmanager
 async def crew(
-    url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0, limits: Limits = LIMITS
+    url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0, limits: HandoverLimits = LIMITS
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
-    clock, provider, others = StandingClock(START), Provider(random.Random(seed)), Others()
-    settings = load(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
+    clock, provider, others = ManualClock(START), Provider(random.Random(seed)), Others()
+    settings = load_settings(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -207,20 +207,24 @@ async def crew(
 
 
 async def _worker(
-    service: orchestrator.Service, database: Database, clock: StandingClock, provider: Provider, limits: Limits
+    service: orchestrator.OrchestratorService,
+    database: Database,
+    clock: ManualClock,
+    provider: Provider,
+    limits: HandoverLimits,
 ) -> Worker:
-    parts = service.parts
+    parts = service.components
     assert service.scheduler is not None
-    gate = Gate(database, parts.snapshot, parts.gatherer, parts.renderer, clock, [TOPIC])
-    alarms = Handovers(KernelAlarm(), limits.slack)
-    handover = Handover(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
-    marker = Marker(f"worker-{id(service)}", parts.key)
-    recovery = Recovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
-    dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.ready)
+    gate = Recheck(database, parts.snapshot, parts.facts_reader, parts.renderer, clock, [TOPIC])
+    alarms = HandoverDeadlines(KernelAlarm(), limits.slack)
+    handover = Sender(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
+    marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
+    recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
+    dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
     await dispatcher.start()
-    straight = Straight(f"straight-{id(service)}", parts.gatherer.address_hash, handover)
+    straight = InlineDelivery(f"straight-{id(service)}", parts.facts_reader.hash_address, handover)
     common = (
-        *(database, parts.snapshot, parts.gatherer, parts.renderer, clock, parts.metrics, parts.ready),
+        *(database, parts.snapshot, parts.facts_reader, parts.renderer, clock, parts.metrics, parts.outbox_signal),
         parts.shadow,
     )
     return Worker(
@@ -229,10 +233,10 @@ async def _worker(
 
 
 async def _launch(
-    service: orchestrator.Service, database: Database, clock: StandingClock, policy: dict[str, Any]
+    service: orchestrator.OrchestratorService, database: Database, clock: ManualClock, policy: dict[str, Any]
 ) -> None:
     transport = httpx.ASGITransport(service.app)
-    people = {role: (await api_keys.create(database, role, Role(role), "tests", clock.now()))[1]
+    people = {role: (await api_keys.create_key(database, role, Role(role), "tests", clock.now()))[1]
               for role in ("admin", "approver")}  # fmt: skip
     async with httpx.AsyncClient(transport=transport, base_url="http://tests") as client:
 

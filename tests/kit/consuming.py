@@ -14,7 +14,7 @@ from services.kit.bus.batch import Batch
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.protocol import Bus, Outgoing, Record
 from services.kit.db.database import Database, Tx
-from services.kit.db.tables import kit_tables
+from services.kit.db.tables import add_kit_tables
 from services.kit.errors import Invalid
 from services.kit.runtime.clock import SystemClock
 
@@ -24,7 +24,7 @@ DLQ = "events.dlq"
 
 def metadata() -> MetaData:
     tables = MetaData()
-    kit_tables(tables)
+    add_kit_tables(tables)
     place: list[Column[Any]] = [Column("topic", Text), Column("partition", Integer), Column("offset", BigInteger)]
     order = Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True)
     Table("effect", tables, order, *place, Column("value", LargeBinary), Column("worker", Text))
@@ -60,15 +60,15 @@ class Effects:
 
     async def apply(self, tx: Tx, prepared: list[Record]) -> None:
         rows = [(r.topic, r.partition, r.offset, r.value, self.worker) for r in prepared]
-        await tx.insert("effect", ["topic", "partition", "offset", "value", "worker"], rows)
+        await tx.bulk_insert("effect", ["topic", "partition", "offset", "value", "worker"], rows)
         await self.on_apply(prepared)
 
-    async def applied(self, prepared: list[Record]) -> None:
+    async def after_commit(self, prepared: list[Record]) -> None:
         self.done.append(len(prepared))
 
-    async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
+    async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         customer = (record.key or b"").decode()
-        await tx.run("INSERT INTO hold (customer) VALUES (:c) ON CONFLICT DO NOTHING", c=customer)
+        await tx.execute("INSERT INTO hold (customer) VALUES (:c) ON CONFLICT DO NOTHING", c=customer)
 
 
 def loop_of(bus: Bus, database: Database, handler: Effects, **options: Any) -> ConsumeLoop[list[Record]]:

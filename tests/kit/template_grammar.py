@@ -5,9 +5,9 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from services.template.engine import engine
+from services.template.engine import create_environment
 
-FILTERS = sorted(engine(html=True).filters)
+FILTERS = sorted(create_environment(html=True).filters)
 TEXTS = st.sampled_from(
     ["", " ", "a", "Ada", "b,c", "<b>&amp;\"'</b>", "é☃\U0001f600", "x\ny", "x\r\ny\r", "2", "-1", "2.5", "nil"]
     + ["2026-03-01T10:00:00Z", "false", "\ud800", "{{ now }}", "0"]

@@ -29,9 +29,9 @@ async def test_clocks_that_differ_by_a_second_are_refused(tmp_path: Path, errors
     database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     try:
         if fits:
-            await standalone._agree(Shifted(*errors), database)
+            await standalone._check_clocks(Shifted(*errors), database)
         else:
-            with pytest.raises(standalone.Refused, match="set the clocks"):
-                await standalone._agree(Shifted(*errors), database)
+            with pytest.raises(standalone.StartupRefused, match="set the clocks"):
+                await standalone._check_clocks(Shifted(*errors), database)
     finally:
         await database.close()

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from schemas.roles import ALLOWED, Role, may
 from services.kit.errors import Transient
 from services.kit.http.app_factory import access_table
-from services.kit.http.auth import EnvKeys, FirstOf, Principal, RemoteKeys, digest_of, new_key, requires
+from services.kit.http.auth import EnvKeyRing, KeyRingChain, Principal, RemoteKeyRing, generate_key, hash_key, requires
 from tests.kit.web_parts import ADMIN_KEY, Keys, app_of, client_of
 
 ACTIONS = sorted({action for actions in ALLOWED.values() for action in actions if action != "*"} | {"keys:write"})
@@ -77,23 +77,23 @@ def test_the_access_table_lists_every_route() -> None:
 
 
 def test_a_new_key_has_256_random_bits_and_is_found_by_its_digest() -> None:
-    keys = [new_key() for _ in range(100)]
-    assert len({key.plain for key in keys}) == 100
+    keys = [generate_key() for _ in range(100)]
+    assert len({key.plain_text for key in keys}) == 100
     for key in keys:
-        assert key.plain.startswith("tk_")
-        assert len(key.plain) == 46
-        assert len(base64.urlsafe_b64decode(key.plain[3:] + "=")) == 32
-        assert (key.digest, key.prefix) == (digest_of(key.plain), key.plain[:10])
+        assert key.plain_text.startswith("tk_")
+        assert len(key.plain_text) == 46
+        assert len(base64.urlsafe_b64decode(key.plain_text[3:] + "=")) == 32
+        assert (key.digest, key.prefix) == (hash_key(key.plain_text), key.plain_text[:10])
 
 
 async def test_rings_are_asked_in_turn() -> None:
-    ring = FirstOf(EnvKeys(ADMIN_KEY), Keys())
-    admin = await ring.find(digest_of(ADMIN_KEY))
+    ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), Keys())
+    admin = await ring.find_principal(hash_key(ADMIN_KEY))
     assert admin == Principal("admin", Role.ADMIN, "env")
-    viewer = await ring.find(digest_of("viewer"))
+    viewer = await ring.find_principal(hash_key("viewer"))
     assert viewer is not None
     assert viewer.role is Role.VIEWER
-    assert await ring.find(digest_of("nobody")) is None
+    assert await ring.find_principal(hash_key("nobody")) is None
 
 
 class Remote:
@@ -103,7 +103,7 @@ class Remote:
         self.answer: Principal | None = Principal("anna", Role.VIEWER, "k-1")
         self.down = False
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         self.asked += 1
         if self.down:
             raise Transient("down")
@@ -112,31 +112,31 @@ class Remote:
 
 async def test_a_remote_key_is_remembered_for_five_seconds() -> None:
     remote = Remote()
-    ring = RemoteKeys(remote.find, monotonic=lambda: remote.now)
+    ring = RemoteKeyRing(remote.find_principal, monotonic=lambda: remote.now)
     for _ in range(3):
-        assert await ring.find("known") == remote.answer
-        assert await ring.find("unknown") is None
+        assert await ring.find_principal("known") == remote.answer
+        assert await ring.find_principal("unknown") is None
     assert remote.asked == 2
     remote.now, remote.answer = 5.0, None  # revoked meanwhile
-    assert await ring.find("known") is None
+    assert await ring.find_principal("known") is None
 
 
 async def test_a_flood_of_guesses_does_not_push_out_known_keys_nor_grow() -> None:
     remote = Remote()
-    ring = RemoteKeys(remote.find, size=10, monotonic=lambda: remote.now)
-    await ring.find("known")
+    ring = RemoteKeyRing(remote.find_principal, size=10, monotonic=lambda: remote.now)
+    await ring.find_principal("known")
     for guess in range(100):
-        await ring.find(str(guess))
+        await ring.find_principal(str(guess))
     asked = remote.asked
-    assert await ring.find("known") is not None
+    assert await ring.find_principal("known") is not None
     assert remote.asked == asked
     assert len(ring._unknown) == 10
 
 
 async def test_who_cannot_be_checked_is_not_let_in() -> None:
     remote = Remote()
-    ring = RemoteKeys(remote.find, monotonic=lambda: remote.now)
-    await ring.find("known")
+    ring = RemoteKeyRing(remote.find_principal, monotonic=lambda: remote.now)
+    await ring.find_principal("known")
     remote.now, remote.down = 5.0, True
     with pytest.raises(Transient):
-        await ring.find("known")
+        await ring.find_principal("known")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from services.kit.runtime.clock import StandingClock, SystemClock
+from services.kit.runtime.clock import ManualClock, SystemClock
 
 
 def test_the_system_clock_counts_microseconds_since_1970() -> None:
@@ -15,7 +15,7 @@ def test_the_system_clock_counts_microseconds_since_1970() -> None:
 
 
 def test_a_standing_clock_moves_only_when_told_and_only_forwards() -> None:
-    clock = StandingClock(10)
+    clock = ManualClock(10)
     assert (clock.now(), clock.now()) == (10, 10)
     clock.advance(5)
     clock.set(20)

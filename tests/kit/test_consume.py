@@ -12,7 +12,7 @@ import pytest
 
 from services.kit.bus.batch import Batch
 from services.kit.bus.local_bus import LocalBus
-from services.kit.bus.partition_lease import claim, committed, standing
+from services.kit.bus.partition_lease import claim_partitions, read_applied_offsets, read_leases
 from services.kit.bus.protocol import Partition, Record
 from services.kit.db.database import Database
 from services.kit.errors import DatabaseGone, Invalid, Transient
@@ -56,7 +56,7 @@ async def test_every_record_is_applied_once_and_the_offsets_say_so(bus: LocalBus
     assert sum(handler.done) == 500
     assert max(handler.prepared) <= 50
     async with database.read() as tx:
-        assert await committed(tx) == await bus.end_offsets(TOPIC)
+        assert await read_applied_offsets(tx) == await bus.end_offsets(TOPIC)
 
 
 async def test_a_loop_reads_on_where_the_database_stands(bus: LocalBus, database: Database) -> None:
@@ -122,14 +122,16 @@ async def test_a_zombie_commits_nothing(bus: LocalBus, database: Database, tmp_p
         async with running(loop_of(bus, database, Effects("heir"), group="heir")):
             await until_applied(database, 40)
             async with database.read() as tx:
-                before = await standing(tx, await bus.end_offsets(TOPIC))
+                before = await read_leases(tx, await bus.end_offsets(TOPIC))
             zombie.on_prepare = Effects().on_prepare
             thaw.set()
             await asyncio.sleep(0.3)
             assert await effects(database) == Counter(range(40))
             async with database.read() as tx:
-                after = await standing(tx, before)
-            assert {p: lease.applied for p, lease in after.items()} == {p: lease.applied for p, lease in before.items()}
+                after = await read_leases(tx, before)
+            assert {p: lease.applied_offset for p, lease in after.items()} == {
+                p: lease.applied_offset for p, lease in before.items()
+            }
     async with database.read() as tx:
         assert {row.worker for row in await tx.rows("SELECT DISTINCT worker FROM effect")} == {"heir"}
 
@@ -141,7 +143,7 @@ async def test_a_partition_lost_to_another_epoch_is_taken_back_while_the_group_g
     async with running(loop_of(bus, database, Effects())):
         await until_applied(database, 20)
         async with database.write() as tx:
-            await claim(tx, await bus.end_offsets(TOPIC))
+            await claim_partitions(tx, await bus.end_offsets(TOPIC))
         await publish(bus, 20, first=20)
         await until_applied(database, 40)
     assert await effects(database) == Counter(range(40))
@@ -175,7 +177,7 @@ async def test_a_poison_record_is_dead_lettered_alone(bus: LocalBus, database: D
     async with database.read() as tx:
         letters = await tx.rows("SELECT * FROM dead_letter")
         holds = {row.customer for row in await tx.rows("SELECT customer FROM hold")}
-        assert await committed(tx) == await bus.end_offsets(TOPIC)
+        assert await read_applied_offsets(tx) == await bus.end_offsets(TOPIC)
     assert sorted(int(letter.value) for letter in letters) == bad
     assert {(letter.error_class, letter.error_message, letter.stage) for letter in letters} == {
         ("Invalid", "unreadable", "test")
@@ -220,7 +222,7 @@ async def test_a_record_that_the_database_refuses_is_found_and_passed(bus: Local
 async def test_a_mistake_that_hits_every_record_ends_the_loop(
     bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kit.bus.record_applier.FLOOD", 3)
+    monkeypatch.setattr("services.kit.bus.record_applier.MAX_UNEXPECTED_FAILURES", 3)
     await publish(bus, 30)
     handler = Effects()
 
@@ -258,9 +260,9 @@ async def test_a_commit_of_unknown_outcome_that_succeeded_is_not_repeated(bus: L
     advance = loop._applier._commit
     lied = 0
 
-    async def commit_then_lose_the_answer(batch: Batch, write: object) -> None:
+    async def commit_then_lose_the_answer(batch: Batch, write_effects: object) -> None:
         nonlocal lied
-        await advance(batch, write)  # type: ignore[arg-type]
+        await advance(batch, write_effects)  # type: ignore[arg-type]
         if lied < 2:
             lied += 1
             raise DatabaseGone("connection lost in commit", retry_after=0.01)
@@ -328,7 +330,7 @@ async def _seen(handler: Effects) -> bool:
 async def test_while_a_batch_takes_long_nothing_is_read_and_the_group_sees_us(
     bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kit.bus.consume_loop.KEEP_ALIVE", 0.02)
+    monkeypatch.setattr("services.kit.bus.consume_loop.KEEP_ALIVE_INTERVAL", 0.02)
     await publish(bus, 20)
     handler = Effects()
 
@@ -340,24 +342,24 @@ async def test_while_a_batch_takes_long_nothing_is_read_and_the_group_sees_us(
     async with running(loop):
         await publish(bus, 20, first=20)
         await until_applied(database, 40)
-        assert loop.stuck(after=0.5) is None
+        assert loop.stuck_reason(after=0.5) is None
     assert await effects(database) == Counter(range(40))
 
 
 async def test_a_log_that_ends_before_our_offset_is_read_from_its_start(bus: LocalBus, database: Database) -> None:
     await publish(bus, 20)
     async with database.write() as tx:
-        await claim(tx, await bus.end_offsets(TOPIC))
-        await tx.run("UPDATE partition_lease SET next_offset = 1000")
+        await claim_partitions(tx, await bus.end_offsets(TOPIC))
+        await tx.execute("UPDATE partition_lease SET next_offset = 1000")
     async with running(loop_of(bus, database, Effects())):
         await until_applied(database, 20)
     async with database.read() as tx:
-        assert await committed(tx) == await bus.end_offsets(TOPIC)
+        assert await read_applied_offsets(tx) == await bus.end_offsets(TOPIC)
 
 
 async def test_only_records_of_partitions_it_has_claimed_are_accepted(bus: LocalBus, database: Database) -> None:
     loop = loop_of(bus, database, Effects())
     record = Record(TOPIC, 0, 5, None, b"5", (), 0)
     found: dict[Partition, list[Record]] = {}
-    loop._accept({Partition(TOPIC, 0): [record]}, found)
+    loop._add_unread({Partition(TOPIC, 0): [record]}, found)
     assert found == {}

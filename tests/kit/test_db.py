@@ -38,7 +38,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def put(database: Database, *rows: tuple[str, int, bytes | None, bool]) -> None:
     async with database.write() as tx:
-        await tx.insert("thing", ["name", "at", "packed", "open"], rows)
+        await tx.bulk_insert("thing", ["name", "at", "packed", "open"], rows)
 
 
 async def names(database: Database) -> list[str]:
@@ -61,8 +61,8 @@ async def test_values_come_back_as_they_went(database: Database) -> None:
 async def test_an_error_rolls_back_everything_copied_rows_too(database: Database) -> None:
     async def fail() -> None:
         async with database.write() as tx:
-            await tx.insert("thing", ["name"], [("a",)])
-            await tx.run("INSERT INTO thing (name) VALUES ('b')")
+            await tx.bulk_insert("thing", ["name"], [("a",)])
+            await tx.execute("INSERT INTO thing (name) VALUES ('b')")
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -73,7 +73,7 @@ async def test_an_error_rolls_back_everything_copied_rows_too(database: Database
 async def test_a_cancelled_transaction_is_rolled_back_and_the_next_one_works(database: Database) -> None:
     async def hang() -> None:
         async with database.write() as tx:
-            await tx.run("INSERT INTO thing (name) VALUES ('lost')")
+            await tx.execute("INSERT INTO thing (name) VALUES ('lost')")
             await asyncio.sleep(60)
 
     for _ in range(6):  # more often than the pool has connections
@@ -91,22 +91,22 @@ async def test_a_broken_constraint_is_an_integrity_error_on_both_ways_in(databas
         await put(database, ("a", 1, None, True))
     with pytest.raises(IntegrityError):
         async with database.write() as tx:
-            await tx.run("INSERT INTO thing (name) VALUES ('a')")
+            await tx.execute("INSERT INTO thing (name) VALUES ('a')")
 
 
 async def test_errors_do_not_tell_values(database: Database) -> None:
     with pytest.raises(DBAPIError) as caught:
         async with database.write() as tx:
-            await tx.run("INSERT INTO nowhere (name) VALUES (:name)", name="ann@example.org")
+            await tx.execute("INSERT INTO nowhere (name) VALUES (:name)", name="ann@example.org")
     assert "ann@" not in str(caught.value)
 
 
 async def test_counts_of_rows_touched(database: Database) -> None:
     await put(database, ("a", 1, None, True), ("b", 2, None, True))
     async with database.write() as tx:
-        assert await tx.run("UPDATE thing SET at = at + 1 WHERE name = :name", name="a") == 1
-        assert await tx.run("UPDATE thing SET at = 0 WHERE name = 'x'") == 0
-        await tx.run_many("UPDATE thing SET at = :at WHERE name = :name", [{"at": 7, "name": n} for n in "ab"])
+        assert await tx.execute("UPDATE thing SET at = at + 1 WHERE name = :name", name="a") == 1
+        assert await tx.execute("UPDATE thing SET at = 0 WHERE name = 'x'") == 0
+        await tx.execute_many("UPDATE thing SET at = :at WHERE name = :name", [{"at": 7, "name": n} for n in "ab"])
     async with database.read() as tx:
         assert [row.at for row in await tx.rows("SELECT at FROM thing")] == [7, 7]
 
@@ -118,18 +118,21 @@ async def test_counts_of_rows_touched(database: Database) -> None:
 async def test_a_list_is_one_parameter(database: Database, column: str, kind: str, wanted: list[object]) -> None:
     await put(database, ("a", LATE, b"\x00\xff", True), ("q\"'é,{}", 5, b"", True), ("z", 6, b"z", False))
     async with database.read() as tx:
-        for among in (f"{column} IN ({tx.each('wanted', kind)})", tx.among(column, "wanted", kind)):
+        for among in (f"{column} IN ({tx.unnest('wanted', kind)})", tx.in_list(column, "wanted", kind)):
             sql = f"SELECT {column} AS found FROM thing WHERE {among}"
-            assert {row.found for row in await tx.rows(sql, wanted=tx.array(wanted))} == set(wanted)
-            assert await tx.rows(sql, wanted=tx.array([])) == []
+            assert {row.found for row in await tx.rows(sql, wanted=tx.list_parameter(wanted))} == set(wanted)
+            assert await tx.rows(sql, wanted=tx.list_parameter([])) == []
 
 
 async def test_columns_are_found_by_keys(database: Database) -> None:
     await put(database, ("a", 1, b"x", True), ("b", 2, None, True))
     async with database.read() as tx:
-        assert await tx.find("thing", ("name",), [("a",), ("b",), ("c",), ("a",)], "at") == {("a",): 1, ("b",): 2}
-        assert await tx.find("thing", ("name",), [("a",), ("b",)], "packed") == {("a",): b"x"}
-        assert await tx.find("thing", ("name",), [], "at") == {}
+        assert await tx.lookup_column("thing", ("name",), [("a",), ("b",), ("c",), ("a",)], "at") == {
+            ("a",): 1,
+            ("b",): 2,
+        }
+        assert await tx.lookup_column("thing", ("name",), [("a",), ("b",)], "packed") == {("a",): b"x"}
+        assert await tx.lookup_column("thing", ("name",), [], "at") == {}
 
 
 async def test_the_database_has_a_clock_that_goes_on_in_a_transaction(database: Database) -> None:
@@ -144,9 +147,9 @@ async def test_rows_are_updated_from_a_table_of_parameters(database: Database) -
     kinds = {"name": "text", "at": "bigint", "packed": "bytea"}
     new = [("a", 1, b"new"), ("b", 99, b"lost race"), ("c", 3, None)]
     async with database.write() as tx:
-        sql = f"""UPDATE thing SET packed = v.packed FROM {tx.table("v", kinds)}
+        sql = f"""UPDATE thing SET packed = v.packed FROM {tx.table_parameter("v", kinds)}
                   WHERE thing.name = v.name AND thing.at = v.at RETURNING thing.name"""
-        moved = await tx.rows(sql, **tx.bind_table("v", kinds, new))
+        moved = await tx.rows(sql, **tx.bind_table_parameter("v", kinds, new))
     assert {row.name for row in moved} == {"a", "c"}
 
 
@@ -167,7 +170,7 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
             row = await tx.row(f"SELECT at FROM thing WHERE name = 'a' {tx.for_update}")
             assert row is not None
             await asyncio.sleep(0)
-            await tx.run("UPDATE thing SET at = :at WHERE name = 'a'", at=row.at + 1)
+            await tx.execute("UPDATE thing SET at = :at WHERE name = 'a'", at=row.at + 1)
 
     await asyncio.gather(*(add() for _ in range(40)))
     async with database.read() as tx:
@@ -210,13 +213,13 @@ def test_a_database_in_memory_is_refused() -> None:
 async def test_a_deadlock_is_busy(pg_url: str) -> None:
     database = Database.open(pg_url)
     async with database.write() as tx:
-        await tx.run("CREATE TABLE thing AS SELECT n FROM generate_series(1, 2) n")
+        await tx.execute("CREATE TABLE thing AS SELECT n FROM generate_series(1, 2) n")
 
     async def lock(first: int, second: int) -> None:
         async with database.write() as tx:
-            await tx.run("UPDATE thing SET n = n WHERE n = :n", n=first)
+            await tx.execute("UPDATE thing SET n = n WHERE n = :n", n=first)
             await asyncio.sleep(0.2)
-            await tx.run("UPDATE thing SET n = n WHERE n = :n", n=second)
+            await tx.execute("UPDATE thing SET n = n WHERE n = :n", n=second)
 
     outcomes = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
     assert sorted(map(type, outcomes), key=str) == sorted([DatabaseBusy, type(None)], key=str)
@@ -229,11 +232,11 @@ async def test_a_server_crash_is_gone_and_then_over(server_directory: Path) -> N
     with servers.postgres(server_directory / "crashing") as server:
         database = Database.open(server.database())
         async with database.write() as tx:
-            await tx.run("CREATE TABLE thing (n bigint)")
+            await tx.execute("CREATE TABLE thing (n bigint)")
 
         async def write_across_the_crash() -> None:
             async with database.write() as tx:
-                await tx.run("INSERT INTO thing VALUES (1)")
+                await tx.execute("INSERT INTO thing VALUES (1)")
                 await asyncio.to_thread(server.crash)
 
         with pytest.raises(DatabaseGone):

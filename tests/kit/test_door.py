@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from services.kit.errors import FenceTimeout, Invalid, Permanent, Transient
 from services.kit.http.auth import service_only
-from services.kit.http.internal_api import MEDIA_TYPE, answer, ask, question
+from services.kit.http.internal_api import MEDIA_TYPE, call, read_request, respond
 from services.kit.observability import logs
 from tests.kit.web_parts import SERVICE_KEY, app_of, client_of
 
@@ -28,12 +28,12 @@ def door() -> APIRouter:
 
     @router.post("/facts")
     async def facts(request: Request) -> Response:
-        asked = await question(request, Question)
+        asked = await read_request(request, Question)
         if asked.customers == ("late",):
             raise FenceTimeout("not there yet", retry_after=7)
         if asked.customers == ("wrong",):
             raise Invalid("no")
-        return answer(Facts(asked.customers, logs.trace_id.get()))
+        return respond(Facts(asked.customers, logs.trace_id.get()))
 
     return router
 
@@ -44,7 +44,7 @@ QUESTION = Question(("c-1", "c-2"), {"customer.events": {0: 5}})
 async def test_a_question_travels_with_key_and_trace() -> None:
     token = logs.trace_id.set("ab" * 16)
     async with client_of(app_of(door())) as client:
-        facts = await ask(client, "/internal/facts", QUESTION, Facts, key=SERVICE_KEY)
+        facts = await call(client, "/internal/facts", QUESTION, Facts, key=SERVICE_KEY)
     logs.trace_id.reset(token)
     assert facts == Facts(("c-1", "c-2"), "ab" * 16)
 
@@ -52,17 +52,17 @@ async def test_a_question_travels_with_key_and_trace() -> None:
 async def test_unavailable_is_transient_and_a_refusal_permanent() -> None:
     async with client_of(app_of(door())) as client:
         with pytest.raises(Transient) as late:
-            await ask(client, "/internal/facts", Question(("late",), {}), Facts, key=SERVICE_KEY)
+            await call(client, "/internal/facts", Question(("late",), {}), Facts, key=SERVICE_KEY)
         assert late.value.code == "not_caught_up"
         assert 7 <= late.value.retry_after <= 7 * 1.25
         with pytest.raises(Permanent) as wrong:
-            await ask(client, "/internal/facts", Question(("wrong",), {}), Facts, key=SERVICE_KEY)
+            await call(client, "/internal/facts", Question(("wrong",), {}), Facts, key=SERVICE_KEY)
         assert wrong.value.code == "invalid"
         with pytest.raises(Permanent) as refused:
-            await ask(client, "/internal/facts", QUESTION, Facts, key="another key")
+            await call(client, "/internal/facts", QUESTION, Facts, key="another key")
         assert refused.value.code == "unauthorised"
         with pytest.raises(Permanent) as form:
-            await ask(client, "/internal/facts", QUESTION, Question, key=SERVICE_KEY)
+            await call(client, "/internal/facts", QUESTION, Question, key=SERVICE_KEY)
         assert form.value.code == "door_answer"
 
 
@@ -84,7 +84,7 @@ async def test_a_broken_connection_is_tried_three_times_then_transient(error: ty
 
     async with client_with(broken) as client:
         with pytest.raises(Transient):
-            await ask(client, "/facts", QUESTION, Facts, key="k")
+            await call(client, "/facts", QUESTION, Facts, key="k")
     assert tries == 3
 
 
@@ -99,7 +99,7 @@ async def test_a_connection_that_comes_back_is_no_error() -> None:
         return httpx.Response(200, content=msgspec.msgpack.encode(Facts(("c",), "")))
 
     async with client_with(flaky) as client:
-        assert await ask(client, "/facts", QUESTION, Facts, key="k") == Facts(("c",), "")
+        assert await call(client, "/facts", QUESTION, Facts, key="k") == Facts(("c",), "")
 
 
 async def test_a_slow_answer_is_not_asked_for_again() -> None:
@@ -112,7 +112,7 @@ async def test_a_slow_answer_is_not_asked_for_again() -> None:
 
     async with client_with(slow) as client:
         with pytest.raises(Transient):
-            await ask(client, "/facts", QUESTION, Facts, key="k")
+            await call(client, "/facts", QUESTION, Facts, key="k")
     assert tries == 1
 
 
@@ -124,7 +124,7 @@ async def test_a_slow_answer_is_not_asked_for_again() -> None:
 async def test_statuses_are_sorted(status: int, kind: type[Exception]) -> None:
     async with client_with(lambda _: httpx.Response(status, text="<html>")) as client:
         with pytest.raises(kind):
-            await ask(client, "/facts", QUESTION, Facts, key="k")
+            await call(client, "/facts", QUESTION, Facts, key="k")
 
 
 @pytest.mark.parametrize(

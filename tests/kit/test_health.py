@@ -12,11 +12,11 @@ async def test_ready_needs_start_and_every_check() -> None:
 
     async def silent() -> None: ...
 
-    health.check("a", check)
-    health.check("silent", silent)
+    health.add_check("a", check)
+    health.add_check("silent", silent)
 
     async def ready() -> list[str]:
-        return sorted(name for name, finding in (await health.ready()).items() if not finding.ok)
+        return sorted(name for name, finding in (await health.run_checks()).items() if not finding.ok)
 
     assert await ready() == ["started"]
     health.started = True
@@ -36,21 +36,21 @@ async def test_a_check_that_hangs_fails_in_time_and_delays_no_other() -> None:
 
     async def quick() -> None: ...
 
-    health.check("hangs", hangs)
-    health.check("quick", quick)
+    health.add_check("hangs", hangs)
+    health.add_check("quick", quick)
     async with asyncio.timeout(1):
-        findings = await health.ready()
+        findings = await health.run_checks()
     assert (findings["hangs"].ok, findings["hangs"].detail, findings["quick"].ok) == (False, "TimeoutError", True)
 
 
 def test_a_loop_is_stuck_when_it_has_not_moved_for_a_minute() -> None:
     now = [100.0]
     health = Health(monotonic=lambda: now[0])
-    one, two = health.loop("one"), health.loop("two")
+    one, two = health.add_loop("one"), health.add_loop("two")
     now[0] = 160.0
-    assert health.stuck() == ()
+    assert health.stuck_loops() == ()
     two.beat()
     now[0] = 160.5
-    assert health.stuck() == ("one",)
-    one.ended()
-    assert health.stuck() == ()
+    assert health.stuck_loops() == ("one",)
+    one.unregister()
+    assert health.stuck_loops() == ()

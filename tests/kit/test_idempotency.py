@@ -7,10 +7,10 @@ from sqlalchemy import MetaData
 from starlette.responses import JSONResponse, StreamingResponse
 
 from services.kit.db.database import Database
-from services.kit.db.tables import kit_tables
+from services.kit.db.tables import add_kit_tables
 from services.kit.errors import Invalid, Transient
 from services.kit.http.auth import requires
-from services.kit.http.idempotency import KEPT, Idempotency
+from services.kit.http.idempotency import RETENTION, IdempotencyStore
 from tests.kit.web_parts import app_of, client_of
 
 BODY = {"name": "anna"}
@@ -30,7 +30,7 @@ class Works:
         self.router.post("/other-work", dependencies=[requires("campaigns:write")])(self.work)
         self.router.post("/stream", dependencies=[requires("campaigns:write")])(self.stream)
         self.router.put("/work", dependencies=[requires("campaigns:write")])(self.work)
-        self.router.post("/keys", dependencies=[requires("campaigns:write", keep_answer=False)])(self.work)
+        self.router.post("/keys", dependencies=[requires("campaigns:write", store_response=False)])(self.work)
 
     async def stream(self) -> StreamingResponse:
         async def pieces() -> AsyncIterator[bytes]:
@@ -54,7 +54,7 @@ class Works:
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database.open(database_url)
     metadata = MetaData()
-    kit_tables(metadata)
+    add_kit_tables(metadata)
     await database.run_sync(metadata.create_all)
     yield database
     await database.close()
@@ -67,13 +67,13 @@ def works() -> Works:
 
 @pytest.fixture
 def app(database: Database, works: Works) -> FastAPI:
-    return app_of(works.router, idempotency=Idempotency(database, wait=30))
+    return app_of(works.router, idempotency=IdempotencyStore(database, wait=30))
 
 
 @pytest.fixture
 def hasty(database: Database, works: Works) -> FastAPI:
     """The same for who does not wait long."""
-    return app_of(works.router, idempotency=Idempotency(database, wait=0.1))
+    return app_of(works.router, idempotency=IdempotencyStore(database, wait=0.1))
 
 
 async def test_the_same_request_has_one_effect_and_one_answer(app: FastAPI, works: Works) -> None:
@@ -188,10 +188,10 @@ async def test_a_claim_of_a_process_that_died_is_taken_over_after_two_minutes(
     async with client_of(hasty, "marketer") as client:
         await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})
         async with database.write() as tx:
-            await tx.run("UPDATE idempotency SET status = 0")
+            await tx.execute("UPDATE idempotency SET status = 0")
         assert (await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})).status_code == 409
         async with database.write() as tx:
-            await tx.run("UPDATE idempotency SET at = at - 121000000")
+            await tx.execute("UPDATE idempotency SET at = at - 121000000")
         assert (await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})).status_code == 201
     assert works.effects == 2
 
@@ -199,14 +199,14 @@ async def test_a_claim_of_a_process_that_died_is_taken_over_after_two_minutes(
 async def test_answers_are_forgotten_after_a_day(app: FastAPI, works: Works, database: Database) -> None:
     async with client_of(app, "marketer") as client:
         await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})
-        assert await Idempotency(database).forget() == 0
+        assert await IdempotencyStore(database).delete_expired() == 0
         async with database.write() as tx:
-            await tx.run("UPDATE idempotency SET at = at - :day", day=KEPT + 1_000_000)
+            await tx.execute("UPDATE idempotency SET at = at - :day", day=RETENTION + 1_000_000)
         await client.post("/work", json=BODY, headers={"Idempotency-Key": "k"})
         assert works.effects == 2
         async with database.write() as tx:
-            await tx.run("UPDATE idempotency SET at = at - :day", day=KEPT + 1_000_000)
-        assert await Idempotency(database).forget() == 1
+            await tx.execute("UPDATE idempotency SET at = at - :day", day=RETENTION + 1_000_000)
+        assert await IdempotencyStore(database).delete_expired() == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])

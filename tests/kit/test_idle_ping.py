@@ -28,7 +28,7 @@ async def kill(url: str, pid: int) -> None:
 
 
 async def test_a_connection_that_died_idle_is_replaced(pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle_ping, "IDLE", 0.0)
+    monkeypatch.setattr(idle_ping, "IDLE_SECONDS", 0.0)
     database = Database.open(pg_url, pool=1)
     first = await backend(database)
     assert await backend(database) == first
@@ -38,7 +38,7 @@ async def test_a_connection_that_died_idle_is_replaced(pg_url: str, monkeypatch:
 
 
 async def test_a_connection_just_used_is_taken_as_it_is(pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle_ping, "IDLE", 3600.0)
+    monkeypatch.setattr(idle_ping, "IDLE_SECONDS", 3600.0)
     database = Database.open(pg_url, pool=1)
     await kill(pg_url, await backend(database))
     with pytest.raises(Transient):

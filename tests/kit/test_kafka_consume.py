@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.kit.bus.kafka_bus import KafkaBus
-from services.kit.bus.partition_lease import committed
+from services.kit.bus.partition_lease import read_applied_offsets
 from services.kit.bus.protocol import Outgoing
 from services.kit.db.database import Database
 from services.kit.errors import BusGone, TooLarge
@@ -50,7 +50,7 @@ async def test_a_killed_broker_loses_and_doubles_nothing(server_directory: Path,
             await publish_until_taken(bus, 200, 200)
             await asyncio.wait_for(until_distinct(database, 400), 90)
         async with database.read() as tx:
-            assert await committed(tx) == await bus.end_offsets(TOPIC)
+            assert await read_applied_offsets(tx) == await bus.end_offsets(TOPIC)
             rows = await tx.rows('SELECT DISTINCT topic, partition, "offset" FROM effect')
         assert len(rows) == (await effects(database)).total()  # each place of the log had its effect once
         await bus.close()

@@ -14,8 +14,8 @@ from services.kit.bus.protocol import Outgoing, Partition
 
 _PUBLISHER = """
 import asyncio, sys
-from services.kit.bus import Outgoing
-from services.kit.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing
+from services.kit.bus.local_bus import LocalBus
 
 async def main():
     bus = LocalBus(sys.argv[1])
@@ -45,7 +45,7 @@ async def test_acknowledged_records_survive_a_kill(tmp_path: Path) -> None:
     ends = await bus.end_offsets("t")
     kept = set()
     for partition, end in ends.items():
-        records = (await bus.read(lambda store, p=partition: store.read([(p, 0)], 10_000)))[partition]  # type: ignore[misc]
+        records = (await bus.run_on_reader(lambda store, p=partition: store.read_records([(p, 0)], 10_000)))[partition]  # type: ignore[misc]
         assert [record.offset for record in records] == list(range(end))
         kept |= {int(record.value or b"") for record in records}
     assert set(range(acknowledged + 1)) <= kept

@@ -18,7 +18,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
-    logs.configure("orchestrator", level="debug", stream=stream)
+    logs.configure_logging("orchestrator", level="debug", stream=stream)
     yield stream
     logging.captureWarnings(False)
     root.handlers[:] = handlers
@@ -123,13 +123,13 @@ def test_libraries_write_the_same_form_without_their_exceptions_words(stream: io
 def test_warnings_become_lines(stream: io.StringIO) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logs.configure("x", stream=stream)
+        logs.configure_logging("x", stream=stream)
         warnings.warn("deprecated thing", stacklevel=1)
     assert lines(stream)[0]["logger"] == "py.warnings"
 
 
 def test_a_context_adds_its_ids_and_ends(stream: io.StringIO) -> None:
-    with logs.context(event_id="e-1"), logs.context(customer="c-1"):
+    with logs.log_context(event_id="e-1"), logs.log_context(customer="c-1"):
         logs.log("inside", action_="x")
     logs.log("outside")
     inside, outside = lines(stream)
@@ -145,7 +145,7 @@ def test_a_field_cannot_overwrite_the_lines_own_keys(stream: io.StringIO) -> Non
 
 def test_the_level_is_a_threshold_and_every_line_is_counted(stream: io.StringIO) -> None:
     seen: list[str] = []
-    logs.configure("x", level="warning", stream=stream, seen=seen.append)
+    logs.configure_logging("x", level="warning", stream=stream, on_line=seen.append)
     logs.log("quiet")
     logs.log("loud", "error")
     logging.getLogger("library").warning("w")

@@ -1,7 +1,15 @@
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from services.kit.observability.metrics import SLOW, Registry, build_info, count_logs, counter, gauge, histogram
+from services.kit.observability.metrics import (
+    SLOW_BUCKETS,
+    Registry,
+    counter,
+    gauge,
+    histogram,
+    log_counter,
+    set_build_info,
+)
 
 CHANNELS = ("email", "sms")
 OUTCOMES = ("send", "fail")
@@ -45,11 +53,11 @@ def test_a_value_outside_the_closed_set_is_refused(registry: Registry, values: t
 
 def test_labels_may_be_given_by_name(registry: Registry) -> None:
     family = gauge(registry, "queue_messages", "Waiting", {"channel": CHANNELS, "outcome": OUTCOMES})
-    family.of(outcome="send", channel="sms").set(4)
+    family.labelled_child(outcome="send", channel="sms").set(4)
     assert registry.get_sample_value("tactful_queue_messages", {"channel": "sms", "outcome": "send"}) == 4
     for wrong in ({"channel": "sms"}, {"channel": "sms", "other": "send"}):
         with pytest.raises(ValueError):
-            family.of(**wrong)
+            family.labelled_child(**wrong)
 
 
 def test_a_child_is_the_same_object_each_time(registry: Registry) -> None:
@@ -69,7 +77,7 @@ def test_two_services_in_one_process_share_a_metric(registry: Registry) -> None:
 
 
 def test_a_histogram_has_its_buckets(registry: Registry) -> None:
-    family = histogram(registry, "delay_seconds", "Delay", {"channel": CHANNELS}, buckets=SLOW)
+    family = histogram(registry, "delay_seconds", "Delay", {"channel": CHANNELS}, buckets=SLOW_BUCKETS)
     family("email").observe(50)
     bucket = {"channel": "email", "le": "60.0"}
     assert registry.get_sample_value("tactful_delay_seconds_bucket", bucket) == 1
@@ -79,14 +87,14 @@ def test_a_histogram_has_its_buckets(registry: Registry) -> None:
 
 def test_build_info_says_what_runs(registry: Registry) -> None:
     for _ in range(2):  # two services of one process
-        build_info(registry, version="1.0", commit="abc", schema_revision="0001")
+        set_build_info(registry, version="1.0", commit="abc", schema_revision="0001")
     labels = {"version": "1.0", "commit": "abc", "schema_revision": "0001"}
     assert registry.get_sample_value("tactful_build_info", labels) == 1
     assert registry.get_sample_value("process_cpu_seconds_total") is not None
 
 
 def test_log_lines_are_counted_by_level(registry: Registry) -> None:
-    seen = count_logs(registry)
+    seen = log_counter(registry)
     assert registry.get_sample_value("tactful_log_messages_total", {"level": "critical"}) == 0
     seen("error")
     seen("strange")

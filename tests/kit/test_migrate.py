@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import inspect
 
 from services.kit.db.database import Database
-from services.kit.db.migrate import check, upgrade
+from services.kit.db.migrate import is_up_to_date, upgrade_schema
 from tests.kit.consuming import metadata
 
 _STEP = '''
 """step"""
 import sqlalchemy as sa
 from alembic import op
-from services.kit.tables import create_kit_tables
+from services.kit.db.tables import create_kit_tables
 revision = "{revision}"
 down_revision = {parent}
 def upgrade():
@@ -60,21 +60,21 @@ async def test_upgrade_goes_to_the_newest_step_and_check_says_so(
     package: Callable[..., str], database_url: str
 ) -> None:
     name = package(1, "create_kit_tables(op)")
-    assert not await check(database_url, name)
-    await upgrade(database_url, name)
-    assert await check(database_url, name)
+    assert not await is_up_to_date(database_url, name)
+    await upgrade_schema(database_url, name)
+    assert await is_up_to_date(database_url, name)
     package(2, "op.add_column('dead_letter', sa.Column('extra', sa.Text))")
-    assert not await check(database_url, name)
-    await upgrade(database_url, name)
-    await upgrade(database_url, name)
-    assert await check(database_url, name)
+    assert not await is_up_to_date(database_url, name)
+    await upgrade_schema(database_url, name)
+    await upgrade_schema(database_url, name)
+    assert await is_up_to_date(database_url, name)
     assert "extra" in (await tables(database_url))["dead_letter"]
 
 
 async def test_the_migration_makes_the_tables_that_the_code_describes(
     package: Callable[..., str], database_url: str
 ) -> None:
-    await upgrade(database_url, package(1, "create_kit_tables(op)"))
+    await upgrade_schema(database_url, package(1, "create_kit_tables(op)"))
     made = await tables(database_url)
     for name in ("partition_lease", "dead_letter", "idempotency"):
         assert made[name] == set(metadata().tables[name].columns.keys())
@@ -84,12 +84,12 @@ async def test_a_step_that_fails_leaves_nothing(package: Callable[..., str], dat
     package(1, "op.create_table('half', sa.Column('x', sa.Text))")
     name = package(2, "raise KeyError('broken step')")
     with pytest.raises(KeyError):
-        await upgrade(database_url, name)
+        await upgrade_schema(database_url, name)
     assert "half" not in await tables(database_url)
 
 
 @pytest.mark.integration
 async def test_replicas_that_start_together_upgrade_once(package: Callable[..., str], pg_url: str) -> None:
     name = package(1, "create_kit_tables(op)")
-    await asyncio.gather(*(upgrade(pg_url, name) for _ in range(4)))
-    assert await check(pg_url, name)
+    await asyncio.gather(*(upgrade_schema(pg_url, name) for _ in range(4)))
+    assert await is_up_to_date(pg_url, name)

@@ -3,7 +3,7 @@ from fastapi import APIRouter
 
 from services.kit.errors import Invalid
 from services.kit.http.auth import public
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from tests.kit.web_parts import app_of, client_of
 
 
@@ -22,7 +22,7 @@ def test_a_strange_cursor_is_refused(cursor: str) -> None:
 
 
 def test_a_page_ends_with_null() -> None:
-    assert page((1, 2), None) == {"items": [1, 2], "next": None}
+    assert to_page((1, 2), None) == {"items": [1, 2], "next": None}
 
 
 @pytest.mark.parametrize(("query", "status"), [("", 200), ("limit=200", 200), ("limit=0", 422), ("limit=201", 422)])
@@ -30,8 +30,8 @@ async def test_a_page_has_1_to_200_items(query: str, status: int) -> None:
     router = APIRouter()
 
     @router.get("/list", dependencies=[public()])
-    async def items(limit: Limit = DEFAULT_LIMIT, after: After = None) -> dict[str, object]:
-        return page([limit], after)
+    async def items(limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None) -> dict[str, object]:
+        return to_page([limit], after)
 
     async with client_of(app_of(router)) as client:
         assert (await client.get(f"/list?{query}")).status_code == status

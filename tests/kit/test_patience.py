@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from services.kit.errors import Invalid, Transient
-from services.kit.runtime.retry import Abandoned, Effort, Patience
+from services.kit.runtime.retry import Retrier, RetryCancelled, RetryPolicy
 
 
 class Step:
@@ -22,14 +22,14 @@ class Step:
         return "done"
 
 
-def patience(rests: list[tuple[str, float]], stop: asyncio.Event | None = None) -> Patience:
-    return Patience(stop or asyncio.Event(), lambda reason, seconds: rests.append((reason, seconds)))
+def patience(rests: list[tuple[str, float]], stop: asyncio.Event | None = None) -> Retrier:
+    return Retrier(stop or asyncio.Event(), lambda reason, seconds: rests.append((reason, seconds)))
 
 
 async def test_what_may_pass_is_tried_until_it_does() -> None:
     rests: list[tuple[str, float]] = []
-    effort = Effort()
-    assert await patience(rests).persist(Step(*[Transient(retry_after=0)] * 6), effort) == "done"
+    effort = RetryPolicy()
+    assert await patience(rests).run(Step(*[Transient(retry_after=0)] * 6), effort) == "done"
     assert [reason for reason, _ in rests] == ["unavailable"] * 6
     assert effort.attempts == 7
     assert all(seconds <= 0.05 * 2**n for n, (_, seconds) in enumerate(rests, 1))
@@ -37,7 +37,7 @@ async def test_what_may_pass_is_tried_until_it_does() -> None:
 
 async def test_it_rests_at_least_as_long_as_it_was_asked_to() -> None:
     rests: list[tuple[str, float]] = []
-    await patience(rests).persist(Step(Transient(retry_after=0.2)), Effort())
+    await patience(rests).run(Step(Transient(retry_after=0.2)), RetryPolicy())
     assert rests[0][1] >= 0.2
 
 
@@ -45,16 +45,16 @@ async def test_it_rests_at_least_as_long_as_it_was_asked_to() -> None:
     ("error", "tries", "attempts"), [(Invalid("no"), 3, 1), (KeyError("x"), 3, 3), (KeyError("x"), 1, 1)]
 )
 async def test_what_will_not_pass_is_raised(error: Exception, tries: int, attempts: int) -> None:
-    effort = Effort(tries)
+    effort = RetryPolicy(tries)
     with pytest.raises(type(error)):
-        await patience([]).persist(Step(*[error] * 9), effort)
+        await patience([]).run(Step(*[error] * 9), effort)
     assert effort.attempts == attempts
 
 
 async def test_stop_ends_a_rest() -> None:
     stop = asyncio.Event()
-    task = asyncio.create_task(patience([], stop).persist(Step(Transient(retry_after=20)), Effort()))
+    task = asyncio.create_task(patience([], stop).run(Step(Transient(retry_after=20)), RetryPolicy()))
     await asyncio.sleep(0.02)
     stop.set()
-    with pytest.raises(Abandoned):
+    with pytest.raises(RetryCancelled):
         await asyncio.wait_for(task, 1)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 
 from services.kit.http import request_parsing
 from services.kit.http.auth import public
-from services.kit.http.server import server
+from services.kit.http.server import create_server
 from services.kit.observability import logs
 from tests.kit.web_parts import app_of
 
@@ -21,7 +21,7 @@ def routes() -> APIRouter:
 
     @router.post("/echo")
     async def echo(request: Request) -> object:
-        return await request_parsing.json_body(request)
+        return await request_parsing.read_json_body(request)
 
     @router.get("/p/{token}")
     async def page(token: str) -> dict[str, str]:
@@ -40,7 +40,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
-    logs.configure("test", level="info", stream=stream)
+    logs.configure_logging("test", level="info", stream=stream)
     logging.getLogger("uvicorn").setLevel(logging.DEBUG)
     yield stream
     logging.captureWarnings(False)
@@ -50,7 +50,7 @@ def stream() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 async def client(stream: io.StringIO) -> AsyncIterator[httpx.AsyncClient]:
-    running = server(app_of(routes(), max_body=100_000), host="127.0.0.1", port=0, drain=5)
+    running = create_server(app_of(routes(), max_body=100_000), host="127.0.0.1", port=0, drain=5)
     task = asyncio.create_task(running.serve())
     async with asyncio.timeout(10):
         while not running.started:

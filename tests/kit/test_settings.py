@@ -5,13 +5,13 @@ import pytest
 
 from services.kit.runtime.settings import (
     MASK,
-    Key,
+    SecretKey,
     ServiceSettings,
     SettingsError,
     WebSettings,
     known_variables,
-    load,
-    origin,
+    list_setting_origins,
+    load_settings,
 )
 
 SECRET = "canary-secret-of-32-characters-xx"
@@ -20,7 +20,7 @@ SECRET = "canary-secret-of-32-characters-xx"
 class OrchestratorSettings(ServiceSettings):
     """A service that needs a key."""
 
-    service_key: Key
+    service_key: SecretKey
 
 
 class SuppressionSettings(ServiceSettings):
@@ -37,7 +37,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults_are_enough_to_start() -> None:
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     assert settings.kafka.bootstrap is None
     assert settings.kafka.events_topic == "customer.events"
     assert (settings.web.port, settings.web.max_body, settings.database.pool) == (8000, 1024 * 1024, 8)
@@ -51,11 +51,11 @@ def test_the_environment_names_section_and_key(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TACTFUL_ADMIN_KEY", SECRET)
     monkeypatch.setenv("TACTFUL_WEBHOOK__SECRET", SECRET)
     monkeypatch.setenv("TACTFUL_DATA_DIR", "/data")
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     assert settings.database.url == "postgresql+asyncpg://u:p@db/tactful"
     assert settings.kafka.events_topic == "events"
     assert settings.adapters == {"email": "sandbox", "sms": "sandbox", "push": "sandbox", "in_app": "webhook"}
-    assert settings.need("admin_key") == settings.need("webhook.secret") == SECRET
+    assert settings.require("admin_key") == settings.require("webhook.secret") == SECRET
     assert settings.data_dir == Path("/data")
 
 
@@ -72,7 +72,7 @@ def test_the_environment_names_section_and_key(monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_variable_refuses_with_one_line(monkeypatch: pytest.MonkeyPatch, name: str, line: str) -> None:
     monkeypatch.setenv(name, "canary")
     with pytest.raises(SettingsError) as caught:
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
     assert str(caught.value).startswith(line)
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -82,8 +82,8 @@ def test_every_service_takes_the_variables_of_the_others(monkeypatch: pytest.Mon
     monkeypatch.setenv("TACTFUL_SERVICE_KEY", SECRET)
     monkeypatch.setenv("TACTFUL_DISPATCH__DEADLINE", "10")
     monkeypatch.setenv("TACTFUL_SERVICES__PREFERENCE_URL", "http://preference:8001")
-    assert load(OrchestratorSettings).dispatch.deadline == 10
-    assert load(ServiceSettings).services.preference_url == "http://preference:8001"
+    assert load_settings(OrchestratorSettings).dispatch.deadline == 10
+    assert load_settings(ServiceSettings).services.preference_url == "http://preference:8001"
     assert {"TACTFUL_CONFIG", "TACTFUL_DATABASE__URL", "TACTFUL_ADAPTERS__EMAIL"} <= known_variables()
 
 
@@ -106,7 +106,7 @@ def test_a_wrong_value_is_named_but_not_shown(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
     assert str(caught.value).startswith(part)
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -114,24 +114,24 @@ def test_a_wrong_value_is_named_but_not_shown(
 
 def test_a_missing_secret_refuses_to_start() -> None:
     with pytest.raises(SettingsError, match="TACTFUL_SERVICE_KEY: the field `service_key` is required"):
-        load(OrchestratorSettings)
+        load_settings(OrchestratorSettings)
     with pytest.raises(SettingsError, match="TACTFUL_ADDRESS_KEY is not set"):
-        load(ServiceSettings).need("address_key")
+        load_settings(ServiceSettings).require("address_key")
     with pytest.raises(SettingsError, match="TACTFUL_DATABASE__URL is not set"):
-        load(ServiceSettings).need("database.url")
+        load_settings(ServiceSettings).require("database.url")
 
 
 def test_a_services_own_defaults_stay_when_another_key_of_the_section_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_WEB__HOST", "0.0.0.0")
-    web = load(SuppressionSettings).web
+    web = load_settings(SuppressionSettings).web
     assert (web.host, web.port) == ("0.0.0.0", 8002)
-    assert load(SuppressionSettings, web={"port": 9}).web.port == 9
+    assert load_settings(SuppressionSettings, web={"port": 9}).web.port == 9
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_KAFKA__BOOTSTRAP", "")
     monkeypatch.setenv("TACTFUL_ADMIN_KEY", "")
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     assert settings.kafka.bootstrap is None
     assert settings.admin_key is None
 
@@ -141,10 +141,10 @@ def test_a_file_gives_what_the_environment_does_not(monkeypatch: pytest.MonkeyPa
     file.write_text('data_dir = "/file"\n[kafka]\nbootstrap = "file:9092"\nevents_topic = "from-file"\n')
     monkeypatch.setenv("TACTFUL_CONFIG", str(file))
     monkeypatch.setenv("TACTFUL_KAFKA__EVENTS_TOPIC", "from-environment")
-    settings = load(ServiceSettings, web={"port": 9000})
+    settings = load_settings(ServiceSettings, web={"port": 9000})
     assert settings.kafka.bootstrap == "file:9092"
     assert settings.kafka.events_topic == "from-environment"
-    found = {item.name: (item.value, item.origin) for item in origin(settings)}
+    found = {item.name: (item.value, item.origin) for item in list_setting_origins(settings)}
     assert found["TACTFUL_KAFKA__BOOTSTRAP"] == ("file:9092", f"file {file}")
     assert found["TACTFUL_DATA_DIR"] == ("/file", f"file {file}")
     assert found["TACTFUL_KAFKA__EVENTS_TOPIC"] == ("from-environment", "environment")
@@ -169,30 +169,30 @@ def test_a_file_that_is_not_understood_refuses(
     file.write_text(text)
     monkeypatch.setenv("TACTFUL_CONFIG", str(file))
     with pytest.raises(SettingsError) as caught:
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
     assert str(caught.value).startswith(part)
 
 
 def test_a_file_that_is_not_there_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_CONFIG", "/nowhere/tactful.toml")
     with pytest.raises(SettingsError, match="cannot read /nowhere"):
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
 
 
 def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "TACTFUL_ADMIN_KEY").write_text(f"{SECRET}\n")
     (tmp_path / "tactful_database__url").write_text("postgresql+asyncpg://u:p@db/x")
     monkeypatch.setenv("TACTFUL_SECRETS_DIR", str(tmp_path))
-    settings = load(ServiceSettings)
-    assert settings.need("admin_key") == SECRET
+    settings = load_settings(ServiceSettings)
+    assert settings.require("admin_key") == SECRET
     assert settings.database.url == "postgresql+asyncpg://u:p@db/x"
-    assert ("TACTFUL_ADMIN_KEY", MASK, f"file in {tmp_path}") in origin(settings)
+    assert ("TACTFUL_ADMIN_KEY", MASK, f"file in {tmp_path}") in list_setting_origins(settings)
     (tmp_path / "TACTFUL_ADMIN_KYE").write_text("x")
     with pytest.raises(SettingsError, match="did you mean `TACTFUL_ADMIN_KEY`"):
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
     monkeypatch.setenv("TACTFUL_SECRETS_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SettingsError, match="TACTFUL_SECRETS_DIR: cannot read"):
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
 
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,14 +200,14 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"TACTFUL_{name}", SECRET)
     monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://tactful:canary-password@db:5432/tactful")
     monkeypatch.setenv("TACTFUL_WEBHOOK__URL", "https://user:canary-password@hooks/x")
-    settings = load(ServiceSettings)
-    shown = origin(settings)
+    settings = load_settings(ServiceSettings)
+    shown = list_setting_origins(settings)
     assert "canary" not in f"{settings!r} {settings} {shown}"
     assert ("TACTFUL_DATABASE__URL", f"postgresql+asyncpg://tactful:{MASK}@db:5432/tactful", "environment") in shown
 
 
 def test_settings_do_not_change_after_the_start() -> None:
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.data_dir = Path("/other")
     with pytest.raises(ValueError, match="frozen"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
 from services.template import RenderError, TemplateSyntaxError, check_html, compile_template, link_scheme_allowed
-from services.template.engine import engine
+from services.template.engine import create_environment
 
 VALUES: dict[str, Any] = {
     "customer": {"id": "c-1", "traits": {"name": "<b>Ada", "none": None, "tags": ["a", "b"]}, "locale": "en"},
@@ -147,7 +147,7 @@ def test_html_that_could_run_code_is_refused(html: str) -> None:
         check_html(html)
 
 
-FILTERS = sorted(engine(html=True).filters)
+FILTERS = sorted(create_environment(html=True).filters)
 NASTY = st.text(alphabet="<>\"'&;=/ abonclick!-{}%\r\n", max_size=30) | st.sampled_from(
     ["<script>alert(1)</script>", '" onclick="x', "&lt;b&gt;", "&amp;lt;b>", "]]><b>", "%3Cb%3E", "<!--<b>-->"]
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.campaign import Campaign
 from schemas.documents import load, validate
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template
-from services.template.runtime import DOUBTS, MAX_ITERATIONS, MAX_TEXT
+from services.template.runtime import FALLBACK_ERRORS, MAX_ITERATIONS, MAX_TEXT
 from services.template.translate import MAX_ALTERNATIVES, MAX_DEPTH, MAX_NODES
 from tests.bench import load as bench
 from tests.kit.template_grammar import CONTEXTS, TEMPLATES
@@ -39,7 +39,7 @@ def answer(template: Template, context: Mapping[str, Any]) -> str | None:
     for _ in range(10):
         try:
             return template.translation(context)
-        except DOUBTS:
+        except FALLBACK_ERRORS:
             continue
     return None
 
@@ -52,7 +52,7 @@ def test_both_ways_give_the_same_text_or_the_same_error(source: str, context: di
     except TemplateSyntaxError:
         event("not a template")
         return
-    expected = outcome(template.render_by_engine, context)
+    expected = outcome(template.render_with_engine, context)
     assert outcome(template.render, context) == expected
     found = answer(template, context) if template.translation is not None else None
     event(f"{expected[0]}, {'answered' if found is not None else 'doubted' if template.translation else 'left'}")
@@ -88,7 +88,7 @@ def test_both_ways_give_the_same_text_or_the_same_error(source: str, context: di
 )
 def test_what_templates_usually_hold_is_translated(source: str, html: bool) -> None:
     template = compile_template(source, html)
-    assert answer(template, VALUES) == template.render_by_engine(VALUES)
+    assert answer(template, VALUES) == template.render_with_engine(VALUES)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_translation_doubts_soon_where_python_liquid_may_refuse(source: str, c
     template = compile_template(source, html=False)
     assert template.translation is not None
     began = time.thread_time()
-    with pytest.raises(DOUBTS):
+    with pytest.raises(FALLBACK_ERRORS):
         template.translation(context)
     assert time.thread_time() - began < 0.1  # generous: the bound is 0.005 s
 
@@ -193,4 +193,4 @@ def test_every_template_of_the_examples_and_the_standard_load_is_translated(docu
         for fields in locales.values():
             for field, source in fields.items():
                 template = compile_template(source, field in ("html", "mjml"))
-                assert answer(template, context) == template.render_by_engine(context)
+                assert answer(template, context) == template.render_with_engine(context)

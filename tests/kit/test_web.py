@@ -13,7 +13,7 @@ from services.kit.errors import Problem
 from services.kit.http import request_parsing
 from services.kit.http.app_factory import access_table, build_app
 from services.kit.http.auth import public, requires
-from services.kit.http.problems import problem
+from services.kit.http.problems import problem_response
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from tests.kit.web_parts import ADMIN_KEY, SERVICE_KEY, Keys, app_of, client_of, problem_of, routes
@@ -122,7 +122,7 @@ async def test_metrics_are_openmetrics(client: httpx.AsyncClient) -> None:
 async def test_health_answers_for_probes() -> None:
     now = [0.0]
     health = Health(monotonic=lambda: now[0])
-    beat = health.loop("consume")
+    beat = health.add_loop("consume")
     broken = [False]
 
     async def database() -> bool:
@@ -130,7 +130,7 @@ async def test_health_answers_for_probes() -> None:
             raise ConnectionError("postgresql://user:password@host")
         return True
 
-    health.check("database", database)
+    health.add_check("database", database)
     async with client_of(app_of(routes(), health=health)) as client:
         assert (await client.get("/startupz")).status_code == 503
         assert (await client.get("/readyz")).status_code == 503
@@ -185,7 +185,7 @@ async def test_no_body_may_have_a_meaning() -> None:
 
     @router.post("/submit", dependencies=[public()])
     async def submit(request: Request) -> Any:
-        return await request_parsing.json_body(request, empty={})
+        return await request_parsing.read_json_body(request, empty={})
 
     async with client_of(app_of(router)) as client:
         assert (await client.post("/submit")).json() == {}
@@ -239,7 +239,7 @@ async def test_the_service_key_opens_internal_routes_and_no_other(client: httpx.
 
 def test_a_problem_is_json_with_text_as_it_is_and_a_bounded_list_of_faults() -> None:
     faults = [Problem("/x", "missing", "x")] * 1000
-    body = json.loads(bytes(problem(404, "not_found", "Not found", "größer", faults).body))
+    body = json.loads(bytes(problem_response(404, "not_found", "Not found", "größer", faults).body))
     assert body["detail"] == "größer"
     assert len(body["errors"]) == 100
 

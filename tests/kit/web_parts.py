@@ -13,7 +13,7 @@ from schemas.roles import Role
 from services.kit.errors import Conflict, Problem, Transient
 from services.kit.http import request_parsing
 from services.kit.http.app_factory import build_app
-from services.kit.http.auth import EnvKeys, FirstOf, Principal, digest_of, public, requires, service_only
+from services.kit.http.auth import EnvKeyRing, KeyRingChain, Principal, hash_key, public, requires, service_only
 from services.kit.observability import logs
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
@@ -25,15 +25,15 @@ SERVICE_KEY = "a-service-key-of-the-tests"
 class Keys:
     """A ring with one key for each role: the key is the role's name."""
 
-    async def find(self, digest: str) -> Principal | None:
-        owners = {digest_of(role): Principal(f"person-{role}", role, f"id-{role}") for role in Role}
+    async def find_principal(self, digest: str) -> Principal | None:
+        owners = {hash_key(role): Principal(f"person-{role}", role, f"id-{role}") for role in Role}
         return owners.get(digest)
 
 
 def app_of(router: APIRouter | Sequence[APIRouter], **options: Any) -> FastAPI:
     routers = [router] if isinstance(router, APIRouter) else list(router)
     options = {"registry": Registry(), "health": Health(), "service_key": SERVICE_KEY, **options}
-    return build_app(title="test", keys=FirstOf(EnvKeys(ADMIN_KEY), Keys()), routers=routers, **options)
+    return build_app(title="test", keys=KeyRingChain(EnvKeyRing(ADMIN_KEY), Keys()), routers=routers, **options)
 
 
 def client_of(app: FastAPI, key: str | None = None) -> httpx.AsyncClient:
@@ -61,7 +61,7 @@ def routes() -> APIRouter:
 
     @router.post("/raw", dependencies=[requires("campaigns:write")])
     async def raw(request: Request) -> Any:
-        return await request_parsing.json_body(request)
+        return await request_parsing.read_json_body(request)
 
     @router.post("/model", dependencies=[requires("campaigns:write")])
     async def model(body: Body) -> Body:

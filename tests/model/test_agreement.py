@@ -24,7 +24,7 @@ EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 def decided(folder: Path, until: str) -> list[Line]:
     """The lines of the product."""
     out = folder / "actual.jsonl"
-    simulation.run(
+    simulation.simulate_files(
         campaigns=folder / "campaigns",
         policy=folder / "policy.json",
         preferences=folder / "preferences.jsonl",

@@ -9,7 +9,7 @@ from schemas.event import Event
 from schemas.ids import message_id
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
-from services.orchestrator.decisions.store import Arrived
+from services.orchestrator.decisions.store import ReceivedEvent
 from tests.orchestrator.world import NOON
 
 
@@ -45,8 +45,8 @@ def decision(of: Event, channel: str = "sms", **changes: Any) -> Decision:
 
 async def keep(tx: Tx, event: Event, *decisions: Decision, offset: int = 0) -> None:
     """What the pipeline leaves of an event."""
-    await store.keep_events(tx, [Arrived(event, "customer.events", 0, offset)], NOON)
-    await store.keep_decisions(tx, decisions)
+    await store.insert_events(tx, [ReceivedEvent(event, "customer.events", 0, offset)], NOON)
+    await store.insert_decisions(tx, decisions)
 
 
 async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
@@ -78,6 +78,6 @@ async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
         "updated": NOON,
     } | changes
     content = row.pop("content", b'{"text":"Hi"}')
-    await tx.insert("message", list(row), [tuple(row.values())])
+    await tx.bulk_insert("message", list(row), [tuple(row.values())])
     if content is not None:
-        await tx.insert("message_content", ("message_id", "content"), [(of.message_id, content)])
+        await tx.bulk_insert("message_content", ("message_id", "content"), [(of.message_id, content)])

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.times import SECOND
-from services.orchestrator.holds.release import AHEAD, room, turns
+from services.orchestrator.holds.release import TURN_LOOKAHEAD, free_turns, release_turns
 from tests.orchestrator.world import NOON
 
 
@@ -18,28 +18,28 @@ from tests.orchestrator.world import NOON
     ],
 )
 def test_what_exceeds_one_second_is_spread_evenly(count: int, rate: int, seconds: list[float]) -> None:
-    given, _ = turns(count, rate, NOON, NOON)
+    given, _ = release_turns(count, rate, NOON, NOON)
     assert given == [NOON + int(each * SECOND) for each in seconds]
 
 
 @pytest.mark.parametrize("rate", [1, 3, 7, 50, 999])
 def test_no_second_after_the_first_has_more_turns_than_the_rate(rate: int) -> None:
-    given, _ = turns(12 * rate, rate, NOON, NOON)
+    given, _ = release_turns(12 * rate, rate, NOON, NOON)
     for start in given:
         within = sum(start < turn <= start + SECOND for turn in given)
         assert within <= rate
 
 
 def test_turns_go_on_where_the_last_ones_ended() -> None:
-    first, next_at = turns(7, 4, NOON, NOON)
-    rest, _ = turns(5, 4, NOON, next_at)
-    assert first + rest == turns(12, 4, NOON, NOON)[0]
+    first, next_at = release_turns(7, 4, NOON, NOON)
+    rest, _ = release_turns(5, 4, NOON, next_at)
+    assert first + rest == release_turns(12, 4, NOON, NOON)[0]
     later = NOON + 60 * SECOND
-    assert turns(4, 4, later, next_at)[0] == [later] * 4
+    assert release_turns(4, 4, later, next_at)[0] == [later] * 4
 
 
 @pytest.mark.parametrize("rate", [1, 50, 1000])
 def test_there_is_room_for_turns_until_ahead(rate: int) -> None:
-    given, next_at = turns(room(rate, NOON, NOON), rate, NOON, NOON)
-    assert given[-1] == NOON + AHEAD
-    assert room(rate, NOON, next_at) == 0
+    given, next_at = release_turns(free_turns(rate, NOON, NOON), rate, NOON, NOON)
+    assert given[-1] == NOON + TURN_LOOKAHEAD
+    assert free_turns(rate, NOON, next_at) == 0

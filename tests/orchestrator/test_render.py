@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from schemas.vocabulary import Outcome
-from services.orchestrator.delivery.channels.content import Content, compile_content
+from services.orchestrator.delivery.channels.content import CompiledContent, compile_content
 from services.orchestrator.delivery.rendering import Renderer
-from services.orchestrator.policy.decide import Planned
+from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
 from tests.orchestrator.policy import build
 
@@ -17,11 +17,11 @@ NOW = build.at("02 10:00")
 class Books:
     """Hands out one content, and counts for whom links were made."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: CompiledContent) -> None:
         self._content = content
         self.linked: list[str] = []
 
-    def content(self, campaign: str, version: int) -> Content:
+    def get_content(self, campaign: str, version: int) -> CompiledContent:
         return self._content
 
     def links(self, customer: str, topic: str | None, cls: str) -> Mapping[str, str]:
@@ -33,10 +33,10 @@ def render(body: str, channel: str = "push") -> tuple[Mapping[str, str], list[st
     campaign = build.campaign(channels=[channel])
     content = {channel: {"en": {"title": "Hello", "body": "plain"}, "de": {"title": "Hallo", "body": body}}}
     books = Books(compile_content(campaign.document.model_copy(update={"content": content})))
-    planned = Planned("m-1", channel, build.touch(campaign), Outcome.SEND, None, None, NOW, None)
+    planned = PlannedMessage("m-1", channel, build.touch(campaign), Outcome.SEND, None, None, NOW, None)
     facts = build.facts(chosen=build.preference(locale="de"))
     try:
-        rendered = Renderer(books, books.links).render(planned, facts, NOW)
+        rendered = Renderer(books, books.links).render_message(planned, facts, NOW)
     finally:
         assert books.linked in ([], ["c-1"])
     return rendered.fields, books.linked

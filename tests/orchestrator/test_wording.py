@@ -14,18 +14,18 @@ from tests.orchestrator.world import NOON
 
 def said(verdict: Verdict, outcome: str = "suppress", **changes: Any) -> str:
     of = decision(event(), outcome=outcome, reason=verdict.reason, rule_id=verdict.id, verdicts=(verdict,), **changes)
-    return wording.sentence(of)
+    return wording.explain_decision(of)
 
 
 def test_every_reason_has_a_short_name() -> None:
-    assert set(wording.SHORT) == set(Reason)
-    assert len(set(wording.SHORT.values())) == len(Reason)
+    assert set(wording.REASON_TITLES) == set(Reason)
+    assert len(set(wording.REASON_TITLES.values())) == len(Reason)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason != "eligible"])
 def test_every_reason_makes_a_sentence_even_without_evidence(reason: Reason) -> None:
     for outcome in (Outcome.DEFER, Outcome.SUPPRESS, Outcome.FAIL):
-        text = wording.sentence(decision(event(), outcome=outcome, reason=reason, verdicts=()))
+        text = wording.explain_decision(decision(event(), outcome=outcome, reason=reason, verdicts=()))
         assert text.endswith(".") and text[0].isupper()
 
 
@@ -113,17 +113,17 @@ def test_a_deferral_names_the_instant_and_the_rule(verdict: Verdict, changes: di
 
 def test_a_reason_that_only_a_later_jump_gave_says_when() -> None:
     of = decision(event(), reason="expired", verdicts=(), jumps=(Jump(NOON + DAY, "expiry", None, None),))
-    assert wording.sentence(of) == (
+    assert wording.explain_decision(of) == (
         "An ask is not allowed: too late on 2026-03-03T12:00:00Z, "
         "the earliest instant at which the other rules allow it."
     )
 
 
 def test_sends_and_other_channels_are_told_plainly() -> None:
-    assert wording.sentence(decision(event(), outcome="send", reason="eligible")).startswith(
+    assert wording.explain_decision(decision(event(), outcome="send", reason="eligible")).startswith(
         "Nothing speaks against it"
     )
-    assert "another channel" in wording.sentence(decision(event(), reason="other_channel", verdicts=()))
+    assert "another channel" in wording.explain_decision(decision(event(), reason="other_channel", verdicts=()))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_sends_and_other_channels_are_told_plainly() -> None:
     [(30 * DAY, "30 days"), (DAY, "1 day"), (36 * HOUR, "36 hours"), (90 * MINUTE, "90 minutes"), (SECOND, "1 second")],
 )
 def test_spans_are_spelled_out(span: int, expected: str) -> None:
-    assert wording.span_in_words(span) == expected
+    assert wording.describe_duration(span) == expected

@@ -15,21 +15,21 @@ from schemas.facts import Preference, SuppressionAnswer, SuppressionQuestion, Su
 from schemas.roles import Role
 from schemas.times import parse_instant
 from services.clients.preference import PreferenceClient
-from services.clients.suppression import Past, PastAnswer, PastQuestion, SuppressionClient
-from services.kit.bus.fence import Nudge
+from services.clients.suppression import PastSuppressions, PastSuppressionsRequest, SuppressionClient, SuppressionsAsOf
+from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade
+from services.kit.db.migrate import upgrade_schema
 from services.kit.http.app_factory import build_app
-from services.kit.http.auth import EnvKeys, FirstOf
-from services.kit.http.idempotency import Idempotency
+from services.kit.http.auth import EnvKeyRing, KeyRingChain
+from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
-from services.kit.runtime.clock import StandingClock
-from services.orchestrator.access.api_keys import DatabaseKeys, create
-from services.orchestrator.api_routes import routers
-from services.orchestrator.campaigns.snapshot import Snapshot
-from services.orchestrator.decisions.facts_reader import Gatherer
+from services.kit.runtime.clock import ManualClock
+from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
+from services.orchestrator.api_routes import orchestrator_routes
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions.facts_reader import FactsReader
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 ADMIN_KEY = "an-admin-key-of-the-tests"
@@ -105,9 +105,11 @@ class Others:
         if path.endswith("/preference/facts-at"):
             return self.preferences.get(question["customer"], Preference(question["customer"]))
         if path.endswith("/suppression/facts-at"):
-            asked_of = msgspec.msgpack.decode(raw, type=PastQuestion)
+            asked_of = msgspec.msgpack.decode(raw, type=PastSuppressionsRequest)
             name = asked_of.customer.customer
-            return PastAnswer((Past(asked_of.since, self.suppressions.get(name, Suppressions(name))),), self.removed)
+            return PastSuppressions(
+                (SuppressionsAsOf(asked_of.since, self.suppressions.get(name, Suppressions(name))),), self.removed
+            )
         if path.endswith("/suppression/facts"):
             asked = msgspec.msgpack.decode(raw, type=SuppressionQuestion).customers
             found = tuple(self.suppressions.get(each.customer, Suppressions(each.customer)) for each in asked)
@@ -122,17 +124,17 @@ class World:
 
     app: FastAPI
     database: Database
-    clock: StandingClock
+    clock: ManualClock
     bus: LocalBus
     others: Others
-    snapshot: Snapshot
+    snapshot: CatalogueSnapshot
     keys: dict[str, str] = field(default_factory=dict)
 
     async def key_of(self, role: Role | str, name: str | None = None) -> str:
         """The key of somebody with a role."""
         owner = name or f"person-{role}"
         if owner not in self.keys:
-            _, self.keys[owner] = await create(self.database, owner, Role(role), "tests", self.clock.now())
+            _, self.keys[owner] = await create_key(self.database, owner, Role(role), "tests", self.clock.now())
         return self.keys[owner]
 
     async def call(
@@ -164,16 +166,16 @@ class World:
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
-    await upgrade(url, "services.orchestrator")
-    database, clock, others = Database.open(url), StandingClock(NOON), Others()
+    await upgrade_schema(url, "services.orchestrator")
+    database, clock, others = Database.open(url), ManualClock(NOON), Others()
     bus = LocalBus(folder / "log.db", partitions=4)
     await bus.ensure_topics({"customer.events": 4})
     outside = httpx.AsyncClient(transport=httpx.MockTransport(others), base_url="http://others")
     preference = PreferenceClient(outside, SERVICE_KEY)
     suppression = SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
-    snapshot = Snapshot(frozenset({"email", "sms"}))
-    gatherer = Gatherer(preference, suppression, ADDRESS_KEY)
-    ring = FirstOf(EnvKeys(ADMIN_KEY), DatabaseKeys(database, clock))
+    snapshot = CatalogueSnapshot(frozenset({"email", "sms"}))
+    gatherer = FactsReader(preference, suppression, ADDRESS_KEY)
+    ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
 
     def links(*_: object) -> dict[str, str]:
         return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
@@ -184,19 +186,19 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
         health=Health(),
         keys=ring,
         service_key=SERVICE_KEY,
-        idempotency=Idempotency(database),
-        routers=routers(
+        idempotency=IdempotencyStore(database),
+        routers=orchestrator_routes(
             database,
             bus,
             clock,
             topic="customer.events",
-            applied=Nudge(),
+            decided_signal=WakeSignal(),
             ring=ring,
             topics=preference,
             situations=suppression,
-            gatherer=gatherer,
+            facts_reader=gatherer,
             snapshot=snapshot,
-            links=links,
+            link_builder=links,
         ),
     )
     try:

@@ -18,15 +18,15 @@ from schemas.facts import AttemptScope, OpenAttempts, Positions, Preference
 from schemas.times import parse_instant
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.orchestrator import (
-    FIND_KEY,
-    OPEN_ATTEMPTS,
-    STILL_OPEN,
+    FIND_KEY_PATH,
+    OPEN_ATTEMPTS_PATH,
+    STILL_OPEN_PATH,
     AttemptIds,
-    FoundKey,
     KeyDigest,
+    KeyLookup,
     KeyOwner,
+    OpenAttemptCount,
     OrchestratorClient,
-    StillOpen,
 )
 from services.clients.preference import PreferenceClient
 from services.kit.bus.local_bus import LocalBus
@@ -35,10 +35,10 @@ from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.http import internal_api
-from services.kit.http.auth import digest_of
+from services.kit.http.auth import hash_key
 from services.kit.observability.metrics import Registry
-from services.kit.runtime.clock import StandingClock
-from services.preference.app import Service, build
+from services.kit.runtime.clock import ManualClock
+from services.preference.app import PreferenceService, build
 from services.preference.settings import PreferenceSettings
 
 NOW = parse_instant("2026-03-02T12:00:00Z")
@@ -48,8 +48,8 @@ AGENT_KEY = "agent-key-for-the-tests"
 VIEWER_KEY = "viewer-key-for-the-tests"
 ADDRESS_KEY = "address-key-for-tests"
 PEOPLE = {
-    digest_of(AGENT_KEY): KeyOwner("agent", "agent", "k-1"),
-    digest_of(VIEWER_KEY): KeyOwner("viewer", "viewer", "k-2"),
+    hash_key(AGENT_KEY): KeyOwner("agent", "agent", "k-1"),
+    hash_key(VIEWER_KEY): KeyOwner("viewer", "viewer", "k-2"),
 }
 
 
@@ -65,23 +65,27 @@ class Orchestrator:
         """Its doors, as the real one has them."""
         app = FastAPI()
 
-        @app.post(OPEN_ATTEMPTS)
+        @app.post(OPEN_ATTEMPTS_PATH)
         async def open_attempts(request: Request) -> Response:
             if not self.reachable:
                 return Response(status_code=503)
-            scope = await internal_api.question(request, AttemptScope)
+            scope = await internal_api.read_request(request, AttemptScope)
             self.asked.append(scope)
             found = tuple((f"msg_{number}", 1) for number, attempt in self.attempts.items() if _touches(attempt, scope))
-            return internal_api.answer(OpenAttempts(found))
+            return internal_api.respond(OpenAttempts(found))
 
-        @app.post(STILL_OPEN)
+        @app.post(STILL_OPEN_PATH)
         async def still_open(request: Request) -> Response:
-            ids = await internal_api.question(request, AttemptIds)
-            return internal_api.answer(StillOpen(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts)))
+            ids = await internal_api.read_request(request, AttemptIds)
+            return internal_api.respond(
+                OpenAttemptCount(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts))
+            )
 
-        @app.post(FIND_KEY)
+        @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
-            return internal_api.answer(FoundKey(PEOPLE.get((await internal_api.question(request, KeyDigest)).digest)))
+            return internal_api.respond(
+                KeyLookup(PEOPLE.get((await internal_api.read_request(request, KeyDigest)).digest))
+            )
 
         return app
 
@@ -101,10 +105,10 @@ def _touches(attempt: AttemptScope, scope: AttemptScope) -> bool:
 class Running:
     """The service at work on a real database and a real log."""
 
-    service: Service
+    service: PreferenceService
     database: Database
     bus: LocalBus
-    clock: StandingClock
+    clock: ManualClock
     orchestrator: Orchestrator
     registry: Registry
     http: httpx.AsyncClient
@@ -125,7 +129,7 @@ class Running:
         async with asyncio.timeout(30):
             while True:
                 try:
-                    return await self.doors.facts(customers, positions)
+                    return await self.doors.get_facts(customers, positions)
                 except Transient:
                     continue
 
@@ -151,9 +155,9 @@ class Running:
 @asynccontextmanager
 async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIterator[Running]:
     """The service, started on a fresh database; `reading`: it reads the log."""
-    await migrate.upgrade(url, "services.preference")
+    await migrate.upgrade_schema(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
-    clock, orchestrator, registry = StandingClock(NOW), Orchestrator(), Registry()
+    clock, orchestrator, registry = ManualClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
     settings = PreferenceSettings.model_validate({**keys, "data_dir": directory})
     asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")

@@ -27,7 +27,7 @@ def attempt(
 
 
 async def version_of(at_work: Running, customer: str = "c-1042") -> int:
-    return (await at_work.doors.facts([customer], {}))[customer].version
+    return (await at_work.doors.get_facts([customer], {}))[customer].version
 
 
 def pointers(answer: Any) -> list[str]:
@@ -138,7 +138,7 @@ async def test_what_was_there_before_its_topic_went_does_not_hinder_an_edit(at_w
 
 
 async def test_a_refusal_needs_no_proof_and_grants_without_proof_that_were_there_stay(at_work: Running) -> None:
-    await at_work.doors.facts(
+    await at_work.doors.get_facts(
         ["c-1042"], await at_work.publish(change("e", "c-1042", consent=[GRANTED | {"source": None}]))
     )
     refused = {"channel": "sms", "topic": "*", "status": "withdrawn", "at": "2026-02-01T00:00:00Z"}
@@ -242,16 +242,16 @@ async def test_an_edit_with_many_opt_outs_asks_once_for_all_of_them(at_work: Run
 async def test_a_persons_opt_out_outlives_older_events_that_come_late(at_work: Running) -> None:
     await at_work.http.post(f"{C}/optout", json={"all": True})
     positions = await at_work.publish(change("e-1", "c-1042", at=NOW - HOUR, opt_outs=[]))
-    assert (await at_work.doors.facts(["c-1042"], positions))["c-1042"].opt_outs[0].all
+    assert (await at_work.doors.get_facts(["c-1042"], positions))["c-1042"].opt_outs[0].all
 
 
 async def test_a_person_may_lift_the_block_of_an_unreadable_change(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1", "c-1042", opt_outs=[{"channel": "fax"}]))
-    assert (await at_work.doors.facts(["c-1042"], positions))["c-1042"].paused_until == NOW + DAY
+    assert (await at_work.doors.get_facts(["c-1042"], positions))["c-1042"].paused_until == NOW + DAY
     await at_work.http.post(f"{C}/optout", json={"channel": "sms"})
-    assert (await at_work.doors.facts(["c-1042"], {}))["c-1042"].paused_until == NOW + DAY
+    assert (await at_work.doors.get_facts(["c-1042"], {}))["c-1042"].paused_until == NOW + DAY
     await at_work.http.patch(C, json={"opt_outs": [{"all": True}]})
-    assert (await at_work.doors.facts(["c-1042"], {}))["c-1042"].paused_until is None
+    assert (await at_work.doors.get_facts(["c-1042"], {}))["c-1042"].paused_until is None
 
 
 async def test_the_history_says_who_changed_what_and_keeps_the_proof(at_work: Running) -> None:

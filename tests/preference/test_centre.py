@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.clients.preference import link_builder
-from services.preference.link_tokens import Token, read, sign, token_key
+from services.clients.preference import create_link_builder
+from services.preference.link_tokens import LinkToken, derive_token_key, sign_token, verify_token
 from tests.preference.parts import ADDRESS_KEY, NOW, Running
 from tests.preference.test_api import TOPICS
 
-LINKS = link_builder(ADDRESS_KEY, "https://mail.example.org/")
-KEY = token_key(ADDRESS_KEY)
+LINKS = create_link_builder(ADDRESS_KEY, "https://mail.example.org/")
+KEY = derive_token_key(ADDRESS_KEY)
 
 
 def path(kind: str, topic: str | None = "news", customer: str = "c-1") -> str:
@@ -19,7 +19,7 @@ def path(kind: str, topic: str | None = "news", customer: str = "c-1") -> str:
 
 
 async def opt_outs(at_work: Running, customer: str = "c-1") -> list[str]:
-    entries = (await at_work.doors.facts([customer], {}))[customer].opt_outs
+    entries = (await at_work.doors.get_facts([customer], {}))[customer].opt_outs
     return [entry.topic or entry.cls or "?" for entry in entries]
 
 
@@ -28,19 +28,19 @@ async def anybody(at_work: Running, method: str, where: str, **more: object) -> 
 
 
 def test_a_token_says_whose_it_is_and_cannot_be_changed() -> None:
-    text = sign(KEY, Token("u", "c-1", "news"))
-    assert read(KEY, text, "u") == Token("u", "c-1", "news")
-    assert read(KEY, text, "p") is None
-    assert read(token_key("another-secret-key"), text, "u") is None
+    text = sign_token(KEY, LinkToken("u", "c-1", "news"))
+    assert verify_token(KEY, text, "u") == LinkToken("u", "c-1", "news")
+    assert verify_token(KEY, text, "p") is None
+    assert verify_token(derive_token_key("another-secret-key"), text, "u") is None
     for place in range(len(text)):
         for letter in "Aa0_":
             forged = text[:place] + letter + text[place + 1 :]
-            assert forged == text or read(KEY, forged, "u") is None
+            assert forged == text or verify_token(KEY, forged, "u") is None
 
 
 @pytest.mark.parametrize("text", ["", "x", "AAAA", "%", "é", "A" * 5000, "====", "a b"])
 def test_what_is_no_token_is_none(text: str) -> None:
-    assert read(KEY, text, "u") is None
+    assert verify_token(KEY, text, "u") is None
 
 
 def test_links_are_made_from_the_address_key_and_the_public_address() -> None:
@@ -102,7 +102,10 @@ async def test_what_is_on_its_way_is_admitted(at_work: Running) -> None:
 
 
 async def test_every_foreign_link_gets_one_and_the_same_answer(at_work: Running) -> None:
-    cut, other = path("unsubscribe")[:-1], sign(token_key("another-secret-key"), Token("u", "c-1", None))
+    cut, other = (
+        path("unsubscribe")[:-1],
+        sign_token(derive_token_key("another-secret-key"), LinkToken("u", "c-1", None)),
+    )
     wrong = [cut, f"/u/{other}", "/u/x", "/u/" + "A" * 3000, path("preferences").replace("/p/", "/u/")]
     answers = [await anybody(at_work, method, where) for where in wrong for method in ("GET", "POST")]
     assert {answer.status_code for answer in answers} == {200}

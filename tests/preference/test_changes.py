@@ -22,29 +22,29 @@ async def test_the_fence_makes_facts_include_every_earlier_event(at_work: Runnin
 
 async def test_an_answer_repeats_nothing_that_the_asker_knows(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1", locale="de"), change("e-2", customer="c-2", locale="en"))
-    known = await at_work.doors.facts(["c-1", "c-2", "c-3"], positions)
-    again = await at_work.doors.facts(["c-1", "c-2", "c-3"], positions, known)
+    known = await at_work.doors.get_facts(["c-1", "c-2", "c-3"], positions)
+    again = await at_work.doors.get_facts(["c-1", "c-2", "c-3"], positions, known)
     assert all(again[name] is known[name] for name in known)
     positions = await at_work.publish(
         change("e-3", at=NOW + 1, opt_outs=[{"all": True}]), change("e-4", customer="c-3")
     )
-    later = await at_work.doors.facts(["c-1", "c-2", "c-3", "c-4"], positions, known)
+    later = await at_work.doors.get_facts(["c-1", "c-2", "c-3", "c-4"], positions, known)
     assert (later["c-1"].version, later["c-1"].opt_outs) == (2, (OptOut(all=True),))
     assert later["c-2"] is known["c-2"]
     assert (later["c-3"].version, later["c-4"].version) == (1, 0)
 
 
 async def test_a_block_is_told_to_an_asker_who_knows_the_customer(at_work: Running) -> None:
-    known = await at_work.doors.facts(["c-1"], await at_work.publish(change("e-1", locale="de")))
+    known = await at_work.doors.get_facts(["c-1"], await at_work.publish(change("e-1", locale="de")))
     positions = await at_work.publish(change("e-2", at=NOW + 1, opt_outs="not a list"))
-    assert (await at_work.doors.facts(["c-1"], positions, known))["c-1"].paused_until == NOW + DAY
+    assert (await at_work.doors.get_facts(["c-1"], positions, known))["c-1"].paused_until == NOW + DAY
 
 
 async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_path: Path) -> None:
     async with running(database_url, tmp_path, reading=False) as idle:
         positions = await idle.publish(change("e-1", opt_outs=[{"all": True}]))
         with pytest.raises(Transient) as caught:
-            await idle.doors.facts(["c-1"], positions)
+            await idle.doors.get_facts(["c-1"], positions)
         assert caught.value.code == FenceTimeout.default_code
         assert (await idle.facts(["c-1"], {}))["c-1"].version == 0
 
@@ -52,7 +52,7 @@ async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_
 async def test_positions_ahead_of_the_log_are_never_reached(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1"))
     with pytest.raises(Transient):
-        await at_work.doors.facts(["c-1"], partition_zero(positions, 1))
+        await at_work.doors.get_facts(["c-1"], partition_zero(positions, 1))
 
 
 async def test_an_event_is_applied_once_for_each_customer(at_work: Running) -> None:

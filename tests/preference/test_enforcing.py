@@ -18,7 +18,7 @@ async def dispatch(at_work: Running, customer: str, number: int, started: list[f
         at_work.orchestrator.attempts[attempt] = AttemptScope(
             customer=customer, channels=("email",), topics=("news",), classes=("marketing",)
         )
-        facts = (await at_work.doors.facts([customer], {}))[customer]
+        facts = (await at_work.doors.get_facts([customer], {}))[customer]
         await asyncio.sleep(random.uniform(0, 0.01))
         if facts.opt_outs:
             del at_work.orchestrator.attempts[attempt]

@@ -43,16 +43,16 @@ async def test_every_state_of_a_random_life_can_be_told_again(at_work: Running) 
             positions = await at_work.publish(change(f"e-{number}", at=NOW + number, **fields))
         seen.append((at_work.clock.now(), (await at_work.facts(["c-1"], positions))["c-1"]))
     for at, known in seen:
-        then = await at_work.doors.facts_at("c-1", at=at)
+        then = await at_work.doors.get_facts_at("c-1", at=at)
         assert msgspec.structs.replace(then, version=known.version) == known
         assert then.version <= known.version, "a version in which nothing differed left no history"
-        assert await at_work.doors.facts_at("c-1", version=known.version) == known
+        assert await at_work.doors.get_facts_at("c-1", version=known.version) == known
     assert any((known.paused_until or 0) > NOW + 20 * HOUR for _, known in seen), "some were blocked"
 
 
 async def test_before_anything_was_known_and_of_nobody(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1", locale="de"))
     await at_work.facts(["c-1"], positions)
-    assert await at_work.doors.facts_at("c-1", at=at_work.clock.now() - 1) == Preference("c-1")
-    assert await at_work.doors.facts_at("c-1", version=0) == Preference("c-1")
-    assert await at_work.doors.facts_at("nobody", at=at_work.clock.now()) == Preference("nobody")
+    assert await at_work.doors.get_facts_at("c-1", at=at_work.clock.now() - 1) == Preference("c-1")
+    assert await at_work.doors.get_facts_at("c-1", version=0) == Preference("c-1")
+    assert await at_work.doors.get_facts_at("nobody", at=at_work.clock.now()) == Preference("nobody")

@@ -10,7 +10,7 @@ from schemas.documents import DocumentError, validate
 from schemas.event import BadEvent, Event
 from schemas.times import DAY, HOUR, format_instant, parse_instant
 from services.preference import preference_state as preference
-from services.preference.preference_state import CHANGED, IDENTIFIED, State
+from services.preference.preference_state import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED, PreferenceState
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 DOCUMENT: dict[str, Any] = {
@@ -45,26 +45,26 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def event(kind: str = CHANGED, at: int = NOON, customer: str = "c-1") -> Event:
+def event(kind: str = PREFERENCE_CHANGED, at: int = NOON, customer: str = "c-1") -> Event:
     return Event(id="e", source="/shop", type=kind, subject=customer, time=at)
 
 
-def after(*changes: tuple[str, int, dict[str, Any]], start: State | None = None) -> State:
-    state = start or preference.empty("c-1")
+def after(*changes: tuple[str, int, dict[str, Any]], start: PreferenceState | None = None) -> PreferenceState:
+    state = start or preference.empty_state("c-1")
     for kind, at, data in changes:
-        state = preference.apply(state, event(kind, at), data) or state
+        state = preference.apply_event(state, event(kind, at), data) or state
     return state
 
 
 def changed(at: int, **data: Any) -> tuple[str, int, dict[str, Any]]:
-    return (CHANGED, at, data)
+    return (PREFERENCE_CHANGED, at, data)
 
 
 def identified(at: int, **data: Any) -> tuple[str, int, dict[str, Any]]:
-    return (IDENTIFIED, at, data)
+    return (CUSTOMER_IDENTIFIED, at, data)
 
 
-def known() -> State:
+def known() -> PreferenceState:
     return preference.from_document(validate(Customer, DOCUMENT))
 
 
@@ -72,28 +72,28 @@ def mail(address: str, verified: bool = False) -> dict[str, Any]:
     return {"channel": "email", "address": address, "verified": verified}
 
 
-def traits(state: State) -> Any:
-    return preference.document(state)["traits"]
+def traits(state: PreferenceState) -> Any:
+    return preference.state_document(state)["traits"]
 
 
-def addresses(state: State) -> list[str]:
-    return [entry["address"] for entry in preference.document(state)["addresses"]]
+def addresses(state: PreferenceState) -> list[str]:
+    return [entry["address"] for entry in preference.state_document(state)["addresses"]]
 
 
 def test_a_document_comes_out_as_it_went_in() -> None:
-    assert preference.document(known()) == DOCUMENT
+    assert preference.state_document(known()) == DOCUMENT
     assert known().version == 1
 
 
 def test_an_unknown_customer_has_version_0_and_a_document_of_defaults() -> None:
-    blank = preference.document(preference.empty("c-1"))
-    assert preference.facts(preference.empty("c-1")).version == 0
+    blank = preference.state_document(preference.empty_state("c-1"))
+    assert preference.to_facts(preference.empty_state("c-1")).version == 0
     assert validate(Customer, blank) == validate(Customer, {"customer": "c-1"})
 
 
 def test_a_packed_state_is_the_same_state() -> None:
     state = after(identified(NOON, traits={"a": 1, "b": None}, addresses=[mail("x@example.org")]), start=known())
-    state = preference.block(state, NOON + DAY)
+    state = preference.block_until(state, NOON + DAY)
     assert preference.unpack(preference.pack(state)) == state
 
 
@@ -120,38 +120,38 @@ def test_bytes_of_another_form_are_refused() -> None:
 )
 def test_the_later_change_of_a_field_wins_whichever_comes_first(field: str, first: Any, second: Any) -> None:
     early, late = changed(NOON, **{field: first}), changed(NOON + 1, **{field: second})
-    assert preference.document(after(early))[field] == first
-    assert preference.document(after(early, late))[field] == second
-    assert preference.document(after(late, early))[field] == second
+    assert preference.state_document(after(early))[field] == first
+    assert preference.state_document(after(early, late))[field] == second
+    assert preference.state_document(after(late, early))[field] == second
 
 
 def test_of_changes_at_one_instant_the_later_arrival_wins() -> None:
-    assert preference.facts(after(changed(NOON, locale="de"), changed(NOON, locale="en"))).locale == "en"
+    assert preference.to_facts(after(changed(NOON, locale="de"), changed(NOON, locale="en"))).locale == "en"
     assert traits(after(identified(NOON, traits={"a": 1}), identified(NOON, traits={"a": 2}))) == {"a": 2}
     assert traits(after(identified(NOON, traits={"a": 1}), changed(NOON, traits={"b": 2}))) == {"b": 2}
 
 
 def test_a_late_change_still_sets_the_fields_that_nothing_later_has_set() -> None:
     late = changed(NOON - HOUR, opt_outs=[{"all": True}], paused_until="2026-03-02T13:30:00Z")
-    facts = preference.facts(after(changed(NOON, opt_outs=[]), late))
+    facts = preference.to_facts(after(changed(NOON, opt_outs=[]), late))
     assert facts.opt_outs == ()
     assert facts.paused_until == parse_instant("2026-03-02T13:30:00Z")
 
 
 def test_what_changes_nothing_says_so_and_keeps_the_version() -> None:
     state = after(changed(NOON, locale="de"))
-    assert preference.apply(state, event(at=NOON - 1), {"locale": "en"}) is None
-    assert preference.apply(state, event("shop.offer"), {"opt_outs": [{"all": True}]}) is None
-    assert preference.apply(state, event("tactful.customer.erased"), {}) is None
-    assert preference.apply(state, event(IDENTIFIED), {}) is None
-    changed_once = preference.apply(state, event(at=NOON), {"locale": "en"})
+    assert preference.apply_event(state, event(at=NOON - 1), {"locale": "en"}) is None
+    assert preference.apply_event(state, event("shop.offer"), {"opt_outs": [{"all": True}]}) is None
+    assert preference.apply_event(state, event("tactful.customer.erased"), {}) is None
+    assert preference.apply_event(state, event(CUSTOMER_IDENTIFIED), {}) is None
+    changed_once = preference.apply_event(state, event(at=NOON), {"locale": "en"})
     assert changed_once is not None
     assert changed_once.version == state.version + 1
 
 
 def test_a_document_has_no_time_so_any_change_may_replace_its_fields() -> None:
     state = after(changed(0, locale="fr"), identified(0, traits={"vip": None}), start=known())
-    assert preference.facts(state).locale == "fr"
+    assert preference.to_facts(state).locale == "fr"
     assert traits(state) == {"name": "Ada"}
 
 
@@ -173,13 +173,13 @@ def test_a_document_has_no_time_so_any_change_may_replace_its_fields() -> None:
 )
 def test_a_change_with_any_wrong_field_is_refused_whole(data: dict[str, Any], pointer: str) -> None:
     with pytest.raises(BadEvent) as caught:
-        preference.apply(known(), event(customer="c-1042"), data)
+        preference.apply_event(known(), event(customer="c-1042"), data)
     assert caught.value.pointer == pointer
 
 
 def test_unknown_fields_that_resemble_none_of_ours_are_passed_over() -> None:
     state = after(changed(NOON, locale="de", channel="web", requested_by="agent-7"))
-    assert preference.facts(state).locale == "de"
+    assert preference.to_facts(state).locale == "de"
 
 
 @pytest.mark.parametrize(
@@ -193,13 +193,13 @@ def test_unknown_fields_that_resemble_none_of_ours_are_passed_over() -> None:
 )
 def test_an_identifying_event_with_a_wrong_field_is_refused(data: dict[str, Any], pointer: str) -> None:
     with pytest.raises(BadEvent) as caught:
-        preference.apply(preference.empty("c-1"), event(IDENTIFIED), data)
+        preference.apply_event(preference.empty_state("c-1"), event(CUSTOMER_IDENTIFIED), data)
     assert caught.value.pointer == pointer
 
 
 def test_an_identifying_event_touches_no_choice() -> None:
     state = after(identified(NOON, locale="fr", opt_outs=[], paused_until=None, consent=[]), start=known())
-    assert preference.document(state) == DOCUMENT | {"customer": "c-1042", "locale": "fr"}
+    assert preference.state_document(state) == DOCUMENT | {"customer": "c-1042", "locale": "fr"}
 
 
 def test_traits_are_merged_by_name_each_with_its_own_time() -> None:
@@ -230,7 +230,7 @@ def test_addresses_are_merged_in_place_by_channel_and_address_without_case() -> 
         identified(NOON + 1, addresses=[mail(" A@Example.org", True), {"channel": "sms", "address": "+4930123456"}]),
     )
     assert addresses(state) == [" A@Example.org", "b@example.org", "+4930123456"]
-    assert preference.facts(state).addresses[0].verified
+    assert preference.to_facts(state).addresses[0].verified
 
 
 def test_a_whole_change_of_addresses_replaces_all_but_those_merged_later() -> None:
@@ -242,20 +242,20 @@ def test_a_whole_change_of_addresses_replaces_all_but_those_merged_later() -> No
     for order in itertools.permutations([whole, *merged]):
         state = after(*order)
         assert addresses(state) == ["w@example.org", "n@example.org", "z@example.org"]
-        assert [entry.verified for entry in preference.facts(state).addresses] == [False, True, False]
+        assert [entry.verified for entry in preference.to_facts(state).addresses] == [False, True, False]
 
 
 def test_a_customer_never_grows_beyond_the_documents_limits() -> None:
     state = after(identified(NOON, traits={f"t{number}": 1 for number in range(200)}))
     with pytest.raises(BadEvent, match="200 traits"):
-        preference.apply(state, event(IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
+        preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
     state = after(identified(NOON, addresses=[mail(f"a{number}@example.org") for number in range(100)]))
     with pytest.raises(BadEvent, match="100 addresses"):
-        preference.apply(state, event(IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
+        preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
 
 
 def test_removed_traits_do_not_pile_up() -> None:
-    state = preference.empty("c-1")
+    state = preference.empty_state("c-1")
     for number in range(10):
         names = {f"t{number}-{place}": None for place in range(150)}
         state = after(identified(NOON + number, traits=names), start=state)
@@ -264,30 +264,30 @@ def test_removed_traits_do_not_pile_up() -> None:
 
 def test_a_persons_word_counts_even_against_a_clock_that_ran_ahead() -> None:
     state = after(changed(NOON + HOUR, opt_outs=[], traits={"a": 1}), identified(NOON + 2 * HOUR, traits={"b": 1}))
-    state = preference.patch(state, {"opt_outs": [{"all": True}], "traits": {}}, NOON)
-    assert preference.facts(state).opt_outs[0].all
+    state = preference.apply_patch(state, {"opt_outs": [{"all": True}], "traits": {}}, NOON)
+    assert preference.to_facts(state).opt_outs[0].all
     assert traits(state) == {}
-    assert preference.apply(state, event(at=NOON + HOUR - 1), {"opt_outs": []}) is None
+    assert preference.apply_event(state, event(at=NOON + HOUR - 1), {"opt_outs": []}) is None
 
 
 def test_a_patch_with_a_wrong_field_changes_nothing() -> None:
     with pytest.raises(DocumentError):
-        preference.patch(known(), {"locale": "en", "zone": "nowhere"}, NOON)
+        preference.apply_patch(known(), {"locale": "en", "zone": "nowhere"}, NOON)
 
 
 def test_a_blocked_customer_counts_as_paused_until_a_valid_change_comes() -> None:
-    state = preference.block(known(), NOON + DAY)
-    assert preference.facts(state).paused_until == NOON + DAY
-    assert preference.document(state)["paused_until"] is None
+    state = preference.block_until(known(), NOON + DAY)
+    assert preference.to_facts(state).paused_until == NOON + DAY
+    assert preference.state_document(state)["paused_until"] is None
     assert state.version == 2
     state = after(identified(NOON, locale="fr"), start=state)
-    assert preference.facts(state).paused_until == NOON + DAY
+    assert preference.to_facts(state).paused_until == NOON + DAY
     state = after(changed(NOON - DAY, locale="en"), start=state)
-    assert preference.facts(state).paused_until is None
-    assert preference.facts(state).locale == "fr"
+    assert preference.to_facts(state).paused_until is None
+    assert preference.to_facts(state).locale == "fr"
 
 
 def test_a_block_never_shortens_a_pause() -> None:
     later = format_instant(NOON + 7 * DAY)
-    state = preference.block(after(changed(NOON, paused_until=later)), NOON + DAY)
-    assert preference.facts(state).paused_until == NOON + 7 * DAY
+    state = preference.block_until(after(changed(NOON, paused_until=later)), NOON + DAY)
+    assert preference.to_facts(state).paused_until == NOON + 7 * DAY

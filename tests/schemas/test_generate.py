@@ -102,7 +102,7 @@ def test_what_a_model_refuses_its_schema_refuses_too(form: str, document: dict[s
 
 def test_decisions_of_a_simulation_fit_their_schema(tmp_path: Path) -> None:
     out, check = tmp_path / "out.jsonl", validator("decision")
-    simulation.run(
+    simulation.simulate_files(
         EXAMPLES / "campaigns",
         EXAMPLES / "policy.yaml",
         EXAMPLES / "customers.jsonl",

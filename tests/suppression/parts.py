@@ -17,29 +17,29 @@ from schemas.facts import AttemptScope, OpenAttempts
 from schemas.policy import SituationKind
 from schemas.times import Instant, parse_instant
 from services.clients.orchestrator import (
-    FIND_KEY,
-    OPEN_ATTEMPTS,
-    STILL_OPEN,
+    FIND_KEY_PATH,
+    OPEN_ATTEMPTS_PATH,
+    STILL_OPEN_PATH,
     AttemptIds,
-    FoundKey,
     KeyDigest,
+    KeyLookup,
     KeyOwner,
+    OpenAttemptCount,
     OrchestratorClient,
-    StillOpen,
 )
 from services.clients.suppression import SuppressionClient
 from services.condition import compile_condition
-from services.kit.bus.fence import wait_applied
+from services.kit.bus.fence import wait_until_applied
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.http import internal_api
-from services.kit.http.auth import digest_of
+from services.kit.http.auth import hash_key
 from services.kit.observability.metrics import Registry
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import ServiceSettings
-from services.suppression.app import Service, build
+from services.suppression.app import SuppressionService, build
 from services.suppression.situation_intervals import SituationKinds, compile_kinds
 
 ADMIN = "admin-key-of-the-tests"
@@ -97,31 +97,31 @@ class Handovers:
         """Its door."""
         app = FastAPI()
 
-        @app.post(OPEN_ATTEMPTS)
+        @app.post(OPEN_ATTEMPTS_PATH)
         async def open_attempts(request: Request) -> Response:
             if self.down:
                 return Response(status_code=503)
-            self.asked.append(await internal_api.question(request, AttemptScope))
-            return internal_api.answer(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
+            self.asked.append(await internal_api.read_request(request, AttemptScope))
+            return internal_api.respond(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
 
-        @app.post(STILL_OPEN)
+        @app.post(STILL_OPEN_PATH)
         async def still_open(request: Request) -> Response:
-            asked = await internal_api.question(request, AttemptIds)
-            return internal_api.answer(
-                StillOpen(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way))
+            asked = await internal_api.read_request(request, AttemptIds)
+            return internal_api.respond(
+                OpenAttemptCount(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way))
             )
 
-        @app.post(FIND_KEY)
+        @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
-            role = self.keys.get((await internal_api.question(request, KeyDigest)).digest)
-            return internal_api.answer(FoundKey(None if role is None else KeyOwner(role, role, f"key_{role}")))
+            role = self.keys.get((await internal_api.read_request(request, KeyDigest)).digest)
+            return internal_api.respond(KeyLookup(None if role is None else KeyOwner(role, role, f"key_{role}")))
 
         return app
 
     def key(self, role: str) -> dict[str, str]:
         """Headers with a key of this role."""
         plain = f"key-of-the-{role}"
-        self.keys[digest_of(plain)] = role
+        self.keys[hash_key(plain)] = role
         return {"Authorization": f"Bearer {plain}"}
 
 
@@ -129,10 +129,10 @@ class Handovers:
 class Running:
     """The service at work."""
 
-    service: Service
+    service: SuppressionService
     database: Database
     bus: Bus
-    clock: StandingClock
+    clock: ManualClock
     handovers: Handovers
     registry: Registry
     http: httpx.AsyncClient
@@ -152,7 +152,7 @@ class Running:
     async def settle(self, positions: Mapping[str, Mapping[int, int]]) -> None:
         """Wait until all this is applied."""
         places = {Partition(topic, n): offset for topic, each in positions.items() for n, offset in each.items()}
-        await wait_applied(self.database, places, 10, self.service._parts.nudge)
+        await wait_until_applied(self.database, places, 10, self.service._components.wake_signal)
 
     async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
         """Put these in force."""
@@ -166,9 +166,9 @@ class Running:
 @contextlib.asynccontextmanager
 async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
-    await migrate.upgrade(url, "services.suppression")
+    await migrate.upgrade_schema(url, "services.suppression")
     settings = ServiceSettings.model_validate({"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY})
-    database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), StandingClock(NOW)
+    database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), ManualClock(NOW)
     handovers, registry = Handovers(), Registry()
     transport = httpx.ASGITransport(handovers.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator") as away:

@@ -69,7 +69,7 @@ async def test_an_alert_that_fires_places_a_hold_and_tells_who_why_and_when(serv
         "placed_at": "2026-03-02T10:00:00Z",
         "state": "active",
     }
-    (fact,) = await service.client.holds()
+    (fact,) = await service.client.get_holds()
     assert (fact.key, fact.scope.channels) == (KEY, frozenset({"email", "sms"}))
 
 
@@ -80,7 +80,7 @@ async def test_resolved_it_lifts_the_hold(service: Running) -> None:
     hold = await shown(service)
     assert (hold["state"], hold["lifted_by"]) == ("lifted", "operator")
     assert hold["lift_reason"] == "resolved: CheckoutErrorsHigh: Checkout is failing"
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
 
 
 async def test_a_group_has_alerts_of_both_kinds(service: Running) -> None:
@@ -111,7 +111,7 @@ async def test_an_end_that_is_told_before_its_firing_is_remembered(service: Runn
     service.clock.set(NOW + 5 * MINUTE)
     assert await told(service, RESOLVED) == ["ignored"]
     assert await told(service, FIRING) == ["ignored"]
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
 
 
 async def test_the_end_of_an_older_firing_does_not_lift_a_newer_one_s_hold(service: Running) -> None:
@@ -215,7 +215,7 @@ async def test_a_hold_may_drop_and_last_for_so_long_at_most(service: Running) ->
 
 async def test_an_alert_that_has_fired_for_longer_than_it_may_hold_places_nothing(service: Running) -> None:
     assert await told(service, firing(None, tactful_for="1m")) == ["lapsed"]
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
 
 
 async def test_a_length_that_is_not_understood_leaves_the_hold_without_an_end(service: Running) -> None:
@@ -258,7 +258,7 @@ async def test_what_alertmanager_never_sends_is_refused_as_a_whole(
 ) -> None:
     answer = await post(service, {**FIRING, **change}, 422)
     assert [error["pointer"] for error in answer["errors"]] == [pointer]
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
 
 
 async def test_fields_of_later_releases_are_let_pass(service: Running) -> None:

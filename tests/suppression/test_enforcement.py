@@ -16,7 +16,7 @@ HOLD = {"key": "kill", "mode": "drop", "reason": "wrong content", "scope": {"cam
 
 @pytest.fixture
 async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(suppression_enforcement.Enforcer.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(suppression_enforcement.SuppressionEnforcer.__init__, "__defaults__", (0.5,))
     async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path) as service:
         yield service
 

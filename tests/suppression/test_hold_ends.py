@@ -1,7 +1,7 @@
 """What the orchestrator asks about holds that stand no more."""
 
 from schemas.times import HOUR, MINUTE
-from services.clients.suppression import RATE, HoldEnd
+from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from tests.suppression.parts import NOW, Running
 
 HOLD = {"mode": "defer", "scope": {}, "reason": "r"}
@@ -17,10 +17,10 @@ async def test_a_lifted_hold_tells_its_rate_and_one_that_ran_out_the_usual_one(s
     await place(service, "quiet", until="2026-03-02T10:30:00Z")
     await service.http.post("/v1/holds/lifted/lift", json={"rate": 7})
     keys = ["stands", "lifted", "quiet", "unknown"]
-    assert await service.client.ends(keys, NOW) == (HoldEnd("lifted", True, 7),)
-    assert set(await service.client.ends(keys, NOW + HOUR)) == {
+    assert await service.client.get_hold_ends(keys, NOW) == (HoldEnd("lifted", True, 7),)
+    assert set(await service.client.get_hold_ends(keys, NOW + HOUR)) == {
         HoldEnd("lifted", True, 7),
-        HoldEnd("quiet", False, RATE),
+        HoldEnd("quiet", False, DEFAULT_RELEASE_RATE),
     }
 
 
@@ -30,10 +30,10 @@ async def test_the_newest_end_of_a_key_counts(service: Running) -> None:
         service.clock.advance(MINUTE)
         await service.http.post("/v1/holds/twice/lift", json={"rate": rate})
     await place(service, "twice")
-    assert await service.client.ends(["twice"], NOW) == (HoldEnd("twice", True, 9),)
+    assert await service.client.get_hold_ends(["twice"], NOW) == (HoldEnd("twice", True, 9),)
 
 
 async def test_who_and_why_travel_with_a_hold(service: Running) -> None:
     await place(service, "told", reason="INC-482")
-    (fact,) = await service.client.holds()
+    (fact,) = await service.client.get_holds()
     assert (fact.reason, fact.placed_by) == ("INC-482", "admin")

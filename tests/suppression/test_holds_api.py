@@ -23,14 +23,14 @@ async def test_a_hold_starts_now_and_is_placed_by_whoever_asks(service: Running)
         "state": "active",
         "enforced": True,
     }
-    (fact,) = await service.client.holds()
+    (fact,) = await service.client.get_holds()
     assert (fact.key, fact.mode, fact.start, fact.until) == ("outage-7", "defer", NOW, None)
     assert fact.scope.channels == frozenset({"email"}) and fact.scope.classes is None
 
 
 async def test_region_and_trait_travel_as_they_are(service: Running) -> None:
     await place(service, scope={"region": "PT", "trait": {"vip": True, "tier": 1}, "classes": ["transactional"]})
-    (fact,) = (await service.client.facts([], {})).holds
+    (fact,) = (await service.client.get_facts([], {})).holds
     assert (fact.region, fact.trait) == ("PT", {"vip": True, "tier": 1})
     assert fact.scope.classes == frozenset({"transactional"})
 
@@ -38,7 +38,7 @@ async def test_region_and_trait_travel_as_they_are(service: Running) -> None:
 async def test_a_hold_to_come_is_told_and_shown_as_scheduled(service: Running) -> None:
     placed = await place(service, **{"from": "2026-03-02T11:00:00Z", "until": "2026-03-02T12:00:00Z"})
     assert placed["state"] == "scheduled"
-    assert (await service.client.holds())[0].start == NOW + HOUR
+    assert (await service.client.get_holds())[0].start == NOW + HOUR
 
 
 async def test_the_same_key_again_is_refused_while_it_stands(service: Running) -> None:
@@ -64,7 +64,7 @@ async def test_a_lifted_hold_is_told_no_more_and_stays_on_record(service: Runnin
     shown = lifted.json()
     assert (shown["state"], shown["lifted_by"], shown["lift_reason"]) == ("lifted", "admin", "provider is back")
     assert shown["lifted_at"] == "2026-03-02T10:01:00Z"
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
     again = await service.http.post("/v1/holds/outage-7/lift", json={"reason": "again"})
     assert (again.status_code, again.json()["code"]) == (409, "wrong_state")
     await place(service)
@@ -73,11 +73,11 @@ async def test_a_lifted_hold_is_told_no_more_and_stays_on_record(service: Runnin
 async def test_a_hold_that_ran_out_is_told_a_little_longer_and_cannot_be_lifted(service: Running) -> None:
     await place(service, until="2026-03-02T11:00:00Z")
     service.clock.set(NOW + HOUR)
-    assert len(await service.client.holds()) == 1
+    assert len(await service.client.get_holds()) == 1
     assert (await service.http.post("/v1/holds/outage-7/lift", json={"reason": "r"})).status_code == 409
     assert (await service.http.get("/v1/holds")).json()["items"] == []
     service.clock.set(NOW + DAY)
-    assert await service.client.holds() == ()
+    assert await service.client.get_holds() == ()
 
 
 async def test_what_was_never_placed_is_not_found(service: Running) -> None:
@@ -130,5 +130,5 @@ async def test_holds_in_force_are_counted_by_mode(service: Running) -> None:
     await place(service)
     await place(service, key="kill", mode="drop")
     await place(service, key="later", mode="drop", **{"from": "2026-03-03T00:00:00Z"})
-    await service.service._parts.counting.once()
+    await service.service._components.gauges.update_counts()
     assert (service.metric("holds_active", mode="defer"), service.metric("holds_active", mode="drop")) == (1, 1)

@@ -6,14 +6,14 @@ from schemas.event import encode
 from schemas.facts import Asked, Situation
 from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
-from services.suppression.customer_state import QUARANTINE
+from services.suppression.customer_state import QUARANTINE_KEY
 from tests.suppression.parts import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event, record
 
 FILED, RESOLVED = "shop.complaint.filed", "shop.complaint.resolved"
 
 
 async def facts(service: Running, customer: str = "c-1"):  # type: ignore[no-untyped-def]
-    return (await service.client.facts([Asked(customer)], {})).customers[0]
+    return (await service.client.get_facts([Asked(customer)], {})).customers[0]
 
 
 async def test_events_open_and_close_and_their_history_is_kept(service: Running) -> None:
@@ -70,7 +70,7 @@ async def test_an_erasure_dated_ahead_holds_at_once(service: Running) -> None:
 
 async def quarantined(service: Running, *records: Outgoing, customer: str = "c-1") -> bool:
     await service.settle(await service.publish(*records))
-    return [hold.key for hold in (await facts(service, customer)).holds] == [QUARANTINE]
+    return [hold.key for hold in (await facts(service, customer)).holds] == [QUARANTINE_KEY]
 
 
 async def dead_letters(service: Running) -> int:
@@ -143,5 +143,5 @@ async def test_many_customers_and_writers_at_once_lose_nothing(service: Running)
         *(service.http.post("/v1/suppressions", json=rows[part::3]) for part in range(3)), service.settle(sent)
     )
     assert [answer.status_code for answer in answers[:3] if answer is not None] == [200] * 3
-    answer = await service.client.facts([Asked(name) for name in names], sent)
+    answer = await service.client.get_facts([Asked(name) for name in names], sent)
     assert all(len(item.situations) == 5 and len(item.entries) == 3 for item in answer.customers)

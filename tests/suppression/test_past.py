@@ -64,9 +64,9 @@ async def test_every_state_of_a_random_life_can_be_told_again(service: Running) 
     for number in range(40):
         service.clock.advance(chance.randrange(1, 5) * HOUR)
         await something(service, chance, number, state)
-        seen.append((service.clock.now(), await service.client.facts([ASKED], {})))
+        seen.append((service.clock.now(), await service.client.get_facts([ASKED], {})))
     for at, answer in seen:
-        past = await service.client.facts_at(ASKED, at, at)
+        past = await service.client.get_facts_at(ASKED, at, at)
         assert len(past.facts) == 1 and past.unknown == 0
         then = past.facts[0]
         assert plain(then.customer) == plain(answer.customers[0])
@@ -82,7 +82,7 @@ async def test_each_change_between_two_instants_is_told(service: Running) -> Non
         service.clock.advance(SECOND)
         await service.events(event(f"shop.complaint.{kind}", {"case": 1}, id=f"e-{number}"))
     service.clock.advance(SECOND)
-    facts = (await service.client.facts_at(ASKED, since, service.clock.now())).facts
+    facts = (await service.client.get_facts_at(ASKED, since, service.clock.now())).facts
     assert [each.at - since for each in facts] == [0, SECOND, 2 * SECOND]
     assert [[item.closed is not None for item in each.customer.situations] for each in facts] == [[], [False], [True]]
 
@@ -92,9 +92,9 @@ async def test_an_entry_of_an_address_that_was_removed_is_said_to_be_unknown(ser
     added = (await service.http.post("/v1/suppressions", json=row)).json()["id"]
     then = service.clock.now()
     service.clock.advance(DAY)
-    assert len((await service.client.facts_at(ASKED, then, then)).facts[0].customer.entries) == 1
+    assert len((await service.client.get_facts_at(ASKED, then, then)).facts[0].customer.entries) == 1
     await service.http.request("DELETE", f"/v1/suppressions/{added}", json={"reason": "it works again"})
-    past = await service.client.facts_at(ASKED, then, then)
+    past = await service.client.get_facts_at(ASKED, then, then)
     assert (past.facts[0].customer.entries, past.unknown) == ((), 1)
     later = service.clock.now()
-    assert (await service.client.facts_at(ASKED, later, later)).unknown == 0
+    assert (await service.client.get_facts_at(ASKED, later, later)).unknown == 0

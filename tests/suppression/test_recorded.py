@@ -21,12 +21,12 @@ async def test_it_is_what_each_question_alone_would_answer(service: Running) -> 
     known = (("email", address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org")),)
     asked = [Asked("c-1", known), Asked("c-2"), Asked("nobody")]
     since = start + (end - start) // 2
-    answer = await service.client.recorded(asked, since, end)
+    answer = await service.client.read_recorded(asked, since, end)
     for each, states in zip(asked, answer.customers, strict=True):
-        alone = await service.client.facts_at(each, since, end)
+        alone = await service.client.get_facts_at(each, since, end)
         assert states[-1].facts == alone.facts[-1].customer
         then = {past.at: past.customer for past in alone.facts}
         assert all(then[at] == facts for at, facts in {state.at: state.facts for state in states}.items())
     assert answer.customers[1][-1].by_event
     assert {hold.hold.key for hold in answer.holds} >= {hold.key for hold in alone.facts[-1].holds}
-    assert answer.unknown == (await service.client.facts_at(asked[0], since, end)).unknown
+    assert answer.unknown == (await service.client.get_facts_at(asked[0], since, end)).unknown

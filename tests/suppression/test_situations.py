@@ -9,15 +9,15 @@ from schemas.event import BadEvent, data_of
 from schemas.facts import Situation
 from schemas.times import DAY, HOUR
 from services.suppression.situation_intervals import (
-    MAX_REF,
-    ROOM,
+    MAX_REF_LENGTH,
+    MAX_UNCOMPACTED,
     Intervals,
-    Sign,
-    Signs,
     SituationKinds,
-    apply,
+    SituationRef,
+    SituationTransitions,
+    apply_event,
+    apply_transitions,
     canonical_ref,
-    fold,
 )
 from tests.suppression.parts import COMPLAINT, LOW_SCORE, NOW, at, event, kinds
 
@@ -29,7 +29,7 @@ def after(*steps: tuple[str, object, int], known: SituationKinds = KINDS) -> Int
     intervals: Intervals = ()
     for kind, data, time in steps:
         happened = event(kind, data, time=time)
-        result = apply(intervals, happened, data_of(happened), known)
+        result = apply_event(intervals, happened, data_of(happened), known)
         assert result is not None
         intervals = result
     return intervals
@@ -41,18 +41,18 @@ def test_an_event_opens_and_another_closes() -> None:
 
 
 def test_an_event_of_another_type_does_not_concern_situations() -> None:
-    assert apply((), event("shop.order"), {}, KINDS) is None
+    assert apply_event((), event("shop.order"), {}, KINDS) is None
 
 
 def test_opening_what_is_open_changes_nothing() -> None:
     once = after((FILED, {"case": "A"}, at("02T10:00")))
-    again = apply(once, event(FILED, time=at("02T12:00")), {"case": "A"}, KINDS)
+    again = apply_event(once, event(FILED, time=at("02T12:00")), {"case": "A"}, KINDS)
     assert again is once
 
 
 def test_closing_what_is_not_open_is_ignored_and_counted() -> None:
-    signs = KINDS.signs(event(RESOLVED), {"case": "A"})
-    folded = fold((), signs, NOW, KINDS)
+    signs = KINDS.read_transitions(event(RESOLVED), {"case": "A"})
+    folded = apply_transitions((), signs, NOW, KINDS)
     assert folded.intervals == () and folded.changes == () and folded.ignored == 1
 
 
@@ -68,8 +68,8 @@ def test_closing_what_is_not_open_is_ignored_and_counted() -> None:
         ({}, {"case": ""}, False),
         ({"case": {"a": None}}, {"case": {}}, False),
         ({"case": "é"}, {"case": "\u0065\u0301"}, False),
-        ({"case": "x" * MAX_REF}, {"case": "x" * MAX_REF}, True),
-        ({"case": "x" * MAX_REF + "1"}, {"case": "x" * MAX_REF + "2"}, False),
+        ({"case": "x" * MAX_REF_LENGTH}, {"case": "x" * MAX_REF_LENGTH}, True),
+        ({"case": "x" * MAX_REF_LENGTH + "1"}, {"case": "x" * MAX_REF_LENGTH + "2"}, False),
     ],
 )
 def test_refs_are_compared_as_json(one: object, other: object, same: bool) -> None:
@@ -78,7 +78,7 @@ def test_refs_are_compared_as_json(one: object, other: object, same: bool) -> No
 
 
 def test_a_long_ref_is_kept_as_its_hash() -> None:
-    assert len(canonical_ref("x" * 200_000)) < MAX_REF
+    assert len(canonical_ref("x" * 200_000)) < MAX_REF_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,10 @@ def test_intervals_decide_as_a_naive_model_that_forgets_nothing(
 ) -> None:
     intervals: Intervals = ()
     for opens, kind, ref, day in steps:
-        sign = (Sign(kind, str(ref)),)
-        intervals = fold(intervals, Signs((), sign) if opens else Signs(sign, ()), day * DAY, TWO).intervals
+        sign = (SituationRef(kind, str(ref)),)
+        intervals = apply_transitions(
+            intervals, SituationTransitions((), sign) if opens else SituationTransitions(sign, ()), day * DAY, TWO
+        ).intervals
     model = model_of(steps)
     for kind, lapse in LAPSES.items():
         kept = [(item.opened, item.closed) for item in intervals if item.kind == kind]
@@ -210,14 +212,18 @@ def test_intervals_decide_as_a_naive_model_that_forgets_nothing(
 
 
 def test_what_can_decide_nothing_any_more_is_dropped_once_there_are_many() -> None:
-    steps = [step for n in range(ROOM) for step in ((FILED, {"case": n}, NOW + n), (RESOLVED, {"case": n}, NOW + n))]
+    steps = [
+        step
+        for n in range(MAX_UNCOMPACTED)
+        for step in ((FILED, {"case": n}, NOW + n), (RESOLVED, {"case": n}, NOW + n))
+    ]
     intervals = after(*steps, (FILED, {"case": "last"}, NOW))
     assert intervals == (
-        Situation("complaint", str(ROOM - 1), NOW + ROOM - 1, NOW + ROOM - 1),
+        Situation("complaint", str(MAX_UNCOMPACTED - 1), NOW + MAX_UNCOMPACTED - 1, NOW + MAX_UNCOMPACTED - 1),
         Situation("complaint", '"last"', NOW),
     )
 
 
 def test_open_situations_are_never_dropped() -> None:
-    steps = [(FILED, {"case": n}, NOW + n) for n in range(ROOM * 2)]
-    assert len(after(*steps)) == ROOM * 2
+    steps = [(FILED, {"case": n}, NOW + n) for n in range(MAX_UNCOMPACTED * 2)]
+    assert len(after(*steps)) == MAX_UNCOMPACTED * 2

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.facts import Asked
 from schemas.ids import address_hash
-from services.suppression.entry_registration import masked
+from services.suppression.entry_registration import mask_address
 from tests.suppression.parts import ADDRESS_KEY, NOW, Running
 
 ADA = {"address": "Ada@Example.ORG", "reason": "hard_bounce", "scope": {"channel": "email"}, "source": "sendgrid"}
@@ -17,7 +17,7 @@ def hashed(channel: str, address: str) -> tuple[str, str]:
 
 async def entries(service: Running, customer: str = "c-1", *addresses: tuple[str, str]):  # type: ignore[no-untyped-def]
     asked = Asked(customer, tuple(hashed(*address) for address in addresses))
-    return (await service.client.facts([asked], {})).customers[0].entries
+    return (await service.client.get_facts([asked], {})).customers[0].entries
 
 
 async def test_an_entry_of_a_customer_is_told_as_a_fact(service: Running) -> None:
@@ -69,7 +69,7 @@ async def test_people_see_an_address_masked(service: Running) -> None:
     [("ada@example.org", "a***@example.org"), ("+491701234567", "***67"), ("@x", "***@x")],
 )
 def test_masks(address: str, shown: str) -> None:
-    assert masked(address) == shown
+    assert mask_address(address) == shown
 
 
 async def test_an_address_is_looked_up_in_the_body_not_in_the_url(service: Running) -> None:
@@ -201,7 +201,7 @@ async def test_an_idempotency_key_gives_the_same_answer(service: Running) -> Non
 
 async def test_entries_are_counted_by_reason(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=[ADA, {"customer": "c-1", "reason": "legal"}])
-    await service.service._parts.counting.once()
+    await service.service._components.gauges.update_counts()
     assert service.metric("suppression_entries", list="hard_bounce") == 1
     assert service.metric("suppression_entries", list="legal") == 1
     assert service.metric("suppression_entries", list="manual") == 0

@@ -19,12 +19,12 @@ class Batch:
     """Records by partition, in order, and the next offset after them for every partition among them."""
 
     records: list[Record]
-    first: dict[Partition, int]
-    positions: dict[Partition, int]
+    first_offsets: dict[Partition, int]
+    next_offsets: dict[Partition, int]
     rejected: list[tuple[Record, BaseException]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Batch:
+    def from_records(cls, records: Sequence[Record]) -> Batch:
         """A fresh batch of these."""
         first: dict[Partition, int] = {}
         positions: dict[Partition, int] = {}
@@ -42,7 +42,7 @@ class Batch:
         self.rejected.append((record, error))
 
 
-class Handler(Protocol[T]):
+class BatchHandler(Protocol[T]):
     """What a service does with its records. Any method may be called again with the same records."""
 
     async def prepare(self, batch: Batch) -> T:
@@ -51,8 +51,8 @@ class Handler(Protocol[T]):
     async def apply(self, tx: Tx, prepared: T) -> None:
         """Write, inside the one transaction that also moves the offsets. Transient: prepared and applied again."""
 
-    async def applied(self, prepared: T) -> None:
+    async def after_commit(self, prepared: T) -> None:
         """After the commit, for metrics and wake-ups; not called if the process dies in between. Must not raise."""
 
-    async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
+    async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Inside the transaction that dead-letters the record, such as to place a hold. If it raises, the loop ends."""

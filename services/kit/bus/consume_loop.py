@@ -12,31 +12,31 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
-from services.kit.bus.batch import Batch, Handler
-from services.kit.bus.consume_metrics import ConsumeMetrics, NoMetrics
+from services.kit.bus.batch import Batch, BatchHandler
+from services.kit.bus.consume_metrics import ConsumerMetrics, NullConsumerMetrics
 from services.kit.bus.dead_letters import DeadLetterRelay
-from services.kit.bus.fence import Nudge
-from services.kit.bus.partition_lease import Lease, claim, reset
+from services.kit.bus.fence import WakeSignal
+from services.kit.bus.partition_lease import PartitionLease, claim_partitions, reset_offset
 from services.kit.bus.protocol import Bus, Partition, Record
-from services.kit.bus.record_applier import Applier
+from services.kit.bus.record_applier import BatchApplier
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.retry import Abandoned, Effort, Patience
+from services.kit.runtime.retry import Retrier, RetryCancelled, RetryPolicy
 
-__all__ = ["Batch", "ConsumeLoop", "Handler"]
+__all__ = ["Batch", "BatchHandler", "ConsumeLoop"]
 
 T = TypeVar("T")
 
-IDLE_WAIT = 0.25
+POLL_TIMEOUT = 0.25
 """Seconds that a poll waits for the first record."""
-KEEP_ALIVE = 3.0
+KEEP_ALIVE_INTERVAL = 3.0
 """Seconds of work on one batch after which the group is shown, again and again, that we live."""
-TELL_EVERY = 1.0
+COMMIT_INTERVAL = 1.0
 """Seconds between advisory commits."""
-TELL_TIMEOUT = 2.0
-WATCH_EVERY = 5.0
+COMMIT_TIMEOUT = 2.0
+LAG_INTERVAL = 5.0
 """Seconds between looks at the lag."""
 
 
@@ -47,7 +47,7 @@ class ConsumeLoop(Generic[T]):
         self,
         bus: Bus,
         database: Database,
-        handler: Handler[T],
+        handler: BatchHandler[T],
         *,
         group: str,
         topics: Sequence[str],
@@ -56,41 +56,41 @@ class ConsumeLoop(Generic[T]):
         dead_letter_topic: str,
         max_batch: int = 2000,
         linger: float = 0.005,
-        metrics: ConsumeMetrics | None = None,
-        nudge: Nudge | None = None,
+        metrics: ConsumerMetrics | None = None,
+        wake: WakeSignal | None = None,
     ) -> None:
         self._bus = bus
         self._database = database
         self._topics = tuple(topics)
         self._max_batch = max_batch
         self._linger = linger
-        self._metrics = metrics or NoMetrics()
+        self._metrics = metrics or NullConsumerMetrics()
         self._consumer = bus.consumer(group, topics)
-        self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned)
-        self._leases: dict[Partition, Lease] = {}
-        self._waiting: set[Partition] = set()
-        self._round = 0
-        self._held = False
+        self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned_partitions)
+        self._leases: dict[Partition, PartitionLease] = {}
+        self._unclaimed: set[Partition] = set()
+        self._generation = 0
+        self._paused = False
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
-        self._told = self._progress = self._polled = time.monotonic()
-        self._patience = Patience(self._stopping, self._on_rest)
-        self._applier = Applier(
+        self._last_commit = self._last_progress = self._last_poll = time.monotonic()
+        self._retrier = Retrier(self._stopping, self._on_retry_wait)
+        self._applier = BatchApplier(
             database,
             handler,
             self._leases,
-            self._patience,
+            self._retrier,
             self._metrics,
             clock=clock,
             stage=stage,
-            nudge=nudge or Nudge(),
-            lost=self._claim_again,
+            wake=wake or WakeSignal(),
+            on_leases_lost=self._on_leases_lost,
         )
 
     async def run(self) -> None:
         """Read and apply until `stop`. Errors that may pass are waited out; all others are raised."""
-        self._task = asyncio.create_task(self._main())
-        helpers = {asyncio.create_task(self._relay.run()), asyncio.create_task(self._watch())}
+        self._task = asyncio.create_task(self._consume_until_stopped())
+        helpers = {asyncio.create_task(self._relay.publish_until_cancelled()), asyncio.create_task(self._measure_lag())}
         tasks = {self._task, *helpers}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +101,7 @@ class ConsumeLoop(Generic[T]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._leave()
+            await self._leave_group()
 
     async def stop(self, drain: float) -> None:
         """Finish the batch at hand within `drain` seconds, or drop it, and leave the group. `run` then returns."""
@@ -110,134 +110,134 @@ class ConsumeLoop(Generic[T]):
             await asyncio.wait({self._task}, timeout=drain)
             self._task.cancel()
 
-    def stuck(self, after: float = 60.0) -> str | None:
+    def stuck_reason(self, after: float = 60.0) -> str | None:
         """Why the process should be restarted, or None. To be asked by the liveness probe."""
         now = time.monotonic()
-        if now - self._polled > after:
-            return f"no poll has returned for {now - self._polled:.0f} s"
-        if now - self._progress > after:
-            return f"records wait, but none has been read for {now - self._progress:.0f} s"
+        if now - self._last_poll > after:
+            return f"no poll has returned for {now - self._last_poll:.0f} s"
+        if now - self._last_progress > after:
+            return f"records wait, but none has been read for {now - self._last_progress:.0f} s"
         return None
 
-    def owned(self) -> frozenset[Partition]:
+    def owned_partitions(self) -> frozenset[Partition]:
         """The partitions that this loop may apply."""
         return frozenset(self._leases)
 
-    async def _main(self) -> None:
-        with contextlib.suppress(Abandoned):
-            await self._patience.persist(self._join, Effort(tries=1))
+    async def _consume_until_stopped(self) -> None:
+        with contextlib.suppress(RetryCancelled):
+            await self._retrier.run(self._join_group, RetryPolicy(tries=1))
             while not self._stopping.is_set():
-                await self._patience.persist(self._turn, Effort(tries=1))
+                await self._retrier.run(self._consume_batch, RetryPolicy(tries=1))
 
-    async def _join(self) -> None:
+    async def _join_group(self) -> None:
         await self._consumer.start(self._on_assigned, self._on_revoked)
 
-    async def _turn(self) -> None:
+    async def _consume_batch(self) -> None:
         try:
-            if self._waiting:
-                await self._claim()
-            records = await self._gather()
+            if self._unclaimed:
+                await self._claim_unclaimed()
+            records = await self._poll_batch()
         except Transient:
             await self._keep_alive()
             raise
         if records:
-            await self._while_alive(self._applier.work(records))
-        await self._tell()
+            await self._run_with_keep_alive(self._applier.apply_records(records))
+        await self._commit_to_bus()
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
     async def _on_assigned(self, partitions: set[Partition]) -> None:
-        self._round += 1
-        self._drop(partitions)
-        self._waiting |= partitions
+        self._generation += 1
+        self._drop_leases(partitions)
+        self._unclaimed |= partitions
         self._consumer.pause(partitions)
-        self._metrics.rebalanced()
+        self._metrics.count_rebalance()
 
     async def _on_revoked(self, partitions: set[Partition]) -> None:
-        self._round += 1
-        self._drop(partitions)
-        self._waiting -= partitions
+        self._generation += 1
+        self._drop_leases(partitions)
+        self._unclaimed -= partitions
 
-    def _drop(self, partitions: set[Partition]) -> None:
+    def _drop_leases(self, partitions: set[Partition]) -> None:
         for partition in partitions:
             self._leases.pop(partition, None)
 
-    def _claim_again(self, partitions: set[Partition]) -> None:
+    def _on_leases_lost(self, partitions: set[Partition]) -> None:
         """Another has claimed these. Drop the work; what the group still gives to us is claimed anew."""
-        self._drop(partitions)
+        self._drop_leases(partitions)
         ours = partitions & self._consumer.assigned()
-        self._waiting |= ours
+        self._unclaimed |= ours
         self._consumer.pause(ours)
 
-    async def _claim(self) -> None:
+    async def _claim_unclaimed(self) -> None:
         """Take a new epoch for all that wait, then read on where the database says."""
         began = time.monotonic()
-        current, wanted = self._round, set(self._waiting)
+        generation, unclaimed = self._generation, set(self._unclaimed)
         async with self._database.write() as tx:
-            leases = await claim(tx, wanted)
+            leases = await claim_partitions(tx, unclaimed)
         for partition, lease in leases.items():
-            taken = await self._consumer.seek(partition, lease.applied)
-            if taken != lease.applied:
-                await self._reset(partition, lease, taken)
-        if current == self._round:  # else the assignment has changed meanwhile: claim again
-            self._waiting -= wanted
+            taken = await self._consumer.seek(partition, lease.applied_offset)
+            if taken != lease.applied_offset:
+                await self._reset_offset(partition, lease, taken)
+        if generation == self._generation:  # else the assignment has changed meanwhile: claim again
+            self._unclaimed -= unclaimed
             self._leases.update(leases)
-            self._consumer.resume(wanted)
-        self._metrics.activity("rebalance", time.monotonic() - began)
+            self._consumer.resume(unclaimed)
+        self._metrics.add_activity("rebalance", time.monotonic() - began)
 
-    async def _reset(self, partition: Partition, lease: Lease, taken: int) -> None:
+    async def _reset_offset(self, partition: Partition, lease: PartitionLease, taken: int) -> None:
         """The log does not hold our offset: retention has passed it, or the topic is another one. Say so, loudly."""
         async with self._database.write() as tx:
-            await reset(tx, partition, lease.epoch, taken)
-        level: Literal["info", "error"] = "info" if lease.applied == 0 else "error"
+            await reset_offset(tx, partition, lease.epoch, taken)
+        level: Literal["info", "error"] = "info" if lease.applied_offset == 0 else "error"
         place = {"topic": partition.topic, "partition": partition.partition}
-        log("offset_reset", level=level, **place, applied=lease.applied, taken=taken)
-        lease.applied = lease.position = taken
+        log("offset_reset", level=level, **place, applied=lease.applied_offset, taken=taken)
+        lease.applied_offset = lease.read_offset = taken
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    async def _gather(self) -> list[Record]:
+    async def _poll_batch(self) -> list[Record]:
         """Up to `max_batch` records: what is there, and what comes within `linger` seconds of the first."""
-        if self._held:
-            self._hold(False)
+        if self._paused:
+            self._set_paused(False)
         began = time.monotonic()
         found: dict[Partition, list[Record]] = {}
-        self._accept(await self._consumer.poll(self._max_batch, IDLE_WAIT), found)
-        self._polled = time.monotonic()
-        deadline = self._polled + self._linger
-        while found and (room := self._max_batch - sum(map(len, found.values()))) > 0:
+        self._add_unread(await self._consumer.poll(self._max_batch, POLL_TIMEOUT), found)
+        self._last_poll = time.monotonic()
+        deadline = self._last_poll + self._linger
+        while found and (capacity := self._max_batch - sum(map(len, found.values()))) > 0:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             try:
-                self._accept(await self._consumer.poll(room, left), found)
+                self._add_unread(await self._consumer.poll(capacity, left), found)
             except Transient:
                 break  # what we have is not lost; the next poll tells
-        self._metrics.activity("poll" if found else "idle", time.monotonic() - began)
+        self._metrics.add_activity("poll" if found else "idle", time.monotonic() - began)
         records = [record for partition in sorted(found) for record in found[partition]]
         for topic in self._topics:
             oldest = min((record.timestamp for record in records if record.topic == topic), default=0)
-            self._metrics.next_record(topic, oldest)
+            self._metrics.set_next_record(topic, oldest)
         if records:
-            self._progress = time.monotonic()
+            self._last_progress = time.monotonic()
         return records
 
-    def _accept(self, polled: Mapping[Partition, list[Record]], found: dict[Partition, list[Record]]) -> None:
+    def _add_unread(self, polled: Mapping[Partition, list[Record]], found: dict[Partition, list[Record]]) -> None:
         """Keep records of our leases that we have not read yet; the bus may hand out others around a rebalance."""
         for partition, records in polled.items():
             if lease := self._leases.get(partition):
-                fresh = [record for record in records if record.offset >= lease.position]
+                fresh = [record for record in records if record.offset >= lease.read_offset]
                 if fresh:
-                    lease.position = fresh[-1].offset + 1
+                    lease.read_offset = fresh[-1].offset + 1
                     found.setdefault(partition, []).extend(fresh)
 
     # -- while a batch takes long --------------------------------------------------------------------------------
 
-    async def _while_alive(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_with_keep_alive(self, application: Coroutine[Any, Any, None]) -> None:
         """Do the work; if it takes long, read nothing more, but keep showing the group that we live."""
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(application)
         try:
-            while not (await asyncio.wait({task}, timeout=KEEP_ALIVE))[0]:
+            while not (await asyncio.wait({task}, timeout=KEEP_ALIVE_INTERVAL))[0]:
                 await self._keep_alive()
             task.result()
         finally:
@@ -245,52 +245,52 @@ class ConsumeLoop(Generic[T]):
             await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_alive(self) -> None:
-        self._hold(True)
+        self._set_paused(True)
         with contextlib.suppress(Transient):
-            self._claim_again(set(await self._consumer.poll(1, 0.0)))  # all are paused: there should be none
-            self._polled = self._progress = time.monotonic()
+            self._on_leases_lost(set(await self._consumer.poll(1, 0.0)))  # all are paused: there should be none
+            self._last_poll = self._last_progress = time.monotonic()
 
-    def _hold(self, held: bool) -> None:
-        self._held = held
-        if held:
+    def _set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        if paused:
             self._consumer.pause(self._consumer.assigned())
         else:
             self._consumer.resume(self._leases)
         for topic in self._topics:
-            self._metrics.paused(topic, held)
+            self._metrics.set_paused(topic, paused)
 
-    def _on_rest(self, reason: str, seconds: float) -> None:
+    def _on_retry_wait(self, reason: str, seconds: float) -> None:
         log("consume_waits", level="warning", reason=reason, seconds=round(seconds, 3))
-        self._metrics.activity("backpressure", seconds)
+        self._metrics.add_activity("backpressure", seconds)
         for topic in self._topics:
-            self._metrics.records(topic, "retried", 1)
+            self._metrics.count_records(topic, "retried", 1)
 
     # -- for others to see ---------------------------------------------------------------------------------------
 
-    async def _tell(self, *, every: float = TELL_EVERY) -> None:
+    async def _commit_to_bus(self, *, interval: float = COMMIT_INTERVAL) -> None:
         """Advisory commit: tools that watch the bus see our lag. Nothing rests on it."""
-        if time.monotonic() - self._told < every or not self._leases:
+        if time.monotonic() - self._last_commit < interval or not self._leases:
             return
-        self._told = time.monotonic()
+        self._last_commit = time.monotonic()
         with contextlib.suppress(Transient, TimeoutError):
-            async with asyncio.timeout(TELL_TIMEOUT):
-                await self._consumer.commit({p: lease.applied for p, lease in self._leases.items()})
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                await self._consumer.commit({p: lease.applied_offset for p, lease in self._leases.items()})
 
-    async def _watch(self) -> None:
+    async def _measure_lag(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_EVERY)
-            waiting = 0
+            await asyncio.sleep(LAG_INTERVAL)
+            backlog = 0
             with contextlib.suppress(Transient):
                 for topic in self._topics:
                     for partition, end in (await self._bus.end_offsets(topic)).items():
                         if lease := self._leases.get(partition):
-                            waiting += max(0, end - lease.position)
-                            self._metrics.lag(partition, max(0, end - lease.applied))
-            if not waiting:
-                self._progress = time.monotonic()
+                            backlog += max(0, end - lease.read_offset)
+                            self._metrics.set_lag(partition, max(0, end - lease.applied_offset))
+            if not backlog:
+                self._last_progress = time.monotonic()
 
-    async def _leave(self) -> None:
-        await self._tell(every=0)
+    async def _leave_group(self) -> None:
+        await self._commit_to_bus(interval=0)
         self._leases.clear()
         with contextlib.suppress(Transient):
             await self._consumer.stop()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.kit.bus.consume_metrics import Activity, Cause, Outcome
+from services.kit.bus.consume_metrics import DeadLetterCause, LoopActivity, RecordOutcome
 from services.kit.bus.protocol import Partition
 from services.kit.observability.metrics import Registry, counter, gauge
 from services.kit.runtime.clock import Instant
@@ -13,16 +13,16 @@ _ACTIVITIES = ("poll", "process", "backpressure", "commit", "rebalance", "idle")
 _PARTITIONS = tuple(str(number) for number in range(256))
 
 
-class ConsumerSeries:
+class PrometheusConsumerMetrics:
     """Implements `ConsumeMetrics` for one group."""
 
     def __init__(self, registry: Registry, group: str, topics: Sequence[str]) -> None:
         self._group = group
-        of_topic = {"topic": topics, "group": (group,)}
+        topic_labels = {"topic": topics, "group": (group,)}
         self._records = counter(
-            registry, "consumer_records_total", "Records finished by consumers", {**of_topic, "outcome": _OUTCOMES}
+            registry, "consumer_records_total", "Records finished by consumers", {**topic_labels, "outcome": _OUTCOMES}
         )
-        self._dead = counter(
+        self._dead_letters = counter(
             registry,
             "dead_letter_records_total",
             "Records moved to a dead-letter topic",
@@ -32,14 +32,14 @@ class ConsumerSeries:
             registry,
             "consumer_lag_records",
             "Records between committed offset and log end",
-            {**of_topic, "partition": _PARTITIONS},
+            {**topic_labels, "partition": _PARTITIONS},
             combos=(),
         )
-        self._next = gauge(
+        self._next_record = gauge(
             registry,
             "consumer_next_record_timestamp_seconds",
             "Broker time of the oldest unprocessed record; 0 when caught up",
-            of_topic,
+            topic_labels,
         )
         self._activity = counter(
             registry,
@@ -52,26 +52,26 @@ class ConsumerSeries:
             registry,
             "consumer_paused",
             "1 while consumption is paused",
-            {**of_topic, "cause": ("backpressure",)},
+            {**topic_labels, "cause": ("backpressure",)},
         )
 
-    def records(self, topic: str, outcome: Outcome, count: int) -> None:
+    def count_records(self, topic: str, outcome: RecordOutcome, count: int) -> None:
         self._records(topic, self._group, outcome).inc(count)
 
-    def dead_letter(self, topic: str, cause: Cause, count: int) -> None:
-        self._dead(topic, cause).inc(count)
+    def count_dead_letters(self, topic: str, cause: DeadLetterCause, count: int) -> None:
+        self._dead_letters(topic, cause).inc(count)
 
-    def lag(self, partition: Partition, records: int) -> None:
+    def set_lag(self, partition: Partition, records: int) -> None:
         self._lag(partition.topic, self._group, str(partition.partition)).set(records)
 
-    def next_record(self, topic: str, at: Instant) -> None:
-        self._next(topic, self._group).set(at / 1e6)
+    def set_next_record(self, topic: str, at: Instant) -> None:
+        self._next_record(topic, self._group).set(at / 1e6)
 
-    def activity(self, activity: Activity, seconds: float) -> None:
+    def add_activity(self, activity: LoopActivity, seconds: float) -> None:
         self._activity(self._group, activity).inc(seconds)
 
-    def rebalanced(self) -> None:
+    def count_rebalance(self) -> None:
         self._rebalances(self._group).inc()
 
-    def paused(self, topic: str, paused: bool) -> None:
+    def set_paused(self, topic: str, paused: bool) -> None:
         self._paused(topic, self._group, "backpressure").set(int(paused))

@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from services.kit.bus.partition_lease import PLACE
+from services.kit.bus.partition_lease import PARTITION_COLUMNS
 from services.kit.bus.protocol import Bus, Headers, Outgoing, Partition, Record
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 
-_MESSAGE_LIMIT = 500
-_COLUMNS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers", "stage")
-_REASON = ("error_class", "error_message", "attempts", "at", "state")
+_MAX_MESSAGE_LENGTH = 500
+_RECORD_COLUMNS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers", "stage")
+_ERROR_COLUMNS = ("error_class", "error_message", "attempts", "at", "state")
 _INSERT = f"""
-    INSERT INTO dead_letter ({", ".join(f'"{name}"' for name in _COLUMNS + _REASON)})
-    VALUES ({", ".join(f":{name}" for name in _COLUMNS + _REASON)})
+    INSERT INTO dead_letter ({", ".join(f'"{name}"' for name in _RECORD_COLUMNS + _ERROR_COLUMNS)})
+    VALUES ({", ".join(f":{name}" for name in _RECORD_COLUMNS + _ERROR_COLUMNS)})
 """
 _UNPUBLISHED = """
     SELECT id, topic, partition, "offset", timestamp, key, value, headers, stage, error_class, error_message, attempts
@@ -31,13 +31,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
-async def bury(tx: Tx, record: Record, error: BaseException, *, stage: str, attempts: int, at: Instant) -> None:
+async def store_dead_letter(
+    tx: Tx, record: Record, error: BaseException, *, stage: str, attempts: int, at: Instant
+) -> None:
     """Write the dead letter, in the transaction that passes the record's offset.
 
     Of the error's words only the first line is kept: databases put values of the row into the others.
     """
-    words = (str(error).splitlines() or [""])[0]
-    await tx.run(
+    error_message_line = (str(error).splitlines() or [""])[0]
+    await tx.execute(
         _INSERT,
         topic=record.topic,
         partition=record.partition,
@@ -48,19 +50,19 @@ async def bury(tx: Tx, record: Record, error: BaseException, *, stage: str, atte
         headers=_encode(record.headers),
         stage=stage,
         error_class=type(error).__name__,
-        error_message=words.replace("\x00", "")[:_MESSAGE_LIMIT].encode(errors="replace").decode(),
+        error_message=error_message_line.replace("\x00", "")[:_MAX_MESSAGE_LENGTH].encode(errors="replace").decode(),
         attempts=attempts,
         at=at,
         state="open",
     )
 
 
-def original(row: Row[Any]) -> Outgoing:
+def to_outgoing(row: Row[Any]) -> Outgoing:
     """The record as it was on its topic, to be published again: same key, value and headers."""
     return Outgoing(row.topic, row.key, row.value, _decode_headers(row.headers))
 
 
-def _reasons(row: Row[Any]) -> Headers:
+def _error_headers(row: Row[Any]) -> Headers:
     fields = {
         "dlq.topic": row.topic,
         "dlq.partition": row.partition,
@@ -97,35 +99,38 @@ class DeadLetterRelay:
         self._owned = owned
         self._limit = limit
 
-    async def once(self) -> int:
+    async def publish_waiting(self) -> int:
         """Publish what is waiting, at most `limit`; returns how many. Transient errors pass through."""
         async with self._database.read() as tx:
-            rows = await self._waiting(tx)
+            rows = await self._unpublished(tx)
         if not rows:
             return 0
         await self._bus.publish(
-            [Outgoing(self._topic, row.key, row.value, _decode_headers(row.headers) + _reasons(row)) for row in rows]
+            [
+                Outgoing(self._topic, row.key, row.value, _decode_headers(row.headers) + _error_headers(row))
+                for row in rows
+            ]
         )
         async with self._database.write() as tx:
-            ids = tx.array([row.id for row in rows])
-            sql = f"UPDATE dead_letter SET published = :now WHERE {tx.among('id', 'ids', 'bigint')}"
-            await tx.run(sql, now=self._clock.now(), ids=ids)
+            ids = tx.list_parameter([row.id for row in rows])
+            sql = f"UPDATE dead_letter SET published = :now WHERE {tx.in_list('id', 'ids', 'bigint')}"
+            await tx.execute(sql, now=self._clock.now(), ids=ids)
         return len(rows)
 
-    async def _waiting(self, tx: Tx) -> Sequence[Row[Any]]:
+    async def _unpublished(self, tx: Tx) -> Sequence[Row[Any]]:
         if self._owned is None:
             return await tx.rows(_UNPUBLISHED.format(ours=""), limit=self._limit)
-        ours = f"AND (topic, partition) IN (SELECT topic, partition FROM {tx.table('o', PLACE)})"
-        owned = tx.bind_table("o", PLACE, sorted(self._owned()))
+        ours = f"AND (topic, partition) IN (SELECT topic, partition FROM {tx.table_parameter('o', PARTITION_COLUMNS)})"
+        owned = tx.bind_table_parameter("o", PARTITION_COLUMNS, sorted(self._owned()))
         return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
 
-    async def run(self, every: float = 1.0) -> None:
+    async def publish_until_cancelled(self, interval: float = 1.0) -> None:
         """Publish for ever, looking every `every` seconds; errors that may pass are waited out."""
         while True:
             try:
-                full = await self.once() == self._limit
+                full = await self.publish_waiting() == self._limit
             except Transient as error:
                 full = False
                 log("dead_letter_relay_waits", level="warning", reason=error.code)
             if not full:
-                await asyncio.sleep(every)
+                await asyncio.sleep(interval)

@@ -9,34 +9,36 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from services.kit.bus.partition_lease import committed, reached, standing
+from services.kit.bus.partition_lease import positions_applied, read_applied_offsets, read_leases
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.errors import FenceTimeout
 
-__all__ = ["Nudge", "committed", "wait_applied"]
+__all__ = ["WakeSignal", "read_applied_offsets", "wait_until_applied"]
 
-POLL = 0.010
+POLL_INTERVAL = 0.010
 """Seconds between looks when nobody nudges: another replica may be the one that applies."""
 
 
-class Nudge:
+class WakeSignal:
     """Wakes those who wait whenever this process has committed a batch."""
 
     def __init__(self) -> None:
-        self._next = asyncio.Event()
+        self._event = asyncio.Event()
 
     def notify(self) -> None:
         """A batch has been committed."""
-        done, self._next = self._next, asyncio.Event()
+        done, self._event = self._event, asyncio.Event()
         done.set()
 
-    def upcoming(self) -> asyncio.Event:
+    def next_event(self) -> asyncio.Event:
         """An event that the next `notify` sets. Take it before you look."""
-        return self._next
+        return self._event
 
 
-async def wait_applied(database: Database, positions: Mapping[Partition, int], timeout: float, nudge: Nudge) -> None:
+async def wait_until_applied(
+    database: Database, positions: Mapping[Partition, int], timeout: float, wake: WakeSignal
+) -> None:
     """Return when the database has applied the log up to `positions` (next offsets); at once if there are none.
 
     FenceTimeout after `timeout` seconds. DatabaseBusy and DatabaseGone pass through.
@@ -45,17 +47,19 @@ async def wait_applied(database: Database, positions: Mapping[Partition, int], t
         return
     deadline = time.monotonic() + timeout
     while True:
-        upcoming = nudge.upcoming()
+        next_event = wake.next_event()
         async with database.read() as tx:
-            leases = await standing(tx, positions)
-        if reached(leases, positions):
+            leases = await read_leases(tx, positions)
+        if positions_applied(leases, positions):
             return
         left = deadline - time.monotonic()
         if left <= 0:
-            behind = {p: o for p, o in positions.items() if not reached(leases, {p: o})}
-            raise FenceTimeout(f"{len(behind)} of {len(positions)} partitions are not applied so far", retry_after=0.2)
+            unapplied = {p: o for p, o in positions.items() if not positions_applied(leases, {p: o})}
+            raise FenceTimeout(
+                f"{len(unapplied)} of {len(positions)} partitions are not applied so far", retry_after=0.2
+            )
         try:
-            async with asyncio.timeout(min(POLL, left)):
-                await upcoming.wait()
+            async with asyncio.timeout(min(POLL_INTERVAL, left)):
+                await next_event.wait()
         except TimeoutError:
             continue

@@ -30,22 +30,22 @@ from services.kit.errors import BusGone, TooLarge
 
 REQUEST_TIMEOUT_MS = 30_000
 """Longer than a broker's fail-over, or a producer reports time-outs for what will succeed."""
-STUCK_POLL = 10.0
+POLL_GRACE = 10.0
 """Seconds beyond its time-out after which a poll is cut off: aiokafka may wait in a rebalance for ever."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that `close` waits for producers that have failed."""
-LARGEST = 2 * 1024 * 1024
+MAX_RECORD_BYTES = 2 * 1024 * 1024
 """Bytes of one record, key and headers included, that the producer takes. The broker may take less."""
 
-_PRODUCER = {
+_PRODUCER_CONFIG = {
     "acks": "all",
     "enable_idempotence": True,
     "linger_ms": 0,
     "max_batch_size": 256 * 1024,
-    "max_request_size": LARGEST,
+    "max_request_size": MAX_RECORD_BYTES,
     "request_timeout_ms": REQUEST_TIMEOUT_MS,
 }
-_CONSUMER = {
+_CONSUMER_CONFIG = {
     # a steady trickle would else be answered record by record, which costs broker and readers more than the records do
     "fetch_min_bytes": 64 * 1024,
     "fetch_max_wait_ms": 100,
@@ -62,11 +62,11 @@ _CONSUMER = {
 
 
 @contextlib.asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translate_kafka_errors() -> AsyncIterator[None]:
     try:
         yield
     except (MessageSizeTooLargeError, RecordTooLargeError) as error:
-        raise TooLarge(f"a record is larger than {LARGEST} bytes, or than the broker takes") from error
+        raise TooLarge(f"a record is larger than {MAX_RECORD_BYTES} bytes, or than the broker takes") from error
     except (IllegalArgumentError, IllegalStateError):
         raise  # our mistake: it will not pass
     except (KafkaError, OSError, TimeoutError) as error:
@@ -80,14 +80,14 @@ class KafkaBus:
         """`bootstrap` is host:port, several separated by commas."""
         self._bootstrap = bootstrap
         self._producer: AIOKafkaProducer | None = None
-        self._looker: AIOKafkaConsumer | None = None
-        self._retired: set[asyncio.Task[None]] = set()
-        self._opening = asyncio.Lock()
+        self._offset_reader: AIOKafkaConsumer | None = None
+        self._closing_producers: set[asyncio.Task[None]] = set()
+        self._open_lock = asyncio.Lock()
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus. With three brokers or more: three replicas, of which two must have a record before it counts."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
-        async with _translated():
+        async with _translate_kafka_errors():
             await admin.start()
             try:
                 present = set(await admin.list_topics())
@@ -110,22 +110,22 @@ class KafkaBus:
         """See Bus."""
         if not records:
             return []
-        async with _translated():
-            producer = await self._ready_producer()
+        async with _translate_kafka_errors():
+            producer = await self._open_producer()
             try:
                 sent = [
                     await producer.send(r.topic, value=r.value, key=r.key, headers=list(r.headers)) for r in records
                 ]
                 places = await asyncio.gather(*sent)
             except (KafkaError, OSError, TimeoutError):
-                self._discard(producer)
+                self._discard_producer(producer)
                 raise
         return [(Partition(place.topic, place.partition), place.offset) for place in places]
 
-    async def _ready_producer(self) -> AIOKafkaProducer:
-        async with self._opening:
+    async def _open_producer(self) -> AIOKafkaProducer:
+        async with self._open_lock:
             if self._producer is None:
-                producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, **_PRODUCER)
+                producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, **_PRODUCER_CONFIG)
                 try:
                     await producer.start()
                 except BaseException:
@@ -134,13 +134,13 @@ class KafkaBus:
                 self._producer = producer
             return self._producer
 
-    def _discard(self, producer: AIOKafkaProducer) -> None:
+    def _discard_producer(self, producer: AIOKafkaProducer) -> None:
         """After a failure the sequence of an idempotent producer has a gap; a new one starts afresh."""
         if self._producer is producer:
             self._producer = None
         task = asyncio.create_task(producer.stop())  # waits for what is under way; nobody waits for it
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+        self._closing_producers.add(task)
+        task.add_done_callback(self._closing_producers.discard)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""
@@ -148,13 +148,15 @@ class KafkaBus:
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """See Bus."""
-        async with _translated():
-            async with self._opening:
-                if self._looker is None:
-                    self._looker = await _started(AIOKafkaConsumer(bootstrap_servers=self._bootstrap, **_CONSUMER))
-                looker = self._looker
-            numbers = await (await self._ready_producer()).partitions_for(topic)
-            ends = await looker.end_offsets([TopicPartition(topic, number) for number in sorted(numbers)])
+        async with _translate_kafka_errors():
+            async with self._open_lock:
+                if self._offset_reader is None:
+                    self._offset_reader = await _start_consumer(
+                        AIOKafkaConsumer(bootstrap_servers=self._bootstrap, **_CONSUMER_CONFIG)
+                    )
+                reader = self._offset_reader
+            numbers = await (await self._open_producer()).partitions_for(topic)
+            ends = await reader.end_offsets([TopicPartition(topic, number) for number in sorted(numbers)])
         return {Partition(*place): end for place, end in ends.items()}
 
     async def close(self) -> None:
@@ -163,14 +165,14 @@ class KafkaBus:
             if self._producer is not None:
                 await self._producer.stop()
         with contextlib.suppress(KafkaError):
-            if self._looker is not None:
-                await self._looker.stop()
-        if self._retired:
-            await asyncio.wait(self._retired, timeout=CLOSE_TIMEOUT)
-        self._producer = self._looker = None
+            if self._offset_reader is not None:
+                await self._offset_reader.stop()
+        if self._closing_producers:
+            await asyncio.wait(self._closing_producers, timeout=CLOSE_TIMEOUT)
+        self._producer = self._offset_reader = None
 
 
-async def _started(consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
+async def _start_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
     try:
         await consumer.start()
     except BaseException:
@@ -191,33 +193,35 @@ class KafkaConsumer:
 
     async def start(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
         """See Consumer."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, group_id=self._group, **_CONSUMER)
-        consumer.subscribe(self._topics, listener=_Listener(on_assigned, on_revoked))
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, group_id=self._group, **_CONSUMER_CONFIG)
+        consumer.subscribe(self._topics, listener=_RebalanceListener(on_assigned, on_revoked))
         self._on_assigned = on_assigned
         self._consumer = consumer  # the listener is called while it starts
-        async with _translated():
-            await _started(consumer)
+        async with _translate_kafka_errors():
+            await _start_consumer(consumer)
 
     @property
-    def _member(self) -> AIOKafkaConsumer:
+    def _started_consumer(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise RuntimeError("the consumer has not been started")
         return self._consumer
 
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, list[Record]]:
         """See Consumer."""
-        async with _translated():
+        async with _translate_kafka_errors():
             try:
-                async with asyncio.timeout(timeout + STUCK_POLL):
-                    found = await self._member.getmany(timeout_ms=int(timeout * 1000), max_records=max_records)
+                async with asyncio.timeout(timeout + POLL_GRACE):
+                    found = await self._started_consumer.getmany(
+                        timeout_ms=int(timeout * 1000), max_records=max_records
+                    )
             except NoOffsetForPartitionError:
                 return {}  # assigned, but nobody has said yet from where to read
             except OffsetOutOfRangeError as error:
-                await self._out_of_range(error)
+                await self._reassign_out_of_range(error)
                 return {}
-        return {Partition(*place): [_record(message) for message in messages] for place, messages in found.items()}
+        return {Partition(*place): [_to_record(message) for message in messages] for place, messages in found.items()}
 
-    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+    async def _reassign_out_of_range(self, error: OffsetOutOfRangeError) -> None:
         """The log has moved away from under us: have the partitions assigned anew, so that they are sought again."""
         assert self._on_assigned is not None
         places = {Partition(*place) for argument in error.args if isinstance(argument, dict) for place in argument}
@@ -225,48 +229,48 @@ class KafkaConsumer:
 
     def assigned(self) -> set[Partition]:
         """See Consumer."""
-        return {Partition(*place) for place in self._member.assignment()}
+        return {Partition(*place) for place in self._started_consumer.assignment()}
 
     async def seek(self, partition: Partition, offset: int) -> int:
         """See Consumer."""
         place = TopicPartition(*partition)
-        async with _translated():
-            first = (await self._member.beginning_offsets([place]))[place]
-            end = (await self._member.end_offsets([place]))[place]
+        async with _translate_kafka_errors():
+            first = (await self._started_consumer.beginning_offsets([place]))[place]
+            end = (await self._started_consumer.end_offsets([place]))[place]
         taken = offset if first <= offset <= end else first
         with contextlib.suppress(IllegalStateError):
-            self._member.seek(place, taken)
+            self._started_consumer.seek(place, taken)
         return taken
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """See Consumer."""
-        self._each(self._member.pause, partitions)
+        self._for_assigned(self._started_consumer.pause, partitions)
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """See Consumer."""
-        self._each(self._member.resume, partitions)
+        self._for_assigned(self._started_consumer.resume, partitions)
 
-    def _each(self, act: Callable[..., None], partitions: Iterable[Partition]) -> None:
+    def _for_assigned(self, act: Callable[..., None], partitions: Iterable[Partition]) -> None:
         for partition in self.assigned() & set(partitions):
             with contextlib.suppress(IllegalStateError):
                 act(TopicPartition(*partition))
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """See Consumer."""
-        mine = {TopicPartition(*p): offset for p, offset in offsets.items() if p in self.assigned()}
-        async with _translated():
-            if mine:
+        owned_offsets = {TopicPartition(*p): offset for p, offset in offsets.items() if p in self.assigned()}
+        async with _translate_kafka_errors():
+            if owned_offsets:
                 with contextlib.suppress(IllegalStateError):
-                    await self._member.commit(mine)
+                    await self._started_consumer.commit(owned_offsets)
 
     async def stop(self) -> None:
         """See Consumer."""
         if self._consumer is not None:
-            async with _translated():
+            async with _translate_kafka_errors():
                 await self._consumer.stop()
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -280,7 +284,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._on_assigned(places)
 
 
-def _record(message: Any) -> Record:
+def _to_record(message: Any) -> Record:
     return Record(
         message.topic,
         message.partition,

@@ -13,37 +13,37 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from services.kit.bus.local_log_file import LocalStore, Place
+from services.kit.bus.local_log_file import LocalLogStore, RecordPosition
 from services.kit.bus.protocol import OnPartitions, Outgoing, Partition, Record
 from services.kit.errors import BusGone
 
 T = TypeVar("T")
 
 
-class _Desk:
+class _StoreThread:
     """A store with the one thread that works on it."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._path = path
-        self._store: LocalStore | None = None
+        self._store: LocalLogStore | None = None
 
-    async def do(self, work: Callable[[LocalStore], T]) -> T:
+    async def execute(self, function: Callable[[LocalLogStore], T]) -> T:
         """Run `work` on the thread. BusGone if the file cannot be used."""
 
-        def run() -> T:
+        def run_function() -> T:
             if self._store is None:
-                self._store = LocalStore(self._path)
-            return work(self._store)
+                self._store = LocalLogStore(self._path)
+            return function(self._store)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run_function)
         except sqlite3.OperationalError as error:
             raise BusGone(f"the local log cannot be used: {error}") from error
 
     async def close(self) -> None:
         if self._store is not None:
-            await self.do(LocalStore.close)
+            await self.execute(LocalLogStore.close)
             self._store = None
         self._thread.shutdown(wait=False)
 
@@ -53,84 +53,84 @@ class LocalBus:
 
     def __init__(self, path: Path | str, partitions: int = 4) -> None:
         self._partitions = partitions
-        self._writer = _Desk(Path(path), "log-writer")
-        self._reader = _Desk(Path(path), "log-reader")
-        self._groups: dict[str, _Group] = {}
-        self._queue: list[tuple[Sequence[Outgoing], asyncio.Future[list[Place]]]] = []
-        self._writing: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._writer = _StoreThread(Path(path), "log-writer")
+        self._reader = _StoreThread(Path(path), "log-reader")
+        self._groups: dict[str, _ConsumerGroup] = {}
+        self._pending: list[tuple[Sequence[Outgoing], asyncio.Future[list[RecordPosition]]]] = []
+        self._write_task: asyncio.Task[None] | None = None
+        self._appended = asyncio.Event()
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus."""
-        await self._writer.do(lambda store: store.create(topics))
+        await self._writer.execute(lambda store: store.create_topics(topics))
         for group in self._groups.values():
             await group.rebalance()
 
-    async def publish(self, records: Sequence[Outgoing]) -> list[Place]:
+    async def publish(self, records: Sequence[Outgoing]) -> list[RecordPosition]:
         """See Bus. Those who publish at the same time share one transaction."""
         if not records:
             return []
-        answer: asyncio.Future[list[Place]] = asyncio.get_running_loop().create_future()
-        self._queue.append((records, answer))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await answer
+        result: asyncio.Future[list[RecordPosition]] = asyncio.get_running_loop().create_future()
+        self._pending.append((records, result))
+        if self._write_task is None or self._write_task.done():
+            self._write_task = asyncio.create_task(self._write_pending())
+        return await result
 
-    async def _write(self) -> None:
-        while self._queue:
-            queue, self._queue = self._queue, []
-            together = [record for records, _ in queue for record in records]
+    async def _write_pending(self) -> None:
+        while self._pending:
+            pending, self._pending = self._pending, []
+            outgoing = [record for records, _ in pending for record in records]
             try:
-                places = await self._writer.do(partial(_append, together, self._partitions))
+                record_positions = await self._writer.execute(partial(_append_records, outgoing, self._partitions))
             except Exception as error:
-                for _, answer in queue:
-                    if not answer.done():
-                        answer.set_exception(error)
+                for _, result in pending:
+                    if not result.done():
+                        result.set_exception(error)
                 continue
-            for records, answer in queue:
-                mine, places = places[: len(records)], places[len(records) :]
-                if not answer.done():
-                    answer.set_result(mine)
-            self.announce()
+            for records, result in pending:
+                own_positions, record_positions = record_positions[: len(records)], record_positions[len(records) :]
+                if not result.done():
+                    result.set_result(own_positions)
+            self.notify_readers()
 
-    def announce(self) -> None:
+    def notify_readers(self) -> None:
         """Wake every reader that waits."""
-        old, self._news = self._news, asyncio.Event()
+        old, self._appended = self._appended, asyncio.Event()
         old.set()
 
-    def news(self) -> asyncio.Event:
+    def next_append(self) -> asyncio.Event:
         """An event that the next announcement sets. Take it before you read."""
-        return self._news
+        return self._appended
 
     def consumer(self, group: str, topics: Sequence[str]) -> LocalConsumer:
         """See Bus."""
-        return LocalConsumer(self, self._groups.setdefault(group, _Group(self, group)), topics)
+        return LocalConsumer(self, self._groups.setdefault(group, _ConsumerGroup(self, group)), topics)
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """See Bus."""
-        return await self._reader.do(lambda store: store.ends(topic))
+        return await self._reader.execute(lambda store: store.end_offsets(topic))
 
-    async def read(self, work: Callable[[LocalStore], T]) -> T:
+    async def run_on_reader(self, function: Callable[[LocalLogStore], T]) -> T:
         """Run on the reading thread."""
-        return await self._reader.do(work)
+        return await self._reader.execute(function)
 
-    async def write(self, work: Callable[[LocalStore], T]) -> T:
+    async def run_on_writer(self, function: Callable[[LocalLogStore], T]) -> T:
         """Run on the writing thread."""
-        return await self._writer.do(work)
+        return await self._writer.execute(function)
 
     async def close(self) -> None:
         """See Bus."""
-        if self._writing is not None:
-            await self._writing
+        if self._write_task is not None:
+            await self._write_task
         await self._reader.close()
         await self._writer.close()
 
 
-def _append(records: Sequence[Outgoing], partitions: int, store: LocalStore) -> list[Place]:
-    return store.append(records, partitions)
+def _append_records(records: Sequence[Outgoing], partitions: int, store: LocalLogStore) -> list[RecordPosition]:
+    return store.append_records(records, partitions)
 
 
-class _Group:
+class _ConsumerGroup:
     """The members of one group and who has which partition."""
 
     def __init__(self, bus: LocalBus, name: str) -> None:
@@ -142,29 +142,31 @@ class _Group:
     async def rebalance(self) -> None:
         """Share the partitions evenly; tell the losers first, then the winners."""
         async with self._lock:
-            shares: dict[LocalConsumer, set[Partition]] = {member: set() for member in self.members}
+            assignments: dict[LocalConsumer, set[Partition]] = {member: set() for member in self.members}
             for topic in sorted({topic for member in self.members for topic in member.topics}):
-                takers = [member for member in self.members if topic in member.topics]
+                subscribers = [member for member in self.members if topic in member.topics]
                 for partition in await self._bus.end_offsets(topic):
-                    shares[takers[partition.partition % len(takers)]].add(partition)
-            committed = await self._bus.read(lambda store: store.committed(self.name))
-            for member, share in shares.items():
-                await member.lose(member.assigned() - share)
-            for member, share in shares.items():
-                await member.gain({partition: committed.get(partition, 0) for partition in share - member.assigned()})
-        self._bus.announce()
+                    assignments[subscribers[partition.partition % len(subscribers)]].add(partition)
+            committed = await self._bus.run_on_reader(lambda store: store.committed_offsets(self.name))
+            for member, assignment in assignments.items():
+                await member.revoke(member.assigned() - assignment)
+            for member, assignment in assignments.items():
+                await member.assign(
+                    {partition: committed.get(partition, 0) for partition in assignment - member.assigned()}
+                )
+        self._bus.notify_readers()
 
 
 class LocalConsumer:
     """A member of a group of the local log."""
 
-    def __init__(self, bus: LocalBus, group: _Group, topics: Sequence[str]) -> None:
+    def __init__(self, bus: LocalBus, group: _ConsumerGroup, topics: Sequence[str]) -> None:
         self._bus = bus
         self._group = group
         self.topics = frozenset(topics)
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
-        self._first = 0
+        self._rotation = 0
 
     async def start(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
         """See Consumer."""
@@ -173,7 +175,7 @@ class LocalConsumer:
             self._group.members.append(self)
         await self._group.rebalance()
 
-    async def lose(self, partitions: set[Partition]) -> None:
+    async def revoke(self, partitions: set[Partition]) -> None:
         """The group takes these away."""
         if partitions:
             for partition in partitions:
@@ -181,7 +183,7 @@ class LocalConsumer:
             self._paused -= partitions
             await self._on_revoked(partitions)
 
-    async def gain(self, positions: Mapping[Partition, int]) -> None:
+    async def assign(self, positions: Mapping[Partition, int]) -> None:
         """The group gives these, to be read from here on."""
         if positions:
             self._positions.update(positions)
@@ -192,30 +194,30 @@ class LocalConsumer:
         try:
             async with asyncio.timeout(timeout if timeout > 0 else None):
                 while True:
-                    news = self._bus.news()
-                    found = await self._read(max_records)
+                    next_append = self._bus.next_append()
+                    found = await self._read_records(max_records)
                     if found or timeout <= 0:
                         return found
-                    await news.wait()
+                    await next_append.wait()
         except TimeoutError:
             return {}
 
-    async def _read(self, limit: int) -> dict[Partition, list[Record]]:
-        wanted = [(p, offset) for p, offset in sorted(self._positions.items()) if p not in self._paused]
-        if not wanted:
+    async def _read_records(self, limit: int) -> dict[Partition, list[Record]]:
+        to_read = [(p, offset) for p, offset in sorted(self._positions.items()) if p not in self._paused]
+        if not to_read:
             return {}
-        self._first = (self._first + 1) % len(wanted)
-        wanted = wanted[self._first :] + wanted[: self._first]
-        found = await self._bus.read(lambda store: store.read(wanted, limit))
-        asked = dict(wanted)
-        kept = {
+        self._rotation = (self._rotation + 1) % len(to_read)
+        to_read = to_read[self._rotation :] + to_read[: self._rotation]
+        found = await self._bus.run_on_reader(lambda store: store.read_records(to_read, limit))
+        requested = dict(to_read)
+        delivered = {
             p: records
             for p, records in found.items()
-            if self._positions.get(p) == asked[p] and p not in self._paused  # not moved, lost or paused meanwhile
+            if self._positions.get(p) == requested[p] and p not in self._paused  # not moved, lost or paused meanwhile
         }
-        for partition, records in kept.items():
+        for partition, records in delivered.items():
             self._positions[partition] = records[-1].offset + 1
-        return kept
+        return delivered
 
     def assigned(self) -> set[Partition]:
         """See Consumer."""
@@ -223,7 +225,7 @@ class LocalConsumer:
 
     async def seek(self, partition: Partition, offset: int) -> int:
         """See Consumer."""
-        first = await self._bus.read(lambda store: store.first(partition))
+        first = await self._bus.run_on_reader(lambda store: store.earliest_offset(partition))
         end = (await self._bus.end_offsets(partition.topic)).get(partition, 0)
         taken = offset if first <= offset <= end else first
         if partition in self._positions:
@@ -237,11 +239,11 @@ class LocalConsumer:
     def resume(self, partitions: Iterable[Partition]) -> None:
         """See Consumer."""
         self._paused -= set(partitions)
-        self._bus.announce()
+        self._bus.notify_readers()
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """See Consumer."""
-        await self._bus.write(lambda store: store.commit(self._group.name, offsets))
+        await self._bus.run_on_writer(lambda store: store.commit_offsets(self._group.name, offsets))
 
     async def stop(self) -> None:
         """See Consumer."""

@@ -14,7 +14,7 @@ import msgspec
 
 from services.kit.bus.protocol import Outgoing, Partition, Record
 
-Place: TypeAlias = tuple[Partition, int]
+RecordPosition: TypeAlias = tuple[Partition, int]
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS log_end (
@@ -39,7 +39,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
-class LocalStore:
+class LocalLogStore:
     """One connection to the file. Not for use from several threads at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -48,9 +48,9 @@ class LocalStore:
         for setting in ("journal_mode=WAL", "synchronous=FULL"):
             self._db.execute(f"PRAGMA {setting}")
         self._db.executescript(_SCHEMA)
-        self._turn = count()
+        self._round_robin = count()
 
-    def create(self, topics: Mapping[str, int]) -> None:
+    def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create the topics that are absent."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -59,34 +59,34 @@ class LocalStore:
                     rows = [(topic, partition) for partition in range(partitions)]
                     self._db.executemany("INSERT INTO log_end (topic, partition, next) VALUES (?, ?, 0)", rows)
 
-    def ends(self, topic: str) -> dict[Partition, int]:
+    def end_offsets(self, topic: str) -> dict[Partition, int]:
         """The offset after the last record of every partition; empty if there is no such topic."""
         rows = self._db.execute("SELECT partition, next FROM log_end WHERE topic = ? ORDER BY partition", (topic,))
         return {Partition(topic, partition): end for partition, end in rows}
 
-    def append(self, records: Sequence[Outgoing], default_partitions: int) -> list[Place]:
+    def append_records(self, records: Sequence[Outgoing], default_partitions: int) -> list[RecordPosition]:
         """Append all or nothing; on the disk when it returns. Absent topics are created."""
-        self.create({record.topic: default_partitions for record in records})
+        self.create_topics({record.topic: default_partitions for record in records})
         now = time.time_ns() // 1000
-        places: list[Place] = []
+        places: list[RecordPosition] = []
         rows = []
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            ends = {topic: self.ends(topic) for topic in {record.topic for record in records}}
+            ends = {topic: self.end_offsets(topic) for topic in {record.topic for record in records}}
             for record in records:
                 end = ends[record.topic]
-                number = (next(self._turn) if record.key is None else crc32(record.key)) % len(end)
+                number = (next(self._round_robin) if record.key is None else crc32(record.key)) % len(end)
                 partition = Partition(record.topic, number)
                 offset = end[partition]
                 end[partition] = offset + 1
                 places.append((partition, offset))
                 rows.append((*partition, offset, record.key, record.value, _encode(record.headers), now))
             self._db.executemany(_APPEND, rows)
-            moved = [(end[partition], *partition) for end in ends.values() for partition in end]
-            self._db.executemany("UPDATE log_end SET next = ? WHERE topic = ? AND partition = ?", moved)
+            new_ends = [(end[partition], *partition) for end in ends.values() for partition in end]
+            self._db.executemany("UPDATE log_end SET next = ? WHERE topic = ? AND partition = ?", new_ends)
         return places
 
-    def read(self, positions: Sequence[tuple[Partition, int]], limit: int) -> dict[Partition, list[Record]]:
+    def read_records(self, positions: Sequence[tuple[Partition, int]], limit: int) -> dict[Partition, list[Record]]:
         """At most `limit` records from these positions on, partitions in the order given."""
         found = {}
         for partition, offset in positions:
@@ -101,21 +101,21 @@ class LocalStore:
                 break
         return found
 
-    def first(self, partition: Partition) -> int:
+    def earliest_offset(self, partition: Partition) -> int:
         """The earliest offset there is."""
         row = self._db.execute(
             "SELECT min(place) FROM log_record WHERE topic = ? AND partition = ?", partition
         ).fetchone()
-        return int(row[0]) if row[0] is not None else self.ends(partition.topic).get(partition, 0)
+        return int(row[0]) if row[0] is not None else self.end_offsets(partition.topic).get(partition, 0)
 
-    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+    def commit_offsets(self, group: str, offsets: Mapping[Partition, int]) -> None:
         """Keep a group's offsets."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             rows = [(group, *partition, offset) for partition, offset in offsets.items()]
             self._db.executemany("INSERT OR REPLACE INTO log_commit VALUES (?, ?, ?, ?)", rows)
 
-    def committed(self, group: str) -> dict[Partition, int]:
+    def committed_offsets(self, group: str) -> dict[Partition, int]:
         """A group's offsets."""
         rows = self._db.execute("SELECT topic, partition, next FROM log_commit WHERE member_group = ?", (group,))
         return {Partition(topic, partition): offset for topic, partition, offset in rows}

@@ -15,15 +15,15 @@ from services.kit.db.database import Tx
 
 
 @dataclass(slots=True)
-class Lease:
+class PartitionLease:
     """What a worker holds in memory: its epoch, the next offset to apply and the next offset to read."""
 
     epoch: int
-    applied: int
-    position: int
+    applied_offset: int
+    read_offset: int
 
 
-class Move(NamedTuple):
+class OffsetAdvance(NamedTuple):
     """A step of one partition: records from offset `first` on are applied up to, not including, `next`."""
 
     topic: str
@@ -33,8 +33,8 @@ class Move(NamedTuple):
     next: int
 
 
-_MOVE = {"topic": "text", "partition": "int", "epoch": "bigint", "first": "bigint", "next": "bigint"}
-PLACE = {"topic": "text", "partition": "int"}
+_ADVANCE_COLUMNS = {"topic": "text", "partition": "int", "epoch": "bigint", "first": "bigint", "next": "bigint"}
+PARTITION_COLUMNS = {"topic": "text", "partition": "int"}
 """Columns of a parameter table of partitions, for `Tx.table`."""
 
 _CLAIM = """
@@ -49,28 +49,28 @@ _RESET = """
 """
 
 
-async def claim(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, Lease]:
+async def claim_partitions(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, PartitionLease]:
     """Raise the epoch of each; whoever held it before can commit nothing more."""
     leases = {}
     for partition in sorted(partitions):
         row = await tx.row(_CLAIM, topic=partition.topic, partition=partition.partition)
         assert row is not None
-        leases[partition] = Lease(row.epoch, row.next_offset, row.next_offset)
+        leases[partition] = PartitionLease(row.epoch, row.next_offset, row.next_offset)
     return leases
 
 
-async def reset(tx: Tx, partition: Partition, epoch: int, offset: int) -> bool:
+async def reset_offset(tx: Tx, partition: Partition, epoch: int, offset: int) -> bool:
     """Set `next_offset` to where the log really begins. False if the lease is no longer ours. To be logged."""
     place = {"topic": partition.topic, "partition": partition.partition}
-    return await tx.run(_RESET, **place, epoch=epoch, offset=offset) == 1
+    return await tx.execute(_RESET, **place, epoch=epoch, offset=offset) == 1
 
 
-async def advance(tx: Tx, moves: Sequence[Move]) -> set[Partition]:
+async def advance_offsets(tx: Tx, advances: Sequence[OffsetAdvance]) -> set[Partition]:
     """Move the offsets of a batch in one statement, rows locked in order. Returns the partitions that moved."""
     sql = f"""
         WITH mine AS (
             SELECT l.topic, l.partition, v.next FROM partition_lease l
-            JOIN {tx.table("v", _MOVE)} ON l.topic = v.topic AND l.partition = v.partition
+            JOIN {tx.table_parameter("v", _ADVANCE_COLUMNS)} ON l.topic = v.topic AND l.partition = v.partition
             WHERE l.epoch = v.epoch AND l.next_offset <= v.first
             ORDER BY l.topic, l.partition {tx.for_update}
         )
@@ -78,29 +78,31 @@ async def advance(tx: Tx, moves: Sequence[Move]) -> set[Partition]:
         WHERE partition_lease.topic = mine.topic AND partition_lease.partition = mine.partition
         RETURNING partition_lease.topic, partition_lease.partition
     """
-    rows = await tx.rows(sql, **tx.bind_table("v", _MOVE, moves))
+    rows = await tx.rows(sql, **tx.bind_table_parameter("v", _ADVANCE_COLUMNS, advances))
     return {Partition(row.topic, row.partition) for row in rows}
 
 
-async def standing(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, Lease]:
+async def read_leases(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, PartitionLease]:
     """The rows of these partitions as the database has them; those without a row are left out."""
     sql = f"""
         SELECT l.topic, l.partition, l.epoch, l.next_offset FROM partition_lease l
-        JOIN {tx.table("v", PLACE)} ON l.topic = v.topic AND l.partition = v.partition
+        JOIN {tx.table_parameter("v", PARTITION_COLUMNS)} ON l.topic = v.topic AND l.partition = v.partition
     """
-    rows = await tx.rows(sql, **tx.bind_table("v", PLACE, sorted(partitions)))
-    return {Partition(row.topic, row.partition): Lease(row.epoch, row.next_offset, row.next_offset) for row in rows}
+    rows = await tx.rows(sql, **tx.bind_table_parameter("v", PARTITION_COLUMNS, sorted(partitions)))
+    return {
+        Partition(row.topic, row.partition): PartitionLease(row.epoch, row.next_offset, row.next_offset) for row in rows
+    }
 
 
-async def committed(tx: Tx) -> dict[Partition, int]:
+async def read_applied_offsets(tx: Tx) -> dict[Partition, int]:
     """How far every partition is applied: its next offset. In one snapshot with whatever else `tx` reads."""
     rows = await tx.rows("SELECT topic, partition, next_offset FROM partition_lease")
     return {Partition(row.topic, row.partition): row.next_offset for row in rows}
 
 
-def reached(leases: Mapping[Partition, Lease], positions: Mapping[Partition, int]) -> bool:
+def positions_applied(leases: Mapping[Partition, PartitionLease], positions: Mapping[Partition, int]) -> bool:
     """Whether every position lies at or below what is applied."""
     return all(
-        offset <= 0 or (partition in leases and leases[partition].applied >= offset)
+        offset <= 0 or (partition in leases and leases[partition].applied_offset >= offset)
         for partition, offset in positions.items()
     )

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 
-_OTHERS = text(
+_LOCALE_COLUMNS = text(
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() "
     "AND data_type = 'text' AND collation_name IS NULL AND table_name <> 'schema_version' ORDER BY table_name"
 )
@@ -20,5 +20,5 @@ def compare_bytewise(op: Operations) -> None:
     """Change the text columns that earlier steps made in the order of the database's locale."""
     connection = op.get_bind()
     if connection.dialect.name == "postgresql":
-        for table, column in connection.execute(_OTHERS).all():
+        for table, column in connection.execute(_LOCALE_COLUMNS).all():
             op.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')

@@ -21,14 +21,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from services.kit.db.driver_errors import translated
-from services.kit.db.idle_ping import ping_idle
+from services.kit.db.driver_errors import translate_db_errors
+from services.kit.db.idle_ping import ping_idle_connections
 from services.kit.runtime.clock import Instant
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
 
-POOL_WAIT = 10.0
+POOL_TIMEOUT = 10.0
 """Seconds to wait for a free connection."""
 CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 30.0
@@ -47,11 +47,11 @@ _PG_SETTINGS = {
 """Plans are kept. One made while a table was small must not go on reading the whole of it when it has grown: so no scan
 of tables where an index serves, and every hot statement names its keys by `Tx.among`."""
 _SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
-_SQLITE_KINDS = {"bytea": "from_hex(value)"}
+_SQLITE_DECODERS = {"bytea": "from_hex(value)"}
 
 
 @lru_cache(maxsize=2048)
-def _statement(sql: str) -> TextClause:
+def _parse_statement(sql: str) -> TextClause:
     return text(sql)
 
 
@@ -65,8 +65,8 @@ class Tx:
         self.for_update = "FOR UPDATE" if dialect == "postgresql" else ""
 
     async def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
-        with translated():
-            result = await self._connection.execute(_statement(sql), params)
+        with translate_db_errors():
+            result = await self._connection.execute(_parse_statement(sql), params)
         self._begun = True
         return result
 
@@ -82,17 +82,17 @@ class Tx:
         """The first row of the answer, or None."""
         return (await self._execute(sql, params)).first()
 
-    async def run(self, sql: str, **params: Any) -> int:
+    async def execute(self, sql: str, **params: Any) -> int:
         """Execute; returns the number of rows that it touched."""
         return (await self._execute(sql, params)).rowcount
 
-    async def run_many(self, sql: str, params: Sequence[Mapping[str, Any]]) -> int:
+    async def execute_many(self, sql: str, params: Sequence[Mapping[str, Any]]) -> int:
         """Execute once for each; returns the number of rows touched, or -1 where the driver does not say."""
         if not params:
             return 0
         return (await self._execute(sql, list(params))).rowcount
 
-    async def find(
+    async def lookup_column(
         self, table: str, key: Sequence[str], keys: Iterable[tuple[str, ...]], column: str
     ) -> dict[tuple[str, ...], Any]:
         """One column of the rows with these keys (texts, a unique index); a key without a row is left out."""
@@ -100,12 +100,12 @@ class Tx:
         same = " AND ".join(f"t.{name} = k.{name}" for name in key)
         each = f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) AS f"
         rows = await self.tuples(
-            f"SELECT * FROM ({each} FROM {self.table('k', kinds)}) AS found WHERE f IS NOT NULL",
-            **self.bind_table("k", kinds, list(dict.fromkeys(keys))),
+            f"SELECT * FROM ({each} FROM {self.table_parameter('k', kinds)}) AS found WHERE f IS NOT NULL",
+            **self.bind_table_parameter("k", kinds, list(dict.fromkeys(keys))),
         )
         return {tuple(row[:-1]): row[-1] for row in rows}
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    async def bulk_insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert many rows the fast way (COPY on PostgreSQL). IntegrityError if a constraint is broken."""
         if not rows:
             return
@@ -114,13 +114,13 @@ class Tx:
             return
         names = ", ".join(f'"{column}"' for column in columns)
         sql = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'
-        with translated():
+        with translate_db_errors():
             await self._connection.exec_driver_sql(sql, list(rows))
 
     async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         if not self._begun:  # the dialect opens its transaction with its first statement; COPY goes past it
-            await self.run("SELECT 1")
-        with translated():
+            await self.execute("SELECT 1")
+        with translate_db_errors():
             driver = (await self._connection.get_raw_connection()).driver_connection
             assert isinstance(driver, asyncpg.Connection)
             try:
@@ -136,39 +136,41 @@ class Tx:
         assert row is not None
         return int(row.now)
 
-    def array(self, values: Sequence[Any]) -> object:
+    def list_parameter(self, values: Sequence[Any]) -> object:
         """The value to bind for a list parameter that `each` or `table` reads."""
         if self.dialect == "postgresql":
             return list(values)
         return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
 
-    def among(self, column: str, name: str, kind: str = "text") -> str:
+    def in_list(self, column: str, name: str, kind: str = "text") -> str:
         """SQL for WHERE: the column's value is among the elements of list parameter `name`. Kinds as in `each`."""
         if self.dialect == "postgresql":
             return f"{column} = ANY(CAST(:{name} AS {kind}[]))"
-        return f"{column} IN ({self.each(name, kind)})"
+        return f"{column} IN ({self.unnest(name, kind)})"
 
-    def each(self, name: str, kind: str = "text") -> str:
+    def unnest(self, name: str, kind: str = "text") -> str:
         """SQL for the elements of list parameter `name`, as rows. Kinds: text, bigint, bytea."""
         if self.dialect == "postgresql":
             return f"SELECT unnest(CAST(:{name} AS {kind}[]))"
-        return f"SELECT {_SQLITE_KINDS.get(kind, 'value')} FROM json_each(:{name})"
+        return f"SELECT {_SQLITE_DECODERS.get(kind, 'value')} FROM json_each(:{name})"
 
-    def table(self, alias: str, kinds: Mapping[str, str]) -> str:
+    def table_parameter(self, alias: str, kinds: Mapping[str, str]) -> str:
         """SQL for FROM: the rows bound by `bind_table(alias, ...)`, with these columns of these kinds."""
         if self.dialect == "postgresql":
             arrays = ", ".join(f"CAST(:{alias}_{column} AS {kind}[])" for column, kind in kinds.items())
             return f"unnest({arrays}) AS {alias}({', '.join(kinds)})"
         fields = ", ".join(
-            _SQLITE_KINDS.get(kind, "value").replace("value", f"json_extract(value, '$[{place}]')") + f" AS {column}"
-            for place, (column, kind) in enumerate(kinds.items())
+            _SQLITE_DECODERS.get(kind, "value").replace("value", f"json_extract(value, '$[{index}]')") + f" AS {column}"
+            for index, (column, kind) in enumerate(kinds.items())
         )
         return f"(SELECT {fields} FROM json_each(:{alias})) AS {alias}"
 
-    def bind_table(self, alias: str, kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dict[str, object]:
+    def bind_table_parameter(
+        self, alias: str, kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> dict[str, object]:
         """The parameters for `table(alias, kinds)`: `await tx.run(sql, **tx.bind_table(...))`."""
         if self.dialect == "postgresql":
-            return {f"{alias}_{column}": [row[place] for row in rows] for place, column in enumerate(kinds)}
+            return {f"{alias}_{column}": [row[index] for row in rows] for index, column in enumerate(kinds)}
         return {alias: json.dumps([[v.hex() if isinstance(v, bytes) else v for v in row] for row in rows])}
 
 
@@ -177,13 +179,13 @@ class Database:
 
     def __init__(self, engine: AsyncEngine, dialect: Dialect) -> None:
         self._engine = engine
-        self._writer = asyncio.Lock()
+        self._write_lock = asyncio.Lock()
         self.dialect: Dialect = dialect
-        self.waited: Callable[[float], None] | None = None
+        self.on_connection_wait: Callable[[float], None] | None = None
         """Told the seconds that each transaction waited for its connection."""
 
     @property
-    def connections(self) -> tuple[int, int]:
+    def pool_usage(self) -> tuple[int, int]:
         """Connections of the pool: in use, idle."""
         pool = cast(QueuePool, self._engine.pool)
         return pool.checkedout(), pool.checkedin()
@@ -192,13 +194,13 @@ class Database:
     def open(cls, url: str, *, pool: int = 8) -> Database:
         """Open `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use only."""
         parsed = make_url(url)
-        common: dict[str, Any] = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_WAIT}
+        common: dict[str, Any] = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise ValueError("a SQLite database needs a file: sqlite+aiosqlite:///path/to/file.db")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             engine = create_async_engine(url, hide_parameters=True, **common)
-            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "connect", _configure_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return cls(engine, "sqlite")
         engine = create_async_engine(
@@ -212,18 +214,18 @@ class Database:
             },
             **common,
         )
-        ping_idle(engine.sync_engine)
+        ping_idle_connections(engine.sync_engine)
         return cls(engine, "postgresql")
 
     @contextlib.asynccontextmanager
     async def _transaction(self, **options: Any) -> AsyncIterator[AsyncConnection]:
         began = time.monotonic()
-        with translated(connecting=True):
+        with translate_db_errors(connecting=True):
             connection = await self._engine.connect()
-        if self.waited is not None:
-            self.waited(time.monotonic() - began)
+        if self.on_connection_wait is not None:
+            self.on_connection_wait(time.monotonic() - began)
         try:
-            with translated():
+            with translate_db_errors():
                 await connection.execution_options(**options)
                 transaction = await connection.begin()
             try:
@@ -232,7 +234,7 @@ class Database:
                 with contextlib.suppress(Exception):  # the first error counts; a broken connection is discarded
                     await transaction.rollback()
                 raise
-            with translated():
+            with translate_db_errors():
                 await transaction.commit()
         finally:
             with contextlib.suppress(Exception):
@@ -244,7 +246,7 @@ class Database:
 
         DatabaseGone from the exit means that the outcome is unknown: look before you write again.
         """
-        async with self._turn(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
+        async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
             yield Tx(connection, self.dialect)
 
     @contextlib.asynccontextmanager
@@ -258,11 +260,11 @@ class Database:
 
     async def run_sync(self, function: Callable[[Connection], T]) -> T:
         """Run a synchronous function, such as `metadata.create_all`, in one write transaction."""
-        async with self._turn(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
+        async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
             return await connection.run_sync(function)
 
-    def _turn(self) -> contextlib.AbstractAsyncContextManager[Any]:
-        return self._writer if self.dialect == "sqlite" else contextlib.nullcontext()
+    def _exclusive_write(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        return self._write_lock if self.dialect == "sqlite" else contextlib.nullcontext()
 
     async def now(self) -> Instant:
         """The database's clock, in microseconds since 1970 UTC."""
@@ -276,7 +278,7 @@ class Database:
         await self._engine.dispose()
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # this module begins transactions itself
     connection.create_function("from_hex", 1, _from_hex, deterministic=True)
     cursor = connection.cursor()

@@ -9,17 +9,17 @@ from schemas.times import SECOND
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log_error
-from services.kit.observability.metrics import Registry, Share, earliest, gauge, histogram
+from services.kit.observability.metrics import Registry, SharedGauge, earliest, gauge, histogram
 
-EVERY = 5.0
+CHECK_INTERVAL = 5.0
 """Seconds between looks, at least."""
-DEAREST = 0.05
+MAX_TIME_SHARE = 0.05
 """The part of its time that looking may take: a look that is slow, because much waits, is taken more rarely."""
 
-Look = Callable[[], Awaitable[None]]
+PeriodicCheck = Callable[[], Awaitable[None]]
 
 
-class DatabaseSeries:
+class DatabaseMetrics:
     """The series of one service's database. Services in one process share them: sums, and the earliest instants."""
 
     def __init__(self, registry: Registry, service: str, database: Database, topics: Sequence[str]) -> None:
@@ -39,12 +39,12 @@ class DatabaseSeries:
             "Time of the oldest unresolved dead letter; 0 if none",
             {"topic": self._topics},
         )
-        self._pool = Share(registry, pool, service)
-        self._unresolved = Share(registry, unresolved, service)
-        self._oldest = Share(registry, oldest, service, earliest)
-        database.waited = histogram(registry, "db_pool_wait_seconds", "Wait for a connection")().observe
+        self._pool = SharedGauge(registry, pool, service)
+        self._unresolved = SharedGauge(registry, unresolved, service)
+        self._oldest = SharedGauge(registry, oldest, service, earliest)
+        database.on_connection_wait = histogram(registry, "db_pool_wait_seconds", "Wait for a connection")().observe
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Set the gauges. Raises Transient."""
         async with self._database.read() as tx:
             rows = await tx.rows(
@@ -56,20 +56,20 @@ class DatabaseSeries:
             row = found.get(topic)
             self._unresolved.set(0 if row is None else row.records, topic)
             self._oldest.set(0 if row is None else row.oldest / SECOND, topic)
-        in_use, idle = self._database.connections
+        in_use, idle = self._database.pool_usage
         self._pool.set(in_use, "in_use")
         self._pool.set(idle, "idle")
 
 
-async def keep_looking(stop: asyncio.Event, *looks: Look) -> None:
+async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -> None:
     """Take all looks now and then, until stopped. What may pass is waited out."""
-    while not stop.is_set():
+    while not stopping.is_set():
         began = time.monotonic()
-        for look in looks:
+        for look in checks:
             try:
                 await look()
             except Transient as error:
                 log_error("look_failed", error, "warning")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(EVERY, (time.monotonic() - began) / DEAREST)):
-                await stop.wait()
+            async with asyncio.timeout(max(CHECK_INTERVAL, (time.monotonic() - began) / MAX_TIME_SHARE)):
+                await stopping.wait()

@@ -18,7 +18,7 @@ _BUSY_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
 _GONE_SQLITE = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 
 
-class translated:
+class translate_db_errors:
     """Raise database errors that may pass as DatabaseBusy or DatabaseGone; let all others through.
 
     With `connecting`, an OSError counts as well: nobody answers at the address.
@@ -37,14 +37,14 @@ class translated:
     ) -> None:
         if error is None:
             return
-        known = _transient(error)
-        if known is None and self._connecting and isinstance(error, OSError):
-            known = DatabaseGone("the database cannot be reached")
-        if known is not None:
-            raise known from error
+        transient = _to_transient(error)
+        if transient is None and self._connecting and isinstance(error, OSError):
+            transient = DatabaseGone("the database cannot be reached")
+        if transient is not None:
+            raise transient from error
 
 
-def _transient(error: BaseException) -> Transient | None:
+def _to_transient(error: BaseException) -> Transient | None:
     if isinstance(error, (PoolTimeout, TimeoutError)):
         return DatabaseBusy("the database did not answer in time", retry_after=0.2)
     if isinstance(error, DBAPIError) and error.connection_invalidated:

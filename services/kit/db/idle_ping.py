@@ -9,25 +9,25 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
-IDLE = 1.0
+IDLE_SECONDS = 1.0
 """Seconds after which a connection is asked."""
-_USED = "used"
+_LAST_USED = "used"
 
 
-def ping_idle(engine: Engine) -> None:
+def ping_idle_connections(engine: Engine) -> None:
     """From now on, connections of this engine that lay idle are asked at checkout; a dead one is replaced."""
 
-    def returned(_connection: Any, record: Any) -> None:
-        record.info[_USED] = time.monotonic()
+    def on_checkin(_connection: Any, record: Any) -> None:
+        record.info[_LAST_USED] = time.monotonic()
 
-    def taken(connection: Any, record: Any, _proxy: Any) -> None:
-        used = record.info.get(_USED)
-        if used is None or time.monotonic() - used < IDLE:
+    def on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
+        last_used = record.info.get(_LAST_USED)
+        if last_used is None or time.monotonic() - last_used < IDLE_SECONDS:
             return
         try:
             engine.dialect.do_ping(connection)
         except Exception as error:  # whatever it says, the connection is of no use
             raise DisconnectionError from error
 
-    event.listen(engine, "checkin", returned)
-    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", on_checkin)
+    event.listen(engine, "checkout", on_checkout)

@@ -19,7 +19,7 @@ _LOCK = 7_226_113_400
 """Advisory lock under which replicas that start together upgrade one after the other."""
 
 
-def _steps(package: str) -> ScriptDirectory:
+def _migration_scripts(package: str) -> ScriptDirectory:
     source = import_module(package).__file__
     if source is None:
         raise ValueError(f"{package} is not a package with files")
@@ -27,41 +27,41 @@ def _steps(package: str) -> ScriptDirectory:
     return ScriptDirectory(str(folder), version_locations=[str(folder)])
 
 
-def _upgrade(connection: Connection, steps: ScriptDirectory) -> None:
+def _run_migrations(connection: Connection, scripts: ScriptDirectory) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
-    def plan(revision: Any, _context: Any) -> Any:
-        return steps._upgrade_revs("head", revision)
+    def plan_upgrade(revision: Any, _context: Any) -> Any:
+        return scripts._upgrade_revs("head", revision)
 
-    with EnvironmentContext(Config(), steps, fn=plan, destination_rev="head") as environment:
+    with EnvironmentContext(Config(), scripts, fn=plan_upgrade, destination_rev="head") as environment:
         environment.configure(connection=connection, version_table=VERSION_TABLE, render_as_batch=True)
         environment.run_migrations()
 
 
-def newest(package: str) -> str:
+def latest_revision(package: str) -> str:
     """The number of the newest step of `package`'s schema."""
-    return ",".join(_steps(package).get_heads())
+    return ",".join(_migration_scripts(package).get_heads())
 
 
-async def upgrade(url: str, package: str) -> None:
+async def upgrade_schema(url: str, package: str) -> None:
     """Bring the database at `url` to the newest step of `package`; all steps or none."""
     database = Database.open(url, pool=1)
     try:
-        await database.run_sync(lambda connection: _upgrade(connection, _steps(package)))
+        await database.run_sync(lambda connection: _run_migrations(connection, _migration_scripts(package)))
     finally:
         await database.close()
 
 
-async def check(url: str, package: str) -> bool:
+async def is_up_to_date(url: str, package: str) -> bool:
     """Whether the database at `url` stands at the newest step of `package`."""
 
-    def heads(connection: Connection) -> set[str]:
+    def current_heads(connection: Connection) -> set[str]:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return set(context.get_current_heads())
 
     database = Database.open(url, pool=1)
     try:
-        return await database.run_sync(heads) == set(_steps(package).get_heads())
+        return await database.run_sync(current_heads) == set(_migration_scripts(package).get_heads())
     finally:
         await database.close()

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary
 from services.kit.db.bytewise_text import Text
 
 
-def _lease() -> list[Column[Any]]:
+def _lease_columns() -> list[Column[Any]]:
     return [
         Column("topic", Text, primary_key=True),
         Column("partition", Integer, primary_key=True, autoincrement=False),
@@ -19,7 +19,7 @@ def _lease() -> list[Column[Any]]:
     ]
 
 
-def _dead_letter() -> list[Column[Any]]:
+def _dead_letter_columns() -> list[Column[Any]]:
     return [
         Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
         Column("topic", Text, nullable=False),
@@ -39,7 +39,7 @@ def _dead_letter() -> list[Column[Any]]:
     ]
 
 
-def _idempotency() -> list[Column[Any]]:
+def _idempotency_columns() -> list[Column[Any]]:
     return [
         Column("key", Text, primary_key=True),
         Column("principal", Text, nullable=False),
@@ -50,23 +50,23 @@ def _idempotency() -> list[Column[Any]]:
     ]
 
 
-_OPEN = text("published IS NULL")
-_UNPUBLISHED: dict[str, Any] = {"sqlite_where": _OPEN, "postgresql_where": _OPEN}
+_NOT_PUBLISHED = text("published IS NULL")
+_UNPUBLISHED_FILTER: dict[str, Any] = {"sqlite_where": _NOT_PUBLISHED, "postgresql_where": _NOT_PUBLISHED}
 
 
-def kit_tables(metadata: MetaData) -> None:
+def add_kit_tables(metadata: MetaData) -> None:
     """Add `partition_lease`, `dead_letter` and `idempotency` to a service's metadata."""
-    Table("partition_lease", metadata, *_lease())
-    letters = Table("dead_letter", metadata, *_dead_letter())
-    Index("dead_letter_unpublished", letters.c.id, **_UNPUBLISHED)
-    requests = Table("idempotency", metadata, *_idempotency())
+    Table("partition_lease", metadata, *_lease_columns())
+    letters = Table("dead_letter", metadata, *_dead_letter_columns())
+    Index("dead_letter_unpublished", letters.c.id, **_UNPUBLISHED_FILTER)
+    requests = Table("idempotency", metadata, *_idempotency_columns())
     Index("idempotency_at", requests.c.at)
 
 
 def create_kit_tables(op: Operations | Any) -> None:
     """The same by migration: call it from a service's first migration as `create_kit_tables(op)`."""
-    op.create_table("partition_lease", *_lease())
-    op.create_table("dead_letter", *_dead_letter())
-    op.create_index("dead_letter_unpublished", "dead_letter", ["id"], **_UNPUBLISHED)
-    op.create_table("idempotency", *_idempotency())
+    op.create_table("partition_lease", *_lease_columns())
+    op.create_table("dead_letter", *_dead_letter_columns())
+    op.create_index("dead_letter_unpublished", "dead_letter", ["id"], **_UNPUBLISHED_FILTER)
+    op.create_table("idempotency", *_idempotency_columns())
     op.create_index("idempotency_at", "idempotency", ["at"])

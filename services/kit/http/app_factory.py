@@ -13,21 +13,21 @@ from pydantic import BaseModel, SecretStr
 from starlette.responses import JSONResponse, Response
 
 from services.kit.http import middleware, problems
-from services.kit.http.auth import Access, Guards, KeyRing, digest_of, public
-from services.kit.http.idempotency import Idempotency, Replay
-from services.kit.http.sessions import Sessions
+from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
+from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
+from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 
 MAX_BODY = 1024 * 1024
-_QUIET: Mapping[str, Any] = {
+_DISABLED_FEATURES: Mapping[str, Any] = {
     "docs_url": None,
     "redoc_url": None,
     "openapi_url": None,
     "telemetry": {"tracing": False, "metrics": False, "logs": False},
 }
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
-Table = Mapping[tuple[str, str], Access]
+AccessTable = Mapping[tuple[str, str], RouteAccess]
 
 
 def build_app(
@@ -38,8 +38,8 @@ def build_app(
     keys: KeyRing,
     routers: Sequence[APIRouter],
     service_key: SecretStr | str | None = None,
-    idempotency: Idempotency | None = None,
-    sessions: Sessions | None = None,
+    idempotency: IdempotencyStore | None = None,
+    sessions: SessionStore | None = None,
     max_body: int = MAX_BODY,
     lifespan: Lifespan | None = None,
     version: str = "1",
@@ -49,61 +49,68 @@ def build_app(
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes.
     """
-    app = FastAPI(title=title, version=version, lifespan=lifespan, redirect_slashes=False, **_QUIET)
-    for router in (*routers, _operations(health, registry)):
+    app = FastAPI(title=title, version=version, lifespan=lifespan, redirect_slashes=False, **_DISABLED_FEATURES)
+    for router in (*routers, _operations_routes(health, registry)):
         app.include_router(router)
     contexts = list(iter_route_contexts(app.routes))
     secret = service_key.get_secret_value() if isinstance(service_key, SecretStr) else service_key
-    app.state.access = _accesses(contexts, bool(secret))
-    app.state.guards = Guards(keys, digest_of(secret) if secret else None, idempotency, sessions, _queries(contexts))
-    problems.install(app)
-    app.add_exception_handler(Replay, _replay)
+    app.state.access = _build_access_table(contexts, bool(secret))
+    app.state.guards = GuardContext(
+        keys, hash_key(secret) if secret else None, idempotency, sessions, _query_parameters(contexts)
+    )
+    problems.install_error_handlers(app)
+    app.add_exception_handler(ReplayResponse, _handle_replay)
     templates = {id(context.original_route): str(context.path_format) for context in contexts}
     app.add_middleware(
-        middleware.Edge,
-        durations=middleware.durations(registry, templates),
+        middleware.EdgeMiddleware,
+        durations=middleware.request_durations(registry, templates),
         routes=templates,
         max_body=max_body,
         idempotency=idempotency,
     )
-    app.openapi = lambda: _openapi(app, FastAPI.openapi)  # type: ignore[method-assign]
+    app.openapi = lambda: _generate_openapi(app, FastAPI.openapi)  # type: ignore[method-assign]
     return app
 
 
-def access_table(app: FastAPI) -> Table:
+def access_table(app: FastAPI) -> AccessTable:
     """Who may call what, (method, path template) each: for the test of all routes against all roles."""
-    table: Table = app.state.access
+    table: AccessTable = app.state.access
     return table
 
 
-def _accesses(contexts: Iterable[RouteContext], has_service_key: bool) -> Table:
-    table: dict[tuple[str, str], Access] = {}
+def _build_access_table(contexts: Iterable[RouteContext], has_service_key: bool) -> AccessTable:
+    table: dict[tuple[str, str], RouteAccess] = {}
     for context in contexts:
         if not isinstance(context.original_route, APIRoute):
             raise ValueError(
                 f"{context.path}: only APIRoutes can be guarded, not a {type(context.original_route).__name__}"
             )
         name = f"{'/'.join(sorted(context.methods or ()))} {context.path_format}"
-        found = [item.call for item in _dependencies(context.dependant) if isinstance(item.call, Access)]
-        if len(set(found)) != 1:
-            raise ValueError(f"{name}: declare one of requires(action), public() or service_only(); found {len(found)}")
-        if found[0].kind == "service" and not has_service_key:
+        declared = [item.call for item in _walk_dependencies(context.dependant) if isinstance(item.call, RouteAccess)]
+        if len(set(declared)) != 1:
+            raise ValueError(
+                f"{name}: declare one of requires(action), public() or service_only(); found {len(declared)}"
+            )
+        if declared[0].kind == "service" and not has_service_key:
             raise ValueError(f"{name}: a service_only route needs build_app(service_key=...)")
-        table.update({(method, str(context.path_format)): found[0] for method in context.methods or ()})
+        table.update({(method, str(context.path_format)): declared[0] for method in context.methods or ()})
     return table
 
 
-def _queries(contexts: Iterable[RouteContext]) -> dict[int, frozenset[str]]:
+def _query_parameters(contexts: Iterable[RouteContext]) -> dict[int, frozenset[str]]:
     known: dict[int, frozenset[str]] = {}
     for context in contexts:
         names = frozenset(
-            name for item in _dependencies(context.dependant) for param in item.query_params for name in _names(param)
+            name
+            for item in _walk_dependencies(context.dependant)
+            for param in item.query_params
+            for name in _parameter_names(param)
         )
         known[id(context.original_route)] = known.get(id(context.original_route), frozenset()) | names
     return known
 
 
-def _names(param: Any) -> Iterator[str]:
+def _parameter_names(param: Any) -> Iterator[str]:
     kind = param.field_info.annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield from (info.alias or name for name, info in kind.model_fields.items())
@@ -111,35 +118,35 @@ def _names(param: Any) -> Iterator[str]:
         yield param.alias
 
 
-def _dependencies(dependant: Dependant) -> Iterator[Dependant]:
+def _walk_dependencies(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for child in dependant.dependencies:
-        yield from _dependencies(child)
+        yield from _walk_dependencies(child)
 
 
-async def _replay(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Replay)
-    return middleware.replay(error.answer)
+async def _handle_replay(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ReplayResponse)
+    return middleware.replay_response(error.response)
 
 
-def _operations(health: Health, registry: Registry) -> APIRouter:
+def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     router = APIRouter(dependencies=[public()], tags=["operations"])
 
     @router.get("/livez", summary="Is this process alive")
     async def livez() -> JSONResponse:
-        stuck = health.stuck()
+        stuck = health.stuck_loops()
         body = {"status": "stuck", "loops": stuck} if stuck else {"status": "alive"}
         return JSONResponse(body, 503 if stuck else 200)
 
     @router.get("/readyz", summary="Can this process work now; ?verbose=1 lists the checks")
     async def readyz(verbose: str = "0") -> JSONResponse:
-        findings = await health.ready()
-        ok = all(finding.ok for finding in findings.values())
+        results = await health.run_checks()
+        ok = all(result.ok for result in results.values())
         body: dict[str, object] = {"status": "ready" if ok else "not_ready"}
         if verbose not in ("0", "false"):
             body["checks"] = {
                 name: {"ok": item.ok, "seconds": item.seconds, **({"detail": item.detail} if item.detail else {})}
-                for name, item in findings.items()
+                for name, item in results.items()
             }
         return JSONResponse(body, 200 if ok else 503)
 
@@ -158,15 +165,15 @@ def _operations(health: Health, registry: Registry) -> APIRouter:
     return router
 
 
-def _openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dict[str, Any]:
+def _generate_openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dict[str, Any]:
     """FastAPI's document, with the bearer key, the action of each operation, and our form of errors."""
     document = generate(app)
     parts = document.setdefault("components", {})
     if "securitySchemes" in parts:
         return document
     parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    parts.setdefault("schemas", {})["Problem"] = _PROBLEM
-    failure = {"description": "An error", "content": {problems.MEDIA_TYPE: {"schema": {"$ref": _REF}}}}
+    parts.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+    failure = {"description": "An error", "content": {problems.MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_REF}}}}
     for (method, path), access in access_table(app).items():
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is None:
@@ -175,34 +182,34 @@ def _openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dic
             operation["security"] = [{"key": []}]
         if access.action:
             operation["x-tactful-action"] = access.action
-        if method == "POST" and access.kind == "role" and access.keep_answer:
-            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        if method == "POST" and access.kind == "role" and access.store_response:
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
         operation.setdefault("responses", {}).pop("422", None)
         operation["responses"]["default"] = failure
     return document
 
 
-_REF = "#/components/schemas/Problem"
-_TEXT = {"type": "string"}
-_IDEMPOTENCY_KEY: Mapping[str, object] = {
+_PROBLEM_REF = "#/components/schemas/Problem"
+_TEXT_SCHEMA = {"type": "string"}
+_IDEMPOTENCY_PARAMETER: Mapping[str, object] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "Of the caller's making; the same request with the same key has one effect and one answer for 24 h",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-_PROBLEM: Mapping[str, object] = {
+_PROBLEM_SCHEMA: Mapping[str, object] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "errors", "trace_id"],
     "properties": {
-        **dict.fromkeys(("type", "title", "detail", "instance", "code", "trace_id"), _TEXT),
+        **dict.fromkeys(("type", "title", "detail", "instance", "code", "trace_id"), _TEXT_SCHEMA),
         "status": {"type": "integer"},
         "errors": {
             "type": "array",
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
-                "properties": dict.fromkeys(("pointer", "code", "detail"), _TEXT),
+                "properties": dict.fromkeys(("pointer", "code", "detail"), _TEXT_SCHEMA),
             },
         },
     },

@@ -17,10 +17,10 @@ from fastapi import Depends, Request
 from schemas.roles import ALLOWED, Role, may
 from services.kit.errors import Forbidden, Unauthorised
 from services.kit.http import request_parsing
-from services.kit.http.idempotency import Idempotency
-from services.kit.http.sessions import Sessions
+from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.sessions import SessionStore
 
-PREFIX = "tk_"
+KEY_PREFIX = "tk_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +35,54 @@ class Principal:
 class KeyRing(Protocol):
     """Finds the owner of a key."""
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         """The owner of the key whose `digest_of` this is; None when unknown, revoked or expired."""
 
 
-class NewKey(NamedTuple):
+class GeneratedKey(NamedTuple):
     """A key as it is made: the plain text is shown once, digest and prefix are stored."""
 
-    plain: str
+    plain_text: str
     digest: str
     prefix: str
 
 
-def new_key() -> NewKey:
+def generate_key() -> GeneratedKey:
     """A key of 256 random bits."""
-    plain = PREFIX + secrets.token_urlsafe(32)
-    return NewKey(plain, digest_of(plain), plain[:10])
+    plain = KEY_PREFIX + secrets.token_urlsafe(32)
+    return GeneratedKey(plain, hash_key(plain), plain[:10])
 
 
-def digest_of(key: str) -> str:
+def hash_key(key: str) -> str:
     """SHA-256 in hexadecimal: enough for a key of 256 random bits, and cheap on every request."""
     return sha256(key.encode()).hexdigest()
 
 
-class EnvKeys:
+class EnvKeyRing:
     """The initial admin key, from the configuration."""
 
     def __init__(self, admin_key: str) -> None:
-        self._digest = digest_of(admin_key)
+        self._digest = hash_key(admin_key)
         self._admin = Principal("admin", Role.ADMIN, "env")
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         return self._admin if hmac.compare_digest(self._digest, digest) else None
 
 
-class FirstOf:
+class KeyRingChain:
     """Asks several rings in turn."""
 
     def __init__(self, *rings: KeyRing) -> None:
         self._rings = rings
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         for ring in self._rings:
-            if (principal := await ring.find(digest)) is not None:
+            if (principal := await ring.find_principal(digest)) is not None:
                 return principal
         return None
 
 
-class RemoteKeys:
+class RemoteKeyRing:
     """Keys that another service keeps, remembered for a few seconds: so long a revoked key may still work here.
 
     Known and unknown keys are remembered apart, so that a flood of guesses cannot push out the real ones.
@@ -93,49 +93,49 @@ class RemoteKeys:
         self,
         find: Callable[[str], Awaitable[Principal | None]],
         *,
-        remember: float = 5.0,
+        cache_seconds: float = 5.0,
         size: int = 2048,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._find = find
-        self._remember = remember
+        self._fetch_principal = find
+        self._cache_seconds = cache_seconds
         self._size = size
         self._monotonic = monotonic
         self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
         self._unknown: OrderedDict[str, tuple[float, None]] = OrderedDict()
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         now = self._monotonic()
         entry = self._known.get(digest) or self._unknown.get(digest)
         if entry is not None and now < entry[0]:
             return entry[1]
         self._known.pop(digest, None)
         self._unknown.pop(digest, None)
-        principal = await self._find(digest)
+        principal = await self._fetch_principal(digest)
         if principal is None:
-            self._keep(self._unknown, digest, (now + self._remember, None))
+            self._store(self._unknown, digest, (now + self._cache_seconds, None))
         else:
-            self._keep(self._known, digest, (now + self._remember, principal))
+            self._store(self._known, digest, (now + self._cache_seconds, principal))
         return principal
 
-    def _keep(self, cache: OrderedDict[str, Any], digest: str, entry: tuple[float, Principal | None]) -> None:
+    def _store(self, cache: OrderedDict[str, Any], digest: str, entry: tuple[float, Principal | None]) -> None:
         cache[digest] = entry
         if len(cache) > self._size:
             cache.popitem(last=False)
 
 
 @dataclass(slots=True)
-class Guards:
+class GuardContext:
     """What the guards of one app work with; build_app makes it and keeps it in `app.state.guards`.
 
     `queries` maps id(route) to the query parameters that the route declares.
     """
 
-    keys: KeyRing
+    key_ring: KeyRing
     service_digest: str | None = None
-    idempotency: Idempotency | None = None
-    sessions: Sessions | None = None
-    queries: Mapping[int, Collection[str]] = field(default_factory=dict)
+    idempotency: IdempotencyStore | None = None
+    sessions: SessionStore | None = None
+    query_parameters: Mapping[int, Collection[str]] = field(default_factory=dict)
 
 
 async def authenticate(request: Request) -> Principal | None:
@@ -143,27 +143,27 @@ async def authenticate(request: Request) -> Principal | None:
 
     Raises Unauthorised for a key nobody knows, Forbidden for a change that our own pages have not asked for.
     """
-    key = _bearer(request)
-    guards: Guards = request.app.state.guards
+    key = _bearer_key(request)
+    guards: GuardContext = request.app.state.guards
     if key is None:
-        return await _signed_in(guards, request)
-    principal = await guards.keys.find(digest_of(key))
+        return await _find_signed_in(guards, request)
+    principal = await guards.key_ring.find_principal(hash_key(key))
     if principal is None:
         raise Unauthorised("this key is unknown, revoked or expired")
     return principal
 
 
-async def _signed_in(guards: Guards, request: Request) -> Principal | None:
-    person = None if guards.sessions is None else await guards.sessions.find(request)
-    if person is None:
+async def _find_signed_in(guards: GuardContext, request: Request) -> Principal | None:
+    user = None if guards.sessions is None else await guards.sessions.find_user(request)
+    if user is None:
         return None
-    if person.key_digest is not None:
-        return await guards.keys.find(person.key_digest)
-    return Principal(person.name, person.role, f"session:{person.id}")
+    if user.key_digest is not None:
+        return await guards.key_ring.find_principal(user.key_digest)
+    return Principal(user.name, user.role, f"session:{user.id}")
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class RouteAccess:
     """A route's declaration of who may call it, and the guard that holds to it.
 
     Kinds: "role" (a key whose role allows `action`), "service" (the service key), "public" (anybody).
@@ -172,11 +172,11 @@ class Access:
 
     kind: Literal["role", "service", "public"]
     action: str = ""
-    keep_answer: bool = True
+    store_response: bool = True
 
     async def __call__(self, request: Request) -> Principal | None:
         """Let the request pass or raise Unauthorised, Forbidden; then see that it is well formed."""
-        guards: Guards = request.app.state.guards
+        guards: GuardContext = request.app.state.guards
         principal: Principal | None = None
         if self.kind == "service":
             _check_service_key(guards, request)
@@ -184,11 +184,11 @@ class Access:
             principal = await self._authorise(request)
         route = request.scope.get("route")
         if self.kind != "public":
-            request_parsing.check_query(request, guards.queries.get(id(route), ()))
-        if getattr(route, "body_field", None) is not None and request_parsing.is_json(request):
-            request_parsing.parse(await request.body())
-        if principal is not None and guards.idempotency is not None and self.keep_answer:
-            await guards.idempotency.begin(request, principal.key_id)
+            request_parsing.check_query(request, guards.query_parameters.get(id(route), ()))
+        if getattr(route, "body_field", None) is not None and request_parsing.is_json_request(request):
+            request_parsing.parse_json(await request.body())
+        if principal is not None and guards.idempotency is not None and self.store_response:
+            await guards.idempotency.claim_request(request, principal.key_id)
         return principal
 
     async def _authorise(self, request: Request) -> Principal:
@@ -196,35 +196,37 @@ class Access:
         if principal is None:
             raise Unauthorised("send `Authorization: Bearer <key>`")
         if not may(principal.role, self.action):
-            able = ", ".join(role for role in ALLOWED if may(role, self.action))
-            raise Forbidden(f"`{self.action}` needs one of the roles {able}; this key has the role {principal.role}")
+            allowed_roles = ", ".join(role for role in ALLOWED if may(role, self.action))
+            raise Forbidden(
+                f"`{self.action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}"
+            )
         return principal
 
 
-def requires(action: str, *, keep_answer: bool = True) -> Any:
+def requires(action: str, *, store_response: bool = True) -> Any:
     """`principal: Principal = requires("campaigns:write")`: a key whose role allows the action.
 
     `keep_answer=False` where the answer holds a secret: such a route ignores Idempotency-Key.
     """
-    return Depends(Access("role", action, keep_answer))
+    return Depends(RouteAccess("role", action, store_response))
 
 
 def public() -> Any:
     """In `dependencies=[public()]`: anybody may call this route."""
-    return Depends(Access("public"))
+    return Depends(RouteAccess("public"))
 
 
 def service_only() -> Any:
     """In `dependencies=[service_only()]`: only the other services, with the service key."""
-    return Depends(Access("service"))
+    return Depends(RouteAccess("service"))
 
 
-def _check_service_key(guards: Guards, request: Request) -> None:
-    key = _bearer(request)
-    if key is None or guards.service_digest is None or not hmac.compare_digest(digest_of(key), guards.service_digest):
+def _check_service_key(guards: GuardContext, request: Request) -> None:
+    key = _bearer_key(request)
+    if key is None or guards.service_digest is None or not hmac.compare_digest(hash_key(key), guards.service_digest):
         raise Unauthorised("this path is for the services alone")
 
 
-def _bearer(request: Request) -> str | None:
+def _bearer_key(request: Request) -> str | None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() or None if scheme.lower() == "bearer" else None

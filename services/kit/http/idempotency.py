@@ -16,15 +16,15 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Conflict, Invalid, Problem
 
 SECOND = 1_000_000
-KEPT = 24 * 3600 * SECOND
-ABANDONED = 120 * SECOND
+RETENTION = 24 * 3600 * SECOND
+CLAIM_TIMEOUT = 120 * SECOND
 """A claim without an answer for so long belongs to a process that died: the next request takes it over."""
 SCOPE_KEY = "tactful.claim"
 _REPLAYED_HEADERS = frozenset({b"content-type", b"etag", b"location"})
 _PENDING = 0
 
 
-class Answer(msgspec.Struct, frozen=True):
+class StoredResponse(msgspec.Struct, frozen=True):
     """An answer as it is kept."""
 
     status: int
@@ -32,15 +32,15 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Replay(Exception):
+class ReplayResponse(Exception):
     """Not a failure: the request was answered before, and this is the answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, response: StoredResponse) -> None:
         super().__init__("answered before")
-        self.answer = answer
+        self.response = response
 
 
-class InProgress(Conflict):
+class RequestInProgress(Conflict):
     """The first request with this key is still at work."""
 
     default_code = "idempotency_in_progress"
@@ -48,14 +48,14 @@ class InProgress(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyClaim:
     """The right to do the work for one key, since an instant of the database's clock."""
 
     key: str
     at: int
 
 
-class Idempotency:
+class IdempotencyStore:
     """Claims and answers in the table `idempotency`."""
 
     def __init__(self, database: Database, *, wait: float = 5.0) -> None:
@@ -63,32 +63,32 @@ class Idempotency:
         self._database = database
         self._wait = wait
 
-    async def begin(self, request: Request, principal: str) -> None:
+    async def claim_request(self, request: Request, principal: str) -> None:
         """Claim the request's key; nothing for a request without one or another method than POST.
 
         Raises Replay (answered before), Invalid `idempotency_mismatch` (same key, other request), InProgress.
         """
-        given = request.headers.get("idempotency-key")
-        if given is None or request.method != "POST":
+        header = request.headers.get("idempotency-key")
+        if header is None or request.method != "POST":
             return
-        if not 1 <= len(given) <= 255 or not given.isascii() or not given.isprintable():
+        if not 1 <= len(header) <= 255 or not header.isascii() or not header.isprintable():
             problem = Problem("/header/idempotency-key", "bad_key", "use 1 to 255 printable ASCII characters")
             raise Invalid("the Idempotency-Key cannot be used", code="idempotency_key", errors=[problem])
-        key = sha256(f"{principal}\0{given}".encode()).hexdigest()
+        key = sha256(f"{principal}\0{header}".encode()).hexdigest()
         target = f"{request.url.path}?{request.url.query}\0{request.headers.get('content-type', '')}\0"
         fingerprint = sha256(target.encode() + await request.body()).hexdigest()
         request.scope[SCOPE_KEY] = await self._claim(key, principal, fingerprint)
 
-    async def finish(self, claim: Claim, answer: Answer) -> None:
+    async def store_response(self, claim: IdempotencyClaim, response: StoredResponse) -> None:
         """Keep the answer for the claim's key, or free the key when the answer asks for another try."""
-        if answer.status >= 500 or answer.status == 429:
-            await self.abandon(claim)
+        if response.status >= 500 or response.status == 429:
+            await self.release_claim(claim)
             return
         kept = msgspec.structs.replace(
-            answer, headers=tuple(item for item in answer.headers if item[0].lower() in _REPLAYED_HEADERS)
+            response, headers=tuple(item for item in response.headers if item[0].lower() in _REPLAYED_HEADERS)
         )
         async with self._database.write() as tx:
-            await tx.run(
+            await tx.execute(
                 "UPDATE idempotency SET status = :status, body = :body WHERE key = :key AND at = :at AND status = 0",
                 status=kept.status,
                 body=msgspec.msgpack.encode(kept),
@@ -96,41 +96,41 @@ class Idempotency:
                 at=claim.at,
             )
 
-    async def abandon(self, claim: Claim) -> None:
+    async def release_claim(self, claim: IdempotencyClaim) -> None:
         """Free the key: the work failed or never ended."""
         async with self._database.write() as tx:
-            await tx.run(
+            await tx.execute(
                 "DELETE FROM idempotency WHERE key = :key AND at = :at AND status = 0", key=claim.key, at=claim.at
             )
 
-    async def forget(self) -> int:
+    async def delete_expired(self) -> int:
         """Remove what is older than 24 hours; how many. For a periodic task."""
-        before = await self._database.now() - KEPT
+        before = await self._database.now() - RETENTION
         async with self._database.write() as tx:
-            return await tx.run("DELETE FROM idempotency WHERE at < :before", before=before)
+            return await tx.execute("DELETE FROM idempotency WHERE at < :before", before=before)
 
-    async def _claim(self, key: str, principal: str, fingerprint: str) -> Claim:
+    async def _claim(self, key: str, principal: str, fingerprint: str) -> IdempotencyClaim:
         deadline = asyncio.get_running_loop().time() + self._wait
         pause = 0.02
         while True:
             now = await self._database.now()
             async with self._database.write() as tx:
-                claim = await self._try(tx, key, principal, fingerprint, now)
+                claim = await self._try_claim(tx, key, principal, fingerprint, now)
             if claim is not None:
                 return claim
             if asyncio.get_running_loop().time() + pause > deadline:
-                raise InProgress("the first request with this Idempotency-Key is still at work; try again")
+                raise RequestInProgress("the first request with this Idempotency-Key is still at work; try again")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.5)
 
-    async def _try(self, tx: Tx, key: str, principal: str, fingerprint: str, now: int) -> Claim | None:
-        await tx.run(
+    async def _try_claim(self, tx: Tx, key: str, principal: str, fingerprint: str, now: int) -> IdempotencyClaim | None:
+        await tx.execute(
             "DELETE FROM idempotency WHERE key = :key AND (at < :old OR (status = 0 AND at < :abandoned))",
             key=key,
-            old=now - KEPT,
-            abandoned=now - ABANDONED,
+            old=now - RETENTION,
+            abandoned=now - CLAIM_TIMEOUT,
         )
-        taken = await tx.run(
+        taken = await tx.execute(
             "INSERT INTO idempotency (key, principal, fingerprint, status, body, at)"
             " VALUES (:key, :principal, :fingerprint, :status, :body, :at) ON CONFLICT (key) DO NOTHING",
             key=key,
@@ -141,12 +141,12 @@ class Idempotency:
             at=now,
         )
         if taken:
-            return Claim(key, now)
+            return IdempotencyClaim(key, now)
         row = await tx.row("SELECT fingerprint, status, body FROM idempotency WHERE key = :key", key=key)
         if row is None:
             return None
         if row.fingerprint != fingerprint:
             raise Invalid("this Idempotency-Key was used for another request", code="idempotency_mismatch")
         if row.status != _PENDING:
-            raise Replay(msgspec.msgpack.decode(row.body, type=Answer))
+            raise ReplayResponse(msgspec.msgpack.decode(row.body, type=StoredResponse))
         return None

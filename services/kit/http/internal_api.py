@@ -12,17 +12,17 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from services.kit.errors import Malformed, Permanent, TooLarge, Transient
 from services.kit.http.problems import WrongMediaType
-from services.kit.observability.trace import traceparent
+from services.kit.observability.trace import new_traceparent
 
 T = TypeVar("T")
 MEDIA_TYPE = "application/msgpack"
-ATTEMPTS = 3
-LARGEST_ANSWER = 64 * 1024 * 1024
-_later = frozenset({429, 502, 503, 504})
+MAX_ATTEMPTS = 3
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+_RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
 
-async def ask(
-    client: httpx.AsyncClient, path: str, question: object, form: type[T], *, key: str, timeout: float = 5.0
+async def call(
+    client: httpx.AsyncClient, path: str, question: object, response_type: type[T], *, key: str, timeout: float = 5.0
 ) -> T:
     """Put a question to another service's door and give its answer in the form.
 
@@ -35,13 +35,13 @@ async def ask(
         "Content-Type": MEDIA_TYPE,
         "Accept": MEDIA_TYPE,
         "Authorization": f"Bearer {key}",
-        "traceparent": traceparent(),
+        "traceparent": new_traceparent(),
     }
     try:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
             wait=wait_random_exponential(multiplier=0.05, max=0.5),
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(MAX_ATTEMPTS),
             sleep=asyncio.sleep,
             reraise=True,
         ):
@@ -51,53 +51,53 @@ async def ask(
         raise Transient(
             f"the door {path} does not answer ({type(error).__name__})", retry_after=_jitter(1.0)
         ) from error
-    return _answer(path, response, form)
+    return _decode_response(path, response, response_type)
 
 
-async def question(request: Request, form: type[T]) -> T:
+async def read_request(request: Request, response_type: type[T]) -> T:
     """In a route: the question in its form. Raises WrongMediaType 415, Malformed 400, TooLarge 413 (edge)."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != MEDIA_TYPE:
         raise WrongMediaType(f"send the body as {MEDIA_TYPE}")
     try:
-        return msgspec.msgpack.decode(await request.body(), type=form)
+        return msgspec.msgpack.decode(await request.body(), type=response_type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed(f"the body is not a {form.__name__} ({type(error).__name__})") from None
+        raise Malformed(f"the body is not a {response_type.__name__} ({type(error).__name__})") from None
 
 
-def answer(value: object) -> Response:
+def respond(value: object) -> Response:
     """In a route: the answer."""
     body = msgspec.msgpack.encode(value)
-    if len(body) > LARGEST_ANSWER:
+    if len(body) > MAX_RESPONSE_BYTES:
         raise TooLarge("the answer is too large: ask about fewer")
     return Response(body, media_type=MEDIA_TYPE)
 
 
-def _answer(path: str, response: httpx.Response, form: type[T]) -> T:
+def _decode_response(path: str, response: httpx.Response, response_type: type[T]) -> T:
     status = response.status_code
-    if status in _later:
+    if status in _RETRYABLE_STATUSES:
         detail = f"the door {path} asks to come back later ({status})"
-        raise Transient(detail, retry_after=_retry_after(response), code=_code(response, "unavailable"))
+        raise Transient(detail, retry_after=_retry_after_seconds(response), code=_problem_code(response, "unavailable"))
     if status != 200:
-        raise Permanent(f"the door {path} refused ({status})", code=_code(response, "door_refused"))
+        raise Permanent(f"the door {path} refused ({status})", code=_problem_code(response, "door_refused"))
     try:
-        return msgspec.msgpack.decode(response.content, type=form)
+        return msgspec.msgpack.decode(response.content, type=response_type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         detail = f"the door {path} gave an answer of another form ({type(error).__name__}): do the releases match?"
         raise Permanent(detail, code="door_answer") from error
 
 
-def _code(response: httpx.Response, default: str) -> str:
+def _problem_code(response: httpx.Response, default: str) -> str:
     try:
-        return msgspec.json.decode(response.content, type=_Code).code or default
+        return msgspec.json.decode(response.content, type=_ProblemCode).code or default
     except (msgspec.MsgspecError, RecursionError):
         return default
 
 
-class _Code(msgspec.Struct):
+class _ProblemCode(msgspec.Struct):
     code: str = ""
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after_seconds(response: httpx.Response) -> float:
     text = response.headers.get("retry-after", "")
     return _jitter(min(float(text), 300.0) if text.isascii() and text.isdigit() else 1.0)
 

@@ -13,39 +13,39 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit.errors import TooLarge, Transient
 from services.kit.http import problems
-from services.kit.http.idempotency import SCOPE_KEY, Answer, Claim, Idempotency
+from services.kit.http.idempotency import SCOPE_KEY, IdempotencyClaim, IdempotencyStore, StoredResponse
 from services.kit.observability import logs
-from services.kit.observability.metrics import Family, Registry, histogram
-from services.kit.observability.trace import trace_of
+from services.kit.observability.metrics import MetricFamily, Registry, histogram
+from services.kit.observability.trace import parse_trace_id
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-OTHER = "_OTHER"
-UNMATCHED = "unmatched"
+OTHER_METHOD = "_OTHER"
+UNMATCHED_ROUTE = "unmatched"
 _statuses = tuple(map(str, range(100, 600)))
 
 
-def durations(registry: Registry, routes: Mapping[int, str]) -> Family[Histogram]:
+def request_durations(registry: Registry, routes: Mapping[int, str]) -> MetricFamily[Histogram]:
     """The histogram of all requests by method, route template and status."""
     labels = {
-        "http_request_method": (*METHODS, OTHER),
-        "http_route": sorted({*routes.values(), UNMATCHED}),
+        "http_request_method": (*METHODS, OTHER_METHOD),
+        "http_route": sorted({*routes.values(), UNMATCHED_ROUTE}),
         "http_response_status_code": _statuses,
     }
-    words = "HTTP server latency; counts give RED"
-    return histogram(registry, "http_server_request_duration_seconds", words, labels, combos=())
+    help_text = "HTTP server latency; counts give RED"
+    return histogram(registry, "http_server_request_duration_seconds", help_text, labels, combos=())
 
 
-class Edge:
+class EdgeMiddleware:
     """See the module. `routes` maps id(route) to its path template; `max_body` is in bytes."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        durations: Family[Histogram],
+        durations: MetricFamily[Histogram],
         routes: Mapping[int, str],
         max_body: int,
-        idempotency: Idempotency | None,
+        idempotency: IdempotencyStore | None,
     ) -> None:
         self._app = app
         self._durations = durations
@@ -57,43 +57,43 @@ class Edge:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        token = logs.trace_id.set(trace_of(headers.get("traceparent")))
+        token = logs.trace_id.set(parse_trace_id(headers.get("traceparent")))
         start = time.perf_counter()
-        answer = _Sender(scope, send, self._idempotency)
+        answer = _ResponseSender(scope, send, self._idempotency)
         try:
             await self._serve(scope, headers, receive, answer)
         finally:
-            self._observe(scope, answer.status, time.perf_counter() - start)
+            self._record_request(scope, answer.status, time.perf_counter() - start)
             logs.trace_id.reset(token)
 
-    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Sender") -> None:
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_ResponseSender") -> None:
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._max_body):
             detail = f"the body is larger than {self._max_body} bytes"
-            return await problems.of(TooLarge(detail))(scope, receive, answer)
+            return await problems.error_response(TooLarge(detail))(scope, receive, answer)
         try:
-            await self._app(scope, _limited(receive, self._max_body), answer)
+            await self._app(scope, _limit_body(receive, self._max_body), answer)
         except ClientDisconnect:
-            await answer.abandon()
+            await answer.release_claim()
         except Exception as error:
-            await answer.abandon()
+            await answer.release_claim()
             if answer.started:
                 logs.log_error("response_broken_off", error)
                 raise
-            await problems.unexpected(error)(scope, receive, answer)
+            await problems.internal_error_response(error)(scope, receive, answer)
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in METHODS else OTHER
-        route = self._routes.get(id(scope.get("route")), UNMATCHED)
+    def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        route = self._routes.get(id(scope.get("route")), UNMATCHED_ROUTE)
         self._durations(method, route, str(status)).observe(seconds, {"trace_id": logs.trace_id.get()})
         logs.log("request", "debug", method=method, route=route, status=status, seconds=round(seconds, 6))
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def _limit_body(receive: Receive, limit: int) -> Receive:
     """`receive`, until more than `limit` bytes have come; then 413, also without a content length."""
     total = 0
 
-    async def take() -> Message:
+    async def receive_limited() -> Message:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
@@ -101,20 +101,20 @@ def _limited(receive: Receive, limit: int) -> Receive:
             raise HTTPException(413, f"the body is larger than {limit} bytes")
         return message
 
-    return take
+    return receive_limited
 
 
-class _Sender:
+class _ResponseSender:
     """`send` with our headers; keeps back an answer under a claim until it is stored."""
 
-    def __init__(self, scope: Scope, send: Send, idempotency: Idempotency | None) -> None:
+    def __init__(self, scope: Scope, send: Send, idempotency: IdempotencyStore | None) -> None:
         self.started = False
         self.status = 500
         self._scope = scope
         self._send = send
         self._idempotency = idempotency
-        self._start: MutableMapping[str, Any] = {}
-        self._body = bytearray()
+        self._start_message: MutableMapping[str, Any] = {}
+        self._response_body = bytearray()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -123,46 +123,48 @@ class _Sender:
             headers.setdefault("Cache-Control", "no-store")
             message = {**message, "headers": headers.raw}
         if SCOPE_KEY in self._scope:
-            await self._keep(message)
+            await self._buffer(message)
         else:
-            await self._pass(message)
+            await self._forward(message)
 
-    async def abandon(self) -> None:
+    async def release_claim(self) -> None:
         """The work failed: give the claim back. An unreachable database leaves it to run out by itself."""
-        claim: Claim | None = self._scope.pop(SCOPE_KEY, None)
+        claim: IdempotencyClaim | None = self._scope.pop(SCOPE_KEY, None)
         if claim is not None and self._idempotency is not None:
             try:
-                await self._idempotency.abandon(claim)
+                await self._idempotency.release_claim(claim)
             except Transient as error:
                 logs.log_error("claim_not_abandoned", error, "warning")
 
-    async def _pass(self, message: Message) -> None:
+    async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
         await self._send(message)
 
-    async def _keep(self, message: Message) -> None:
+    async def _buffer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
+            self._start_message = message
         elif message["type"] == "http.response.body":
-            self._body += message.get("body", b"")
+            self._response_body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._store()
+                await self._store_response()
 
-    async def _store(self) -> None:
-        claim: Claim = self._scope.pop(SCOPE_KEY)
-        answer = Answer(self._start["status"], tuple(map(tuple, self._start["headers"])), bytes(self._body))
+    async def _store_response(self) -> None:
+        claim: IdempotencyClaim = self._scope.pop(SCOPE_KEY)
+        answer = StoredResponse(
+            self._start_message["status"], tuple(map(tuple, self._start_message["headers"])), bytes(self._response_body)
+        )
         try:
             if self._idempotency is not None:
-                await self._idempotency.finish(claim, answer)
+                await self._idempotency.store_response(claim, answer)
         except Transient as error:
             logs.log_error("answer_not_kept", error, "warning")
-        await self._pass(self._start)
-        await self._pass({"type": "http.response.body", "body": answer.body})
+        await self._forward(self._start_message)
+        await self._forward({"type": "http.response.body", "body": answer.body})
 
 
-def replay(answer: Answer) -> Response:
+def replay_response(answer: StoredResponse) -> Response:
     """A kept answer, marked as such."""
     response = Response(answer.body, answer.status)
     kept = [item for item in answer.headers if item[0].lower() != b"content-length"]

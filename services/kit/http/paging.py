@@ -11,12 +11,12 @@ from fastapi import Query
 from services.kit.errors import Invalid, Problem
 
 T = TypeVar("T")
-Limit = Annotated[int, Query(ge=1, le=200, description="Items of one page")]
-After = Annotated[str | None, Query(max_length=1000, description="The `next` of the page before")]
+PageLimit = Annotated[int, Query(ge=1, le=200, description="Items of one page")]
+PageCursor = Annotated[str | None, Query(max_length=1000, description="The `next` of the page before")]
 DEFAULT_LIMIT = 50
 
 
-def page(items: Sequence[object], next: str | None) -> dict[str, object]:
+def to_page(items: Sequence[object], next: str | None) -> dict[str, object]:
     """The answer of a list: `next` is the cursor of the next page, or None at the end."""
     return {"items": list(items), "next": next}
 

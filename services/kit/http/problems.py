@@ -17,9 +17,9 @@ from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulE
 from services.kit.observability import logs
 
 MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 """An answer lists so many faults at most."""
-_codes = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
+_STATUS_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
 
 
 class WrongMediaType(Permanent):
@@ -30,7 +30,7 @@ class WrongMediaType(Permanent):
     default_code = "wrong_media_type"
 
 
-def problem(
+def problem_response(
     status: int,
     code: str,
     title: str,
@@ -48,88 +48,94 @@ def problem(
         "instance": f"urn:tactful:trace:{trace}",
         "code": code,
         "errors": [
-            {"pointer": item.pointer, "code": item.code, "detail": item.detail} for item in islice(errors, MOST_ERRORS)
+            {"pointer": item.pointer, "code": item.code, "detail": item.detail} for item in islice(errors, MAX_ERRORS)
         ],
         "trace_id": trace,
     }
     return Response(json.dumps(body, ensure_ascii=False), status, headers, MEDIA_TYPE)
 
 
-def of(error: TactfulError) -> Response:
+def error_response(error: TactfulError) -> Response:
     """The answer for one of our errors. An internal one says nothing of its cause."""
     if error.status >= 500 and error.status != 503:
-        return unexpected(error)
+        return internal_error_response(error)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorised) else {}
     retry_after = getattr(error, "retry_after", None)
     if isinstance(retry_after, int | float):
         headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-    return problem(error.status, error.code, error.title, error.detail, error.errors, headers)
+    return problem_response(error.status, error.code, error.title, error.detail, error.errors, headers)
 
 
-def unexpected(error: BaseException) -> Response:
+def internal_error_response(error: BaseException) -> Response:
     """A generic 500, and a log line that says where."""
     logs.log_error("request_failed", error)
-    return problem(500, "internal", "Internal error", "Something failed on our side; quote the trace_id.")
+    return problem_response(500, "internal", "Internal error", "Something failed on our side; quote the trace_id.")
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of this app in this form."""
-    app.add_exception_handler(TactfulError, _tactful)
-    app.add_exception_handler(DocumentError, _document)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(TactfulError, _handle_tactful_error)
+    app.add_exception_handler(DocumentError, _handle_document_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
 
 
-async def _tactful(_: Request, error: Exception) -> Response:
+async def _handle_tactful_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, TactfulError)
-    return of(error)
+    return error_response(error)
 
 
-async def _document(_: Request, error: Exception) -> Response:
+async def _handle_document_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, DocumentError)
-    return of(invalid(error))
+    return error_response(to_invalid(error))
 
 
-def invalid(error: DocumentError) -> Invalid:
+def to_invalid(error: DocumentError) -> Invalid:
     """A document's faults as our error."""
-    return Invalid(_summary(len(error.errors)), errors=[Problem(*item) for item in error.errors])
+    return Invalid(_summarise(len(error.errors)), errors=[Problem(*item) for item in error.errors])
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _handle_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == TooLarge.status:
-        return of(TooLarge(str(error.detail)))
+        return error_response(TooLarge(str(error.detail)))
     title = HTTPStatus(error.status_code).phrase
-    code = _codes.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
+    code = _STATUS_CODES.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
     details = {
         404: "There is nothing at this path.",
         405: f"This path does not take this method; it takes {(error.headers or {}).get('Allow', 'others')}.",
     }
     detail = details.get(error.status_code, str(error.detail))
-    return problem(error.status_code, code, title, detail, headers=error.headers)
+    return problem_response(error.status_code, code, title, detail, headers=error.headers)
 
 
-async def _validation(request: Request, error: Exception) -> Response:
+async def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    if any(item["type"] == "json_invalid" for item in found):
-        return of(Malformed("the body is not JSON"))
-    body = [item for item in found if item["loc"][0] == "body"]
+    violations = error.errors()
+    if any(item["type"] == "json_invalid" for item in violations):
+        return error_response(Malformed("the body is not JSON"))
+    body = [item for item in violations if item["loc"][0] == "body"]
     if body and isinstance(error.body, bytes):
-        return of(WrongMediaType("send the body as application/json"))
-    errors = [_parameter(item["loc"], item["type"], item["msg"]) for item in found if item["loc"][0] != "body"]
-    return of(Invalid(_summary(len(errors) + len(body)), errors=[*errors, *_body(request, error.body, body)]))
+        return error_response(WrongMediaType("send the body as application/json"))
+    errors = [
+        _parameter_problem(item["loc"], item["type"], item["msg"]) for item in violations if item["loc"][0] != "body"
+    ]
+    return error_response(
+        Invalid(_summarise(len(errors) + len(body)), errors=[*errors, *_body_problems(request, error.body, body)])
+    )
 
 
-def _parameter(location: tuple[int | str, ...], kind: str, message: str) -> Problem:
+def _parameter_problem(location: tuple[int | str, ...], fault_type: str, message: str) -> Problem:
     pointer = "".join(f"/{part}" for part in location)
-    what = {"query": "query parameter", "path": "part of the path", "header": "header"}.get(str(location[0]), "cookie")
-    detail = "is required" if kind == "missing" else message[:1].lower() + message[1:]
-    return Problem(pointer, kind, f"the {what} `{location[-1]}`: {detail}")
+    parameter_kind = {"query": "query parameter", "path": "part of the path", "header": "header"}.get(
+        str(location[0]), "cookie"
+    )
+    detail = "is required" if fault_type == "missing" else message[:1].lower() + message[1:]
+    return Problem(pointer, fault_type, f"the {parameter_kind} `{location[-1]}`: {detail}")
 
 
-def _body(request: Request, body: object, found: list[dict[str, object]]) -> list[Problem]:
-    if not found:
+def _body_problems(request: Request, body: object, violations: list[dict[str, object]]) -> list[Problem]:
+    if not violations:
         return []
     params = getattr(getattr(request.scope.get("route"), "dependant", None), "body_params", [])
     model = params[0].field_info.annotation if len(params) == 1 else None
@@ -140,9 +146,9 @@ def _body(request: Request, body: object, found: list[dict[str, object]]) -> lis
             return [Problem(*item) for item in error.errors]
     return [
         Problem("".join(f"/{part}" for part in item["loc"][1:]), str(item["type"]), str(item["msg"]))  # type: ignore[index]
-        for item in found
+        for item in violations
     ]
 
 
-def _summary(faults: int) -> str:
+def _summarise(faults: int) -> str:
     return f"{faults} {'fault' if faults == 1 else 'faults'} in the request; see errors."

@@ -6,10 +6,10 @@ from fastapi import Request
 
 from schemas.documents import DocumentError, load_json, suggestion
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
-from services.kit.http.problems import MOST_ERRORS, WrongMediaType
+from services.kit.http.problems import MAX_ERRORS, WrongMediaType
 
 
-async def json_body(request: Request, *, empty: object = None) -> object:
+async def read_json_body(request: Request, *, empty: object = None) -> object:
     """The body as plain values, for schemas.documents.validate. `empty`: what no body at all means, if it may be so.
 
     Raises WrongMediaType 415 unless the content type is JSON, Malformed 400 for what `load_json` refuses (not JSON,
@@ -18,12 +18,12 @@ async def json_body(request: Request, *, empty: object = None) -> object:
     raw = await request.body()
     if not raw and empty is not None:
         return empty
-    if not is_json(request):
+    if not is_json_request(request):
         raise WrongMediaType("send the body as application/json")
-    return parse(raw)
+    return parse_json(raw)
 
 
-def parse(raw: bytes) -> object:
+def parse_json(raw: bytes) -> object:
     """Strict JSON. Raises Malformed or TooLarge."""
     try:
         value: object = load_json(raw)
@@ -35,10 +35,12 @@ def parse(raw: bytes) -> object:
     return value
 
 
-def is_json(request: Request) -> bool:
+def is_json_request(request: Request) -> bool:
     """Whether the content type says JSON: `application/json` or any `application/...+json`."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return content_type == "application/json" or (
+        content_type.startswith("application/") and content_type.endswith("+json")
+    )
 
 
 def check_query(request: Request, known: Collection[str]) -> None:
@@ -46,7 +48,7 @@ def check_query(request: Request, known: Collection[str]) -> None:
     errors: list[Problem] = []
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
-        if len(errors) == MOST_ERRORS:
+        if len(errors) == MAX_ERRORS:
             break
         if name not in known:
             short = name[:60]

@@ -9,15 +9,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
-class Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """Ends at a signal and does not raise it again afterwards: whoever serves still has work to finish.
 
     `leaving` is called when the end begins, so that answers without an end of their own can end.
     """
 
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
-        self._leaving = leaving
+        self._on_shutdown = on_shutdown
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At SIGTERM or SIGINT; a second SIGINT breaks off requests under way."""
@@ -26,18 +26,18 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests and let those under way finish."""
-        self._leaving()
+        self._on_shutdown()
         await super().shutdown(sockets)
 
 
-def server(
-    app: ASGIApp, *, host: str, port: int, drain: float = 5.0, leaving: Callable[[], None] = lambda: None
-) -> Server:
+def create_server(
+    app: ASGIApp, *, host: str, port: int, drain: float = 5.0, on_shutdown: Callable[[], None] = lambda: None
+) -> DrainingServer:
     """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 
     `drain`: seconds that requests under way may still take. `logs.configure` comes before.
     """
-    return Server(
+    return DrainingServer(
         uvicorn.Config(
             app,
             host=host,
@@ -50,5 +50,5 @@ def server(
             h11_max_incomplete_event_size=64 * 1024,
             ws="none",
         ),
-        leaving,
+        on_shutdown,
     )

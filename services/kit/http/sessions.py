@@ -24,16 +24,16 @@ from services.kit.errors import Forbidden, Invalid
 from services.kit.runtime.clock import Clock
 
 COOKIE: Final = "tactful_session"
-SESSION_LIFE: Final = 12 * HOUR
-LINK_LIFE: Final = 15 * MINUTE
-TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the name of a field
-TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 - the name of a header
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SESSION_LIFETIME: Final = 12 * HOUR
+LINK_LIFETIME: Final = 15 * MINUTE
+CSRF_FIELD: Final = "csrf"
+CSRF_HEADER: Final = "X-CSRF-Token"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-Columns = Callable[[], list[Column[Any]]]
+TableColumns = Callable[[], list[Column[Any]]]
 
 
-def _owner() -> list[Column[Any]]:
+def _owner_columns() -> list[Column[Any]]:
     return [
         Column("digest", Text, primary_key=True),
         Column("name", Text, nullable=False),
@@ -43,14 +43,14 @@ def _owner() -> list[Column[Any]]:
     ]
 
 
-TABLES: dict[str, Columns] = {
-    "sign_in_link": _owner,
-    "session": lambda: [*_owner(), Column("key_digest", Text)],
+SESSION_TABLES: dict[str, TableColumns] = {
+    "sign_in_link": _owner_columns,
+    "session": lambda: [*_owner_columns(), Column("key_digest", Text)],
 }
 """Tables of the service whose pages people sign in to; its migrations create them."""
 
 
-class Person(NamedTuple):
+class SignedInUser(NamedTuple):
     """Who has signed in. `key_digest` is that of the API key the session was opened with, if it was."""
 
     name: str
@@ -59,7 +59,7 @@ class Person(NamedTuple):
     key_digest: str | None
 
 
-class Sessions:
+class SessionStore:
     """Links and sessions, kept in the database."""
 
     def __init__(self, database: Database, clock: Clock, *, path: str, secure: bool = False) -> None:
@@ -73,8 +73,8 @@ class Sessions:
         """A token that signs this person in, once, within 15 minutes."""
         token = secrets.token_urlsafe(32)
         async with self._database.write() as tx:
-            await _forget_old(tx, self._clock.now())
-            await _insert(tx, "sign_in_link", _digest(token), name, role, self._clock.now(), LINK_LIFE)
+            await _delete_expired(tx, self._clock.now())
+            await _insert_row(tx, "sign_in_link", _hash_secret(token), name, role, self._clock.now(), LINK_LIFETIME)
         return token
 
     async def use_link(self, token: str) -> str | None:
@@ -83,19 +83,19 @@ class Sessions:
         async with self._database.write() as tx:
             row = await tx.row(
                 "DELETE FROM sign_in_link WHERE digest = :digest AND expires > :now RETURNING name, role",
-                digest=_digest(token),
+                digest=_hash_secret(token),
                 now=now,
             )
-            return None if row is None else await _open(tx, row.name, Role(row.role), now)
+            return None if row is None else await _insert_session(tx, row.name, Role(row.role), now)
 
-    async def open(self, name: str, role: Role, key_digest: str) -> str:
+    async def open_session(self, name: str, role: Role, key_digest: str) -> str:
         """A new session's id for the owner of an API key; it lives no longer than the key."""
         now = self._clock.now()
         async with self._database.write() as tx:
-            await _forget_old(tx, now)
-            return await _open(tx, name, role, now, key_digest)
+            await _delete_expired(tx, now)
+            return await _insert_session(tx, name, role, now, key_digest)
 
-    async def find(self, request: Request) -> Person | None:
+    async def find_user(self, request: Request) -> SignedInUser | None:
         """Who sent the request, by its cookie; None without a session in force.
 
         Raises Forbidden for a change that our own pages have not asked for: from another site, or without the token.
@@ -106,42 +106,44 @@ class Sessions:
         async with self._database.read() as tx:
             row = await tx.row(
                 "SELECT name, role, key_digest FROM session WHERE digest = :digest AND expires > :now",
-                digest=_digest(id),
+                digest=_hash_secret(id),
                 now=self._clock.now(),
             )
         if row is None:
             return None
-        if request.method not in _SAFE:
+        if request.method not in _SAFE_METHODS:
             require_same_origin(request)
-            await _require_token(request, id)
-        return Person(row.name, Role(row.role), _digest(id)[:16], row.key_digest)
+            await _require_csrf_token(request, id)
+        return SignedInUser(row.name, Role(row.role), _hash_secret(id)[:16], row.key_digest)
 
-    async def close(self, request: Request) -> None:
+    async def close_session(self, request: Request) -> None:
         """End the session of this request, everywhere."""
         async with self._database.write() as tx:
-            await tx.run("DELETE FROM session WHERE digest = :digest", digest=_digest(request.cookies.get(COOKIE, "")))
+            await tx.execute(
+                "DELETE FROM session WHERE digest = :digest", digest=_hash_secret(request.cookies.get(COOKIE, ""))
+            )
 
-    def give(self, response: Response, id: str) -> None:
+    def set_cookie(self, response: Response, id: str) -> None:
         """Send the session's id to the browser."""
         response.set_cookie(
             COOKIE,
             id,
-            max_age=SESSION_LIFE // SECOND,
+            max_age=SESSION_LIFETIME // SECOND,
             path=self._path,
             secure=self._secure,
             httponly=True,
             samesite="lax",
         )
 
-    def take_back(self, response: Response) -> None:
+    def clear_cookie(self, response: Response) -> None:
         """Make the browser forget the id."""
         response.delete_cookie(COOKIE, path=self._path, secure=self._secure, httponly=True, samesite="lax")
 
 
-def token_of(request: Request) -> str:
+def csrf_token(request: Request) -> str:
     """What forms of this session's pages carry; empty without a session."""
     id = request.cookies.get(COOKIE)
-    return _token(id) if id else ""
+    return _derive_csrf_token(id) if id else ""
 
 
 def require_same_origin(request: Request) -> None:
@@ -156,10 +158,10 @@ def require_same_origin(request: Request) -> None:
         raise Forbidden("the request does not come from a page of this console", code="other_origin")
 
 
-async def form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
     """The fields of an HTML form, the last one of each name. Raises Invalid for anything else."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/x-www-form-urlencoded":
         raise Invalid("send the fields of a form")
     try:
         fields = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=50)
@@ -168,43 +170,43 @@ async def form(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-async def _require_token(request: Request, id: str) -> None:
-    given = request.headers.get(TOKEN_HEADER)
-    if given is None:
-        given = (await form(request)).get(TOKEN_FIELD, "")
-    if not hmac.compare_digest(given.encode(), _token(id).encode()):
+async def _require_csrf_token(request: Request, id: str) -> None:
+    submitted = request.headers.get(CSRF_HEADER)
+    if submitted is None:
+        submitted = (await read_form(request)).get(CSRF_FIELD, "")
+    if not hmac.compare_digest(submitted.encode(), _derive_csrf_token(id).encode()):
         raise Forbidden("the page is too old for this; load it again and repeat what you did", code="bad_csrf_token")
 
 
-def _token(id: str) -> str:
+def _derive_csrf_token(id: str) -> str:
     return hmac.new(id.encode(), b"tactful csrf", sha256).hexdigest()
 
 
-def _digest(secret: str) -> str:
+def _hash_secret(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-async def _open(tx: Tx, name: str, role: Role, now: Instant, key_digest: str | None = None) -> str:
+async def _insert_session(tx: Tx, name: str, role: Role, now: Instant, key_digest: str | None = None) -> str:
     id = secrets.token_urlsafe(32)
-    await _insert(tx, "session", _digest(id), name, role, now, SESSION_LIFE, key_digest=key_digest)
+    await _insert_row(tx, "session", _hash_secret(id), name, role, now, SESSION_LIFETIME, key_digest=key_digest)
     return id
 
 
-async def _insert(
-    tx: Tx, table: str, digest: str, name: str, role: Role, now: Instant, life: int, **more: str | None
+async def _insert_row(
+    tx: Tx, table: str, digest: str, name: str, role: Role, now: Instant, lifetime: int, **extra: str | None
 ) -> None:
-    names = ("digest", "name", "role", "created", "expires", *more)
-    await tx.run(
+    names = ("digest", "name", "role", "created", "expires", *extra)
+    await tx.execute(
         f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{column}' for column in names)})",
         digest=digest,
         name=name,
         role=role.value,
         created=now,
-        expires=now + life,
-        **more,
+        expires=now + lifetime,
+        **extra,
     )
 
 
-async def _forget_old(tx: Tx, now: Instant) -> None:
-    for table in TABLES:
-        await tx.run(f"DELETE FROM {table} WHERE expires <= :now", now=now)
+async def _delete_expired(tx: Tx, now: Instant) -> None:
+    for table in SESSION_TABLES:
+        await tx.execute(f"DELETE FROM {table} WHERE expires <= :now", now=now)

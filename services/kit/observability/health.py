@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-Check = Callable[[], Awaitable[object]]
+ReadinessCheck = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What one readiness check said. `detail` is the class of the error, never its text. Time in seconds."""
 
     ok: bool
@@ -29,7 +29,7 @@ class Heartbeat:
         """Say that the loop moves: at least every few seconds, idle or not."""
         self._health.beats[self.name] = self._health.monotonic()
 
-    def ended(self) -> None:
+    def unregister(self) -> None:
         """The loop is over by intention: expect no more beats."""
         self._health.beats.pop(self.name, None)
 
@@ -52,37 +52,37 @@ class Health:
         self.stopping = False
         self.beats: dict[str, float] = {}
         self.monotonic = monotonic
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, ReadinessCheck] = {}
         self._stuck_after = stuck_after
         self._check_timeout = check_timeout
 
-    def check(self, name: str, check: Check) -> None:
+    def add_check(self, name: str, check: ReadinessCheck) -> None:
         """Add a readiness check: it fails by raising, by answering False, or by taking longer than the time-out."""
         self._checks[name] = check
 
-    def loop(self, name: str) -> Heartbeat:
+    def add_loop(self, name: str) -> Heartbeat:
         """Register a loop; it counts as moving from now on."""
         return Heartbeat(self, name)
 
-    def stuck(self) -> tuple[str, ...]:
+    def stuck_loops(self) -> tuple[str, ...]:
         """The loops that have not moved for too long."""
         oldest = self.monotonic() - self._stuck_after
         return tuple(sorted(name for name, beat in self.beats.items() if beat < oldest))
 
-    async def ready(self) -> Mapping[str, Finding]:
+    async def run_checks(self) -> Mapping[str, CheckResult]:
         """Run all checks at once. Ready is when all are ok; `started` and `not_stopping` are among them."""
-        findings = {"started": Finding(self.started, 0.0), "not_stopping": Finding(not self.stopping, 0.0)}
+        results = {"started": CheckResult(self.started, 0.0), "not_stopping": CheckResult(not self.stopping, 0.0)}
         names = tuple(self._checks)
-        findings.update(
-            zip(names, await asyncio.gather(*(self._run(self._checks[name]) for name in names)), strict=True)
+        results.update(
+            zip(names, await asyncio.gather(*(self._run_check(self._checks[name]) for name in names)), strict=True)
         )
-        return findings
+        return results
 
-    async def _run(self, check: Check) -> Finding:
+    async def _run_check(self, check: ReadinessCheck) -> CheckResult:
         start = self.monotonic()
         try:
             async with asyncio.timeout(self._check_timeout):
                 ok, detail = await check() is not False, ""
         except Exception as error:
             ok, detail = False, type(error).__name__
-        return Finding(ok, round(self.monotonic() - start, 6), detail)
+        return CheckResult(ok, round(self.monotonic() - start, 6), detail)

@@ -12,12 +12,12 @@ Child = TypeVar("Child", bound=MetricWrapperBase)
 Labels = Mapping[str, Sequence[str]]
 Combinations = Iterable[tuple[str, ...]]
 
-PREFIX = "tactful_"
-FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+METRIC_PREFIX = "tactful_"
+FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: for work that people or the log wait for."""
-SLOW = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+SLOW_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds: for what happens over minutes and hours, such as receipts."""
-SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+SIZE_BUCKETS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 
 
 class Registry(CollectorRegistry):
@@ -26,11 +26,11 @@ class Registry(CollectorRegistry):
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
         self.families: dict[str, object] = {}
-        self.shares: dict[tuple[str, ...], dict[str, float]] = {}
+        self.shared_values: dict[tuple[str, ...], dict[str, float]] = {}
         """What each part of the process says of a gauge that several of them set: see `Share`."""
 
 
-class Family(Generic[Child]):
+class MetricFamily(Generic[Child]):
     """One metric with its closed labels. `family("email", "send")` is the child for these values, in order.
 
     A name that is declared again in the same registry is the same family, and its label values are the union.
@@ -38,34 +38,34 @@ class Family(Generic[Child]):
 
     def __init__(self, metric: Child, names: tuple[str, ...]) -> None:
         self.metric = metric
-        self.names = names
-        self._known: tuple[set[str], ...] = tuple(set() for _ in names)
+        self.label_names = names
+        self._allowed_values: tuple[set[str], ...] = tuple(set() for _ in names)
         self._children: dict[tuple[str, ...], Child] = {}
 
     def __call__(self, *values: str) -> Child:
         """The child for these label values. Raises ValueError for a value outside the closed set."""
         child = self._children.get(values)
-        return self._make(values) if child is None else child
+        return self._create_child(values) if child is None else child
 
-    def of(self, **labels: str) -> Child:
+    def labelled_child(self, **labels: str) -> Child:
         """The child for these labels by name. Raises ValueError for a wrong name or value."""
-        if len(labels) != len(self.names) or any(name not in labels for name in self.names):
-            raise ValueError(f"the labels of this metric are {', '.join(self.names) or 'none'}")
-        return self(*(labels[name] for name in self.names))
+        if len(labels) != len(self.label_names) or any(name not in labels for name in self.label_names):
+            raise ValueError(f"the labels of this metric are {', '.join(self.label_names) or 'none'}")
+        return self(*(labels[name] for name in self.label_names))
 
-    def extend(self, labels: Labels, combinations: Combinations | None) -> None:
+    def add_labels(self, labels: Labels, combinations: Combinations | None) -> None:
         """Add label values, and make the given combinations (all of these values when None) appear at zero."""
-        if tuple(labels) != self.names:
-            raise ValueError(f"this metric has the labels {self.names}, not {tuple(labels)}")
-        for known, values in zip(self._known, labels.values(), strict=True):
+        if tuple(labels) != self.label_names:
+            raise ValueError(f"this metric has the labels {self.label_names}, not {tuple(labels)}")
+        for known, values in zip(self._allowed_values, labels.values(), strict=True):
             known.update(map(str, values))
         for values in product(*labels.values()) if combinations is None else combinations:
             self(*values)
 
-    def _make(self, values: tuple[str, ...]) -> Child:
-        if len(values) != len(self.names):
-            raise ValueError(f"this metric needs values for {self.names}")
-        for name, value, known in zip(self.names, values, self._known, strict=True):
+    def _create_child(self, values: tuple[str, ...]) -> Child:
+        if len(values) != len(self.label_names):
+            raise ValueError(f"this metric needs values for {self.label_names}")
+        for name, value, known in zip(self.label_names, values, self._allowed_values, strict=True):
             if value not in known:
                 raise ValueError(f"{value[:60]!r} is not a value of the label {name}")
         child = self.metric.labels(*values) if values else self.metric
@@ -73,7 +73,7 @@ class Family(Generic[Child]):
         return child
 
 
-class Share:
+class SharedGauge:
     """One part's say in a gauge that several parts of a process set, as services in one process do.
 
     The gauge shows what `combine` makes of all parts: their sum, or the `earliest` of their instants.
@@ -82,20 +82,20 @@ class Share:
     def __init__(
         self,
         registry: Registry,
-        family: Family[Gauge],
-        part: str,
+        family: MetricFamily[Gauge],
+        source: str,
         combine: Callable[[Iterable[float]], float] = math.fsum,
     ) -> None:
-        self._said = registry.shares
+        self._shared_values = registry.shared_values
         self._family = family
-        self._part = part
+        self._source = source
         self._combine = combine
 
     def set(self, value: float, *labels: str) -> None:
         """What this part has to say about the child of these labels."""
-        said = self._said.setdefault((str(id(self._family)), *labels), {})
-        said[self._part] = value
-        self._family(*labels).set(self._combine(said.values()))
+        by_source = self._shared_values.setdefault((str(id(self._family)), *labels), {})
+        by_source[self._source] = value
+        self._family(*labels).set(self._combine(by_source.values()))
 
 
 def earliest(instants: Iterable[float]) -> float:
@@ -105,16 +105,18 @@ def earliest(instants: Iterable[float]) -> float:
 
 def counter(
     registry: Registry, name: str, help: str, labels: Labels | None = None, *, combos: Combinations | None = None
-) -> Family[Counter]:
+) -> MetricFamily[Counter]:
     """A count that only grows; the name ends in `_total`."""
-    return _family(registry, name, labels, combos, lambda full, names: Counter(full, help, names, registry=registry))
+    return _get_family(
+        registry, name, labels, combos, lambda full, names: Counter(full, help, names, registry=registry)
+    )
 
 
 def gauge(
     registry: Registry, name: str, help: str, labels: Labels | None = None, *, combos: Combinations | None = None
-) -> Family[Gauge]:
+) -> MetricFamily[Gauge]:
     """A value that goes up and down."""
-    return _family(registry, name, labels, combos, lambda full, names: Gauge(full, help, names, registry=registry))
+    return _get_family(registry, name, labels, combos, lambda full, names: Gauge(full, help, names, registry=registry))
 
 
 def histogram(
@@ -123,12 +125,12 @@ def histogram(
     help: str,
     labels: Labels | None = None,
     *,
-    buckets: Sequence[float] = FAST,
+    buckets: Sequence[float] = FAST_BUCKETS,
     combos: Combinations | None = None,
-) -> Family[Histogram]:
+) -> MetricFamily[Histogram]:
     """A distribution, in base units (seconds, bytes)."""
     bounds = tuple(bound for bound in buckets if bound != math.inf)
-    return _family(
+    return _get_family(
         registry,
         name,
         labels,
@@ -137,14 +139,14 @@ def histogram(
     )
 
 
-def count_logs(registry: Registry) -> Callable[[str], None]:
+def log_counter(registry: Registry) -> Callable[[str], None]:
     """For logs.configure(seen=...): counts the lines by level."""
     levels = ("debug", "info", "warning", "error", "critical")
     family = counter(registry, "log_messages_total", "Log lines by level", {"level": levels})
     return lambda level: family(level if level in levels else "info").inc()
 
 
-def build_info(registry: Registry, *, version: str, commit: str, schema_revision: str) -> None:
+def set_build_info(registry: Registry, *, version: str, commit: str, schema_revision: str) -> None:
     """The gauge `tactful_build_info`, 1, whose labels say what runs here; and the numbers of the process."""
     labels = {"version": (version,), "commit": (commit,), "schema_revision": (schema_revision,)}
     gauge(registry, "build_info", "Build and schema facts", labels)(version, commit, schema_revision).set(1)
@@ -152,18 +154,18 @@ def build_info(registry: Registry, *, version: str, commit: str, schema_revision
         registry.families["process"] = ProcessCollector(registry=registry)
 
 
-def _family(
+def _get_family(
     registry: Registry,
     name: str,
     labels: Labels | None,
     combos: Combinations | None,
     make: Callable[[str, tuple[str, ...]], Child],
-) -> Family[Child]:
-    full = name if name.startswith((PREFIX, "http_server_")) else PREFIX + name
+) -> MetricFamily[Child]:
+    full = name if name.startswith((METRIC_PREFIX, "http_server_")) else METRIC_PREFIX + name
     closed = {label: tuple(map(str, values)) for label, values in (labels or {}).items()}
     family = registry.families.get(full)
     if family is None:
-        family = registry.families[full] = Family(make(full, tuple(closed)), tuple(closed))
-    known = cast(Family[Child], family)
-    known.extend(closed, combos)
+        family = registry.families[full] = MetricFamily(make(full, tuple(closed)), tuple(closed))
+    known = cast(MetricFamily[Child], family)
+    known.add_labels(closed, combos)
     return known

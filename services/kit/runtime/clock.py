@@ -22,7 +22,7 @@ class SystemClock:
         return time.time_ns() // 1000
 
 
-class StandingClock:
+class ManualClock:
     """A clock that moves only when told to, for tests and simulations."""
 
     def __init__(self, at: Instant) -> None:

@@ -7,11 +7,11 @@ no garbage until it is written. Looking through all of them every 700 objects co
 import gc
 from typing import Final
 
-THRESHOLDS: Final = (200_000, 20, 50)
+GC_THRESHOLDS: Final = (200_000, 20, 50)
 
 
-def settle() -> None:
+def tune_garbage_collector() -> None:
     """Leave alone what exists now, and look for cycles less often. To be called once, when all is loaded."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)

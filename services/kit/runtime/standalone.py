@@ -17,26 +17,26 @@ from services.kit.bus.protocol import Bus
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
-from services.kit.http.server import server
+from services.kit.http.server import create_server
 from services.kit.observability import logs
-from services.kit.observability.build_info import say_what_runs
+from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
-from services.kit.observability.metrics import Registry, count_logs
+from services.kit.observability.metrics import Registry, log_counter
 from services.kit.runtime import garbage_collection
 from services.kit.runtime.clock import Clock, SystemClock
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load
+from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 
-CLOCK_ERROR = 1_000_000
+MAX_CLOCK_DIFFERENCE = 1_000_000
 """Microseconds by which our clock may differ from the database's."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
-class Refused(Exception):
+class StartupRefused(Exception):
     """The process must not start; the text is one line that says why and how to mend it."""
 
 
-class Service(Protocol):
+class StandaloneService(Protocol):
     """What can be run: an app, and tasks that must not end before their time."""
 
     @property
@@ -58,7 +58,7 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ProcessResources:
     """What a service stands on."""
 
     database: Database
@@ -68,48 +68,48 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(name: str, settings: ServiceSettings) -> AsyncIterator[Ground]:
+async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[ProcessResources]:
     """Open the service's database and log, and close them at the end.
 
     Raises Refused when the schema is not at its newest step or the clocks differ, SettingsError for a missing URL.
     """
-    url = settings.need("database.url")
-    await _ready(url, name)
+    url = settings.require("database.url")
+    await _prepare_schema(url, name)
     registry = Registry()
-    say_what_runs(registry, name)
-    logs.configure(name, level=settings.log_level, seen=count_logs(registry))
+    publish_build_info(registry, name)
+    logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
     database = Database.open(url, pool=settings.database.pool)
     bootstrap = settings.kafka.bootstrap
     bus: Bus = LocalBus(settings.data_dir / "log.db") if bootstrap is None else KafkaBus(bootstrap)
     try:
         clock = SystemClock()
-        await _agree(clock, database)
-        yield Ground(database, bus, clock, registry)
+        await _check_clocks(clock, database)
+        yield ProcessResources(database, bus, clock, registry)
     finally:
         await bus.close()
         await database.close()
 
 
-async def _agree(clock: Clock, database: Database) -> None:
+async def _check_clocks(clock: Clock, database: Database) -> None:
     """Refuse clocks that differ; the time that the question itself takes is no difference."""
-    asked = clock.now()
-    theirs = await database.now()
-    if not asked - CLOCK_ERROR <= theirs <= clock.now() + CLOCK_ERROR:
-        raise Refused("this machine's clock differs from the database's by more than 1 s: set the clocks")
+    before = clock.now()
+    database_now = await database.now()
+    if not before - MAX_CLOCK_DIFFERENCE <= database_now <= clock.now() + MAX_CLOCK_DIFFERENCE:
+        raise StartupRefused("this machine's clock differs from the database's by more than 1 s: set the clocks")
 
 
-async def serve(service: Service, settings: ServiceSettings) -> int:
+async def serve_until_stopped(service: StandaloneService, settings: ServiceSettings) -> int:
     """Serve until a signal comes or a task ends before its time. Returns the exit code."""
 
-    def leaving() -> None:
+    def on_shutdown() -> None:
         service.health.stopping = True
 
-    web = server(service.app, host=settings.web.host, port=settings.web.port, leaving=leaving)
+    http_server = create_server(service.app, host=settings.web.host, port=settings.web.port, on_shutdown=on_shutdown)
     await service.start()
-    garbage_collection.settle()
+    garbage_collection.tune_garbage_collector()
     for task in service.jobs():
-        task.add_done_callback(lambda _: setattr(web, "should_exit", True))
-    await web.serve()
+        task.add_done_callback(lambda _: setattr(http_server, "should_exit", True))
+    await http_server.serve()
     try:
         await service.stop()
     except Exception as error:
@@ -118,38 +118,38 @@ async def serve(service: Service, settings: ServiceSettings) -> int:
     return 0
 
 
-async def _ready(url: str, name: str) -> None:
+async def _prepare_schema(url: str, name: str) -> None:
     """A file is brought up to date; a server's schema is changed by `tactful db upgrade` alone."""
     if url.startswith("sqlite"):
-        await migrate.upgrade(url, f"services.{name}")
-    elif not await migrate.check(url, f"services.{name}"):
-        raise Refused(
+        await migrate.upgrade_schema(url, f"services.{name}")
+    elif not await migrate.is_up_to_date(url, f"services.{name}"):
+        raise StartupRefused(
             f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`"
         )
 
 
-def main(
+def run_process(
     name: str,
-    kind: type[Settings],
-    run: Callable[[Settings, argparse.Namespace], Awaitable[int]],
+    settings_type: type[Settings],
+    run_service: Callable[[Settings, argparse.Namespace], Awaitable[int]],
     arguments: Sequence[str] | None = None,
     *,
-    add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
+    add_arguments: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> int:
     """Read arguments and settings, run, and say in one line why not. Exit codes: 0 ok, 1 failed, 2 usage."""
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=f"Tactful: {name}, alone")
     parser.add_argument("--port", type=int, help="where to listen")
-    add(parser)
-    chosen = parser.parse_args(arguments)
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
 
     async def start() -> int:
-        return await run(settings, chosen)
+        return await run_service(settings, options)
 
     try:
-        settings = load(kind, **({} if chosen.port is None else {"web": {"port": chosen.port}}))
+        settings = load_settings(settings_type, **({} if options.port is None else {"web": {"port": options.port}}))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(start())
-    except (SettingsError, Refused, TactfulError) as error:
+    except (SettingsError, StartupRefused, TactfulError) as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - before the logs are set up, for people
         return 1
     except KeyboardInterrupt:

@@ -7,52 +7,52 @@ from schemas.roles import Role
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.errors import NotFound, Transient
-from services.kit.http.auth import Principal, new_key
+from services.kit.http.auth import Principal, generate_key
 from services.kit.runtime.clock import Clock
 from services.orchestrator.access import store
 from services.orchestrator.access.store import ApiKey
 from services.orchestrator.campaigns import store as catalogue_store
 
 
-class DatabaseKeys:
+class DatabaseKeyRing:
     """The keys of the table `api_key`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
-    async def find(self, digest: str) -> Principal | None:
+    async def find_principal(self, digest: str) -> Principal | None:
         """The owner of the key; None when unknown or revoked. Raises Transient when the database cannot be asked."""
         async with self._database.read() as tx:
-            key = await store.by_digest(tx, digest)
+            key = await store.get_key_by_digest(tx, digest)
         if key is None:
             return None
         now = self._clock.now()
-        if key.last_used is None or now - key.last_used >= store.USED_EVERY:
+        if key.last_used is None or now - key.last_used >= store.LAST_USE_INTERVAL:
             with suppress(Transient):  # a key works even while its last use cannot be written down
                 async with self._database.write() as tx:
-                    await store.used(tx, key.id, now)
+                    await store.record_key_use(tx, key.id, now)
         return Principal(key.name, key.role, key.id)
 
 
-async def create(database: Database, name: str, role: Role, by: str, now: Instant) -> tuple[ApiKey, str]:
+async def create_key(database: Database, name: str, role: Role, actor: str, now: Instant) -> tuple[ApiKey, str]:
     """A new key and its plain text, which nobody can see again."""
-    made = new_key()
-    key = ApiKey(f"key_{secrets.token_hex(8)}", name, role, made.prefix, now, by)
+    generated = generate_key()
+    key = ApiKey(f"key_{secrets.token_hex(8)}", name, role, generated.prefix, now, actor)
     async with database.write() as tx:
-        await store.add(tx, key, made.digest)
-        await catalogue_store.write_log(
-            tx, catalogue_store.Change("key", key.id, None, "create", None, "valid", by, None, now)
+        await store.insert_key(tx, key, generated.digest)
+        await catalogue_store.append_log_entry(
+            tx, catalogue_store.CatalogueLogEntry("key", key.id, None, "create", None, "valid", actor, None, now)
         )
-    return key, made.plain
+    return key, generated.plain_text
 
 
-async def revoke(database: Database, id: str, by: str, now: Instant) -> None:
+async def revoke_key(database: Database, id: str, actor: str, now: Instant) -> None:
     """Make a key worthless, here at once. Revoking it again changes nothing. Raises NotFound."""
     async with database.write() as tx:
-        if await store.by_id(tx, id) is None:
+        if await store.get_key_by_id(tx, id) is None:
             raise NotFound(f"there is no key `{id}`")
-        if await store.revoke(tx, id, now):
-            await catalogue_store.write_log(
-                tx, catalogue_store.Change("key", id, None, "revoke", "valid", "revoked", by, None, now)
+        if await store.mark_key_revoked(tx, id, now):
+            await catalogue_store.append_log_entry(
+                tx, catalogue_store.CatalogueLogEntry("key", id, None, "revoke", "valid", "revoked", actor, None, now)
             )

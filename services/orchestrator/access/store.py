@@ -7,7 +7,7 @@ from schemas.roles import Role
 from schemas.times import MINUTE, Instant
 from services.kit.db.database import Tx
 
-USED_EVERY = MINUTE
+LAST_USE_INTERVAL = MINUTE
 """How often the last use of a key is written down."""
 
 
@@ -25,57 +25,57 @@ class ApiKey:
     last_used: Instant | None = None
 
 
-_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used"
+_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used"
 
 
-def _key(row: Any) -> ApiKey:
+def _to_api_key(row: Any) -> ApiKey:
     return ApiKey(row.id, row.name, Role(row.role), row.prefix, row.created, row.created_by, row.revoked, row.last_used)
 
 
-async def add(tx: Tx, key: ApiKey, digest: str) -> None:
+async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
     """Keep a new key."""
-    await tx.run(
-        f"INSERT INTO api_key ({_COLUMNS}, digest)"
+    await tx.execute(
+        f"INSERT INTO api_key ({_KEY_COLUMNS}, digest)"
         " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :digest)",
         **{field: getattr(key, field) for field in ApiKey.__slots__},
         digest=digest,
     )
 
 
-async def by_digest(tx: Tx, digest: str) -> ApiKey | None:
+async def get_key_by_digest(tx: Tx, digest: str) -> ApiKey | None:
     """The key with this digest, unless it is revoked."""
-    row = await tx.row(f"SELECT {_COLUMNS} FROM api_key WHERE digest = :digest AND revoked IS NULL", digest=digest)
-    return None if row is None else _key(row)
+    row = await tx.row(f"SELECT {_KEY_COLUMNS} FROM api_key WHERE digest = :digest AND revoked IS NULL", digest=digest)
+    return None if row is None else _to_api_key(row)
 
 
-async def by_id(tx: Tx, id: str) -> ApiKey | None:
+async def get_key_by_id(tx: Tx, id: str) -> ApiKey | None:
     """The key of this id, revoked or not."""
-    row = await tx.row(f"SELECT {_COLUMNS} FROM api_key WHERE id = :id", id=id)
-    return None if row is None else _key(row)
+    row = await tx.row(f"SELECT {_KEY_COLUMNS} FROM api_key WHERE id = :id", id=id)
+    return None if row is None else _to_api_key(row)
 
 
-async def after(tx: Tx, created: Instant, id: str, limit: int) -> list[ApiKey]:
+async def list_keys_after(tx: Tx, created: Instant, id: str, limit: int) -> list[ApiKey]:
     """Keys made after this one, oldest first."""
     rows = await tx.rows(
-        f"SELECT {_COLUMNS} FROM api_key WHERE created > :created OR (created = :created AND id > :id)"
+        f"SELECT {_KEY_COLUMNS} FROM api_key WHERE created > :created OR (created = :created AND id > :id)"
         " ORDER BY created, id LIMIT :limit",
         created=created,
         id=id,
         limit=limit,
     )
-    return [_key(row) for row in rows]
+    return [_to_api_key(row) for row in rows]
 
 
-async def revoke(tx: Tx, id: str, now: Instant) -> bool:
+async def mark_key_revoked(tx: Tx, id: str, now: Instant) -> bool:
     """Whether the key was valid until now."""
-    return await tx.run("UPDATE api_key SET revoked = :now WHERE id = :id AND revoked IS NULL", id=id, now=now) == 1
+    return await tx.execute("UPDATE api_key SET revoked = :now WHERE id = :id AND revoked IS NULL", id=id, now=now) == 1
 
 
-async def used(tx: Tx, id: str, now: Instant) -> None:
+async def record_key_use(tx: Tx, id: str, now: Instant) -> None:
     """Write down that the key was used, at most once a minute."""
-    await tx.run(
+    await tx.execute(
         "UPDATE api_key SET last_used = :now WHERE id = :id AND (last_used IS NULL OR last_used <= :before)",
         id=id,
         now=now,
-        before=now - USED_EVERY,
+        before=now - LAST_USE_INTERVAL,
     )

@@ -11,119 +11,140 @@ from schemas.ids import KEY
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import campaign_workflow, store
-from services.orchestrator.campaigns.api_common import Fields, Why, deed, etag, shown, shown_findings
-from services.orchestrator.campaigns.campaign_workflow import Registered
-from services.orchestrator.campaigns.document_checks import CheckContent
-from services.orchestrator.campaigns.lifecycle import Action
-from services.orchestrator.campaigns.lint import of_campaign
-from services.orchestrator.campaigns.store import Head, Version
+from services.orchestrator.campaigns.api_common import (
+    DocumentBody,
+    OptionalReason,
+    etag_header,
+    finding_documents,
+    transition_request,
+    version_document,
+)
+from services.orchestrator.campaigns.campaign_workflow import CampaignWithVersion
+from services.orchestrator.campaigns.document_checks import ContentChecker
+from services.orchestrator.campaigns.lifecycle import LifecycleAction
+from services.orchestrator.campaigns.lint import lint_campaign
+from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
 
-ALLOWED_BY = {
-    Action.SUBMIT: "campaigns:submit",
-    Action.APPROVE: "campaigns:approve",
-    Action.REJECT: "campaigns:approve",
-    Action.SHADOW: "campaigns:shadow",
-    Action.ACTIVATE: "campaigns:activate",
-    Action.PAUSE: "campaigns:pause",
-    Action.STOP: "campaigns:stop",
+CAMPAIGN_PERMISSIONS = {
+    LifecycleAction.SUBMIT: "campaigns:submit",
+    LifecycleAction.APPROVE: "campaigns:approve",
+    LifecycleAction.REJECT: "campaigns:approve",
+    LifecycleAction.SHADOW: "campaigns:shadow",
+    LifecycleAction.ACTIVATE: "campaigns:activate",
+    LifecycleAction.PAUSE: "campaigns:pause",
+    LifecycleAction.STOP: "campaigns:stop",
 }
 CampaignKey = Annotated[str, Path(pattern=KEY)]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
-_LAST = 2**31 - 1
+VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_MAX_VERSION = 2**31 - 1
 
 
-def router(database: Database, clock: Clock, check_content: CheckContent) -> APIRouter:
+def campaign_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
     """The routes of `/v1/campaigns`."""
     routes = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
-    _read(routes, database)
+    _add_read_routes(routes, database)
 
     @routes.put("/{key}", summary="Register a campaign: its next draft", responses={201: {"description": "New"}})
-    async def put(
-        key: CampaignKey, data: Fields, request: Request, principal: Principal = requires("campaigns:write")
+    async def put_campaign(
+        key: CampaignKey, data: DocumentBody, request: Request, principal: Principal = requires("campaigns:write")
     ) -> Response:
-        found = await campaign_workflow.register(database, key, data, check_content, deed(request, principal, clock))
-        return _answer(found, 201 if found.created else 200, findings=await _linted(database, found))
+        found = await campaign_workflow.register_campaign(
+            database, key, data, check_content, transition_request(request, principal, clock)
+        )
+        return _campaign_response(found, 201 if found.created else 200, findings=await _lint_version(database, found))
 
-    for action in Action:
-        _lead(routes, database, clock, action)
+    for action in LifecycleAction:
+        _add_transition_route(routes, database, clock, action)
     return routes
 
 
-def _lead(routes: APIRouter, database: Database, clock: Clock, action: Action) -> None:
+def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction) -> None:
     @routes.post(f"/{{key}}/{action}", name=f"{action} campaign", summary=f"Life cycle: {action}")
-    async def lead(
-        key: CampaignKey, request: Request, why: Why = None, principal: Principal = requires(ALLOWED_BY[action])
+    async def transition_campaign(
+        key: CampaignKey,
+        request: Request,
+        why: OptionalReason = None,
+        principal: Principal = requires(CAMPAIGN_PERMISSIONS[action]),
     ) -> Response:
-        found = await campaign_workflow.act(database, key, action, deed(request, principal, clock, why))
-        if action is Action.SHADOW:
-            return _answer(found, findings=await _linted(database, found))
-        return _answer(found)
+        found = await campaign_workflow.transition_campaign(
+            database, key, action, transition_request(request, principal, clock, why)
+        )
+        if action is LifecycleAction.SHADOW:
+            return _campaign_response(found, findings=await _lint_version(database, found))
+        return _campaign_response(found)
 
 
-async def _linted(database: Database, found: Registered) -> list[dict[str, str]]:
+async def _lint_version(database: Database, found: CampaignWithVersion) -> list[dict[str, str]]:
     """What the lint says of the version under the active policy."""
     async with database.read() as tx:
-        policy = await campaign_workflow.active_policy(tx)
-    return shown_findings(of_campaign(validate(schemas.campaign.Campaign, found.version.document), policy))
+        policy = await campaign_workflow.get_active_policy(tx)
+    return finding_documents(lint_campaign(validate(schemas.campaign.Campaign, found.version.document), policy))
 
 
-def _read(routes: APIRouter, database: Database) -> None:
+def _add_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="All campaigns, without their content, in order of key")
-    async def every(
-        limit: Limit = DEFAULT_LIMIT, after: After = None, _: Principal = requires("campaigns:read")
+    async def list_campaigns(
+        limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("campaigns:read")
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await store.heads(tx, decode_cursor(after, str) if after else "", limit + 1)
-        items = [_short(head, version) for head, version in found[:limit]]
-        return page(items, encode_cursor(found[limit - 1][0].key) if len(found) > limit else None)
+            found = await store.list_heads(tx, decode_cursor(after, str) if after else "", limit + 1)
+        items = [_campaign_summary(head, version) for head, version in found[:limit]]
+        return to_page(items, encode_cursor(found[limit - 1][0].key) if len(found) > limit else None)
 
     @routes.get("/{key}", summary="One campaign: its newest version")
-    async def one(key: CampaignKey, _: Principal = requires("campaigns:read")) -> Response:
+    async def get_campaign(key: CampaignKey, _: Principal = requires("campaigns:read")) -> Response:
         async with database.read() as tx:
-            head = await store.head(tx, key)
-            version = None if head is None else await store.campaign_version(tx, key, head.newest)
+            head = await store.get_head(tx, key)
+            version = None if head is None else await store.get_campaign_version(tx, key, head.newest)
         if head is None or version is None:
             raise NotFound(f"there is no campaign `{key}`")
-        return _answer(Registered(head, version))
+        return _campaign_response(CampaignWithVersion(head, version))
 
     @routes.get("/{key}/versions", summary="A campaign's versions, newest first, without their content")
-    async def versions(
-        key: CampaignKey, limit: Limit = DEFAULT_LIMIT, after: After = None, _: Principal = requires("campaigns:read")
+    async def list_campaign_versions(
+        key: CampaignKey,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
+        _: Principal = requires("campaigns:read"),
     ) -> dict[str, object]:
         async with database.read() as tx:
-            head = await store.head(tx, key)
-            before = decode_cursor(after, int) if after else _LAST
-            found = await store.campaign_versions(tx, key, before, limit + 1)
+            head = await store.get_head(tx, key)
+            before = decode_cursor(after, int) if after else _MAX_VERSION
+            found = await store.list_campaign_versions(tx, key, before, limit + 1)
         if head is None:
             raise NotFound(f"there is no campaign `{key}`")
-        items = [_short(head, version) for version in found[:limit]]
-        return page(items, encode_cursor(found[limit - 1].version) if len(found) > limit else None)
+        items = [_campaign_summary(head, version) for version in found[:limit]]
+        return to_page(items, encode_cursor(found[limit - 1].version) if len(found) > limit else None)
 
     @routes.get("/{key}/versions/{number}", summary="One version of a campaign")
-    async def version(key: CampaignKey, number: Number, _: Principal = requires("campaigns:read")) -> dict[str, Any]:
+    async def version(
+        key: CampaignKey, number: VersionNumber, _: Principal = requires("campaigns:read")
+    ) -> dict[str, Any]:
         async with database.read() as tx:
-            head = await store.head(tx, key)
-            found = await store.campaign_version(tx, key, number)
+            head = await store.get_head(tx, key)
+            found = await store.get_campaign_version(tx, key, number)
         if head is None or found is None:
             raise NotFound(f"there is no version {number} of `{key}`")
-        return _document(head, found)
+        return _campaign_document(head, found)
 
 
-def _answer(found: Registered, status: int = 200, **more: object) -> Response:
-    return JSONResponse({**_document(found.head, found.version), **more}, status, etag(found.head.revision))
+def _campaign_response(found: CampaignWithVersion, status: int = 200, **more: object) -> Response:
+    return JSONResponse(
+        {**_campaign_document(found.head, found.version), **more}, status, etag_header(found.head.revision)
+    )
 
 
-def _document(head: Head, version: Version) -> dict[str, Any]:
+def _campaign_document(head: CampaignHead, version: DocumentVersion) -> dict[str, Any]:
     return {
         "key": head.key,
         "active_version": head.active_version,
         "active_status": head.status,
-        **shown(schemas.campaign.Campaign, version),
+        **version_document(schemas.campaign.Campaign, version),
     }
 
 
-def _short(head: Head, version: Version) -> dict[str, Any]:
-    return {name: value for name, value in _document(head, version).items() if name != "content"}
+def _campaign_summary(head: CampaignHead, version: DocumentVersion) -> dict[str, Any]:
+    return {name: value for name, value in _campaign_document(head, version).items() if name != "content"}

@@ -12,60 +12,62 @@ from schemas.times import Instant, format_instant
 from services.kit.errors import PreconditionFailed
 from services.kit.http.auth import Principal
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.campaign_workflow import Deed, Expect
-from services.orchestrator.campaigns.lint import Finding
-from services.orchestrator.campaigns.store import Version
+from services.orchestrator.campaigns.campaign_workflow import RevisionCheck, TransitionRequest
+from services.orchestrator.campaigns.lint import LintFinding
+from services.orchestrator.campaigns.store import DocumentVersion
 
-Fields = Annotated[dict[str, Any], Body()]
+DocumentBody = Annotated[dict[str, Any], Body()]
 """A document's fields as they were sent; `schemas.documents.validate` checks them."""
 
 
-class Reasoned(Document):
+class ReasonBody(Document):
     """Why somebody does something."""
 
     reason: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 
-Why = Annotated[Reasoned | None, Body()]
+OptionalReason = Annotated[ReasonBody | None, Body()]
 
 
-class NewKey(Document):
+class KeyRequest(Document):
     """A key to be made: a person's or a program's name, and what it may do."""
 
     name: Text
     role: str
 
 
-def etag(revision: int) -> dict[str, str]:
+def etag_header(revision: int) -> dict[str, str]:
     """The header that names a revision."""
     return {"ETag": f'"{revision}"'}
 
 
-def expectation(request: Request) -> Expect:
+def revision_check(request: Request) -> RevisionCheck:
     """What the request's If-Match and If-None-Match demand of the revision (None: nothing is there yet)."""
     match = request.headers.get("if-match")
     none_match = request.headers.get("if-none-match")
 
     def check(revision: int | None) -> None:
-        if match is not None and not _names(match, revision):
+        if match is not None and not _matches_etag(match, revision):
             raise PreconditionFailed("somebody has changed it since you read it; read it again and repeat your change")
-        if none_match is not None and _names(none_match, revision):
+        if none_match is not None and _matches_etag(none_match, revision):
             raise PreconditionFailed("it is there already, or has not changed; send If-Match to change it")
 
     return check
 
 
-def deed(request: Request, principal: Principal, clock: Clock, why: Reasoned | None = None) -> Deed:
+def transition_request(
+    request: Request, principal: Principal, clock: Clock, why: ReasonBody | None = None
+) -> TransitionRequest:
     """Who does it, now, and why."""
-    return Deed(principal.name, clock.now(), expectation(request), why.reason if why else None)
+    return TransitionRequest(principal.name, clock.now(), revision_check(request), why.reason if why else None)
 
 
-def time_of(instant: Instant | None) -> str | None:
+def format_optional_instant(instant: Instant | None) -> str | None:
     """RFC 3339, or None."""
     return None if instant is None else format_instant(instant)
 
 
-def shown(model: type[BaseModel], version: Version) -> dict[str, Any]:
+def version_document(model: type[BaseModel], version: DocumentVersion) -> dict[str, Any]:
     """A version as outsiders see it: its life, and the document as written with defaults filled in."""
     return {
         "version": version.version,
@@ -73,27 +75,27 @@ def shown(model: type[BaseModel], version: Version) -> dict[str, Any]:
         "editor": version.editor,
         "submitted_by": version.submitted_by,
         "approved_by": version.approved_by,
-        "approved_at": time_of(version.approved_at),
+        "approved_at": format_optional_instant(version.approved_at),
         "note": version.note,
         "created": format_instant(version.created),
         **_with_defaults(model, version.document),
     }
 
 
-def shown_findings(findings: Iterable[Finding]) -> list[dict[str, str]]:
+def finding_documents(findings: Iterable[LintFinding]) -> list[dict[str, str]]:
     """What a lint tells, as it is answered."""
-    return [finding.document() for finding in findings]
+    return [finding.as_document() for finding in findings]
 
 
 def _with_defaults(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        full = validate(model, document).model_dump(mode="json", by_alias=True, exclude_none=True)
+        complete = validate(model, document).model_dump(mode="json", by_alias=True, exclude_none=True)
     except DocumentError:  # kept under rules that have been made stricter since
-        full = {}
-    return {**full, **document}
+        complete = {}
+    return {**complete, **document}
 
 
-def _names(header: str, revision: int | None) -> bool:
+def _matches_etag(header: str, revision: int | None) -> bool:
     if header.strip() == "*":
         return revision is not None
     return revision is not None and f'"{revision}"' in [item.strip() for item in header.split(",")]

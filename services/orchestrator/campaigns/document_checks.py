@@ -12,46 +12,46 @@ from schemas.documents import DocumentError, Problem, suggestion, validate
 from schemas.vocabulary import Class
 from services.orchestrator.campaigns import conditions
 
-CheckContent: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Problem]]
+ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Problem]]
 """Faults of a campaign's content: `services.orchestrator.delivery.channels.check_content`."""
 
 
-def campaign(
-    key: str, data: Any, policy: schemas.policy.Policy | None, check_content: CheckContent
+def validate_campaign(
+    key: str, data: Any, policy: schemas.policy.Policy | None, check_content: ContentChecker
 ) -> schemas.campaign.Campaign:
     """The campaign that may be kept under `key` while `policy` is active. Raises DocumentError."""
     document = validate(schemas.campaign.Campaign, data)
-    faults: list[Problem] = []
+    problems: list[Problem] = []
     if document.key != key:
-        faults.append(("/key", "wrong_key", f"the path says `{key}`, the document `{document.key}`"))
-    faults += conditions.campaign_faults(document)
-    faults += check_content(document)
+        problems.append(("/key", "wrong_key", f"the path says `{key}`, the document `{document.key}`"))
+    problems += conditions.campaign_condition_problems(document)
+    problems += check_content(document)
     if policy is not None:
-        faults += _topic_faults(document, policy)
-    if faults:
-        raise DocumentError(faults)
+        problems += _topic_problems(document, policy)
+    if problems:
+        raise DocumentError(problems)
     return document
 
 
-def policy(data: Any) -> schemas.policy.Policy:
+def validate_policy(data: Any) -> schemas.policy.Policy:
     """The policy that may be kept. Raises DocumentError."""
     document = validate(schemas.policy.Policy, data)
-    faults = list(conditions.policy_faults(document))
-    if faults:
-        raise DocumentError(faults)
+    problems = list(conditions.policy_condition_problems(document))
+    if problems:
+        raise DocumentError(problems)
     return document
 
 
-def fail_open_faults(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[Problem]:
+def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[Problem]:
     """Names under `fail_open` that are known and not transactional."""
     return [
-        (f"/fail_open/{place}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
-        for place, key in enumerate(document.fail_open)
+        (f"/fail_open/{index}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
+        for index, key in enumerate(document.fail_open)
         if transactional.get(key) is False
     ]
 
 
-def _topic_faults(document: schemas.campaign.Campaign, policy: schemas.policy.Policy) -> Iterable[Problem]:
+def _topic_problems(document: schemas.campaign.Campaign, policy: schemas.policy.Policy) -> Iterable[Problem]:
     if document.topic is None:
         return
     topics = {topic.key: topic for topic in policy.topics}

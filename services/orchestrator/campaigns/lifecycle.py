@@ -10,7 +10,7 @@ from schemas.vocabulary import CampaignStatus as Status
 from services.kit.errors import Conflict, Forbidden
 
 
-class Action(StrEnum):
+class LifecycleAction(StrEnum):
     """What people do to a version."""
 
     SUBMIT = "submit"
@@ -22,29 +22,33 @@ class Action(StrEnum):
     STOP = "stop"
 
 
-CAMPAIGN: dict[tuple[Status, Action], Status] = {
-    (Status.DRAFT, Action.SUBMIT): Status.SUBMITTED,
-    (Status.SUBMITTED, Action.APPROVE): Status.APPROVED,
-    (Status.SUBMITTED, Action.REJECT): Status.DRAFT,
-    (Status.APPROVED, Action.REJECT): Status.DRAFT,
-    (Status.APPROVED, Action.SHADOW): Status.SHADOW,
-    (Status.APPROVED, Action.ACTIVATE): Status.ACTIVE,
-    (Status.SHADOW, Action.REJECT): Status.DRAFT,
-    (Status.SHADOW, Action.ACTIVATE): Status.ACTIVE,
-    (Status.SHADOW, Action.STOP): Status.STOPPED,
-    (Status.ACTIVE, Action.PAUSE): Status.PAUSED,
-    (Status.ACTIVE, Action.STOP): Status.STOPPED,
-    (Status.PAUSED, Action.ACTIVATE): Status.ACTIVE,
-    (Status.PAUSED, Action.STOP): Status.STOPPED,
+CAMPAIGN_TRANSITIONS: dict[tuple[Status, LifecycleAction], Status] = {
+    (Status.DRAFT, LifecycleAction.SUBMIT): Status.SUBMITTED,
+    (Status.SUBMITTED, LifecycleAction.APPROVE): Status.APPROVED,
+    (Status.SUBMITTED, LifecycleAction.REJECT): Status.DRAFT,
+    (Status.APPROVED, LifecycleAction.REJECT): Status.DRAFT,
+    (Status.APPROVED, LifecycleAction.SHADOW): Status.SHADOW,
+    (Status.APPROVED, LifecycleAction.ACTIVATE): Status.ACTIVE,
+    (Status.SHADOW, LifecycleAction.REJECT): Status.DRAFT,
+    (Status.SHADOW, LifecycleAction.ACTIVATE): Status.ACTIVE,
+    (Status.SHADOW, LifecycleAction.STOP): Status.STOPPED,
+    (Status.ACTIVE, LifecycleAction.PAUSE): Status.PAUSED,
+    (Status.ACTIVE, LifecycleAction.STOP): Status.STOPPED,
+    (Status.PAUSED, LifecycleAction.ACTIVATE): Status.ACTIVE,
+    (Status.PAUSED, LifecycleAction.STOP): Status.STOPPED,
 }
-RUNNING = frozenset({Status.ACTIVE, Status.PAUSED})
-OPEN = frozenset({Status.DRAFT, Status.SUBMITTED, Status.APPROVED, Status.SHADOW})
-POLICY: dict[tuple[Status, Action], Status] = {
-    move: after for move, after in CAMPAIGN.items() if move[0] in OPEN and move[1] is not Action.STOP
+RUNNING_STATUSES = frozenset({Status.ACTIVE, Status.PAUSED})
+PRELAUNCH_STATUSES = frozenset({Status.DRAFT, Status.SUBMITTED, Status.APPROVED, Status.SHADOW})
+POLICY_TRANSITIONS: dict[tuple[Status, LifecycleAction], Status] = {
+    move: after
+    for move, after in CAMPAIGN_TRANSITIONS.items()
+    if move[0] in PRELAUNCH_STATUSES and move[1] is not LifecycleAction.STOP
 }
 
 
-def after(table: dict[tuple[Status, Action], Status], what: str, status: Status, action: Action) -> Status:
+def next_status(
+    table: dict[tuple[Status, LifecycleAction], Status], what: str, status: Status, action: LifecycleAction
+) -> Status:
     """The status that the action leads to. Raises Conflict `wrong_state` that names what is possible instead."""
     found = table.get((status, action))
     if found is None:
@@ -56,9 +60,9 @@ def after(table: dict[tuple[Status, Action], Status], what: str, status: Status,
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:
     """Raise Forbidden `own_edit` when the approver is the last editor: names are compared without case."""
-    if _person(editor) == _person(approver):
+    if _normalise_name(editor) == _normalise_name(approver):
         raise Forbidden(f"{what} was last edited by you ({editor}); somebody else has to approve it", code="own_edit")
 
 
-def _person(name: str) -> str:
+def _normalise_name(name: str) -> str:
     return " ".join(name.split()).casefold()

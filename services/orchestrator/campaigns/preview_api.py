@@ -11,20 +11,20 @@ from schemas.documents import DocumentError, validate
 from schemas.event import BadEvent, data_of, decode_structured
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.times import Instant, format_instant
-from services.kit.bus.fence import committed
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import document_checks
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.campaigns.campaign_workflow import active_policy
-from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.campaigns.campaign_workflow import get_active_policy
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions.facts_reader import Gatherer
-from services.orchestrator.delivery.channels import BY_KEY
-from services.orchestrator.delivery.channels.content import Content, check_content, compile_content
-from services.orchestrator.delivery.rendering import Links
+from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.delivery.channels import CHANNELS_BY_KEY
+from services.orchestrator.delivery.channels.content import CompiledContent, check_content, compile_content
+from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.template import RenderError
 
@@ -48,85 +48,98 @@ class PreviewRequest(Document):
 class Previewer:
     """Renders without sending."""
 
-    def __init__(self, database: Database, snapshot: Snapshot, gatherer: Gatherer, links: Links, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        snapshot: CatalogueSnapshot,
+        facts_reader: FactsReader,
+        links: LinkBuilder,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._snapshot = snapshot
-        self._gatherer = gatherer
+        self._facts_reader = facts_reader
         self._links = links
         self._clock = clock
 
-    async def document(self, campaign: str | dict[str, Any]) -> schemas.campaign.Campaign:
+    async def load_campaign(self, campaign: str | dict[str, Any]) -> schemas.campaign.Campaign:
         """The campaign meant. Raises NotFound, DocumentError."""
         async with self._database.read() as tx:
-            policy = await active_policy(tx)
+            policy = await get_active_policy(tx)
             if isinstance(campaign, str):
-                head = await catalogue_store.head(tx, campaign)
-                version = None if head is None else await catalogue_store.campaign_version(tx, campaign, head.newest)
+                head = await catalogue_store.get_head(tx, campaign)
+                version = (
+                    None if head is None else await catalogue_store.get_campaign_version(tx, campaign, head.newest)
+                )
                 if version is None:
                     raise NotFound(f"there is no campaign `{campaign[:80]}`")
                 return validate(schemas.campaign.Campaign, version.document)
         try:
-            return document_checks.campaign(str(campaign.get("key")), campaign, policy, check_content)
+            return document_checks.validate_campaign(str(campaign.get("key")), campaign, policy, check_content)
         except DocumentError as error:
             raise DocumentError(
                 (f"/campaign{pointer}", code, detail) for pointer, code, detail in error.errors
             ) from None
 
-    async def context(
+    async def build_context(
         self, document: schemas.campaign.Campaign, customer: str, sample: SampleEvent | None
     ) -> dict[str, Any]:
         """What the templates see. Without a sample, the customer's last event that triggered the campaign."""
         now = self._clock.now()
         async with self._database.read() as tx:
-            positions = await committed(tx)
-            catalogue = await self._snapshot.current(tx)
-            raw = None if sample else await read_store.last_trigger(tx, customer, document.key)
-        facts: Facts = (await self._gatherer.facts([customer], catalogue, positions))[customer]
-        known = facts.customer
+            positions = await read_applied_offsets(tx)
+            catalogue = await self._snapshot.get_catalogue(tx)
+            raw = None if sample else await read_store.get_last_trigger_event(tx, customer, document.key)
+        facts: Facts = (await self._facts_reader.read_facts([customer], catalogue, positions))[customer]
+        customer_facts = facts.customer_values
         return {
-            "customer": {"id": known["id"], "traits": known["traits"], "locale": known["locale"]},
-            "event": _event(document, sample, raw, now),
+            "customer": {
+                "id": customer_facts["id"],
+                "traits": customer_facts["traits"],
+                "locale": customer_facts["locale"],
+            },
+            "event": _event_context(document, sample, raw, now),
             "campaign": {"key": document.key, "name": document.name},
             "links": self._links(customer, document.topic, document.class_.value),
             "now": format_instant(now),
         }
 
 
-def router(previewer: Previewer) -> APIRouter:
+def preview_routes(previewer: Previewer) -> APIRouter:
     """The route `/v1/preview`."""
     routes = APIRouter(prefix="/v1/preview", tags=["campaigns"])
 
     @routes.post("", summary="Render a campaign for a customer: all channels, all locales")
-    async def preview(
+    async def preview_campaign(
         request: Annotated[PreviewRequest, Body()], _: Principal = requires("preview:write")
     ) -> dict[str, Any]:
-        document = await previewer.document(request.campaign)
-        context = await previewer.context(document, request.customer, request.event)
+        document = await previewer.load_campaign(request.campaign)
+        context = await previewer.build_context(document, request.customer, request.event)
         return {
             "campaign": document.key,
             "customer": request.customer,
             "locale": context["customer"]["locale"],
-            "items": list(_rendered(document, compile_content(document), context)),
+            "items": list(_render_items(document, compile_content(document), context)),
         }
 
     return routes
 
 
-def _rendered(
-    document: schemas.campaign.Campaign, content: Content, context: Mapping[str, Any]
+def _render_items(
+    document: schemas.campaign.Campaign, content: CompiledContent, context: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     for channel, locales in document.content.items():
         for locale in locales:
             item: dict[str, Any] = {"channel": channel, "locale": locale, "content": None, "facts": {}, "error": None}
             try:
                 fields = content.render(channel, locale, context).fields
-                item |= {"content": dict(fields), "facts": BY_KEY[channel].preview(fields)}
+                item |= {"content": dict(fields), "facts": CHANNELS_BY_KEY[channel].measure(fields)}
             except RenderError as error:
                 item["error"] = {"code": error.code, "detail": error.detail}
             yield item
 
 
-def _event(
+def _event_context(
     document: schemas.campaign.Campaign, sample: SampleEvent | None, raw: bytes | None, now: Instant
 ) -> dict[str, Any]:
     if raw is not None:
@@ -135,9 +148,9 @@ def _event(
             return {"type": event.type, "time": format_instant(event.time), "data": data_of(event)}
         except BadEvent:  # kept under rules that have been made stricter since
             pass
-    given = sample or SampleEvent()
+    sample_event = sample or SampleEvent()
     return {
-        "type": given.type or document.trigger.event,
-        "time": format_instant(now if given.time is None else given.time),
-        "data": given.data,
+        "type": sample_event.type or document.trigger.event,
+        "time": format_instant(now if sample_event.time is None else sample_event.time),
+        "data": sample_event.data,
     }

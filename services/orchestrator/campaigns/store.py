@@ -10,12 +10,12 @@ from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Tx
 
 Noun: TypeAlias = Literal["campaign", "policy"]
-POLICY = "policy"
+POLICY_KEY = "policy"
 """The key under which the log knows the one policy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class DocumentVersion:
     """One version of a campaign or of the policy. `document` is as it was written."""
 
     key: str
@@ -31,7 +31,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CampaignHead:
     """A campaign as a whole: its newest version, and the one that runs or ran last with its status."""
 
     key: str
@@ -42,7 +42,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CatalogueState:
     """The catalogue as a whole. `version` rises with every change that deciding must see."""
 
     version: int
@@ -51,7 +51,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CatalogueLogEntry:
     """Who did what to which version: a line of the log. `version` is None for keys."""
 
     noun: str
@@ -65,12 +65,12 @@ class Change:
     at: Instant
 
 
-_VERSION = "version, status, document, editor, submitted_by, approved_by, approved_at, note, created"
-_HEAD = "key, revision, newest, active_version, status"
+_VERSION_COLUMNS = "version, status, document, editor, submitted_by, approved_by, approved_at, note, created"
+_HEAD_COLUMNS = "key, revision, newest, active_version, status"
 
 
-def _version(key: str, row: Any) -> Version:
-    return Version(
+def _to_version(key: str, row: Any) -> DocumentVersion:
+    return DocumentVersion(
         key=key,
         version=row.version,
         status=Status(row.status),
@@ -84,35 +84,37 @@ def _version(key: str, row: Any) -> Version:
     )
 
 
-def _head(row: Any) -> Head:
-    return Head(row.key, row.revision, row.newest, row.active_version, Status(row.status) if row.status else None)
+def _to_head(row: Any) -> CampaignHead:
+    return CampaignHead(
+        row.key, row.revision, row.newest, row.active_version, Status(row.status) if row.status else None
+    )
 
 
-async def state(tx: Tx, *, lock: bool = False) -> State:
+async def get_catalogue_state(tx: Tx, *, lock: bool = False) -> CatalogueState:
     """The catalogue's state; with `lock`, nobody else changes the policy until this transaction ends."""
     row = await tx.row(
         "SELECT version, policy_revision, active_policy FROM catalogue_state WHERE id = 1"
         f" {tx.for_update if lock else ''}"
     )
     assert row is not None, "migration 0002 writes this row"
-    return State(row.version, row.policy_revision, row.active_policy)
+    return CatalogueState(row.version, row.policy_revision, row.active_policy)
 
 
-async def raise_version(tx: Tx) -> None:
+async def increment_catalogue_version(tx: Tx) -> None:
     """Tell deciding that the catalogue has changed."""
-    await tx.run("UPDATE catalogue_state SET version = version + 1 WHERE id = 1")
+    await tx.execute("UPDATE catalogue_state SET version = version + 1 WHERE id = 1")
 
 
-async def write_log(tx: Tx, change: Change) -> None:
+async def append_log_entry(tx: Tx, change: CatalogueLogEntry) -> None:
     """Keep who did what."""
-    await tx.run(
+    await tx.execute(
         'INSERT INTO catalogue_log (noun, key, version, action, "before", "after", "by", reason, at)'
         " VALUES (:noun, :key, :version, :action, :before, :after, :by, :reason, :at)",
-        **{field: getattr(change, field) for field in Change.__slots__},
+        **{field: getattr(change, field) for field in CatalogueLogEntry.__slots__},
     )
 
 
-async def log_of(tx: Tx, noun: str, key: str) -> list[Change]:
+async def list_log_entries(tx: Tx, noun: str, key: str) -> list[CatalogueLogEntry]:
     """What was done to one thing, oldest first."""
     rows = await tx.rows(
         'SELECT noun, key, version, action, "before", "after", "by", reason, at FROM catalogue_log'
@@ -120,24 +122,24 @@ async def log_of(tx: Tx, noun: str, key: str) -> list[Change]:
         noun=noun,
         key=key,
     )
-    return [Change(*tuple(row)) for row in rows]
+    return [CatalogueLogEntry(*tuple(row)) for row in rows]
 
 
-async def head(tx: Tx, key: str) -> Head | None:
+async def get_head(tx: Tx, key: str) -> CampaignHead | None:
     """The campaign of this key."""
-    row = await tx.row(f"SELECT {_HEAD} FROM campaign WHERE key = :key", key=key)
-    return None if row is None else _head(row)
+    row = await tx.row(f"SELECT {_HEAD_COLUMNS} FROM campaign WHERE key = :key", key=key)
+    return None if row is None else _to_head(row)
 
 
-async def lock_head(tx: Tx, key: str) -> Head | None:
+async def lock_head(tx: Tx, key: str) -> CampaignHead | None:
     """The campaign of this key; nobody else changes it until this transaction ends."""
-    row = await tx.row(f"SELECT {_HEAD} FROM campaign WHERE key = :key {tx.for_update}", key=key)
-    return None if row is None else _head(row)
+    row = await tx.row(f"SELECT {_HEAD_COLUMNS} FROM campaign WHERE key = :key {tx.for_update}", key=key)
+    return None if row is None else _to_head(row)
 
 
-async def claim_head(tx: Tx, key: str, now: Instant) -> Head:
+async def get_or_create_head(tx: Tx, key: str, now: Instant) -> CampaignHead:
     """The campaign of this key, locked; a new one has revision 0 and no version yet."""
-    await tx.run(
+    await tx.execute(
         "INSERT INTO campaign (key, revision, newest, active_version, status, updated)"
         " VALUES (:key, 0, 0, NULL, NULL, :now) ON CONFLICT (key) DO NOTHING",
         key=key,
@@ -148,9 +150,9 @@ async def claim_head(tx: Tx, key: str, now: Instant) -> Head:
     return found
 
 
-async def move_head(tx: Tx, head: Head, now: Instant) -> Head:
+async def update_head(tx: Tx, head: CampaignHead, now: Instant) -> CampaignHead:
     """Write the head with the next revision; returns it."""
-    await tx.run(
+    await tx.execute(
         "UPDATE campaign SET revision = revision + 1, newest = :newest, active_version = :active, status = :status,"
         " updated = :now WHERE key = :key",
         key=head.key,
@@ -159,12 +161,12 @@ async def move_head(tx: Tx, head: Head, now: Instant) -> Head:
         status=head.status,
         now=now,
     )
-    return Head(head.key, head.revision + 1, head.newest, head.active_version, head.status)
+    return CampaignHead(head.key, head.revision + 1, head.newest, head.active_version, head.status)
 
 
-async def heads(tx: Tx, after: str, limit: int) -> list[tuple[Head, Version]]:
+async def list_heads(tx: Tx, after: str, limit: int) -> list[tuple[CampaignHead, DocumentVersion]]:
     """Campaigns with their newest versions, in order of key, from beyond `after`."""
-    columns = ", ".join(f"v.{name.strip()}" for name in _VERSION.split(","))
+    columns = ", ".join(f"v.{name.strip()}" for name in _VERSION_COLUMNS.split(","))
     rows = await tx.rows(
         "SELECT c.key, c.revision, c.newest, c.active_version, c.status AS running,"
         f" {columns} FROM campaign c JOIN campaign_version v ON v.key = c.key AND v.version = c.newest"
@@ -174,119 +176,125 @@ async def heads(tx: Tx, after: str, limit: int) -> list[tuple[Head, Version]]:
     )
     return [
         (
-            Head(row.key, row.revision, row.newest, row.active_version, Status(row.running) if row.running else None),
-            _version(row.key, row),
+            CampaignHead(
+                row.key, row.revision, row.newest, row.active_version, Status(row.running) if row.running else None
+            ),
+            _to_version(row.key, row),
         )
         for row in rows
     ]
 
 
-async def campaign_version(tx: Tx, key: str, version: int) -> Version | None:
+async def get_campaign_version(tx: Tx, key: str, version: int) -> DocumentVersion | None:
     """One version of a campaign."""
     row = await tx.row(
-        f"SELECT {_VERSION} FROM campaign_version WHERE key = :key AND version = :version", key=key, version=version
+        f"SELECT {_VERSION_COLUMNS} FROM campaign_version WHERE key = :key AND version = :version",
+        key=key,
+        version=version,
     )
-    return None if row is None else _version(key, row)
+    return None if row is None else _to_version(key, row)
 
 
-async def campaign_versions(tx: Tx, key: str, before: int, limit: int) -> list[Version]:
+async def list_campaign_versions(tx: Tx, key: str, before: int, limit: int) -> list[DocumentVersion]:
     """A campaign's versions, newest first, from below `before`."""
     rows = await tx.rows(
-        f"SELECT {_VERSION} FROM campaign_version WHERE key = :key AND version < :before"
+        f"SELECT {_VERSION_COLUMNS} FROM campaign_version WHERE key = :key AND version < :before"
         " ORDER BY version DESC LIMIT :limit",
         key=key,
         before=before,
         limit=limit,
     )
-    return [_version(key, row) for row in rows]
+    return [_to_version(key, row) for row in rows]
 
 
-async def launched(tx: Tx) -> list[Version]:
+async def list_launched_versions(tx: Tx) -> list[DocumentVersion]:
     """Every campaign's version that runs, is paused, or was stopped, with that status."""
-    return await _of_campaigns(tx, "v.version = c.active_version")
+    return await _list_versions_where(tx, "v.version = c.active_version")
 
 
-async def in_shadow(tx: Tx) -> list[Version]:
+async def list_shadow_versions(tx: Tx) -> list[DocumentVersion]:
     """Every campaign's version that is in shadow: the newest one."""
-    return await _of_campaigns(tx, "v.version = c.newest AND v.status = 'shadow'")
+    return await _list_versions_where(tx, "v.version = c.newest AND v.status = 'shadow'")
 
 
-async def _of_campaigns(tx: Tx, wanted: str) -> list[Version]:
-    columns = ", ".join(f"v.{name.strip()}" for name in _VERSION.split(","))
+async def _list_versions_where(tx: Tx, condition: str) -> list[DocumentVersion]:
+    columns = ", ".join(f"v.{name.strip()}" for name in _VERSION_COLUMNS.split(","))
     rows = await tx.rows(
-        f"SELECT c.key, {columns} FROM campaign c JOIN campaign_version v ON v.key = c.key AND {wanted} ORDER BY c.key"
+        f"SELECT c.key, {columns} FROM campaign c "
+        f"JOIN campaign_version v ON v.key = c.key AND {condition} ORDER BY c.key"
     )
-    return [_version(row.key, row) for row in rows]
+    return [_to_version(row.key, row) for row in rows]
 
 
-async def transactional(tx: Tx, keys: Sequence[str]) -> dict[str, bool]:
+async def get_transactional_flags(tx: Tx, keys: Sequence[str]) -> dict[str, bool]:
     """Of those campaigns that exist, whether the newest version is transactional."""
     rows = await tx.rows(
         "SELECT v.key, v.document FROM campaign c JOIN campaign_version v ON v.key = c.key AND v.version = c.newest"
-        f" WHERE {tx.among('c.key', 'keys')}",
-        keys=tx.array(keys),
+        f" WHERE {tx.in_list('c.key', 'keys')}",
+        keys=tx.list_parameter(keys),
     )
     return {row.key: json.loads(row.document)["class"] == "transactional" for row in rows}
 
 
-async def policy_version(tx: Tx, version: int) -> Version | None:
+async def get_policy_version(tx: Tx, version: int) -> DocumentVersion | None:
     """One version of the policy."""
-    row = await tx.row(f"SELECT {_VERSION} FROM policy_version WHERE version = :version", version=version)
-    return None if row is None else _version(POLICY, row)
+    row = await tx.row(f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE version = :version", version=version)
+    return None if row is None else _to_version(POLICY_KEY, row)
 
 
-async def policy_in_shadow(tx: Tx) -> Version | None:
+async def get_shadow_policy_version(tx: Tx) -> DocumentVersion | None:
     """The version of the policy that is in shadow."""
-    row = await tx.row(f"SELECT {_VERSION} FROM policy_version WHERE status = 'shadow' ORDER BY version DESC")
-    return None if row is None else _version(POLICY, row)
+    row = await tx.row(f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE status = 'shadow' ORDER BY version DESC")
+    return None if row is None else _to_version(POLICY_KEY, row)
 
 
-async def policy_versions(tx: Tx, before: int, limit: int) -> list[Version]:
+async def list_policy_versions(tx: Tx, before: int, limit: int) -> list[DocumentVersion]:
     """Versions of the policy, newest first, from below `before`."""
     rows = await tx.rows(
-        f"SELECT {_VERSION} FROM policy_version WHERE version < :before ORDER BY version DESC LIMIT :limit",
+        f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE version < :before ORDER BY version DESC LIMIT :limit",
         before=before,
         limit=limit,
     )
-    return [_version(POLICY, row) for row in rows]
+    return [_to_version(POLICY_KEY, row) for row in rows]
 
 
-async def move_policy(tx: Tx, active: int | None, *, seen: bool) -> int:
+async def update_policy_state(tx: Tx, active: int | None, *, seen: bool) -> int:
     """Raise the policy's revision and name its active version; `seen`: deciding must see it. Returns the revision."""
-    await tx.run(
+    await tx.execute(
         "UPDATE catalogue_state SET policy_revision = policy_revision + 1, version = version + :seen,"
         " active_policy = :active WHERE id = 1",
         active=active,
         seen=int(seen),
     )
-    return (await state(tx)).policy_revision
+    return (await get_catalogue_state(tx)).policy_revision
 
 
-async def add_version(tx: Tx, noun: Noun, version: Version) -> None:
+async def insert_version(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
     """Keep a new version."""
-    key, bound = _keyed(noun, version)
-    await tx.run(
-        f"INSERT INTO {noun}_version ({'key, ' if key else ''}{_VERSION}) VALUES ({':key, ' if key else ''}:version,"
+    key, params = _key_and_params(noun, version)
+    await tx.execute(
+        f"INSERT INTO {noun}_version ({'key, ' if key else ''}{_VERSION_COLUMNS}) "
+        f"VALUES ({':key, ' if key else ''}:version,"
         " :status, :document, :editor, :submitted_by, :approved_by, :approved_at, :note, :created)",
-        **bound,
+        **params,
         document=json.dumps(version.document, ensure_ascii=False),
         editor=version.editor,
         created=version.created,
     )
 
 
-async def write_status(tx: Tx, noun: Noun, version: Version) -> None:
+async def update_version_status(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
     """Write a version's status and who submitted and approved it. The document is never rewritten."""
-    key, bound = _keyed(noun, version)
-    await tx.run(
+    key, params = _key_and_params(noun, version)
+    await tx.execute(
         f"UPDATE {noun}_version SET status = :status, submitted_by = :submitted_by, approved_by = :approved_by,"
         f" approved_at = :approved_at, note = :note WHERE version = :version {key}",
-        **bound,
+        **params,
     )
 
 
-def _keyed(noun: Noun, version: Version) -> tuple[str, dict[str, Any]]:
-    bound = {
+def _key_and_params(noun: Noun, version: DocumentVersion) -> tuple[str, dict[str, Any]]:
+    params = {
         "version": version.version,
         "status": version.status,
         "submitted_by": version.submitted_by,
@@ -294,4 +302,4 @@ def _keyed(noun: Noun, version: Version) -> tuple[str, dict[str, Any]]:
         "approved_at": version.approved_at,
         "note": version.note,
     }
-    return ("AND key = :key", {**bound, "key": version.key}) if noun == "campaign" else ("", bound)
+    return ("AND key = :key", {**params, "key": version.key}) if noun == "campaign" else ("", params)

@@ -7,92 +7,92 @@ from sqlalchemy import BigInteger, Column, Identity, Integer
 
 from services.kit.db.bytewise_text import Text
 
-Columns = Callable[[], list[Column[Any]]]
+ColumnFactory = Callable[[], list[Column[Any]]]
 
 
-def _text(name: str, *, null: bool = False) -> Column[Any]:
+def _text_column(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, Text, nullable=null)
 
 
-def _number(name: str, *, null: bool = False) -> Column[Any]:
+def _number_column(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, BigInteger, nullable=null)
 
 
-def _versioned() -> list[Column[Any]]:
+def _version_columns() -> list[Column[Any]]:
     """What every version of a document has. Instants are microseconds since 1970 UTC."""
     return [
         Column("version", Integer, primary_key=True, autoincrement=False),
-        _text("status"),
-        _text("document"),
-        _text("editor"),
-        _text("submitted_by", null=True),
-        _text("approved_by", null=True),
-        _number("approved_at", null=True),
-        _text("note", null=True),
-        _number("created"),
+        _text_column("status"),
+        _text_column("document"),
+        _text_column("editor"),
+        _text_column("submitted_by", null=True),
+        _text_column("approved_by", null=True),
+        _number_column("approved_at", null=True),
+        _text_column("note", null=True),
+        _number_column("created"),
     ]
 
 
-def _campaign() -> list[Column[Any]]:
+def _campaign_columns() -> list[Column[Any]]:
     """`revision` rises with every change and is the ETag; `active_version` is the one that runs, or ran last."""
     return [
         Column("key", Text, primary_key=True),
-        _number("revision"),
+        _number_column("revision"),
         Column("newest", Integer, nullable=False),
         Column("active_version", Integer),
-        _text("status", null=True),
-        _number("updated"),
+        _text_column("status", null=True),
+        _number_column("updated"),
     ]
 
 
-def _campaign_version() -> list[Column[Any]]:
-    return [Column("key", Text, primary_key=True), *_versioned()]
+def _campaign_version_columns() -> list[Column[Any]]:
+    return [Column("key", Text, primary_key=True), *_version_columns()]
 
 
-def _catalogue_state() -> list[Column[Any]]:
+def _catalogue_state_columns() -> list[Column[Any]]:
     """One row. `version` rises with every change that deciding must see, `policy_revision` with every one of policy."""
     return [
         Column("id", Integer, primary_key=True, autoincrement=False),
-        _number("version"),
-        _number("policy_revision"),
+        _number_column("version"),
+        _number_column("policy_revision"),
         Column("active_policy", Integer),
     ]
 
 
-def _api_key() -> list[Column[Any]]:
+def _api_key_columns() -> list[Column[Any]]:
     return [
         Column("id", Text, primary_key=True),
-        _text("name"),
-        _text("role"),
-        _text("prefix"),
+        _text_column("name"),
+        _text_column("role"),
+        _text_column("prefix"),
         Column("digest", Text, nullable=False, unique=True),
-        _number("created"),
-        _text("created_by"),
-        _number("revoked", null=True),
-        _number("last_used", null=True),
+        _number_column("created"),
+        _text_column("created_by"),
+        _number_column("revoked", null=True),
+        _number_column("last_used", null=True),
     ]
 
 
-def _catalogue_log() -> list[Column[Any]]:
+def _catalogue_log_columns() -> list[Column[Any]]:
     return [
         Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
-        _text("noun"),
-        _text("key"),
+        _text_column("noun"),
+        _text_column("key"),
         Column("version", Integer),
-        _text("action"),
-        _text("before", null=True),
-        _text("after", null=True),
-        _text("by"),
-        _text("reason", null=True),
-        _number("at"),
+        _text_column("action"),
+        _text_column("before", null=True),
+        _text_column("after", null=True),
+        _text_column("by"),
+        _text_column("reason", null=True),
+        _number_column("at"),
     ]
 
 
-TABLES: dict[str, Columns] = {
-    "campaign": _campaign,
-    "campaign_version": _campaign_version,
-    "policy_version": _versioned,
-    "catalogue_state": _catalogue_state,
-    "api_key": _api_key,
-    "catalogue_log": _catalogue_log,
+TABLES: dict[str, ColumnFactory] = {
+    "campaign": _campaign_columns,
+    "campaign_version": _campaign_version_columns,
+    "policy_version": _version_columns,
+    "catalogue_state": _catalogue_state_columns,
+    "api_key": _api_key_columns,
+    "catalogue_log": _catalogue_log_columns,
 }

@@ -8,22 +8,22 @@ import msgspec
 
 from schemas.facts import Preference
 from schemas.roles import may
-from services.kit.bus.fence import committed
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
 from services.kit.http.auth import KeyRing, Principal
-from services.kit.http.sessions import Sessions
+from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.decisions.facts_reader import Gatherer, PreferenceDoor, SuppressionDoor
+from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.explain.api import Explainer
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.time_zones import Zone, zone
+from services.orchestrator.policy.time_zones import Zone, load_zone
 
 MOST_NAMES = 200
 _LONGEST_NAME = 60
@@ -40,12 +40,12 @@ class Parts:
     clock: Clock
     bus: Bus
     topic: str
-    snapshot: Snapshot
-    gatherer: Gatherer
-    preference: PreferenceDoor
-    suppression: SuppressionDoor
+    snapshot: CatalogueSnapshot
+    gatherer: FactsReader
+    preference: PreferenceApi
+    suppression: SuppressionApi
     explainer: Explainer
-    sessions: Sessions
+    sessions: SessionStore
     ring: KeyRing
     health: Health
     registry: Registry
@@ -54,7 +54,7 @@ class Parts:
     async def catalogue(self) -> Catalogue:
         """Campaigns and policy as they are now."""
         async with self.database.read() as tx:
-            return await self.snapshot.current(tx)
+            return await self.snapshot.get_catalogue(tx)
 
     async def calendar(self) -> Calendar:
         """The wall clock of the organisation."""
@@ -62,7 +62,7 @@ class Parts:
 
     def campaign_name(self, key: str) -> str:
         """A campaign's name; its key where it has never run."""
-        found = self.snapshot.campaign(key)
+        found = self.snapshot.get_launched_campaign(key)
         return key if found is None else found.document.name
 
     async def preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
@@ -71,16 +71,16 @@ class Parts:
         if not wanted:
             return {}
         try:
-            return await self.preference.facts(wanted, {})
+            return await self.preference.get_facts(wanted, {})
         except TactfulError:
             return {}
 
     async def facts(self, customer: str) -> Facts:
         """All that a rule may know about one customer. Raises Transient."""
         async with self.database.read() as tx:
-            positions = await committed(tx)
-            catalogue = await self.snapshot.current(tx)
-        return (await self.gatherer.facts([customer], catalogue, positions))[customer]
+            positions = await read_applied_offsets(tx)
+            catalogue = await self.snapshot.get_catalogue(tx)
+        return (await self.gatherer.read_facts([customer], catalogue, positions))[customer]
 
 
 def name_of(preference: Preference | None) -> str | None:
@@ -94,7 +94,7 @@ def name_of(preference: Preference | None) -> str | None:
 
 def zone_of(preference: Preference | None, otherwise: Zone) -> Zone:
     """The customer's zone; the organisation's where theirs is unknown."""
-    return otherwise if preference is None else zone(preference.zone) or otherwise
+    return otherwise if preference is None else load_zone(preference.zone) or otherwise
 
 
 def names_allowed(principal: Principal) -> bool:

@@ -72,7 +72,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     ) -> Response:
         organisation = await parts.calendar()
         facts = await _facts(parts, id)
-        at = Calendar(facts.zone, organisation.now) if facts else organisation
+        at = Calendar(facts.calendar_zone, organisation.now) if facts else organisation
         entries, older = await _entries(parts, id, facts, before or _NEVER, at)
         return await frame.show(
             request, principal, "customer.html", at,
@@ -91,7 +91,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     ) -> Response:
         wanted = q.strip()
         async with parts.database.read() as tx:
-            campaign = await catalogue_store.head(tx, wanted) if wanted else None
+            campaign = await catalogue_store.get_head(tx, wanted) if wanted else None
             owner = await store.owner_of_event(tx, wanted) if wanted and campaign is None else None
         if campaign is not None:
             return RedirectResponse(link("/console/decisions", campaign=wanted), 303)
@@ -118,7 +118,7 @@ async def _entries(
         events = await history.events(tx, customer, before, ROWS + 1)
         decisions = await history.decisions(tx, customer, before, ROWS + 1)
         messages = await history.messages(tx, customer, before, ROWS + 1)
-        held = (await data_plane.ledgers(tx, [customer])).get(customer, data_plane.NOTHING_HELD)
+        held = (await data_plane.load_ledgers(tx, [customer])).get(customer, data_plane.EMPTY_LEDGER)
     found = [
         *(_event(row) for row in events),
         *(_decision(parts, item, at) for item in decisions),
@@ -166,7 +166,7 @@ def _message(parts: Parts, row: Any) -> Entry:
 
 
 def _contact(contact: Contact) -> Entry:
-    kind = contact.kind
+    kind = contact.attributes
     title = f"Another tool wrote: {decision_words.CHANNELS[kind.channel][0]}"
     return Entry(contact.at, "contact", "message", title, kind.cls, kind.topic or "", "", "")
 
@@ -219,7 +219,7 @@ def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
             "Do not contact",
             f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "on no list",
         ),
-        ("Zone", f"{facts.zone.name}, it is {at.clock(at.now)}"),
+        ("Zone", f"{facts.calendar_zone.name}, it is {at.clock(at.now)}"),
         ("Language, country", ", ".join(part for part in (known.locale, known.country) if part) or "not known"),
     ]
     if known.paused_until is not None and known.paused_until > at.now:

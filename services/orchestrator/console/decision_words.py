@@ -12,7 +12,7 @@ from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.vocabulary import Outcome, Reason
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.explain.wording import SHORT, decisive, sentence
+from services.orchestrator.explain.wording import REASON_TITLES, decisive_verdict, explain_decision
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -39,7 +39,7 @@ _INTENTS: Mapping[str, str] = {
     "win_back": "messages to former customers",
 }
 REASONS: Mapping[str, str] = {
-    **{str(code): short for code, short in SHORT.items()},
+    **{str(code): short for code, short in REASON_TITLES.items()},
     "eligible": "Nothing stood in the way",
 }
 VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be judged"}
@@ -96,7 +96,7 @@ def because(decision: Decision, at: Calendar) -> Markup:
     """The sentence under a headline: the API's, unless there is nothing to explain."""
     if decision.outcome == Outcome.SEND:
         return Markup("All {} rules that were asked allowed it.").format(len(decision.verdicts))
-    return at.words(sentence(decision))
+    return at.words(explain_decision(decision))
 
 
 def reason(decision: Decision, at: Calendar) -> str:
@@ -111,7 +111,7 @@ def reason(decision: Decision, at: Calendar) -> str:
 
 def lines(decision: Decision, at: Calendar) -> list[Line]:
     """Every rule's verdict in the order of judging."""
-    deciding = decisive(decision)
+    deciding = decisive_verdict(decision)
     return [_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
 
 

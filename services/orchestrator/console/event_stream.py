@@ -16,7 +16,7 @@ from services.kit.errors import RateLimited, Transient
 from services.orchestrator.console import store
 from services.orchestrator.console.console_context import Parts
 from services.orchestrator.console.store import Wanted
-from services.orchestrator.decisions.read_store import Kept
+from services.orchestrator.decisions.read_store import StoredDecision
 
 MOST_STREAMS: Final = 64
 MOST_ROWS: Final = 50
@@ -28,7 +28,7 @@ OVERLAP: Final = 200
 MOST_BEHIND: Final = 1000
 """Who is further behind than this goes on with the newest rows; nobody reads faster."""
 
-Render = Callable[[Sequence[Kept]], Awaitable[list[tuple[int, str]]]]
+Render = Callable[[Sequence[StoredDecision]], Awaitable[list[tuple[int, str]]]]
 """Makes rows of decisions: (number, HTML) each."""
 
 
@@ -77,7 +77,7 @@ class _Look:
         self._floor = after
         self._seen: set[int] = set()
 
-    async def __call__(self) -> list[Kept]:
+    async def __call__(self) -> list[StoredDecision]:
         try:
             async with self._parts.database.read() as tx:
                 newest = await store.last_id(tx)

@@ -6,7 +6,7 @@ from typing import Any
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.console.store import DECODER
-from services.orchestrator.decisions.read_store import Kept
+from services.orchestrator.decisions.read_store import StoredDecision
 
 
 async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
@@ -20,7 +20,7 @@ async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence
     )
 
 
-async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[Kept]:
+async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[StoredDecision]:
     """Decisions about this customer."""
     rows = await tx.rows(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND time < :before"
@@ -29,7 +29,7 @@ async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[
         before=before,
         limit=limit,
     )
-    return [Kept(row.decision_id, DECODER.decode(row.body)) for row in rows]
+    return [StoredDecision(row.decision_id, DECODER.decode(row.body)) for row in rows]
 
 
 async def messages(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:

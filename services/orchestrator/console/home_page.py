@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from schemas.times import DAY, HOUR, Instant
-from services.kit.bus.fence import committed
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
 from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
@@ -97,7 +97,7 @@ async def _waits(parts: Parts, tx: Any, since: Instant) -> dict[str, Any]:
             (parts.campaign_name(row.key) if row.noun == "campaign" else "Policy", row.version, row.submitted_by)
             for row in await store.submitted(tx, 10)
         ],
-        "positions": await committed(tx),
+        "positions": await read_applied_offsets(tx),
     }
 
 

@@ -16,9 +16,9 @@ from services.orchestrator.console import store
 from services.orchestrator.console.console_context import Parts, name_of, names_allowed, zone_of
 from services.orchestrator.console.page_frame import Frame, link, page_class
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.delivery.api import content_of
-from services.orchestrator.delivery.channels.html_text import text_of
-from services.orchestrator.delivery.channels.sms import split
+from services.orchestrator.delivery.api import decode_content
+from services.orchestrator.delivery.channels.html_text import html_to_text
+from services.orchestrator.delivery.channels.sms import split_sms
 
 PATH = "/console/inbox"
 ROWS = 30
@@ -90,7 +90,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     async def body(id: str, _: Principal = requires("sandbox:read")) -> Response:
         async with parts.database.read() as tx:
             row = await store.sandbox_message(tx, id)
-        content = None if row is None else content_of(row.content)
+        content = None if row is None else decode_content(row.content)
         if not content or "html" not in content:
             raise NotFound("there is no such e-mail")
         return HTMLResponse(as_page(content["html"]), headers=dict(BODY_HEADERS))
@@ -120,7 +120,7 @@ async def _stage(parts: Parts, principal: Principal, id: str, organisation: Cale
         "decisions": {key: item.decision_id for key, item in kept.items() if item},
         "at": at,
         "parts_of": {
-            item.id: len(split(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
+            item.id: len(split_sms(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
         },
         "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.channel == "sms"},
     }
@@ -134,9 +134,11 @@ async def _shown(parts: Parts, principal: Principal, rows: Sequence[Any]) -> lis
 
 
 def _one(parts: Parts, row: Any, name: str | None) -> Shown:
-    content = content_of(row.content) or {}
+    content = decode_content(row.content) or {}
     subject = content.get("subject") or content.get("title") or content.get("text", "")
-    text = content.get("preheader") or content.get("body") or content.get("text") or text_of(content.get("html", ""))
+    text = (
+        content.get("preheader") or content.get("body") or content.get("text") or html_to_text(content.get("html", ""))
+    )
     snip = " ".join(text.split())
     return Shown(
         id=row.message_id,

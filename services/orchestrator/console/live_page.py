@@ -21,9 +21,9 @@ from services.orchestrator.console.event_stream import Stream
 from services.orchestrator.console.page_frame import Frame, link, page_class
 from services.orchestrator.console.store import Place, Wanted
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.decisions.read_store import Kept, decision
-from services.orchestrator.explain.wording import obstacle
-from services.orchestrator.policy.explain import in_the_way
+from services.orchestrator.decisions.read_store import StoredDecision, get_decision
+from services.orchestrator.explain.wording import explain_verdict
+from services.orchestrator.policy.explain import blocking_verdicts
 
 ROWS = 50
 TILE_SPAN = 30 * MINUTE
@@ -99,7 +99,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         choice: Annotated[Choice, Query()],
         principal: Principal = requires("decisions:read"),
     ) -> StreamingResponse:
-        async def render(found: Sequence[Kept]) -> list[tuple[int, str]]:
+        async def render(found: Sequence[StoredDecision]) -> list[tuple[int, str]]:
             rows = await rows_of(parts, principal, found, await parts.calendar())
             return [(row.id, frame.part("row.html", row=row, href=choice.with_(decision=row.id))) for row in rows]
 
@@ -149,7 +149,7 @@ async def _page(
     )  # fmt: skip
 
 
-async def rows_of(parts: Parts, principal: Principal, found: Sequence[Kept], at: Calendar) -> list[Row]:
+async def rows_of(parts: Parts, principal: Principal, found: Sequence[StoredDecision], at: Calendar) -> list[Row]:
     """Lines of the table, with names for those who may see them."""
     known: Mapping[str, Preference] = {}
     if names_allowed(principal):
@@ -174,7 +174,7 @@ async def rows_of(parts: Parts, principal: Principal, found: Sequence[Kept], at:
 async def trace_of(parts: Parts, principal: Principal, id: int, organisation: Calendar) -> dict[str, Any]:
     """One decision for the template: answer, plan, rules, versions. Raises NotFound."""
     async with parts.database.read() as tx:
-        kept = await decision(tx, id)
+        kept = await get_decision(tx, id)
     if kept is None:
         raise NotFound(f"there is no decision {id}")
     found = kept.decision
@@ -188,12 +188,12 @@ async def trace_of(parts: Parts, principal: Principal, id: int, organisation: Ca
         "at": at,
         "headline": decision_words.headline(found, at),
         "sentence": decision_words.because(found, at),
-        "change": [at.words(obstacle(verdict)) for verdict in in_the_way(found)][1:],
+        "change": [at.words(explain_verdict(verdict)) for verdict in blocking_verdicts(found)][1:],
         "plan": charts.plan(found, at),
         "lines": decision_words.lines(found, at),
         "tally": decision_words.tally(found),
     }
 
 
-def _place(kept: Kept) -> Place:
+def _place(kept: StoredDecision) -> Place:
     return Place(kept.decision.time, kept.decision.message_id, kept.decision_id)

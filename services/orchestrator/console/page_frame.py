@@ -15,7 +15,7 @@ from schemas.facts import HoldFact
 from schemas.roles import may
 from services.kit.errors import Invalid, TactfulError, Unauthorised
 from services.kit.http.auth import Principal
-from services.kit.http.sessions import token_of
+from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words
 from services.orchestrator.console.console_context import Parts
@@ -103,7 +103,7 @@ class Frame:
             menu=[(title, entries) for title, entries in menu if entries],
             holds=holds,
             sandbox=self._parts.sandbox,
-            csrf=token_of(request),
+            csrf=csrf_token(request),
             **values,
         )
         return HTMLResponse(html, status)
@@ -111,7 +111,7 @@ class Frame:
     async def holds(self, at: Calendar) -> tuple[HoldFact, ...] | None:
         """Everybody's holds in force now; None while nobody can say."""
         try:
-            found = await self._parts.suppression.holds()
+            found = await self._parts.suppression.get_holds()
         except TactfulError as error:
             logs.log_error("console_holds_unknown", error, "warning")
             return None

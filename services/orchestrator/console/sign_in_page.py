@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.roles import Role, may
-from services.kit.http.auth import digest_of, public
-from services.kit.http.sessions import Sessions, form, require_same_origin
+from services.kit.http.auth import hash_key, public
+from services.kit.http.sessions import SessionStore, read_form, require_same_origin
 from services.orchestrator.console.console_context import Parts
 from services.orchestrator.console.page_frame import HOME, SIGN_IN, Frame, page_class
 
@@ -20,7 +20,7 @@ _NO_KEY = "Nobody has this key, it has been revoked, or its role has no pages."
 class SignIn:
     """Makes one-time links."""
 
-    def __init__(self, sessions: Sessions, public_url: str) -> None:
+    def __init__(self, sessions: SessionStore, public_url: str) -> None:
         self._sessions = sessions
         self._public_url = public_url.rstrip("/")
 
@@ -53,7 +53,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     @routes.post(SIGN_IN, dependencies=[public()])
     async def sign_in(request: Request) -> Response:
         require_same_origin(request)
-        fields = await form(request)
+        fields = await read_form(request)
         if token := fields.get("token", ""):
             id, fault = await sessions.use_link(token), _DEAD_LINK
         else:
@@ -61,22 +61,22 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         if id is None:
             return frame.outside("sign-in.html", status=403, token="", fault=fault)
         response = RedirectResponse(HOME, 303)
-        sessions.give(response, id)
+        sessions.set_cookie(response, id)
         return response
 
     @routes.post("/console/sign-out", dependencies=[public()])
     async def sign_out(request: Request) -> Response:
-        if await sessions.find(request) is not None:
-            await sessions.close(request)
+        if await sessions.find_user(request) is not None:
+            await sessions.close_session(request)
         response = RedirectResponse(SIGN_IN, 303)
-        sessions.take_back(response)
+        sessions.clear_cookie(response)
         return response
 
     return routes
 
 
 async def _by_key(parts: Parts, key: str) -> str | None:
-    principal = await parts.ring.find(digest_of(key)) if key else None
+    principal = await parts.ring.find_principal(hash_key(key)) if key else None
     if principal is None or not may(principal.role, "decisions:read"):
         return None
-    return await parts.sessions.open(principal.name, principal.role, digest_of(key))
+    return await parts.sessions.open_session(principal.name, principal.role, hash_key(key))

@@ -9,8 +9,8 @@ import msgspec
 from schemas.decision import Decision
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.orchestrator.decisions.read_store import Kept
-from services.orchestrator.delivery.attempts import IN_FLIGHT
+from services.orchestrator.decisions.read_store import StoredDecision
+from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
 
 MOST = 10_000
 """Counts of what waits stop here."""
@@ -51,7 +51,7 @@ class Count(NamedTuple):
     number: int
 
 
-async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, limit: int) -> list[Kept]:
+async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, limit: int) -> list[StoredDecision]:
     """Decisions not older than `since`, newest first."""
     conditions, params = wanted.where()
     conditions.append("time >= :since")
@@ -74,7 +74,7 @@ async def last_id(tx: Tx) -> int:
     return 0 if row is None or row.id is None else int(row.id)
 
 
-async def later(tx: Tx, wanted: Wanted, after: int, limit: int) -> list[Kept]:
+async def later(tx: Tx, wanted: Wanted, after: int, limit: int) -> list[StoredDecision]:
     """Decisions with higher numbers than `after`, in order."""
     conditions, params = wanted.where()
     rows = await tx.rows(
@@ -145,7 +145,7 @@ async def open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     """How many handovers are under way (at most `MOST`), and since when the oldest is."""
     row = await tx.row(
         "SELECT count(*) AS n, min(marked_at) AS oldest FROM"
-        f" (SELECT marked_at FROM message WHERE {IN_FLIGHT} LIMIT :most) AS attempts",
+        f" (SELECT marked_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
         most=MOST,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)
@@ -198,7 +198,7 @@ async def event_of_message(tx: Tx, message_id: str) -> Any | None:
     )
 
 
-async def last_decision(tx: Tx, customer: str, message_id: str) -> Kept | None:
+async def last_decision(tx: Tx, customer: str, message_id: str) -> StoredDecision | None:
     """The newest decision about a message."""
     row = await tx.row(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND message_id = :message"
@@ -226,5 +226,5 @@ async def campaign_names(tx: Tx, limit: int) -> Sequence[Any]:
     )
 
 
-def _kept(row: Any) -> Kept:
-    return Kept(row.decision_id, DECODER.decode(row.body))
+def _kept(row: Any) -> StoredDecision:
+    return StoredDecision(row.decision_id, DECODER.decode(row.body))

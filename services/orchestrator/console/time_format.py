@@ -33,7 +33,11 @@ class Calendar:
     def time(self, t: Instant) -> str:
         """`14:32:07`, and the day too when it is not today."""
         wall = self._wall(t)
-        return f"{wall:%H:%M:%S}" if self.zone.day(t) == self.zone.day(self.now) else f"{self.day(t)}, {wall:%H:%M}"
+        return (
+            f"{wall:%H:%M:%S}"
+            if self.zone.local_day(t) == self.zone.local_day(self.now)
+            else f"{self.day(t)}, {wall:%H:%M}"
+        )
 
     def day(self, t: Instant) -> str:
         """`Fri 16 Oct`, with the year when it is another one."""
@@ -51,7 +55,7 @@ class Calendar:
 
     def brief(self, t: Instant) -> str:
         """`08:00` today, `Fri 08:00` within six days, else the whole moment."""
-        days = self.zone.day(t) - self.zone.day(self.now)
+        days = self.zone.local_day(t) - self.zone.local_day(self.now)
         if days == 0:
             return self.clock(t)
         return f"{self._wall(t):%a} {self.clock(t)}" if abs(days) < 6 else self.moment(t)
@@ -80,7 +84,7 @@ class Calendar:
 
     def midnight(self, t: Instant) -> Instant:
         """The first instant of the local day of `t`."""
-        return self.zone.reach(t - 2 * DAY, self.zone.day(t) * DAY)
+        return self.zone.first_at_wall_time(t - 2 * DAY, self.zone.local_day(t) * DAY)
 
     def wall_minutes(self, t: Instant) -> int:
         """Minutes since local midnight."""
@@ -89,7 +93,7 @@ class Calendar:
 
     def _wall(self, t: Instant) -> datetime:
         near = min(max(t, -_FARTHEST // 5), _FARTHEST)
-        return _EPOCH + timedelta(microseconds=self.zone.wall(near))
+        return _EPOCH + timedelta(microseconds=self.zone.wall_time(near))
 
     def _year(self, wall: datetime) -> str:
         return "" if wall.year == self._wall(self.now).year else f" {wall.year}"

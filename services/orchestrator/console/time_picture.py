@@ -12,13 +12,13 @@ from schemas.facts import Situation
 from schemas.times import DAY, HOUR, MINUTE, Instant
 from schemas.vocabulary import Class, Outcome
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.explain.wording import span_in_words
-from services.orchestrator.policy.compiled_policy import Cap, History
+from services.orchestrator.explain.wording import describe_duration
+from services.orchestrator.policy.compiled_policy import Cap, HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.quiet_windows import Quiet
-from services.orchestrator.policy.scope import Kind, Scope
-from services.orchestrator.policy.time_zones import Zone, period
+from services.orchestrator.policy.quiet_windows import QuietWindow
+from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
+from services.orchestrator.policy.time_zones import Zone, calendar_period
 
 _PAST, _AHEAD, _FARTHEST = 14 * DAY, 7 * DAY, 120 * DAY
 _MOST_OF_A_KIND = 4
@@ -80,8 +80,8 @@ class Axis:
 
 def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Picture:
     """The picture of one decision about what would happen now."""
-    kind = Kind(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
-    concern = facts.policy.concern(kind)
+    kind = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
+    concern = facts.policy.applicable_to(kind)
     earliest = decision.until or decision.allowed_from
     contacts = list(ledger)
     axis = _axis(at.now, earliest, facts, concern.histories, contacts)
@@ -89,7 +89,7 @@ def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Pict
         _contacts(axis, contacts, at),
         *_histories(axis, concern.histories, facts, contacts, at),
         *(_cap(axis, cap, contacts, facts, at) for cap in [*concern.caps, *_wish(facts, kind)][:_MOST_OF_A_KIND]),
-        *_quiet(axis, (*concern.quiet, *facts.own_quiet), facts.quiet_zones, kind),
+        *_quiet(axis, (*concern.quiet_windows, *facts.own_quiet_windows), facts.quiet_zones, kind),
         *_holds(axis, facts, kind, at),
         _outcome(axis, decision, earliest, at),
     ]
@@ -97,12 +97,12 @@ def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Pict
 
 
 def _axis(
-    now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[History], contacts: Sequence[Contact]
+    now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[HistoryRule], contacts: Sequence[Contact]
 ) -> Axis:
     oldest = min((contact.at for contact in contacts if contact.at > now - _PAST), default=now)
     left = max(now - _PAST, min(oldest - DAY // 2, now - 2 * DAY))
     for history in histories:
-        for situation in facts.situations.get(history.situation or "", ()):
+        for situation in facts.situations_by_kind.get(history.situation or "", ()):
             if situation.closed is None or situation.closed + history.within > now:
                 left = min(left, max(situation.opened - DAY, now - _FARTHEST))
     ahead = _AHEAD if earliest is None else max(_AHEAD, (earliest - now) * 6 // 5)
@@ -121,16 +121,16 @@ def _contacts(axis: Axis, contacts: Sequence[Contact], at: Calendar) -> Lane:
 def _kind_of(contact: Contact) -> str:
     if contact.state == "planned":
         return "planned"
-    return "made" if contact.kind.cls == Class.MARKETING else "other"
+    return "made" if contact.attributes.cls == Class.MARKETING else "other"
 
 
 def _histories(
-    axis: Axis, histories: Sequence[History], facts: Facts, contacts: Sequence[Contact], at: Calendar
+    axis: Axis, histories: Sequence[HistoryRule], facts: Facts, contacts: Sequence[Contact], at: Calendar
 ) -> Iterator[Lane]:
     for history in histories[:_MOST_OF_A_KIND]:
-        rest = span_in_words(history.within)
+        rest = describe_duration(history.within)
         if history.situation is not None:
-            found = facts.situations.get(history.situation, ())
+            found = facts.situations_by_kind.get(history.situation, ())
             shapes = [shape for item in found for shape in _situation(axis, item, history, at.now)]
             if not shapes:
                 continue
@@ -146,7 +146,7 @@ def _histories(
             yield Lane("Distance", history.id, said, tuple(bar for bar in bars if bar))
 
 
-def _situation(axis: Axis, item: Situation, history: History, now: Instant) -> Iterator[Shape]:
+def _situation(axis: Axis, item: Situation, history: HistoryRule, now: Instant) -> Iterator[Shape]:
     end = item.closed
     if end is None:
         lapsed = None if history.lapses is None else item.opened + history.lapses
@@ -155,7 +155,7 @@ def _situation(axis: Axis, item: Situation, history: History, now: Instant) -> I
         yield bar
     begin = end if history.while_open else item.opened
     rests = item.closed is not None or not history.while_open
-    if rests and (bar := axis.bar("rest", begin, begin + history.within, f"{span_in_words(history.within)} rest")):
+    if rests and (bar := axis.bar("rest", begin, begin + history.within, f"{describe_duration(history.within)} rest")):
         yield bar
 
 
@@ -164,21 +164,24 @@ def _interval(item: Situation, at: Calendar) -> str:
     return f"opened {at.moment(item.opened)}, {end}"
 
 
-def _wish(facts: Facts, kind: Kind) -> tuple[Cap, ...]:
-    return (facts.wish,) if facts.wish is not None and facts.wish.scope.covers(kind) else ()
+def _wish(facts: Facts, kind: MessageAttributes) -> tuple[Cap, ...]:
+    return (facts.own_cap,) if facts.own_cap is not None and facts.own_cap.scope.covers(kind) else ()
 
 
 def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Calendar) -> Lane:
     found = _in_scope(contacts, cap.scope)
     counted = [item.at for item in found]
     if cap.rolling is not None:
-        remark = f"{cap.limit} in {span_in_words(cap.rolling)}"
+        remark = f"{cap.limit} in {describe_duration(cap.rolling)}"
         bars = [axis.bar("window", t, t + cap.rolling) for t in counted]
         used = sum(1 for t in counted if at.now - cap.rolling < t <= at.now)
     else:
-        zone = facts.zone if cap.of_customer else facts.policy.zone
-        first, after = period(zone.day(at.now), cap.period, facts.policy.week_start)
-        start, over = zone.reach(axis.left - 40 * DAY, first * DAY), zone.reach(at.now, after * DAY)
+        zone = facts.calendar_zone if cap.in_customer_zone else facts.policy.zone
+        first, after = calendar_period(zone.local_day(at.now), cap.period, facts.policy.week_start)
+        start, over = (
+            zone.first_at_wall_time(axis.left - 40 * DAY, first * DAY),
+            zone.first_at_wall_time(at.now, after * DAY),
+        )
         remark = f"{cap.limit} in a calendar {cap.period}"
         bars = [axis.bar("window", start, over)]
         used = sum(1 for t in counted if start <= t < over)
@@ -190,11 +193,13 @@ def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Ca
     return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The limit {cap.id}: {text}.", shapes)
 
 
-def _in_scope(contacts: Sequence[Contact], scope: Scope) -> list[Contact]:
-    return [item for item in contacts if scope.covers(item.kind)]
+def _in_scope(contacts: Sequence[Contact], scope: CompiledScope) -> list[Contact]:
+    return [item for item in contacts if scope.covers(item.attributes)]
 
 
-def _quiet(axis: Axis, entries: Sequence[Quiet], zones: Sequence[Zone], kind: Kind) -> Iterator[Lane]:
+def _quiet(
+    axis: Axis, entries: Sequence[QuietWindow], zones: Sequence[Zone], kind: MessageAttributes
+) -> Iterator[Lane]:
     zone = zones[0]
     for entry in entries[:2]:
         if not entry.scope.covers(kind):
@@ -205,21 +210,21 @@ def _quiet(axis: Axis, entries: Sequence[Quiet], zones: Sequence[Zone], kind: Ki
         yield Lane("Quiet hours", hours, said, tuple(bar for bar in bars if bar))
 
 
-def _nights(entry: Quiet, zone: Zone, axis: Axis) -> Iterator[tuple[Instant, Instant]]:
-    for day in range(zone.day(axis.left) - 1, zone.day(axis.right) + 1):
+def _nights(entry: QuietWindow, zone: Zone, axis: Axis) -> Iterator[tuple[Instant, Instant]]:
+    for day in range(zone.local_day(axis.left) - 1, zone.local_day(axis.right) + 1):
         if (day + 3) % 7 in entry.days:
-            start = zone.reach(day * DAY - 2 * DAY, day * DAY + entry.start)
-            yield start, zone.reach(start, (day + (entry.end <= entry.start)) * DAY + entry.end)
+            start = zone.first_at_wall_time(day * DAY - 2 * DAY, day * DAY + entry.start)
+            yield start, zone.first_at_wall_time(start, (day + (entry.end <= entry.start)) * DAY + entry.end)
 
 
 def _hours(wall: int) -> str:
     return f"{wall // HOUR:02}:{wall % HOUR // MINUTE:02}"
 
 
-def _holds(axis: Axis, facts: Facts, kind: Kind, at: Calendar) -> Iterator[Lane]:
+def _holds(axis: Axis, facts: Facts, kind: MessageAttributes, at: Calendar) -> Iterator[Lane]:
     for hold in facts.all_holds[:_MOST_OF_A_KIND]:
         bar = axis.bar("hold", hold.start, hold.until or axis.right)
-        if bar is None or not Scope.of(hold.scope).covers(kind):
+        if bar is None or not CompiledScope.from_fields(hold.scope).covers(kind):
             continue
         end = "until it is lifted" if hold.until is None else f"until {at.moment(hold.until)}"
         yield Lane("Hold", hold.key, f"The hold {hold.key} since {at.moment(hold.start)}, {end}.", (bar,))

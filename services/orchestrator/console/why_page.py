@@ -15,9 +15,9 @@ from services.orchestrator.console.console_context import Parts, name_of, names_
 from services.orchestrator.console.page_frame import Frame, page_class
 from services.orchestrator.console.time_format import Calendar
 from services.orchestrator.decisions import store as data_plane
-from services.orchestrator.explain.api import promise
-from services.orchestrator.explain.wording import obstacle, sentence
-from services.orchestrator.policy.explain import in_the_way
+from services.orchestrator.explain.api import outcome_rank
+from services.orchestrator.explain.wording import explain_decision, explain_verdict
+from services.orchestrator.policy.explain import blocking_verdicts
 
 PATH = "/console/why"
 Text = Annotated[str, Query(max_length=256)]
@@ -65,7 +65,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
 async def _explained(
     parts: Parts, principal: Principal, customer: str, campaign: str, channel: str, organisation: Calendar
 ) -> dict[str, Any]:
-    last, now, decisions = await parts.explainer.now(customer, campaign)
+    last, now, decisions = await parts.explainer.explain_now(customer, campaign)
     chosen = _chosen(decisions, campaign, channel)
     known = (await parts.preferences([customer])).get(customer)
     at = Calendar(zone_of(known, organisation.zone), now)
@@ -76,9 +76,9 @@ async def _explained(
         "campaign": parts.campaign_name(campaign),
         "at": at,
         "answer": decision_words.answer(chosen, name or "This customer", at),
-        "sentence": at.words(sentence(chosen)),
+        "sentence": at.words(explain_decision(chosen)),
         "reason": decision_words.REASONS[chosen.reason],
-        "changes": [at.words(obstacle(verdict)) for verdict in in_the_way(chosen)],
+        "changes": [at.words(explain_verdict(verdict)) for verdict in blocking_verdicts(chosen)],
         "others": [(item, decision_words.reason(item, at)) for item in decisions if item is not chosen],
         "last": last,
         "lines": decision_words.lines(chosen, at),
@@ -93,7 +93,7 @@ async def _in_time(parts: Parts, principal: Principal, chosen: Decision, at: Cal
     if not (may(principal.role, "contacts:read") and may(principal.role, "situations:read")):
         return nothing
     async with parts.database.read() as tx:
-        held = (await data_plane.ledgers(tx, [chosen.customer])).get(chosen.customer, data_plane.NOTHING_HELD)
+        held = (await data_plane.load_ledgers(tx, [chosen.customer])).get(chosen.customer, data_plane.EMPTY_LEDGER)
     try:
         facts = await parts.facts(chosen.customer)
     except TactfulError:
@@ -102,7 +102,10 @@ async def _in_time(parts: Parts, principal: Principal, chosen: Decision, at: Cal
     return {
         "picture": time_picture.draw(chosen, facts, held.ledger, at),
         "contacts": [
-            (contact, parts.campaign_name(contact.kind.campaign) if contact.kind.campaign else "Another tool")
+            (
+                contact,
+                parts.campaign_name(contact.attributes.campaign) if contact.attributes.campaign else "Another tool",
+            )
             for contact in contacts
         ],
     }
@@ -113,4 +116,4 @@ def _chosen(decisions: list[Decision], campaign: str, channel: str) -> Decision:
     if not asked:
         used = ", ".join(decision.channel for decision in decisions)
         raise Invalid(f"the campaign {campaign} does not use this channel; it uses {used}")
-    return min(asked, key=promise)
+    return min(asked, key=outcome_rank)

@@ -9,65 +9,67 @@ from schemas.times import Instant, parse_instant
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.orchestrator.campaigns.api_common import time_of
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions.read_store import DecisionFilter, Kept, Position
-from services.orchestrator.explain.replay import Replayed, Replayer
-from services.orchestrator.explain.wording import sentence
+from services.orchestrator.decisions.read_store import DecisionCursor, DecisionFilter, StoredDecision
+from services.orchestrator.explain.replay import Replayer, ReplayResult
+from services.orchestrator.explain.wording import explain_decision
 
-Trace = Annotated[Literal["none", "decisive", "full"], Query(description="Which verdicts to show")]
-Instantly = Annotated[str | None, Query(description="RFC 3339 time")]
+TraceParam = Annotated[Literal["none", "decisive", "full"], Query(description="Which verdicts to show")]
+InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
 
 
-def router(database: Database, replayer: Replayer) -> APIRouter:
+def decision_routes(database: Database, replayer: Replayer) -> APIRouter:
     """The routes of `/v1/decisions`."""
     routes = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 
     @routes.get("", summary="Decisions, in order of time and message; `from` inclusive, `to` exclusive")
-    async def every(
+    async def list_decisions(
         customer: str | None = None,
         campaign: str | None = None,
         channel: str | None = None,
         outcome: str | None = None,
         reason: str | None = None,
-        since: Annotated[Instantly, Query(alias="from")] = None,
-        until: Annotated[Instantly, Query(alias="to")] = None,
-        trace: Trace = "decisive",
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        since: Annotated[InstantParam, Query(alias="from")] = None,
+        until: Annotated[InstantParam, Query(alias="to")] = None,
+        trace: TraceParam = "decisive",
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         _: Principal = requires("decisions:read"),
     ) -> dict[str, object]:
-        span = {"since": instant("from", since), "until": instant("to", until)}
-        wanted = DecisionFilter(customer, campaign, channel, outcome, reason, **span)
+        time_range = {"since": parse_instant_param("from", since), "until": parse_instant_param("to", until)}
+        criteria = DecisionFilter(customer, campaign, channel, outcome, reason, **time_range)
         async with database.read() as tx:
-            found = await read_store.decisions(tx, wanted, decode_cursor(after, Position) if after else None, limit + 1)
+            found = await read_store.list_decisions(
+                tx, criteria, decode_cursor(after, DecisionCursor) if after else None, limit + 1
+            )
         last = found[limit - 1] if len(found) > limit else None
-        items = [shown(kept, trace) for kept in found[:limit]]
-        return page(items, encode_cursor(_position(last)) if last else None)
+        items = [decision_document(stored, trace) for stored in found[:limit]]
+        return to_page(items, encode_cursor(_to_cursor(last)) if last else None)
 
     @routes.get("/{id}", summary="One decision, with its full trace, and in words; `replay` judges it again")
-    async def one(
+    async def get_decision(
         id: Annotated[int, Path(ge=1, le=2**63 - 1)],
         replay: bool = False,
         _: Principal = requires("decisions:read"),
     ) -> dict[str, Any]:
         async with database.read() as tx:
-            kept = await read_store.decision(tx, id)
-        if kept is None:
+            stored = await read_store.get_decision(tx, id)
+        if stored is None:
             raise NotFound(f"there is no decision {id}")
-        answer = {**shown(kept, "full"), "sentence": sentence(kept.decision)}
-        return {**answer, "replay": _replayed(await replayer.replay(id))} if replay else answer
+        document = {**decision_document(stored, "full"), "sentence": explain_decision(stored.decision)}
+        return {**document, "replay": _replay_document(await replayer.replay(id))} if replay else document
 
     return routes
 
 
-def shown(kept: Kept, trace: str = "decisive") -> dict[str, Any]:
+def decision_document(stored: StoredDecision, trace: str = "decisive") -> dict[str, Any]:
     """A decision with its id."""
-    return {"decision_id": kept.decision_id, **to_document(kept.decision, trace)}
+    return {"decision_id": stored.decision_id, **to_document(stored.decision, trace)}
 
 
-def instant(name: str, text: str | None) -> Instant | None:
+def parse_instant_param(name: str, text: str | None) -> Instant | None:
     """The instant of a query parameter. Raises Invalid."""
     try:
         return None if text is None else parse_instant(text)
@@ -76,16 +78,16 @@ def instant(name: str, text: str | None) -> Instant | None:
         raise Invalid(f"`{name}` cannot be read; see errors.", errors=[problem]) from None
 
 
-def _replayed(replayed: Replayed) -> dict[str, Any]:
-    again = replayed.decision
+def _replay_document(result: ReplayResult) -> dict[str, Any]:
+    new_decision = result.decision
     return {
-        "same": replayed.same,
-        "facts_at": time_of(replayed.facts_at),
-        "decision": None if again is None else to_document(again, "full"),
-        "sentence": None if again is None else sentence(again),
-        "unknown": list(replayed.unknown),
+        "same": result.same,
+        "facts_at": format_optional_instant(result.facts_at),
+        "decision": None if new_decision is None else to_document(new_decision, "full"),
+        "sentence": None if new_decision is None else explain_decision(new_decision),
+        "unknown": list(result.unknown),
     }
 
 
-def _position(kept: Kept) -> Position:
-    return Position(kept.decision.time, kept.decision.message_id, kept.decision_id)
+def _to_cursor(stored: StoredDecision) -> DecisionCursor:
+    return DecisionCursor(stored.decision.time, stored.decision.message_id, stored.decision_id)

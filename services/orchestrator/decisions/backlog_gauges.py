@@ -3,60 +3,60 @@
 from typing import Final
 
 from services.kit.db.database import Database, Tx
-from services.kit.db.database_series import Look
+from services.kit.db.database_series import PeriodicCheck
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import Snapshot
-from services.orchestrator.metrics import DEFERRED, Metrics, Waits
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.metrics import DEFERRED, BacklogSizes, OrchestratorMetrics
 
-_WAITING: Final = """
+_DEFERRED_SQL: Final = """
     SELECT m.channel AS channel, t.kind AS reason, count(*) AS messages,
            min(CASE WHEN t.due < :now AND t.kind <> 'retry' THEN t.due END) AS overdue
     FROM timer t JOIN message m ON m.message_id = t.message_id GROUP BY m.channel, t.kind
 """
-_QUEUED: Final = """
+_QUEUE_SQL: Final = """
     SELECT q.channel AS channel, q.messages AS messages, m.updated AS ready
     FROM (SELECT channel, count(*) AS messages, min(seq) AS first FROM outbox GROUP BY channel) q
     JOIN outbox o ON o.seq = q.first JOIN message m ON m.message_id = o.message_id
 """
-_APPROVALS: Final = """
+_APPROVALS_SQL: Final = """
     SELECT 'campaign' AS kind, count(*) AS reviews FROM campaign_version WHERE status = 'submitted'
     UNION ALL SELECT 'policy', count(*) FROM policy_version WHERE status = 'submitted'
 """
 
 
-def catalogue_look(database: Database, snapshot: Snapshot, metrics: Metrics) -> Look:
+def catalogue_check(database: Database, snapshot: CatalogueSnapshot, metrics: OrchestratorMetrics) -> PeriodicCheck:
     """Keeps the catalogue of an idle process current, and says that it is."""
 
-    async def look() -> None:
+    async def check() -> None:
         async with database.read() as tx:
-            await snapshot.current(tx)
-        metrics.snapshot_is_current()
+            await snapshot.get_catalogue(tx)
+        metrics.record_catalogue_refresh()
 
-    return look
+    return check
 
 
-def backlog_look(database: Database, clock: Clock, metrics: Metrics) -> Look:
+def backlog_check(database: Database, clock: Clock, metrics: OrchestratorMetrics) -> PeriodicCheck:
     """Counts what is deferred, what is queued and what is in review, and finds the oldest of each."""
 
-    async def look() -> None:
+    async def check() -> None:
         async with database.read() as tx:
-            waits = await _waits(tx, clock)
-        metrics.backlog.show(waits)
+            sizes = await _measure_backlog(tx, clock)
+        metrics.backlog.set_gauges(sizes)
 
-    return look
+    return check
 
 
-async def _waits(tx: Tx, clock: Clock) -> Waits:
-    waiting = [row for row in await tx.rows(_WAITING, now=clock.now()) if row.reason in DEFERRED]
-    queued = await tx.rows(_QUEUED)
+async def _measure_backlog(tx: Tx, clock: Clock) -> BacklogSizes:
+    deferred_rows = [row for row in await tx.rows(_DEFERRED_SQL, now=clock.now()) if row.reason in DEFERRED]
+    queued = await tx.rows(_QUEUE_SQL)
     overdue: dict[str, int] = {}
-    for row in waiting:
+    for row in deferred_rows:
         if row.overdue is not None:
             overdue[row.channel] = min(row.overdue, overdue.get(row.channel, row.overdue))
-    return Waits(
-        deferred={(row.channel, row.reason): row.messages for row in waiting},
+    return BacklogSizes(
+        deferred={(row.channel, row.reason): row.messages for row in deferred_rows},
         overdue=overdue,
         queued={row.channel: row.messages for row in queued},
         oldest={row.channel: row.ready for row in queued},
-        approvals={row.kind: row.reviews for row in await tx.rows(_APPROVALS)},
+        approvals={row.kind: row.reviews for row in await tx.rows(_APPROVALS_SQL)},
     )

@@ -10,66 +10,76 @@ from collections.abc import Awaitable, Callable, Sequence
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
-from services.orchestrator.decisions.evaluation import Work
-from services.orchestrator.decisions.store import NOTHING_HELD, Held
+from services.orchestrator.decisions.evaluation import CustomerEvaluation
+from services.orchestrator.decisions.store import EMPTY_LEDGER, VersionedLedger
 from services.orchestrator.delivery import store as delivery_store
 
-JudgeAgain = Callable[[Work, Held], Work]
-Mark = Callable[[Sequence[Work]], Awaitable[None]]
+Reevaluate = Callable[[CustomerEvaluation, VersionedLedger], CustomerEvaluation]
+ClaimMessages = Callable[[Sequence[CustomerEvaluation]], Awaitable[None]]
 
 
-async def write(
+async def write_evaluations(
     tx: Tx,
-    works: Sequence[Work],
+    evaluations: Sequence[CustomerEvaluation],
     now: Instant,
-    since: Instant,
-    judge_again: JudgeAgain,
-    mark: Mark | None = None,
-) -> list[Work]:
+    complete_since: Instant,
+    reevaluate: Reevaluate,
+    claim: ClaimMessages | None = None,
+) -> list[CustomerEvaluation]:
     """Write the works; returns them as they were written, those that lost a race judged again.
 
     `since`: the instant from which on a ledger must be complete. `mark`: marks what goes the straight way.
     """
-    current = await _current(tx, works, since, judge_again)
-    if mark is not None:
-        await mark(current)
-    saved = {work.customer: work.ledger for work in current if work.ledger is not work.held.ledger}
-    await store.save_ledgers(tx, saved)
-    await delivery_store.keep(tx, current, now)
-    await store.keep_decisions(tx, [decision for work in current for decision in work.decisions])
+    current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
+    if claim is not None:
+        await claim(current)
+    changed_ledgers = {
+        evaluation.customer: evaluation.ledger
+        for evaluation in current
+        if evaluation.ledger is not evaluation.base.ledger
+    }
+    await store.save_ledgers(tx, changed_ledgers)
+    await delivery_store.write_messages(tx, current, now)
+    await store.insert_decisions(tx, [decision for evaluation in current for decision in evaluation.decisions])
     rows = [
         row
-        for work in current
-        for row in store.history(work.customer, work.held.ledger, work.ledger, now, list(work.marked))
+        for evaluation in current
+        for row in store.contact_history_rows(
+            evaluation.customer, evaluation.base.ledger, evaluation.ledger, now, list(evaluation.claims)
+        )
     ]
-    await store.keep_history(tx, rows)
+    await store.insert_contact_history(tx, rows)
     return current
 
 
-async def _current(tx: Tx, works: Sequence[Work], since: Instant, judge_again: JudgeAgain) -> list[Work]:
-    locking = [work for work in works if work.writes_ledger]
-    if not locking:
-        return list(works)
-    fresh = [work.customer for work in locking if work.held.version == 0]
-    versions = await store.lock_ledgers(tx, [work.customer for work in locking], fresh)
-    lost = [work.customer for work in locking if versions[work.customer] != work.held.version]
-    reread = await store.ledgers(tx, lost, since)
-    moved = await _moved(tx, locking)
-    result: list[Work] = []
-    for work in works:
-        if not moved.isdisjoint(work.again):
+async def _lock_and_reevaluate(
+    tx: Tx, evaluations: Sequence[CustomerEvaluation], complete_since: Instant, reevaluate: Reevaluate
+) -> list[CustomerEvaluation]:
+    to_lock = [evaluation for evaluation in evaluations if evaluation.writes_ledger]
+    if not to_lock:
+        return list(evaluations)
+    new_customers = [evaluation.customer for evaluation in to_lock if evaluation.base.version == 0]
+    versions = await store.lock_ledgers(tx, [evaluation.customer for evaluation in to_lock], new_customers)
+    outdated = [
+        evaluation.customer for evaluation in to_lock if versions[evaluation.customer] != evaluation.base.version
+    ]
+    reloaded = await store.load_ledgers(tx, outdated, complete_since)
+    changed_messages = await _changed_messages(tx, to_lock)
+    result: list[CustomerEvaluation] = []
+    for evaluation in evaluations:
+        if not changed_messages.isdisjoint(evaluation.expected_states):
             continue
-        held = reread.get(work.customer)
-        result.append(work if held is None else judge_again(work, held))
+        base = reloaded.get(evaluation.customer)
+        result.append(evaluation if base is None else reevaluate(evaluation, base))
     return result
 
 
-async def _moved(tx: Tx, works: Sequence[Work]) -> set[str]:
-    expected = {message: state for work in works for message, state in work.again.items()}
-    found = await delivery_store.states(tx, list(expected))
+async def _changed_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> set[str]:
+    expected = {message: state for evaluation in evaluations for message, state in evaluation.expected_states.items()}
+    found = await delivery_store.load_message_states(tx, list(expected))
     return {message for message, state in expected.items() if found.get(message) != state}
 
 
-def held_by(ledgers: dict[str, Held], customer: str) -> Held:
+def ledger_or_empty(ledgers: dict[str, VersionedLedger], customer: str) -> VersionedLedger:
     """The customer's ledger among those read, or an empty one."""
-    return ledgers.get(customer, NOTHING_HELD)
+    return ledgers.get(customer, EMPTY_LEDGER)

@@ -8,40 +8,40 @@ from schemas.times import format_instant
 from services.kit.db.database import Database
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.decisions import store
-from services.orchestrator.policy.ledger import BEGINNING, Contact
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact
 
 
-def router(database: Database) -> APIRouter:
+def contact_routes(database: Database) -> APIRouter:
     """The route `/v1/contacts/{customer}`."""
     routes = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
     @routes.get("/{customer}", summary="The contact ledger of a customer, in order of time")
-    async def one(customer: str, _: Principal = requires("contacts:read")) -> dict[str, Any]:
+    async def get_contacts(customer: str, _: Principal = requires("contacts:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            held = (await store.ledgers(tx, [customer])).get(customer, store.NOTHING_HELD)
-        complete_from = held.ledger.complete_from
+            versioned_ledger = (await store.load_ledgers(tx, [customer])).get(customer, store.EMPTY_LEDGER)
+        complete_from = versioned_ledger.ledger.complete_from
         return {
             "customer": customer,
-            "version": held.version,
-            "complete_from": None if complete_from == BEGINNING else format_instant(complete_from),
-            "contacts": [_shown(contact) for contact in held.ledger],
+            "version": versioned_ledger.version,
+            "complete_from": None if complete_from == BEGINNING_OF_TIME else format_instant(complete_from),
+            "contacts": [_contact_document(contact) for contact in versioned_ledger.ledger],
         }
 
     return routes
 
 
-def _shown(contact: Contact) -> dict[str, Any]:
-    kind = contact.kind
+def _contact_document(contact: Contact) -> dict[str, Any]:
+    attributes = contact.attributes
     return {
         "message_id": contact.message_id,
         "state": contact.state,
         "at": format_instant(contact.at),
-        "since": format_instant(contact.since),
-        "channel": kind.channel,
-        "class": kind.cls,
-        "intent": kind.intent,
-        "topic": kind.topic,
-        "campaign": kind.campaign or None,
+        "since": format_instant(contact.first_planned),
+        "channel": attributes.channel,
+        "class": attributes.cls,
+        "intent": attributes.intent,
+        "topic": attributes.topic,
+        "campaign": attributes.campaign or None,
         "priority": contact.priority,
         "reported": contact.reported,
     }

@@ -12,20 +12,20 @@ import msgspec
 from schemas.decision import Decision
 from schemas.times import Instant
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator.decisions.store import Held
-from services.orchestrator.delivery.attempts import Mark
+from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.delivery.attempts import MessageClaim
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import Planned, decide
+from services.orchestrator.policy.decide import PlannedMessage, decide
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.match import TriggeredCampaign
 from services.template import RenderError
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
-KEPT_CONTACTS = 64
+NO_STATES: Mapping[str, str] = MappingProxyType({})
+MAX_UNTRIMMED_CONTACTS = 64
 """A ledger longer than this forgets what no rule can look back at any more."""
 
 
-class Content(msgspec.Struct, frozen=True):
+class RenderedMessage(msgspec.Struct, frozen=True):
     """What would be sent, and where to."""
 
     to: str
@@ -33,113 +33,121 @@ class Content(msgspec.Struct, frozen=True):
     locale: str
 
 
-Render = Callable[[Planned, Facts, Instant], Content]
+RenderMessage = Callable[[PlannedMessage, Facts, Instant], RenderedMessage]
 """Tailors a message to its channel. Raises RenderError."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class EvaluationRequest(msgspec.Struct, frozen=True):
     """Candidates to be judged together: the touches of one event, or one waiting message. Or a contact to be noted.
 
     `expected` holds the states in which the waiting messages were read; they are None for a fresh event.
     """
 
-    touches: tuple[Touch, ...] = ()
-    report: Contact | None = None
-    expected: Mapping[str, str] | None = None
+    triggered_campaigns: tuple[TriggeredCampaign, ...] = ()
+    reported_contact: Contact | None = None
+    expected_states: Mapping[str, str] | None = None
 
 
-class Ready(msgspec.Struct, frozen=True):
+class ReadyMessage(msgspec.Struct, frozen=True):
     """A message that may be handed over."""
 
-    planned: Planned
-    content: Content
+    planned: PlannedMessage
+    content: RenderedMessage
     decision: Decision
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class DeferredMessage(msgspec.Struct, frozen=True):
     """A message that is judged again later, at an instant or when what parked it ends."""
 
-    planned: Planned
+    planned: PlannedMessage
     decision: Decision
 
 
-class Work(msgspec.Struct, eq=False):
+class CustomerEvaluation(msgspec.Struct, eq=False):
     """What is asked about one customer, on which ledger it was judged, and what came of it."""
 
     customer: str
     facts: Facts
-    questions: Sequence[Question]
-    held: Held
+    requests: Sequence[EvaluationRequest]
+    base: VersionedLedger
     ledger: Ledger
-    again: Mapping[str, str] = NOTHING
+    expected_states: Mapping[str, str] = NO_STATES
     """States in which waiting messages were read: id -> state."""
     decisions: list[Decision] = []
-    ready: list[Ready] = []
-    waiting: list[Waiting] = []
-    ended: dict[str, tuple[str, str]] = {}
+    ready_messages: list[ReadyMessage] = []
+    deferred_messages: list[DeferredMessage] = []
+    final_outcomes: dict[str, tuple[str, str]] = {}
     """Messages that were waiting and no longer are: id -> (outcome, reason)."""
-    marked: dict[str, Mark] = {}
+    claims: dict[str, MessageClaim] = {}
     """Messages that are being handed over by the process that judged them, in order, and their marks."""
 
     @property
     def writes_ledger(self) -> bool:
         """Whether the ledger row must be locked and written."""
-        return self.ledger is not self.held.ledger or bool(self.again)
+        return self.ledger is not self.base.ledger or bool(self.expected_states)
 
 
-def judge(
+def evaluate_customer(
     customer: str,
     facts: Facts,
-    questions: Sequence[Question],
-    held: Held,
+    requests: Sequence[EvaluationRequest],
+    base: VersionedLedger,
     now: Instant,
-    since: Instant,
-    render: Render,
+    complete_since: Instant,
+    render: RenderMessage,
     *,
-    ahead: int = 0,
-) -> Work:
+    clock_tolerance: int = 0,
+) -> CustomerEvaluation:
     """Judge the questions in order; each sees the contacts that those before it planned.
 
     `since`: the instant before which no rule looks. `ahead`: microseconds by which a refusing entry may lie ahead and
     still count, as at the gate.
     """
-    work = Work(customer, facts, questions, held, held.ledger)
-    for question in questions:
-        if question.expected:
-            work.again = {**work.again, **question.expected}
-        if question.report is not None:
-            work.ledger = work.ledger.report(question.report)
-        elif question.touches:
-            _judge(work, question, now, render, ahead)
-    if len(work.ledger) > KEPT_CONTACTS:
-        work.ledger = work.ledger.forget(since)
-    return work
+    evaluation = CustomerEvaluation(customer, facts, requests, base, base.ledger)
+    for request in requests:
+        if request.expected_states:
+            evaluation.expected_states = {**evaluation.expected_states, **request.expected_states}
+        if request.reported_contact is not None:
+            evaluation.ledger = evaluation.ledger.put_reported_contact(request.reported_contact)
+        elif request.triggered_campaigns:
+            _evaluate_request(evaluation, request, now, render, clock_tolerance)
+    if len(evaluation.ledger) > MAX_UNTRIMMED_CONTACTS:
+        evaluation.ledger = evaluation.ledger.forget(complete_since)
+    return evaluation
 
 
-def _judge(work: Work, question: Question, now: Instant, render: Render, ahead: int) -> None:
-    judged = decide(question.touches, work.facts, work.ledger, now, ahead=ahead)
-    work.ledger = judged.ledger
-    decisions = {decision.message_id: decision for decision in judged.decisions}
-    for planned in judged.planned:
+def _evaluate_request(
+    evaluation: CustomerEvaluation,
+    request: EvaluationRequest,
+    now: Instant,
+    render: RenderMessage,
+    clock_tolerance: int,
+) -> None:
+    result = decide(
+        request.triggered_campaigns, evaluation.facts, evaluation.ledger, now, clock_tolerance=clock_tolerance
+    )
+    evaluation.ledger = result.ledger
+    decisions = {decision.message_id: decision for decision in result.decisions}
+    for planned in result.planned:
         decision = decisions[planned.message_id]
         if planned.outcome != Outcome.SEND:
-            work.waiting.append(Waiting(planned, decision))
+            evaluation.deferred_messages.append(DeferredMessage(planned, decision))
             continue
         try:
-            work.ready.append(Ready(planned, render(planned, work.facts, now), decision))
+            evaluation.ready_messages.append(ReadyMessage(planned, render(planned, evaluation.facts, now), decision))
         except RenderError as error:
-            decisions[planned.message_id] = _unrendered(decision, error)
-            work.ledger = work.ledger.release(planned.message_id)
-    for message in question.expected or ():
+            decisions[planned.message_id] = _as_render_failure(decision, error)
+            evaluation.ledger = evaluation.ledger.release(planned.message_id)
+    for message in request.expected_states or ():
         ended = decisions.get(message)
         if ended is None:
-            work.ended[message] = (Outcome.SUPPRESS, Reason.OTHER_CHANNEL)
+            evaluation.final_outcomes[message] = (Outcome.SUPPRESS, Reason.OTHER_CHANNEL)
         elif ended.outcome in (Outcome.SUPPRESS, Outcome.FAIL):
-            work.ended[message] = (ended.outcome, ended.reason)
-    work.decisions += [decisions[decision.message_id] for decision in judged.decisions]
+            evaluation.final_outcomes[message] = (ended.outcome, ended.reason)
+    evaluation.decisions += [decisions[decision.message_id] for decision in result.decisions]
 
 
-def _unrendered(decision: Decision, error: RenderError) -> Decision:
+def _as_render_failure(decision: Decision, error: RenderError) -> Decision:
     return msgspec.structs.replace(
         decision,
         outcome=Outcome.FAIL.value,

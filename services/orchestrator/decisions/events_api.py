@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from schemas.decision import to_document
 from schemas.event import BadEvent, Event, decode_structured, encode, parse_http
 from schemas.times import SECOND, format_instant, parse_duration
-from services.kit.bus.fence import Nudge, wait_applied
+from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
 from services.kit.errors import FenceTimeout, Invalid, Malformed, NotFound, Problem
@@ -21,151 +21,165 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.store import EventKey
-from services.orchestrator.metrics import Intake
+from services.orchestrator.metrics import IngestMetrics
 
-SINGLE = ("application/cloudevents+json", "application/json")
-BATCH = "application/cloudevents-batch+json"
-LONGEST_WAIT = 30 * SECOND
-Wait = Annotated[str | None, Query(description="How long to wait for the decisions, such as 5s; at most 30s")]
+EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
+BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
+MAX_EVENT_WAIT = 30 * SECOND
+WaitParam = Annotated[str | None, Query(description="How long to wait for the decisions, such as 5s; at most 30s")]
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class EventLog:
     """Where events are published and where it is seen that they have been decided."""
 
     bus: Bus
     topic: str
     database: Database
-    nudge: Nudge
-    intake: Intake | None = None
+    wake_signal: WakeSignal
+    ingest_metrics: IngestMetrics | None = None
     """Counts what comes in."""
 
 
-def router(log: Log, clock: Clock) -> APIRouter:
+def event_routes(log: EventLog, clock: Clock) -> APIRouter:
     """The routes of `/v1/events`."""
     routes = APIRouter(prefix="/v1/events", tags=["events"])
 
-    @routes.post("", status_code=202, summary="Send one CloudEvent, or a batch of them", openapi_extra=_BODY)
-    async def send(request: Request, wait: Wait = None, _: Principal = requires("events:write")) -> Response:
-        seconds = _seconds(wait)
-        parsed = await _parsed(request, clock)
-        positions = await _publish(log, [event for event in parsed if isinstance(event, Event)])
-        _count(log.intake, parsed, positions, clock)
-        decided = seconds is not None and await _decided(log, positions.after, seconds)
-        items = [await _item(log, event, positions, decided) for event in parsed]
+    @routes.post(
+        "", status_code=202, summary="Send one CloudEvent, or a batch of them", openapi_extra=_REQUEST_BODY_SCHEMA
+    )
+    async def send_events(
+        request: Request, wait: WaitParam = None, _: Principal = requires("events:write")
+    ) -> Response:
+        seconds = _parse_wait(wait)
+        parsed = await _parse_request(request, clock)
+        published = await _publish_new(log, [event for event in parsed if isinstance(event, Event)])
+        _count_received(log.ingest_metrics, parsed, published, clock)
+        decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
+        items = [await _item_document(log, event, published, decided) for event in parsed]
         return JSONResponse({"items": items}, 202)
 
     @routes.get("", summary="An event that triggered or changed something, with its decisions")
-    async def one(
+    async def get_event(
         source: Annotated[str, Query(min_length=1)],
         id: Annotated[str, Query(min_length=1)],
         customer: str | None = None,
-        wait: Wait = None,
+        wait: WaitParam = None,
         _: Principal = requires("events:read"),
     ) -> dict[str, Any]:
-        found = await _known(log, source, id, customer, _seconds(wait))
+        found = await _find_event(log, source, id, customer, _parse_wait(wait))
         if found is None:
             raise NotFound("no event of this source and id has triggered or changed anything so far")
-        decisions = await _decisions(log.database, found)
-        return {**_shown(found), "decisions": decisions}
+        decisions = await _decision_documents(log.database, found)
+        return {**_event_document(found), "decisions": decisions}
 
     return routes
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
+class _PublishResult:
     """Events that were known before, and the log positions after the new ones."""
 
-    known: frozenset[EventKey]
-    fresh: frozenset[EventKey]
-    after: Mapping[Partition, int]
+    known_keys: frozenset[EventKey]
+    new_keys: frozenset[EventKey]
+    end_positions: Mapping[Partition, int]
 
 
-def key_of(event: Event) -> EventKey:
+def event_key(event: Event) -> EventKey:
     """How the event is known."""
     return event.subject, event.source, event.id
 
 
-async def _parsed(request: Request, clock: Clock) -> list[Event | BadEvent]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != BATCH and kind not in SINGLE:
-        raise WrongMediaType(f"send one event as {' or '.join(SINGLE)}, several as {BATCH}")
+async def _parse_request(request: Request, clock: Clock) -> list[Event | BadEvent]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
+        raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
     try:
-        parsed = parse_http(await request.body(), kind == BATCH, clock.now())
+        parsed = parse_http(await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now())
     except BadEvent as error:
-        raise Malformed(error.detail, errors=[_problem(error)]) from None
-    if kind != BATCH and isinstance(parsed[0], BadEvent):
-        raise Invalid("the event cannot be taken; see errors.", errors=[_problem(parsed[0])])
+        raise Malformed(error.detail, errors=[_to_problem(error)]) from None
+    if media_type != BATCH_MEDIA_TYPE and isinstance(parsed[0], BadEvent):
+        raise Invalid("the event cannot be taken; see errors.", errors=[_to_problem(parsed[0])])
     return parsed
 
 
-async def _publish(log: Log, events: Sequence[Event]) -> _Published:
+async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult:
     """Append what is new to the log, durably; of an event that the request repeats, the first one."""
     async with log.database.read() as tx:
-        known = await data_plane.seen(tx, [key_of(event) for event in events])
-    fresh: dict[EventKey, Event] = {}
+        known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
+    new_events: dict[EventKey, Event] = {}
     for event in events:
-        if key_of(event) not in known:
-            fresh.setdefault(key_of(event), event)
+        if event_key(event) not in known:
+            new_events.setdefault(event_key(event), event)
     headers = (("content-type", b"application/cloudevents+json"),)
-    places = await log.bus.publish(
-        [Outgoing(log.topic, event.subject.encode(), encode(event), headers) for event in fresh.values()]
+    log_positions = await log.bus.publish(
+        [Outgoing(log.topic, event.subject.encode(), encode(event), headers) for event in new_events.values()]
     )
     after: dict[Partition, int] = {}
-    for partition, offset in places:
+    for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
-    return _Published(frozenset(known), frozenset(fresh), after)
+    return _PublishResult(frozenset(known), frozenset(new_events), after)
 
 
-def _count(intake: Intake | None, parsed: Sequence[Event | BadEvent], published: _Published, clock: Clock) -> None:
-    if intake is None:
+def _count_received(
+    ingest_metrics: IngestMetrics | None, parsed: Sequence[Event | BadEvent], published: _PublishResult, clock: Clock
+) -> None:
+    if ingest_metrics is None:
         return
-    now, taken = clock.now(), [event for event in parsed if isinstance(event, Event)]
-    ages = {key_of(event): (now - event.time) / SECOND for event in taken if key_of(event) in published.fresh}
-    intake.received(list(ages.values()), duplicates=len(taken) - len(ages), invalid=len(parsed) - len(taken))
+    now, valid_events = clock.now(), [event for event in parsed if isinstance(event, Event)]
+    ages = {
+        event_key(event): (now - event.time) / SECOND
+        for event in valid_events
+        if event_key(event) in published.new_keys
+    }
+    ingest_metrics.record_request(
+        list(ages.values()), duplicates=len(valid_events) - len(ages), invalid=len(parsed) - len(valid_events)
+    )
 
 
-async def _decided(log: Log, after: Mapping[Partition, int], seconds: float) -> bool:
+async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], seconds: float) -> bool:
     try:
-        await wait_applied(log.database, after, seconds, log.nudge)
+        await wait_until_applied(log.database, after, seconds, log.wake_signal)
     except FenceTimeout:
         return False
     return True
 
 
-async def _item(log: Log, event: Event | BadEvent, published: _Published, decided: bool) -> dict[str, Any]:
+async def _item_document(
+    log: EventLog, event: Event | BadEvent, published: _PublishResult, decided: bool
+) -> dict[str, Any]:
     if isinstance(event, BadEvent):
         problem = {"pointer": event.pointer, "code": "bad_event", "detail": event.detail}
         return {"event_id": None, "status": "invalid", "errors": [problem], "status_url": None}
     item: dict[str, Any] = {
         "event_id": event.id,
         "source": event.source,
-        "status": "duplicate" if key_of(event) in published.known else "accepted",
+        "status": "duplicate" if event_key(event) in published.known_keys else "accepted",
         "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id})}",
     }
     if decided:
-        item["decisions"] = await _decisions(log.database, event)
+        item["decisions"] = await _decision_documents(log.database, event)
     return item
 
 
-async def _known(log: Log, source: str, id: str, customer: str | None, seconds: float | None) -> Event | None:
+async def _find_event(log: EventLog, source: str, id: str, customer: str | None, seconds: float | None) -> Event | None:
     async with log.database.read() as tx:
-        found = await read_store.known_event(tx, source, id, customer)
+        found = await read_store.get_event(tx, source, id, customer)
     if found is None and seconds is not None:
-        ends = await log.bus.end_offsets(log.topic)
-        await _decided(log, ends, seconds)
+        end_offsets = await log.bus.end_offsets(log.topic)
+        await _wait_until_decided(log, end_offsets, seconds)
         async with log.database.read() as tx:
-            found = await read_store.known_event(tx, source, id, customer)
+            found = await read_store.get_event(tx, source, id, customer)
     return None if found is None else decode_structured(found)
 
 
-async def _decisions(database: Database, event: Event) -> list[dict[str, Any]]:
+async def _decision_documents(database: Database, event: Event) -> list[dict[str, Any]]:
     async with database.read() as tx:
-        kept = await read_store.decisions_of_event(tx, *key_of(event))
-    return [{"decision_id": item.decision_id, **to_document(item.decision)} for item in kept]
+        stored = await read_store.list_event_decisions(tx, *event_key(event))
+    return [{"decision_id": item.decision_id, **to_document(item.decision)} for item in stored]
 
 
-def _shown(event: Event) -> dict[str, Any]:
+def _event_document(event: Event) -> dict[str, Any]:
     return {
         "event_id": event.id,
         "source": event.source,
@@ -176,11 +190,11 @@ def _shown(event: Event) -> dict[str, Any]:
     }
 
 
-def _problem(error: BadEvent) -> Problem:
+def _to_problem(error: BadEvent) -> Problem:
     return Problem(error.pointer, "bad_event", error.detail)
 
 
-def _seconds(wait: str | None) -> float | None:
+def _parse_wait(wait: str | None) -> float | None:
     if wait is None:
         return None
     try:
@@ -189,13 +203,13 @@ def _seconds(wait: str | None) -> float | None:
         raise Invalid(
             "`wait` cannot be read; see errors.", errors=[Problem("/query/wait", "bad_duration", str(error))]
         ) from None
-    if span > LONGEST_WAIT:
+    if span > MAX_EVENT_WAIT:
         problem = Problem("/query/wait", "too_long", "wait at most 30s; then ask again with GET")
         raise Invalid("`wait` is too long; see errors.", errors=[problem])
     return span / SECOND
 
 
-_EVENT = {
+_EVENT_SCHEMA = {
     "type": "object",
     "required": ["specversion", "id", "source", "type", "subject", "time"],
     "properties": {
@@ -206,12 +220,12 @@ _EVENT = {
         "expirytime": {"type": "string", "format": "date-time"},
     },
 }
-_BODY = {
+_REQUEST_BODY_SCHEMA = {
     "requestBody": {
         "required": True,
         "content": {
-            **{kind: {"schema": _EVENT} for kind in SINGLE},
-            BATCH: {"schema": {"type": "array", "maxItems": 1000, "items": _EVENT}},
+            **{media_type: {"schema": _EVENT_SCHEMA} for media_type in EVENT_MEDIA_TYPES},
+            BATCH_MEDIA_TYPE: {"schema": {"type": "array", "maxItems": 1000, "items": _EVENT_SCHEMA}},
         },
     }
 }

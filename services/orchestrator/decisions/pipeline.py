@@ -15,37 +15,37 @@ import msgspec
 from schemas.event import BadEvent, Event, data_of, decode, type_of
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
-from services.kit.bus.fence import Nudge
+from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database, Tx
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import commit, store
-from services.orchestrator.decisions.evaluation import Question, Work, judge
-from services.orchestrator.decisions.facts_reader import Gatherer
-from services.orchestrator.decisions.reported_contact import REPORTED, reported_contact
-from services.orchestrator.decisions.situation_endings import ending_types
-from services.orchestrator.decisions.store import Arrived, EventKey, Held
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, EvaluationRequest, evaluate_customer
+from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.decisions.situation_endings import closing_event_types
+from services.orchestrator.decisions.store import EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.delivery import store as delivery_store
-from services.orchestrator.delivery.claim import Marked
-from services.orchestrator.delivery.inline_delivery import Straight
+from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.delivery.inline_delivery import InlineDelivery
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.insight.shadow.observations import Notes
 from services.orchestrator.insight.shadow.recorder import Shadow
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.horizon import look_back
+from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import Contact
-from services.orchestrator.policy.match import Catalogue, touches
+from services.orchestrator.policy.match import Catalogue, match_campaigns
 
 
-class Found(msgspec.Struct, frozen=True):
+class RelevantEvent(msgspec.Struct, frozen=True):
     """An event that may concern us, with its data, or with the contact that it reports."""
 
     event: Event
     data: Mapping[str, Any]
     record: Record
-    report: Contact | None
+    reported_contact: Contact | None
 
     @property
     def key(self) -> EventKey:
@@ -54,21 +54,21 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Prepared:
+class EvaluatedBatch:
     """What a batch comes to, before it is written."""
 
     now: Instant
     catalogue: Catalogue
-    since: Instant
-    works: list[Work] = field(default_factory=list)
-    kept: list[Arrived] = field(default_factory=list)
-    woken: list[str] = field(default_factory=list)
+    complete_since: Instant
+    evaluations: list[CustomerEvaluation] = field(default_factory=list)
+    received_events: list[ReceivedEvent] = field(default_factory=list)
+    customers_to_wake: list[str] = field(default_factory=list)
     skipped: int = 0
     duplicates: int = 0
     seconds: float = 0.0
-    notes: Notes | None = None
+    shadow_notes: Notes | None = None
     """What is in shadow made of the events; None while nothing is."""
-    marked: list[Marked] = field(default_factory=list)
+    claimed_messages: list[ClaimedMessage] = field(default_factory=list)
     deadline: float = 0.0
     """Until when (boot time) the handover of what is marked may start."""
 
@@ -79,135 +79,146 @@ class Pipeline:
     def __init__(
         self,
         database: Database,
-        snapshot: Snapshot,
-        gatherer: Gatherer,
+        snapshot: CatalogueSnapshot,
+        facts_reader: FactsReader,
         renderer: Renderer,
         clock: Clock,
-        metrics: Metrics,
-        nudge: Nudge,
+        metrics: OrchestratorMetrics,
+        outbox_signal: WakeSignal,
         shadow: Shadow,
-        straight: Straight | None = None,
+        inline_delivery: InlineDelivery | None = None,
     ) -> None:
         self._database = database
         self._snapshot = snapshot
-        self._gatherer = gatherer
+        self._facts_reader = facts_reader
         self._renderer = renderer
         self._clock = clock
         self._metrics = metrics
-        self._nudge = nudge
+        self._outbox_signal = outbox_signal
         self._shadow = shadow
-        self._straight = straight
+        self._inline_delivery = inline_delivery
 
-    async def prepare(self, batch: Batch) -> Prepared:
+    async def prepare(self, batch: Batch) -> EvaluatedBatch:
         """Match, gather, decide and render. Raises Transient while facts cannot be had."""
-        began = time.monotonic()
+        started = time.monotonic()
         async with self._database.read() as tx:
-            catalogue = await self._snapshot.current(tx)
+            catalogue = await self._snapshot.get_catalogue(tx)
         now = self._clock.now()
-        prepared = Prepared(now, catalogue, look_back(catalogue.policy, catalogue.campaigns.values(), now))
-        found = self._match(batch, prepared)
-        if not found:
+        prepared = EvaluatedBatch(now, catalogue, look_back_start(catalogue.policy, catalogue.campaigns.values(), now))
+        events = self._find_relevant_events(batch, prepared)
+        if not events:
             return prepared
-        customers = list(dict.fromkeys(item.event.subject for item in found))
-        facts = await self._gatherer.facts(customers, catalogue, batch.positions)
+        customers = list(dict.fromkeys(item.event.subject for item in events))
+        facts = await self._facts_reader.read_facts(customers, catalogue, batch.next_offsets)
         async with self._database.read() as tx:
-            seen = await store.seen(tx, [item.key for item in found])
-            ledgers = await store.ledgers(tx, customers, prepared.since)
-        fresh = [item for item in found if item.key not in seen] if catalogue.shadows is not None else []
-        self._judge(found, facts, ledgers, seen, prepared)
-        if fresh:
-            prepared.notes = self._shadow.judge(fresh, prepared.works, facts, ledgers, catalogue, now)
-        prepared.seconds = time.monotonic() - began
+            known_keys = await store.known_event_keys(tx, [item.key for item in events])
+            ledgers = await store.load_ledgers(tx, customers, prepared.complete_since)
+        new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
+        self._evaluate(events, facts, ledgers, known_keys, prepared)
+        if new_events:
+            prepared.shadow_notes = self._shadow.judge(new_events, prepared.evaluations, facts, ledgers, catalogue, now)
+        prepared.seconds = time.monotonic() - started
         return prepared
 
-    def _match(self, batch: Batch, prepared: Prepared) -> list[Found]:
+    def _find_relevant_events(self, batch: Batch, prepared: EvaluatedBatch) -> list[RelevantEvent]:
         catalogue = prepared.catalogue
-        ending = ending_types(catalogue.policy)
-        found: list[Found] = []
+        closing_types = closing_event_types(catalogue.policy)
+        events: list[RelevantEvent] = []
         for record in batch.records:
-            kind = type_of(record.headers, record.value)
-            wanted = kind is None or catalogue.wants(kind) or kind == REPORTED
-            if not wanted and kind not in ending:
+            event_type = type_of(record.headers, record.value)
+            relevant = event_type is None or catalogue.is_triggered_by(event_type) or event_type == REPORTED_EVENT_TYPE
+            if not relevant and event_type not in closing_types:
                 prepared.skipped += 1
                 continue
             try:
                 event = decode(record.headers, record.value, prepared.now)
-                if kind in ending:
-                    prepared.woken.append(event.subject)
-                if wanted:
+                if event_type in closing_types:
+                    prepared.customers_to_wake.append(event.subject)
+                if relevant:
                     data = data_of(event)
-                    report = reported_contact(event, data) if kind == REPORTED else None
-                    found.append(Found(event, data, record, report))
+                    report = parse_reported_contact(event, data) if event_type == REPORTED_EVENT_TYPE else None
+                    events.append(RelevantEvent(event, data, record, report))
             except BadEvent as error:
                 batch.reject(record, error)
-        return found
+        return events
 
-    def _judge(
+    def _evaluate(
         self,
-        found: Sequence[Found],
+        events: Sequence[RelevantEvent],
         facts: Mapping[str, Facts],
-        ledgers: dict[str, Held],
-        seen: set[EventKey],
-        prepared: Prepared,
+        ledgers: dict[str, VersionedLedger],
+        known_keys: set[EventKey],
+        prepared: EvaluatedBatch,
     ) -> None:
-        asked: dict[str, list[Question]] = {}
-        for item in found:
-            if item.key in seen:
+        requests_by_customer: dict[str, list[EvaluationRequest]] = {}
+        for item in events:
+            if item.key in known_keys:
                 prepared.duplicates += 1
                 continue
-            question = self._question(item, facts[item.event.subject], prepared.catalogue)
-            if question is None:
+            request = self._evaluation_request(item, facts[item.event.subject], prepared.catalogue)
+            if request is None:
                 prepared.skipped += 1
                 continue
-            seen.add(item.key)
-            asked.setdefault(item.event.subject, []).append(question)
+            known_keys.add(item.key)
+            requests_by_customer.setdefault(item.event.subject, []).append(request)
             record = item.record
-            prepared.kept.append(Arrived(item.event, record.topic, record.partition, record.offset))
-        for customer, questions in asked.items():
-            prepared.works.append(
-                self._judged(customer, facts[customer], questions, commit.held_by(ledgers, customer), prepared)
+            prepared.received_events.append(ReceivedEvent(item.event, record.topic, record.partition, record.offset))
+        for customer, requests in requests_by_customer.items():
+            prepared.evaluations.append(
+                self._evaluate_customer(
+                    customer, facts[customer], requests, commit.ledger_or_empty(ledgers, customer), prepared
+                )
             )
 
-    def _question(self, item: Found, facts: Facts, catalogue: Catalogue) -> Question | None:
-        if item.report is not None:
-            return Question(report=item.report)
-        triggered = touches(item.event, item.data, facts.customer, catalogue)
-        return Question(touches=tuple(triggered)) if triggered else None
+    def _evaluation_request(self, item: RelevantEvent, facts: Facts, catalogue: Catalogue) -> EvaluationRequest | None:
+        if item.reported_contact is not None:
+            return EvaluationRequest(reported_contact=item.reported_contact)
+        triggered = match_campaigns(item.event, item.data, facts.customer_values, catalogue)
+        return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None
 
-    def _judged(
-        self, customer: str, facts: Facts, questions: Sequence[Question], held: Held, prepared: Prepared
-    ) -> Work:
-        return judge(customer, facts, questions, held, prepared.now, prepared.since, self._renderer.render)
-
-    async def apply(self, tx: Tx, prepared: Prepared) -> None:
-        """Write everything; who lost the race for a ledger is judged again under its lock."""
-
-        def again(work: Work, held: Held) -> Work:
-            return self._judged(work.customer, work.facts, work.questions, held, prepared)
-
-        async def mark(works: Sequence[Work]) -> None:
-            if self._straight is not None:
-                prepared.deadline = self._straight.deadline()
-                prepared.marked = await self._straight.mark(tx, works, prepared.now)
-
-        prepared.works = await commit.write(tx, prepared.works, prepared.now, prepared.since, again, mark)
-        await store.keep_events(tx, prepared.kept, prepared.now)
-        if prepared.woken:
-            await delivery_store.wake_parked(tx, prepared.woken, prepared.now)
-        if prepared.notes is not None:
-            await self._shadow.keep(tx, prepared.notes)
-
-    async def applied(self, prepared: Prepared) -> None:
-        """Hand over what was marked, wake the dispatcher for the rest, and count."""
-        if self._straight is not None:
-            self._straight.go(prepared.marked, prepared.deadline)
-        if sum(len(work.ready) for work in prepared.works) > len(prepared.marked):
-            self._nudge.notify()
-        if prepared.notes is not None:
-            self._shadow.kept(prepared.notes)
-        self._metrics.batch(
-            prepared.works, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
+    def _evaluate_customer(
+        self,
+        customer: str,
+        facts: Facts,
+        requests: Sequence[EvaluationRequest],
+        base: VersionedLedger,
+        prepared: EvaluatedBatch,
+    ) -> CustomerEvaluation:
+        return evaluate_customer(
+            customer, facts, requests, base, prepared.now, prepared.complete_since, self._renderer.render_message
         )
 
-    async def poisoned(self, tx: Tx, record: Record, error: BaseException) -> None:
+    async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
+        """Write everything; who lost the race for a ledger is judged again under its lock."""
+
+        def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
+            return self._evaluate_customer(evaluation.customer, evaluation.facts, evaluation.requests, base, prepared)
+
+        async def claim(evaluations: Sequence[CustomerEvaluation]) -> None:
+            if self._inline_delivery is not None:
+                prepared.deadline = self._inline_delivery.deadline()
+                prepared.claimed_messages = await self._inline_delivery.claim_ready(tx, evaluations, prepared.now)
+
+        prepared.evaluations = await commit.write_evaluations(
+            tx, prepared.evaluations, prepared.now, prepared.complete_since, reevaluate, claim
+        )
+        await store.insert_events(tx, prepared.received_events, prepared.now)
+        if prepared.customers_to_wake:
+            await delivery_store.wake_parked(tx, prepared.customers_to_wake, prepared.now)
+        if prepared.shadow_notes is not None:
+            await self._shadow.keep(tx, prepared.shadow_notes)
+
+    async def after_commit(self, prepared: EvaluatedBatch) -> None:
+        """Hand over what was marked, wake the dispatcher for the rest, and count."""
+        if self._inline_delivery is not None:
+            self._inline_delivery.start_sending(prepared.claimed_messages, prepared.deadline)
+        if sum(len(evaluation.ready_messages) for evaluation in prepared.evaluations) > len(prepared.claimed_messages):
+            self._outbox_signal.notify()
+        if prepared.shadow_notes is not None:
+            self._shadow.kept(prepared.shadow_notes)
+        self._metrics.record_batch(
+            prepared.evaluations, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
+        )
+
+    async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """A record that cannot be read decides nothing; it lies with the dead letters."""

@@ -8,19 +8,19 @@ from schemas.ids import event_hash, message_id
 from schemas.times import DAY, parse_instant
 from schemas.vocabulary import CHANNELS, Class, Intent
 from services.orchestrator.policy.ledger import Contact
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 
-REPORTED = "tactful.contact.reported"
-FARTHEST = 30 * DAY
+REPORTED_EVENT_TYPE = "tactful.contact.reported"
+MAX_TIME_AHEAD = 30 * DAY
 
 
-def reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
+def parse_reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
     """The contact that the event reports, at `data.at` or else at the event's time.
 
     Raises BadEvent when a field is missing or unknown words are used, or `at` lies more than 30 days after the
     event.
     """
-    channel, cls, intent = (_word(data, "channel"), _word(data, "class"), data.get("intent"))
+    channel, cls, intent = (_required_text(data, "channel"), _required_text(data, "class"), data.get("intent"))
     if channel not in CHANNELS:
         raise BadEvent("/data/channel", f"`channel` must be one of {', '.join(CHANNELS)}")
     if cls not in list(Class):
@@ -30,30 +30,32 @@ def reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
     at = event.time
     if data.get("at") is not None:
         try:
-            at = parse_instant(_word(data, "at"))
+            at = parse_instant(_required_text(data, "at"))
         except ValueError as error:
             raise BadEvent("/data/at", str(error)) from None
-    if at > event.time + FARTHEST:
+    if at > event.time + MAX_TIME_AHEAD:
         raise BadEvent("/data/at", "`at` lies more than 30 days after the event's time")
-    kind = Kind(_optional(data, "campaign") or "", _optional(data, "topic"), channel, cls, intent)
+    attributes = MessageAttributes(
+        _optional_text(data, "campaign") or "", _optional_text(data, "topic"), channel, cls, intent
+    )
     return Contact(
         message_id(event.subject, event.source, event.id, "", channel),
         event_hash(event.source, event.id),
-        kind,
+        attributes,
         priority=0,
         at=at,
-        since=at,
+        first_planned=at,
         state="made",
         reported=True,
     )
 
 
-def _word(data: Mapping[str, Any], name: str) -> str:
+def _required_text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
     if not isinstance(value, str):
         raise BadEvent(f"/data/{name}", f"`{name}` is required and must be text")
     return value
 
 
-def _optional(data: Mapping[str, Any], name: str) -> str | None:
-    return None if data.get(name) is None else _word(data, name)
+def _optional_text(data: Mapping[str, Any], name: str) -> str | None:
+    return None if data.get(name) is None else _required_text(data, name)

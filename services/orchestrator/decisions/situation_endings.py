@@ -1,10 +1,12 @@
 """Which events may end a situation, and so wake what it parked."""
 
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 
-CLOSED = "tactful.situation.closed"
+SITUATION_CLOSED_TYPE = "tactful.situation.closed"
 
 
-def ending_types(policy: Policy) -> frozenset[str]:
+def closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
     """The event types that may close a situation under this policy."""
-    return frozenset({CLOSED, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)})
+    return frozenset(
+        {SITUATION_CLOSED_TYPE, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
+    )

@@ -15,40 +15,51 @@ from schemas.decision import Decision
 from schemas.event import Event, encode
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.orchestrator.policy.ledger import STATES, Contact, Ledger
-from services.orchestrator.policy.ledger_changes import changes
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.ledger import CONTACT_STATES, Contact, Ledger
+from services.orchestrator.policy.ledger_changes import diff_ledgers
+from services.orchestrator.policy.scope import MessageAttributes
 
 SHARDS = 16
 PENDING_STATES = ("planned", "parked", "pending", "retry")
 
 EventKey = tuple[str, ...]
 """Customer, source, event id."""
-EVENT_KEY = ("customer", "source", "event_id")
+EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 
-_DECISION = msgspec.msgpack.Encoder()
+_DECISION_ENCODER = msgspec.msgpack.Encoder()
 
-INBOX = ("customer", "source", "event_id", "type", "time", "received", "topic", "partition", "log_offset", "event")
-DECISION = (
+INBOX_COLUMNS = (
+    "customer",
+    "source",
+    "event_id",
+    "type",
+    "time",
+    "received",
+    "topic",
+    "partition",
+    "log_offset",
+    "event",
+)
+DECISION_COLUMNS = (
     *("time", "message_id", "customer", "campaign", "channel", "cls", "outcome", "reason"),
     *("event_source", "event_id", "body"),
 )
-HISTORY = (
+HISTORY_COLUMNS = (
     *("customer", "message_id", "state", "at", "since", "channel", "cls", "intent", "topic", "campaign"),
     *("priority", "event", "reported", "recorded"),
 )
 
 
-class Held(msgspec.Struct, frozen=True):
+class VersionedLedger(msgspec.Struct, frozen=True):
     """A customer's ledger as read: version 0 means that there is no row yet."""
 
     version: int
     ledger: Ledger
 
 
-LATEST = 2**63 - 1
+END_OF_TIME = 2**63 - 1
 
-NOTHING_HELD = Held(0, Ledger.empty())
+EMPTY_LEDGER = VersionedLedger(0, Ledger.empty())
 
 
 def shard_of(customer: str) -> int:
@@ -56,59 +67,66 @@ def shard_of(customer: str) -> int:
     return zlib.crc32(customer.encode()) % SHARDS
 
 
-async def ledgers(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
+async def load_ledgers(
+    tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
+) -> dict[str, VersionedLedger]:
     """The ledgers of these customers, complete from `since` on; absent ones have no row.
 
     A ledger that has forgotten what lies after `since`, because a longer rule came into force, is read from the
     history instead.
     """
-    return await _ledgers(tx, customers, since)
+    return await _load_ledgers(tx, customers, complete_since)
 
 
-async def _ledgers(tx: Tx, customers: Sequence[str], since: Instant, lock: str = "") -> dict[str, Held]:
+async def _load_ledgers(
+    tx: Tx, customers: Sequence[str], complete_since: Instant, lock: str = ""
+) -> dict[str, VersionedLedger]:
     if not customers:
         return {}
-    sql = f"SELECT customer, version, ring FROM ledger WHERE {tx.among('customer', 'customers')} {lock}"
-    rows = await tx.tuples(sql, customers=tx.array(customers))
-    found = {customer: Held(version, Ledger.unpack(ring)) for customer, version, ring in rows}
-    for customer, held in found.items():
-        if held.ledger.complete_from > since:
-            found[customer] = Held(held.version, await recalled(tx, customer, since))
+    sql = f"SELECT customer, version, ring FROM ledger WHERE {tx.in_list('customer', 'customers')} {lock}"
+    rows = await tx.tuples(sql, customers=tx.list_parameter(customers))
+    found = {customer: VersionedLedger(version, Ledger.unpack(ring)) for customer, version, ring in rows}
+    for customer, loaded in found.items():
+        if loaded.ledger.complete_from > complete_since:
+            found[customer] = VersionedLedger(loaded.version, await rebuild_ledger(tx, customer, complete_since))
     return found
 
 
-async def lock_ledgers(tx: Tx, customers: Sequence[str], fresh: Sequence[str] = ()) -> dict[str, int]:
+async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence[str] = ()) -> dict[str, int]:
     """Lock the customers' ledger rows in customer order; `fresh` ones get a row first. Returns the versions."""
-    if fresh:
+    if new_customers:
         empty = Ledger.empty().pack()
-        await tx.run(
+        await tx.execute(
             f"INSERT INTO ledger (customer, version, complete_from, ring) "
-            f"SELECT c.customer, 0, {Ledger.empty().complete_from}, :ring FROM {tx.table('c', {'customer': 'text'})} "
+            f"SELECT c.customer, 0, {Ledger.empty().complete_from}, :ring "
+            f"FROM {tx.table_parameter('c', {'customer': 'text'})} "
             f"{'WHERE true' if tx.dialect == 'sqlite' else 'ORDER BY c.customer'} ON CONFLICT (customer) DO NOTHING",
             ring=empty,
-            **tx.bind_table("c", {"customer": "text"}, [(customer,) for customer in sorted(fresh)]),
+            **tx.bind_table_parameter("c", {"customer": "text"}, [(customer,) for customer in sorted(new_customers)]),
         )
     return dict(
         await tx.tuples(
-            f"SELECT customer, version FROM ledger WHERE {tx.among('customer', 'customers')} "
+            f"SELECT customer, version FROM ledger WHERE {tx.in_list('customer', 'customers')} "
             f"ORDER BY customer {tx.for_update}",
-            customers=tx.array(customers),
+            customers=tx.list_parameter(customers),
         )
     )
 
 
-async def lock_and_read(tx: Tx, customers: Sequence[str], since: Instant = LATEST) -> dict[str, Held]:
+async def lock_and_load_ledgers(
+    tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
+) -> dict[str, VersionedLedger]:
     """Lock the customers' ledger rows in customer order, giving each one a row, and read them: see `ledgers`."""
-    wanted = sorted(set(customers))
-    held = await _ledgers(tx, wanted, since, f"ORDER BY customer {tx.for_update}")
-    missing = [customer for customer in wanted if customer not in held]
+    ordered = sorted(set(customers))
+    loaded = await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")
+    missing = [customer for customer in ordered if customer not in loaded]
     if missing:
         await lock_ledgers(tx, missing, missing)
-        held |= await _ledgers(tx, missing, since)
-    return held
+        loaded |= await _load_ledgers(tx, missing, complete_since)
+    return loaded
 
 
-_LEDGER_KINDS = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
+_LEDGER_COLUMN_TYPES = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
 
 
 async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
@@ -116,79 +134,79 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
     if not changed:
         return
     rows = [(customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()]
-    await tx.run(
+    await tx.execute(
         "UPDATE ledger SET version = version + 1, complete_from = l.complete_from, ring = l.ring "
-        f"FROM {tx.table('l', _LEDGER_KINDS)} WHERE ledger.customer = l.customer",
-        **tx.bind_table("l", _LEDGER_KINDS, rows),
+        f"FROM {tx.table_parameter('l', _LEDGER_COLUMN_TYPES)} WHERE ledger.customer = l.customer",
+        **tx.bind_table_parameter("l", _LEDGER_COLUMN_TYPES, rows),
     )
 
 
-def history(
-    customer: str, before: Ledger, after: Ledger, now: Instant, marked: Sequence[str] = ()
+def contact_history_rows(
+    customer: str, before: Ledger, after: Ledger, now: Instant, claimed_ids: Sequence[str] = ()
 ) -> list[tuple[object, ...]]:
     """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released.
 
     The rows of messages that were marked together come last, in the order of their marks.
     """
-    changed, released = changes(before, after)
-    if len(marked) > 1:
-        places = {message: place for place, message in enumerate(marked)}
-        changed = tuple(sorted(changed, key=lambda contact: places.get(contact.message_id, -1)))
+    changed, released = diff_ledgers(before, after)
+    if len(claimed_ids) > 1:
+        claim_order = {message: index for index, message in enumerate(claimed_ids)}
+        changed = tuple(sorted(changed, key=lambda contact: claim_order.get(contact.message_id, -1)))
     return [_history_row(customer, contact, contact.state, now) for contact in changed] + [
         _history_row(customer, contact, "released", now) for contact in released
     ]
 
 
 def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> tuple[object, ...]:
-    kind = contact.kind
+    attributes = contact.attributes
     return (
-        *(customer, contact.message_id, state, contact.at, contact.since),
-        *(kind.channel, kind.cls, kind.intent, kind.topic, kind.campaign),
-        *(contact.priority, contact.event, int(contact.reported), now),
+        *(customer, contact.message_id, state, contact.at, contact.first_planned),
+        *(attributes.channel, attributes.cls, attributes.intent, attributes.topic, attributes.campaign),
+        *(contact.priority, contact.event_hash, int(contact.reported), now),
     )
 
 
-async def recalled(tx: Tx, customer: str, since: Instant) -> Ledger:
+async def rebuild_ledger(tx: Tx, customer: str, complete_since: Instant) -> Ledger:
     """The customer's ledger rebuilt from the history table, complete from `since` on."""
     ledger = Ledger.empty()
-    for row in await contact_rows(tx, customer):
-        ledger = learned(ledger, row)
-    return ledger.forget(since)
+    for row in await load_contact_history(tx, customer):
+        ledger = apply_history_row(ledger, row)
+    return ledger.forget(complete_since)
 
 
-async def contact_rows(tx: Tx, customer: str, until: Instant = LATEST) -> Sequence[Row[Any]]:
+async def load_contact_history(tx: Tx, customer: str, until: Instant = END_OF_TIME) -> Sequence[Row[Any]]:
     """The history of the customer's contacts as recorded by an instant, oldest first."""
     return await tx.rows(
-        f"SELECT {', '.join(HISTORY[1:])} FROM contact_history "
+        f"SELECT {', '.join(HISTORY_COLUMNS[1:])} FROM contact_history "
         "WHERE customer = :customer AND recorded <= :until ORDER BY seq",
         customer=customer,
         until=until,
     )
 
 
-def learned(ledger: Ledger, row: Row[Any]) -> Ledger:
+def apply_history_row(ledger: Ledger, row: Row[Any]) -> Ledger:
     """The ledger after one row of the history."""
     if row.state == "released":
         return ledger.release(row.message_id)
-    state = next(state for state in STATES if state == row.state)
-    kind = Kind(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
+    state = next(state for state in CONTACT_STATES if state == row.state)
+    attributes = MessageAttributes(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
     contact = Contact(
-        row.message_id, row.event, kind, row.priority, row.at, row.since, state, reported=bool(row.reported)
+        row.message_id, row.event, attributes, row.priority, row.at, row.since, state, reported=bool(row.reported)
     )
-    return ledger.plan(contact)
+    return ledger.put_contact(contact)
 
 
-async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
+async def known_event_keys(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
     """Which of these events have left an inbox row."""
-    return set(await tx.find("inbox", EVENT_KEY, keys, "received")) if keys else set()
+    return set(await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
 
 
-async def stored_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
+async def load_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
     """The structured JSON of these events, as the inbox keeps it."""
-    return await tx.find("inbox", EVENT_KEY, keys, "event") if keys else {}
+    return await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "event") if keys else {}
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class ReceivedEvent(msgspec.Struct, frozen=True):
     """An event that triggered or changed something, and where it lay in the log."""
 
     event: Event
@@ -197,26 +215,26 @@ class Arrived(msgspec.Struct, frozen=True):
     offset: int
 
 
-async def keep_events(tx: Tx, arrived: Iterable[Arrived], now: Instant) -> None:
+async def insert_events(tx: Tx, events: Iterable[ReceivedEvent], now: Instant) -> None:
     """Leave inbox rows."""
     rows = [
         (a.event.subject, a.event.source, a.event.id, a.event.type, a.event.time, now)
         + (a.topic, a.partition, a.offset, encode(a.event))
-        for a in arrived
+        for a in events
     ]
-    await tx.insert("inbox", INBOX, rows)
+    await tx.bulk_insert("inbox", INBOX_COLUMNS, rows)
 
 
-async def keep_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
+async def insert_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
     """Append decisions with their whole trace."""
     rows = [
         (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
-        + (d.event.source, d.event.id, _DECISION.encode(d))
+        + (d.event.source, d.event.id, _DECISION_ENCODER.encode(d))
         for d in decisions
     ]
-    await tx.insert("decision", DECISION, rows)
+    await tx.bulk_insert("decision", DECISION_COLUMNS, rows)
 
 
-async def keep_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
+async def insert_contact_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     """Append what happened to contacts."""
-    await tx.insert("contact_history", HISTORY, rows)
+    await tx.bulk_insert("contact_history", HISTORY_COLUMNS, rows)

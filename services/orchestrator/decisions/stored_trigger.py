@@ -5,35 +5,40 @@ from typing import Any
 
 from schemas.event import Event, data_of, decode_structured
 from schemas.times import Instant
-from services.orchestrator.campaigns.snapshot import Snapshot
-from services.orchestrator.policy.match import Catalogue, Touch
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
 
 
-def touch_again(
-    event: bytes, campaign_key: str, channel: str, since: Instant | None, catalogue: Catalogue, snapshot: Snapshot
-) -> Touch:
+def decode_triggered(
+    event: bytes,
+    campaign_key: str,
+    channel: str,
+    first_planned: Instant | None,
+    catalogue: Catalogue,
+    snapshot: CatalogueSnapshot,
+) -> TriggeredCampaign:
     """What is judged again: all channels of a choice, or the one message. `since`: when it was first planned.
 
     Raises LookupError when no version of the campaign ever ran.
     """
-    found = decode_structured(event)
-    return touch_now(found, data_of(found), campaign_key, channel, since, catalogue, snapshot)
+    decoded = decode_structured(event)
+    return build_triggered(decoded, data_of(decoded), campaign_key, channel, first_planned, catalogue, snapshot)
 
 
-def touch_now(
+def build_triggered(
     event: Event,
     data: Mapping[str, Any],
     campaign_key: str,
     channel: str,
-    since: Instant | None,
+    first_planned: Instant | None,
     catalogue: Catalogue,
-    snapshot: Snapshot,
-) -> Touch:
+    snapshot: CatalogueSnapshot,
+) -> TriggeredCampaign:
     """The same for an event at hand. Raises LookupError."""
-    campaign = catalogue.campaigns.get(campaign_key) or snapshot.campaign(campaign_key)
+    campaign = catalogue.campaigns.get(campaign_key) or snapshot.get_launched_campaign(campaign_key)
     if campaign is None:
         raise LookupError(f"the campaign {campaign_key} is gone")
-    if campaign.together:
-        planned = {} if since is None else {channel: since}
-        return Touch(event, data, campaign, planned=planned, channels=(channel,))
-    return Touch(event, data, campaign, since=since, channels=campaign.channels)
+    if campaign.sends_on_all_channels:
+        planned = {} if first_planned is None else {channel: first_planned}
+        return TriggeredCampaign(event, data, campaign, first_planned_by_channel=planned, channels=(channel,))
+    return TriggeredCampaign(event, data, campaign, first_planned=first_planned, channels=campaign.channels)

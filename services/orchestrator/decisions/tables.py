@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table
 
 from services.kit.db.bytewise_text import Text
-from services.kit.db.tables import kit_tables
+from services.kit.db.tables import add_kit_tables
 
 Columns = Callable[[], list[Column[Any]]]
 
@@ -52,7 +52,7 @@ def _ledger() -> list[Column[Any]]:
     ]
 
 
-def _kind() -> list[Column[Any]]:
+def _attribute_columns() -> list[Column[Any]]:
     return [_text("channel"), _text("cls"), _text("intent", null=True), _text("topic", null=True)]
 
 
@@ -64,7 +64,7 @@ def _contact_history() -> list[Column[Any]]:
         _text("state"),
         _time("at"),
         _time("since"),
-        *_kind(),
+        *_attribute_columns(),
         _text("campaign", null=True),
         Column("priority", SmallInteger, nullable=False),
         Column("event", BigInteger, nullable=False),
@@ -97,7 +97,7 @@ def _message() -> list[Column[Any]]:
         _text("campaign"),
         Column("version", Integer, nullable=False),
         Column("policy_version", Integer, nullable=False),
-        *_kind(),
+        *_attribute_columns(),
         Column("priority", SmallInteger, nullable=False),
         _text("event_source"),
         _text("event_id"),
@@ -225,13 +225,13 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
 """Rows that are updated in place leave room beside them, so that an update touches no index."""
-UPDATED = ("ledger",)
+UPDATED_IN_PLACE = ("ledger",)
 
 
-def tables(metadata: MetaData) -> None:
+def define_orchestrator_tables(metadata: MetaData) -> None:
     """Add the data plane's tables and the kit's to the metadata."""
-    kit_tables(metadata)
+    add_kit_tables(metadata)
     for name, columns in TABLES.items():
-        Table(name, metadata, *columns(), **(ROW_OPTIONS if name in UPDATED else {}))
+        Table(name, metadata, *columns(), **(ROW_OPTIONS if name in UPDATED_IN_PLACE else {}))
     for name, (table, names) in INDEXES.items():
         Index(name, *(metadata.tables[table].c[column] for column in names))

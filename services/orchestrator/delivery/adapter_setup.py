@@ -10,46 +10,46 @@ from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import ServiceSettings, SettingsError
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.adapters.null import Null
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
-from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings
+from services.orchestrator.delivery.adapters.null import NullAdapter
+from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
+from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
 
 OFF = "off"
 """A channel whose adapter is `off` is not configured."""
 
 
-def adapters_of(settings: ServiceSettings, database: Database, clock: Clock) -> Mapping[str, Adapter]:
+def build_adapters(settings: ServiceSettings, database: Database, clock: Clock) -> Mapping[str, Adapter]:
     """The adapter of each channel that can send. Raises SettingsError for an unknown or unfinished one."""
-    made: dict[str, Adapter] = {}
-    serving: dict[str, Adapter] = {}
+    built: dict[str, Adapter] = {}
+    by_channel: dict[str, Adapter] = {}
     for channel, name in settings.adapters.items():
         if name == OFF:
             continue
-        if name not in made:
-            made[name] = _make(name, settings, database, clock)
-        if channel not in made[name].channels:
+        if name not in built:
+            built[name] = _build_adapter(name, settings, database, clock)
+        if channel not in built[name].channels:
             raise SettingsError(f"the adapter `{name}` does not serve the channel `{channel}`")
-        serving[channel] = made[name]
-    return serving
+        by_channel[channel] = built[name]
+    return by_channel
 
 
-def _make(name: str, settings: ServiceSettings, database: Database, clock: Clock) -> Adapter:
+def _build_adapter(name: str, settings: ServiceSettings, database: Database, clock: Clock) -> Adapter:
     match name:
         case "sandbox":
-            return Sandbox(_Keeper(database))
+            return SandboxAdapter(_SandboxWriter(database))
         case "null":
-            return Null()
+            return NullAdapter()
         case "webhook":
-            return Webhook(_webhook(settings), clock)
+            return WebhookAdapter(_webhook_settings(settings), clock)
         case _:
             raise SettingsError(f"there is no adapter `{name}`: use sandbox, webhook, null or off")
 
 
-def _webhook(settings: ServiceSettings) -> WebhookSettings:
+def _webhook_settings(settings: ServiceSettings) -> WebhookAdapterSettings:
     try:
-        return WebhookSettings(
-            url=settings.need("webhook.url"),
-            secret=SecretStr(settings.need("webhook.secret")),
+        return WebhookAdapterSettings(
+            url=settings.require("webhook.url"),
+            secret=SecretStr(settings.require("webhook.secret")),
             allow_loopback_http=True,
             timeout=settings.dispatch.timeout,
         )
@@ -58,7 +58,7 @@ def _webhook(settings: ServiceSettings) -> WebhookSettings:
         raise SettingsError(f"TACTFUL_WEBHOOK__*: {detail}") from None
 
 
-class _Keeper:
+class _SandboxWriter:
     """Stores what the sandbox would have sent."""
 
     def __init__(self, database: Database) -> None:
@@ -66,7 +66,7 @@ class _Keeper:
 
     async def __call__(self, messages: Sequence[Message]) -> None:
         async with self._database.write() as tx:
-            await tx.run_many(
+            await tx.execute_many(
                 "INSERT INTO sandbox_message (message_id, customer, campaign, channel, to_address, content, at) "
                 "VALUES (:id, :customer, :campaign, :channel, :to, :content, :at) ON CONFLICT (message_id) DO NOTHING",
                 [

@@ -10,27 +10,27 @@ from schemas.vocabulary import MessageState
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.orchestrator.campaigns.api_common import time_of
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions.api import shown as decision_shown
+from services.orchestrator.decisions.api import decision_document as decision_document
 
 
-def router(database: Database) -> APIRouter:
+def message_routes(database: Database) -> APIRouter:
     """The routes of `/v1/messages`."""
     routes = APIRouter(prefix="/v1/messages", tags=["messages"])
 
     @routes.get("", summary="Messages, oldest first")
-    async def every(
+    async def list_messages(
         customer: str | None = None,
         campaign: str | None = None,
         status: MessageState | None = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         _: Principal = requires("messages:read"),
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await read_store.messages(
+            found = await read_store.list_messages(
                 tx,
                 customer=customer,
                 campaign=campaign,
@@ -39,36 +39,37 @@ def router(database: Database) -> APIRouter:
                 limit=limit + 1,
             )
         last = found[limit - 1] if len(found) > limit else None
-        return page(
-            [_shown(row) for row in found[:limit]], encode_cursor((last.created, last.message_id)) if last else None
+        return to_page(
+            [_message_document(row) for row in found[:limit]],
+            encode_cursor((last.created, last.message_id)) if last else None,
         )
 
-    _one(routes, database)
+    _add_message_route(routes, database)
     return routes
 
 
-def _one(routes: APIRouter, database: Database) -> None:
+def _add_message_route(routes: APIRouter, database: Database) -> None:
     @routes.get("/{id}", summary="One message as sent, with its attempts and decisions")
-    async def one(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
+    async def get_message(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            row = await read_store.message(tx, id)
+            row = await read_store.get_message(tx, id)
             if row is None:
                 raise NotFound(f"there is no message `{id[:60]}`")
-            attempts = await read_store.attempts_of(tx, id)
-            decisions = await read_store.decisions_of_message(tx, row.customer, id)
+            attempts = await read_store.list_attempts(tx, id)
+            decisions = await read_store.list_message_decisions(tx, row.customer, id)
         return {
-            **_shown(row),
-            "attempts": [_attempt(attempt) for attempt in attempts],
-            "decisions": [decision_shown(kept) for kept in decisions],
+            **_message_document(row),
+            "attempts": [_attempt_document(attempt) for attempt in attempts],
+            "decisions": [decision_document(stored) for stored in decisions],
         }
 
 
-def content_of(packed: bytes | None) -> dict[str, str] | None:
+def decode_content(packed: bytes | None) -> dict[str, str] | None:
     """The fields of the channel as they were kept."""
     return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def _message_document(row: Any) -> dict[str, Any]:
     return {
         "message_id": row.message_id,
         "customer": row.customer,
@@ -82,11 +83,11 @@ def _shown(row: Any) -> dict[str, Any]:
         "priority": row.priority,
         "event": {"source": row.event_source, "id": row.event_id},
         "status": row.state,
-        "since": time_of(row.since),
-        "until": time_of(row.until),
-        "expires_at": time_of(row.expires_at),
+        "since": format_optional_instant(row.since),
+        "until": format_optional_instant(row.until),
+        "expires_at": format_optional_instant(row.expires_at),
         "to": row.to_address,
-        "content": content_of(row.content),
+        "content": decode_content(row.content),
         "locale": row.locale,
         "adapter": row.adapter,
         "provider_id": row.provider_id,
@@ -97,12 +98,12 @@ def _shown(row: Any) -> dict[str, Any]:
     }
 
 
-def _attempt(row: Any) -> dict[str, Any]:
+def _attempt_document(row: Any) -> dict[str, Any]:
     return {
         "number": row.number,
         "state": row.state,
         "outcome": row.outcome,
         "detail": row.detail,
-        "marked_at": time_of(row.marked_at),
-        "closed_at": time_of(row.closed_at),
+        "marked_at": format_optional_instant(row.marked_at),
+        "closed_at": format_optional_instant(row.closed_at),
     }

@@ -13,27 +13,27 @@ from services.kit.db.database import Tx
 MAYBE_SENT = "an earlier attempt may have arrived"
 """What a message says of itself while it is tried again after an attempt with an unknown outcome."""
 
-GONE = "the dispatcher is gone"
+DISPATCHER_GONE = "the dispatcher is gone"
 """Detail of attempts that were closed for their owner: nobody knows how far they came."""
 
-IN_FLIGHT = "state = 'handing_over'"
+IN_FLIGHT_SQL = "state = 'handing_over'"
 """Condition on `message`: its attempt is open. A literal, so that the small index of these is found."""
-STILL_IN_FLIGHT = "state = (SELECT 'handing_over')"
+IN_FLIGHT_BY_ID_SQL = "state = (SELECT 'handing_over')"
 """The same of messages that are named: no literal, so that they are found by their names, not by that index."""
 
-ATTEMPT = ("message_id", "customer", "number", "owner", "marked_at", "opened", "outcome", "detail", "closed_at")
+ATTEMPT_COLUMNS = ("message_id", "customer", "number", "owner", "marked_at", "opened", "outcome", "detail", "closed_at")
 
 
-class Mark(NamedTuple):
+class MessageClaim(NamedTuple):
     """What a mark writes on a message. `marked_at` is ledger time, `opened` the database's time."""
 
     owner: str
-    marked_at: Instant
+    claimed_at: Instant
     opened: Instant
     address_hash: str
 
 
-class Open(NamedTuple):
+class OpenAttempt(NamedTuple):
     """An attempt that has no end yet."""
 
     message_id: str
@@ -42,7 +42,7 @@ class Open(NamedTuple):
     number: int
 
 
-class Closing(NamedTuple):
+class ClosedAttempt(NamedTuple):
     """The end of an attempt."""
 
     message_id: str
@@ -51,34 +51,37 @@ class Closing(NamedTuple):
     detail: str | None
 
 
-async def close_all(tx: Tx, closings: Sequence[Closing], now: Instant) -> set[tuple[str, int]]:
+async def close_attempts(tx: Tx, closed_attempts: Sequence[ClosedAttempt], now: Instant) -> set[tuple[str, int]]:
     """Write how attempts ended, and lock their messages; returns (message id, number) of those that were still open.
 
     The caller gives each message its next state in the same transaction.
     """
-    if not closings:
+    if not closed_attempts:
         return set()
     rows = await tx.rows(
-        f"SELECT message_id, customer, attempts, owner, marked_at, opened FROM message WHERE {STILL_IN_FLIGHT} "
-        f"AND {tx.among('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
-        ids=tx.array([closing.message_id for closing in closings]),
+        f"SELECT message_id, customer, attempts, owner, marked_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
+        f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
+        ids=tx.list_parameter([closed_attempt.message_id for closed_attempt in closed_attempts]),
     )
     found = {(row.message_id, row.attempts): row for row in rows}
-    ended = [(closing, found.get((closing.message_id, closing.number))) for closing in closings]
-    await tx.insert(
+    ended = [
+        (closed_attempt, found.get((closed_attempt.message_id, closed_attempt.number)))
+        for closed_attempt in closed_attempts
+    ]
+    await tx.bulk_insert(
         "attempt",
-        ATTEMPT,
+        ATTEMPT_COLUMNS,
         [
             (row.message_id, row.customer, row.attempts, row.owner, row.marked_at, row.opened)
-            + (closing.outcome, closing.detail, now)
-            for closing, row in ended
+            + (closed_attempt.outcome, closed_attempt.detail, now)
+            for closed_attempt, row in ended
             if row is not None
         ],
     )
-    return found.keys() & {(closing.message_id, closing.number) for closing in closings}
+    return found.keys() & {(closed_attempt.message_id, closed_attempt.number) for closed_attempt in closed_attempts}
 
 
-class Accepted(NamedTuple):
+class AcceptedAttempt(NamedTuple):
     """An attempt that a provider accepted."""
 
     message_id: str
@@ -88,32 +91,38 @@ class Accepted(NamedTuple):
     detail: str | None
 
 
-_ACCEPTED = {"message_id": "text", "number": "bigint", "adapter": "text", "provider_id": "text", "detail": "text"}
+_ACCEPTED_COLUMN_TYPES = {
+    "message_id": "text",
+    "number": "bigint",
+    "adapter": "text",
+    "provider_id": "text",
+    "detail": "text",
+}
 
 
-async def accept_all(tx: Tx, accepted: Sequence[Accepted], now: Instant) -> bool:
+async def accept_attempts(tx: Tx, accepted: Sequence[AcceptedAttempt], now: Instant) -> bool:
     """Messages whose open attempt was accepted are so too; returns whether the attempts of all were still open.
 
     It needs no lock on a ledger, for no contact changes; who closes an attempt in another way locks its message.
     """
     if not accepted:
         return True
-    written = await tx.run(
+    written = await tx.execute(
         "UPDATE message SET state = 'accepted', until = NULL, adapter = a.adapter, provider_id = a.provider_id, "
-        f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table('a', _ACCEPTED)} "
-        f"WHERE message.message_id = a.message_id AND message.{STILL_IN_FLIGHT} AND message.attempts = a.number",
+        f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
+        f"WHERE message.message_id = a.message_id AND message.{IN_FLIGHT_BY_ID_SQL} AND message.attempts = a.number",
         now=now,
-        **tx.bind_table("a", _ACCEPTED, accepted),
+        **tx.bind_table_parameter("a", _ACCEPTED_COLUMN_TYPES, accepted),
     )
     return written == len(accepted)
 
 
-async def overdue(tx: Tx, opened_before: Instant, limit: int) -> list[Open]:
+async def find_overdue_attempts(tx: Tx, opened_before: Instant, limit: int) -> list[OpenAttempt]:
     """Open attempts that were opened at or before an instant of the database's time, the oldest first."""
     rows = await tx.rows(
-        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT} "
+        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT_SQL} "
         "AND opened <= :before ORDER BY opened, message_id LIMIT :limit",
         before=opened_before,
         limit=limit,
     )
-    return [Open._make(row) for row in rows]
+    return [OpenAttempt._make(row) for row in rows]

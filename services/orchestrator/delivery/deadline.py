@@ -78,7 +78,7 @@ def boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Handovers:
+class HandoverDeadlines:
     """The handovers of one process that are about to write, and the alarm that stands behind them.
 
     Adapters call `before` immediately before a message's first byte and `after` right after it was written. Setting
@@ -90,14 +90,14 @@ class Handovers:
         self._alarm = alarm
         self._slack = slack
         self._deadlines: dict[str, float] = {}
-        self._writing: dict[str, float] = {}
-        self._fires: float | None = None
-        self._resting = False
-        self._ended = False
+        self._kill_times: dict[str, float] = {}
+        self._alarm_at: float | None = None
+        self._disarm_scheduled = False
+        self._refusing = False
 
-    def end(self) -> None:
+    def refuse_new(self) -> None:
         """Let no further handover start: this process is on its way out. What has begun goes on."""
-        self._ended = True
+        self._refusing = True
 
     def allow(self, message_id: str, deadline: float) -> None:
         """The message may be handed over until `deadline` (boot time)."""
@@ -111,27 +111,27 @@ class Handovers:
     def before(self, message_id: str) -> None:
         """Arm the alarm, then check the deadline. Raises PastDeadline, also for a message that is not allowed."""
         now = boot_time()
-        self._writing[message_id] = now + self._slack
-        if self._fires is None or self._fires - now < self._slack / 2:
-            self._fires = min(self._writing.values())
-            self._alarm.arm(max(self._fires - now, 0.001))
-        if self._ended or boot_time() > self._deadlines.get(message_id, 0.0):
+        self._kill_times[message_id] = now + self._slack
+        if self._alarm_at is None or self._alarm_at - now < self._slack / 2:
+            self._alarm_at = min(self._kill_times.values())
+            self._alarm.arm(max(self._alarm_at - now, 0.001))
+        if self._refusing or boot_time() > self._deadlines.get(message_id, 0.0):
             self.after(message_id)
             raise PastDeadline(message_id)
 
     def after(self, message_id: str) -> None:
         """The first byte has been written: from here on the attempt's outcome is the provider's word."""
-        if self._writing.pop(message_id, None) is None or self._writing or self._resting:
+        if self._kill_times.pop(message_id, None) is None or self._kill_times or self._disarm_scheduled:
             return
         try:
-            asyncio.get_running_loop().call_soon(self._rest)
+            asyncio.get_running_loop().call_soon(self._disarm_if_idle)
         except RuntimeError:
-            self._rest()
+            self._disarm_if_idle()
         else:
-            self._resting = True
+            self._disarm_scheduled = True
 
-    def _rest(self) -> None:
-        self._resting = False
-        if not self._writing and self._fires is not None:
-            self._fires = None
+    def _disarm_if_idle(self) -> None:
+        self._disarm_scheduled = False
+        if not self._kill_times and self._alarm_at is not None:
+            self._alarm_at = None
             self._alarm.arm(0)

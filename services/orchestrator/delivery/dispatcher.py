@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from services.kit.bus.fence import Nudge
+from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery import shard_lease
-from services.orchestrator.delivery.claim import Marker
-from services.orchestrator.delivery.recovery import Recovery
-from services.orchestrator.delivery.sender import Handover, pause
+from services.orchestrator.delivery.claim import OutboxClaimer
+from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.delivery.sender import Sender, sleep_unless_set
 
-RENEW_EVERY = 2.0
-POLL = 0.1
+RENEW_INTERVAL = 2.0
+POLL_INTERVAL = 0.1
 
 
 class Dispatcher:
@@ -23,97 +23,98 @@ class Dispatcher:
     def __init__(
         self,
         database: Database,
-        marker: Marker,
-        handover: Handover,
-        recovery: Recovery,
+        claimer: OutboxClaimer,
+        sender: Sender,
+        recovery: AttemptRecovery,
         clock: Clock,
-        nudge: Nudge,
+        outbox_signal: WakeSignal,
     ) -> None:
         self._database = database
-        self._marker = marker
-        self._handover = handover
+        self._claimer = claimer
+        self._sender = sender
         self._recovery = recovery
         self._clock = clock
-        self._nudge = nudge
+        self._outbox_signal = outbox_signal
         self._epochs: dict[int, int] = {}
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Hand over until stopped; then finish what is in flight and give the shards back."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._end(stop))
-            tasks.create_task(self._forever(stop, self._keep_shards, RENEW_EVERY))
-            tasks.create_task(self._forever(stop, self._recovery.close_overdue, 1.0))
-            for channel in self._handover.channels:
-                tasks.create_task(self._serve(channel, stop))
+            tasks.create_task(self._refuse_new_after_stop(stop))
+            tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
+            tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, 1.0))
+            for channel in self._sender.channels:
+                tasks.create_task(self._serve_channel(channel, stop))
         try:
             async with self._database.write() as tx:
-                await shard_lease.release(tx, self._marker.owner)
+                await shard_lease.release_leases(tx, self._claimer.owner)
         except Transient as error:
             log("shards_not_released", level="warning", reason=error.code)
 
-    async def _end(self, stop: asyncio.Event) -> None:
+    async def _refuse_new_after_stop(self, stop: asyncio.Event) -> None:
         """Once stopped, give back what is marked and not begun instead of handing it over."""
         await stop.wait()
-        self._handover.end()
+        self._sender.refuse_new()
 
     async def start(self) -> None:
         """Take shards before the first round, if the database lets us; `run` goes on trying."""
-        await self._once(self._keep_shards)
+        await self._run_step(self._renew_shards)
 
-    async def _keep_shards(self) -> None:
+    async def _renew_shards(self) -> None:
         now = await self._database.now()
         async with self._database.write() as tx:
             if not self._epochs:
-                await shard_lease.create(tx)
-            self._epochs = await shard_lease.renew(tx, self._marker.owner, now)
+                await shard_lease.create_leases(tx)
+            self._epochs = await shard_lease.renew_leases(tx, self._claimer.owner, now)
 
-    async def _once(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _run_step(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except Transient as error:
             log("dispatch_waits", level="warning", reason=error.code, detail=error.detail)
 
-    async def _forever(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]], every: float) -> None:
+    async def _repeat_step(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]], interval: float) -> None:
         while not stop.is_set():
-            await self._once(step)
-            await pause(stop, every)
+            await self._run_step(step)
+            await sleep_unless_set(stop, interval)
 
-    async def _serve(self, channel: str, stop: asyncio.Event) -> None:
+    async def _serve_channel(self, channel: str, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            upcoming = self._nudge.upcoming()
+            upcoming = self._outbox_signal.next_event()
             try:
-                done = await self.round(channel)
+                done = await self.hand_over_batch(channel)
             except Transient as error:
                 log("dispatch_waits", level="warning", reason=error.code, detail=error.detail, channel=channel)
                 done = 0
             if not done:
-                await _first(upcoming, stop, POLL)
+                await _wait_for_either(upcoming, stop, POLL_INTERVAL)
 
-    async def _waits(self, channel: str) -> bool:
+    async def _has_outbox_rows(self, channel: str) -> bool:
         """Whether anything lies there for us; to mark is dearer than to look."""
         async with self._database.read() as tx:
             row = await tx.row(
-                f"SELECT seq FROM outbox WHERE {tx.among('shard', 'shards', 'bigint')} AND channel = :channel LIMIT 1",
-                shards=tx.array(sorted(self._epochs)),
+                f"SELECT seq FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} "
+                "AND channel = :channel LIMIT 1",
+                shards=tx.list_parameter(sorted(self._epochs)),
                 channel=channel,
             )
         return row is not None
 
-    async def round(self, channel: str) -> int:
+    async def hand_over_batch(self, channel: str) -> int:
         """Hand over the next messages of a channel; returns how many were marked."""
-        if not await self._waits(channel):
+        if not await self._has_outbox_rows(channel):
             return 0
-        deadline = self._handover.deadline()
+        deadline = self._sender.deadline()
         opened = await self._database.now()
         async with self._database.write() as tx:
-            marked = await self._marker.mark(tx, channel, self._epochs, self._clock.now(), opened)
-        if marked:
-            await self._handover.finish(channel, marked, deadline)
-        return len(marked)
+            claimed_messages = await self._claimer.claim_messages(tx, channel, self._epochs, self._clock.now(), opened)
+        if claimed_messages:
+            await self._sender.send_claimed(channel, claimed_messages, deadline)
+        return len(claimed_messages)
 
 
-async def _first(nudged: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(nudged.wait()), asyncio.ensure_future(stop.wait())]
+async def _wait_for_either(wake_event: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+    waits = [asyncio.ensure_future(wake_event.wait()), asyncio.ensure_future(stop.wait())]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -12,97 +12,106 @@ from collections.abc import Callable, Sequence
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log_error
-from services.orchestrator.decisions.evaluation import Ready, Work
-from services.orchestrator.delivery.attempts import Mark
-from services.orchestrator.delivery.claim import Marked
-from services.orchestrator.delivery.sender import Handover
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, ReadyMessage
+from services.orchestrator.delivery.attempts import MessageClaim
+from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.delivery.sender import Sender
 
-ROOM = 4_000
+MAX_IN_FLIGHT = 4_000
 """Messages of one channel that may be under way at once."""
 
 
-class Straight:
+class InlineDelivery:
     """Marks for the process that decides. `owner` tells it from all others; `hashed` gives an address's keyed hash."""
 
-    def __init__(self, owner: str, hashed: Callable[[str, str], str], handover: Handover) -> None:
+    def __init__(self, owner: str, hash_address: Callable[[str, str], str], sender: Sender) -> None:
         self._owner = owner
-        self._hashed = hashed
-        self._handover = handover
-        self._under_way: Counter[str] = Counter()
+        self._hash_address = hash_address
+        self._sender = sender
+        self._in_flight: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = False
+        self._stopping = False
 
     def deadline(self) -> float:
         """Until when (boot time) a handover may start whose mark begins now."""
-        return self._handover.deadline()
+        return self._sender.deadline()
 
-    async def mark(self, tx: Tx, works: Sequence[Work], now: Instant) -> list[Marked]:
+    async def claim_ready(
+        self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
+    ) -> list[ClaimedMessage]:
         """Mark what there is room for, on the ledgers that are about to be written; the rest is left to the outbox."""
         opened = await tx.now()
-        going: Counter[str] = Counter()
-        marked: list[Marked] = []
-        for work in works:
-            if work.again:
+        claimed_counts: Counter[str] = Counter()
+        claimed_messages: list[ClaimedMessage] = []
+        for evaluation in evaluations:
+            if evaluation.expected_states:
                 continue
-            for item in work.ready:
+            for item in evaluation.ready_messages:
                 channel = item.planned.channel
-                if self._has_room(channel, going[channel]):
-                    going[channel] += 1
-                    mark = Mark(self._owner, now, opened, self._hashed(channel, item.content.to))
-                    marked.append(_marked(work, item, mark))
-        return marked
+                if self._has_room(channel, claimed_counts[channel]):
+                    claimed_counts[channel] += 1
+                    claim = MessageClaim(self._owner, now, opened, self._hash_address(channel, item.content.to))
+                    claimed_messages.append(_claim_message(evaluation, item, claim))
+        return claimed_messages
 
     def _has_room(self, channel: str, more: int) -> bool:
-        if self._ended or channel not in self._handover.channels:
+        if self._stopping or channel not in self._sender.channels:
             return False
-        return self._under_way[channel] + more < ROOM
+        return self._in_flight[channel] + more < MAX_IN_FLIGHT
 
-    def go(self, marked: Sequence[Marked], deadline: float) -> None:
+    def start_sending(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Their marks are committed: hand them over, beside whatever this process does next."""
-        by_channel: dict[str, list[Marked]] = {}
-        for item in marked:
+        by_channel: dict[str, list[ClaimedMessage]] = {}
+        for item in claimed_messages:
             by_channel.setdefault(item.channel, []).append(item)
         for channel, items in by_channel.items():
-            self._under_way[channel] += len(items)
-            task = asyncio.create_task(self._finish(channel, items, deadline))
+            self._in_flight[channel] += len(items)
+            task = asyncio.create_task(self._send(channel, items, deadline))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _finish(self, channel: str, items: Sequence[Marked], deadline: float) -> None:
+    async def _send(self, channel: str, items: Sequence[ClaimedMessage], deadline: float) -> None:
         try:
-            await self._handover.finish(channel, items, deadline)
+            await self._sender.send_claimed(channel, items, deadline)
         except Exception as error:  # their attempts are open: recovery closes them after the deadline
             log_error("handover_failed", error, channel=channel, count=len(items))
         finally:
-            self._under_way[channel] -= len(items)
+            self._in_flight[channel] -= len(items)
 
-    def end(self) -> None:
+    def stop_claiming(self) -> None:
         """Mark nothing more, and give back what has not begun."""
-        self._ended = True
-        self._handover.end()
+        self._stopping = True
+        self._sender.refuse_new()
 
-    async def drained(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
 
-def _marked(work: Work, item: Ready, mark: Mark) -> Marked:
+def _claim_message(evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim) -> ClaimedMessage:
     planned, content = item.planned, item.content
-    touch, message_id = planned.touch, planned.message_id
-    now = mark.marked_at
-    work.ledger = work.ledger.mark(message_id, now)
-    work.marked[message_id] = mark
-    return Marked(
-        *(message_id, work.customer, touch.campaign.key, touch.campaign.version, planned.channel, touch.campaign.cls),
-        *(touch.event.source, touch.event.id, planned.since),
-        ready=now,
+    triggered, message_id = planned.triggered, planned.message_id
+    now = claim.claimed_at
+    evaluation.ledger = evaluation.ledger.claim_contact(message_id, now)
+    evaluation.claims[message_id] = claim
+    return ClaimedMessage(
+        *(
+            message_id,
+            evaluation.customer,
+            triggered.campaign.key,
+            triggered.campaign.version,
+            planned.channel,
+            triggered.campaign.cls,
+        ),
+        *(triggered.event.source, triggered.event.id, planned.first_planned),
+        ready_at=now,
         number=1,
         to=content.to,
         content=content.fields,
-        marked_at=now,
-        ledger=work.ledger,
-        touch=touch,
-        facts=work.facts,
-        alone=len(work.decisions) == 1,
+        claimed_at=now,
+        ledger=evaluation.ledger,
+        triggered=triggered,
+        facts=evaluation.facts,
+        sole_decision=len(evaluation.decisions) == 1,
     )

@@ -14,15 +14,15 @@ from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery import attempts
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.attempts import GONE, Open
-from services.orchestrator.delivery.results import Result, settle
+from services.orchestrator.delivery.attempts import DISPATCHER_GONE, OpenAttempt
+from services.orchestrator.delivery.results import AttemptResult, record_results
 
 CLOCK_ERROR = 1.0
 """Seconds by which a dispatcher's clock and the database's may run apart during one attempt."""
-BATCH = 200
+BATCH_SIZE = 200
 
 
-class Recovery:
+class AttemptRecovery:
     """Finds attempts that nobody will end. `wait`: seconds of the database's clock after which that is certain."""
 
     def __init__(
@@ -31,35 +31,37 @@ class Recovery:
         self._database = database
         self._adapters = adapters
         self._clock = clock
-        self._wait = int((deadline + slack + CLOCK_ERROR) * SECOND)
+        self._grace_period = int((deadline + slack + CLOCK_ERROR) * SECOND)
 
     async def close_overdue(self) -> None:
         """Close what was opened longer ago than any handover may take to start."""
         now = await self._database.now()
         async with self._database.write() as tx:
-            await self._close(tx, await attempts.overdue(tx, now - self._wait, BATCH))
+            await self._close_attempts(
+                tx, await attempts.find_overdue_attempts(tx, now - self._grace_period, BATCH_SIZE)
+            )
 
-    async def close_of_the_dead(self) -> None:
+    async def close_all_open(self) -> None:
         """Close every open attempt. Only for who has proof that no other dispatcher lives, such as a lock."""
         while True:
             async with self._database.write() as tx:
-                found = await attempts.overdue(tx, 2**62, BATCH)
-                await self._close(tx, found)
-            if len(found) < BATCH:
+                open_attempts = await attempts.find_overdue_attempts(tx, 2**62, BATCH_SIZE)
+                await self._close_attempts(tx, open_attempts)
+            if len(open_attempts) < BATCH_SIZE:
                 return
 
-    async def _close(self, tx: Tx, found: Sequence[Open]) -> None:
-        if not found:
+    async def _close_attempts(self, tx: Tx, open_attempts: Sequence[OpenAttempt]) -> None:
+        if not open_attempts:
             return
-        log("attempts_closed_for_their_owner", level="warning", count=len(found))
+        log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))
         results = [
-            Result(
-                each.customer,
-                each.number,
-                Handed(each.message_id, "unknown", detail=GONE, retry_after=0.0),
-                self._adapters[each.channel].idempotent if each.channel in self._adapters else False,
-                self._adapters[each.channel].name if each.channel in self._adapters else "",
+            AttemptResult(
+                attempt.customer,
+                attempt.number,
+                Handed(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0),
+                self._adapters[attempt.channel].idempotent if attempt.channel in self._adapters else False,
+                self._adapters[attempt.channel].name if attempt.channel in self._adapters else "",
             )
-            for each in found
+            for attempt in open_attempts
         ]
-        await settle(tx, results, self._clock.now())
+        await record_results(tx, results, self._clock.now())

@@ -8,25 +8,25 @@ from schemas.times import format_instant
 from schemas.vocabulary import Channel
 from services.kit.db.database import Database
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.decisions import read_store
-from services.orchestrator.delivery.api import content_of
+from services.orchestrator.delivery.api import decode_content
 
 
-def router(database: Database) -> APIRouter:
+def sandbox_routes(database: Database) -> APIRouter:
     """The routes of `/v1/sandbox`."""
     routes = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 
     @routes.get("/messages", summary="What the sandbox adapter would have sent, oldest first")
-    async def every(
+    async def list_sandbox_messages(
         customer: str | None = None,
         channel: Channel | None = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         _: Principal = requires("sandbox:read"),
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await read_store.sandbox_messages(
+            found = await read_store.list_sandbox_messages(
                 tx,
                 customer=customer,
                 channel=channel,
@@ -34,19 +34,19 @@ def router(database: Database) -> APIRouter:
                 limit=limit + 1,
             )
         last = found[limit - 1] if len(found) > limit else None
-        items = [_shown(row) for row in found[:limit]]
-        return page(items, encode_cursor((last.at, last.message_id)) if last else None)
+        items = [_sandbox_document(row) for row in found[:limit]]
+        return to_page(items, encode_cursor((last.at, last.message_id)) if last else None)
 
     return routes
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def _sandbox_document(row: Any) -> dict[str, Any]:
     return {
         "message_id": row.message_id,
         "customer": row.customer,
         "campaign": row.campaign,
         "channel": row.channel,
         "to": row.to_address,
-        "content": content_of(row.content),
+        "content": decode_content(row.content),
         "at": format_instant(row.at),
     }

@@ -14,44 +14,44 @@ from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery.adapters import Adapter
-from services.orchestrator.delivery.claim import Marked
-from services.orchestrator.delivery.deadline import Handovers, boot_time
-from services.orchestrator.delivery.recheck_stage import Gate, Look
-from services.orchestrator.delivery.results import Result, settle
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
+from services.orchestrator.delivery.recheck_stage import Recheck, RecheckResult
+from services.orchestrator.delivery.results import AttemptResult, record_results
+from services.orchestrator.metrics import OrchestratorMetrics
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HandoverLimits:
     """Seconds within which a handover may start, and from its last check to its first byte."""
 
     deadline: float
     slack: float
 
 
-class Handover:
+class Sender:
     """Brings marked messages to their end, for whoever of this process has marked them."""
 
     def __init__(
         self,
         database: Database,
-        gate: Gate,
+        recheck: Recheck,
         adapters: Mapping[str, Adapter],
-        handovers: Handovers,
-        limits: Limits,
+        deadlines: HandoverDeadlines,
+        limits: HandoverLimits,
         clock: Clock,
-        metrics: Metrics,
+        metrics: OrchestratorMetrics,
     ) -> None:
         self._database = database
-        self._gate = gate
+        self._recheck = recheck
         self._adapters = adapters
-        self._handovers = handovers
+        self._deadlines = deadlines
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
-        self._ended = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @property
     def channels(self) -> frozenset[str]:
@@ -62,92 +62,105 @@ class Handover:
         """Until when (boot time) a handover may start whose mark begins now."""
         return boot_time() + self._limits.deadline
 
-    def end(self) -> None:
+    def refuse_new(self) -> None:
         """Let no further handover start: what is marked and not begun is given back."""
-        self._ended.set()
-        self._handovers.end()
+        self._stopping.set()
+        self._deadlines.refuse_new()
 
-    async def finish(self, channel: str, marked: Sequence[Marked], deadline: float) -> None:
+    async def send_claimed(self, channel: str, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Hand over what may go, take back what may not, and write down what came of it."""
-        look = await self._look(marked, deadline)
-        if look is None:
-            handed = [Handed(item.message_id, "retry", detail="no_facts") for item in marked]
-            await self._settle(channel, marked, handed)
+        recheck_result = await self._recheck_until(claimed_messages, deadline)
+        if recheck_result is None:
+            handover_results = [Handed(item.message_id, "retry", detail="no_facts") for item in claimed_messages]
+            await self._record_results(channel, claimed_messages, handover_results)
             return
-        going = [item for item in marked if item.message_id not in look.refused]
-        await self._refuse(channel, [item for item in marked if item.message_id in look.refused], look)
-        if going:
-            await self._settle(channel, going, await self._hand_over(channel, going, deadline))
+        to_send = [item for item in claimed_messages if item.message_id not in recheck_result.refused]
+        await self._take_back(
+            channel, [item for item in claimed_messages if item.message_id in recheck_result.refused], recheck_result
+        )
+        if to_send:
+            await self._record_results(channel, to_send, await self._hand_over(channel, to_send, deadline))
 
-    async def _look(self, marked: Sequence[Marked], deadline: float) -> Look | None:
+    async def _recheck_until(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> RecheckResult | None:
         """What the gate sees, or None when fresh facts cannot be had before the deadline, or before we stop."""
-        rest = 0.05
+        delay = 0.05
         try:
             async with asyncio.timeout(deadline - boot_time()):
-                while not self._ended.is_set():
+                while not self._stopping.is_set():
                     try:
-                        return await self._gate.look(marked)
+                        return await self._recheck.recheck_messages(claimed_messages)
                     except Transient as error:
                         log("gate_waits", level="warning", reason=error.code, detail=error.detail)
-                        await pause(self._ended, rest)
-                        rest = min(rest * 2, 1.0)
+                        await sleep_unless_set(self._stopping, delay)
+                        delay = min(delay * 2, 1.0)
         except TimeoutError:
             pass
         return None
 
-    async def _refuse(self, channel: str, refused: Sequence[Marked], look: Look) -> None:
-        gone = [item for item in refused if item.maybe_sent]
-        await self._settle(channel, gone, [Handed(item.message_id, "unknown") for item in gone], final=True)
+    async def _take_back(self, channel: str, refused: Sequence[ClaimedMessage], recheck_result: RecheckResult) -> None:
+        possibly_sent = [item for item in refused if item.maybe_sent]
+        await self._record_results(
+            channel, possibly_sent, [Handed(item.message_id, "unknown") for item in possibly_sent], final=True
+        )
         taken_back = [item for item in refused if not item.maybe_sent]
-        works = await self._patiently(lambda: self._gate.refuse(taken_back, look))
-        self._metrics.refused(works)
+        evaluations = await self._retry_until_written(lambda: self._recheck.take_back(taken_back, recheck_result))
+        self._metrics.record_refusals(evaluations)
 
-    async def _hand_over(self, channel: str, going: Sequence[Marked], deadline: float) -> list[Handed]:
-        for item in going:
-            self._handovers.allow(item.message_id, deadline)
-        began = boot_time()
+    async def _hand_over(self, channel: str, to_send: Sequence[ClaimedMessage], deadline: float) -> list[Handed]:
+        for item in to_send:
+            self._deadlines.allow(item.message_id, deadline)
+        started = boot_time()
         try:
-            messages = [_message(item) for item in going]
-            handed = await self._adapters[channel].send_batch(messages, self._handovers)
+            messages = [_to_message(item) for item in to_send]
+            handover_results = await self._adapters[channel].send_batch(messages, self._deadlines)
         except Exception as error:  # an adapter's fault must not stop the others; nobody knows what was written
             log("adapter_raised", level="error", channel=channel, error_class=type(error).__name__)
-            handed = [Handed(item.message_id, "unknown", detail=type(error).__name__) for item in going]
+            handover_results = [Handed(item.message_id, "unknown", detail=type(error).__name__) for item in to_send]
         finally:
-            for item in going:
-                self._handovers.forget(item.message_id)
-        self._metrics.handed(channel, self._adapters[channel].name, going, handed, boot_time() - began)
-        return handed
+            for item in to_send:
+                self._deadlines.forget(item.message_id)
+        self._metrics.record_handovers(
+            channel, self._adapters[channel].name, to_send, handover_results, boot_time() - started
+        )
+        return handover_results
 
-    async def _settle(
-        self, channel: str, marked: Sequence[Marked], handed: Sequence[Handed], *, final: bool = False
+    async def _record_results(
+        self,
+        channel: str,
+        claimed_messages: Sequence[ClaimedMessage],
+        handover_results: Sequence[Handed],
+        *,
+        final: bool = False,
     ) -> None:
         adapter = self._adapters[channel]
-        ends = {item.message_id: item for item in handed}
+        ends = {item.message_id: item for item in handover_results}
         results = [
-            Result(item.customer, item.number, ends[item.message_id], adapter.idempotent and not final, adapter.name)
-            for item in marked
+            AttemptResult(
+                item.customer, item.number, ends[item.message_id], adapter.idempotent and not final, adapter.name
+            )
+            for item in claimed_messages
         ]
 
         async def write() -> None:
             async with self._database.write() as tx:
-                await settle(tx, results, self._clock.now())
+                await record_results(tx, results, self._clock.now())
 
         if results:
-            await self._patiently(write)
+            await self._retry_until_written(write)
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _retry_until_written(self, write: Callable[[], Awaitable[T]]) -> T:
         """The owner's result must be written: go on until the database takes it."""
-        rest = 0.05
+        delay = 0.05
         while True:
             try:
                 return await write()
             except Transient as error:
                 log("result_waits", level="warning", reason=error.code)
-                await asyncio.sleep(rest)
-                rest = min(rest * 2, 2.0)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
 
 
-def _message(item: Marked) -> Message:
+def _to_message(item: ClaimedMessage) -> Message:
     return Message(
         id=item.message_id,
         customer=item.customer,
@@ -160,11 +173,11 @@ def _message(item: Marked) -> Message:
         event_source=item.event_source,
         event_id=item.event_id,
         attempt=item.number,
-        at=item.marked_at,
+        at=item.claimed_at,
     )
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
+async def sleep_unless_set(stop: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until the event is set."""
     try:
         async with asyncio.timeout(seconds):

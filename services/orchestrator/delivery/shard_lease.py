@@ -9,57 +9,59 @@ from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.store import SHARDS
 
-LEASE = 10 * SECOND
+LEASE_DURATION = 10 * SECOND
 
 
-async def create(tx: Tx) -> None:
+async def create_leases(tx: Tx) -> None:
     """Make sure that every shard has its row."""
     for shard in range(SHARDS):
-        await tx.run(
+        await tx.execute(
             "INSERT INTO shard_lease (shard, epoch, owner, expires) VALUES (:shard, 0, '', 0) "
             "ON CONFLICT (shard) DO NOTHING",
             shard=shard,
         )
 
 
-async def renew(tx: Tx, owner: str, now: Instant) -> dict[int, int]:
+async def renew_leases(tx: Tx, owner: str, now: Instant) -> dict[int, int]:
     """Keep ours, take free ones up to a fair share, give back what is more. Returns shard -> epoch.
 
     `now` is the database's time.
     """
-    await tx.run(
+    await tx.execute(
         "INSERT INTO dispatcher (owner, expires) VALUES (:owner, :expires) "
         "ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
         owner=owner,
-        expires=now + LEASE,
+        expires=now + LEASE_DURATION,
     )
-    await tx.run("DELETE FROM dispatcher WHERE expires <= :now", now=now)
+    await tx.execute("DELETE FROM dispatcher WHERE expires <= :now", now=now)
     rows = await tx.rows(f"SELECT shard, epoch, owner, expires FROM shard_lease ORDER BY shard {tx.for_update}")
-    sharing = await tx.row("SELECT count(*) AS dispatchers FROM dispatcher")
-    fair = -(-SHARDS // max(1 if sharing is None else sharing.dispatchers, 1))
-    mine = {row.shard: row.epoch for row in rows if row.owner == owner}
-    for shard in sorted(mine)[fair:]:
-        del mine[shard]
-        await tx.run("UPDATE shard_lease SET owner = '', expires = 0 WHERE shard = :shard", shard=shard)
+    dispatcher_count = await tx.row("SELECT count(*) AS dispatchers FROM dispatcher")
+    fair_share = -(-SHARDS // max(1 if dispatcher_count is None else dispatcher_count.dispatchers, 1))
+    owned = {row.shard: row.epoch for row in rows if row.owner == owner}
+    for shard in sorted(owned)[fair_share:]:
+        del owned[shard]
+        await tx.execute("UPDATE shard_lease SET owner = '', expires = 0 WHERE shard = :shard", shard=shard)
     for row in rows:
-        if len(mine) < fair and row.owner != owner and row.expires <= now:
-            mine[row.shard] = row.epoch + 1
-            await tx.run(
+        if len(owned) < fair_share and row.owner != owner and row.expires <= now:
+            owned[row.shard] = row.epoch + 1
+            await tx.execute(
                 "UPDATE shard_lease SET owner = :owner, epoch = epoch + 1 WHERE shard = :shard",
                 owner=owner,
                 shard=row.shard,
             )
-    await tx.run("UPDATE shard_lease SET expires = :expires WHERE owner = :owner", expires=now + LEASE, owner=owner)
-    return mine
+    await tx.execute(
+        "UPDATE shard_lease SET expires = :expires WHERE owner = :owner", expires=now + LEASE_DURATION, owner=owner
+    )
+    return owned
 
 
-async def release(tx: Tx, owner: str) -> None:
+async def release_leases(tx: Tx, owner: str) -> None:
     """Give all shards back, on the way out."""
-    await tx.run("UPDATE shard_lease SET owner = '', expires = 0 WHERE owner = :owner", owner=owner)
-    await tx.run("DELETE FROM dispatcher WHERE owner = :owner", owner=owner)
+    await tx.execute("UPDATE shard_lease SET owner = '', expires = 0 WHERE owner = :owner", owner=owner)
+    await tx.execute("DELETE FROM dispatcher WHERE owner = :owner", owner=owner)
 
 
-async def still_ours(tx: Tx, owner: str, epochs: Mapping[int, int]) -> set[int]:
+async def lock_owned_shards(tx: Tx, owner: str, epochs: Mapping[int, int]) -> set[int]:
     """Those of our shards whose epoch nobody has raised; they cannot be taken before this transaction ends."""
     rows = await tx.rows(
         f"SELECT shard, epoch FROM shard_lease WHERE owner = :owner ORDER BY shard "

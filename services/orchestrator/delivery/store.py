@@ -7,40 +7,42 @@ import msgspec
 from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome
 from services.kit.db.database import Tx
-from services.orchestrator.decisions.evaluation import Ready, Waiting, Work
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, DeferredMessage, ReadyMessage
 from services.orchestrator.decisions.store import shard_of
-from services.orchestrator.holds.store import PARKING, WITH_AN_END
-from services.orchestrator.policy.decide import Planned
+from services.orchestrator.holds.store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.rules import hold
 from services.orchestrator.policy.verdicts import DEFER
 
-MESSAGE = (
+MESSAGE_COLUMNS = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
     *("owner", "marked_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
 )
-_CHANGING = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
+_MUTABLE_COLUMNS = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
 _UPSERT = (
-    f"INSERT INTO message ({', '.join(MESSAGE)}) VALUES ({', '.join(':' + name for name in MESSAGE)}) "
-    f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}"
+    f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) VALUES ({', '.join(':' + name for name in MESSAGE_COLUMNS)}) "
+    f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _MUTABLE_COLUMNS)}"
 )
-CONTENT = ("message_id", "content")
+CONTENT_COLUMNS = ("message_id", "content")
 _UPSERT_CONTENT = (
     "INSERT INTO message_content (message_id, content) VALUES (:message_id, :content) "
     "ON CONFLICT (message_id) DO UPDATE SET content = excluded.content"
 )
-OUTBOX = ("shard", "channel", "message_id", "customer")
-TIMER = ("message_id", "customer", "kind", "due", "claimed_until")
-PARKED = ("message_id", "cause", "name", "customer")
-_UNMARKED = (None, None, None, None)
+OUTBOX_COLUMNS = ("shard", "channel", "message_id", "customer")
+TIMER_COLUMNS = ("message_id", "customer", "kind", "due", "claimed_until")
+PARKED_COLUMNS = ("message_id", "cause", "name", "customer")
+_UNCLAIMED = (None, None, None, None)
 
 
-def _row(work: Work, planned: Planned, ready: Ready | None, now: Instant) -> tuple[object, ...]:
-    campaign, event = planned.touch.campaign, planned.touch.event
-    policy_version = work.facts.policy.version
+def _message_row(
+    evaluation: CustomerEvaluation, planned: PlannedMessage, ready: ReadyMessage | None, now: Instant
+) -> tuple[object, ...]:
+    campaign, event = planned.triggered.campaign, planned.triggered.event
+    policy_version = evaluation.facts.policy.version
     content = None if ready is None else ready.content
-    mark = work.marked.get(planned.message_id)
-    if mark is not None:
+    claim = evaluation.claims.get(planned.message_id)
+    if claim is not None:
         state = MessageState.HANDING_OVER
     elif ready is not None:
         state = MessageState.PENDING
@@ -49,99 +51,109 @@ def _row(work: Work, planned: Planned, ready: Ready | None, now: Instant) -> tup
     return (
         *(planned.message_id, event.subject, campaign.key, campaign.version, policy_version, planned.channel),
         *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
-        *(planned.since, planned.until, planned.expires_at, int(mark is not None)),
-        *(_UNMARKED if mark is None else mark),
+        *(planned.first_planned, planned.until, planned.expires_at, int(claim is not None)),
+        *(_UNCLAIMED if claim is None else claim),
         None if content is None else content.to,
         None if content is None else content.locale,
         *(now, now),
     )
 
 
-async def keep(tx: Tx, works: Sequence[Work], now: Instant) -> None:
+async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
     """Write the messages that came of these judgements, their outbox rows and their timers."""
-    fresh: list[tuple[object, ...]] = []
+    new_rows: list[tuple[object, ...]] = []
     known: list[tuple[object, ...]] = []
     outbox: list[tuple[object, ...]] = []
-    for work in works:
-        rows = known if work.again else fresh
-        rows += [_row(work, item.planned, item, now) for item in work.ready]
-        rows += [_row(work, item.planned, None, now) for item in work.waiting]
+    for evaluation in evaluations:
+        rows = known if evaluation.expected_states else new_rows
+        rows += [_message_row(evaluation, item.planned, item, now) for item in evaluation.ready_messages]
+        rows += [_message_row(evaluation, item.planned, None, now) for item in evaluation.deferred_messages]
         outbox += [
-            (shard_of(work.customer), item.planned.channel, item.planned.message_id, work.customer)
-            for item in work.ready
-            if item.planned.message_id not in work.marked
+            (shard_of(evaluation.customer), item.planned.channel, item.planned.message_id, evaluation.customer)
+            for item in evaluation.ready_messages
+            if item.planned.message_id not in evaluation.claims
         ]
-    await tx.insert("message", MESSAGE, fresh)
-    await tx.run_many(_UPSERT, [dict(zip(MESSAGE, row, strict=True)) for row in known])
-    await _keep_contents(tx, works)
-    await tx.insert("outbox", OUTBOX, outbox)
-    await _end(tx, works, now)
-    await _wake(tx, works)
+    await tx.bulk_insert("message", MESSAGE_COLUMNS, new_rows)
+    await tx.execute_many(_UPSERT, [dict(zip(MESSAGE_COLUMNS, row, strict=True)) for row in known])
+    await _write_contents(tx, evaluations)
+    await tx.bulk_insert("outbox", OUTBOX_COLUMNS, outbox)
+    await _write_final_states(tx, evaluations, now)
+    await _replace_timers(tx, evaluations)
 
 
-async def _keep_contents(tx: Tx, works: Sequence[Work]) -> None:
+async def _write_contents(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
     """What the messages that may go say. One that waits again says nothing: it is rendered anew when it may go."""
-    said: list[tuple[str, bytes]] = []
-    said_again: list[dict[str, object]] = []
-    unsaid: list[str] = []
-    for work in works:
-        contents = [(item.planned.message_id, msgspec.json.encode(item.content.fields)) for item in work.ready]
-        if not work.again:
-            said += contents
+    new_contents: list[tuple[str, bytes]] = []
+    changed_contents: list[dict[str, object]] = []
+    obsolete_ids: list[str] = []
+    for evaluation in evaluations:
+        contents = [
+            (item.planned.message_id, msgspec.json.encode(item.content.fields)) for item in evaluation.ready_messages
+        ]
+        if not evaluation.expected_states:
+            new_contents += contents
             continue
-        said_again += [dict(zip(CONTENT, row, strict=True)) for row in contents]
-        unsaid += [item.planned.message_id for item in work.waiting]
-    await tx.insert("message_content", CONTENT, said)
-    await tx.run_many(_UPSERT_CONTENT, said_again)
-    if unsaid:
-        await tx.run(f"DELETE FROM message_content WHERE {tx.among('message_id', 'ids')}", ids=tx.array(unsaid))
+        changed_contents += [dict(zip(CONTENT_COLUMNS, row, strict=True)) for row in contents]
+        obsolete_ids += [item.planned.message_id for item in evaluation.deferred_messages]
+    await tx.bulk_insert("message_content", CONTENT_COLUMNS, new_contents)
+    await tx.execute_many(_UPSERT_CONTENT, changed_contents)
+    if obsolete_ids:
+        await tx.execute(
+            f"DELETE FROM message_content WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(obsolete_ids)
+        )
 
 
-async def _end(tx: Tx, works: Sequence[Work], now: Instant) -> None:
+async def _write_final_states(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
     ends = [
-        {"message_id": message, "state": _END[outcome].value, "detail": reason, "now": now}
-        for work in works
-        for message, (outcome, reason) in work.ended.items()
+        {"message_id": message, "state": _FINAL_STATES[outcome].value, "detail": reason, "now": now}
+        for evaluation in evaluations
+        for message, (outcome, reason) in evaluation.final_outcomes.items()
     ]
-    await tx.run_many(
+    await tx.execute_many(
         "UPDATE message SET state = :state, detail = :detail, until = NULL, updated = :now "
         "WHERE message_id = :message_id",
         ends,
     )
 
 
-_END = {Outcome.SUPPRESS.value: MessageState.SUPPRESSED, Outcome.FAIL.value: MessageState.FAILED}
+_FINAL_STATES = {Outcome.SUPPRESS.value: MessageState.SUPPRESSED, Outcome.FAIL.value: MessageState.FAILED}
 
 
-async def _wake(tx: Tx, works: Sequence[Work]) -> None:
+async def _replace_timers(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
     """Take away the timers of what was judged, and set those of what waits."""
-    judged = [message for work in works for message in work.again]
-    for table in ("timer", "parked") if judged else ():
-        await tx.run(f"DELETE FROM {table} WHERE {tx.among('message_id', 'ids')}", ids=tx.array(judged))
-    waiting = [(work, item) for work in works for item in work.waiting]
-    await tx.insert("timer", TIMER, [_timer(work.customer, item) for work, item in waiting])
-    await tx.insert("parked", PARKED, [row for work, item in waiting for row in _causes(work, item)])
+    reevaluated = [message for evaluation in evaluations for message in evaluation.expected_states]
+    for table in ("timer", "parked") if reevaluated else ():
+        await tx.execute(
+            f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(reevaluated)
+        )
+    deferred = [(evaluation, item) for evaluation in evaluations for item in evaluation.deferred_messages]
+    await tx.bulk_insert(
+        "timer", TIMER_COLUMNS, [_timer_row(evaluation.customer, item) for evaluation, item in deferred]
+    )
+    await tx.bulk_insert(
+        "parked", PARKED_COLUMNS, [row for evaluation, item in deferred for row in _parked_rows(evaluation, item)]
+    )
 
 
-def _timer(customer: str, item: Waiting) -> tuple[object, ...]:
+def _timer_row(customer: str, item: DeferredMessage) -> tuple[object, ...]:
     planned = item.planned
     due = planned.until if planned.parked is None else planned.parked.wake_at
     return planned.message_id, customer, item.decision.reason, due, 0
 
 
-def _causes(work: Work, item: Waiting) -> list[tuple[object, ...]]:
+def _parked_rows(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[tuple[object, ...]]:
     parked = item.planned.parked
     if parked is None:
-        causes = [(WITH_AN_END, key) for key in _ending_holds(work, item)]
+        causes = [(CAUSE_HOLD_UNTIL, key) for key in _ending_holds(evaluation, item)]
     else:
-        causes = [(PARKING, key) for key in parked.holds]
+        causes = [(CAUSE_HOLD, key) for key in parked.holds]
         causes += [("situation", f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
-    return [(item.planned.message_id, cause, name, work.customer) for cause, name in causes]
+    return [(item.planned.message_id, cause, name, evaluation.customer) for cause, name in causes]
 
 
-def _ending_holds(work: Work, item: Waiting) -> list[str]:
+def _ending_holds(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[str]:
     """Everybody's holds whose end the message waits for, now or at a later jump: lifted, they end earlier."""
-    known = {held.key for held in work.facts.holds}
+    known = {held.key for held in evaluation.facts.holds}
     if not known:
         return []
     verdicts, jumps = item.decision.verdicts, item.decision.jumps
@@ -151,19 +163,20 @@ def _ending_holds(work: Work, item: Waiting) -> list[str]:
 
 async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
     """A situation of these customers may have ended: judge what it parked at once."""
-    await tx.run(
+    await tx.execute(
         "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
-        f"WHERE cause = 'situation' AND {tx.among('customer', 'customers')})",
+        f"WHERE cause = 'situation' AND {tx.in_list('customer', 'customers')})",
         now=now,
-        customers=tx.array(customers),
+        customers=tx.list_parameter(customers),
     )
 
 
-async def states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:
+async def load_message_states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:
     """The states of these messages; an unknown one is absent."""
     if not messages:
         return {}
     rows = await tx.rows(
-        f"SELECT message_id, state FROM message WHERE {tx.among('message_id', 'ids')}", ids=tx.array(messages)
+        f"SELECT message_id, state FROM message WHERE {tx.in_list('message_id', 'ids')}",
+        ids=tx.list_parameter(messages),
     )
     return {row.message_id: row.state for row in rows}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from schemas.times import Instant
 
 
-class Line(NamedTuple):
+class DecisionKey(NamedTuple):
     """A decision, as far as it tells which judging it belongs to."""
 
     decision_id: int
@@ -21,52 +21,59 @@ class Line(NamedTuple):
     event_id: str
 
 
-class Judging(NamedTuple):
+class DecisionGroup(NamedTuple):
     """Decisions taken together. `fresh`: the first about their messages.
 
     `unborn`: messages that nothing had been decided about yet; `pending`: those decided about at the same time, but
     after this judging.
     """
 
-    ids: tuple[int, ...]
-    messages: frozenset[str]
-    fresh: bool
-    unborn: frozenset[str]
-    pending: frozenset[str]
+    decision_ids: tuple[int, ...]
+    message_ids: frozenset[str]
+    is_first: bool
+    not_yet_decided: frozenset[str]
+    decided_later: frozenset[str]
 
 
-def judging_of(lines: Sequence[Line], decision_id: int, together: bool) -> Judging:
+def find_decision_group(
+    decisions: Sequence[DecisionKey], decision_id: int, sends_on_all_channels: bool
+) -> DecisionGroup:
     """The judging that a decision belongs to, among all of its customer in order. `together`: each channel is apart."""
-    first: dict[str, int] = {}
-    for line in lines:
-        first.setdefault(line.message_id, line.decision_id)
-    own = next(line for line in lines if line.decision_id == decision_id)
-    fresh = first[own.message_id] == own.decision_id
-    alike = [
-        line
-        for line in lines
-        if (line.time, line.event_source, line.event_id) == (own.time, own.event_source, own.event_id)
-        and (first[line.message_id] == line.decision_id) == fresh
-        and (fresh or line.campaign == own.campaign)
+    first_decision_ids: dict[str, int] = {}
+    for decision in decisions:
+        first_decision_ids.setdefault(decision.message_id, decision.decision_id)
+    target = next(decision for decision in decisions if decision.decision_id == decision_id)
+    is_first = first_decision_ids[target.message_id] == target.decision_id
+    same_event = [
+        decision
+        for decision in decisions
+        if (decision.time, decision.event_source, decision.event_id)
+        == (target.time, target.event_source, target.event_id)
+        and (first_decision_ids[decision.message_id] == decision.decision_id) == is_first
+        and (is_first or decision.campaign == target.campaign)
     ]
-    group = alike if fresh else [own] if together else _run(alike, own)
-    last, messages = group[-1].decision_id, frozenset(line.message_id for line in group)
-    return Judging(
-        ids=tuple(line.decision_id for line in group),
-        messages=messages,
-        fresh=fresh,
-        unborn=frozenset(message for message, id in first.items() if id > last),
-        pending=frozenset(line.message_id for line in lines if line.time == own.time and line.decision_id > last),
+    group = same_event if is_first else [target] if sends_on_all_channels else _segment_around(same_event, target)
+    last, message_ids = group[-1].decision_id, frozenset(decision.message_id for decision in group)
+    return DecisionGroup(
+        decision_ids=tuple(decision.decision_id for decision in group),
+        message_ids=message_ids,
+        is_first=is_first,
+        not_yet_decided=frozenset(message for message, id in first_decision_ids.items() if id > last),
+        decided_later=frozenset(
+            decision.message_id
+            for decision in decisions
+            if decision.time == target.time and decision.decision_id > last
+        ),
     )
 
 
-def _run(lines: Sequence[Line], own: Line) -> list[Line]:
+def _segment_around(decisions: Sequence[DecisionKey], target: DecisionKey) -> list[DecisionKey]:
     """The part that holds `own` when the lines are cut wherever a message comes up once more."""
-    run: list[Line] = []
-    for line in lines:
-        if any(line.message_id == other.message_id for other in run):
-            if own in run:
+    segment: list[DecisionKey] = []
+    for decision in decisions:
+        if any(decision.message_id == other.message_id for other in segment):
+            if target in segment:
                 break
-            run = []
-        run.append(line)
-    return run
+            segment = []
+        segment.append(decision)
+    return segment

@@ -10,7 +10,7 @@ from schemas.decision import Decision, Verdict
 from schemas.times import DAY, HOUR, MINUTE, SECOND, format_instant, parse_instant
 from schemas.vocabulary import Outcome, Reason
 
-SHORT: Mapping[Reason, str] = {
+REASON_TITLES: Mapping[Reason, str] = {
     Reason.ELIGIBLE: "May be sent",
     Reason.QUIET_HOURS: "Quiet hours",
     Reason.CAP_WINDOW: "Too many contacts now",
@@ -42,33 +42,33 @@ SHORT: Mapping[Reason, str] = {
     Reason.PROVIDER_REJECTED: "Rejected by the provider",
     Reason.PROVIDER_EXHAUSTED: "The provider failed too often",
 }
-_ASKS = frozenset({"ask_feedback", "ask_review", "ask_referral"})
-_SPANS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
+_ASK_INTENTS = frozenset({"ask_feedback", "ask_review", "ask_referral"})
+_DURATION_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 
 
-def sentence(decision: Decision) -> str:
+def explain_decision(decision: Decision) -> str:
     """Why a message is or is not sent, with the values that decided."""
     if decision.outcome == Outcome.SEND:
         return "Nothing speaks against it: the message may be sent now."
     if decision.reason == Reason.OTHER_CHANNEL:
         return f"It is not sent on {decision.channel}, because another channel of the campaign was chosen."
-    verdict = decisive(decision)
-    because = obstacle(verdict) if verdict else _later(decision)
-    subject = "An ask" if decision.intent in _ASKS else "The message"
+    verdict = decisive_verdict(decision)
+    cause = explain_verdict(verdict) if verdict else _explain_without_verdict(decision)
+    subject = "An ask" if decision.intent in _ASK_INTENTS else "The message"
     earliest = decision.until if decision.outcome == Outcome.DEFER else decision.allowed_from
     match decision.outcome:
         case Outcome.FAIL:
-            return f"{subject} failed: {because}."
+            return f"{subject} failed: {cause}."
         case Outcome.DEFER if earliest is not None:
-            return f"{subject} waits until {format_instant(earliest)}: {because}."
+            return f"{subject} waits until {format_instant(earliest)}: {cause}."
         case Outcome.DEFER:
-            return f"{subject} waits: {because}."
+            return f"{subject} waits: {cause}."
     if earliest is not None:
-        return f"{subject} is not allowed before {format_instant(earliest)}: {because}."
-    return f"{subject} is not allowed: {because}."
+        return f"{subject} is not allowed before {format_instant(earliest)}: {cause}."
+    return f"{subject} is not allowed: {cause}."
 
 
-def decisive(decision: Decision) -> Verdict | None:
+def decisive_verdict(decision: Decision) -> Verdict | None:
     """The verdict that gave the decision its reason; None when a later jump did, or none is kept."""
     for verdict in decision.verdicts:
         if verdict.verdict != "allow" and (verdict.reason, verdict.id) == (decision.reason, decision.rule_id):
@@ -76,116 +76,118 @@ def decisive(decision: Decision) -> Verdict | None:
     return None
 
 
-def obstacle(verdict: Verdict) -> str:
+def explain_verdict(verdict: Verdict) -> str:
     """What one verdict that does not allow found, and where there is a way, what has to change."""
     reason = Reason(verdict.reason) if verdict.reason else Reason.POLICY_UNAVAILABLE
-    words = _WORDS.get(reason)
-    return words(verdict, verdict.evidence) if words else SHORT[reason].lower()
+    explainer = _EXPLAINERS.get(reason)
+    return explainer(verdict, verdict.evidence) if explainer else REASON_TITLES[reason].lower()
 
 
-def span_in_words(span: int) -> str:
+def describe_duration(span: int) -> str:
     """`30 days`, `2 hours`, `1 minute`: the largest unit that divides the span; in microseconds."""
-    for unit, name in _SPANS:
+    for unit, name in _DURATION_UNITS:
         if span % unit == 0 and span >= unit:
             count = span // unit
             return f"{count} {name}{'' if count == 1 else 's'}"
     return f"{span / SECOND:g} seconds"
 
 
-def _later(decision: Decision) -> str:
-    short = SHORT[Reason(decision.reason)].lower()
+def _explain_without_verdict(decision: Decision) -> str:
+    title = REASON_TITLES[Reason(decision.reason)].lower()
     if not decision.jumps:
-        return short
-    return f"{short} on {format_instant(decision.jumps[-1].at)}, the earliest instant at which the other rules allow it"
+        return title
+    return f"{title} on {format_instant(decision.jumps[-1].at)}, the earliest instant at which the other rules allow it"
 
 
-def _history(verdict: Verdict, seen: Mapping[str, Any]) -> str:
+def _explain_history(verdict: Verdict, evidence: Mapping[str, Any]) -> str:
     rule = f"the rule {verdict.id}"
-    if "situation" not in seen:
-        contact = parse_instant(seen["contact"])
-        return f"there was a contact on {seen['contact']} and {rule} keeps {_kept(verdict, contact)}"
-    what = f"the {str(seen['situation']).replace('_', ' ')}"
-    if seen.get("closed"):
-        return f"{what} closed on {seen['closed']} and {rule} keeps {_kept(verdict, parse_instant(seen['closed']))}"
+    if "situation" not in evidence:
+        contact = parse_instant(evidence["contact"])
+        return f"there was a contact on {evidence['contact']} and {rule} keeps {_required_distance(verdict, contact)}"
+    situation = f"the {str(evidence['situation']).replace('_', ' ')}"
+    if evidence.get("closed"):
+        distance = _required_distance(verdict, parse_instant(evidence["closed"]))
+        return f"{situation} closed on {evidence['closed']} and {rule} keeps {distance}"
     if verdict.until is None:
-        return f"{what} opened on {seen['opened']} must be closed first ({rule})"
-    return f"{what} opened on {seen['opened']} and {rule} keeps {_kept(verdict, parse_instant(seen['opened']))}"
+        return f"{situation} opened on {evidence['opened']} must be closed first ({rule})"
+    distance = _required_distance(verdict, parse_instant(evidence["opened"]))
+    return f"{situation} opened on {evidence['opened']} and {rule} keeps {distance}"
 
 
-def _kept(verdict: Verdict, since: int) -> str:
+def _required_distance(verdict: Verdict, since: int) -> str:
     if verdict.until is None or verdict.until <= since:
         return "its distance"
-    return span_in_words(verdict.until - since)
+    return describe_duration(verdict.until - since)
 
 
-def _campaign(_: Verdict, seen: Mapping[str, Any]) -> str:
-    if seen.get("start"):
-        return f"the campaign starts on {seen['start']}"
-    if seen.get("end"):
-        return f"the campaign ended on {seen['end']}"
+def _explain_campaign(_: Verdict, evidence: Mapping[str, Any]) -> str:
+    if evidence.get("start"):
+        return f"the campaign starts on {evidence['start']}"
+    if evidence.get("end"):
+        return f"the campaign ended on {evidence['end']}"
     return "the campaign is not active; it has to be activated"
 
 
-def _reentry(_: Verdict, seen: Mapping[str, Any]) -> str:
-    if seen.get("reentry") == "once":
-        return f"the customer had this campaign on {seen.get('last')}, and it comes only once"
-    return f"the customer had this campaign before, and it comes at most {seen.get('reentry')}"
+def _explain_reentry(_: Verdict, evidence: Mapping[str, Any]) -> str:
+    if evidence.get("reentry") == "once":
+        return f"the customer had this campaign on {evidence.get('last')}, and it comes only once"
+    return f"the customer had this campaign before, and it comes at most {evidence.get('reentry')}"
 
 
-def _address(_: Verdict, seen: Mapping[str, Any]) -> str:
-    if seen.get("unverified"):
-        return f"the customer's address for {seen.get('channel')} has to be verified"
-    return f"the customer has no address for {seen.get('channel')}"
+def _explain_address(_: Verdict, evidence: Mapping[str, Any]) -> str:
+    if evidence.get("unverified"):
+        return f"the customer's address for {evidence.get('channel')} has to be verified"
+    return f"the customer has no address for {evidence.get('channel')}"
 
 
-def _consent(_: Verdict, seen: Mapping[str, Any]) -> str:
-    if seen.get("expired_at"):
-        return f"the consent expired on {seen['expired_at']}; it has to be given again"
-    if seen.get("status"):
-        return f"consent was {seen['status']} on {seen['at']}; it has to be granted"
+def _explain_consent(_: Verdict, evidence: Mapping[str, Any]) -> str:
+    if evidence.get("expired_at"):
+        return f"the consent expired on {evidence['expired_at']}; it has to be given again"
+    if evidence.get("status"):
+        return f"consent was {evidence['status']} on {evidence['at']}; it has to be granted"
     return "there is no record of consent for this channel and topic; it has to be granted"
 
 
-def _hold(verdict: Verdict, seen: Mapping[str, Any]) -> str:
+def _explain_hold(verdict: Verdict, evidence: Mapping[str, Any]) -> str:
     end = f" until {format_instant(verdict.until)}" if verdict.until is not None else ", until it is lifted"
-    return f"the hold {verdict.id} stands since {seen.get('since')}{end}"
+    return f"the hold {verdict.id} stands since {evidence.get('since')}{end}"
 
 
-def _cap(verdict: Verdict, seen: Mapping[str, Any]) -> str:
-    if "contact" in seen:
-        return f"it would be too close to the contact on {seen['contact']} (the rule {verdict.id})"
-    return f"the cap {verdict.id} allows {seen.get('limit')}, and they are used up"
+def _explain_cap(verdict: Verdict, evidence: Mapping[str, Any]) -> str:
+    if "contact" in evidence:
+        return f"it would be too close to the contact on {evidence['contact']} (the rule {verdict.id})"
+    return f"the cap {verdict.id} allows {evidence.get('limit')}, and they are used up"
 
 
-_WORDS: Mapping[Reason, Callable[[Verdict, Mapping[str, Any]], str]] = {
-    Reason.CAMPAIGN_INACTIVE: _campaign,
-    Reason.NOT_IN_AUDIENCE: lambda _, seen: f"the audience condition is false: {seen.get('condition')}",
-    Reason.DUPLICATE: _reentry,
-    Reason.EXPIRED: lambda _, seen: f"it expired on {seen.get('expires_at')}",
-    Reason.NO_ADDRESS: _address,
-    Reason.SUPPRESSION_LIST: lambda _, seen: (
-        f"the customer is on the do-not-contact list ({', '.join(seen.get('reasons', ()))})"
+_EXPLAINERS: Mapping[Reason, Callable[[Verdict, Mapping[str, Any]], str]] = {
+    Reason.CAMPAIGN_INACTIVE: _explain_campaign,
+    Reason.NOT_IN_AUDIENCE: lambda _, evidence: f"the audience condition is false: {evidence.get('condition')}",
+    Reason.DUPLICATE: _explain_reentry,
+    Reason.EXPIRED: lambda _, evidence: f"it expired on {evidence.get('expires_at')}",
+    Reason.NO_ADDRESS: _explain_address,
+    Reason.SUPPRESSION_LIST: lambda _, evidence: (
+        f"the customer is on the do-not-contact list ({', '.join(evidence.get('reasons', ()))})"
     ),
-    Reason.NO_CONSENT: _consent,
+    Reason.NO_CONSENT: _explain_consent,
     Reason.OPTED_OUT_ALL: lambda *_: "the customer opted out of everything",
-    Reason.OPTED_OUT_CLASS: lambda _, seen: f"the customer opted out of {seen.get('class')} messages",
-    Reason.OPTED_OUT_CHANNEL: lambda _, seen: f"the customer opted out of {seen.get('channel')}",
-    Reason.OPTED_OUT_TOPIC: lambda _, seen: f"the customer opted out of the topic {seen.get('topic')}",
-    Reason.PAUSED: lambda _, seen: f"the customer paused all messages until {seen.get('paused_until')}",
-    Reason.CONTACT_HISTORY: _history,
-    Reason.INCIDENT_HOLD: _hold,
-    Reason.HOLD_DROP: _hold,
-    Reason.CAP_WINDOW: _cap,
-    Reason.FREQUENCY_CAP: _cap,
-    Reason.LOWER_PRIORITY: lambda verdict, seen: (
-        f"the cap {verdict.id} went to {seen.get('lost_to')}, which is more important"
+    Reason.OPTED_OUT_CLASS: lambda _, evidence: f"the customer opted out of {evidence.get('class')} messages",
+    Reason.OPTED_OUT_CHANNEL: lambda _, evidence: f"the customer opted out of {evidence.get('channel')}",
+    Reason.OPTED_OUT_TOPIC: lambda _, evidence: f"the customer opted out of the topic {evidence.get('topic')}",
+    Reason.PAUSED: lambda _, evidence: f"the customer paused all messages until {evidence.get('paused_until')}",
+    Reason.CONTACT_HISTORY: _explain_history,
+    Reason.INCIDENT_HOLD: _explain_hold,
+    Reason.HOLD_DROP: _explain_hold,
+    Reason.CAP_WINDOW: _explain_cap,
+    Reason.FREQUENCY_CAP: _explain_cap,
+    Reason.LOWER_PRIORITY: lambda verdict, evidence: (
+        f"the cap {verdict.id} went to {evidence.get('lost_to')}, which is more important"
     ),
     Reason.QUIET_HOURS: lambda verdict, _: f"it is quiet then for the customer (the rule {verdict.id})",
-    Reason.HOLDOUT: lambda _, seen: f"the customer is in the control group of the {_group(seen)}",
-    Reason.CHANNEL_NOT_CONFIGURED: lambda _, seen: f"no adapter serves {seen.get('channel')}",
+    Reason.HOLDOUT: lambda _, evidence: f"the customer is in the control group of the {_control_group_name(evidence)}",
+    Reason.CHANNEL_NOT_CONFIGURED: lambda _, evidence: f"no adapter serves {evidence.get('channel')}",
     Reason.POLICY_UNAVAILABLE: lambda verdict, _: f"the rule {verdict.id or verdict.rule} could not be judged",
 }
 
 
-def _group(seen: Mapping[str, Any]) -> str:
-    return "campaign" if seen.get("group") == "campaign" else "whole organisation"
+def _control_group_name(evidence: Mapping[str, Any]) -> str:
+    return "campaign" if evidence.get("group") == "campaign" else "whole organisation"

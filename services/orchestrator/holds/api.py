@@ -2,19 +2,19 @@
 
 from fastapi import APIRouter, Request, Response
 
-from services.clients.orchestrator import HOLD_PLAN, HoldQuestion
+from services.clients.orchestrator import HOLD_PLAN_PATH, HoldPlanRequest
 from services.kit.http import internal_api
 from services.kit.http.auth import service_only
 from services.orchestrator.holds.lift_plan import HoldPlanner
 
 
-def router(planner: HoldPlanner) -> APIRouter:
+def hold_plan_routes(planner: HoldPlanner) -> APIRouter:
     """The route of plans."""
     routes = APIRouter(tags=["internal"], include_in_schema=False, dependencies=[service_only()])
 
-    @routes.post(HOLD_PLAN)
-    async def plan(request: Request) -> Response:
-        question = await internal_api.question(request, HoldQuestion)
-        return internal_api.answer(await planner.plan(question.key, question.rate))
+    @routes.post(HOLD_PLAN_PATH)
+    async def plan_hold(request: Request) -> Response:
+        plan_request = await internal_api.read_request(request, HoldPlanRequest)
+        return internal_api.respond(await planner.plan_release(plan_request.key, plan_request.rate))
 
     return routes

@@ -15,33 +15,33 @@ from sqlalchemy import Row
 from schemas.decision import Decision
 from schemas.times import Instant
 from schemas.vocabulary import Reason
-from services.clients.orchestrator import HoldPlan, Planned, Tally
-from services.kit.bus.fence import committed
+from services.clients.orchestrator import DecisionCount, HoldPlan, HoldPlanSample
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import Snapshot
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import store
-from services.orchestrator.decisions.commit import held_by
-from services.orchestrator.decisions.facts_reader import Gatherer
-from services.orchestrator.decisions.stored_trigger import touch_again
+from services.orchestrator.decisions.commit import ledger_or_empty
+from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.stored_trigger import decode_triggered
 from services.orchestrator.holds import store as hold_store
-from services.orchestrator.holds.release import turns
-from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+from services.orchestrator.holds.release import release_turns
+from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import Judged, decide
-from services.orchestrator.policy.horizon import look_back
+from services.orchestrator.policy.decide import DecideResult, decide
+from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.match import Catalogue, Touch
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
 
-MOST = 10_000
+MAX_MESSAGES = 10_000
 """Messages that are judged at most."""
-CUSTOMERS = 200
+CUSTOMER_BATCH = 200
 """Customers whose facts are asked for at once."""
-SAMPLE = 3
+SAMPLE_SIZE = 3
 """Messages that are shown of each outcome and reason."""
 
 
-class Waiter(NamedTuple):
+class WaitingMessage(NamedTuple):
     """A message that waits, and when its turn would be."""
 
     row: Row[Any]
@@ -49,21 +49,25 @@ class Waiter(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sums:
+class PlanTotals:
     """What has been judged so far."""
 
     now: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     after_caps: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    shown: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sample: list[Planned] = field(default_factory=list)
+    sample_counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sample: list[HoldPlanSample] = field(default_factory=list)
 
-    def add(self, waiter: Waiter, alone: Decision, released: Decision) -> None:
+    def count_message(self, waiting_message: WaitingMessage, unconstrained: Decision, released: Decision) -> None:
         """A message has been judged both ways."""
-        self.now[_kind(alone)] += 1
-        self.after_caps[_kind(released)] += 1
-        self.shown[released.outcome, released.reason] += 1
-        if self.shown[released.outcome, released.reason] <= SAMPLE:
-            self.sample.append(Planned(waiter.row.message_id, *_kind(released), waiter.turn, released.until))
+        self.now[_tally_key(unconstrained)] += 1
+        self.after_caps[_tally_key(released)] += 1
+        self.sample_counts[released.outcome, released.reason] += 1
+        if self.sample_counts[released.outcome, released.reason] <= SAMPLE_SIZE:
+            self.sample.append(
+                HoldPlanSample(
+                    waiting_message.row.message_id, *_tally_key(released), waiting_message.turn, released.until
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,99 +75,119 @@ class HoldPlanner:
     """What plans are made with."""
 
     database: Database
-    snapshot: Snapshot
-    gatherer: Gatherer
+    snapshot: CatalogueSnapshot
+    facts_reader: FactsReader
     clock: Clock
 
-    async def plan(self, key: str, rate: int) -> HoldPlan:
+    async def plan_release(self, key: str, rate: int) -> HoldPlan:
         """What lifting the hold now, with a release at `rate` messages a second, would do. Raises Transient."""
         now = self.clock.now()
         async with self.database.read() as tx:
-            catalogue = await self.snapshot.current(tx)
-            waiting = await hold_store.count(tx, key)
-            rows = await hold_store.behind(tx, key, MOST)
-        given, _ = turns(len(rows), rate, now, now)
-        of_customers: dict[str, list[Waiter]] = {}
-        for waiter in map(Waiter, rows, given):
-            of_customers.setdefault(waiter.row.customer, []).append(waiter)
-        sums, names = Sums(), list(of_customers)
-        for start in range(0, len(names), CUSTOMERS):
-            part = {name: of_customers[name] for name in names[start : start + CUSTOMERS]}
-            await self._judge(part, key, catalogue, now, sums)
+            catalogue = await self.snapshot.get_catalogue(tx)
+            waiting = await hold_store.count_waiting(tx, key)
+            rows = await hold_store.load_waiting(tx, key, MAX_MESSAGES)
+        turn_times, _ = release_turns(len(rows), rate, now, now)
+        by_customer: dict[str, list[WaitingMessage]] = {}
+        for waiting_message in map(WaitingMessage, rows, turn_times):
+            by_customer.setdefault(waiting_message.row.customer, []).append(waiting_message)
+        totals, customers = PlanTotals(), list(by_customer)
+        for start in range(0, len(customers), CUSTOMER_BATCH):
+            batch = {name: by_customer[name] for name in customers[start : start + CUSTOMER_BATCH]}
+            await self._evaluate_batch(batch, key, catalogue, now, totals)
         return HoldPlan(
             at=now,
             waiting=waiting,
             judged=len(rows),
             seconds=max(0, -(-waiting // rate) - 1),
-            expired=sum(count for kind, count in sums.after_caps.items() if kind[-1] == Reason.EXPIRED),
-            now=_tallies(sums.now),
-            after_caps=_tallies(sums.after_caps),
-            sample=tuple(sorted(sums.sample, key=lambda item: (item.turn, item.message_id))),
+            expired=sum(count for tally_key, count in totals.after_caps.items() if tally_key[-1] == Reason.EXPIRED),
+            now=_tallies(totals.now),
+            after_caps=_tallies(totals.after_caps),
+            sample=tuple(sorted(totals.sample, key=lambda item: (item.turn, item.message_id))),
         )
 
-    async def _judge(
-        self, part: Mapping[str, Sequence[Waiter]], key: str, catalogue: Catalogue, now: Instant, sums: Sums
+    async def _evaluate_batch(
+        self,
+        batch: Mapping[str, Sequence[WaitingMessage]],
+        key: str,
+        catalogue: Catalogue,
+        now: Instant,
+        totals: PlanTotals,
     ) -> None:
-        since = look_back(catalogue.policy, catalogue.campaigns.values(), now)
-        events_of = [
-            (waiter.row.customer, waiter.row.event_source, waiter.row.event_id)
-            for waiters in part.values()
-            for waiter in waiters
+        complete_since = look_back_start(catalogue.policy, catalogue.campaigns.values(), now)
+        event_keys = [
+            (waiting_message.row.customer, waiting_message.row.event_source, waiting_message.row.event_id)
+            for waiting_messages in batch.values()
+            for waiting_message in waiting_messages
         ]
         async with self.database.read() as tx:
-            positions = await committed(tx)
-            events = await store.stored_events(tx, events_of)
-            ledgers = await store.ledgers(tx, list(part), since)
-        facts = await self.gatherer.facts(list(part), catalogue, positions)
-        uncapped = _uncapped(catalogue.policy)
-        for customer, waiters in part.items():
-            free = _without(facts[customer], key)
-            ledger = held_by(ledgers, customer).ledger
-            touched = [(waiter, self._touch(waiter.row, events, catalogue)) for waiter in waiters]
-            _both(touched, free, uncapped, ledger, now, sums)
+            positions = await read_applied_offsets(tx)
+            events = await store.load_events(tx, event_keys)
+            ledgers = await store.load_ledgers(tx, list(batch), complete_since)
+        facts = await self.facts_reader.read_facts(list(batch), catalogue, positions)
+        policy_without_caps = _without_caps(catalogue.policy)
+        for customer, waiting_messages in batch.items():
+            facts_without_hold = _without_hold(facts[customer], key)
+            ledger = ledger_or_empty(ledgers, customer).ledger
+            triggered_messages = [
+                (waiting_message, self._build_triggered(waiting_message.row, events, catalogue))
+                for waiting_message in waiting_messages
+            ]
+            _evaluate_both_ways(triggered_messages, facts_without_hold, policy_without_caps, ledger, now, totals)
 
-    def _touch(self, row: Row[Any], events: Mapping[store.EventKey, bytes], catalogue: Catalogue) -> Touch:
+    def _build_triggered(
+        self, row: Row[Any], events: Mapping[store.EventKey, bytes], catalogue: Catalogue
+    ) -> TriggeredCampaign:
         event = events[row.customer, row.event_source, row.event_id]
-        return touch_again(event, row.campaign, row.channel, row.since, catalogue, self.snapshot)
+        return decode_triggered(event, row.campaign, row.channel, row.since, catalogue, self.snapshot)
 
 
-def _both(
-    touched: Sequence[tuple[Waiter, Touch]], facts: Facts, uncapped: Policy, ledger: Ledger, now: Instant, sums: Sums
+def _evaluate_both_ways(
+    triggered_messages: Sequence[tuple[WaitingMessage, TriggeredCampaign]],
+    facts: Facts,
+    policy_without_caps: CompiledPolicy,
+    ledger: Ledger,
+    now: Instant,
+    totals: PlanTotals,
 ) -> None:
     """Judge one customer's messages both ways."""
-    wishless = msgspec.structs.replace(facts.preference, frequency=None)
-    alone, after = Facts(wishless, facts.suppressions, facts.holds, uncapped, facts.configured), ledger
-    for waiter, touch in touched:
-        first = decide([touch], alone, ledger, now)
-        then = decide([touch], facts, after, waiter.turn, delivered=True)
-        after = then.ledger
-        message = waiter.row.message_id
-        sums.add(waiter, _decided(first, message), _decided(then, message))
+    no_frequency_wish = msgspec.structs.replace(facts.preference, frequency=None)
+    unconstrained, ledger_at_turn = (
+        Facts(no_frequency_wish, facts.suppressions, facts.holds, policy_without_caps, facts.configured_channels),
+        ledger,
+    )
+    for waiting_message, triggered in triggered_messages:
+        decided_now = decide([triggered], unconstrained, ledger, now)
+        decided_at_turn = decide([triggered], facts, ledger_at_turn, waiting_message.turn, count_sent_as_made=True)
+        ledger_at_turn = decided_at_turn.ledger
+        message = waiting_message.row.message_id
+        totals.count_message(
+            waiting_message, _final_decision(decided_now, message), _final_decision(decided_at_turn, message)
+        )
 
 
-def _decided(judged: Judged, message_id: str) -> Decision:
+def _final_decision(judged: DecideResult, message_id: str) -> Decision:
     """What becomes of a message: of a choice, the decision about the channel that is chosen."""
     decisions = {decision.message_id: decision for decision in judged.decisions}
     chosen = judged.planned[0].message_id if judged.planned else message_id
     return decisions.get(chosen, judged.decisions[0])
 
 
-def _without(facts: Facts, key: str) -> Facts:
+def _without_hold(facts: Facts, key: str) -> Facts:
     """The facts as if the hold were gone."""
     holds = tuple(hold for hold in facts.holds if hold.key != key)
-    return Facts(facts.preference, facts.suppressions, holds, facts.policy, facts.configured)
+    return Facts(facts.preference, facts.suppressions, holds, facts.policy, facts.configured_channels)
 
 
-def _uncapped(policy: Policy) -> Policy:
+def _without_caps(policy: CompiledPolicy) -> CompiledPolicy:
     """The policy without caps and gaps."""
     return compile_policy(policy.document.model_copy(update={"frequency_caps": (), "min_gaps": ()}), policy.version)
 
 
-def _kind(decision: Decision) -> tuple[str, str, str, str]:
+def _tally_key(decision: Decision) -> tuple[str, str, str, str]:
     return decision.campaign, decision.channel, decision.outcome, decision.reason
 
 
-def _tallies(counts: Counter[tuple[str, str, str, str]]) -> tuple[Tally, ...]:
+def _tallies(counts: Counter[tuple[str, str, str, str]]) -> tuple[DecisionCount, ...]:
     """The largest first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Tally(*kind, messages) for kind, messages in ordered)
+    return tuple(DecisionCount(*tally_key, messages) for tally_key, messages in ordered)

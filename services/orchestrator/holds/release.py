@@ -10,120 +10,122 @@ from typing import Literal, Protocol
 
 from schemas.facts import HoldFact
 from schemas.times import SECOND, Instant
-from services.clients.suppression import RATE, HoldEnd
+from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.holds import store
-from services.orchestrator.holds.store import PARKING, WITH_AN_END
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.holds.store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
+from services.orchestrator.metrics import OrchestratorMetrics
 
-AHEAD = 10 * SECOND
+TURN_LOOKAHEAD = 10 * SECOND
 """Turns are given out so far ahead, and again when half of that is left."""
 
 
-class Holds(Protocol):
+class HoldsApi(Protocol):
     """What suppression tells about holds: services.clients.suppression.SuppressionClient."""
 
-    async def holds(self) -> Sequence[HoldFact]:
+    async def get_holds(self) -> Sequence[HoldFact]:
         """Everybody's holds, live or to come. Raises Transient."""
 
-    async def ends(self, keys: Sequence[str], at: Instant) -> Sequence[HoldEnd]:
+    async def get_hold_ends(self, keys: Sequence[str], at: Instant) -> Sequence[HoldEnd]:
         """How the holds under these keys ended last, as of an instant. Raises Transient."""
 
 
-class Releases:
+class HoldReleaser:
     """Gives turns to messages whose holds have ended. Any number of processes may: a release is locked."""
 
-    def __init__(self, database: Database, holds: Holds, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, database: Database, holds: HoldsApi, clock: Clock, metrics: OrchestratorMetrics) -> None:
         self._database = database
         self._holds = holds
         self._clock = clock
         self._metrics = metrics
 
-    async def wake(self) -> None:
+    async def release_ended_holds(self) -> None:
         """Give the turns that are to be given now. Raises Transient when nobody knows which holds stand."""
         async with self._database.read() as tx:
-            waited = {cause: await store.names(tx, cause) for cause in (PARKING, WITH_AN_END)}
-            paces = await store.paces(tx) if any(waited.values()) else {}
-        if not any(waited.values()):
+            waited_holds = {cause: await store.list_waited_holds(tx, cause) for cause in (CAUSE_HOLD, CAUSE_HOLD_UNTIL)}
+            next_turns = await store.load_next_turns(tx) if any(waited_holds.values()) else {}
+        if not any(waited_holds.values()):
             return
         now = self._clock.now()
-        over = _over(waited, await self._standing(), now)
-        wanted = [key for key in over if paces.get(key, now) <= now + AHEAD // 2]
-        if not wanted:
+        ended_holds = _ended_holds(waited_holds, await self._fetch_holds(), now)
+        due_keys = [key for key in ended_holds if next_turns.get(key, now) <= now + TURN_LOOKAHEAD // 2]
+        if not due_keys:
             return
-        for end in await self._ends(wanted, now):
+        for end in await self._fetch_hold_ends(due_keys, now):
             async with self._database.write() as tx:
-                given = await _give(tx, end, over[end.key], now)
+                given = await _assign_turns(tx, end, ended_holds[end.key], now)
             if given:
-                self._metrics.released(_way(end), given)
-                log("hold_release", hold_key=end.key, way=_way(end), messages=given, rate=end.rate)
+                self._metrics.record_releases(_end_kind(end), given)
+                log("hold_release", hold_key=end.key, way=_end_kind(end), messages=given, rate=end.rate)
 
-    async def _standing(self) -> Sequence[HoldFact]:
+    async def _fetch_holds(self) -> Sequence[HoldFact]:
         try:
-            return await self._holds.holds()
+            return await self._holds.get_holds()
         except Permanent as error:
             raise Transient(f"holds are refused: {error.detail}", retry_after=5.0, code="holds_refused") from error
 
-    async def _ends(self, keys: Sequence[str], now: Instant) -> Sequence[HoldEnd]:
+    async def _fetch_hold_ends(self, keys: Sequence[str], now: Instant) -> Sequence[HoldEnd]:
         """How these ended. A hold that suppression has never heard of keeps nothing back."""
         try:
-            known = {end.key: end for end in await self._holds.ends(keys, now)}
+            known = {end.key: end for end in await self._holds.get_hold_ends(keys, now)}
         except Permanent as error:
             raise Transient(f"holds are refused: {error.detail}", retry_after=5.0, code="holds_refused") from error
-        return [known.get(key) or HoldEnd(key, lifted=True, rate=RATE) for key in keys]
+        return [known.get(key) or HoldEnd(key, lifted=True, rate=DEFAULT_RELEASE_RATE) for key in keys]
 
 
-def turns(count: int, rate: int, now: Instant, next_at: Instant) -> tuple[list[Instant], Instant]:
+def release_turns(count: int, rate: int, now: Instant, next_at: Instant) -> tuple[list[Instant], Instant]:
     """The turns of `count` messages at `rate` a second, and when the next one may be.
 
     What fits into one second goes at once; then one follows the other evenly. `next_at` is what the turns given
     before returned.
     """
     start = max(next_at, now)
-    given = [max(now, start + place * SECOND // rate - SECOND) for place in range(1, count + 1)]
+    given = [max(now, start + index * SECOND // rate - SECOND) for index in range(1, count + 1)]
     return given, start + count * SECOND // rate
 
 
-def room(rate: int, now: Instant, next_at: Instant) -> int:
+def free_turns(rate: int, now: Instant, next_at: Instant) -> int:
     """How many turns at `rate` a second are left until AHEAD."""
-    return max(0, rate * (now + AHEAD + SECOND - max(next_at, now)) // SECOND)
+    return max(0, rate * (now + TURN_LOOKAHEAD + SECOND - max(next_at, now)) // SECOND)
 
 
-def _over(waited: Mapping[str, Sequence[str]], holds: Sequence[HoldFact], now: Instant) -> dict[str, list[str]]:
+def _ended_holds(
+    waited_holds: Mapping[str, Sequence[str]], holds: Sequence[HoldFact], now: Instant
+) -> dict[str, list[str]]:
     """Which holds that messages wait for stand no more, by key, with the causes under which they are waited for."""
-    endless = {hold.key for hold in holds if hold.until is None}
-    ending = {hold.key for hold in holds if hold.until is None or hold.until > now}
+    open_ended = {hold.key for hold in holds if hold.until is None}
+    active = {hold.key for hold in holds if hold.until is None or hold.until > now}
     found: dict[str, list[str]] = {}
-    for cause, standing in ((PARKING, endless), (WITH_AN_END, ending)):
-        for key in waited[cause]:
-            if key not in standing:
+    for cause, unended in ((CAUSE_HOLD, open_ended), (CAUSE_HOLD_UNTIL, active)):
+        for key in waited_holds[cause]:
+            if key not in unended:
                 found.setdefault(key, []).append(cause)
     return found
 
 
-async def _give(tx: Tx, end: HoldEnd, causes: Sequence[str], now: Instant) -> int:
+async def _assign_turns(tx: Tx, end: HoldEnd, causes: Sequence[str], now: Instant) -> int:
     """Give as many turns as there is room for; how many were given."""
-    next_at = await store.lock_pace(tx, end.key, now)
+    next_at = await store.lock_next_turn(tx, end.key, now)
     total = 0
     for cause in causes:
-        if cause == WITH_AN_END and not end.lifted:
-            await store.forget_later(tx, end.key, now)
-        rows = await store.waiting(tx, end.key, cause, room(end.rate, now, next_at))
-        given, next_at = turns(len(rows), end.rate, now, next_at)
-        due = {row.message_id: _due(row.due, turn, now) for row, turn in zip(rows, given, strict=True)}
-        await store.give_turns(tx, end.key, due)
+        if cause == CAUSE_HOLD_UNTIL and not end.lifted:
+            await store.drop_ended_hold(tx, end.key, now)
+        rows = await store.load_waiting_for_cause(tx, end.key, cause, free_turns(end.rate, now, next_at))
+        given, next_at = release_turns(len(rows), end.rate, now, next_at)
+        due = {row.message_id: _due_at_turn(row.due, turn, now) for row, turn in zip(rows, given, strict=True)}
+        await store.set_turns(tx, end.key, due)
         total += len(rows)
-    await store.keep_pace(tx, end.key, next_at)
+    await store.save_next_turn(tx, end.key, next_at)
     return total
 
 
-def _due(due: Instant, turn: Instant, now: Instant) -> Instant:
+def _due_at_turn(due: Instant, turn: Instant, now: Instant) -> Instant:
     """What is due already takes its turn; what would be due later, say by its expiry, is due at its turn or before."""
     return turn if due <= now else min(due, turn)
 
 
-def _way(end: HoldEnd) -> Literal["lifted", "ended"]:
+def _end_kind(end: HoldEnd) -> Literal["lifted", "ended"]:
     return "lifted" if end.lifted else "ended"

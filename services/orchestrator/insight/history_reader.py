@@ -10,23 +10,23 @@ from schemas.times import Instant
 from services.kit.errors import Permanent, Transient
 
 
-class PreferencePast(Protocol):
+class PreferenceHistoryApi(Protocol):
     """services.clients.preference.PreferenceClient."""
 
-    async def recorded(
+    async def read_recorded(
         self, customers: Sequence[str], since: Instant, until: Instant
     ) -> dict[str, tuple[KnownPreference, ...]]:
         """The states of each customer. Raises Transient, Permanent."""
 
 
-class SuppressionPast(Protocol):
+class SuppressionHistoryApi(Protocol):
     """services.clients.suppression.SuppressionClient."""
 
-    async def recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+    async def read_recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
         """The states of each customer in the order asked, and the holds. Raises Transient, Permanent."""
 
 
-class Past(NamedTuple):
+class RecordedFacts(NamedTuple):
     """Some customers between two instants, everybody's holds, and how many removed entries cannot be told."""
 
     customers: list[Recorded]
@@ -34,34 +34,34 @@ class Past(NamedTuple):
     unknown: int
 
 
-class Recorder:
+class HistoryReader:
     """`key`: the one under which addresses are hashed."""
 
-    def __init__(self, preference: PreferencePast, suppression: SuppressionPast, key: bytes) -> None:
+    def __init__(self, preference: PreferenceHistoryApi, suppression: SuppressionHistoryApi, key: bytes) -> None:
         self._preference = preference
         self._suppression = suppression
         self._key = key
 
-    async def between(self, customers: Sequence[str], since: Instant, until: Instant) -> Past:
+    async def read_between(self, customers: Sequence[str], since: Instant, until: Instant) -> RecordedFacts:
         """What was known of these customers as of `since`, and after each change until `until`. Raises Transient."""
         try:
-            chosen = await self._preference.recorded(customers, since, until)
-            addresses = {customer: _addresses(chosen[customer]) for customer in customers}
-            asked = [Asked(customer, self._hashed(addresses[customer])) for customer in customers]
-            answer = await self._suppression.recorded(asked, since, until)
+            preferences = await self._preference.read_recorded(customers, since, until)
+            addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
+            asked = [Asked(customer, self._hash_addresses(addresses[customer])) for customer in customers]
+            suppressions = await self._suppression.read_recorded(asked, since, until)
         except Permanent as error:
             raise Transient(f"the past is refused: {error.detail}", retry_after=5.0, code="past_refused") from error
         found = [
-            Recorded(customer, chosen[customer], addresses[customer], states)
-            for customer, states in zip(customers, answer.customers, strict=True)
+            Recorded(customer, preferences[customer], addresses[customer], states)
+            for customer, states in zip(customers, suppressions.customers, strict=True)
         ]
-        return Past(found, answer.holds, answer.unknown)
+        return RecordedFacts(found, suppressions.holds, suppressions.unknown)
 
-    def _hashed(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    def _hash_addresses(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         return tuple((channel, address_hash(self._key, channel, address)) for channel, address in addresses)
 
 
-def _addresses(states: Sequence[KnownPreference]) -> tuple[tuple[str, str], ...]:
+def _all_addresses(states: Sequence[KnownPreference]) -> tuple[tuple[str, str], ...]:
     """All addresses of any of the states, each once."""
     found = [(each.channel, each.address) for state in states for each in state.facts.addresses]
     return tuple(dict.fromkeys(found))

@@ -3,7 +3,7 @@
 from alembic import op
 
 from services.kit.db.tables import create_kit_tables
-from services.orchestrator.decisions.tables import INDEXES, ROW_OPTIONS, TABLES, UPDATED
+from services.orchestrator.decisions.tables import INDEXES, ROW_OPTIONS, TABLES, UPDATED_IN_PLACE
 
 revision = "0001"
 down_revision = None
@@ -12,6 +12,6 @@ down_revision = None
 def upgrade() -> None:
     create_kit_tables(op)
     for name, columns in TABLES.items():
-        op.create_table(name, *columns(), **(ROW_OPTIONS if name in UPDATED else {}))
+        op.create_table(name, *columns(), **(ROW_OPTIONS if name in UPDATED_IN_PLACE else {}))
     for name, (table, columns) in INDEXES.items():
         op.create_index(name, table, list(columns))

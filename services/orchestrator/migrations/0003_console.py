@@ -2,13 +2,13 @@
 
 from alembic import op
 
-from services.kit.http.sessions import TABLES
+from services.kit.http.sessions import SESSION_TABLES
 
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
-    for name, columns in TABLES.items():
+    for name, columns in SESSION_TABLES.items():
         op.create_table(name, *columns())
     op.create_index("sandbox_message_time", "sandbox_message", ["at", "message_id"])

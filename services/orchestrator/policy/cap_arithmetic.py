@@ -7,80 +7,87 @@ from schemas.times import Instant
 from services.orchestrator.policy import free_instants
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.compiled_policy import Cap
-from services.orchestrator.policy.counted_contacts import Contacts
+from services.orchestrator.policy.counted_contacts import CountedContacts
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.ledger import PLANNED, REPORTED, Row, text_id
-from services.orchestrator.policy.rank import Rank, rank_of
-from services.orchestrator.policy.time_zones import Zone, period
+from services.orchestrator.policy.ledger import PLANNED, REPORTED_FLAG, LedgerRow, message_id_text
+from services.orchestrator.policy.rank import Rank, contact_rank
+from services.orchestrator.policy.time_zones import Zone, calendar_period
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class CapWinner:
     """The cap would allow without contacts that outrank the candidate; `to` is the lowest-ranked of them."""
 
-    to: str
+    message_id: str
 
 
-def zone_of(cap: Cap, facts: Facts) -> Zone:
+def cap_zone(cap: Cap, facts: Facts) -> Zone:
     """The zone of a calendar cap."""
-    return facts.zone if cap.of_customer else facts.policy.zone
+    return facts.calendar_zone if cap.in_customer_zone else facts.policy.zone
 
 
-def free_from(cap: Cap, times: Sequence[Instant], facts: Facts, t: Instant) -> Instant:
+def next_free(cap: Cap, times: Sequence[Instant], facts: Facts, t: Instant) -> Instant:
     """The least instant from `t` on that the cap allows when these times are counted."""
     if cap.rolling is not None:
-        return free_instants.rolling(times, cap.limit, cap.rolling, t)
-    return free_instants.calendar(times, cap.limit, cap.period, zone_of(cap, facts), facts.policy.week_start, t)
+        return free_instants.next_free_rolling(times, cap.limit, cap.rolling, t)
+    return free_instants.next_free_calendar(
+        times, cap.limit, cap.period, cap_zone(cap, facts), facts.policy.week_start, t
+    )
 
 
-def allowed_from(cap: Cap, contacts: Contacts, facts: Facts, t: Instant) -> Instant:
+def next_allowed(cap: Cap, contacts: CountedContacts, facts: Facts, t: Instant) -> Instant:
     """The least instant from `t` on that the cap allows against these contacts. Raises Incomplete."""
-    times, back_to = contacts.times[cap.slot], t - cap.span
+    times, back_to = contacts.times_by_slot[cap.slot], t - cap.look_back
     if len(times) < cap.limit or times[-cap.limit] <= back_to:  # mostly, and then nothing needs to be worked out
-        contacts.reaches(back_to)
+        contacts.require_complete_since(back_to)
         return t
-    found = free_from(cap, times, facts, t)
+    found = next_free(cap, times, facts, t)
     if found == t:
-        contacts.reaches(back_to)
-    elif cap.one_touch and cap.slot in contacts.made:
-        return min(found, max(t, contacts.made[cap.slot]))
+        contacts.require_complete_since(back_to)
+    elif cap.excludes_siblings and cap.slot in contacts.sibling_made_at:
+        return min(found, max(t, contacts.sibling_made_at[cap.slot]))
     return found
 
 
-def lost(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Lost | None:
+def find_winner(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> CapWinner | None:
     """To whom the candidate lost its place under a cap that refuses it at `t`; None when the cap is simply full."""
     contacts, ledger = candidate.contacts, candidate.contacts.ledger
-    kept: list[Instant] = []
-    taken: list[tuple[Rank, Instant]] = []
-    for place in range(len(ledger)):
-        counts = place not in contacts.out or (not cap.one_touch and place in contacts.siblings)
-        row = ledger.row(place)
-        if not counts or not facts.policy.counts(ledger.kinds[row.kind], cap.slot):
+    other_times: list[Instant] = []
+    outranking: list[tuple[Rank, Instant]] = []
+    for index in range(len(ledger)):
+        counts = index not in contacts.excluded or (not cap.excludes_siblings and index in contacts.siblings)
+        row = ledger.row_at(index)
+        if not counts or not facts.policy.counts_in_slot(ledger.attribute_table[row.attributes_index], cap.slot):
             continue
-        of = rank_of(ledger, place)
-        if _took_it(row, candidate.since, candidate.touch.event_hash) and of < contacts.of.rank:
-            taken.append((of, row.at))
+        other_rank = contact_rank(ledger, index)
+        if (
+            _may_have_displaced(row, candidate.first_planned, candidate.triggered.event_hash)
+            and other_rank < contacts.view.rank
+        ):
+            outranking.append((other_rank, row.at))
         else:
-            kept.append(row.at)
-    bearing = [of for of, at in taken if _bears(cap, at, facts, t)]
-    if not bearing or free_from(cap, kept, facts, t) != t:
+            other_times.append(row.at)
+    blocking_ranks = [other_rank for other_rank, at in outranking if _shares_window(cap, at, facts, t)]
+    if not blocking_ranks or next_free(cap, other_times, facts, t) != t:
         return None
-    return Lost(text_id(max(bearing)[4]))
+    return CapWinner(message_id_text(max(blocking_ranks)[4]))
 
 
-def _took_it(row: Row, since: Instant | None, event: int) -> bool:
+def _may_have_displaced(row: LedgerRow, first_planned: Instant | None, event_hash: int) -> bool:
     """Of the same event, or first planned or made later than the candidate's first planning."""
-    if row.flags & REPORTED:
+    if row.flags & REPORTED_FLAG:
         return False
-    if row.event == event:
+    if row.event_hash == event_hash:
         return True
-    return since is not None and (row.since > since or (row.flags != PLANNED and row.at > since))
+    return first_planned is not None and (
+        row.first_planned > first_planned or (row.flags != PLANNED and row.at > first_planned)
+    )
 
 
-def _bears(cap: Cap, at: Instant, facts: Facts, t: Instant) -> bool:
+def _shares_window(cap: Cap, at: Instant, facts: Facts, t: Instant) -> bool:
     """Whether a contact shares a window with `t`."""
     if cap.rolling is not None:
         return abs(at - t) < cap.rolling
-    zone = zone_of(cap, facts)
-    first, after = period(zone.day(t), cap.period, facts.policy.week_start)
-    return first <= zone.day(at) < after
+    zone = cap_zone(cap, facts)
+    first, after = calendar_period(zone.local_day(t), cap.period, facts.policy.week_start)
+    return first <= zone.local_day(at) < after

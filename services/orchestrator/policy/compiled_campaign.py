@@ -7,20 +7,20 @@ from typing import Any, Protocol
 import schemas.campaign
 from schemas.times import Instant
 from schemas.vocabulary import Strategy
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 
 
-class Condition(Protocol):
+class CompiledCondition(Protocol):
     """A compiled condition over `event` and `customer`; raises on a type error, a missing value is false."""
 
     def __call__(self, variables: Mapping[str, Any], /) -> bool: ...
 
 
-CompileCondition = Callable[[str], Condition]
+CompileCondition = Callable[[str], CompiledCondition]
 
 
 @dataclass(frozen=True, slots=True)
-class Campaign:
+class CompiledCampaign:
     """A version of a campaign. `active` is false once it is paused or stopped. Spans are microseconds."""
 
     document: schemas.campaign.Campaign = field(repr=False)
@@ -31,29 +31,29 @@ class Campaign:
     intent: str
     topic: str | None
     priority: int
-    event: str
+    event_type: str
     channels: tuple[str, ...]
-    together: bool
+    sends_on_all_channels: bool
     """Whether each channel is on its own (`all`), instead of one being chosen."""
     ttl: int
-    once: bool
-    every: int | None
+    reentry_once: bool
+    reentry_every: int | None
     start: Instant | None
     end: Instant | None
     holdout: float
-    when: Condition | None
-    audience: Condition | None
-    kinds: Mapping[str, Kind]
+    trigger_condition: CompiledCondition | None
+    audience_condition: CompiledCondition | None
+    attributes_by_channel: Mapping[str, MessageAttributes]
 
 
 def compile_campaign(
     document: schemas.campaign.Campaign, version: int, active: bool, compile_condition: CompileCondition
-) -> Campaign:
+) -> CompiledCampaign:
     """The document with its conditions compiled. Raises what `compile_condition` raises."""
     channels = tuple(channel.value for channel in document.channels)
     cls, intent = document.class_.value, document.intent.value
     when, audience = document.trigger.when, document.audience
-    return Campaign(
+    return CompiledCampaign(
         document=document,
         version=version,
         active=active,
@@ -62,16 +62,18 @@ def compile_campaign(
         intent=intent,
         topic=document.topic,
         priority=document.priority,
-        event=document.trigger.event,
+        event_type=document.trigger.event,
         channels=channels,
-        together=document.strategy is Strategy.ALL,
+        sends_on_all_channels=document.strategy is Strategy.ALL,
         ttl=document.ttl,
-        once=document.reentry == "once",
-        every=document.reentry_every,
+        reentry_once=document.reentry == "once",
+        reentry_every=document.reentry_every,
         start=document.start,
         end=document.end,
         holdout=document.holdout,
-        when=None if when is None else compile_condition(when),
-        audience=None if audience is None else compile_condition(audience),
-        kinds={channel: Kind(document.key, document.topic, channel, cls, intent) for channel in channels},
+        trigger_condition=None if when is None else compile_condition(when),
+        audience_condition=None if audience is None else compile_condition(audience),
+        attributes_by_channel={
+            channel: MessageAttributes(document.key, document.topic, channel, cls, intent) for channel in channels
+        },
     )

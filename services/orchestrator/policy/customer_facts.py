@@ -8,15 +8,15 @@ import msgspec
 from schemas.facts import Address, Entry, HoldFact, OwnQuiet, Preference, Situation, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import Channel, Class
-from services.orchestrator.policy.cached_attribute import lazy
-from services.orchestrator.policy.compiled_policy import CUSTOMER_QUIET_HOURS, Cap, Policy, wish
+from services.orchestrator.policy.cached_attribute import cached_attribute
+from services.orchestrator.policy.compiled_policy import CUSTOMER_QUIET_HOURS_ID, Cap, CompiledPolicy, customer_cap
 from services.orchestrator.policy.match import customer_variables
-from services.orchestrator.policy.quiet_windows import Quiet
-from services.orchestrator.policy.scope import BY_DEFAULT, Kind, Scope
-from services.orchestrator.policy.time_zones import Zone, zone, zones_of
+from services.orchestrator.policy.quiet_windows import QuietWindow
+from services.orchestrator.policy.scope import DEFAULT_CLASSES, CompiledScope, MessageAttributes
+from services.orchestrator.policy.time_zones import Zone, country_zones, load_zone
 
 _MARKETING = Class.MARKETING.value
-_OWN = Scope(classes=BY_DEFAULT)
+_CUSTOMER_SCOPE = CompiledScope(classes=DEFAULT_CLASSES)
 
 
 class Facts(msgspec.Struct, frozen=True, dict=True):
@@ -25,58 +25,58 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
     preference: Preference
     suppressions: Suppressions
     holds: tuple[HoldFact, ...]
-    policy: Policy
-    configured: frozenset[str]
+    policy: CompiledPolicy
+    configured_channels: frozenset[str]
 
-    @lazy
-    def customer(self) -> dict[str, Any]:
+    @cached_attribute
+    def customer_values(self) -> dict[str, Any]:
         """What conditions see as `customer`."""
         return customer_variables(self.preference)
 
-    @lazy
-    def zone(self) -> Zone:
+    @cached_attribute
+    def calendar_zone(self) -> Zone:
         """The zone of the customer's calendar; the organisation's where theirs is unknown."""
-        return zone(self.preference.zone) or self.policy.zone
+        return load_zone(self.preference.zone) or self.policy.zone
 
-    @lazy
+    @cached_attribute
     def quiet_zones(self) -> tuple[Zone, ...]:
         """The zones that must all be outside a quiet window."""
-        own = zone(self.preference.zone)
+        own = load_zone(self.preference.zone)
         if own is not None:
             return (own,)
-        return zones_of(self.preference.country) or self.policy.unknown_zones
+        return country_zones(self.preference.country) or self.policy.unknown_zones
 
     @property
-    def own_quiet(self) -> tuple[Quiet, ...]:
+    def own_quiet_windows(self) -> tuple[QuietWindow, ...]:
         """The customer's own hours of silence."""
-        return tuple(map(_own_quiet, self.preference.quiet_hours))
+        return tuple(map(_customer_quiet_window, self.preference.quiet_hours))
 
     @property
-    def wish(self) -> Cap | None:
+    def own_cap(self) -> Cap | None:
         """The customer's own cap on marketing."""
-        return None if self.preference.frequency is None else wish(self.preference.frequency)
+        return None if self.preference.frequency is None else customer_cap(self.preference.frequency)
 
-    @lazy
+    @cached_attribute
     def all_holds(self) -> tuple[HoldFact, ...]:
         """Everybody's holds and the customer's own, in order of key."""
         return tuple(sorted((*self.holds, *self.suppressions.holds), key=lambda hold: hold.key))
 
-    @lazy
-    def situations(self) -> dict[str, tuple[Situation, ...]]:
+    @cached_attribute
+    def situations_by_kind(self) -> dict[str, tuple[Situation, ...]]:
         """Situations by kind, in order of arrival."""
         found: dict[str, tuple[Situation, ...]] = {}
         for situation in self.suppressions.situations:
             found[situation.kind] = (*found.get(situation.kind, ()), situation)
         return found
 
-    def reachable(self, channel: str, cls: str) -> bool:
+    def has_address(self, channel: str, cls: str) -> bool:
         """Whether there is any such address."""
         for address in self.preference.addresses:
             if address.channel == channel and (address.verified or cls != _MARKETING):
                 return True
         return False
 
-    def usable(self, channel: str, cls: str) -> tuple[int, ...]:
+    def usable_address_indexes(self, channel: str, cls: str) -> tuple[int, ...]:
         """Indexes of the customer's addresses that such a message may use; marketing needs a verified one."""
         return tuple(
             [
@@ -86,35 +86,37 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             ]
         )
 
-    def live(self, kind: Kind, t: Instant, ahead: int = 0) -> list[Entry]:
+    def live_suppressions(self, attributes: MessageAttributes, t: Instant, clock_tolerance: int = 0) -> list[Entry]:
         """Do-not-contact entries in force at `t` that cover the kind; `ahead` takes in what begins a little later."""
         return [
             entry
             for entry in self.suppressions.entries
-            if entry.at <= t + ahead
+            if entry.at <= t + clock_tolerance
             and (entry.expires is None or t < entry.expires)
-            and (entry.channel is None or entry.channel == kind.channel)
-            and (entry.topic is None or entry.topic == kind.topic)
-            and (entry.classes is None or kind.cls in entry.classes)
+            and (entry.channel is None or entry.channel == attributes.channel)
+            and (entry.topic is None or entry.topic == attributes.topic)
+            and (entry.classes is None or attributes.cls in entry.classes)
         ]
 
-    def address(self, kind: Kind, t: Instant) -> Address | None:
+    def delivery_address(self, attributes: MessageAttributes, t: Instant) -> Address | None:
         """Where the message goes: the first verified address that is not suppressed, else (not for marketing) the
         first that is not. None when there is none, and for `in_app`, which needs none.
         """
-        if kind.channel == Channel.IN_APP:
+        if attributes.channel == Channel.IN_APP:
             return None
-        stopped = {entry.address for entry in self.live(kind, t)} if self.suppressions.entries else ()
+        suppressed_indexes = (
+            {entry.address for entry in self.live_suppressions(attributes, t)} if self.suppressions.entries else ()
+        )
         unverified = None
         for index, address in enumerate(self.preference.addresses):
-            if address.channel != kind.channel or index in stopped:
+            if address.channel != attributes.channel or index in suppressed_indexes:
                 continue
             if address.verified:
                 return address
             unverified = unverified or address
-        return None if kind.cls == _MARKETING else unverified
+        return None if attributes.cls == _MARKETING else unverified
 
 
 @lru_cache(maxsize=4096)
-def _own_quiet(own: OwnQuiet) -> Quiet:
-    return Quiet.of(CUSTOMER_QUIET_HOURS, own.days, own.start, own.end, _OWN)
+def _customer_quiet_window(own: OwnQuiet) -> QuietWindow:
+    return QuietWindow.from_minutes(CUSTOMER_QUIET_HOURS_ID, own.days, own.start, own.end, _CUSTOMER_SCOPE)

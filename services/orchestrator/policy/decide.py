@@ -7,180 +7,203 @@ import msgspec
 from schemas.decision import Decision
 from schemas.times import Instant
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator.policy import verdicts as say
-from services.orchestrator.policy.candidate import Audience, candidate
+from services.orchestrator.policy import verdicts as verdicts
+from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.ledger import Contact, Ledger, raw_id
-from services.orchestrator.policy.match import Touch
-from services.orchestrator.policy.plan import Parked, Plan, plan
-from services.orchestrator.policy.rank import Rank, rank
+from services.orchestrator.policy.ledger import Contact, Ledger, message_id_bytes
+from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.plan import CandidatePlan, ParkedUntil, plan_candidate
+from services.orchestrator.policy.rank import Rank, make_rank
 from services.orchestrator.policy.rules import campaign as campaign_rule
 
-_OPEN = (Outcome.SEND, Outcome.DEFER)
+_OPEN_OUTCOMES = (Outcome.SEND, Outcome.DEFER)
 
 
-class Planned(msgspec.Struct, frozen=True):
+class PlannedMessage(msgspec.Struct, frozen=True):
     """A message that will be sent now, is planned for `until`, or is parked."""
 
     message_id: str
     channel: str
-    touch: Touch
+    triggered: TriggeredCampaign
     outcome: Outcome
     until: Instant | None
-    since: Instant | None
+    first_planned: Instant | None
     expires_at: Instant
-    parked: Parked | None
+    parked: ParkedUntil | None
 
 
-class Judged(msgspec.Struct, frozen=True):
+class DecideResult(msgspec.Struct, frozen=True):
     """What one judging gives: decisions in order of judging, the next ledger, what is planned and what no longer is."""
 
     decisions: tuple[Decision, ...]
     ledger: Ledger
-    planned: tuple[Planned, ...]
-    ended: tuple[str, ...]
+    planned: tuple[PlannedMessage, ...]
+    ended_message_ids: tuple[str, ...]
 
 
-class _Unit(msgspec.Struct, frozen=True):
+class _EvaluationUnit(msgspec.Struct, frozen=True):
     """What is judged at one turn: a choice among channels, or one message. `own`: its planned contacts."""
 
-    touch: Touch
+    triggered: TriggeredCampaign
     channels: tuple[str, ...]
-    own: tuple[Contact, ...]
-    audience: Audience
+    own_contacts: tuple[Contact, ...]
+    audience: AudienceCheck
 
     def rank(self) -> Rank:
-        campaign = self.touch.campaign
-        first = self.own[0].message_id if self.own else self.touch.message_id(self.channels[0])
-        since = self.touch.first_planned(self.channels[0])
-        return rank(campaign.cls, campaign.priority, since, campaign.key, raw_id(first))
+        campaign = self.triggered.campaign
+        first = self.own_contacts[0].message_id if self.own_contacts else self.triggered.message_id(self.channels[0])
+        first_planned = self.triggered.first_planned_on(self.channels[0])
+        return make_rank(campaign.cls, campaign.priority, first_planned, campaign.key, message_id_bytes(first))
 
 
 def decide(
-    touches: Sequence[Touch],
+    triggered_campaigns: Sequence[TriggeredCampaign],
     facts: Facts,
     ledger: Ledger,
     now: Instant,
     *,
-    delivered: bool = False,
-    ahead: int = 0,
-) -> Judged:
+    count_sent_as_made: bool = False,
+    clock_tolerance: int = 0,
+) -> DecideResult:
     """Judges touches of one customer in order of rank; each sees the contacts of those before it.
 
     Contacts that the touches had planned are released and planned anew. `delivered`: what is sent counts as made.
     `ahead`: microseconds by which a refusing entry may lie ahead and still count; `AHEAD` for what the gate stopped.
     """
     decisions: list[Decision] = []
-    planned: list[Planned] = []
-    ended: list[str] = []
-    for unit in _in_order([unit for touch in touches for unit in _units(touch, facts, ledger)]):
-        if unit.touch.broken:
-            decisions += [_broken(unit, channel, facts, now) for channel in unit.channels]
+    planned: list[PlannedMessage] = []
+    ended_message_ids: list[str] = []
+    for unit in _sort_by_rank(
+        [unit for triggered in triggered_campaigns for unit in _evaluation_units(triggered, facts, ledger)]
+    ):
+        if unit.triggered.condition_failed:
+            decisions += [_condition_failure(unit, channel, facts, now) for channel in unit.channels]
             continue
-        plans = _choose([_plan(unit, channel, facts, ledger, now, ahead) for channel in unit.channels])
-        for contact in unit.own:
+        plans = _choose_channel(
+            [_plan_channel(unit, channel, facts, ledger, now, clock_tolerance) for channel in unit.channels]
+        )
+        for contact in unit.own_contacts:
             ledger = ledger.release(contact.message_id)
-        live = [each for each in plans if each.outcome in _OPEN]
-        for each in live:
-            planned.append(_planned(each, now))
+        open_plans = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
+        for each in open_plans:
+            planned.append(_planned_message(each, now))
             if each.parked is None:
-                ledger = ledger.plan(_contact(each, now, delivered))
-        decisions += [each.decision(facts, now) for each in plans]
-        if unit.own:
-            kept = {each.candidate.message_id for each in live}
-            ended += [contact.message_id for contact in unit.own if contact.message_id not in kept]
-    return Judged(tuple(decisions), ledger, tuple(planned), tuple(ended))
+                ledger = ledger.put_contact(_planned_contact(each, now, count_sent_as_made))
+        decisions += [each.to_decision(facts, now) for each in plans]
+        if unit.own_contacts:
+            kept_ids = {each.candidate.message_id for each in open_plans}
+            ended_message_ids += [
+                contact.message_id for contact in unit.own_contacts if contact.message_id not in kept_ids
+            ]
+    return DecideResult(tuple(decisions), ledger, tuple(planned), tuple(ended_message_ids))
 
 
-def in_order(touch: Touch, facts: Facts) -> tuple[str, ...]:
+def order_channels(triggered: TriggeredCampaign, facts: Facts) -> tuple[str, ...]:
     """The touch's channels: the customer's order first, then the campaign's."""
     if not facts.preference.channel_order:
-        return touch.channels
-    wished = [channel for channel in facts.preference.channel_order if channel in touch.channels]
-    return (*wished, *(channel for channel in touch.channels if channel not in wished))
+        return triggered.channels
+    preferred = [channel for channel in facts.preference.channel_order if channel in triggered.channels]
+    return (*preferred, *(channel for channel in triggered.channels if channel not in preferred))
 
 
-def _units(touch: Touch, facts: Facts, ledger: Ledger) -> list[_Unit]:
-    own = _own(touch, ledger)
-    if own and touch.since is None:
-        planned = {contact.kind.channel: contact.since for contact in own}
-        touch = msgspec.structs.replace(touch, since=own[0].since, planned={**planned, **touch.planned})
-    audience = Audience(touch, facts)
-    channels = in_order(touch, facts)
-    if not touch.campaign.together:
-        return [_Unit(touch, channels, own, audience)]
+def _evaluation_units(triggered: TriggeredCampaign, facts: Facts, ledger: Ledger) -> list[_EvaluationUnit]:
+    own_contacts = _own_contacts(triggered, ledger)
+    if own_contacts and triggered.first_planned is None:
+        planned = {contact.attributes.channel: contact.first_planned for contact in own_contacts}
+        triggered = msgspec.structs.replace(
+            triggered,
+            first_planned=own_contacts[0].first_planned,
+            first_planned_by_channel={**planned, **triggered.first_planned_by_channel},
+        )
+    audience = AudienceCheck(triggered, facts)
+    channels = order_channels(triggered, facts)
+    if not triggered.campaign.sends_on_all_channels:
+        return [_EvaluationUnit(triggered, channels, own_contacts, audience)]
     return [
-        _Unit(touch, (channel,), tuple([each for each in own if each.kind.channel == channel]), audience)
+        _EvaluationUnit(
+            triggered,
+            (channel,),
+            tuple([each for each in own_contacts if each.attributes.channel == channel]),
+            audience,
+        )
         for channel in channels
     ]
 
 
-def _in_order(units: list[_Unit]) -> list[_Unit]:
-    return sorted(units, key=_Unit.rank) if len(units) > 1 else units
+def _sort_by_rank(units: list[_EvaluationUnit]) -> list[_EvaluationUnit]:
+    return sorted(units, key=_EvaluationUnit.rank) if len(units) > 1 else units
 
 
-def _own(touch: Touch, ledger: Ledger) -> tuple[Contact, ...]:
+def _own_contacts(triggered: TriggeredCampaign, ledger: Ledger) -> tuple[Contact, ...]:
     return tuple(
         [
             contact
-            for contact in ledger.of_event(touch.event_hash)
-            if contact.kind.campaign == touch.campaign.key
+            for contact in ledger.contacts_of_event(triggered.event_hash)
+            if contact.attributes.campaign == triggered.campaign.key
             and contact.state == "planned"
-            and contact.message_id == touch.message_id(contact.kind.channel)
+            and contact.message_id == triggered.message_id(contact.attributes.channel)
         ]
     )
 
 
-def _plan(unit: _Unit, channel: str, facts: Facts, ledger: Ledger, now: Instant, ahead: int) -> Plan:
-    return plan(candidate(unit.touch, channel, facts, ledger, unit.audience, ahead=ahead), facts, now)
+def _plan_channel(
+    unit: _EvaluationUnit, channel: str, facts: Facts, ledger: Ledger, now: Instant, clock_tolerance: int
+) -> CandidatePlan:
+    return plan_candidate(
+        build_candidate(unit.triggered, channel, facts, ledger, unit.audience, clock_tolerance=clock_tolerance),
+        facts,
+        now,
+    )
 
 
-def _choose(plans: Sequence[Plan]) -> Sequence[Plan]:
+def _choose_channel(plans: Sequence[CandidatePlan]) -> Sequence[CandidatePlan]:
     """Keeps one of several: the first that may send now, else the earliest, else the first parked."""
     if len(plans) < 2:
         return plans
-    open_ = [each for each in plans if each.outcome in _OPEN]
+    open_ = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
     if len(open_) < 2:
         return plans
-    chosen = min(open_, key=_earliness)
-    return [each if each is chosen or each.outcome not in _OPEN else each.as_other_channel() for each in plans]
+    chosen = min(open_, key=_send_time_key)
+    return [each if each is chosen or each.outcome not in _OPEN_OUTCOMES else each.as_other_channel() for each in plans]
 
 
-def _earliness(each: Plan) -> tuple[int, Instant]:
+def _send_time_key(each: CandidatePlan) -> tuple[int, Instant]:
     if each.outcome is Outcome.SEND:
         return 0, 0
     return (2, 0) if each.until is None else (1, each.until)
 
 
-def _planned(each: Plan, now: Instant) -> Planned:
-    touch, channel, since = each.candidate.touch, each.candidate.channel, each.candidate.since
-    return Planned(
-        message_id=touch.message_id(channel),
+def _planned_message(each: CandidatePlan, now: Instant) -> PlannedMessage:
+    triggered, channel, first_planned = each.candidate.triggered, each.candidate.channel, each.candidate.first_planned
+    return PlannedMessage(
+        message_id=triggered.message_id(channel),
         channel=channel,
-        touch=touch,
+        triggered=triggered,
         outcome=each.outcome,
         until=each.until,
-        since=now if since is None and each.parked is None else since,
-        expires_at=touch.expires_at,
+        first_planned=now if first_planned is None and each.parked is None else first_planned,
+        expires_at=triggered.expires_at,
         parked=each.parked,
     )
 
 
-def _contact(each: Plan, now: Instant, delivered: bool) -> Contact:
-    candidate, touch, since = each.candidate, each.candidate.touch, each.candidate.since
+def _planned_contact(each: CandidatePlan, now: Instant, count_sent_as_made: bool) -> Contact:
+    candidate, triggered, first_planned = each.candidate, each.candidate.triggered, each.candidate.first_planned
     return Contact(
         message_id=candidate.message_id,
-        event=touch.event_hash,
-        kind=candidate.kind,
-        priority=touch.campaign.priority,
+        event_hash=triggered.event_hash,
+        attributes=candidate.attributes,
+        priority=triggered.campaign.priority,
         at=now if each.until is None else each.until,
-        since=now if since is None else since,
-        state="made" if delivered and each.outcome is Outcome.SEND else "planned",
+        first_planned=now if first_planned is None else first_planned,
+        state="made" if count_sent_as_made and each.outcome is Outcome.SEND else "planned",
     )
 
 
-def _broken(unit: _Unit, channel: str, facts: Facts, now: Instant) -> Decision:
+def _condition_failure(unit: _EvaluationUnit, channel: str, facts: Facts, now: Instant) -> Decision:
     """The trigger's condition could not be evaluated: a failure, whatever `fail_open` says."""
-    verdict = say.fail(campaign_rule.NAME, trigger=unit.touch.campaign.document.trigger.when)
-    found = candidate(unit.touch, channel, facts, Ledger.empty(), unit.audience)
-    return Plan(found, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).decision(facts, now)
+    verdict = verdicts.fail(campaign_rule.NAME, trigger=unit.triggered.campaign.document.trigger.when)
+    found = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
+    return CandidatePlan(found, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(
+        facts, now
+    )

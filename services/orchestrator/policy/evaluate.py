@@ -7,18 +7,18 @@ import msgspec
 from schemas.decision import Verdict
 from schemas.times import Instant
 from schemas.vocabulary import Class
-from services.orchestrator.policy import verdicts as say
+from services.orchestrator.policy import verdicts as verdicts
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules import RULES
 
-_APPLIES: Final = {
-    cls.value: tuple((rule, cls in rule.CLASSES, (say.allow(rule.NAME),)) for rule in RULES) for cls in Class
+_RULES_BY_CLASS: Final = {
+    cls.value: tuple((rule, cls in rule.CLASSES, (verdicts.allow(rule.NAME),)) for rule in RULES) for cls in Class
 }
-_HOLD: Final = "hold"  # its ids are keys of holds, which no policy shadows
+_HOLD_RULE: Final = "hold"  # its ids are keys of holds, which no policy shadows
 
 
-class Findings(msgspec.Struct, frozen=True):
+class RuleResults(msgspec.Struct, frozen=True):
     """All verdicts at one instant, and those that decide, in the order of the rules."""
 
     verdicts: tuple[Verdict, ...]
@@ -27,43 +27,48 @@ class Findings(msgspec.Struct, frozen=True):
     defers: tuple[Verdict, ...] = ()
 
     @property
-    def allow(self) -> bool:
+    def is_allowed(self) -> bool:
         """Whether nothing speaks against it."""
         return not (self.denies or self.fails or self.defers)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> Findings:
+def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResults:
     """All rules run, whatever the others say. One that raises fails closed."""
     found: list[Verdict] = []
-    for rule, applies, allowed in _APPLIES[candidate.kind.cls]:
+    for rule, applies, allowed in _RULES_BY_CLASS[candidate.attributes.cls]:
         if not applies:
             found += allowed
             continue
         try:
-            found += rule.judge(candidate, facts, t)
+            found += rule.evaluate(candidate, facts, t)
         except Exception as error:  # fail closed, whatever went wrong
-            found.append(say.fail(rule.NAME, error=type(error).__name__))
+            found.append(verdicts.fail(rule.NAME, error=type(error).__name__))
     for verdict in found:
-        if verdict.verdict != say.ALLOW:
-            return _weigh(found, candidate, facts)
-    return Findings(tuple(found))
+        if verdict.verdict != verdicts.ALLOW:
+            return _select_deciding(found, candidate, facts)
+    return RuleResults(tuple(found))
 
 
-def _weigh(found: list[Verdict], candidate: Candidate, facts: Facts) -> Findings:
+def _select_deciding(found: list[Verdict], candidate: Candidate, facts: Facts) -> RuleResults:
     """Sets apart what decides: not shadow rules, nor failures of a campaign that fails open."""
-    shadow, opens = facts.policy.shadow, candidate.fails_open(facts)
-    by: dict[str, list[Verdict]] = {say.DENY: [], say.FAIL: [], say.DEFER: []}
-    for place, verdict in enumerate(found):
-        if verdict.verdict == say.ALLOW:
+    shadow, fails_open = facts.policy.shadow_ids, candidate.fails_open(facts)
+    by_verdict: dict[str, list[Verdict]] = {verdicts.DENY: [], verdicts.FAIL: [], verdicts.DEFER: []}
+    for index, verdict in enumerate(found):
+        if verdict.verdict == verdicts.ALLOW:
             continue
-        if verdict.id in shadow and verdict.rule != _HOLD:
-            found[place] = _noted(verdict, shadow=True)
-        elif verdict.verdict == say.FAIL and opens:
-            found[place] = _noted(verdict, fail_open=True)
+        if verdict.id in shadow and verdict.rule != _HOLD_RULE:
+            found[index] = _with_evidence(verdict, shadow=True)
+        elif verdict.verdict == verdicts.FAIL and fails_open:
+            found[index] = _with_evidence(verdict, fail_open=True)
         else:
-            by[verdict.verdict].append(verdict)
-    return Findings(tuple(found), tuple(by[say.DENY]), tuple(by[say.FAIL]), tuple(by[say.DEFER]))
+            by_verdict[verdict.verdict].append(verdict)
+    return RuleResults(
+        tuple(found),
+        tuple(by_verdict[verdicts.DENY]),
+        tuple(by_verdict[verdicts.FAIL]),
+        tuple(by_verdict[verdicts.DEFER]),
+    )
 
 
-def _noted(verdict: Verdict, **note: Any) -> Verdict:
-    return msgspec.structs.replace(verdict, evidence={**verdict.evidence, **note})
+def _with_evidence(verdict: Verdict, **evidence: Any) -> Verdict:
+    return msgspec.structs.replace(verdict, evidence={**verdict.evidence, **evidence})

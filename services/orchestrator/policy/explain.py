@@ -2,22 +2,22 @@
 
 from schemas.decision import Decision, Verdict
 from schemas.times import Instant
-from services.orchestrator.policy import verdicts as say
+from services.orchestrator.policy import verdicts as verdicts
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.match import TriggeredCampaign
 
 
-def explain(touch: Touch, facts: Facts, ledger: Ledger, now: Instant) -> list[Decision]:
+def explain(triggered: TriggeredCampaign, facts: Facts, ledger: Ledger, now: Instant) -> list[Decision]:
     """One decision for each channel of the touch, with all verdicts and jumps."""
-    return list(decide([touch], facts, ledger, now).decisions)
+    return list(decide([triggered], facts, ledger, now).decisions)
 
 
-def in_the_way(decision: Decision) -> list[Verdict]:
+def blocking_verdicts(decision: Decision) -> list[Verdict]:
     """What would have to change: the verdicts that do not allow and are not merely watched."""
     return [
         verdict
         for verdict in decision.verdicts
-        if verdict.verdict != say.ALLOW and not ({"shadow", "fail_open"} & verdict.evidence.keys())
+        if verdict.verdict != verdicts.ALLOW and not ({"shadow", "fail_open"} & verdict.evidence.keys())
     ]

@@ -4,10 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from schemas.times import DAY, Instant
-from services.orchestrator.policy.time_zones import LONGEST_PERIOD, Zone, period
+from services.orchestrator.policy.time_zones import LONGEST_PERIOD, Zone, calendar_period
 
 
-def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> Instant:
+def next_free_rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> Instant:
     """The least instant from `t` on at which no half-open window of `length` that contains it holds `limit` times.
 
     `times` are in ascending order. Of each `limit` neighbours, first a and last b, closer together than `length`,
@@ -24,7 +24,7 @@ def rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> In
     return t
 
 
-def after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
+def next_free_after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
     """The least instant from `t` on that lies in no `[c, c + within)` of the ascending `times`."""
     if not times or times[-1] <= t - within:
         return t
@@ -36,20 +36,22 @@ def after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
     return t
 
 
-def calendar(times: Sequence[Instant], limit: int, unit: str, zone: Zone, week_start: int, t: Instant) -> Instant:
+def next_free_calendar(
+    times: Sequence[Instant], limit: int, unit: str, zone: Zone, week_start: int, t: Instant
+) -> Instant:
     """The least instant from `t` on whose local day, week or month holds fewer than `limit` of the times."""
     if len(times) < limit or times[-limit] <= t - LONGEST_PERIOD[unit]:
         return t
-    first, after = period(zone.day(t), unit, week_start)
-    while _held(times, zone, first, after) >= limit:
-        t = zone.reach(t, after * DAY)
-        first, after = period(zone.day(t), unit, week_start)
+    first, after = calendar_period(zone.local_day(t), unit, week_start)
+    while _count_in_days(times, zone, first, after) >= limit:
+        t = zone.first_at_wall_time(t, after * DAY)
+        first, after = calendar_period(zone.local_day(t), unit, week_start)
     return t
 
 
-def _held(times: Sequence[Instant], zone: Zone, first: int, after: int) -> int:
+def _count_in_days(times: Sequence[Instant], zone: Zone, first: int, after: int) -> int:
     """How many lie in the local days from `first` to before `after`. Only those near an edge need the zone."""
     low, inner = bisect_left(times, (first - 1) * DAY), bisect_left(times, (first + 1) * DAY)
     outer, high = max(inner, bisect_left(times, (after - 1) * DAY)), bisect_left(times, (after + 1) * DAY)
     near = (*times[low:inner], *times[outer:high])
-    return outer - inner + sum(1 for at in near if first <= zone.day(at) < after)
+    return outer - inner + sum(1 for at in near if first <= zone.local_day(at) < after)

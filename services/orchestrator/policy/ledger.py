@@ -14,40 +14,40 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from schemas.times import Instant
-from services.orchestrator.policy.cached_attribute import lazy
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.cached_attribute import cached_attribute
+from services.orchestrator.policy.scope import MessageAttributes
 
-State = Literal["planned", "made", "unknown"]
+ContactState = Literal["planned", "made", "unknown"]
 """A contact is made from the mark on; whether its message has arrived yet is the message's business."""
 
-STATES: Final[tuple[State, ...]] = ("planned", "made", "unknown")
+CONTACT_STATES: Final[tuple[ContactState, ...]] = ("planned", "made", "unknown")
 PLANNED: Final = 0
 MADE: Final = 1
-REPORTED: Final = 4
-BEGINNING: Final = -(2**63)
+REPORTED_FLAG: Final = 4
+BEGINNING_OF_TIME: Final = -(2**63)
 
-_VERSION: Final = 2
-_HEAD: Final = struct.Struct("<BqI")
-_ROW: Final = struct.Struct("<16sqqqHBB")
-_WIDTH: Final = _ROW.size
-_EVENT: Final = "16xq20x"
-_AT: Final = "24xq12x"
-_KIND: Final = "40xHxx"
-_WHOLE: Final = "44s"
-_FLAGS: Final = 43
-_ORDER: Final = struct.Struct("<16s8xq")
-_KINDS: Final = msgspec.msgpack.Decoder(tuple[Kind, ...])
-_NO_KINDS: Final = msgspec.msgpack.encode(())
+_FORMAT_VERSION: Final = 2
+_HEADER: Final = struct.Struct("<BqI")
+_ROW_FORMAT: Final = struct.Struct("<16sqqqHBB")
+_ROW_SIZE: Final = _ROW_FORMAT.size
+_EVENT_COLUMN: Final = "16xq20x"
+_TIME_COLUMN: Final = "24xq12x"
+_ATTRIBUTES_COLUMN: Final = "40xHxx"
+_ROW_COLUMN: Final = "44s"
+_FLAGS_OFFSET: Final = 43
+_SORT_FIELDS: Final = struct.Struct("<16s8xq")
+_ATTRIBUTES_DECODER: Final = msgspec.msgpack.Decoder(tuple[MessageAttributes, ...])
+_EMPTY_TABLE: Final = msgspec.msgpack.encode(())
 
 
-class Row(NamedTuple):
+class LedgerRow(NamedTuple):
     """A contact as it lies on the ledger. `kind` is its place in the table; flags are its state, and REPORTED."""
 
     id: bytes
-    event: int
+    event_hash: int
     at: Instant
-    since: Instant
-    kind: int
+    first_planned: Instant
+    attributes_index: int
     priority: int
     flags: int
 
@@ -56,62 +56,62 @@ class Contact(NamedTuple):
     """One message planned or made to the customer. `since`: when it was first planned. A reported one has no rank."""
 
     message_id: str
-    event: int
-    kind: Kind
+    event_hash: int
+    attributes: MessageAttributes
     priority: int
     at: Instant
-    since: Instant
-    state: State = "planned"
+    first_planned: Instant
+    state: ContactState = "planned"
     reported: bool = False
 
 
-def raw_id(message_id: str) -> bytes:
+def message_id_bytes(message_id: str) -> bytes:
     """The 16 bytes behind `msg_` and 32 hex digits; their order is the order of the texts."""
     return bytes.fromhex(message_id[4:])
 
 
-def text_id(raw: bytes) -> str:
+def message_id_text(raw: bytes) -> str:
     """The message id of 16 bytes."""
     return "msg_" + raw.hex()
 
 
 @lru_cache(maxsize=4096)
-def _kinds(table: bytes) -> tuple[Kind, ...]:
-    return _KINDS.decode(table)
+def _decode_attributes(packed_table: bytes) -> tuple[MessageAttributes, ...]:
+    return _ATTRIBUTES_DECODER.decode(packed_table)
 
 
 @lru_cache(maxsize=1024)
-def _column(field: str, rows: int) -> struct.Struct:
+def _column_format(field: str, rows: int) -> struct.Struct:
     """Reads one field of so many rows at once."""
     return struct.Struct("<" + field * rows)
 
 
-def _order(rows: bytes, place: int) -> tuple[Instant, bytes]:
-    raw, at = _ORDER.unpack_from(rows, place * _WIDTH)
+def _sort_key(rows: bytes, index: int) -> tuple[Instant, bytes]:
+    raw, at = _SORT_FIELDS.unpack_from(rows, index * _ROW_SIZE)
     return at, raw
 
 
-def _with(rows: bytes, row: bytes) -> bytes:
+def _insert_row(rows: bytes, row: bytes) -> bytes:
     """The rows and one more, which mostly is the latest."""
-    count, own = len(rows) // _WIDTH, _order(row, 0)
-    if not rows or _order(rows, count - 1) < own:
+    count, own_key = len(rows) // _ROW_SIZE, _sort_key(row, 0)
+    if not rows or _sort_key(rows, count - 1) < own_key:
         return rows + row
-    start = _WIDTH * bisect_left(range(count), own, key=lambda place: _order(rows, place))
+    start = _ROW_SIZE * bisect_left(range(count), own_key, key=lambda index: _sort_key(rows, index))
     return rows[:start] + row + rows[start:]
 
 
-def _without(rows: bytes, place: int) -> bytes:
-    return rows[: place * _WIDTH] + rows[(place + 1) * _WIDTH :]
+def _remove_row(rows: bytes, index: int) -> bytes:
+    return rows[: index * _ROW_SIZE] + rows[(index + 1) * _ROW_SIZE :]
 
 
 class Ledger(msgspec.Struct, frozen=True, dict=True):
     """A customer's contacts: everything at or after `complete_from`, and all that is planned."""
 
-    table: bytes = _NO_KINDS
+    packed_table: bytes = _EMPTY_TABLE
     """The kinds, packed."""
-    packed: bytes = b""
+    packed_rows: bytes = b""
     """The rows, packed."""
-    complete_from: Instant = BEGINNING
+    complete_from: Instant = BEGINNING_OF_TIME
 
     @staticmethod
     def empty() -> "Ledger":
@@ -120,146 +120,173 @@ class Ledger(msgspec.Struct, frozen=True, dict=True):
 
     def pack(self) -> bytes:
         """The ledger as bytes, equal for equal ledgers."""
-        return _HEAD.pack(_VERSION, self.complete_from, len(self.table)) + self.table + self.packed
+        return (
+            _HEADER.pack(_FORMAT_VERSION, self.complete_from, len(self.packed_table))
+            + self.packed_table
+            + self.packed_rows
+        )
 
     @staticmethod
     def unpack(packed: bytes) -> "Ledger":
         """The ledger that `pack` wrote. Raises ValueError for anything else."""
         try:
-            version, complete_from, size = _HEAD.unpack_from(packed)
-            if version != _VERSION:
-                raise ValueError(f"a ledger of form {version}, this program knows {_VERSION}")
-            start = _HEAD.size + size
-            ledger = Ledger(packed[_HEAD.size : start], packed[start:], complete_from)
-            if len(ledger.packed) % _WIDTH:
+            version, complete_from, size = _HEADER.unpack_from(packed)
+            if version != _FORMAT_VERSION:
+                raise ValueError(f"a ledger of form {version}, this program knows {_FORMAT_VERSION}")
+            start = _HEADER.size + size
+            ledger = Ledger(packed[_HEADER.size : start], packed[start:], complete_from)
+            if len(ledger.packed_rows) % _ROW_SIZE:
                 raise ValueError("not a packed ledger: its last row is cut")
-            _kinds(ledger.table)
+            _decode_attributes(ledger.packed_table)
             return ledger
         except (struct.error, msgspec.DecodeError) as error:
             raise ValueError(f"not a packed ledger: {error}") from None
 
-    @lazy
-    def kinds(self) -> tuple[Kind, ...]:
+    @cached_attribute
+    def attribute_table(self) -> tuple[MessageAttributes, ...]:
         """The kinds of contact there are."""
-        return _kinds(self.table)
+        return _decode_attributes(self.packed_table)
 
-    @lazy
+    @cached_attribute
     def times(self) -> tuple[Instant, ...]:
         """When each contact counts, ascending."""
-        return self._read(_AT)
+        return self._read_column(_TIME_COLUMN)
 
-    @lazy
-    def events(self) -> tuple[int, ...]:
+    @cached_attribute
+    def event_hashes(self) -> tuple[int, ...]:
         """The event behind each contact."""
-        return self._read(_EVENT)
+        return self._read_column(_EVENT_COLUMN)
 
-    @lazy
-    def kinds_of(self) -> tuple[int, ...]:
+    @cached_attribute
+    def attribute_indexes(self) -> tuple[int, ...]:
         """The kind of each contact, by its place in the table."""
-        return self._read(_KIND)
+        return self._read_column(_ATTRIBUTES_COLUMN)
 
     @property
     def flags(self) -> bytes:
         """The flags of each contact."""
-        return self.packed[_FLAGS::_WIDTH]
+        return self.packed_rows[_FLAGS_OFFSET::_ROW_SIZE]
 
     @property
-    def rows(self) -> tuple[bytes, ...]:
+    def row_bytes(self) -> tuple[bytes, ...]:
         """Each contact, packed; equal ones are equal where the tables of kinds begin alike."""
-        return self._read(_WHOLE)
+        return self._read_column(_ROW_COLUMN)
 
-    def _read(self, field: str) -> tuple[Any, ...]:
-        return _column(field, len(self)).unpack(self.packed)
+    def _read_column(self, field: str) -> tuple[Any, ...]:
+        return _column_format(field, len(self)).unpack(self.packed_rows)
 
-    def row(self, place: int) -> Row:
+    def row_at(self, index: int) -> LedgerRow:
         """One contact as it lies there."""
-        return Row._make(_ROW.unpack_from(self.packed, place * _WIDTH))
+        return LedgerRow._make(_ROW_FORMAT.unpack_from(self.packed_rows, index * _ROW_SIZE))
 
     def __iter__(self) -> Iterator[Contact]:
-        return map(self.contact, range(len(self)))
+        return map(self.contact_at, range(len(self)))
 
     def __len__(self) -> int:
-        return len(self.packed) // _WIDTH
+        return len(self.packed_rows) // _ROW_SIZE
 
-    def find(self, message_id: str) -> Contact | None:
+    def find_contact(self, message_id: str) -> Contact | None:
         """The message's contact, if it has one."""
-        place = self.place(raw_id(message_id))
-        return None if place is None else self.contact(place)
+        index = self.index(message_id_bytes(message_id))
+        return None if index is None else self.contact_at(index)
 
-    def of_event(self, event: int) -> tuple[Contact, ...]:
+    def contacts_of_event(self, event_hash: int) -> tuple[Contact, ...]:
         """The contacts that stem from an event."""
-        if event not in self.events:
+        if event_hash not in self.event_hashes:
             return ()
-        return tuple([self.contact(place) for place, each in enumerate(self.events) if each == event])
+        return tuple([self.contact_at(index) for index, each in enumerate(self.event_hashes) if each == event_hash])
 
-    def plan(self, contact: Contact) -> "Ledger":
+    def put_contact(self, contact: Contact) -> "Ledger":
         """With this contact in place of any other of the same message."""
-        kinds, table = self.kinds, self.table
-        if contact.kind in kinds:
-            kind = kinds.index(contact.kind)
+        attribute_table, packed_table = self.attribute_table, self.packed_table
+        if contact.attributes in attribute_table:
+            kind = attribute_table.index(contact.attributes)
         else:
-            kind, table = len(kinds), msgspec.msgpack.encode((*kinds, contact.kind))
-        flags = STATES.index(contact.state) | (REPORTED if contact.reported else 0)
-        raw = raw_id(contact.message_id)
-        row = _ROW.pack(raw, contact.event, contact.at, contact.since, kind, contact.priority, flags)
-        place = self.place(raw)
-        others = self.packed if place is None else _without(self.packed, place)
-        return Ledger(table, _with(others, row), self.complete_from)
+            kind, packed_table = len(attribute_table), msgspec.msgpack.encode((*attribute_table, contact.attributes))
+        flags = CONTACT_STATES.index(contact.state) | (REPORTED_FLAG if contact.reported else 0)
+        raw = message_id_bytes(contact.message_id)
+        row = _ROW_FORMAT.pack(
+            raw, contact.event_hash, contact.at, contact.first_planned, kind, contact.priority, flags
+        )
+        index = self.index(raw)
+        others = self.packed_rows if index is None else _remove_row(self.packed_rows, index)
+        return Ledger(packed_table, _insert_row(others, row), self.complete_from)
 
-    def report(self, contact: Contact) -> "Ledger":
+    def put_reported_contact(self, contact: Contact) -> "Ledger":
         """With a contact that another tool made or will make: it has no rank and always counts."""
-        return self.plan(contact._replace(state="made", reported=True))
+        return self.put_contact(contact._replace(state="made", reported=True))
 
-    def mark(self, message_id: str, at: Instant) -> "Ledger":
+    def claim_contact(self, message_id: str, at: Instant) -> "Ledger":
         """The message's contact is made, and counts at `at` from now on. Raises KeyError."""
-        place = self.place(raw_id(message_id))
-        if place is None:
+        index = self.index(message_id_bytes(message_id))
+        if index is None:
             raise KeyError(message_id)
-        raw, event, planned, since, kind, priority, flags = _ROW.unpack_from(self.packed, place * _WIDTH)
+        raw, event_hash, planned, first_planned, kind, priority, flags = _ROW_FORMAT.unpack_from(
+            self.packed_rows, index * _ROW_SIZE
+        )
         if planned == at:
-            return self._flagged(place, MADE)
-        marked = _ROW.pack(raw, event, at, since, kind, priority, MADE | flags & REPORTED)
-        return Ledger(self.table, _with(_without(self.packed, place), marked), self.complete_from)
+            return self._with_state(index, MADE)
+        claimed_row = _ROW_FORMAT.pack(raw, event_hash, at, first_planned, kind, priority, MADE | flags & REPORTED_FLAG)
+        return Ledger(
+            self.packed_table, _insert_row(_remove_row(self.packed_rows, index), claimed_row), self.complete_from
+        )
 
-    def settle(self, message_id: str, state: State) -> "Ledger":
+    def set_contact_state(self, message_id: str, state: ContactState) -> "Ledger":
         """The message's contact is in this state from now on; one that was forgotten needs none."""
-        place = self.place(raw_id(message_id))
-        return self if place is None else self._flagged(place, STATES.index(state))
+        index = self.index(message_id_bytes(message_id))
+        return self if index is None else self._with_state(index, CONTACT_STATES.index(state))
 
-    def _flagged(self, place: int, state: int) -> "Ledger":
-        before, at = self.packed, place * _WIDTH + _FLAGS
-        flag = bytes((state | before[at] & REPORTED,))
-        return Ledger(self.table, before[:at] + flag + before[at + 1 :], self.complete_from)
+    def _with_state(self, index: int, state: int) -> "Ledger":
+        before, at = self.packed_rows, index * _ROW_SIZE + _FLAGS_OFFSET
+        flag = bytes((state | before[at] & REPORTED_FLAG,))
+        return Ledger(self.packed_table, before[:at] + flag + before[at + 1 :], self.complete_from)
 
     def release(self, message_id: str) -> "Ledger":
         """Without the message's contact."""
-        place = self.place(raw_id(message_id))
-        return self if place is None else Ledger(self.table, _without(self.packed, place), self.complete_from)
+        index = self.index(message_id_bytes(message_id))
+        return (
+            self
+            if index is None
+            else Ledger(self.packed_table, _remove_row(self.packed_rows, index), self.complete_from)
+        )
 
     def forget(self, before: Instant) -> "Ledger":
         """Without what was made before an instant, and without kinds that no contact has any more."""
         if before <= self.complete_from:
             return self
-        kept = [row for row in map(self.row, range(len(self))) if row.at >= before or row.flags == PLANNED]
-        used = sorted({row.kind for row in kept})
-        moved = {old: new for new, old in enumerate(used)}
-        rows = b"".join([_ROW.pack(*row._replace(kind=moved[row.kind])) for row in kept])
-        return Ledger(msgspec.msgpack.encode([self.kinds[kind] for kind in used]), rows, before)
+        kept_rows = [row for row in map(self.row_at, range(len(self))) if row.at >= before or row.flags == PLANNED]
+        used = sorted({row.attributes_index for row in kept_rows})
+        new_indexes = {old: new for new, old in enumerate(used)}
+        rows = b"".join(
+            [_ROW_FORMAT.pack(*row._replace(attributes_index=new_indexes[row.attributes_index])) for row in kept_rows]
+        )
+        return Ledger(msgspec.msgpack.encode([self.attribute_table[index] for index in used]), rows, before)
 
-    def place(self, raw: bytes) -> int | None:
+    def index(self, raw: bytes) -> int | None:
         """Where the contact of a message lies."""
-        found = self.packed.rfind(raw)  # from the end, for it mostly is among the latest
-        while found % _WIDTH:  # the bytes may also happen to lie across fields, or found is -1
+        found = self.packed_rows.rfind(raw)  # from the end, for it mostly is among the latest
+        while found % _ROW_SIZE:  # the bytes may also happen to lie across fields, or found is -1
             if found < 0:
                 return None
-            found = self.packed.rfind(raw, 0, found + len(raw) - 1)
-        return found // _WIDTH
+            found = self.packed_rows.rfind(raw, 0, found + len(raw) - 1)
+        return found // _ROW_SIZE
 
-    def contact(self, place: int) -> Contact:
+    def contact_at(self, index: int) -> Contact:
         """One contact."""
-        raw, event, at, since, kind, priority, flags = _ROW.unpack_from(self.packed, place * _WIDTH)
-        state = STATES[flags & 3]
-        return Contact(text_id(raw), event, self.kinds[kind], priority, at, since, state, bool(flags & REPORTED))
+        raw, event_hash, at, first_planned, kind, priority, flags = _ROW_FORMAT.unpack_from(
+            self.packed_rows, index * _ROW_SIZE
+        )
+        state = CONTACT_STATES[flags & 3]
+        return Contact(
+            message_id_text(raw),
+            event_hash,
+            self.attribute_table[kind],
+            priority,
+            at,
+            first_planned,
+            state,
+            bool(flags & REPORTED_FLAG),
+        )
 
 
 _EMPTY: Final = Ledger()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from services.orchestrator.policy.ledger import PLANNED, Contact, Ledger
 
 
-class Changes(NamedTuple):
+class LedgerChanges(NamedTuple):
     """Contacts that are new or other than they were, and those that gave up their place; both in order of time.
 
     What was only forgotten gave up nothing.
@@ -16,34 +16,37 @@ class Changes(NamedTuple):
     released: tuple[Contact, ...] = ()
 
 
-_NOTHING = Changes()
+_NO_CHANGES = LedgerChanges()
 
 
-def changes(before: Ledger, after: Ledger) -> Changes:
+def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
     """From the earlier to the later."""
-    if after.packed == before.packed and after.table == before.table:
-        return _NOTHING
-    if after.table != before.table and after.kinds[: len(before.kinds)] != before.kinds:
-        return _by_contact(before, after)
-    if after.packed.startswith(before.packed):  # mostly all that is new is also the latest
-        return Changes(tuple([after.contact(place) for place in range(len(before), len(after))]))
-    old, new = before.rows, after.rows
-    known, still = set(old), set(new)
-    return Changes(
-        tuple([after.contact(place) for place, row in enumerate(new) if row not in known]),
-        _released(before, after, [place for place, row in enumerate(old) if row not in still]),
+    if after.packed_rows == before.packed_rows and after.packed_table == before.packed_table:
+        return _NO_CHANGES
+    if (
+        after.packed_table != before.packed_table
+        and after.attribute_table[: len(before.attribute_table)] != before.attribute_table
+    ):
+        return _diff_by_contact(before, after)
+    if after.packed_rows.startswith(before.packed_rows):  # mostly all that is new is also the latest
+        return LedgerChanges(tuple([after.contact_at(index) for index in range(len(before), len(after))]))
+    old, new = before.row_bytes, after.row_bytes
+    known, remaining = set(old), set(new)
+    return LedgerChanges(
+        tuple([after.contact_at(index) for index, row in enumerate(new) if row not in known]),
+        _released(before, after, [index for index, row in enumerate(old) if row not in remaining]),
     )
 
 
-def _by_contact(before: Ledger, after: Ledger) -> Changes:
+def _diff_by_contact(before: Ledger, after: Ledger) -> LedgerChanges:
     """Where forgetting has renumbered the kinds."""
     known = set(before)
     found = tuple([contact for contact in after if contact not in known])
-    return Changes(found, _released(before, after, range(len(before))))
+    return LedgerChanges(found, _released(before, after, range(len(before))))
 
 
-def _released(before: Ledger, after: Ledger, places: Iterable[int]) -> tuple[Contact, ...]:
-    gone = [(place, row) for place in places if after.place((row := before.row(place)).id) is None]
+def _released(before: Ledger, after: Ledger, indexes: Iterable[int]) -> tuple[Contact, ...]:
+    missing = [(index, row) for index in indexes if after.index((row := before.row_at(index)).id) is None]
     return tuple(
-        [before.contact(place) for place, row in gone if row.at >= after.complete_from or row.flags == PLANNED]
+        [before.contact_at(index) for index, row in missing if row.at >= after.complete_from or row.flags == PLANNED]
     )

@@ -12,14 +12,14 @@ from schemas.event import Event
 from schemas.facts import Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import Instant
-from services.orchestrator.policy.cached_attribute import lazy
-from services.orchestrator.policy.compiled_campaign import Campaign
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.cached_attribute import cached_attribute
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 
-_NOTHING: Mapping[str, Instant] = MappingProxyType({})
+_NO_INSTANTS: Mapping[str, Instant] = MappingProxyType({})
 
 
-class Touch(msgspec.Struct, frozen=True, dict=True):
+class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     """One campaign triggered by one event. `channels` are those to judge.
 
     `since`: when it was first planned; `planned` the same for each message of a campaign that uses all its channels.
@@ -28,13 +28,13 @@ class Touch(msgspec.Struct, frozen=True, dict=True):
 
     event: Event
     data: Mapping[str, Any]
-    campaign: Campaign
-    since: Instant | None = None
-    planned: Mapping[str, Instant] = _NOTHING
+    campaign: CompiledCampaign
+    first_planned: Instant | None = None
+    first_planned_by_channel: Mapping[str, Instant] = _NO_INSTANTS
     channels: tuple[str, ...] = ()
-    broken: bool = False
+    condition_failed: bool = False
 
-    @lazy
+    @cached_attribute
     def event_hash(self) -> int:
         """How the ledger knows the event."""
         return event_hash(self.event.source, self.event.id)
@@ -45,7 +45,7 @@ class Touch(msgspec.Struct, frozen=True, dict=True):
         ttl_ends = self.event.time + self.campaign.ttl
         return ttl_ends if self.event.expirytime is None else min(ttl_ends, self.event.expirytime)
 
-    @lazy
+    @cached_attribute
     def _message_ids(self) -> dict[str, str]:
         return {}
 
@@ -58,44 +58,48 @@ class Touch(msgspec.Struct, frozen=True, dict=True):
             self._message_ids[channel] = found
         return found
 
-    def first_planned(self, channel: str) -> Instant | None:
+    def first_planned_on(self, channel: str) -> Instant | None:
         """Seniority of its candidate on a channel."""
-        return self.planned.get(channel, self.since) if self.campaign.together else self.since
+        return (
+            self.first_planned_by_channel.get(channel, self.first_planned)
+            if self.campaign.sends_on_all_channels
+            else self.first_planned
+        )
 
 
 @dataclass(frozen=True)
-class Shadows:
+class ShadowVersions:
     """Versions in shadow, judged beside the live ones without any effect: at most one a campaign, and one policy."""
 
-    campaigns: Mapping[str, Campaign]
-    policy: Policy | None = None
+    campaigns: Mapping[str, CompiledCampaign]
+    policy: CompiledPolicy | None = None
 
     @cached_property
-    def events(self) -> frozenset[str]:
+    def event_types(self) -> frozenset[str]:
         """The event types that trigger the campaigns."""
-        return frozenset(campaign.event for campaign in self.campaigns.values())
+        return frozenset(campaign.event_type for campaign in self.campaigns.values())
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """The active and paused campaigns, the active policy, the channels that can send, and what is in shadow."""
 
-    campaigns: Mapping[str, Campaign]
-    policy: Policy
-    configured: frozenset[str]
-    shadows: Shadows | None = None
+    campaigns: Mapping[str, CompiledCampaign]
+    policy: CompiledPolicy
+    configured_channels: frozenset[str]
+    shadows: ShadowVersions | None = None
 
     @cached_property
-    def by_event(self) -> Mapping[str, tuple[Campaign, ...]]:
+    def by_event(self) -> Mapping[str, tuple[CompiledCampaign, ...]]:
         """Campaigns by the event type that triggers them."""
-        found: dict[str, tuple[Campaign, ...]] = {}
+        found: dict[str, tuple[CompiledCampaign, ...]] = {}
         for campaign in self.campaigns.values():
-            found[campaign.event] = (*found.get(campaign.event, ()), campaign)
+            found[campaign.event_type] = (*found.get(campaign.event_type, ()), campaign)
         return found
 
-    def wants(self, event_type: str) -> bool:
+    def is_triggered_by(self, event_type: str) -> bool:
         """Whether any campaign, live or in shadow, is triggered by events of this type."""
-        return event_type in self.by_event or (self.shadows is not None and event_type in self.shadows.events)
+        return event_type in self.by_event or (self.shadows is not None and event_type in self.shadows.event_types)
 
 
 def customer_variables(preference: Preference) -> dict[str, Any]:
@@ -109,26 +113,30 @@ def customer_variables(preference: Preference) -> dict[str, Any]:
     }
 
 
-def variables(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+def condition_variables(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
     """What conditions see."""
     return {"event": {"type": event.type, "time": event.time, "data": data}, "customer": customer}
 
 
-def touches(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue) -> list[Touch]:
+def match_campaigns(
+    event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue
+) -> list[TriggeredCampaign]:
     """A touch for each campaign whose trigger the event meets; a broken one where `when` cannot be evaluated.
 
     `customer`: what conditions see of them.
     """
-    found: list[Touch] = []
-    seen: dict[str, Any] | None = None
+    found: list[TriggeredCampaign] = []
+    values: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
-        broken = False
-        if campaign.when is not None:
-            seen = seen or variables(event, data, customer)
+        condition_failed = False
+        if campaign.trigger_condition is not None:
+            values = values or condition_variables(event, data, customer)
             try:
-                if campaign.when(seen) is not True:
+                if campaign.trigger_condition(values) is not True:
                     continue
             except Exception:  # whatever a condition raises is a condition that cannot be evaluated
-                broken = True
-        found.append(Touch(event, data, campaign, channels=campaign.channels, broken=broken))
+                condition_failed = True
+        found.append(
+            TriggeredCampaign(event, data, campaign, channels=campaign.channels, condition_failed=condition_failed)
+        )
     return found

@@ -7,7 +7,9 @@ import msgspec
 from schemas.facts import Preference, Suppressions
 
 
-def of_addresses(suppressions: Suppressions, asked: Sequence[tuple[str, str]], preference: Preference) -> Suppressions:
+def reindex_address_entries(
+    suppressions: Suppressions, recorded_addresses: Sequence[tuple[str, str]], preference: Preference
+) -> Suppressions:
     """The suppressions with each entry of an address at that address's place among those of `preference`.
 
     `asked`: the addresses, as channel and address, whose places the entries name. An entry of an address that the
@@ -15,10 +17,12 @@ def of_addresses(suppressions: Suppressions, asked: Sequence[tuple[str, str]], p
     """
     if not any(entry.address is not None for entry in suppressions.entries):
         return suppressions
-    places = {(each.channel, each.address): place for place, each in enumerate(preference.addresses)}
+    indexes = {(each.channel, each.address): index for index, each in enumerate(preference.addresses)}
     entries = [
-        entry if entry.address is None else msgspec.structs.replace(entry, address=places[asked[entry.address]])
+        entry
+        if entry.address is None
+        else msgspec.structs.replace(entry, address=indexes[recorded_addresses[entry.address]])
         for entry in suppressions.entries
-        if entry.address is None or asked[entry.address] in places
+        if entry.address is None or recorded_addresses[entry.address] in indexes
     ]
     return msgspec.structs.replace(suppressions, entries=tuple(entries))

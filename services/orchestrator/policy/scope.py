@@ -6,11 +6,11 @@ from typing import NamedTuple, Protocol
 
 from schemas.vocabulary import Channel, Class
 
-BY_DEFAULT = frozenset({Class.SERVICE.value, Class.MARKETING.value})
+DEFAULT_CLASSES = frozenset({Class.SERVICE.value, Class.MARKETING.value})
 ALL_CLASSES = frozenset(cls.value for cls in Class)
 
 
-class Kind(NamedTuple):
+class MessageAttributes(NamedTuple):
     """The attributes of a candidate or contact that scopes look at; frozen when a contact is planned."""
 
     campaign: str
@@ -35,45 +35,47 @@ class ScopeFields(Protocol):
     def campaigns(self) -> Iterable[str] | None: ...
 
 
-def _words(values: Iterable[str] | None) -> frozenset[str] | None:
+def _as_strings(values: Iterable[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(str(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CompiledScope:
     """None matches all; `without` names a channel that is left out all the same."""
 
     channels: frozenset[str] | None = None
     topics: frozenset[str] | None = None
-    classes: frozenset[str] = BY_DEFAULT
+    classes: frozenset[str] = DEFAULT_CLASSES
     intents: frozenset[str] | None = None
     campaigns: frozenset[str] | None = None
-    without: str | None = None
+    excluded_channel: str | None = None
 
     @classmethod
-    def of(cls, written: ScopeFields) -> "Scope":
+    def from_fields(cls, fields: ScopeFields) -> "CompiledScope":
         """The scope as written; absent classes are service and marketing."""
         return cls(
-            _words(written.channels),
-            _words(written.topics),
-            BY_DEFAULT if written.classes is None else frozenset(str(name) for name in written.classes),
-            _words(written.intents),
-            _words(written.campaigns),
+            _as_strings(fields.channels),
+            _as_strings(fields.topics),
+            DEFAULT_CLASSES if fields.classes is None else frozenset(str(name) for name in fields.classes),
+            _as_strings(fields.intents),
+            _as_strings(fields.campaigns),
         )
 
-    def of_a_cap(self) -> "Scope":
+    def for_cap(self) -> "CompiledScope":
         """A cap that does not name `in_app` neither counts nor concerns it."""
         if self.channels is not None:
             return self
-        return Scope(self.channels, self.topics, self.classes, self.intents, self.campaigns, Channel.IN_APP.value)
+        return CompiledScope(
+            self.channels, self.topics, self.classes, self.intents, self.campaigns, Channel.IN_APP.value
+        )
 
-    def covers(self, kind: Kind) -> bool:
+    def covers(self, attributes: MessageAttributes) -> bool:
         """Whether every field matches."""
         return (
-            kind.cls in self.classes
-            and (self.channels is None or kind.channel in self.channels)
-            and (self.topics is None or kind.topic in self.topics)
-            and (self.intents is None or kind.intent in self.intents)
-            and (self.campaigns is None or kind.campaign in self.campaigns)
-            and kind.channel != self.without
+            attributes.cls in self.classes
+            and (self.channels is None or attributes.channel in self.channels)
+            and (self.topics is None or attributes.topic in self.topics)
+            and (self.intents is None or attributes.intent in self.intents)
+            and (self.campaigns is None or attributes.campaign in self.campaigns)
+            and attributes.channel != self.excluded_channel
         )

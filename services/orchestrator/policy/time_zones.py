@@ -16,8 +16,8 @@ _SLOT = 6 * HOUR
 _EARLIEST = -62_135_510_400  # seconds; a day within the years 1 to 9999, whatever the offset
 _LATEST = 253_402_214_400
 _ORDINAL_1970 = date(1970, 1, 1).toordinal()
-_NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-_MOST_SLOTS = 8192
+_ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_MAX_SLOTS = 8192
 
 
 class Zone:
@@ -32,34 +32,34 @@ class Zone:
 
     def offset(self, t: Instant) -> int:
         """Microseconds by which the wall clock is ahead of UTC at `t`."""
-        return self.wall(t) - t
+        return self.wall_time(t) - t
 
-    def wall(self, t: Instant) -> int:
+    def wall_time(self, t: Instant) -> int:
         """What the wall clock reads at `t`."""
-        change, before, after = self._slots.get(t // _SLOT) or self._learn(t // _SLOT)
+        change, before, after = self._slots.get(t // _SLOT) or self._load_slot(t // _SLOT)
         return t + (before if change is None or t < change else after)
 
-    def day(self, t: Instant) -> int:
+    def local_day(self, t: Instant) -> int:
         """The local date at `t` as days since 1970-01-01."""
-        return self.wall(t) // DAY
+        return self.wall_time(t) // DAY
 
-    def change(self, after: Instant, until: Instant) -> Instant | None:
+    def next_clock_change(self, after: Instant, until: Instant) -> Instant | None:
         """The first instant in (`after`, `until`] at which the clocks change, if any."""
         for slot in range(after // _SLOT, until // _SLOT + 1):
-            change = (self._slots.get(slot) or self._learn(slot))[0]
+            change = (self._slots.get(slot) or self._load_slot(slot))[0]
             if change is not None and after < change <= until:
                 return change
         return None
 
-    def reach(self, t: Instant, wall: int) -> Instant:
+    def first_at_wall_time(self, t: Instant, wall: int) -> Instant:
         """The first instant from `t` on at which the wall clock reads `wall` or later."""
         t = max(t, wall - DAY)
-        while (reading := self.wall(t)) < wall:
+        while (reading := self.wall_time(t)) < wall:
             ahead = t + wall - reading
-            t = self.change(t, ahead) or ahead
+            t = self.next_clock_change(t, ahead) or ahead
         return t
 
-    def _learn(self, slot: int) -> tuple[Instant | None, int, int]:
+    def _load_slot(self, slot: int) -> tuple[Instant | None, int, int]:
         low, high = slot * _SLOT // SECOND, (slot + 1) * _SLOT // SECOND
         before, after = self._offset(low), self._offset(high)
         change = None
@@ -68,7 +68,7 @@ class Zone:
                 middle = (low + high) // 2
                 low, high = (middle, high) if self._offset(middle) == before else (low, middle)
             change = high * SECOND
-        if len(self._slots) >= _MOST_SLOTS:
+        if len(self._slots) >= _MAX_SLOTS:
             self._slots.clear()
         self._slots[slot] = found = (change, before, after)
         return found
@@ -81,9 +81,9 @@ class Zone:
 
 
 @lru_cache(maxsize=1024)
-def zone(name: str | None) -> Zone | None:
+def load_zone(name: str | None) -> Zone | None:
     """The zone of that name, or None when the tz database has none."""
-    if name is None or _NAME.fullmatch(name) is None:
+    if name is None or _ZONE_NAME.fullmatch(name) is None:
         return None
     try:
         with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
@@ -97,21 +97,21 @@ def zone(name: str | None) -> Zone | None:
 
 
 @cache
-def _countries() -> dict[str, tuple[Zone, ...]]:
+def _zones_by_country() -> dict[str, tuple[Zone, ...]]:
     found: dict[str, list[Zone]] = {}
     text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
     for line in text.splitlines():
         if line and not line.startswith("#"):
             country, _, name = line.split("\t")[:3]
-            known = zone(name)
+            known = load_zone(name)
             if known is not None:
                 found.setdefault(country, []).append(known)
     return {country: tuple(zones) for country, zones in found.items()}
 
 
-def zones_of(country: str | None) -> tuple[Zone, ...]:
+def country_zones(country: str | None) -> tuple[Zone, ...]:
     """Every zone of a country (ISO 3166 code) by `zone.tab`; empty for an unknown one."""
-    return _countries().get(country or "", ())
+    return _zones_by_country().get(country or "", ())
 
 
 LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
@@ -119,7 +119,7 @@ LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
 
 
 @lru_cache(maxsize=8192)
-def period(day: int, unit: str, week_start: int) -> tuple[int, int]:
+def calendar_period(day: int, unit: str, week_start: int) -> tuple[int, int]:
     """First day and first day of the next of the calendar `day`, `week` or `month` that holds a local date.
 
     Days are days since 1970-01-01; `week_start` is 0 for Monday.

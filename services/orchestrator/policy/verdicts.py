@@ -35,6 +35,6 @@ def fail(rule: str, id: str | None = None, **evidence: Any) -> Verdict:
 
 
 @lru_cache(maxsize=8192)
-def text(instant: Instant | None) -> str | None:
+def instant_text(instant: Instant | None) -> str | None:
     """An instant as evidence shows it."""
     return None if instant is None else format_instant(instant)

@@ -16,80 +16,88 @@ from services.kit.http.auth import public
 from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.centre import page_html
-from services.preference.editor import Editor
-from services.preference.link_tokens import Token, read, sign
-from services.preference.preference_state import empty, facts
+from services.preference.editor import PreferenceEditor
+from services.preference.link_tokens import LinkToken, sign_token, verify_token
+from services.preference.preference_state import empty_state, to_facts
 
-MARKETING = "our offers and news"
+MARKETING_LABEL = "our offers and news"
 
 
-def centre_routes(database: Database, editor: Editor, clock: Clock, key: bytes) -> APIRouter:
+def centre_routes(database: Database, editor: PreferenceEditor, clock: Clock, key: bytes) -> APIRouter:
     """`/u/{token}` and `/p/{token}`; `key` signs the tokens."""
     router = APIRouter(dependencies=[public()], tags=["centre"], default_response_class=HTMLResponse)
 
     @router.get("/u/{token}", summary="Ask before unsubscribing; changes nothing")
-    async def ask(token: str) -> HTMLResponse:
-        known = read(key, token, "u")
-        if known is None:
-            return _page(page_html.unknown())
+    async def show_unsubscribe(token: str) -> HTMLResponse:
+        link = verify_token(key, token, "u")
+        if link is None:
+            return _html_response(page_html.invalid_link_page())
         async with database.read() as tx:
-            topics = await store.topics(tx)
-        return _page(page_html.question(_what(OptOut(topic=known.topic), topics), f"/u/{token}"))
+            topics = await store.get_topics(tx)
+        return _html_response(
+            page_html.unsubscribe_page(_opt_out_label(OptOut(topic=link.topic), topics), f"/u/{token}")
+        )
 
     @router.post("/u/{token}", summary="Unsubscribe: RFC 8058 one-click")
-    async def unsubscribe(token: str) -> HTMLResponse:
-        known = read(key, token, "u")
-        if known is None:
-            return _page(page_html.unknown())
-        enforcement, chosen = await editor.unsubscribe(known)
+    async def post_unsubscribe(token: str) -> HTMLResponse:
+        link = verify_token(key, token, "u")
+        if link is None:
+            return _html_response(page_html.invalid_link_page())
+        enforcement, opt_out = await editor.unsubscribe(link)
         async with database.read() as tx:
-            topics = await store.topics(tx)
-        page = page_html.done(_what(chosen, topics), enforcement.enforced)
-        return _page(page, 200 if enforcement.enforced else 202)
+            topics = await store.get_topics(tx)
+        page = page_html.unsubscribed_page(_opt_out_label(opt_out, topics), enforcement.enforced)
+        return _html_response(page, 200 if enforcement.enforced else 202)
 
     @router.get("/p/{token}", summary="What the customer gets")
-    async def centre(token: str) -> HTMLResponse:
-        known = read(key, token, "p")
-        if known is None:
-            return _page(page_html.unknown())
+    async def show_centre(token: str) -> HTMLResponse:
+        link = verify_token(key, token, "p")
+        if link is None:
+            return _html_response(page_html.invalid_link_page())
         async with database.read() as tx:
-            topics = await store.topics(tx)
-            state = (await store.states(tx, [known.customer])).get(known.customer) or empty(known.customer)
-        preference = facts(state)
-        rows = [page_html.Row(topic.name, _status(topic, preference)) for topic in topics.topics] if topics else []
-        action = f"/u/{sign(key, Token('u', known.customer))}"
-        return _page(page_html.centre(rows, _notice(preference, clock.now()), action))
+            topics = await store.get_topics(tx)
+            state = (await store.get_states(tx, [link.customer])).get(link.customer) or empty_state(link.customer)
+        preference = to_facts(state)
+        rows = (
+            [page_html.TopicRow(topic.name, _topic_status(topic, preference)) for topic in topics.topics]
+            if topics
+            else []
+        )
+        action = f"/u/{sign_token(key, LinkToken('u', link.customer))}"
+        return _html_response(page_html.centre_page(rows, _opt_out_notice(preference, clock.now()), action))
 
     return router
 
 
-def _page(html: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(html, status, page_html.HEADERS)
+def _html_response(html: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(html, status, page_html.PAGE_HEADERS)
 
 
-def _what(entry: OptOut, topics: store.Topics | None) -> str:
+def _opt_out_label(entry: OptOut, topics: store.PolicyTopics | None) -> str:
     """What an opt-out stops, in words for the customer."""
     if entry.topic is None:
-        return MARKETING
+        return MARKETING_LABEL
     topic = next((topic for topic in topics.topics if topic.key == entry.topic), None) if topics else None
     if topic is None:
         return entry.topic
-    return MARKETING if topic.required else topic.name
+    return MARKETING_LABEL if topic.required else topic.name
 
 
-def _status(topic: store.TopicFact, preference: Preference) -> str:
+def _topic_status(topic: store.PolicyTopic, preference: Preference) -> str:
     if topic.required:
         return "Needed"
     entries = preference.opt_outs
     if any(entry.all or (entry.topic == topic.key and entry.channel is None) for entry in entries):
         return "Off"
-    silent = sorted({entry.channel for entry in entries if entry.channel and entry.topic in (None, topic.key)})
+    silenced_channels = sorted(
+        {entry.channel for entry in entries if entry.channel and entry.topic in (None, topic.key)}
+    )
     if any(entry.cls == "marketing" for entry in entries):
         return "No advertising"
-    return f"On, but not by {', '.join(silent)}" if silent else "On"
+    return f"On, but not by {', '.join(silenced_channels)}" if silenced_channels else "On"
 
 
-def _notice(preference: Preference, now: Instant) -> str:
+def _opt_out_notice(preference: Preference, now: Instant) -> str:
     if any(entry.all for entry in preference.opt_outs):
         return "You get nothing but messages that you need."
     if preference.paused_until is not None and preference.paused_until > now:

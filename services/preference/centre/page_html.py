@@ -25,7 +25,7 @@ button { font: inherit; font-weight: 550; min-height: 44px; padding: 8px 20px; b
   background: var(--button); color: #fff; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; }
 """
-_BASE = """<!doctype html>
+_BASE_TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -43,13 +43,13 @@ _BASE = """<!doctype html>
 </body>
 </html>
 """
-_WORDS = """{% extends "base" %}{% block body %}
+_MESSAGE_TEMPLATE = """{% extends "base" %}{% block body %}
 {% for line in lines %}<p>{{ line }}</p>
 {% endfor %}{% if action %}<form method="post" action="{{ action }}">
 <button type="submit" name="List-Unsubscribe" value="One-Click">{{ button }}</button>
 </form>
 {% endif %}{% endblock %}"""
-_CENTRE = """{% extends "base" %}{% block body %}
+_CENTRE_TEMPLATE = """{% extends "base" %}{% block body %}
 {% if notice %}<p>{{ notice }}</p>
 {% endif %}{% if rows %}<h2 id="topics">Topics</h2>
 <ul aria-labelledby="topics">
@@ -61,13 +61,13 @@ _CENTRE = """{% extends "base" %}{% block body %}
 <button type="submit" name="List-Unsubscribe" value="One-Click">Stop all advertising</button>
 </form>
 {% endblock %}"""
-_PAGES = Environment(
-    loader=DictLoader({"base": _BASE, "words": _WORDS, "centre": _CENTRE}),
+_TEMPLATES = Environment(
+    loader=DictLoader({"base": _BASE_TEMPLATE, "words": _MESSAGE_TEMPLATE, "centre": _CENTRE_TEMPLATE}),
     autoescape=select_autoescape(default=True, default_for_string=True),
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-HEADERS = {
+PAGE_HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
@@ -77,41 +77,41 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TopicRow:
     """A topic, and whether the customer gets it."""
 
     name: str
     status: str
 
 
-def question(what: str, action: str) -> str:
+def unsubscribe_page(subject: str, action: str) -> str:
     """Before unsubscribing: says what would stop, and has the one button."""
-    lines = [f"You will get no more messages about {what}. Messages that you need, such as receipts, still come."]
-    return _words(f"Stop messages about {what}?", lines, action, "Unsubscribe")
+    lines = [f"You will get no more messages about {subject}. Messages that you need, such as receipts, still come."]
+    return _message_page(f"Stop messages about {subject}?", lines, action, "Unsubscribe")
 
 
-def done(what: str, enforced: bool) -> str:
+def unsubscribed_page(subject: str, enforced: bool) -> str:
     """After unsubscribing."""
-    later = "A message that is on its way right now may still reach you; after that, none will."
-    line = "This is in force now." if enforced else later
-    return _words("You are unsubscribed", [f"You will get no more messages about {what}.", line])
+    pending_text = "A message that is on its way right now may still reach you; after that, none will."
+    status_text = "This is in force now." if enforced else pending_text
+    return _message_page("You are unsubscribed", [f"You will get no more messages about {subject}.", status_text])
 
 
-def unknown() -> str:
+def invalid_link_page() -> str:
     """For every link that we did not make, whatever is wrong with it."""
     lines = [
         "Nothing has been changed. The link may have been cut off on its way.",
         "Please use the link in the latest message that you got, or answer that message.",
     ]
-    return _words("This link does not work", lines)
+    return _message_page("This link does not work", lines)
 
 
-def centre(rows: Sequence[Row], notice: str, action: str) -> str:
+def centre_page(rows: Sequence[TopicRow], notice: str, action: str) -> str:
     """What the customer gets, and the way to stop all advertising."""
-    return _PAGES.get_template("centre").render(
+    return _TEMPLATES.get_template("centre").render(
         title="What we write to you about", style=_STYLE, rows=rows, notice=notice, action=action
     )
 
 
-def _words(title: str, lines: Sequence[str], action: str = "", button: str = "") -> str:
-    return _PAGES.get_template("words").render(title=title, style=_STYLE, lines=lines, action=action, button=button)
+def _message_page(title: str, lines: Sequence[str], action: str = "", button: str = "") -> str:
+    return _TEMPLATES.get_template("words").render(title=title, style=_STYLE, lines=lines, action=action, button=button)

@@ -18,92 +18,96 @@ from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression import alert_holds
 from services.suppression.api.forms import check_texts
-from services.suppression.api.hold_routes import attempts_of, fact_of
-from services.suppression.metrics import Metrics
+from services.suppression.api.hold_routes import attempt_scope, to_hold_fact
+from services.suppression.metrics import SuppressionMetrics
 from services.suppression.store import alert_store as store
 from services.suppression.store import hold_store
-from services.suppression.suppression_enforcement import Enforcer
+from services.suppression.suppression_enforcement import SuppressionEnforcer
 
-Result = Literal["placed", "stands", "lapsed", "lifted", "ignored"]
+AlertResult = Literal["placed", "stands", "lapsed", "lifted", "ignored"]
 
 
-class Outcome(NamedTuple):
+class AlertOutcome(NamedTuple):
     """What came of one alert; `scope`: the attempts that a hold placed for it concerns."""
 
     alert: Alert
-    result: Result
+    result: AlertResult
     problems: tuple[Problem, ...] = ()
     scope: AttemptScope | None = None
 
 
-def router(database: Database, enforcer: Enforcer, clock: Clock, metrics: Metrics) -> APIRouter:
+def alertmanager_routes(
+    database: Database, enforcer: SuppressionEnforcer, clock: Clock, metrics: SuppressionMetrics
+) -> APIRouter:
     """POST /v1/holds/alertmanager."""
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
 
     @routes.post("/alertmanager", summary="Alertmanager's webhook, version 4; answered once holds are enforced")
     async def told(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
-        body = await request_parsing.json_body(request)
+        body = await request_parsing.read_json_body(request)
         check_texts(body)
         notification = validate(Notification, body)
         now = clock.now()
         async with database.write() as tx:
-            await store.forget(tx, now)
-            outcomes = [await _hear(tx, alert, principal.name, now) for alert in _in_order(notification.alerts)]
-        _tell(outcomes, notification.truncated, metrics)
+            await store.delete_old_alerts(tx, now)
+            outcomes = [
+                await _process_alert(tx, alert, principal.name, now) for alert in _sort_alerts(notification.alerts)
+            ]
+        _report_outcomes(outcomes, notification.truncated, metrics)
         scopes = [outcome.scope for outcome in outcomes if outcome.scope is not None]
         enforcement = await enforcer.enforce(scopes, "hold")
-        answer = {"items": [_shown(outcome) for outcome in outcomes], "truncated": notification.truncated}
-        return JSONResponse({**answer, **enforcement.answer()}, 200 if enforcement.enforced else 202)
+        answer = {"items": [_outcome_document(outcome) for outcome in outcomes], "truncated": notification.truncated}
+        return JSONResponse({**answer, **enforcement.to_response()}, 200 if enforcement.enforced else 202)
 
     return routes
 
 
-def _in_order(told: Sequence[Alert]) -> list[Alert]:
+def _sort_alerts(told: Sequence[Alert]) -> list[Alert]:
     """Each alert's older firings first; in order of fingerprint, so that two requests never wait for each other."""
     return sorted(told, key=lambda alert: (alert.fingerprint, alert.starts, alert.status))
 
 
-async def _hear(tx: Tx, alert: Alert, by: str, now: Instant) -> Outcome:
-    told = await store.lock(tx, alert.fingerprint, now)
-    step = alert_holds.step(alert, told)
-    await store.keep(tx, alert.fingerprint, alert_holds.learned(alert, told, now), now)
+async def _process_alert(tx: Tx, alert: Alert, actor: str, now: Instant) -> AlertOutcome:
+    told = await store.lock_alert(tx, alert.fingerprint, now)
+    step = alert_holds.choose_action(alert, told)
+    await store.save_alert(tx, alert.fingerprint, alert_holds.update_history(alert, told, now), now)
     match step:
         case "place":
-            return await _place(tx, alert, by, now)
+            return await _place_hold(tx, alert, actor, now)
         case "lift":
-            reason = f"resolved: {alert_holds.title(alert)}"[: alert_holds.LONGEST_REASON]
-            lifted = await hold_store.lift(tx, alert_holds.key_of(alert), by, reason, now)
-            return Outcome(alert, "lifted" if lifted else "ignored")
-    return Outcome(alert, "ignored")
+            reason = f"resolved: {alert_holds.alert_title(alert)}"[: alert_holds.MAX_REASON_LENGTH]
+            lifted = await hold_store.lift_hold(tx, alert_holds.hold_key(alert), actor, reason, now)
+            return AlertOutcome(alert, "lifted" if lifted else "ignored")
+    return AlertOutcome(alert, "ignored")
 
 
-async def _place(tx: Tx, alert: Alert, by: str, now: Instant) -> Outcome:
+async def _place_hold(tx: Tx, alert: Alert, actor: str, now: Instant) -> AlertOutcome:
     if alert_holds.has_lapsed(alert, now):
-        return Outcome(alert, "lapsed")
-    hold, problems = alert_holds.hold_of(alert, by, now)
+        return AlertOutcome(alert, "lapsed")
+    hold, problems = alert_holds.build_hold(alert, actor, now)
     text = hold.model_dump_json(by_alias=True, exclude_none=True)
-    seq = await hold_store.place(tx, fact_of(hold), text, by, now)
+    seq = await hold_store.place_hold(tx, to_hold_fact(hold), text, actor, now)
     if seq is None:
-        return Outcome(alert, "stands", problems)
-    return Outcome(alert, "placed", problems, attempts_of(hold))
+        return AlertOutcome(alert, "stands", problems)
+    return AlertOutcome(alert, "placed", problems, attempt_scope(hold))
 
 
-def _tell(outcomes: Sequence[Outcome], truncated: int, metrics: Metrics) -> None:
+def _report_outcomes(outcomes: Sequence[AlertOutcome], truncated: int, metrics: SuppressionMetrics) -> None:
     for outcome in outcomes:
         metrics.alerts(outcome.result).inc()
         if outcome.result in ("placed", "lifted"):
-            log(f"hold_{outcome.result}", hold_key=alert_holds.key_of(outcome.alert), via="alertmanager")
+            log(f"hold_{outcome.result}", hold_key=alert_holds.hold_key(outcome.alert), via="alertmanager")
         if outcome.problems:
             wrong = [problem.pointer for problem in outcome.problems]
-            log("alert_misread", level="warning", hold_key=alert_holds.key_of(outcome.alert), wrong=wrong)
+            log("alert_misread", level="warning", hold_key=alert_holds.hold_key(outcome.alert), wrong=wrong)
     if truncated:
         log("alerts_truncated", level="warning", alerts=truncated)
 
 
-def _shown(outcome: Outcome) -> dict[str, Any]:
+def _outcome_document(outcome: AlertOutcome) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "fingerprint": outcome.alert.fingerprint,
-        "key": alert_holds.key_of(outcome.alert),
+        "key": alert_holds.hold_key(outcome.alert),
         "status": outcome.alert.status,
         "result": outcome.result,
     }

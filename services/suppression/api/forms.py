@@ -13,31 +13,31 @@ from schemas.fields import ChannelField, Document, InstantField, Kind, Text
 from schemas.ids import bad_id
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
-from services.clients.suppression import MOST_RATE, RATE
+from services.clients.suppression import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from services.kit.errors import Invalid, Problem
 
 
-class WithReason(Document):
+class RemovalRequest(Document):
     """A request that must say why."""
 
     reason: Text
 
 
-class Lifting(Document):
+class LiftRequest(Document):
     """Why a hold is lifted, and in how many messages a second what it kept back is released."""
 
     reason: Text | None = None
-    rate: Annotated[int, Field(ge=1, le=MOST_RATE)] = RATE
+    rate: Annotated[int, Field(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE
 
 
-class Lookup(Document):
+class AddressLookup(Document):
     """Which address to look up; without a channel on any."""
 
     address: str = Field(min_length=1, max_length=4096)
     channel: ChannelField | None = None
 
 
-class ByHand(Document):
+class ManualSituation(Document):
     """A situation that a person opens or closes."""
 
     action: Literal["open", "close"]
@@ -46,15 +46,15 @@ class ByHand(Document):
     at: InstantField | None = None
 
 
-def customer_id(text: str) -> str:
+def parse_customer_id(text: str) -> str:
     """A customer's id from a path. Raises Invalid."""
-    wrong = bad_id(text)
-    if wrong:
-        raise Invalid("this is no customer's id", errors=[Problem("/path/customer", "bad_id", f"the id {wrong}")])
+    id_error = bad_id(text)
+    if id_error:
+        raise Invalid("this is no customer's id", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")])
     return text
 
 
-def suppression(data: object, now: Instant) -> Suppression:
+def parse_suppression(data: object, now: Instant) -> Suppression:
     """A suppression; without `at` it holds from now on. Raises DocumentError."""
     if isinstance(data, dict) and "mode" in data:
         raise DocumentError([("/mode", "is_a_hold", "this is a hold: send it to /v1/holds")])
@@ -74,11 +74,11 @@ def check_texts(data: object, pointer: str = "") -> None:
             check_texts(name, pointer)
             check_texts(value, f"{pointer}/{name}")
     elif isinstance(data, list):
-        for place, value in enumerate(data):
-            check_texts(value, f"{pointer}/{place}")
+        for index, value in enumerate(data):
+            check_texts(value, f"{pointer}/{index}")
 
 
-def time(instant: Instant | None) -> str | None:
+def format_optional_instant(instant: Instant | None) -> str | None:
     """As printed, or None."""
     return None if instant is None else format_instant(instant)
 
@@ -92,15 +92,15 @@ def entry_document(row: Row[Any]) -> dict[str, Any]:
         "scope": {name: value for name, value in scope.items() if value is not None},
         "reason": row.reason,
         "source": row.source,
-        "at": time(row.at),
-        "expires": time(row.expires),
+        "at": format_optional_instant(row.at),
+        "expires": format_optional_instant(row.expires),
         "added_by": row.added_by,
-        "added_at": time(row.added_at),
+        "added_at": format_optional_instant(row.added_at),
     }
     if row.removed_at is not None:
         document |= {
             "removed_by": row.removed_by,
-            "removed_at": time(row.removed_at),
+            "removed_at": format_optional_instant(row.removed_at),
             "remove_reason": row.remove_reason,
         }
     return document
@@ -109,14 +109,18 @@ def entry_document(row: Row[Any]) -> dict[str, Any]:
 def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
     """A hold with its state: scheduled, active, ended (ran out) or lifted."""
     document: dict[str, Any] = json.loads(row.document)
-    document |= {"placed_at": time(row.placed_at), "state": _state(row, now)}
+    document |= {"placed_at": format_optional_instant(row.placed_at), "state": _hold_state(row, now)}
     if row.lifted_by is not None:
-        document |= {"lifted_at": time(row.ended_at), "lifted_by": row.lifted_by, "lift_reason": row.lift_reason}
+        document |= {
+            "lifted_at": format_optional_instant(row.ended_at),
+            "lifted_by": row.lifted_by,
+            "lift_reason": row.lift_reason,
+        }
         document |= {"release_rate": row.release_rate}
     return document
 
 
-def _state(row: Row[Any], now: Instant) -> str:
+def _hold_state(row: Row[Any], now: Instant) -> str:
     if row.lifted_by is not None:
         return "lifted"
     if row.until is not None and row.until <= now:
@@ -124,7 +128,7 @@ def _state(row: Row[Any], now: Instant) -> str:
     return "active" if row.start <= now else "scheduled"
 
 
-def ref_value(ref: str) -> Any:
+def parse_ref(ref: str) -> Any:
     """A canonical ref as people write it; one that is known by its hash stays a text."""
     if not ref:
         return None

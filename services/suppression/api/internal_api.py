@@ -10,19 +10,19 @@ from schemas.facts import Positions, SuppressionAnswer, SuppressionQuestion, Sup
 from schemas.policy import SituationKind
 from schemas.recorded import RecordedSuppressions, SuppressionsBetween
 from services.clients.suppression import (
-    ENDS,
-    FACTS,
-    FACTS_AT,
-    HOLDS,
-    RECORDED,
-    SITUATIONS,
-    Done,
-    HandedSituations,
-    HoldEnds,
-    PastAnswer,
-    PastQuestion,
+    FACTS_AT_PATH,
+    FACTS_PATH,
+    HOLD_ENDS_PATH,
+    HOLDS_PATH,
+    RECORDED_PATH,
+    SITUATIONS_PATH,
+    Acknowledgement,
+    HoldEndsRequest,
+    PastSuppressions,
+    PastSuppressionsRequest,
+    PolicySituations,
 )
-from services.kit.bus.fence import Nudge, wait_applied
+from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, Problem
@@ -30,74 +30,74 @@ from services.kit.http import internal_api
 from services.kit.http.auth import service_only
 from services.kit.runtime.clock import Clock
 from services.suppression import customer_state
-from services.suppression.as_of import standing
-from services.suppression.as_of import states as states_between
+from services.suppression.as_of import rebuild_facts
+from services.suppression.as_of import rebuild_known_suppressions as states_between
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
 from services.suppression.store import entry_store, history_store, hold_store, situation_store, state_store
-from services.suppression.suppression_errors import OtherAddressKey
+from services.suppression.suppression_errors import AddressKeyMismatch
 
 FENCE_WAIT = 2.0
 """Seconds that a question waits for our reader."""
 
 
-class Facts:
+class FactsEndpoint:
     """Answers questions from the database, once it has applied the log up to the asker's positions."""
 
-    def __init__(self, database: Database, clock: Clock, nudge: Nudge, topic: str, fingerprint: str) -> None:
+    def __init__(self, database: Database, clock: Clock, wake_signal: WakeSignal, topic: str, fingerprint: str) -> None:
         self._database = database
         self._clock = clock
-        self._nudge = nudge
+        self._wake_signal = wake_signal
         self._topic = topic
         self._fingerprint = fingerprint
 
-    async def answer(self, question: SuppressionQuestion) -> SuppressionAnswer:
+    async def get_facts(self, payload: SuppressionQuestion) -> SuppressionAnswer:
         """Raises FenceTimeout after 2 s, OtherAddressKey, Invalid for a topic that we do not read."""
-        hashes = [digest for asked in question.customers for _, digest in asked.addresses]
-        self._check_key(question.address_key, hashes)
-        await wait_applied(self._database, self._places(question.positions), FENCE_WAIT, self._nudge)
+        hashes = [digest for query in payload.customers for _, digest in query.addresses]
+        self._check_address_key(payload.address_key, hashes)
+        await wait_until_applied(self._database, self._log_positions(payload.positions), FENCE_WAIT, self._wake_signal)
         async with self._database.read() as tx:
-            known = await state_store.states(tx, [asked.customer for asked in question.customers])
-            of_addresses = await entry_store.of_addresses(tx, hashes)
-            standing = await hold_store.standing(tx, self._clock.now())
+            known = await state_store.get_states(tx, [query.customer for query in payload.customers])
+            address_entries = await entry_store.list_address_entries(tx, hashes)
+            standing = await hold_store.list_current_holds(tx, self._clock.now())
         answers: list[Suppressions] = []
-        versions = question.versions or (None,) * len(question.customers)
-        for asked, version in zip(question.customers, versions, strict=True):
-            own = known[asked.customer]
-            names = [digest for _, digest in asked.addresses] if of_addresses else []
-            if version != own.version or not of_addresses.keys().isdisjoint(names):
-                answers.append(customer_state.facts(own, of_addresses, names))
+        versions = payload.versions or (None,) * len(payload.customers)
+        for query, version in zip(payload.customers, versions, strict=True):
+            state = known[query.customer]
+            names = [digest for _, digest in query.addresses] if address_entries else []
+            if version != state.version or not address_entries.keys().isdisjoint(names):
+                answers.append(customer_state.to_facts(state, address_entries, names))
         return SuppressionAnswer(tuple(answers), standing)
 
-    async def past(self, question: PastQuestion) -> PastAnswer:
+    async def get_past_facts(self, payload: PastSuppressionsRequest) -> PastSuppressions:
         """What was known between two instants. Raises OtherAddressKey."""
-        hashes = [digest for _, digest in question.customer.addresses]
-        self._check_key(question.address_key, hashes)
-        name, since, until = question.customer.customer, question.since, question.until
+        hashes = [digest for _, digest in payload.customer.addresses]
+        self._check_address_key(payload.address_key, hashes)
+        name, since, until = payload.customer.customer, payload.since, payload.until
         async with self._database.read() as tx:
-            changes = await history_store.changes(tx, name, hashes, since, until)
-            unknown = await history_store.removed_addresses(tx, since, until) if hashes else 0
-        return PastAnswer(standing(name, changes, since, until), unknown)
+            changes = await history_store.list_changes(tx, name, hashes, since, until)
+            unknown = await history_store.count_removed_address_entries(tx, since, until) if hashes else 0
+        return PastSuppressions(rebuild_facts(name, changes, since, until), unknown)
 
-    async def recorded(self, question: SuppressionsBetween) -> RecordedSuppressions:
+    async def get_recorded_facts(self, payload: SuppressionsBetween) -> RecordedSuppressions:
         """As `past`, of several customers. Raises OtherAddressKey."""
-        hashes = [digest for asked in question.customers for _, digest in asked.addresses]
-        self._check_key(question.address_key, hashes)
-        since, until = question.since, question.until
+        hashes = [digest for query in payload.customers for _, digest in query.addresses]
+        self._check_address_key(payload.address_key, hashes)
+        since, until = payload.since, payload.until
         async with self._database.read() as tx:
-            changes = await history_store.changes_of(tx, question.customers, until)
-            holds_then = await history_store.holds_between(tx, since, until)
-            unknown = await history_store.removed_addresses(tx, since, until) if hashes else 0
-        names = [asked.customer for asked in question.customers]
+            changes = await history_store.list_changes_by_customer(tx, payload.customers, until)
+            holds_then = await history_store.list_holds_between(tx, since, until)
+            unknown = await history_store.count_removed_address_entries(tx, since, until) if hashes else 0
+        names = [query.customer for query in payload.customers]
         found = tuple(states_between(name, changes[name], since, until) for name in names)
         return RecordedSuppressions(found, tuple(holds_then), unknown)
 
-    def _check_key(self, address_key: str, hashes: Sequence[str]) -> None:
+    def _check_address_key(self, address_key: str, hashes: Sequence[str]) -> None:
         if address_key != self._fingerprint and (hashes or address_key):
-            raise OtherAddressKey(
+            raise AddressKeyMismatch(
                 "these addresses are hashed with another key than ours: set the same TACTFUL_ADDRESS_KEY everywhere"
             )
 
-    def _places(self, positions: Positions) -> Mapping[Partition, int]:
+    def _log_positions(self, positions: Positions) -> Mapping[Partition, int]:
         unknown = sorted(positions.keys() - {self._topic})
         if unknown:
             raise Invalid(f"we do not read the topic `{unknown[0]}`", code="unknown_topic")
@@ -108,49 +108,57 @@ class Facts:
         }
 
 
-def router(facts: Facts, database: Database, clock: Clock, compile_condition: CompileCondition) -> APIRouter:
+def internal_routes(
+    facts: FactsEndpoint, database: Database, clock: Clock, compile_condition: CompileCondition
+) -> APIRouter:
     """/internal/suppression/..."""
     routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
 
-    @routes.post(FACTS)
-    async def facts_of(request: Request) -> Response:
-        return internal_api.answer(await facts.answer(await internal_api.question(request, SuppressionQuestion)))
+    @routes.post(FACTS_PATH)
+    async def get_facts(request: Request) -> Response:
+        return internal_api.respond(
+            await facts.get_facts(await internal_api.read_request(request, SuppressionQuestion))
+        )
 
-    @routes.post(FACTS_AT)
-    async def facts_at(request: Request) -> Response:
-        return internal_api.answer(await facts.past(await internal_api.question(request, PastQuestion)))
+    @routes.post(FACTS_AT_PATH)
+    async def get_past_facts(request: Request) -> Response:
+        return internal_api.respond(
+            await facts.get_past_facts(await internal_api.read_request(request, PastSuppressionsRequest))
+        )
 
-    @routes.post(RECORDED)
-    async def recorded(request: Request) -> Response:
-        return internal_api.answer(await facts.recorded(await internal_api.question(request, SuppressionsBetween)))
+    @routes.post(RECORDED_PATH)
+    async def get_recorded_facts(request: Request) -> Response:
+        return internal_api.respond(
+            await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionsBetween))
+        )
 
-    @routes.post(HOLDS)
-    @routes.get(HOLDS)
+    @routes.post(HOLDS_PATH)
+    @routes.get(HOLDS_PATH)
     async def standing() -> Response:
         async with database.read() as tx:
-            return internal_api.answer(await hold_store.standing(tx, clock.now()))
+            return internal_api.respond(await hold_store.list_current_holds(tx, clock.now()))
 
-    @routes.post(ENDS)
-    async def ends(request: Request) -> Response:
-        question = await internal_api.question(request, HoldEnds)
+    @routes.post(HOLD_ENDS_PATH)
+    async def list_hold_ends(request: Request) -> Response:
+        payload = await internal_api.read_request(request, HoldEndsRequest)
         async with database.read() as tx:
-            return internal_api.answer(await hold_store.ends(tx, question.keys, question.at))
+            return internal_api.respond(await hold_store.list_hold_ends(tx, payload.keys, payload.at))
 
-    @routes.post(SITUATIONS)
-    async def hand(request: Request) -> Response:
-        question = await internal_api.question(request, HandedSituations)
-        check(question, compile_condition)
+    @routes.post(SITUATIONS_PATH)
+    async def put_situations(request: Request) -> Response:
+        payload = await internal_api.read_request(request, PolicySituations)
+        validate_situations(payload, compile_condition)
         async with database.write() as tx:
-            await situation_store.hand(tx, question.policy_version, question.situations, clock.now())
-        return internal_api.answer(Done())
+            await situation_store.set_active_situations(tx, payload.policy_version, payload.situations, clock.now())
+        return internal_api.respond(Acknowledgement())
 
     return routes
 
 
-def check(question: HandedSituations, compile_condition: CompileCondition) -> None:
+def validate_situations(payload: PolicySituations, compile_condition: CompileCondition) -> None:
     """Refuse what we could not read events with, while the policy is not active yet. Raises Invalid."""
     try:
-        compile_kinds([validate(SituationKind, item) for item in question.situations], compile_condition)
+        compile_kinds([validate(SituationKind, item) for item in payload.situations], compile_condition)
     except DocumentError as error:
         raise Invalid("a situation is not understood", errors=[Problem(*item) for item in error.errors]) from None
     except ValueError as error:

@@ -17,67 +17,83 @@ from schemas.documents import suggestion, validate
 from schemas.event import Event, encode
 from schemas.facts import HoldFact, Situation
 from schemas.times import Instant
-from services.kit.bus.fence import Nudge, wait_applied
+from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database, Tx
 from services.kit.errors import FenceTimeout, Invalid, Problem
 from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor
 from services.kit.runtime.clock import Clock
-from services.suppression.api.forms import ByHand, check_texts, customer_id, ref_value, time
-from services.suppression.consumer import Kinds
-from services.suppression.situation_intervals import CLOSED, OPENED, SituationKinds
+from services.suppression.api.forms import (
+    ManualSituation,
+    check_texts,
+    format_optional_instant,
+    parse_customer_id,
+    parse_ref,
+)
+from services.suppression.consumer import SituationKindsCache
+from services.suppression.situation_intervals import SITUATION_CLOSED, SITUATION_OPENED, SituationKinds
 from services.suppression.store import situation_store as history
 from services.suppression.store import state_store
 
-NEWEST = 2**62
+_MAX_SEQ = 2**62
 APPLY_WAIT = 2.0
 """Seconds that an answer waits for our own reader."""
 
 
-class SituationDesk:
+class SituationService:
     """Reads the situations of a customer and publishes what is done by hand."""
 
-    def __init__(self, database: Database, bus: Bus, topic: str, kinds: Kinds, clock: Clock, nudge: Nudge) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        topic: str,
+        kinds: SituationKindsCache,
+        clock: Clock,
+        wake_signal: WakeSignal,
+    ) -> None:
         self._database = database
         self._bus = bus
         self._topic = topic
         self._kinds = kinds
         self._clock = clock
-        self._nudge = nudge
+        self._wake_signal = wake_signal
 
-    async def shown(self, customer: str, before: int, limit: int) -> dict[str, Any]:
+    async def read_situations(self, customer: str, before: int, limit: int) -> dict[str, Any]:
         """What stands, and a page of what happened, newest first."""
         async with self._database.read() as tx:
             kinds = await self._kinds.current(tx)
-            state = (await state_store.states(tx, [customer]))[customer]
-            rows = await history.history(tx, customer, before, limit + 1)
+            state = (await state_store.get_states(tx, [customer]))[customer]
+            rows = await history.list_history(tx, customer, before, limit + 1)
         now = self._clock.now()
         return {
             "customer": customer,
             "version": state.version,
-            "situations": [_situation(item, kinds, now) for item in reversed(state.situations)],
-            "quarantine": [_quarantine(hold) for hold in state.quarantine if hold.until is None or now < hold.until],
-            "items": [_step(row) for row in rows[:limit]],
+            "situations": [_situation_document(item, kinds, now) for item in reversed(state.situations)],
+            "quarantine": [
+                _quarantine_document(hold) for hold in state.quarantine if hold.until is None or now < hold.until
+            ],
+            "items": [_history_document(row) for row in rows[:limit]],
             "next": encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
         }
 
-    async def act(self, customer: str, asked: ByHand, by: str) -> dict[str, Any]:
+    async def publish_change(self, customer: str, requested: ManualSituation, actor: str) -> dict[str, Any]:
         """Publish it, and wait until it is applied. Raises Invalid, BusGone."""
         async with self._database.read() as tx:
-            await self._check_kind(tx, asked.kind)
+            await self._check_kind(tx, requested.kind)
         now = self._clock.now()
-        at = now if asked.at is None else asked.at
+        at = now if requested.at is None else requested.at
         if at > now:
             raise Invalid("`at` lies ahead", errors=[Problem("/at", "future", "a situation begins or ends at once")])
         event = Event(
             id=f"hand-{secrets.token_hex(16)}",
-            source=f"/tactful/situations/{quote(by, safe='')[:200]}",
-            type=OPENED if asked.action == "open" else CLOSED,
+            source=f"/tactful/situations/{quote(actor, safe='')[:200]}",
+            type=SITUATION_OPENED if requested.action == "open" else SITUATION_CLOSED,
             subject=customer,
             time=at,
-            data=msgspec.Raw(msgspec.json.encode({"kind": asked.kind, "ref": asked.ref})),
+            data=msgspec.Raw(msgspec.json.encode({"kind": requested.kind, "ref": requested.ref})),
         )
         headers = (("content-type", b"application/cloudevents+json"),)
         ((partition, offset),) = await self._bus.publish(
@@ -87,7 +103,7 @@ class SituationDesk:
             "customer": customer,
             "event_id": event.id,
             "source": event.source,
-            "applied": await self._applied({partition: offset + 1}),
+            "applied": await self._wait_until_applied({partition: offset + 1}),
         }
 
     async def _check_kind(self, tx: Tx, kind: str) -> None:
@@ -96,15 +112,15 @@ class SituationDesk:
             detail = f"the active policy has no situation `{kind}`{suggestion(kind, known)}"
             raise Invalid(detail, errors=[Problem("/kind", "unknown_kind", detail)])
 
-    async def _applied(self, positions: Mapping[Partition, int]) -> bool:
+    async def _wait_until_applied(self, positions: Mapping[Partition, int]) -> bool:
         try:
-            await wait_applied(self._database, positions, APPLY_WAIT, self._nudge)
+            await wait_until_applied(self._database, positions, APPLY_WAIT, self._wake_signal)
         except FenceTimeout:
             return False
         return True
 
 
-def router(desk: SituationDesk) -> APIRouter:
+def situation_routes(service: SituationService) -> APIRouter:
     """/v1/situations/{customer}."""
     routes = APIRouter(prefix="/v1/situations", tags=["situations"])
 
@@ -112,43 +128,52 @@ def router(desk: SituationDesk) -> APIRouter:
     async def shown(
         customer: str,
         _: Principal = requires("situations:read"),
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
     ) -> dict[str, Any]:
-        return await desk.shown(customer_id(customer), decode_cursor(after, int) if after else NEWEST, limit)
+        return await service.read_situations(
+            parse_customer_id(customer), decode_cursor(after, int) if after else _MAX_SEQ, limit
+        )
 
     @routes.post("/{customer}", summary="Open or close a situation by hand")
     async def act(customer: str, request: Request, principal: Principal = requires("situations:write")) -> JSONResponse:
-        body = await request_parsing.json_body(request)
+        body = await request_parsing.read_json_body(request)
         check_texts(body)
-        done = await desk.act(customer_id(customer), validate(ByHand, body), principal.name)
-        return JSONResponse(done, 200 if done["applied"] else 202)
+        result = await service.publish_change(
+            parse_customer_id(customer), validate(ManualSituation, body), principal.name
+        )
+        return JSONResponse(result, 200 if result["applied"] else 202)
 
     return routes
 
 
-def _situation(item: Situation, kinds: SituationKinds, now: Instant) -> dict[str, Any]:
+def _situation_document(item: Situation, kinds: SituationKinds, now: Instant) -> dict[str, Any]:
     lapse = kinds.lapses.get(item.kind)
     return {
         "kind": item.kind,
-        "ref": ref_value(item.ref),
-        "opened": time(item.opened),
-        "closed": time(item.closed),
-        "lapses": None if lapse is None else time(item.opened + lapse),
+        "ref": parse_ref(item.ref),
+        "opened": format_optional_instant(item.opened),
+        "closed": format_optional_instant(item.closed),
+        "lapses": None if lapse is None else format_optional_instant(item.opened + lapse),
         "open": kinds.is_open(item, now),
     }
 
 
-def _quarantine(hold: HoldFact) -> dict[str, Any]:
-    return {"key": hold.key, "mode": hold.mode, "from": time(hold.start), "until": time(hold.until)}
+def _quarantine_document(hold: HoldFact) -> dict[str, Any]:
+    return {
+        "key": hold.key,
+        "mode": hold.mode,
+        "from": format_optional_instant(hold.start),
+        "until": format_optional_instant(hold.until),
+    }
 
 
-def _step(row: Any) -> dict[str, Any]:
+def _history_document(row: Any) -> dict[str, Any]:
     return {
         "action": row.action,
         "kind": row.kind,
-        "ref": ref_value(row.ref),
-        "at": time(row.at),
+        "ref": parse_ref(row.ref),
+        "at": format_optional_instant(row.at),
         "event": {"source": row.source, "id": row.event_id},
-        "recorded": time(row.recorded),
+        "recorded": format_optional_instant(row.recorded),
     }

@@ -2,33 +2,33 @@
 
 from schemas.times import DAY, Instant
 from services.kit.db.database import Tx
-from services.suppression.alert_holds import Told
+from services.suppression.alert_holds import AlertHistory
 
-KEPT = 90 * DAY
+RETENTION = 90 * DAY
 """So long after it was last heard of, an alert is forgotten."""
 
 
-async def lock(tx: Tx, fingerprint: str, now: Instant) -> Told:
+async def lock_alert(tx: Tx, fingerprint: str, now: Instant) -> AlertHistory:
     """What was told about an alert; nobody else tells more until the transaction ends."""
     sql = "INSERT INTO alert (fingerprint, told) VALUES (:fingerprint, :now) ON CONFLICT (fingerprint) DO NOTHING"
-    await tx.run(sql, fingerprint=fingerprint, now=now)
+    await tx.execute(sql, fingerprint=fingerprint, now=now)
     row = await tx.row(
         f"SELECT started, ended FROM alert WHERE fingerprint = :fingerprint {tx.for_update}", fingerprint=fingerprint
     )
-    return Told() if row is None else Told(row.started, row.ended)
+    return AlertHistory() if row is None else AlertHistory(row.started, row.ended)
 
 
-async def keep(tx: Tx, fingerprint: str, told: Told, now: Instant) -> None:
+async def save_alert(tx: Tx, fingerprint: str, history: AlertHistory, now: Instant) -> None:
     """Keep what is told about it now."""
-    await tx.run(
+    await tx.execute(
         "UPDATE alert SET started = :started, ended = :ended, told = :now WHERE fingerprint = :fingerprint",
-        started=told.started,
-        ended=told.ended,
+        started=history.started,
+        ended=history.ended,
         now=now,
         fingerprint=fingerprint,
     )
 
 
-async def forget(tx: Tx, now: Instant) -> None:
+async def delete_old_alerts(tx: Tx, now: Instant) -> None:
     """Forget alerts of long ago."""
-    await tx.run("DELETE FROM alert WHERE told < :before", before=now - KEPT)
+    await tx.execute("DELETE FROM alert WHERE told < :before", before=now - RETENTION)

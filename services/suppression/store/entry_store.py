@@ -10,12 +10,12 @@ from schemas.facts import Entry
 from schemas.times import Instant
 from services.kit.db.database import Tx
 
-_RECORD = (
+_RECORD_COLUMNS = (
     *("id", "customer", "masked", "channel", "topic", "classes"),
     *("reason", "at", "expires", "source", "added_by", "added_at"),
 )
-_ADDRESS = ("hash", "id", "channel", "topic", "classes", "reason", "at", "expires")
-_ALL = f"{', '.join(_RECORD)}, removed_by, removed_at, remove_reason"
+_ADDRESS_COLUMNS = ("hash", "id", "channel", "topic", "classes", "reason", "at", "expires")
+_ENTRY_COLUMNS = f"{', '.join(_RECORD_COLUMNS)}, removed_by, removed_at, remove_reason"
 
 
 class NewEntry(NamedTuple):
@@ -30,68 +30,68 @@ class NewEntry(NamedTuple):
     added_by: str
 
 
-async def add(tx: Tx, entries: Sequence[NewEntry], added_at: Instant) -> None:
+async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant) -> None:
     """Record these, and those of addresses as live."""
     records: list[tuple[object, ...]] = []
     addresses: list[tuple[object, ...]] = []
     for new in entries:
-        scope = (new.entry.channel, new.entry.topic, _packed(new.entry.classes))
+        scope = (new.entry.channel, new.entry.topic, _encode_classes(new.entry.classes))
         validity = (new.entry.reason, new.entry.at, new.entry.expires)
         records.append((new.id, new.customer, new.masked, *scope, *validity, new.source, new.added_by, added_at))
         addresses.extend((digest, new.id, *scope, *validity) for digest in new.hashes)
-    await tx.insert("suppression_entry", _RECORD, records)
-    await tx.insert("address_entry", _ADDRESS, addresses)
+    await tx.bulk_insert("suppression_entry", _RECORD_COLUMNS, records)
+    await tx.bulk_insert("address_entry", _ADDRESS_COLUMNS, addresses)
 
 
-async def of_addresses(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[Entry, ...]]:
+async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[Entry, ...]]:
     """The live entries of these addresses."""
     names = list(set(hashes))
     if not names:
         return {}
     sql = f"""
-        SELECT {", ".join(_ADDRESS)} FROM address_entry WHERE {tx.among("hash", "hashes")} ORDER BY hash, id
+        SELECT {", ".join(_ADDRESS_COLUMNS)} FROM address_entry WHERE {tx.in_list("hash", "hashes")} ORDER BY hash, id
     """
     found: dict[str, tuple[Entry, ...]] = {}
-    for row in await tx.rows(sql, hashes=tx.array(names)):
-        entry = Entry(row.channel, row.topic, unpacked(row.classes), row.at, row.expires, row.reason)
+    for row in await tx.rows(sql, hashes=tx.list_parameter(names)):
+        entry = Entry(row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason)
         found[row.hash] = (*found.get(row.hash, ()), entry)
     return found
 
 
-async def of_addresses_with_ids(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[Any]]:
+async def list_address_records(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[Any]]:
     """The live entries of these addresses with their ids and when each was added, in order of both."""
     sql = f"""
         SELECT a.hash, a.id, a.channel, a.topic, a.classes, a.reason, a.at, a.expires, e.added_at
         FROM address_entry a JOIN suppression_entry e ON e.id = a.id
-        WHERE {tx.among("a.hash", "hashes")} ORDER BY a.hash, a.id
+        WHERE {tx.in_list("a.hash", "hashes")} ORDER BY a.hash, a.id
     """
-    return await tx.rows(sql, hashes=tx.array(list(set(hashes))))
+    return await tx.rows(sql, hashes=tx.list_parameter(list(set(hashes))))
 
 
-async def lock_addresses(tx: Tx) -> None:
+async def lock_address_entries(tx: Tx) -> None:
     """Let nobody else add entries of addresses until this transaction ends, so that none is added twice."""
     if tx.dialect == "postgresql":
-        await tx.run("LOCK TABLE address_entry IN SHARE ROW EXCLUSIVE MODE")
+        await tx.execute("LOCK TABLE address_entry IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def one(tx: Tx, entry_id: str) -> Row[Any] | None:
+async def get_entry(tx: Tx, entry_id: str) -> Row[Any] | None:
     """The record of one entry."""
-    return await tx.row(f"SELECT {_ALL} FROM suppression_entry WHERE id = :id", id=entry_id)
+    return await tx.row(f"SELECT {_ENTRY_COLUMNS} FROM suppression_entry WHERE id = :id", id=entry_id)
 
 
-async def remove(tx: Tx, entry_id: str, removed_by: str, reason: str, now: Instant) -> bool:
+async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str, now: Instant) -> bool:
     """Write down who removed it, when and why; False when it was removed before or never was."""
     sql = """
         UPDATE suppression_entry SET removed_by = :removed_by, removed_at = :now, remove_reason = :reason
         WHERE id = :id AND removed_at IS NULL
     """
-    if not await tx.run(sql, id=entry_id, removed_by=removed_by, reason=reason, now=now):
+    if not await tx.execute(sql, id=entry_id, removed_by=removed_by, reason=reason, now=now):
         return False
-    await tx.run("DELETE FROM address_entry WHERE id = :id", id=entry_id)
+    await tx.execute("DELETE FROM address_entry WHERE id = :id", id=entry_id)
     return True
 
 
-async def listed(
+async def list_entries(
     tx: Tx, before: str, limit: int, *, customer: str | None, reason: str | None, hashes: Sequence[str] | None
 ) -> Sequence[Row[Any]]:
     """Live entries with an id below `before`, newest first; of a customer, a reason, an address."""
@@ -106,22 +106,22 @@ async def listed(
             where.append(f"{name} = :{name}")
             params[name] = value
     if hashes is not None:
-        where.append(f"id IN (SELECT id FROM address_entry WHERE {tx.among('hash', 'hashes')})")
-        params["hashes"] = tx.array(hashes)
-    sql = f"SELECT {_ALL} FROM suppression_entry WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT :limit"
+        where.append(f"id IN (SELECT id FROM address_entry WHERE {tx.in_list('hash', 'hashes')})")
+        params["hashes"] = tx.list_parameter(hashes)
+    sql = f"SELECT {_ENTRY_COLUMNS} FROM suppression_entry WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT :limit"
     return await tx.rows(sql, **params)
 
 
-async def counts(tx: Tx) -> dict[str, int]:
+async def count_by_reason(tx: Tx) -> dict[str, int]:
     """How many entries are live, by reason."""
     sql = "SELECT reason, count(*) AS entries FROM suppression_entry WHERE removed_at IS NULL GROUP BY reason"
     return {row.reason: int(row.entries) for row in await tx.rows(sql)}
 
 
-def _packed(classes: tuple[str, ...] | None) -> str | None:
+def _encode_classes(classes: tuple[str, ...] | None) -> str | None:
     return None if classes is None else msgspec.json.encode(classes).decode()
 
 
-def unpacked(classes: str | None) -> tuple[str, ...] | None:
+def decode_classes(classes: str | None) -> tuple[str, ...] | None:
     """The classes of an entry as the tables keep them."""
     return None if classes is None else msgspec.json.decode(classes, type=tuple[str, ...])

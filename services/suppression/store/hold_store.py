@@ -8,27 +8,27 @@ from sqlalchemy import Row
 
 from schemas.facts import HoldFact
 from schemas.times import MINUTE, Instant
-from services.clients.suppression import RATE, HoldEnd
+from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from services.kit.db.database import Tx
 
-GRACE = 10 * MINUTE
+EXPIRY_GRACE = 10 * MINUTE
 """For so long a hold that has run out is still told: the asker's clock may be behind ours."""
 
-_ALL = """
+_HOLD_COLUMNS = """
     seq, key, mode, start, until, document, placed_by, placed_at, ended_at, lifted_by, lift_reason, release_rate
 """
-_decode = msgspec.msgpack.Decoder(HoldFact).decode
+_decode_hold = msgspec.msgpack.Decoder(HoldFact).decode
 
 
-async def standing(tx: Tx, now: Instant) -> tuple[HoldFact, ...]:
+async def list_current_holds(tx: Tx, now: Instant) -> tuple[HoldFact, ...]:
     """Holds in force or to come, by key."""
     sql = "SELECT fact FROM hold WHERE ended_at IS NULL AND (until IS NULL OR until > :since) ORDER BY key"
-    return tuple(_decode(row.fact) for row in await tx.rows(sql, since=now - GRACE))
+    return tuple(_decode_hold(row.fact) for row in await tx.rows(sql, since=now - EXPIRY_GRACE))
 
 
-async def place(tx: Tx, fact: HoldFact, document: str, placed_by: str, now: Instant) -> int | None:
+async def place_hold(tx: Tx, fact: HoldFact, document: str, placed_by: str, now: Instant) -> int | None:
     """Place the hold; its `seq`, or None when one with this key is in force or to come."""
-    await tx.run(
+    await tx.execute(
         "UPDATE hold SET ended_at = until WHERE key = :key AND ended_at IS NULL AND until <= :now",
         key=fact.key,
         now=now,
@@ -52,33 +52,35 @@ async def place(tx: Tx, fact: HoldFact, document: str, placed_by: str, now: Inst
     return None if row is None else int(row.seq)
 
 
-async def lift(tx: Tx, key: str, lifted_by: str, reason: str | None, now: Instant, rate: int = RATE) -> bool:
+async def lift_hold(
+    tx: Tx, key: str, lifted_by: str, reason: str | None, now: Instant, rate: int = DEFAULT_RELEASE_RATE
+) -> bool:
     """End the hold that stands under this key; False when none does. `rate`: messages a second of its release."""
     sql = """
         UPDATE hold SET ended_at = :now, lifted_by = :lifted_by, lift_reason = :reason, release_rate = :rate
         WHERE key = :key AND ended_at IS NULL AND (until IS NULL OR until > :now)
     """
-    return await tx.run(sql, key=key, lifted_by=lifted_by, reason=reason, now=now, rate=rate) > 0
+    return await tx.execute(sql, key=key, lifted_by=lifted_by, reason=reason, now=now, rate=rate) > 0
 
 
-async def ends(tx: Tx, keys: Sequence[str], at: Instant) -> list[HoldEnd]:
+async def list_hold_ends(tx: Tx, keys: Sequence[str], at: Instant) -> list[HoldEnd]:
     """How the hold that ended last under each of these keys ended; one that never ended is absent."""
     sql = f"""
         SELECT key, lifted_by, release_rate FROM hold WHERE seq IN (
-            SELECT max(seq) FROM hold WHERE key IN ({tx.each("keys")}) AND (lifted_by IS NOT NULL OR until <= :at)
+            SELECT max(seq) FROM hold WHERE key IN ({tx.unnest("keys")}) AND (lifted_by IS NOT NULL OR until <= :at)
             GROUP BY key
         )
     """
-    rows = await tx.rows(sql, keys=tx.array(keys), at=at)
-    return [HoldEnd(row.key, row.lifted_by is not None, row.release_rate or RATE) for row in rows]
+    rows = await tx.rows(sql, keys=tx.list_parameter(keys), at=at)
+    return [HoldEnd(row.key, row.lifted_by is not None, row.release_rate or DEFAULT_RELEASE_RATE) for row in rows]
 
 
-async def newest(tx: Tx, key: str) -> Row[Any] | None:
+async def get_newest_hold(tx: Tx, key: str) -> Row[Any] | None:
     """The hold placed last under this key."""
-    return await tx.row(f"SELECT {_ALL} FROM hold WHERE key = :key ORDER BY seq DESC LIMIT 1", key=key)
+    return await tx.row(f"SELECT {_HOLD_COLUMNS} FROM hold WHERE key = :key ORDER BY seq DESC LIMIT 1", key=key)
 
 
-async def listed(
+async def list_holds(
     tx: Tx, before: int, limit: int, *, key: str | None = None, standing_at: Instant | None = None
 ) -> Sequence[Row[Any]]:
     """Holds placed before `seq` `before`, newest first; of one key; only those in force or to come at an instant."""
@@ -92,11 +94,11 @@ async def listed(
     else:
         where.append("ended_at IS NULL AND (until IS NULL OR until > :now)")
     return await tx.rows(
-        f"SELECT {_ALL} FROM hold WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT :limit", **params
+        f"SELECT {_HOLD_COLUMNS} FROM hold WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT :limit", **params
     )
 
 
-async def counts(tx: Tx, now: Instant) -> dict[str, int]:
+async def count_by_mode(tx: Tx, now: Instant) -> dict[str, int]:
     """How many holds are in force, by mode."""
     sql = """
         SELECT mode, count(*) AS holds FROM hold

@@ -9,61 +9,65 @@ from schemas.facts import HoldFact
 from schemas.times import Instant
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
-from services.suppression.situation_intervals import Change
+from services.suppression.situation_intervals import SituationChange
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 
-_HISTORY = ("customer", "kind", "ref", "action", "at", "source", "event_id", "recorded")
-_ADDRESS_KEY = "address_key"
+_HISTORY_COLUMNS = ("customer", "kind", "ref", "action", "at", "source", "event_id", "recorded")
+_ADDRESS_KEY_NAME = "address_key"
 
 
-class Handed(NamedTuple):
+class ActiveSituations(NamedTuple):
     """The situations of the active policy; `seq` grows with every handing over."""
 
     seq: int
     policy_version: int
-    situations: list[Document]
+    situations: list[JsonObject]
 
 
-class HistoryRow(NamedTuple):
+class SituationHistoryRow(NamedTuple):
     """One step of a customer's situations, and the event behind it."""
 
     customer: str
-    change: Change
+    change: SituationChange
     at: Instant
     source: str
     event_id: str
 
 
-NOTHING_HANDED = Handed(0, 0, [])
+NO_ACTIVE_SITUATIONS = ActiveSituations(0, 0, [])
 
 
-async def handed(tx: Tx, known: int = -1) -> Handed | None:
+async def get_active_situations(tx: Tx, known: int = -1) -> ActiveSituations | None:
     """The situations in force; None when they are those of `seq` `known`."""
     newest = await tx.row("SELECT max(seq) AS seq FROM situation_kinds")
     seq = 0 if newest is None or newest.seq is None else int(newest.seq)
     if seq == known:
         return None
     row = await tx.row("SELECT policy_version, body FROM situation_kinds WHERE seq = :seq", seq=seq)
-    return NOTHING_HANDED if row is None else Handed(seq, row.policy_version, msgspec.json.decode(row.body))
+    return (
+        NO_ACTIVE_SITUATIONS
+        if row is None
+        else ActiveSituations(seq, row.policy_version, msgspec.json.decode(row.body))
+    )
 
 
-async def hand(tx: Tx, policy_version: int, situations: Sequence[Document], at: Instant) -> None:
+async def set_active_situations(tx: Tx, policy_version: int, situations: Sequence[JsonObject], at: Instant) -> None:
     """Put these in force, unless they are already, or those of a later version of the policy are."""
-    current = await handed(tx)
+    current = await get_active_situations(tx)
     if current is not None and current.seq and current.policy_version >= policy_version:
         return
     sql = "INSERT INTO situation_kinds (policy_version, body, at) VALUES (:version, :body, :at)"
-    await tx.run(sql, version=policy_version, body=msgspec.json.encode(situations), at=at)
+    await tx.execute(sql, version=policy_version, body=msgspec.json.encode(situations), at=at)
 
 
-async def record_changes(tx: Tx, rows: Sequence[HistoryRow], recorded: Instant) -> None:
+async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: Instant) -> None:
     """Append to the history, in order."""
     values = [
         (
             row.customer,
-            row.change.sign.kind,
-            row.change.sign.ref,
+            row.change.situation.kind,
+            row.change.situation.ref,
             "opened" if row.change.opened else "closed",
             row.at,
             row.source,
@@ -72,10 +76,10 @@ async def record_changes(tx: Tx, rows: Sequence[HistoryRow], recorded: Instant) 
         )
         for row in rows
     ]
-    await tx.insert("situation_event", _HISTORY, values)
+    await tx.bulk_insert("situation_event", _HISTORY_COLUMNS, values)
 
 
-async def history(tx: Tx, customer: str, before: int, limit: int) -> Sequence[Any]:
+async def list_history(tx: Tx, customer: str, before: int, limit: int) -> Sequence[Any]:
     """The newest steps of a customer's situations with a `seq` below `before`."""
     sql = """
         SELECT seq, kind, ref, action, at, source, event_id, recorded FROM situation_event
@@ -90,14 +94,16 @@ async def record_quarantine(tx: Tx, customer: str, hold: HoldFact, record: Recor
         INSERT INTO quarantine (customer, start, until, topic, partition, log_offset, error_class)
         VALUES (:customer, :start, :until, :topic, :partition, :offset, :error_class)
     """
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    await tx.run(sql, customer=customer, start=hold.start, until=hold.until, error_class=error_class, **place)
+    log_position = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    await tx.execute(
+        sql, customer=customer, start=hold.start, until=hold.until, error_class=error_class, **log_position
+    )
 
 
-async def settle_address_key(tx: Tx, fingerprint: str) -> str:
+async def register_address_key(tx: Tx, fingerprint: str) -> str:
     """The fingerprint of the key under which addresses are kept: the first one ever given."""
     sql = "INSERT INTO settled (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
-    await tx.run(sql, name=_ADDRESS_KEY, value=fingerprint)
-    row = await tx.row("SELECT value FROM settled WHERE name = :name", name=_ADDRESS_KEY)
+    await tx.execute(sql, name=_ADDRESS_KEY_NAME, value=fingerprint)
+    row = await tx.row("SELECT value FROM settled WHERE name = :name", name=_ADDRESS_KEY_NAME)
     assert row is not None
     return str(row.value)

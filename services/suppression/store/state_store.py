@@ -5,57 +5,57 @@ from typing import TypeAlias
 
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.suppression.customer_state import State, empty, pack, unpack
+from services.suppression.customer_state import SuppressionState, empty_state, pack, unpack
 
 EventKey: TypeAlias = tuple[str, ...]
 """Customer, source, event id."""
 
-_KEY = ("customer", "source", "event_id")
+_EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 
 
-async def states(tx: Tx, customers: Sequence[str]) -> dict[str, State]:
+async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, SuppressionState]:
     """The states of these customers, every one of them: of an unknown one nothing is known."""
-    return await _states(tx, customers, "")
+    return await _select_states(tx, customers, "")
 
 
-async def locked_states(tx: Tx, customers: Iterable[str]) -> dict[str, State]:
+async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, SuppressionState]:
     """The same under the rows' locks, taken in one order; nobody else changes them until this transaction ends."""
     names = list(set(customers))
     if tx.dialect == "postgresql" and names:  # SQLite has one writer
         sql = f"""
             INSERT INTO customer_state (customer, version, body)
-            SELECT c, 0, '' FROM ({tx.each("customers")} AS c) AS given ORDER BY c
+            SELECT c, 0, '' FROM ({tx.unnest("customers")} AS c) AS given ORDER BY c
             ON CONFLICT (customer) DO NOTHING
         """
-        await tx.run(sql, customers=tx.array(names))
-    return await _states(tx, names, f"ORDER BY customer {tx.for_update}")
+        await tx.execute(sql, customers=tx.list_parameter(names))
+    return await _select_states(tx, names, f"ORDER BY customer {tx.for_update}")
 
 
-async def _states(tx: Tx, customers: Sequence[str], order: str) -> dict[str, State]:
-    found = {customer: empty(customer) for customer in customers}
+async def _select_states(tx: Tx, customers: Sequence[str], order: str) -> dict[str, SuppressionState]:
+    found = {customer: empty_state(customer) for customer in customers}
     if found:
-        sql = f"SELECT customer, body FROM customer_state WHERE {tx.among('customer', 'customers')} {order}"
-        rows = await tx.tuples(sql, customers=tx.array(list(found)))
+        sql = f"SELECT customer, body FROM customer_state WHERE {tx.in_list('customer', 'customers')} {order}"
+        rows = await tx.tuples(sql, customers=tx.list_parameter(list(found)))
         found.update((customer, unpack(body)) for customer, body in rows if body)
     return found
 
 
-async def write_states(tx: Tx, changed: Iterable[State]) -> None:
+async def save_states(tx: Tx, changed: Iterable[SuppressionState]) -> None:
     """Keep these states. Only for rows that this transaction has locked."""
     sql = """
         INSERT INTO customer_state (customer, version, body) VALUES (:customer, :version, :body)
         ON CONFLICT (customer) DO UPDATE SET version = excluded.version, body = excluded.body
     """
-    await tx.run_many(
+    await tx.execute_many(
         sql, [{"customer": state.customer, "version": state.version, "body": pack(state)} for state in changed]
     )
 
 
-async def seen(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
+async def find_applied_events(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
     """Which of these events have been applied already."""
-    return set(await tx.find("inbox", _KEY, keys, "received")) if keys else set()
+    return set(await tx.lookup_column("inbox", _EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
 
 
-async def remember(tx: Tx, keys: Iterable[EventKey], received: Instant) -> None:
+async def record_applied_events(tx: Tx, keys: Iterable[EventKey], received: Instant) -> None:
     """Keep these events as applied. None of them may be known."""
-    await tx.insert("inbox", ("customer", "source", "event_id", "received"), [(*key, received) for key in keys])
+    await tx.bulk_insert("inbox", ("customer", "source", "event_id", "received"), [(*key, received) for key in keys])

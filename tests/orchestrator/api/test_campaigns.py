@@ -29,7 +29,7 @@ async def lead(here: World, *steps: str) -> httpx.Response:
 
 async def version_seen_by_deciding(here: World) -> int:
     async with here.database.read() as tx:
-        return (await store.state(tx)).version
+        return (await store.get_catalogue_state(tx)).version
 
 
 async def test_a_new_campaign_is_a_draft_and_shows_its_document_with_defaults(here: World) -> None:
@@ -65,7 +65,7 @@ async def test_every_step_is_logged_with_who_and_why(here: World) -> None:
     await lead(here, "marketer submit")
     await here.call("approver", "POST", f"{PATH}/reject", json={"reason": "The tone is too loud"})
     async with here.database.read() as tx:
-        log = await store.log_of(tx, "campaign", "referral-ask")
+        log = await store.list_log_entries(tx, "campaign", "referral-ask")
     assert [(c.action, c.before, c.after, c.by) for c in log] == [
         ("put", None, "draft", "person-marketer"),
         ("submit", "draft", "submitted", "person-marketer"),

@@ -12,12 +12,12 @@ from schemas.roles import Role
 from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
 from services.kit.db.database import Tx
-from services.kit.http.auth import Principal, digest_of
+from services.kit.http.auth import Principal, hash_key
 from services.orchestrator.decisions import store
 from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import Accepted, Closing
+from services.orchestrator.delivery.attempts import AcceptedAttempt, ClosedAttempt
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.records import decision, event, keep, keep_message
 from tests.orchestrator.world import ADMIN_KEY, NOON, SERVICE_KEY, World
 
@@ -87,11 +87,11 @@ async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: 
 async def again(tx: Tx, message: str) -> None:
     """Its first attempt ends without an answer, its second one well."""
     marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', marked_at = :at, opened = :at"
-    await tx.run(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
-    assert await attempts.close_all(tx, [Closing(message, 1, "retry", "no answer")], NOON) == {(message, 1)}
-    await tx.run(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
-    assert not await attempts.accept_all(tx, [Accepted(message, 1, "webhook", None, None)], NOON + SECOND)
-    assert await attempts.accept_all(tx, [Accepted(message, 2, "webhook", "p-1", None)], NOON + SECOND)
+    await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
+    assert await attempts.close_attempts(tx, [ClosedAttempt(message, 1, "retry", "no answer")], NOON) == {(message, 1)}
+    await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
+    assert not await attempts.accept_attempts(tx, [AcceptedAttempt(message, 1, "webhook", None, None)], NOON + SECOND)
+    assert await attempts.accept_attempts(tx, [AcceptedAttempt(message, 2, "webhook", "p-1", None)], NOON + SECOND)
 
 
 async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:
@@ -126,7 +126,7 @@ async def test_the_sandbox_shows_what_would_have_been_sent(here: World) -> None:
     ]
     columns = ("message_id", "customer", "campaign", "channel", "to_address", "content", "at")
     async with here.database.write() as tx:
-        await tx.insert("sandbox_message", columns, rows)
+        await tx.bulk_insert("sandbox_message", columns, rows)
     body = (await here.call("agent", "GET", "/v1/sandbox/messages?customer=c-1&channel=sms")).json()
     assert body["items"] == [
         {
@@ -145,11 +145,13 @@ async def test_the_sandbox_shows_what_would_have_been_sent(here: World) -> None:
 
 
 async def test_the_ledger_lists_contacts_and_a_stranger_has_none(here: World) -> None:
-    kind = Kind("referral-ask", "referrals", "sms", "marketing", "ask_referral")
+    kind = MessageAttributes("referral-ask", "referrals", "sms", "marketing", "ask_referral")
     of = decision(event("e-1"))
-    ledger = Ledger.empty().plan(Contact(of.message_id, event_hash("/shop", "e-1"), kind, 50, NOON + SECOND, NOON))
+    ledger = Ledger.empty().put_contact(
+        Contact(of.message_id, event_hash("/shop", "e-1"), kind, 50, NOON + SECOND, NOON)
+    )
     async with here.database.write() as tx:
-        await store.lock_and_read(tx, ["c-1"])
+        await store.lock_and_load_ledgers(tx, ["c-1"])
         await store.save_ledgers(tx, {"c-1": ledger})
     body = (await here.call("agent", "GET", "/v1/contacts/c-1")).json()
     [contact] = body["contacts"]
@@ -190,8 +192,8 @@ async def test_the_door_finds_the_open_attempts_of_a_scope(here: World, scope: A
         assert len(found) == expected
         assert await client.still_open(found) == expected
         async with here.database.write() as tx:
-            await tx.run("UPDATE message SET state = 'accepted' WHERE customer = 'c-1'")
-            await tx.run("UPDATE message SET attempts = 2 WHERE customer = 'c-2'")
+            await tx.execute("UPDATE message SET state = 'accepted' WHERE customer = 'c-1'")
+            await tx.execute("UPDATE message SET attempts = 2 WHERE customer = 'c-2'")
         assert await client.still_open(found) == 0
 
 
@@ -199,8 +201,8 @@ async def test_the_door_finds_the_owners_of_keys(here: World) -> None:
     key = await here.key_of("agent")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(here.app), base_url="http://o") as http:
         client = OrchestratorClient(http, SERVICE_KEY)
-        found = await client.find_key(digest_of(key))
+        found = await client.find_key(hash_key(key))
         assert found is not None
         assert (found.name, found.role) == ("person-agent", Role.AGENT)
-        assert await client.find_key(digest_of(ADMIN_KEY)) == Principal("admin", Role.ADMIN, "env")
-        assert await client.find_key(digest_of("a guess")) is None
+        assert await client.find_key(hash_key(ADMIN_KEY)) == Principal("admin", Role.ADMIN, "env")
+        assert await client.find_key(hash_key("a guess")) is None

@@ -51,7 +51,7 @@ async def logged(here: World) -> list[tuple[bytes | None, Event]]:
 async def lease(here: World, positions: dict[Partition, int]) -> None:
     async with here.database.write() as tx:
         for partition, offset in positions.items():
-            await tx.run(
+            await tx.execute(
                 "INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES (:t, :p, 1, :o)",
                 t=partition.topic,
                 p=partition.partition,

@@ -6,8 +6,8 @@ import pytest
 from schemas.roles import Role, may
 from schemas.times import MINUTE, SECOND
 from services.kit.http.app_factory import access_table
-from services.kit.http.auth import digest_of
-from services.orchestrator.access.api_keys import DatabaseKeys
+from services.kit.http.auth import hash_key
+from services.orchestrator.access.api_keys import DatabaseKeyRing
 from tests.orchestrator.world import ADMIN_KEY, SERVICE_KEY, World
 
 
@@ -35,7 +35,7 @@ async def test_only_the_digest_is_kept(here: World) -> None:
     async with here.database.read() as tx:
         row = await tx.row("SELECT * FROM api_key WHERE id = :id", id=made["id"])
     assert row is not None
-    assert row.digest == digest_of(made["key"])
+    assert row.digest == hash_key(made["key"])
     assert made["key"] not in str(tuple(row))
 
 
@@ -76,28 +76,28 @@ async def test_a_bad_key_is_refused(here: World, body: dict[str, str], pointer: 
 
 async def test_the_last_use_is_written_at_most_once_a_minute(here: World) -> None:
     key = await here.key_of("viewer")
-    ring = DatabaseKeys(here.database, here.clock)
+    ring = DatabaseKeyRing(here.database, here.clock)
 
     async def last_used() -> int | None:
         async with here.database.read() as tx:
-            row = await tx.row("SELECT last_used FROM api_key WHERE digest = :digest", digest=digest_of(key))
+            row = await tx.row("SELECT last_used FROM api_key WHERE digest = :digest", digest=hash_key(key))
         assert row is not None
         return None if row.last_used is None else int(row.last_used)
 
     assert await last_used() is None
-    await ring.find(digest_of(key))
+    await ring.find_principal(hash_key(key))
     first = await last_used()
     assert first == here.clock.now()
     here.clock.advance(MINUTE - 1)
-    await ring.find(digest_of(key))
+    await ring.find_principal(hash_key(key))
     assert await last_used() == first
     here.clock.advance(1)
-    await ring.find(digest_of(key))
+    await ring.find_principal(hash_key(key))
     assert await last_used() == here.clock.now()
 
 
 async def test_an_unknown_key_is_nobody(here: World) -> None:
-    assert await DatabaseKeys(here.database, here.clock).find(digest_of("tk_guess")) is None
+    assert await DatabaseKeyRing(here.database, here.clock).find_principal(hash_key("tk_guess")) is None
     assert (await bearer(here, "tk_guess")).status_code == 401
 
 

@@ -47,7 +47,7 @@ async def test_activation_hands_over_situations_and_topics_before_it_counts(here
     assert handed[SITUATIONS]["situations"][0]["lapses"] == "180d"
     assert [topic["key"] for topic in handed[TOPICS]["topics"]] == ["referrals", "account"]
     async with here.database.read() as tx:
-        assert (await store.state(tx)).active_policy == number
+        assert (await store.get_catalogue_state(tx)).active_policy == number
 
 
 @pytest.mark.parametrize("broken", [SITUATIONS, TOPICS])
@@ -59,7 +59,7 @@ async def test_while_another_service_is_away_it_stays_approved_and_can_be_repeat
     assert "retry-after" in answer.headers
     assert (await here.call("viewer", "GET", f"/v1/policy/versions/{number}")).json()["status"] == "approved"
     async with here.database.read() as tx:
-        assert (await store.state(tx)).active_policy is None
+        assert (await store.get_catalogue_state(tx)).active_policy is None
     here.others.broken.clear()
     assert (await here.call("approver", "POST", f"/v1/policy/versions/{number}/activate")).status_code == 200
 
@@ -87,8 +87,8 @@ async def test_of_activations_at_once_the_highest_version_ends_up_active(here: W
     )
     assert {answer.status_code for answer in answers} <= {200, 409}
     async with here.database.read() as tx:
-        assert (await store.state(tx)).active_policy == numbers[1]
-        active = [version for version in await store.policy_versions(tx, 99, 10) if version.status == "active"]
+        assert (await store.get_catalogue_state(tx)).active_policy == numbers[1]
+        active = [version for version in await store.list_policy_versions(tx, 99, 10) if version.status == "active"]
     assert [version.version for version in active] == [numbers[1]]
 
 

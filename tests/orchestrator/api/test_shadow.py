@@ -38,7 +38,7 @@ async def policy_in_shadow(here: World, **changes: Any) -> str:
 
 async def seen(here: World) -> Catalogue:
     async with here.database.read() as tx:
-        return await here.snapshot.current(tx)
+        return await here.snapshot.get_catalogue(tx)
 
 
 async def counted(here: World, of: Watched, *outcomes: str, live: str = "suppress") -> None:
@@ -62,7 +62,7 @@ async def test_a_campaign_goes_into_shadow_beside_its_active_version(here: World
     assert found.shadows is not None and found.shadows.policy is None
     watched = found.shadows.campaigns["referral-ask"]
     assert (watched.version, watched.active) == (2, True)
-    assert here.snapshot.content("referral-ask", 2) is not here.snapshot.content("referral-ask", 1)
+    assert here.snapshot.get_content("referral-ask", 2) is not here.snapshot.get_content("referral-ask", 1)
 
 
 async def test_a_campaign_becomes_active_from_shadow(here: World) -> None:
@@ -100,8 +100,10 @@ async def test_stop_ends_what_runs_first_and_a_shadow_where_nothing_runs(here: W
     assert (second.json()["version"], second.json()["status"]) == (2, "stopped")
     assert (await seen(here)).shadows is None
     async with here.database.read() as tx:
-        assert [each.version for each in await as_of.stood(tx, "referral-ask")] == [1, 1, 1], "version 2 never ran"
-        head = await catalogue.head(tx, "referral-ask")
+        assert [each.version for each in await as_of.list_status_changes(tx, "referral-ask")] == [1, 1, 1], (
+            "version 2 never ran"
+        )
+        head = await catalogue.get_head(tx, "referral-ask")
     assert head is not None and (head.active_version, head.status) == (1, Status.STOPPED)
 
 
@@ -167,7 +169,7 @@ async def test_a_shadow_that_cannot_be_read_any_more_stops_nobody(here: World) -
     await policy_in_shadow(here)
     async with here.database.write() as tx:
         for table in ("campaign_version", "policy_version"):
-            await tx.run(f"UPDATE {table} SET document = '{{}}' WHERE status = 'shadow'")
+            await tx.execute(f"UPDATE {table} SET document = '{{}}' WHERE status = 'shadow'")
     found = await seen(here)
     assert list(found.campaigns) == ["other"] and found.shadows is None
 

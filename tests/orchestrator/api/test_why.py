@@ -7,7 +7,7 @@ from schemas.facts import Address, Consent, OptOut, Preference, Situation, Suppr
 from schemas.times import DAY, parse_instant
 from services.orchestrator.decisions import store
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.records import decision, event, keep
 from tests.orchestrator.world import NOON, World, campaign, policy_document
 
@@ -106,11 +106,13 @@ async def test_what_cannot_be_told_of_then_is_said(here: World) -> None:
 async def test_a_longer_rule_is_judged_on_contacts_that_the_ledger_had_forgotten(here: World) -> None:
     await here.launch(campaign(reentry="every 300d"))
     here.others.preferences["c-1"] = willing()
-    kind = Kind("referral-ask", "referrals", "sms", "marketing", "ask_referral")
+    kind = MessageAttributes("referral-ask", "referrals", "sms", "marketing", "ask_referral")
     made = Contact("msg_" + "ab" * 16, 7, kind, 50, NOON - 200 * DAY, NOON - 200 * DAY, "made")
-    full = Ledger.empty().plan(made)
+    full = Ledger.empty().put_contact(made)
     async with here.database.write() as tx:
-        await store.keep_history(tx, store.history("c-1", Ledger.empty(), full, NOON - 200 * DAY))
+        await store.insert_contact_history(
+            tx, store.contact_history_rows("c-1", Ledger.empty(), full, NOON - 200 * DAY)
+        )
         await store.lock_ledgers(tx, ["c-1"], ["c-1"])
         await store.save_ledgers(tx, {"c-1": full.forget(NOON - 100 * DAY)})
     assert (await here.call("viewer", "GET", ASK)).json()["reason"] == "duplicate"

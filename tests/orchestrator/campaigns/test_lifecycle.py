@@ -6,7 +6,13 @@ import pytest
 
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.errors import Conflict, Forbidden
-from services.orchestrator.campaigns.lifecycle import CAMPAIGN, POLICY, Action, after, check_four_eyes
+from services.orchestrator.campaigns.lifecycle import (
+    CAMPAIGN_TRANSITIONS,
+    POLICY_TRANSITIONS,
+    LifecycleAction,
+    check_four_eyes,
+    next_status,
+)
 
 ALLOWED = [
     ("draft", "submit", "submitted"),
@@ -27,16 +33,20 @@ ALLOWED = [
 
 @pytest.mark.parametrize("before, action, expected", ALLOWED)
 def test_an_allowed_action_leads_on(before: str, action: str, expected: str) -> None:
-    assert after(CAMPAIGN, "it", Status(before), Action(action)) == expected
+    assert next_status(CAMPAIGN_TRANSITIONS, "it", Status(before), LifecycleAction(action)) == expected
 
 
 @pytest.mark.parametrize(
     "before, action",
-    [pair for pair in product(Status, Action) if pair not in [(Status(a), Action(b)) for a, b, _ in ALLOWED]],
+    [
+        pair
+        for pair in product(Status, LifecycleAction)
+        if pair not in [(Status(a), LifecycleAction(b)) for a, b, _ in ALLOWED]
+    ],
 )
-def test_any_other_action_is_a_wrong_state_that_names_what_is_possible(before: Status, action: Action) -> None:
+def test_any_other_action_is_a_wrong_state_that_names_what_is_possible(before: Status, action: LifecycleAction) -> None:
     with pytest.raises(Conflict) as caught:
-        after(CAMPAIGN, "version 3", before, action)
+        next_status(CAMPAIGN_TRANSITIONS, "version 3", before, action)
     assert caught.value.code == "wrong_state"
     assert f"version 3 is {before}" in caught.value.detail
     for status, possible, _ in ALLOWED:
@@ -45,7 +55,10 @@ def test_any_other_action_is_a_wrong_state_that_names_what_is_possible(before: S
 
 
 def test_a_policy_is_neither_paused_nor_stopped() -> None:
-    assert {action for _, action in POLICY} == set(Action) - {Action.PAUSE, Action.STOP}
+    assert {action for _, action in POLICY_TRANSITIONS} == set(LifecycleAction) - {
+        LifecycleAction.PAUSE,
+        LifecycleAction.STOP,
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from schemas.documents import load
 from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
 from services.development.all_services import Embedded
-from services.kit.runtime.clock import StandingClock
+from services.kit.runtime.clock import ManualClock
 from tests.servers import ROOT
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -32,9 +32,9 @@ class House:
     keys: dict[str, str] = field(default_factory=dict)
 
     @property
-    def clock(self) -> StandingClock:
+    def clock(self) -> ManualClock:
         """The clock that stands still."""
-        assert isinstance(self.embedded.clock, StandingClock)
+        assert isinstance(self.embedded.clock, ManualClock)
         return self.embedded.clock
 
     @property

@@ -4,9 +4,9 @@ from schemas.times import DAY, parse_instant
 from services.orchestrator.console import charts
 from services.orchestrator.console.store import Count
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.time_zones import load_zone
 
-UTC = zone("Etc/UTC")
+UTC = load_zone("Etc/UTC")
 assert UTC is not None
 NOW = parse_instant("2026-03-02T12:00:00Z")
 AT = Calendar(UTC, NOW)

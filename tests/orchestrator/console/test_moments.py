@@ -4,9 +4,9 @@ import pytest
 
 from schemas.times import DAY, HOUR, parse_instant
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.time_zones import load_zone
 
-BERLIN = zone("Europe/Berlin")
+BERLIN = load_zone("Europe/Berlin")
 assert BERLIN is not None
 NOW = parse_instant("2026-10-14T12:32:07Z")
 AT = Calendar(BERLIN, NOW)

@@ -32,7 +32,7 @@ RULES = {
 def picture(*situations: Situation, held: Ledger | None = None, holds: tuple[HoldFact, ...] = ()) -> Picture:
     known = facts(policy(**RULES), None, holds, situations=situations)
     found: Decision = explain(touch(campaign(), event("20 12:00")), known, held or Ledger.empty(), NOW)[0]
-    drawn = draw(found, known, held or Ledger.empty(), Calendar(known.zone, NOW))
+    drawn = draw(found, known, held or Ledger.empty(), Calendar(known.calendar_zone, NOW))
     for lane in drawn.lanes:
         assert lane.said and all(0 <= shape.x <= 100 and shape.x + shape.width <= 100.01 for shape in lane.shapes)
     return drawn
@@ -65,7 +65,7 @@ def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
     complaint = Situation("complaint", "", at("2026-10-14T09:00:00Z"), at("2026-10-16T09:00:00Z"))
     known = msgspec.structs.replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
     found = explain(touch(campaign(), event("2026-10-20T12:00:00Z")), known, Ledger.empty(), now)[0]
-    drawn = draw(found, known, Ledger.empty(), Calendar(known.zone, now))
+    drawn = draw(found, known, Ledger.empty(), Calendar(known.calendar_zone, now))
     assert [tick.text for tick in drawn.ticks][:4] == ["14 Oct", "21 Oct", "28 Oct", "4 Nov"]
 
 

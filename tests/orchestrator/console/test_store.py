@@ -7,9 +7,9 @@ import pytest
 from schemas.roles import Role
 from schemas.times import DAY, HOUR, MINUTE
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade
-from services.kit.http.sessions import Sessions
-from services.kit.runtime.clock import StandingClock
+from services.kit.db.migrate import upgrade_schema
+from services.kit.http.sessions import SessionStore
+from services.kit.runtime.clock import ManualClock
 from services.orchestrator.console import history, store
 from services.orchestrator.console.store import Place, Wanted
 from tests.orchestrator.records import decision, event, keep, keep_message
@@ -19,7 +19,7 @@ from tests.orchestrator.world import NOON
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A fresh database at the newest step."""
-    await upgrade(database_url, "services.orchestrator")
+    await upgrade_schema(database_url, "services.orchestrator")
     database = Database.open(database_url)
     yield database
     await database.close()
@@ -38,7 +38,7 @@ async def filled(database: Database) -> Database:
         await keep_message(tx, sent, updated=NOON)
         columns = ("message_id", "customer", "campaign", "channel", "to_address", "content", "at")
         row = (sent.message_id, "c-1", "referral-ask", "sms", "+49", b'{"text":"Hi"}', NOON)
-        await tx.insert("sandbox_message", columns, [row])
+        await tx.bulk_insert("sandbox_message", columns, [row])
     return database
 
 
@@ -100,14 +100,14 @@ async def test_a_customers_history_is_theirs_alone_and_before_an_instant(filled:
 
 
 async def test_links_and_sessions_on_either_database(database: Database) -> None:
-    clock = StandingClock(NOON)
-    sessions = Sessions(database, clock, path="/console")
+    clock = ManualClock(NOON)
+    sessions = SessionStore(database, clock, path="/console")
     token = await sessions.issue_link("ada", Role.ADMIN)
     assert await sessions.use_link("another") is None
     assert await sessions.use_link(token) is not None
     assert await sessions.use_link(token) is None
     clock.advance(13 * HOUR)
-    await sessions.open("vera", Role.VIEWER, "digest")
+    await sessions.open_session("vera", Role.VIEWER, "digest")
     async with database.read() as tx:
         rows = await tx.rows("SELECT name, role, expires FROM session")
     assert [(row.name, row.role) for row in rows] == [("vera", "viewer")]  # the old one is forgotten

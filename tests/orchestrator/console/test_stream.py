@@ -11,7 +11,7 @@ from services.kit.errors import RateLimited
 from services.orchestrator.console import event_stream as subject
 from services.orchestrator.console.event_stream import Stream
 from services.orchestrator.console.store import Wanted
-from services.orchestrator.decisions.read_store import Kept
+from services.orchestrator.decisions.read_store import StoredDecision
 from tests.orchestrator.console.conftest import House
 from tests.orchestrator.records import decision, event, keep
 
@@ -21,7 +21,7 @@ def request(**headers: str) -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": raw})
 
 
-async def render(found: Sequence[Kept]) -> list[tuple[int, str]]:
+async def render(found: Sequence[StoredDecision]) -> list[tuple[int, str]]:
     return [(item.decision_id, f"<tr>\n{item.decision.message_id}\n</tr>") for item in found]
 
 

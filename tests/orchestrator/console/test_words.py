@@ -10,10 +10,10 @@ from schemas.times import DAY, HOUR, parse_instant
 from schemas.vocabulary import Channel, Outcome, Reason
 from services.orchestrator.console import charts, decision_words
 from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.time_zones import load_zone
 from tests.orchestrator.records import decision, event
 
-UTC = zone("Etc/UTC")
+UTC = load_zone("Etc/UTC")
 assert UTC is not None
 NOW = parse_instant("2026-03-02T12:00:00Z")
 AT = Calendar(UTC, NOW)

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from services.orchestrator.delivery.deadline import Handovers, PastDeadline, boot_time
+from services.orchestrator.delivery.deadline import HandoverDeadlines, PastDeadline, boot_time
 
 
 class Watched:
@@ -23,7 +23,7 @@ class Watched:
 
 def test_the_alarm_is_armed_before_the_byte_and_put_off_after_it() -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=5.0)
+    handovers = HandoverDeadlines(alarm, slack=5.0)
     handovers.allow("a", boot_time() + 10)
     handovers.before("a")
     assert 4.9 < alarm.armed[-1] <= 5.0
@@ -33,7 +33,7 @@ def test_the_alarm_is_armed_before_the_byte_and_put_off_after_it() -> None:
 
 def test_the_alarm_stays_armed_for_the_oldest_of_several() -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=5.0)
+    handovers = HandoverDeadlines(alarm, slack=5.0)
     for message in ("a", "b"):
         handovers.allow(message, boot_time() + 10)
         handovers.before(message)
@@ -45,7 +45,7 @@ def test_the_alarm_stays_armed_for_the_oldest_of_several() -> None:
 
 async def test_one_alarm_serves_the_messages_that_follow_each_other() -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=5.0)
+    handovers = HandoverDeadlines(alarm, slack=5.0)
     for message in ("a", "b", "c"):
         handovers.allow(message, boot_time() + 10)
         handovers.before(message)
@@ -58,7 +58,7 @@ async def test_one_alarm_serves_the_messages_that_follow_each_other() -> None:
 
 async def test_an_alarm_that_will_fire_soon_is_set_anew_but_never_beyond_the_oldest() -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=0.2)
+    handovers = HandoverDeadlines(alarm, slack=0.2)
     for message in ("a", "b", "c"):
         handovers.allow(message, boot_time() + 10)
     handovers.before("a")
@@ -73,7 +73,7 @@ async def test_an_alarm_that_will_fire_soon_is_set_anew_but_never_beyond_the_old
 @pytest.mark.parametrize("deadline", [-1.0, None], ids=["passed", "never allowed"])
 def test_past_the_deadline_nothing_is_written(deadline: float | None) -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=5.0)
+    handovers = HandoverDeadlines(alarm, slack=5.0)
     if deadline is not None:
         handovers.allow("a", boot_time() + deadline)
     with pytest.raises(PastDeadline):
@@ -82,7 +82,7 @@ def test_past_the_deadline_nothing_is_written(deadline: float | None) -> None:
 
 
 def test_a_forgotten_message_may_not_be_written_any_more() -> None:
-    handovers = Handovers(Watched(), slack=5.0)
+    handovers = HandoverDeadlines(Watched(), slack=5.0)
     handovers.allow("a", boot_time() + 10)
     handovers.forget("a")
     with pytest.raises(PastDeadline):
@@ -91,11 +91,11 @@ def test_a_forgotten_message_may_not_be_written_any_more() -> None:
 
 def test_nothing_starts_once_the_process_is_on_its_way_out() -> None:
     alarm = Watched()
-    handovers = Handovers(alarm, slack=5.0)
+    handovers = HandoverDeadlines(alarm, slack=5.0)
     for message in ("a", "b"):
         handovers.allow(message, boot_time() + 10)
     handovers.before("a")
-    handovers.end()
+    handovers.refuse_new()
     with pytest.raises(PastDeadline):
         handovers.before("b")
     assert 0 < alarm.armed[-1] <= 5.0
@@ -106,8 +106,8 @@ def test_nothing_starts_once_the_process_is_on_its_way_out() -> None:
 def test_the_kernel_kills_a_process_that_stops_before_its_first_byte() -> None:
     program = textwrap.dedent("""
         import os, signal, time
-        from services.orchestrator.delivery.deadline import Handovers, KernelAlarm, boot_time
-        handovers = Handovers(KernelAlarm(), slack=0.3)
+        from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm, boot_time
+        handovers = HandoverDeadlines(KernelAlarm(), slack=0.3)
         handovers.allow("a", boot_time() + 10)
         handovers.before("a"); handovers.after("a"); time.sleep(0.5)
         print("alive", flush=True)

@@ -5,15 +5,17 @@ import pytest
 from schemas.message import Handed, HandedOutcome
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState, Reason
-from services.orchestrator.delivery.results import MOST_ATTEMPTS, NOT_TRIED, Result, backoff, follow
+from services.orchestrator.delivery.results import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
 
 NOW = 1_000 * SECOND
 ACCEPTED, REJECTED, RETRY = MessageState.ACCEPTED, MessageState.REJECTED, MessageState.RETRY
 UNKNOWN, FAILED = MessageState.UNKNOWN, MessageState.FAILED
 
 
-def result(outcome: HandedOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None) -> Result:
-    return Result("c-1", number, Handed("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook")
+def result(
+    outcome: HandedOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None
+) -> AttemptResult:
+    return AttemptResult("c-1", number, Handed("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook")
 
 
 @pytest.mark.parametrize(
@@ -27,17 +29,17 @@ def result(outcome: HandedOutcome, *, number: int = 1, idempotent: bool = True, 
         # bytes were written: the contact counts on, whoever dedupes is asked again
         (result("unknown"), RETRY, "unknown", None),
         (result("unknown", idempotent=False), UNKNOWN, "unknown", None),
-        (result("retry", number=MOST_ATTEMPTS), FAILED, "released", Reason.PROVIDER_EXHAUSTED),
-        (result("unknown", number=MOST_ATTEMPTS), UNKNOWN, "unknown", None),
+        (result("retry", number=MAX_ATTEMPTS), FAILED, "released", Reason.PROVIDER_EXHAUSTED),
+        (result("unknown", number=MAX_ATTEMPTS), UNKNOWN, "unknown", None),
         # nobody asked the provider: that is no try of it
-        *((result("retry", number=MOST_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
+        *((result("retry", number=MAX_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
     ],
 )
 def test_an_end_decides_about_message_and_contact(
-    given: Result, state: MessageState, contact: str, failed: Reason | None
+    given: AttemptResult, state: MessageState, contact: str, failed: Reason | None
 ) -> None:
-    following = follow(given, NOW)
-    assert (following.state, following.contact, following.failed) == (state, contact, failed)
+    following = decide_next_state(given, NOW)
+    assert (following.state, following.contact, following.failure_reason) == (state, contact, failed)
     assert (following.until is not None) == (state is RETRY)
 
 

@@ -13,14 +13,14 @@ from schemas.event import Event
 from schemas.facts import Address, Consent, Frequency, HoldFact, Preference, Suppressions
 from schemas.ids import event_hash, message_id
 from schemas.times import Instant, parse_instant
-from services.orchestrator.policy.candidate import AHEAD, Audience, Candidate, candidate
-from services.orchestrator.policy.compiled_campaign import Campaign, compile_campaign
-from services.orchestrator.policy.compiled_policy import Policy, compile_policy
+from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, Candidate, build_candidate
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
+from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.ledger import Contact, Ledger, State
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.ledger import Contact, ContactState, Ledger
+from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.rules import Rule
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 
 NEWS = {"key": "news", "name": "News"}
 ACCOUNT = {"key": "account", "name": "Your account", "required": True}
@@ -52,12 +52,12 @@ def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
     return {"vip": vip, "broken": broken}[text]
 
 
-def policy(**fields: Any) -> Policy:
+def policy(**fields: Any) -> CompiledPolicy:
     document = {"zone": "Etc/UTC", "topics": [NEWS, ACCOUNT], **fields}
     return compile_policy(validate(schemas.policy.Policy, document), 1)
 
 
-def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> Campaign:
+def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> CompiledCampaign:
     document = {
         "key": key,
         "name": key,
@@ -79,10 +79,12 @@ def event(time: str = "02 10:00", id: str = "e-1", expires: str | None = None, t
     return Event(id=id, source="/shop", type=type, subject="c-1", time=at(time), expirytime=expiry)
 
 
-def touch(of: Campaign | None = None, when: Event | None = None, since: str | None = None, **fields: Any) -> Touch:
+def touch(
+    of: CompiledCampaign | None = None, when: Event | None = None, since: str | None = None, **fields: Any
+) -> TriggeredCampaign:
     of = of or campaign()
     seniority = None if since is None else at(since)
-    return Touch(when or event(), {}, of, since=seniority, **{"channels": of.channels, **fields})
+    return TriggeredCampaign(when or event(), {}, of, first_planned=seniority, **{"channels": of.channels, **fields})
 
 
 GRANTED = tuple(Consent(channel, "*", "granted", 0) for channel in ("email", "push", "sms", "in_app"))
@@ -98,7 +100,7 @@ def preference(
 
 
 def facts(
-    rules: Policy | None = None,
+    rules: CompiledPolicy | None = None,
     chosen: Preference | None = None,
     holds: tuple[HoldFact, ...] = (),
     configured: frozenset[str] = frozenset({"email", "push", "sms", "in_app"}),
@@ -110,16 +112,16 @@ def facts(
 def contact(
     time: str,
     *,
-    of: Campaign | None = None,
+    of: CompiledCampaign | None = None,
     event_id: str = "",
     channel: str = "email",
     since: str | None = None,
-    state: State = "made",
+    state: ContactState = "made",
     reported: bool = False,
 ) -> Contact:
     of, event_id = of or campaign("other"), event_id or f"e of {time}"
     name = message_id("c-1", "/shop", event_id, of.key, channel)
-    kind = Kind(of.key, of.topic, channel, of.cls, of.intent)
+    kind = MessageAttributes(of.key, of.topic, channel, of.cls, of.intent)
     first = at(since or time)
     return Contact(name, event_hash("/shop", event_id), kind, of.priority, at(time), first, state, reported)
 
@@ -127,28 +129,32 @@ def contact(
 def ledger(*contacts: Contact) -> Ledger:
     found = Ledger.empty()
     for each in contacts:
-        found = found.plan(each)
+        found = found.put_contact(each)
     return found
 
 
 def try_on(
-    of: Touch, known: Facts | None = None, past: Ledger | None = None, channel: str = "email", marked: str | None = None
+    of: TriggeredCampaign,
+    known: Facts | None = None,
+    past: Ledger | None = None,
+    channel: str = "email",
+    marked: str | None = None,
 ) -> Candidate:
     known = known or facts()
     mark = None if marked is None else at(marked)
-    return candidate(
+    return build_candidate(
         of,
         channel,
         known,
         Ledger.empty() if past is None else past,
-        Audience(of, known),
-        marked_at=mark,
-        ahead=AHEAD if mark else 0,
+        AudienceCheck(of, known),
+        claimed_at=mark,
+        clock_tolerance=CLOCK_TOLERANCE if mark else 0,
     )
 
 
 def judged(rule: Rule, tried: Candidate, known: Facts | None = None, now: str = "02 10:00") -> list[Verdict]:
-    return list(rule.judge(tried, known or facts(), at(now)))
+    return list(rule.evaluate(tried, known or facts(), at(now)))
 
 
 def only(verdicts: list[Verdict]) -> tuple[str, str | None, str | None, Instant | None]:

@@ -1,5 +1,5 @@
 from schemas.times import DAY
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.policy.build import campaign, vip
 
 
@@ -12,16 +12,27 @@ def test_a_document_becomes_ready_to_judge() -> None:
         audience="vip",
         trigger={"event": "shop.x", "when": "vip"},
     )
-    assert (found.event, found.channels, found.together, found.ttl) == ("shop.x", ("push", "email"), True, 3 * DAY)
-    assert (found.once, found.every) == (False, 2 * DAY)
-    assert (found.when, found.audience) == (vip, vip)
-    assert found.kinds["push"] == Kind("offer", "news", "push", "marketing", "advertise")
+    assert (found.event_type, found.channels, found.sends_on_all_channels, found.ttl) == (
+        "shop.x",
+        ("push", "email"),
+        True,
+        3 * DAY,
+    )
+    assert (found.reentry_once, found.reentry_every) == (False, 2 * DAY)
+    assert (found.trigger_condition, found.audience_condition) == (vip, vip)
+    assert found.attributes_by_channel["push"] == MessageAttributes("offer", "news", "push", "marketing", "advertise")
 
 
 def test_what_is_absent_is_none() -> None:
     found = campaign(reentry="once")
-    assert (found.once, found.every, found.when, found.audience, found.together) == (True, None, None, None, False)
+    assert (
+        found.reentry_once,
+        found.reentry_every,
+        found.trigger_condition,
+        found.audience_condition,
+        found.sends_on_all_channels,
+    ) == (True, None, None, None, False)
 
 
 def test_fallback_is_judged_like_first() -> None:
-    assert not campaign(strategy="fallback", fallback_after="30m", channels=["push", "email"]).together
+    assert not campaign(strategy="fallback", fallback_after="30m", channels=["push", "email"]).sends_on_all_channels

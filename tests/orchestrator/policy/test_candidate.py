@@ -7,9 +7,9 @@ import pytest
 
 from schemas.facts import Entry
 from schemas.times import MINUTE
-from services.orchestrator.policy.candidate import AHEAD, Audience, candidate
+from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.policy.build import at, campaign, event, facts, policy, preference, touch, try_on
 
 
@@ -31,8 +31,8 @@ class Asked:
 def test_the_audience_is_asked_once_with_event_and_customer(answer: bool) -> None:
     condition = Asked(answer)
     of = msgspec.structs.replace(touch(), data={"total": 1}, campaign=_with(condition))
-    audience = Audience(of, facts(chosen=preference({"vip": True})))
-    assert [audience.holds() for _ in range(3)] == [answer] * 3
+    audience = AudienceCheck(of, facts(chosen=preference({"vip": True})))
+    assert [audience.matches() for _ in range(3)] == [answer] * 3
     (seen,) = condition.seen
     assert seen["event"] == {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}
     assert seen["customer"]["traits"] == {"vip": True}
@@ -40,31 +40,31 @@ def test_the_audience_is_asked_once_with_event_and_customer(answer: bool) -> Non
 
 def test_what_the_condition_raises_is_raised_again_without_asking() -> None:
     condition = Asked(True)
-    audience = Audience(msgspec.structs.replace(touch(), data={"broken": 1}, campaign=_with(condition)), facts())
+    audience = AudienceCheck(msgspec.structs.replace(touch(), data={"broken": 1}, campaign=_with(condition)), facts())
     for _ in range(2):
         with pytest.raises(TypeError):
-            audience.holds()
+            audience.matches()
     assert len(condition.seen) == 1
 
 
 def _with(condition: Asked) -> Any:
-    return dataclasses.replace(campaign(), audience=condition)
+    return dataclasses.replace(campaign(), audience_condition=condition)
 
 
 def test_a_channel_that_the_campaign_has_no_more_keeps_the_attributes_of_the_campaign() -> None:
     of = campaign(channels=["email"])
     known = facts()
-    found = candidate(touch(of), "push", known, Ledger.empty(), Audience(touch(of), known))
-    assert found.kind == Kind("offer", "news", "push", "marketing", "advertise")
-    assert (found.ahead, found.contacts.marked_at, found.contacts.of.at_gate) == (0, None, False)
-    assert try_on(touch(of), marked="02 10:00").contacts.of.at_gate
+    found = build_candidate(touch(of), "push", known, Ledger.empty(), AudienceCheck(touch(of), known))
+    assert found.attributes == MessageAttributes("offer", "news", "push", "marketing", "advertise")
+    assert (found.clock_tolerance, found.contacts.claimed_at, found.contacts.view.is_recheck) == (0, None, False)
+    assert try_on(touch(of), marked="02 10:00").contacts.view.is_recheck
 
 
 def test_it_knows_its_customer_message_and_seniority() -> None:
-    of = touch(campaign(channels=["email", "push"], strategy="all"), planned={"push": at("01 10:00")})
+    of = touch(campaign(channels=["email", "push"], strategy="all"), first_planned_by_channel={"push": at("01 10:00")})
     push, email = try_on(of, channel="push"), try_on(of)
-    assert (push.customer, push.message_id, push.since) == ("c-1", of.message_id("push"), at("01 10:00"))
-    assert (email.message_id, email.since) == (of.message_id("email"), None)
+    assert (push.customer, push.message_id, push.first_planned) == ("c-1", of.message_id("push"), at("01 10:00"))
+    assert (email.message_id, email.first_planned) == (of.message_id("email"), None)
     assert push.message_id != email.message_id
 
 
@@ -78,16 +78,23 @@ def test_only_a_named_transactional_campaign_fails_open(cls: str, named: bool, o
 
 
 def test_at_the_gate_entries_count_up_to_five_minutes_ahead() -> None:
-    assert AHEAD == 5 * MINUTE
-    now, kind = at("02 10:00"), try_on(touch()).kind
-    known = facts(entries=(Entry(None, None, None, now + AHEAD, None, "manual"),))
-    assert known.live(kind, now, AHEAD)
-    assert not known.live(kind, now, AHEAD - 1)
-    assert not known.live(kind, now)
+    assert CLOCK_TOLERANCE == 5 * MINUTE
+    now, kind = at("02 10:00"), try_on(touch()).attributes
+    known = facts(entries=(Entry(None, None, None, now + CLOCK_TOLERANCE, None, "manual"),))
+    assert known.live_suppressions(kind, now, CLOCK_TOLERANCE)
+    assert not known.live_suppressions(kind, now, CLOCK_TOLERANCE - 1)
+    assert not known.live_suppressions(kind, now)
 
 
 def test_a_touch_of_a_choice_has_one_seniority_and_of_all_one_for_each_message() -> None:
-    choice = touch(campaign(channels=["email", "push"]), event(), since="01 10:00", planned={"push": 1})
-    each = touch(campaign(channels=["email", "push"], strategy="all"), event(), since="01 10:00", planned={"push": 1})
-    assert [choice.first_planned(channel) for channel in choice.channels] == [at("01 10:00")] * 2
-    assert [each.first_planned(channel) for channel in each.channels] == [at("01 10:00"), 1]
+    choice = touch(
+        campaign(channels=["email", "push"]), event(), since="01 10:00", first_planned_by_channel={"push": 1}
+    )
+    each = touch(
+        campaign(channels=["email", "push"], strategy="all"),
+        event(),
+        since="01 10:00",
+        first_planned_by_channel={"push": 1},
+    )
+    assert [choice.first_planned_on(channel) for channel in choice.channels] == [at("01 10:00")] * 2
+    assert [each.first_planned_on(channel) for channel in each.channels] == [at("01 10:00"), 1]

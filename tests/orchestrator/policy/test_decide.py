@@ -4,9 +4,9 @@ import pytest
 
 from schemas.facts import Entry, HoldFact, OptOut, Scope
 from schemas.ids import message_id
-from services.orchestrator.policy.decide import Judged, decide
+from services.orchestrator.policy.decide import DecideResult, decide
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.match import TriggeredCampaign
 from tests.orchestrator.policy.build import (
     at,
     campaign,
@@ -25,11 +25,11 @@ NIGHT = {"id": "night", "scope": {"channels": ["push"]}, "from": "21:00", "to": 
 CAP = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
 
 
-def lines(judged: Judged) -> list[tuple[Any, ...]]:
+def lines(judged: DecideResult) -> list[tuple[Any, ...]]:
     return [(each.channel, each.outcome, each.reason, each.until) for each in judged.decisions]
 
 
-def at_night(*touches: Touch, past: Ledger | None = None, **fields: Any) -> Judged:
+def at_night(*touches: TriggeredCampaign, past: Ledger | None = None, **fields: Any) -> DecideResult:
     known = facts(policy(quiet_hours=[NIGHT]), preference(**fields))
     return decide(touches, known, Ledger.empty() if past is None else past, at("02 22:00"))
 
@@ -68,7 +68,7 @@ def test_of_those_that_must_wait_the_earliest_is_kept_and_a_parked_one_comes_las
     assert len(judged.ledger) == 0  # nothing is planned
     assert judged.planned[0].parked is not None
     assert judged.planned[0].parked.holds == ("push",)
-    assert judged.planned[0].since is None
+    assert judged.planned[0].first_planned is None
 
 
 def test_all_judges_each_channel_on_its_own() -> None:
@@ -77,7 +77,7 @@ def test_all_judges_each_channel_on_its_own() -> None:
         ("email", "send", "eligible", None),
         ("push", "defer", "quiet_hours", at("03 08:00")),
     ]
-    assert sorted((each.at, each.kind.channel) for each in judged.ledger) == [
+    assert sorted((each.at, each.attributes.channel) for each in judged.ledger) == [
         (at("02 22:00"), "email"),
         (at("03 08:00"), "push"),
     ]
@@ -99,30 +99,32 @@ def test_candidates_of_one_event_are_judged_in_order_of_rank() -> None:
 def test_a_deferred_choice_moves_to_another_channel_and_keeps_its_seniority() -> None:
     waits = at_night(touch(BOTH, OFFER), opt_outs=(OptOut(channel="email"),))
     planned = waits.planned[0]
-    assert (planned.channel, planned.since, planned.until) == ("push", at("02 22:00"), at("03 08:00"))
+    assert (planned.channel, planned.first_planned, planned.until) == ("push", at("02 22:00"), at("03 08:00"))
     push_off = preference(opt_outs=(OptOut(channel="push"),))
     held = facts(chosen=push_off, holds=(HoldFact("mail", "defer", 0, at("03 12:00")),))
-    again = decide([planned.touch], held, waits.ledger, at("03 08:00"))
-    assert again.ended == (planned.message_id,)
-    assert [(each.kind.channel, each.at, each.since) for each in again.ledger] == [
+    again = decide([planned.triggered], held, waits.ledger, at("03 08:00"))
+    assert again.ended_message_ids == (planned.message_id,)
+    assert [(each.attributes.channel, each.at, each.first_planned) for each in again.ledger] == [
         ("email", at("03 12:00"), at("02 22:00"))
     ]
-    assert again.planned[0].since == at("02 22:00")
+    assert again.planned[0].first_planned == at("02 22:00")
 
 
 def test_what_is_suppressed_on_its_turn_leaves_the_ledger() -> None:
     waits = at_night(touch(EACH, OFFER))
     push = next(each for each in waits.planned if each.channel == "push")
-    turn = Touch(OFFER, {}, EACH, since=push.since, channels=("push",))
+    turn = TriggeredCampaign(OFFER, {}, EACH, first_planned=push.first_planned, channels=("push",))
     again = decide([turn], facts(chosen=preference(opt_outs=(OptOut(all=True),))), waits.ledger, at("03 08:00"))
-    assert again.ended == (push.message_id,)
-    assert [each.kind.channel for each in again.ledger] == ["email"]
+    assert again.ended_message_ids == (push.message_id,)
+    assert [each.attributes.channel for each in again.ledger] == ["email"]
 
 
 @pytest.mark.parametrize(("delivered", "state"), [(False, "planned"), (True, "made")])
 def test_what_is_sent_is_planned_at_its_decision_time_until_the_mark(delivered: bool, state: str) -> None:
-    judged = decide([touch()], facts(), Ledger.empty(), at("02 10:00"), delivered=delivered)
-    assert [(each.at, each.since, each.state) for each in judged.ledger] == [(at("02 10:00"), at("02 10:00"), state)]
+    judged = decide([touch()], facts(), Ledger.empty(), at("02 10:00"), count_sent_as_made=delivered)
+    assert [(each.at, each.first_planned, each.state) for each in judged.ledger] == [
+        (at("02 10:00"), at("02 10:00"), state)
+    ]
 
 
 def test_worked_example_7_an_urgent_message_passes_planned_ones() -> None:
@@ -132,9 +134,9 @@ def test_worked_example_7_an_urgent_message_passes_planned_ones() -> None:
     first = decide([touch(tip, event("02 11:00", "e-tip"))], known, Ledger.empty(), at("02 11:00"))
     assert lines(first) == [("email", "defer", "quiet_hours", at("02 14:00"))]
     urgent = touch(recall, event("02 12:00", "e-recall"))
-    second = decide([urgent], known, first.ledger, at("02 12:00"), delivered=True)
+    second = decide([urgent], known, first.ledger, at("02 12:00"), count_sent_as_made=True)
     assert lines(second) == [("email", "send", "eligible", None)]
-    third = decide([first.planned[0].touch], known, second.ledger, at("02 14:00"))
+    third = decide([first.planned[0].triggered], known, second.ledger, at("02 14:00"))
     assert lines(third) == [("email", "defer", "cap_window", at("03 12:00"))]
 
 
@@ -153,7 +155,7 @@ def test_worked_example_8_late_wake_ups_do_not_defer_each_other() -> None:
         contact("04 09:00", of=b, event_id="e-b", state="planned", since="02 11:00"),
     )
     late = at("03 09:00") + 300_000
-    first = decide([touch(a, event("02 10:00", "e-a"))], known, past, late, delivered=True)
+    first = decide([touch(a, event("02 10:00", "e-a"))], known, past, late, count_sent_as_made=True)
     assert lines(first) == [("email", "send", "eligible", None)]
     second = decide([touch(b, event("02 11:00", "e-b"))], known, first.ledger, at("04 09:00"))
     assert lines(second) == [("email", "defer", "cap_window", at("04 09:00") + 300_000)]
@@ -162,7 +164,7 @@ def test_worked_example_8_late_wake_ups_do_not_defer_each_other() -> None:
 def test_a_broken_trigger_fails_on_every_channel_whatever_fails_open() -> None:
     receipt = campaign("receipt", cls="transactional", topic=None, channels=["email", "push"])
     known = facts(policy(fail_open=["receipt"]))
-    judged = decide([touch(receipt, broken=True)], known, Ledger.empty(), at("02 10:00"))
+    judged = decide([touch(receipt, condition_failed=True)], known, Ledger.empty(), at("02 10:00"))
     assert lines(judged) == [(each, "fail", "policy_unavailable", None) for each in ("email", "push")]
     assert judged.planned == ()
 
@@ -203,8 +205,8 @@ def test_seniority_comes_before_the_key_of_the_campaign() -> None:
     )
     judged = decide([touch(alpha), touch(beta)], facts(), past, at("02 10:00"))
     assert [each.campaign for each in judged.decisions] == ["beta", "alpha"]
-    assert judged.ended == ()  # both stay planned
-    assert {each.since for each in judged.planned} == {at("01 10:00"), at("01 11:00")}
+    assert judged.ended_message_ids == ()  # both stay planned
+    assert {each.first_planned for each in judged.planned} == {at("01 10:00"), at("01 11:00")}
 
 
 def test_each_message_of_all_keeps_its_own_seniority() -> None:
@@ -213,7 +215,7 @@ def test_each_message_of_all_keeps_its_own_seniority() -> None:
         contact("02 10:00", of=EACH, event_id="e-1", channel="push", state="planned", since="01 12:00"),
     )
     judged = decide([touch(EACH)], facts(), past, at("02 10:00"))
-    assert {each.kind.channel: each.since for each in judged.ledger} == {
+    assert {each.attributes.channel: each.first_planned for each in judged.ledger} == {
         "email": at("01 10:00"),
         "push": at("01 12:00"),
     }
@@ -221,7 +223,7 @@ def test_each_message_of_all_keeps_its_own_seniority() -> None:
 
 def test_a_seniority_that_is_known_is_not_asked_of_the_ledger() -> None:
     past = ledger(contact("02 10:00", of=campaign(), event_id="e-1", state="planned", since="01 12:00"))
-    assert [each.since for each in decide([touch(since="01 10:00")], facts(), past, at("02 10:00")).ledger] == [
+    assert [each.first_planned for each in decide([touch(since="01 10:00")], facts(), past, at("02 10:00")).ledger] == [
         at("01 10:00")
     ]
 
@@ -232,8 +234,8 @@ def test_what_was_made_or_belongs_to_another_customer_is_not_given_back() -> Non
     no_push = facts(chosen=preference(opt_outs=(OptOut(channel="push"),)))
     for theirs in (made, merged):
         judged = decide([touch(BOTH)], no_push, ledger(theirs), at("02 10:00"))
-        assert judged.ledger.find(theirs.message_id) == theirs
-        assert judged.ended == ()
+        assert judged.ledger.find_contact(theirs.message_id) == theirs
+        assert judged.ended_message_ids == ()
 
 
 def test_a_parked_channel_is_kept_when_the_other_is_denied() -> None:
@@ -257,11 +259,11 @@ def test_unless_told_otherwise_nothing_is_delivered_and_nothing_lies_ahead() -> 
     assert [each.state for each in decide([touch()], facts(), Ledger.empty(), now).ledger] == ["planned"]
     ahead = facts(entries=(Entry(None, None, None, now + 1, None, "stop_keyword"),))
     assert decide([touch()], ahead, Ledger.empty(), now).decisions[0].outcome == "send"
-    assert decide([touch()], ahead, Ledger.empty(), now, ahead=1).decisions[0].reason == "suppression_list"
+    assert decide([touch()], ahead, Ledger.empty(), now, clock_tolerance=1).decisions[0].reason == "suppression_list"
 
 
 def test_a_broken_trigger_says_what_it_is_and_stops_nothing_else() -> None:
-    judged = decide([touch(broken=True), touch(campaign("other"))], facts(), Ledger.empty(), at("02 10:00"))
+    judged = decide([touch(condition_failed=True), touch(campaign("other"))], facts(), Ledger.empty(), at("02 10:00"))
     failed, sent = judged.decisions
     assert [(each.rule, each.verdict, each.evidence) for each in failed.verdicts] == [
         ("campaign", "fail", {"trigger": None})
@@ -281,5 +283,5 @@ def test_of_three_channels_the_denied_one_keeps_its_own_line() -> None:
 
 def test_what_is_deferred_is_planned_even_where_what_is_sent_is_made() -> None:
     known = facts(policy(quiet_hours=[NIGHT]))
-    judged = decide([touch(EACH, OFFER)], known, Ledger.empty(), at("02 22:00"), delivered=True)
-    assert [(each.kind.channel, each.state) for each in judged.ledger] == [("email", "made"), ("push", "planned")]
+    judged = decide([touch(EACH, OFFER)], known, Ledger.empty(), at("02 22:00"), count_sent_as_made=True)
+    assert [(each.attributes.channel, each.state) for each in judged.ledger] == [("email", "made"), ("push", "planned")]

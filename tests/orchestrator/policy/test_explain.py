@@ -1,4 +1,4 @@
-from services.orchestrator.policy.explain import explain, in_the_way
+from services.orchestrator.policy.explain import blocking_verdicts, explain
 from services.orchestrator.policy.ledger import Ledger
 from tests.orchestrator.policy.build import at, campaign, contact, facts, ledger, policy, preference, touch
 
@@ -9,7 +9,7 @@ def test_every_channel_is_explained_with_all_verdicts() -> None:
     lines = explain(touch(BOTH), facts(chosen=preference(consent=())), Ledger.empty(), at("02 10:00"))
     assert [(line.channel, line.reason) for line in lines] == [("email", "no_consent"), ("push", "no_consent")]
     assert all(len(line.verdicts) == 16 for line in lines)
-    assert [verdict.rule for verdict in in_the_way(lines[0])] == ["consent"]
+    assert [verdict.rule for verdict in blocking_verdicts(lines[0])] == ["consent"]
 
 
 def test_its_own_planned_contact_does_not_stand_in_its_way_and_stays() -> None:
@@ -24,7 +24,7 @@ def test_shadow_rules_are_not_in_the_way() -> None:
     cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "drop"}
     known = facts(policy(frequency_caps=[cap], shadow=["cap"]))
     line = explain(touch(), known, ledger(contact("02 09:00")), at("02 10:00"))[0]
-    assert (line.outcome, in_the_way(line)) == ("send", [])
+    assert (line.outcome, blocking_verdicts(line)) == ("send", [])
 
 
 def test_what_fails_open_is_not_in_the_way_and_what_defers_is() -> None:
@@ -32,4 +32,4 @@ def test_what_fails_open_is_not_in_the_way_and_what_defers_is() -> None:
     quiet = {"id": "q", "scope": {"classes": ["transactional"]}, "from": "09:00", "to": "11:00"}
     known = facts(policy(fail_open=["receipt"], quiet_hours=[quiet]))
     line = explain(touch(receipt), known, Ledger.empty(), at("02 10:00"))[0]
-    assert [verdict.rule for verdict in in_the_way(line)] == ["quiet_hours"]
+    assert [verdict.rule for verdict in blocking_verdicts(line)] == ["quiet_hours"]

@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.facts import Address, Entry, Situation
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.policy.build import at, facts, policy, preference
 
 UNVERIFIED, FIRST, SECOND = (
@@ -30,11 +30,11 @@ def test_the_address_is_the_first_verified_one_that_is_not_suppressed(
     cls: str, entries: tuple[Entry, ...], expected: Address | None
 ) -> None:
     known = facts(chosen=preference(addresses=(UNVERIFIED, FIRST, SECOND)), entries=entries)
-    assert known.address(Kind("offer", "news", "email", cls, None), at("02 10:00")) == expected
+    assert known.delivery_address(MessageAttributes("offer", "news", "email", cls, None), at("02 10:00")) == expected
 
 
 def test_in_app_needs_no_address() -> None:
-    assert facts().address(Kind("offer", "news", "in_app", "marketing", None), 0) is None
+    assert facts().delivery_address(MessageAttributes("offer", "news", "in_app", "marketing", None), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -57,19 +57,19 @@ def test_without_unknown_zones_the_organisations_stands_in() -> None:
 
 def test_situations_are_found_by_kind_in_order_of_arrival() -> None:
     one, two, other = Situation("a", "1", 9), Situation("a", "2", 3), Situation("b", "", 1)
-    assert facts(situations=(one, other, two)).situations == {"a": (one, two), "b": (other,)}
+    assert facts(situations=(one, other, two)).situations_by_kind == {"a": (one, two), "b": (other,)}
 
 
 def test_in_app_has_no_address_even_where_one_is_known() -> None:
     known = facts(chosen=preference(addresses=(Address("in_app", "c-1", True),)))
-    assert known.address(Kind("offer", "news", "in_app", "marketing", None), 0) is None
+    assert known.delivery_address(MessageAttributes("offer", "news", "in_app", "marketing", None), 0) is None
 
 
 def test_an_entry_is_live_from_its_instant_on_and_until_it_expires() -> None:
-    kind, now = Kind("offer", "news", "email", "marketing", None), at("02 10:00")
+    kind, now = MessageAttributes("offer", "news", "email", "marketing", None), at("02 10:00")
 
     def live(begins: int, expires: int | None = None) -> int:
-        return len(facts(entries=(Entry(None, None, None, begins, expires, "manual"),)).live(kind, now))
+        return len(facts(entries=(Entry(None, None, None, begins, expires, "manual"),)).live_suppressions(kind, now))
 
     assert [live(now), live(now + 1), live(0, now), live(0, now + 1)] == [1, 0, 0, 1]
 
@@ -77,6 +77,6 @@ def test_an_entry_is_live_from_its_instant_on_and_until_it_expires() -> None:
 def test_the_address_is_one_of_the_channel_and_of_unverified_ones_the_first() -> None:
     phone, other = Address("sms", "+4930123", True), Address("email", "other@example.org", False)
     known = facts(chosen=preference(addresses=(phone, UNVERIFIED, other)))
-    assert known.address(Kind("offer", None, "email", "service", None), 0) == UNVERIFIED
-    assert known.address(Kind("offer", "news", "email", "marketing", None), 0) is None
-    assert known.address(Kind("offer", None, "sms", "service", None), 0) == phone
+    assert known.delivery_address(MessageAttributes("offer", None, "email", "service", None), 0) == UNVERIFIED
+    assert known.delivery_address(MessageAttributes("offer", "news", "email", "marketing", None), 0) is None
+    assert known.delivery_address(MessageAttributes("offer", None, "sms", "service", None), 0) == phone

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from schemas.facts import Consent, Entry, HoldFact, OptOut, Suppressions
 from schemas.times import MINUTE, SECOND, format_instant
-from services.orchestrator.policy.candidate import AHEAD
+from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.recheck import as_before, at_gate
+from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
 from tests.orchestrator.policy.build import (
     GRANTED,
     at,
@@ -32,7 +32,7 @@ NOW = at("02 10:00") + 2_000_000
 
 
 def gate(past: Ledger, known: object = None, now: int = NOW) -> tuple[str, str, int | None] | None:
-    found = at_gate(touch(OFFER), "email", known or facts(CAPPED), past, at("02 10:00"), now)  # type: ignore[arg-type]
+    found = recheck_message(touch(OFFER), "email", known or facts(CAPPED), past, at("02 10:00"), now)  # type: ignore[arg-type]
     return None if found is None else (found.outcome, found.reason, found.until)
 
 
@@ -71,7 +71,7 @@ def test_fresh_facts_stop_it() -> None:
     )
     ahead = Entry(None, None, None, NOW + 1_000_000, None, "stop_keyword")
     assert gate(ledger(OWN), facts(entries=(ahead,))) == ("suppress", "suppression_list", None)
-    again = decide([touch(OFFER)], facts(entries=(ahead,)), ledger(OWN), NOW, ahead=AHEAD)
+    again = decide([touch(OFFER)], facts(entries=(ahead,)), ledger(OWN), NOW, clock_tolerance=CLOCK_TOLERANCE)
     assert again.decisions[0].reason == "suppression_list"  # or it would be marked and stopped again and again
 
 
@@ -91,7 +91,7 @@ def test_an_entry_slightly_ahead_counts_at_the_instants_planned_on_to_as_well() 
 
 
 def test_a_rule_that_cannot_be_judged_at_the_gate_stops_it() -> None:
-    broken = at_gate(touch(campaign(audience="broken")), "email", facts(), ledger(OWN), at("02 10:00"), NOW)
+    broken = recheck_message(touch(campaign(audience="broken")), "email", facts(), ledger(OWN), at("02 10:00"), NOW)
     assert broken is not None
     assert (broken.outcome, broken.reason) == ("fail", "policy_unavailable")
 
@@ -134,9 +134,9 @@ def test_what_need_not_be_judged_again_would_be_allowed_again(now: int, changes:
     )
     of = touch(campaign(end=changes.get("end")), event(expires=changes.get("expires")))
     judged = decide([of], known, ledger(*map(contact, some("before"))), T)
-    if judged.decisions[0].outcome == "send" and as_before(of, known, T, now):
-        marked = judged.ledger.mark(of.message_id("email"), T)
-        assert at_gate(of, "email", known, marked, T, now) is None
+    if judged.decisions[0].outcome == "send" and is_still_allowed(of, known, T, now):
+        marked = judged.ledger.claim_contact(of.message_id("email"), T)
+        assert recheck_message(of, "email", known, marked, T, now) is None
 
 
 def last(**changes: Any) -> bool:
@@ -144,7 +144,7 @@ def last(**changes: Any) -> bool:
     chosen = preference(consent=(*GRANTED, *changes.get("consent", ())))
     known = facts(chosen=chosen, holds=changes.get("holds", ()), entries=changes.get("entries", ()))
     of = touch(campaign(end=changes.get("end")), event(expires=changes.get("expires")))
-    return as_before(of, known, T, changes.get("now", SOON))
+    return is_still_allowed(of, known, T, changes.get("now", SOON))
 
 
 def granted(when: int, expires: int | None) -> dict[str, Any]:
@@ -172,20 +172,20 @@ CASES: list[tuple[dict[str, Any], bool]] = [
     ({"end": "2026-03-02T10:00:51Z"}, True),
     (granted(T, None), True),
     (granted(T + 1, None), False),
-    (granted(SOON + AHEAD, None), False),
-    (granted(SOON + AHEAD + 1, None), True),
+    (granted(SOON + CLOCK_TOLERANCE, None), False),
+    (granted(SOON + CLOCK_TOLERANCE + 1, None), True),
     (granted(0, T), True),
     (granted(0, T + 1), False),
     (granted(0, SOON), False),
     (granted(0, SOON + 1), True),
     (entry(T), True),
     (entry(T + 1), False),
-    (entry(SOON + AHEAD), False),
-    (entry(SOON + AHEAD + 1), True),
+    (entry(SOON + CLOCK_TOLERANCE), False),
+    (entry(SOON + CLOCK_TOLERANCE + 1), True),
     (hold(T), True),
     (hold(T + 1), False),
-    (hold(SOON + AHEAD), False),
-    (hold(SOON + AHEAD + 1), True),
+    (hold(SOON + CLOCK_TOLERANCE), False),
+    (hold(SOON + CLOCK_TOLERANCE + 1), True),
 ]
 
 
@@ -200,4 +200,4 @@ def test_a_hold_of_the_customer_s_own_counts_as_everybody_s() -> None:
     for when, expected in ((T, True), (T + MINUTE, False)):
         own = Suppressions("c-1", 1, holds=(HoldFact("agent", "drop", when),))
         known = Facts(preference(), own, (), policy(), frozenset({"email"}))
-        assert as_before(touch(), known, T, T) is expected
+        assert is_still_allowed(touch(), known, T, T) is expected

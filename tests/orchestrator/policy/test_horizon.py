@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from schemas.times import DAY
-from services.orchestrator.policy.horizon import horizon, look_back
-from services.orchestrator.policy.ledger import BEGINNING
+from services.orchestrator.policy.horizon import look_back_span, look_back_start
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
 from tests.orchestrator.policy.build import campaign, policy
 
 CAP = {"id": "x", "limit": 1, "on_exceed": "defer"}
@@ -28,15 +28,15 @@ ASKS = {"contacts": {"intents": ["ask_feedback"]}}
     ],
 )
 def test_the_longest_look_back_decides(fields: Any, reentry: str, days: int | None) -> None:
-    assert horizon(policy(**fields), [campaign(reentry=reentry)]) == (None if days is None else days * DAY)
+    assert look_back_span(policy(**fields), [campaign(reentry=reentry)]) == (None if days is None else days * DAY)
 
 
 def test_a_look_back_ends_that_long_before_now_or_at_the_beginning() -> None:
-    assert look_back(policy(), [campaign()], 100 * DAY) == 67 * DAY
-    assert look_back(policy(), [campaign(), campaign(reentry="once")], 100 * DAY) == BEGINNING
+    assert look_back_start(policy(), [campaign()], 100 * DAY) == 67 * DAY
+    assert look_back_start(policy(), [campaign(), campaign(reentry="once")], 100 * DAY) == BEGINNING_OF_TIME
 
 
 def test_a_history_of_situations_looks_at_no_contacts() -> None:
     kind = {"kind": "complaint", "opens": [{"event": "shop.complaint"}]}
     rule = {"id": "h", "never": {"after": {"situation": "complaint"}, "within": "90d"}, "on_match": "drop"}
-    assert horizon(policy(situations=[kind], contact_history=[rule]), []) == 33 * DAY
+    assert look_back_span(policy(situations=[kind], contact_history=[rule]), []) == 33 * DAY

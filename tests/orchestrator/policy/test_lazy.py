@@ -1,4 +1,4 @@
-from services.orchestrator.policy.cached_attribute import lazy
+from services.orchestrator.policy.cached_attribute import cached_attribute
 
 
 class Sum:
@@ -7,7 +7,7 @@ class Sum:
     def __init__(self) -> None:
         self.asked = 0
 
-    @lazy
+    @cached_attribute
     def total(self) -> int:
         """One more each time."""
         self.asked += 1
@@ -21,5 +21,5 @@ def test_it_is_worked_out_when_it_is_asked_for_and_once_for_each_instance() -> N
 
 
 def test_on_the_class_it_is_itself_and_says_what_it_means() -> None:
-    assert isinstance(Sum.total, lazy)
+    assert isinstance(Sum.total, cached_attribute)
     assert Sum.total.__doc__ == "One more each time."

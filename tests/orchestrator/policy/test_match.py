@@ -2,7 +2,13 @@ import dataclasses
 from typing import Any
 
 from schemas.ids import message_id
-from services.orchestrator.policy.match import Catalogue, Shadows, customer_variables, touches, variables
+from services.orchestrator.policy.match import (
+    Catalogue,
+    ShadowVersions,
+    condition_variables,
+    customer_variables,
+    match_campaigns,
+)
 from tests.orchestrator.policy.build import at, campaign, event, policy, preference
 
 OPEN = campaign("open", trigger={"event": "shop.x"})
@@ -17,8 +23,8 @@ def customer(**traits: bool) -> dict[str, Any]:
 
 
 def keys(type: str, **traits: bool) -> list[tuple[str, bool]]:
-    found = touches(event(type=type), {}, customer(**traits), CATALOGUE)
-    return [(touch.campaign.key, touch.broken) for touch in found]
+    found = match_campaigns(event(type=type), {}, customer(**traits), CATALOGUE)
+    return [(touch.campaign.key, touch.condition_failed) for touch in found]
 
 
 def test_an_event_touches_the_campaigns_whose_trigger_it_meets() -> None:
@@ -29,12 +35,12 @@ def test_an_event_touches_the_campaigns_whose_trigger_it_meets() -> None:
 
 def test_paused_campaigns_are_wanted_too_for_their_decision() -> None:
     assert keys("shop.y") == [("paused", False)]
-    assert CATALOGUE.wants("shop.y")
-    assert not CATALOGUE.wants("shop.z")
+    assert CATALOGUE.is_triggered_by("shop.y")
+    assert not CATALOGUE.is_triggered_by("shop.z")
 
 
 def test_a_touch_knows_its_expiry_and_its_messages() -> None:
-    touch = touches(event("02 10:00", expires="02 12:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
+    touch = match_campaigns(event("02 10:00", expires="02 12:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
     assert touch.expires_at == at("02 12:00")
     assert touch.message_id("email") == message_id("c-1", "/shop", "e-1", "open", "email")
     assert touch.channels == ("email",)
@@ -42,22 +48,29 @@ def test_a_touch_knows_its_expiry_and_its_messages() -> None:
 
 def test_conditions_see_event_and_customer() -> None:
     customer = {"id": "c-1", "traits": {"vip": True}, "locale": None, "country": "DE", "zone": "Etc/UTC"}
-    seen = variables(event(), {"total": 1}, customer)
+    seen = condition_variables(event(), {"total": 1}, customer)
     assert seen == {"event": {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}, "customer": customer}
 
 
 def test_shadows_make_an_event_wanted() -> None:
-    shadows = Shadows({"dark": campaign("dark", trigger={"event": "shop.dark"})})
-    assert shadows.events == {"shop.dark"}
+    shadows = ShadowVersions({"dark": campaign("dark", trigger={"event": "shop.dark"})})
+    assert shadows.event_types == {"shop.dark"}
     both = Catalogue({"open": OPEN}, policy(), frozenset(), shadows)
-    assert [both.wants(each) for each in ("shop.x", "shop.dark", "shop.z")] == [True, True, False]
+    assert [both.is_triggered_by(each) for each in ("shop.x", "shop.dark", "shop.z")] == [True, True, False]
 
 
 def test_a_touch_carries_event_and_data_and_its_expiry_is_the_earlier() -> None:
-    found = touches(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, customer(), CATALOGUE)[0]
-    assert (found.data, found.event.id, found.since, dict(found.planned)) == ({"total": 1}, "e-1", None, {})
+    found = match_campaigns(event("02 10:00", expires="28 12:00", type="shop.x"), {"total": 1}, customer(), CATALOGUE)[
+        0
+    ]
+    assert (found.data, found.event.id, found.first_planned, dict(found.first_planned_by_channel)) == (
+        {"total": 1},
+        "e-1",
+        None,
+        {},
+    )
     assert found.expires_at == at("02 10:00") + found.campaign.ttl
-    late = touches(event("02 10:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
+    late = match_campaigns(event("02 10:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
     assert late.expires_at == at("02 10:00") + late.campaign.ttl
     assert late.message_id("email") is late.message_id("email")
     assert late.message_id("email") != late.message_id("push")
@@ -75,6 +88,6 @@ def test_conditions_see_what_the_customer_chose() -> None:
 
 
 def test_only_true_meets_a_condition() -> None:
-    odd = dataclasses.replace(VIP, when=lambda _: 1)  # type: ignore[arg-type]
+    odd = dataclasses.replace(VIP, trigger_condition=lambda _: 1)  # type: ignore[arg-type]
     catalogue = Catalogue({"odd": odd}, policy(), frozenset())
-    assert touches(event(type="shop.x"), {}, customer(), catalogue) == []
+    assert match_campaigns(event(type="shop.x"), {}, customer(), catalogue) == []

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from schemas.facts import HoldFact, Situation
 from schemas.times import DAY, HOUR, format_instant
-from services.orchestrator.policy.evaluate import judge
+from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.plan import plan
+from services.orchestrator.policy.plan import plan_candidate
 from tests.orchestrator.policy.build import (
     at,
     campaign,
@@ -44,7 +44,7 @@ def test_it_jumps_to_the_earliest_instant_and_the_last_jump_gives_the_reason(
     last: str, until: str | None, reason: str, rule_id: str | None, jumps: list[Any]
 ) -> None:
     known = facts(policy(frequency_caps=[CAP], quiet_hours=[NIGHT]))
-    found = plan(try_on(touch(when=event("02 19:00")), known, ledger(contact(last))), known, at("02 19:00"))
+    found = plan_candidate(try_on(touch(when=event("02 19:00")), known, ledger(contact(last))), known, at("02 19:00"))
     assert (found.outcome, found.reason, found.rule_id) == ("send" if until is None else "defer", reason, rule_id)
     assert found.until == (None if until is None else at(until))
     assert [(each.at, each.rule, each.id, each.until) for each in found.jumps] == [
@@ -54,7 +54,7 @@ def test_it_jumps_to_the_earliest_instant_and_the_last_jump_gives_the_reason(
 
 def test_a_deny_on_the_way_suppresses_at_once() -> None:
     known = facts(policy(quiet_hours=[NIGHT]))
-    found = plan(try_on(touch(campaign(ttl="10h"), event("02 22:00")), known), known, at("02 22:00"))
+    found = plan_candidate(try_on(touch(campaign(ttl="10h"), event("02 22:00")), known), known, at("02 22:00"))
     assert (found.outcome, found.reason, found.until) == ("suppress", "expired", None)
     assert [(each.at, each.rule, each.until) for each in found.jumps] == [(at("03 08:00"), "expiry", None)]
 
@@ -64,10 +64,10 @@ def test_allowed_from_is_when_all_that_denied_would_allow() -> None:
     rules = policy(situations=[COMPLAINT], contact_history=[asks])
     closed = Situation("complaint", "", at("01 00:00"), at("01 12:00"))
     known = facts(rules, preference(paused_until=at("05 00:00")), situations=(closed,))
-    found = plan(try_on(touch(), known), known, at("02 10:00"))
+    found = plan_candidate(try_on(touch(), known), known, at("02 10:00"))
     assert (found.reason, found.allowed_from) == ("paused", at("31 12:00"))
     untold = facts(rules, preference(consent=(), paused_until=at("05 00:00")), situations=(closed,))
-    assert plan(try_on(touch(), untold), untold, at("02 10:00")).allowed_from is None
+    assert plan_candidate(try_on(touch(), untold), untold, at("02 10:00")).allowed_from is None
 
 
 def test_a_defer_without_an_instant_parks() -> None:
@@ -76,7 +76,7 @@ def test_a_defer_without_an_instant_parks() -> None:
     known = facts(
         policy(situations=[COMPLAINT], contact_history=[WAIT], quiet_hours=[NIGHT]), holds=holds, situations=opened
     )
-    found = plan(try_on(touch(campaign(ttl="30d")), known), known, at("02 22:00"))
+    found = plan_candidate(try_on(touch(campaign(ttl="30d")), known), known, at("02 22:00"))
     assert (found.outcome, found.reason, found.rule_id, found.until) == ("defer", "contact_history", "wait", None)
     assert found.jumps == ()
     assert [each.id for each in found.verdicts if each.verdict == "defer"] == ["wait", "a", "b", "c", "night"]
@@ -84,7 +84,7 @@ def test_a_defer_without_an_instant_parks() -> None:
     assert found.parked.holds == ("a", "b")
     assert found.parked.situations == (("complaint", '"x"'), ("complaint", '"y"'))
     assert found.parked.wake_at == at("11 00:00")  # the first lapse
-    brief = plan(try_on(touch(campaign(ttl="1d")), known), known, at("02 22:00")).parked
+    brief = plan_candidate(try_on(touch(campaign(ttl="1d")), known), known, at("02 22:00")).parked
     assert brief is not None
     assert brief.wake_at == at("03 10:00")  # or its expiry
 
@@ -101,7 +101,7 @@ def test_more_than_64_jumps_is_a_failure(now: str, outcome: str) -> None:
     times = [at("03 00:10") + DAY * night for night in range(32)]
     past = ledger(*(contact(format_instant(time)) for time in times))
     known = facts(rules)
-    found = plan(try_on(touch(campaign(ttl="365d")), known, past), known, at(now))
+    found = plan_candidate(try_on(touch(campaign(ttl="365d")), known, past), known, at(now))
     assert found.outcome == outcome
     assert found.reason == ("policy_unavailable" if outcome == "fail" else "quiet_hours")
     assert len(found.jumps) == (64 if outcome == "fail" else 63)
@@ -130,47 +130,51 @@ def test_t_star_is_the_earliest_instant_at_which_nothing_defers(
     known, zero = facts(rules), at("02 00:00")
     contacts = [contact(format_instant(zero + hour * HOUR), event_id=f"x{hour}") for hour in past]
     tried = try_on(touch(campaign(ttl="90d"), event("02 00:00")), known, ledger(*contacts))
-    found = plan(tried, known, zero + now * HOUR)
-    free = next(t for t in range(zero + now * HOUR, zero + 400 * HOUR, HOUR) if not judge(tried, known, t).defers)
+    found = plan_candidate(tried, known, zero + now * HOUR)
+    free = next(
+        t for t in range(zero + now * HOUR, zero + 400 * HOUR, HOUR) if not evaluate_rules(tried, known, t).defers
+    )
     assert (found.until or zero + now * HOUR) == free
 
 
 def test_it_jumps_to_the_latest_of_several_at_once() -> None:
     known = facts(policy(quiet_hours=[NIGHT]), holds=(HoldFact("soon", "defer", 0, at("02 23:00")),))
-    found = plan(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
+    found = plan_candidate(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
     assert (found.until, found.rule_id, found.jumps) == (at("03 08:00"), "night", ())
 
 
 def test_a_jump_names_the_entry_that_stops_it() -> None:
     known = facts(policy(quiet_hours=[NIGHT]), holds=(HoldFact("stop", "drop", at("03 07:00")),))
-    found = plan(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
+    found = plan_candidate(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
     assert [(each.at, each.rule, each.id, each.until) for each in found.jumps] == [
         (at("03 08:00"), "hold", "stop", None)
     ]
-    assert found.decision(known, at("02 22:00")).jumps == found.jumps
+    assert found.to_decision(known, at("02 22:00")).jumps == found.jumps
 
 
 def test_what_is_denied_at_once_makes_no_jump_and_its_decision_tells_from_when_it_would_be_allowed() -> None:
     known = facts(chosen=preference(paused_until=at("05 00:00")))
-    line = plan(try_on(touch(), known), known, at("02 10:00")).decision(known, at("02 10:00"))
+    line = plan_candidate(try_on(touch(), known), known, at("02 10:00")).to_decision(known, at("02 10:00"))
     assert (line.outcome, line.jumps, line.allowed_from) == ("suppress", (), at("05 00:00"))
 
 
 def test_given_up_for_another_channel_it_is_parked_no_more() -> None:
     known = facts(holds=(HoldFact("a", "defer", 0),))
-    given_up = plan(try_on(touch(), known), known, at("02 10:00")).as_other_channel()
+    given_up = plan_candidate(try_on(touch(), known), known, at("02 10:00")).as_other_channel()
     assert (given_up.outcome, given_up.rule_id, given_up.until, given_up.parked) == ("suppress", None, None, None)
 
 
 def test_what_is_deferred_keeps_all_verdicts_of_the_first_instant() -> None:
     known = facts(policy(quiet_hours=[NIGHT]))
     tried = try_on(touch(when=event("02 22:00")), known)
-    assert plan(tried, known, at("02 22:00")).verdicts == judge(tried, known, at("02 22:00")).verdicts
+    assert (
+        plan_candidate(tried, known, at("02 22:00")).verdicts == evaluate_rules(tried, known, at("02 22:00")).verdicts
+    )
 
 
 def test_what_is_parked_on_the_way_keeps_its_jumps() -> None:
     known = facts(policy(quiet_hours=[NIGHT]), holds=(HoldFact("outage", "defer", at("03 07:00")),))
-    found = plan(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
+    found = plan_candidate(try_on(touch(when=event("02 22:00")), known), known, at("02 22:00"))
     assert (found.outcome, found.rule_id, found.until) == ("defer", "outage", None)
     assert [(each.at, each.id, each.until) for each in found.jumps] == [(at("03 08:00"), "outage", None)]
 
@@ -179,8 +183,8 @@ def test_what_fails_on_the_way_keeps_its_jumps() -> None:
     """At the end of the jump the cap looks further back than the ledger is complete."""
     known = facts(policy(frequency_caps=[{**CAP, "window": {"rolling": "30d"}}]))
     old = contact("2026-02-20T10:00:00Z", state="made")
-    past = Ledger(complete_from=at("01 00:00")).plan(old)
-    found = plan(try_on(touch(campaign(ttl="365d")), known, past), known, at("02 10:00"))
+    past = Ledger(complete_from=at("01 00:00")).put_contact(old)
+    found = plan_candidate(try_on(touch(campaign(ttl="365d")), known, past), known, at("02 10:00"))
     assert (found.outcome, found.reason) == ("fail", "policy_unavailable")
     assert [(each.at, each.rule, each.id, each.until) for each in found.jumps] == [
         (at("22 10:00"), "frequency_cap", None, None)
@@ -191,7 +195,7 @@ def test_an_entry_in_shadow_parks_nothing_even_where_a_hold_has_its_name() -> No
     rules = policy(situations=[COMPLAINT], contact_history=[WAIT], shadow=["wait"])
     opened = Situation("complaint", "", at("02 00:00"))
     known = facts(rules, holds=(HoldFact("wait", "defer", 0),), situations=(opened,))
-    found = plan(try_on(touch(campaign(ttl="30d")), known), known, at("02 10:00")).parked
+    found = plan_candidate(try_on(touch(campaign(ttl="30d")), known), known, at("02 10:00")).parked
     assert found is not None
     assert (found.holds, found.situations) == (("wait",), ())
     assert found.wake_at == at("02 10:00") + 30 * DAY

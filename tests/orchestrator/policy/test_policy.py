@@ -2,12 +2,17 @@ import pytest
 
 from schemas.facts import Frequency
 from schemas.times import DAY, HOUR
-from services.orchestrator.policy.compiled_policy import CUSTOMER_WISH, WISH_SLOT, compile_policy, wish
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.policy.compiled_policy import (
+    CUSTOMER_CAP_ID,
+    CUSTOMER_CAP_SLOT,
+    compile_policy,
+    customer_cap,
+)
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.policy.build import policy
 
 CAP = {"limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
-OFFER = Kind("offer", "news", "email", "marketing", "advertise")
+OFFER = MessageAttributes("offer", "news", "email", "marketing", "advertise")
 RULES = policy(
     week_start="sunday",
     frequency_caps=[{"id": "all", **CAP}, {"id": "sms", "scope": {"channels": ["sms"]}, **CAP}],
@@ -26,31 +31,31 @@ RULES = policy(
 @pytest.mark.parametrize(
     ("kind", "entries"),
     [
-        (Kind("a", "news", "sms", "marketing", "advertise"), ["all", "sms"]),
-        (Kind("a", None, "sms", "transactional", "inform"), ["gap"]),
-        (Kind("a", "news", "in_app", "service", "ask_review"), ["asks"]),
+        (MessageAttributes("a", "news", "sms", "marketing", "advertise"), ["all", "sms"]),
+        (MessageAttributes("a", None, "sms", "transactional", "inform"), ["gap"]),
+        (MessageAttributes("a", "news", "in_app", "service", "ask_review"), ["asks"]),
     ],
 )
-def test_entries_concern_candidates_of_their_scope(kind: Kind, entries: list[str]) -> None:
-    concern = RULES.concern(kind)
+def test_entries_concern_candidates_of_their_scope(kind: MessageAttributes, entries: list[str]) -> None:
+    concern = RULES.applicable_to(kind)
     caps, gaps = [cap.id for cap in concern.caps], [gap.id for gap in concern.gaps]
     assert [*caps, *gaps, *(history.id for history in concern.histories)] == entries
-    assert RULES.concern(kind) is concern
+    assert RULES.applicable_to(kind) is concern
 
 
 def test_history_counts_contacts_of_the_other_scope() -> None:
-    asked = Kind("a", "news", "email", "service", "ask_feedback")
+    asked = MessageAttributes("a", "news", "email", "service", "ask_feedback")
     slot = RULES.histories[0].slot
-    assert RULES.counts(asked, slot)
-    assert not RULES.counts(asked._replace(intent="ask_review"), slot)
+    assert RULES.counts_in_slot(asked, slot)
+    assert not RULES.counts_in_slot(asked._replace(intent="ask_review"), slot)
 
 
 def test_the_customers_wish_counts_marketing_but_not_in_app() -> None:
-    offer = Kind("a", "news", "email", "marketing", "advertise")
-    assert RULES.counts(offer, WISH_SLOT)
-    assert WISH_SLOT in RULES.concern(offer).slots
-    assert not RULES.counts(offer._replace(channel="in_app"), WISH_SLOT)
-    assert not RULES.counts(offer._replace(cls="service"), WISH_SLOT)
+    offer = MessageAttributes("a", "news", "email", "marketing", "advertise")
+    assert RULES.counts_in_slot(offer, CUSTOMER_CAP_SLOT)
+    assert CUSTOMER_CAP_SLOT in RULES.applicable_to(offer).slots
+    assert not RULES.counts_in_slot(offer._replace(channel="in_app"), CUSTOMER_CAP_SLOT)
+    assert not RULES.counts_in_slot(offer._replace(cls="service"), CUSTOMER_CAP_SLOT)
 
 
 def test_the_week_starts_where_the_document_says() -> None:
@@ -69,13 +74,13 @@ def test_conditions_of_situations_are_tried_when_asked_for() -> None:
 def test_what_is_remembered_of_kinds_is_bounded() -> None:
     rules = policy()
     for number in range(4096):
-        rules.slots(OFFER._replace(campaign=f"c{number}"))
-        rules.concern(OFFER._replace(campaign=f"c{number}"))
-    assert (len(rules._slots), len(rules._concerns)) == (4096, 4096)
-    rules.slots(OFFER)
-    rules.concern(OFFER)
-    assert (len(rules._slots), len(rules._concerns)) == (1, 1)
-    assert rules.slots(OFFER) == 1 << WISH_SLOT
+        rules.slot_mask(OFFER._replace(campaign=f"c{number}"))
+        rules.applicable_to(OFFER._replace(campaign=f"c{number}"))
+    assert (len(rules._slot_masks), len(rules._applicable)) == (4096, 4096)
+    rules.slot_mask(OFFER)
+    rules.applicable_to(OFFER)
+    assert (len(rules._slot_masks), len(rules._applicable)) == (1, 1)
+    assert rules.slot_mask(OFFER) == 1 << CUSTOMER_CAP_SLOT
 
 
 FULL = policy(
@@ -103,11 +108,20 @@ FULL = policy(
 
 
 def test_a_document_becomes_ready_to_judge() -> None:
-    assert (FULL.version, FULL.zone.name, FULL.required) == (1, "Asia/Tokyo", frozenset({"account"}))
+    assert (FULL.version, FULL.zone.name, FULL.required_topics) == (1, "Asia/Tokyo", frozenset({"account"}))
     assert [each.name for each in FULL.unknown_zones] == ["Etc/UTC", "Europe/Berlin"]
-    assert (FULL.shadow, FULL.fail_open) == (frozenset({"a"}), frozenset({"receipt"}))
+    assert (FULL.shadow_ids, FULL.fail_open_campaigns) == (frozenset({"a"}), frozenset({"receipt"}))
     caps = [
-        (each.id, each.limit, each.rolling, each.period, each.of_customer, each.drops, each.one_touch, each.span)
+        (
+            each.id,
+            each.limit,
+            each.rolling,
+            each.period,
+            each.in_customer_zone,
+            each.drops,
+            each.excludes_siblings,
+            each.look_back,
+        )
         for each in FULL.caps
     ]
     assert caps == [
@@ -115,7 +129,7 @@ def test_a_document_becomes_ready_to_judge() -> None:
         ("b", 3, None, "week", False, False, True, 9 * DAY),
         ("c", 1, None, "day", True, False, False, 3 * DAY),
     ]
-    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet
+    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet_windows
     assert (gap.id, gap.gap) == ("g", 2 * HOUR)
     assert (history.id, history.contacts, history.situation, history.within) == ("h", None, "x", DAY)
     assert (history.while_open, history.lapses, history.drops) == (True, 3 * DAY, False)
@@ -123,31 +137,33 @@ def test_a_document_becomes_ready_to_judge() -> None:
 
 
 def test_each_entry_has_its_scope_and_a_slot_of_its_own() -> None:
-    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet
+    (gap,), (history,), (quiet,) = FULL.gaps, FULL.histories, FULL.quiet_windows
     scopes = [*(cap.scope for cap in FULL.caps), gap.scope, history.scope, quiet.scope]
     assert [scope.covers(OFFER._replace(channel="sms")) for scope in scopes] == [True, True, True, True, False, True]
-    assert len({WISH_SLOT, *(cap.slot for cap in FULL.caps), gap.slot, history.slot}) == 6
+    assert len({CUSTOMER_CAP_SLOT, *(cap.slot for cap in FULL.caps), gap.slot, history.slot}) == 6
 
 
 def test_concern_names_the_slots_that_are_counted_and_those_in_which_siblings_count() -> None:
-    found = RULES.concern(Kind("a", "news", "sms", "marketing", "ask_review"))
+    found = RULES.applicable_to(MessageAttributes("a", "news", "sms", "marketing", "ask_review"))
     everything, sms = RULES.caps
-    assert found.slots == {WISH_SLOT, everything.slot, sms.slot, RULES.histories[0].slot}
-    assert found.touchy == {sms.slot}
-    assert RULES.concern(Kind("a", "news", "in_app", "service", "inform")).slots == frozenset()
-    assert RULES.concern(Kind("a", None, "sms", "transactional", "inform")).slots == {RULES.gaps[0].slot}
+    assert found.slots == {CUSTOMER_CAP_SLOT, everything.slot, sms.slot, RULES.histories[0].slot}
+    assert found.sibling_slots == {sms.slot}
+    assert RULES.applicable_to(MessageAttributes("a", "news", "in_app", "service", "inform")).slots == frozenset()
+    assert RULES.applicable_to(MessageAttributes("a", None, "sms", "transactional", "inform")).slots == {
+        RULES.gaps[0].slot
+    }
 
 
 def test_a_wish_is_a_calendar_cap_of_the_customer_that_defers() -> None:
-    found = wish(Frequency(2, "week"))
+    found = customer_cap(Frequency(2, "week"))
     assert (found.id, found.limit, found.rolling, found.period, found.slot) == (
-        CUSTOMER_WISH,
+        CUSTOMER_CAP_ID,
         2,
         None,
         "week",
-        WISH_SLOT,
+        CUSTOMER_CAP_SLOT,
     )
-    assert (found.of_customer, found.drops, found.one_touch) == (True, False, True)
+    assert (found.in_customer_zone, found.drops, found.excludes_siblings) == (True, False, True)
 
 
 def test_a_zone_that_is_none_is_refused() -> None:
@@ -169,6 +185,6 @@ def test_conditions_that_close_situations_are_tried_as_well_and_absent_ones_are_
 
 def test_what_is_remembered_is_no_difference_between_policies() -> None:
     one, other = policy(), policy()
-    one.slots(OFFER)
-    one.concern(OFFER)
+    one.slot_mask(OFFER)
+    one.applicable_to(OFFER)
     assert one == other

@@ -4,16 +4,16 @@ from hypothesis import strategies as st
 
 from schemas.times import DAY, HOUR
 from schemas.vocabulary import DAYS
-from services.orchestrator.policy.quiet_windows import Quiet, reading
-from services.orchestrator.policy.scope import Scope
+from services.orchestrator.policy.quiet_windows import QuietWindow, split_wall_time
+from services.orchestrator.policy.scope import CompiledScope
 
 HOURS = st.integers(0, 23).map(lambda hour: 60 * hour)
 
 
 def test_the_first_of_january_1970_was_a_thursday() -> None:
-    assert reading(0) == (3, 0)
-    assert reading(-1) == (2, DAY - 1)
-    assert reading(4 * DAY + 5 * HOUR) == (0, 5 * HOUR)
+    assert split_wall_time(0) == (3, 0)
+    assert split_wall_time(-1) == (2, DAY - 1)
+    assert split_wall_time(4 * DAY + 5 * HOUR) == (0, 5 * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_the_first_of_january_1970_was_a_thursday() -> None:
     ],
 )
 def test_a_window_ends_at_its_end(start: int, end: int, hour: int, ends: int | None) -> None:
-    quiet = Quiet.of("q", DAYS, 60 * start, 60 * end, Scope())
-    assert quiet.ends(hour * HOUR) == (None if ends is None else ends * HOUR)
+    quiet = QuietWindow.from_minutes("q", DAYS, 60 * start, 60 * end, CompiledScope())
+    assert quiet.window_end(hour * HOUR) == (None if ends is None else ends * HOUR)
 
 
 @settings(deadline=None)
@@ -39,9 +39,12 @@ def test_a_window_ends_at_its_end(start: int, end: int, hour: int, ends: int | N
 def test_an_hour_is_silent_if_a_window_that_began_today_or_yesterday_holds_it(
     days: set[str], start: int, end: int, hour: int
 ) -> None:
-    quiet, (weekday, clock) = Quiet.of("q", days, start, end, Scope()), reading(hour * HOUR)
+    quiet, (weekday, clock) = (
+        QuietWindow.from_minutes("q", days, start, end, CompiledScope()),
+        split_wall_time(hour * HOUR),
+    )
     length = (end - start) % (24 * 60) or 24 * 60
     windows = [(back, start - back * 24 * 60) for back in (0, 1) if DAYS[(weekday - back) % 7] in days]
     expected = any(begin <= clock // (HOUR // 60) < begin + length for _, begin in windows)
-    assert quiet.holds(weekday, clock) is expected
-    assert (quiet.ends(hour * HOUR) is not None) is expected
+    assert quiet.contains(weekday, clock) is expected
+    assert (quiet.window_end(hour * HOUR) is not None) is expected

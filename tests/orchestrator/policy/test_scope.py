@@ -1,9 +1,9 @@
 import pytest
 
 from schemas.facts import Scope as Written
-from services.orchestrator.policy.scope import Kind, Scope
+from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
 
-OFFER = Kind("offer", "news", "email", "marketing", "advertise")
+OFFER = MessageAttributes("offer", "news", "email", "marketing", "advertise")
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ OFFER = Kind("offer", "news", "email", "marketing", "advertise")
         (Written(campaigns=frozenset({"offer", "x"})), OFFER, True),
     ],
 )
-def test_every_field_must_match(written: Written, kind: Kind, covered: bool) -> None:
-    assert Scope.of(written).covers(kind) is covered
+def test_every_field_must_match(written: Written, kind: MessageAttributes, covered: bool) -> None:
+    assert CompiledScope.from_fields(written).covers(kind) is covered
 
 
 def test_a_cap_leaves_in_app_out_unless_it_names_it() -> None:
     note = OFFER._replace(channel="in_app")
-    assert Scope.of(Written()).covers(note)
-    assert not Scope.of(Written()).of_a_cap().covers(note)
-    assert Scope.of(Written(channels=frozenset({"in_app"}))).of_a_cap().covers(note)
+    assert CompiledScope.from_fields(Written()).covers(note)
+    assert not CompiledScope.from_fields(Written()).for_cap().covers(note)
+    assert CompiledScope.from_fields(Written(channels=frozenset({"in_app"}))).for_cap().covers(note)

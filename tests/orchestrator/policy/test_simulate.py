@@ -8,11 +8,17 @@ import pytest
 from schemas.decision import Decision
 from schemas.event import BadEvent, Event
 from schemas.facts import Situation
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.virtual_time_simulation import Arrived, Learnt, Numbers, Simulation, ended
+from services.orchestrator.policy.virtual_time_simulation import (
+    FactsChange,
+    Int64Set,
+    SimulatedEvent,
+    Simulator,
+    closed_situations,
+)
 from tests.orchestrator.policy.build import at, campaign, contact, event, facts, policy
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
@@ -33,11 +39,11 @@ COMPLAINT = {
 class SmallWorld:
     """One kind of situation, and reports of contacts."""
 
-    def __init__(self, rules: Policy) -> None:
+    def __init__(self, rules: CompiledPolicy) -> None:
         self.rules = rules
         self.situations: tuple[Situation, ...] = ()
 
-    def apply(self, event: Event, data: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
         if event.type == "shop.bad":
             raise BadEvent("", "bad")
         if event.type == "shop.filed":
@@ -47,19 +53,19 @@ class SmallWorld:
         if event.type == "shop.refiled":
             self.situations = (Situation("complaint", "", 0, event.time), Situation("complaint", "", event.time))
 
-    def facts(self, customer: str) -> Facts:
+    def facts_of(self, customer: str) -> Facts:
         return facts(self.rules, situations=self.situations)
 
-    def reported(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
         return contact("02 10:00", reported=True) if event.type == "shop.report" else None
 
 
 def simulate(
-    rules: Policy, *events: Event, until: str | None = None, **fields: Any
-) -> tuple[Simulation, list[Decision]]:
+    rules: CompiledPolicy, *events: Event, until: str | None = None, **fields: Any
+) -> tuple[Simulator, list[Decision]]:
     catalogue = Catalogue({"offer": campaign(**fields)}, rules, frozenset({"email"}))
-    simulation = Simulation(catalogue, SmallWorld(rules), None if until is None else at(until))
-    return simulation, list(simulation.run((each, {}) for each in events))
+    simulation = Simulator(catalogue, SmallWorld(rules), None if until is None else at(until))
+    return simulation, list(simulation.replay_events((each, {}) for each in events))
 
 
 def lines(decisions: list[Decision]) -> list[tuple[Any, ...]]:
@@ -157,8 +163,8 @@ def test_messages_that_wake_together_are_judged_in_order_of_rank(name: str) -> N
         event("02 10:00", name),
         event("03 12:00", "s", type="shop.solved"),
     )
-    simulation = Simulation(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules), at("03 12:00"))
-    found = list(simulation.run((each, {}) for each in asked))
+    simulation = Simulator(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules), at("03 12:00"))
+    found = list(simulation.replay_events((each, {}) for each in asked))
     assert {each.campaign: each.until for each in found[2:]} == {"first": at("04 12:00"), "second": at("05 12:00")}
 
 
@@ -181,20 +187,20 @@ def test_nothing_is_forgotten_where_a_campaign_looks_back_for_ever() -> None:
     both = {"offer": campaign(), "welcome": campaign("welcome", reentry="once")}
     first = event("2025-12-01T10:00:00Z", "w-1", type="shop.welcome")
     last = event("2026-05-01T10:00:00Z", "w-2", type="shop.welcome")
-    simulation = Simulation(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules))
-    found = list(simulation.run((each, {}) for each in (first, *DAYS, last)))
+    simulation = Simulator(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules))
+    found = list(simulation.replay_events((each, {}) for each in (first, *DAYS, last)))
     assert [each.reason for each in found] == ["eligible"] * 113 + ["duplicate"]
 
 
 def test_a_situation_has_ended_when_it_was_open_and_is_no_more() -> None:
     opened, other = Situation("a", "1", 5), Situation("a", "2", 6)
-    assert ended((opened, other), (Situation("a", "1", 5, 9), other)) == {("a", "1")}
-    assert ended((opened,), (opened,)) == set()
-    assert ended((Situation("a", "1", 5, 9),), (Situation("a", "1", 5, 9),)) == set()
+    assert closed_situations((opened, other), (Situation("a", "1", 5, 9), other)) == {("a", "1")}
+    assert closed_situations((opened,), (opened,)) == set()
+    assert closed_situations((Situation("a", "1", 5, 9),), (Situation("a", "1", 5, 9),)) == set()
 
 
 def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
-    numbers = Numbers()
+    numbers = Int64Set()
     given = [0, 1, -1, 2**63 - 1, -(2**63), *(7919 * number for number in range(2, 5_000))]
     assert not any(number in numbers for number in given[2:])
     for number in [*given, *given]:
@@ -204,7 +210,7 @@ def test_numbers_are_a_set_however_many_and_whatever_they_are() -> None:
 
 
 def test_zero_is_a_number_like_others() -> None:
-    numbers = Numbers()
+    numbers = Int64Set()
     assert 0 not in numbers
     numbers.add(0)
     assert 0 in numbers
@@ -212,7 +218,7 @@ def test_zero_is_a_number_like_others() -> None:
 
 @pytest.mark.parametrize("first", [1, 2**62])
 def test_numbers_that_end_alike_are_a_set_too(first: int) -> None:
-    numbers = Numbers()
+    numbers = Int64Set()
     given = [first, *(number << 32 for number in range(1, 700))]
     for number in given:
         assert number not in numbers
@@ -221,7 +227,7 @@ def test_numbers_that_end_alike_are_a_set_too(first: int) -> None:
 
 
 def test_a_number_takes_at_most_32_bytes() -> None:
-    numbers = Numbers()
+    numbers = Int64Set()
     for count in range(1, 5_000):
         numbers.add(7919 * count)
         numbers.add(7919 * count)
@@ -233,18 +239,18 @@ def test_events_of_two_customers_with_one_id_are_two_events() -> None:
     assert (len(found), simulation.duplicates) == (2, 0)
 
 
-def replay(rules: Policy, *arrivals: Any, ledgers: Mapping[str, Ledger] | None = None) -> list[Decision]:
+def replay(rules: CompiledPolicy, *arrivals: Any, ledgers: Mapping[str, Ledger] | None = None) -> list[Decision]:
     """As `simulate`, of what came in at instants of its own; a text is a situation that opens or closes then."""
     world = SmallWorld(rules)
     catalogue = Catalogue({"offer": campaign()}, rules, frozenset({"email"}))
-    made: list[Arrived | Learnt] = []
+    made: list[SimulatedEvent | FactsChange] = []
     for when, what in arrivals:
         if isinstance(what, str):
             learnt = event(when, what, type=f"shop.{what}")
-            made.append(Learnt(at(when), learnt.subject, partial(world.apply, learnt, {})))
+            made.append(FactsChange(at(when), learnt.subject, partial(world.apply_event, learnt, {})))
         else:
-            made.append(Arrived(at(when), what, {}))
-    return list(Simulation(catalogue, world, None, ledgers).replay(made))
+            made.append(SimulatedEvent(at(when), what, {}))
+    return list(Simulator(catalogue, world, None, ledgers).replay_arrivals(made))
 
 
 def test_recorded_events_are_judged_when_they_came_in() -> None:
@@ -264,6 +270,6 @@ def test_what_is_learnt_without_an_event_counts_from_then_on_and_wakes_what_it_p
 
 
 def test_contacts_made_before_the_start_count() -> None:
-    before = Ledger.empty().report(contact("02 10:00"))
+    before = Ledger.empty().put_reported_contact(contact("02 10:00"))
     found = replay(policy(frequency_caps=[CAP]), ("02 12:00", event("02 12:00")), ledgers={"c-1": before})
     assert lines(found)[0] == (at("02 12:00"), "defer", "cap_window")

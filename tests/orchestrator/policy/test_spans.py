@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from schemas.times import DAY, HOUR
 from services.orchestrator.policy import free_instants
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.time_zones import load_zone
 from tests.orchestrator.policy.build import at
 
 TIMES = st.lists(st.integers(0, 60), max_size=12).map(sorted)
@@ -19,7 +19,7 @@ def fits(times: list[int], limit: int, length: int, t: int) -> bool:
 @given(TIMES, st.integers(1, 4), st.integers(1, 20), st.integers(0, 60))
 def test_rolling_is_the_least_instant_that_fits(times: list[int], limit: int, length: int, t: int) -> None:
     expected = next(later for later in range(t, 200) if fits(times, limit, length, later))
-    assert free_instants.rolling(times, limit, length, t) == expected
+    assert free_instants.next_free_rolling(times, limit, length, t) == expected
 
 
 @settings(deadline=None, max_examples=200)
@@ -27,7 +27,7 @@ def test_rolling_is_the_least_instant_that_fits(times: list[int], limit: int, le
 def test_whoever_asks_no_window_ever_holds_more_than_the_limit(asks: list[int], limit: int, length: int) -> None:
     made: list[int] = []
     for ask in asks:
-        made = sorted([*made, free_instants.rolling(made, limit, length, ask)])
+        made = sorted([*made, free_instants.next_free_rolling(made, limit, length, ask)])
     assert all(sum(x <= s < x + length for s in made) <= limit for x in range(-20, 200))
 
 
@@ -35,7 +35,7 @@ def test_whoever_asks_no_window_ever_holds_more_than_the_limit(asks: list[int], 
 @given(TIMES, st.integers(1, 20), st.integers(0, 60))
 def test_after_each_is_the_least_instant_outside(times: list[int], within: int, t: int) -> None:
     expected = next(later for later in range(t, 400) if not any(s <= later < s + within for s in times))
-    assert free_instants.after_each(times, within, t) == expected
+    assert free_instants.next_free_after_each(times, within, t) == expected
 
 
 @settings(deadline=None, max_examples=100)
@@ -47,13 +47,13 @@ def test_after_each_is_the_least_instant_outside(times: list[int], within: int, 
     st.integers(0, 24 * 30),
 )
 def test_calendar_is_the_first_period_with_room(name: str, unit: str, hours: list[int], limit: int, now: int) -> None:
-    local, start = zone(name), 1_540_000_000_000_000 // HOUR * HOUR  # October 2018, over clock changes
+    local, start = load_zone(name), 1_540_000_000_000_000 // HOUR * HOUR  # October 2018, over clock changes
     assert local is not None
     times, t = sorted(start + hour * HOUR for hour in hours), start + now * HOUR
-    free = free_instants.calendar(times, limit, unit, local, 0, t)
+    free = free_instants.next_free_calendar(times, limit, unit, local, 0, t)
 
     def period_of(at: int) -> int:
-        return local.day(at) if unit == "day" else (local.day(at) + 3) // 7
+        return local.local_day(at) if unit == "day" else (local.local_day(at) + 3) // 7
 
     assert free >= t
     assert sum(period_of(at) == period_of(free) for at in times) < limit
@@ -74,6 +74,6 @@ def test_calendar_is_the_first_period_with_room(name: str, unit: str, hours: lis
     ],
 )
 def test_a_week_holds_the_times_of_its_own_local_days(name: str, times: list[str], t: str, free: str) -> None:
-    local = zone(name)
+    local = load_zone(name)
     assert local is not None
-    assert free_instants.calendar([at(each) for each in times], 1, "week", local, 0, at(t)) == at(free)
+    assert free_instants.next_free_calendar([at(each) for each in times], 1, "week", local, 0, at(t)) == at(free)

@@ -26,4 +26,4 @@ def test_what_a_verdict_says(found: Any, expected: tuple[Any, ...]) -> None:
 
 
 def test_an_instant_is_shown_as_a_text_and_none_as_none() -> None:
-    assert (say.text(0), say.text(None)) == ("1970-01-01T00:00:00Z", None)
+    assert (say.instant_text(0), say.instant_text(None)) == ("1970-01-01T00:00:00Z", None)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.times import DAY, HOUR, MINUTE, SECOND, from_datetime, to_datetime
-from services.orchestrator.policy.time_zones import Zone, period, zone, zones_of
+from services.orchestrator.policy.time_zones import Zone, calendar_period, country_zones, load_zone
 from tests.orchestrator.policy.build import at
 
 NAMES = (
@@ -23,7 +23,7 @@ NAMES = (
 
 
 def known(name: str) -> Zone:
-    found = zone(name)
+    found = load_zone(name)
     assert found is not None
     return found
 
@@ -38,7 +38,7 @@ def test_wall_times_are_those_of_the_tz_database(name: str, t: int) -> None:
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         info = ZoneInfo.from_file(file)
     expected = to_datetime(t).astimezone(info).replace(tzinfo=None)
-    assert to_datetime(known(name).wall(t)).replace(tzinfo=None) == expected
+    assert to_datetime(known(name).wall_time(t)).replace(tzinfo=None) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_wall_times_are_those_of_the_tz_database(name: str, t: int) -> None:
     ],
 )
 def test_changes_are_found_to_the_second(name: str, after: str, until: str, change: str | None) -> None:
-    assert known(name).change(at(after), at(until)) == (None if change is None else at(change))
+    assert known(name).next_clock_change(at(after), at(until)) == (None if change is None else at(change))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_changes_are_found_to_the_second(name: str, after: str, until: str, chan
     ],
 )
 def test_reach_is_the_first_instant_that_reads_so_late(name: str, t: str, reading: str, first: str) -> None:
-    assert known(name).reach(at(t), wall(reading)) == at(first)
+    assert known(name).first_at_wall_time(at(t), wall(reading)) == at(first)
 
 
 def test_the_two_ends_of_the_calendar_have_an_offset() -> None:
@@ -82,7 +82,7 @@ def test_the_two_ends_of_the_calendar_have_an_offset() -> None:
     [None, "", "Nowhere/Land", "../zone.tab", "../zoneinfo/Europe/Berlin", "Europe", "/etc/passwd", "zone.tab"],
 )
 def test_an_unknown_zone_is_none(name: str | None) -> None:
-    assert zone(name) is None
+    assert load_zone(name) is None
 
 
 def test_a_zone_that_the_package_lacks_is_that_of_the_machine(tmp_path: Path) -> None:
@@ -98,18 +98,18 @@ def test_a_zone_that_the_package_lacks_is_that_of_the_machine(tmp_path: Path) ->
 
 
 def test_countries_have_the_zones_of_the_table() -> None:
-    assert {each.name for each in zones_of("PT")} == {"Europe/Lisbon", "Atlantic/Madeira", "Atlantic/Azores"}
-    assert zones_of("ZZ") == zones_of(None) == ()
+    assert {each.name for each in country_zones("PT")} == {"Europe/Lisbon", "Atlantic/Madeira", "Atlantic/Azores"}
+    assert country_zones("ZZ") == country_zones(None) == ()
 
 
 @settings(deadline=None)
 @given(st.dates(date(1990, 1, 1), date(2060, 12, 31)), st.sampled_from(["day", "week", "month"]), st.integers(0, 6))
 def test_periods_hold_their_day_and_follow_on_each_other(day: date, unit: str, week_start: int) -> None:
     number = (day - date(1970, 1, 1)).days
-    first, after = period(number, unit, week_start)
+    first, after = calendar_period(number, unit, week_start)
     assert first <= number < after
-    assert period(after, unit, week_start)[0] == after
-    assert period(first - 1, unit, week_start)[1] == first
+    assert calendar_period(after, unit, week_start)[0] == after
+    assert calendar_period(first - 1, unit, week_start)[1] == first
     begins = date.fromordinal(first + date(1970, 1, 1).toordinal())
     assert {"day": True, "week": begins.weekday() == week_start, "month": begins.day == 1}[unit]
 
@@ -125,19 +125,19 @@ def test_periods_hold_their_day_and_follow_on_each_other(day: date, unit: str, w
 )
 def test_months_are_as_long_as_in_their_year(day: str, first: str, after: str) -> None:
     found, *expected = ((date.fromisoformat(each) - date(1970, 1, 1)).days for each in (day, first, after))
-    assert period(found, "month", 0) == tuple(expected)
+    assert calendar_period(found, "month", 0) == tuple(expected)
 
 
 def test_days_are_local() -> None:
-    assert known("Asia/Kathmandu").day(at("02 18:15")) == at("03 00:00") // DAY
-    assert known("Asia/Kathmandu").day(at("02 18:15") - 1) == at("02 00:00") // DAY
+    assert known("Asia/Kathmandu").local_day(at("02 18:15")) == at("03 00:00") // DAY
+    assert known("Asia/Kathmandu").local_day(at("02 18:15") - 1) == at("02 00:00") // DAY
     assert known("Asia/Kathmandu").offset(0) == 5 * HOUR + 30 * MINUTE + 0 * SECOND
 
 
 def test_what_is_remembered_of_a_zone_is_bounded() -> None:
     utc = Zone("Etc/UTC", ZoneInfo("Etc/UTC"))
     for slot in range(8192):
-        utc.wall(slot * 6 * HOUR)
+        utc.wall_time(slot * 6 * HOUR)
     assert len(utc._slots) == 8192
-    assert utc.wall(8192 * 6 * HOUR) == 8192 * 6 * HOUR
+    assert utc.wall_time(8192 * 6 * HOUR) == 8192 * 6 * HOUR
     assert len(utc._slots) == 1

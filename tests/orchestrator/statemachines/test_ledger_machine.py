@@ -14,31 +14,31 @@ from schemas.facts import Preference
 from schemas.ids import event_hash, message_id
 from schemas.times import HOUR
 from services.orchestrator.decisions import commit, store
-from services.orchestrator.decisions.evaluation import Work
-from services.orchestrator.decisions.store import Held
-from services.orchestrator.policy.ledger import BEGINNING, Contact, Ledger, State
-from services.orchestrator.policy.scope import Kind
+from services.orchestrator.decisions.evaluation import CustomerEvaluation
+from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, ContactState, Ledger
+from services.orchestrator.policy.scope import MessageAttributes
 from tests.orchestrator.policy.build import facts
 from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 
 Change = Callable[[Ledger], Ledger]
 KINDS = (
-    Kind("alpha", "news", "email", "marketing", "advertise"),
-    Kind("alpha", "news", "push", "marketing", "advertise"),
-    Kind("beta", None, "sms", "transactional", None),
-    Kind("", None, "in_app", "service", "inform"),
+    MessageAttributes("alpha", "news", "email", "marketing", "advertise"),
+    MessageAttributes("alpha", "news", "push", "marketing", "advertise"),
+    MessageAttributes("beta", None, "sms", "transactional", None),
+    MessageAttributes("", None, "in_app", "service", "inform"),
 )
 people = st.integers(0, 1)
 numbers = st.integers(0, 4)
 hours = st.integers(0, 20)
-SETTLED: tuple[State, ...] = ("made", "unknown", "planned")
+SETTLED: tuple[ContactState, ...] = ("made", "unknown", "planned")
 
 
 class Entry(NamedTuple):
     """What the model remembers of a contact."""
 
     event: int
-    kind: Kind
+    kind: MessageAttributes
     priority: int
     at: int
     since: int
@@ -51,7 +51,7 @@ class Known(NamedTuple):
 
     ledger: dict[str, Entry]
     ever: dict[str, Entry]
-    complete_from: int = BEGINNING
+    complete_from: int = BEGINNING_OF_TIME
     version: int = 0
 
 
@@ -59,7 +59,7 @@ class Interrupted(Exception):
     """The process ends before it commits."""
 
 
-def contact(customer: str, number: int, kind: Kind, hour: int, since: int) -> Contact:
+def contact(customer: str, number: int, kind: MessageAttributes, hour: int, since: int) -> Contact:
     event = f"e-{number % 2}"
     name = message_id(customer, "/shop", event, f"campaign-{number}", kind.channel if number == 4 else "email")
     return Contact(name, event_hash("/shop", event), kind, 10 * number, hour * HOUR, since * HOUR)
@@ -76,18 +76,18 @@ class LedgerMachine(Machine):
         super().__init__()
         self.known = {name: Known({}, {}) for name in self.names}
 
-    async def _held(self, customer: str) -> Held:
+    async def _held(self, customer: str) -> VersionedLedger:
         async with self.ground.database.read() as tx:
-            return commit.held_by(await store.ledgers(tx, [customer]), customer)
+            return commit.ledger_or_empty(await store.load_ledgers(tx, [customer]), customer)
 
-    async def _write(self, customer: str, change: Change, held: Held, interrupted: bool = False) -> None:
+    async def _write(self, customer: str, change: Change, held: VersionedLedger, interrupted: bool = False) -> None:
         """Commits a change that was judged on `held`, once more if that is no longer the ledger."""
 
-        def work(on: Held) -> Work:
-            return Work(customer, facts(chosen=Preference(customer)), (), on, change(on.ledger))
+        def work(on: VersionedLedger) -> CustomerEvaluation:
+            return CustomerEvaluation(customer, facts(chosen=Preference(customer)), (), on, change(on.ledger))
 
         async with self.ground.database.write() as tx:
-            await commit.write(tx, [work(held)], 0, store.LATEST, lambda _, newer: work(newer))
+            await commit.write_evaluations(tx, [work(held)], 0, store.END_OF_TIME, lambda _, newer: work(newer))
             if interrupted:
                 raise Interrupted
 
@@ -109,17 +109,17 @@ class LedgerMachine(Machine):
             self._set(customer, message, Entry(**{**entry._asdict(), **fields}))
 
     @rule(who=people, number=numbers, kind=st.sampled_from(KINDS), hour=hours, since=hours)
-    def plan(self, who: int, number: int, kind: Kind, hour: int, since: int) -> None:
+    def plan(self, who: int, number: int, kind: MessageAttributes, hour: int, since: int) -> None:
         """A message is planned, or planned anew."""
         planned = contact(self.names[who], number, kind, hour, since)
-        self._commit(self.names[who], lambda ledger: ledger.plan(planned))
+        self._commit(self.names[who], lambda ledger: ledger.put_contact(planned))
         self._set(self.names[who], planned.message_id, Entry(*planned[1:]))
 
     @rule(who=people, number=numbers, kind=st.sampled_from(KINDS), hour=hours)
-    def report(self, who: int, number: int, kind: Kind, hour: int) -> None:
+    def report(self, who: int, number: int, kind: MessageAttributes, hour: int) -> None:
         """Another tool speaks of a contact."""
         reported = contact(self.names[who], number, kind, hour, hour)
-        self._commit(self.names[who], lambda ledger: ledger.report(reported))
+        self._commit(self.names[who], lambda ledger: ledger.put_reported_contact(reported))
         entry = Entry(*reported[1:])._replace(state="made", reported=True)
         self._set(self.names[who], reported.message_id, entry)
 
@@ -132,7 +132,7 @@ class LedgerMachine(Machine):
             self._alter(name, message, state="made", at=hour * HOUR)
 
     @rule(who=people, number=numbers, state=st.sampled_from(SETTLED))
-    def settle(self, who: int, number: int, state: State) -> None:
+    def settle(self, who: int, number: int, state: ContactState) -> None:
         """The handover ends; a contact that was forgotten stays so."""
         name = self.names[who]
         for message in list(self.known[name].ever)[number : number + 1]:
@@ -166,7 +166,9 @@ class LedgerMachine(Machine):
         planned = contact(name, number, KINDS[0], hour, hour)
 
         async def whole() -> None:
-            await self._write(name, lambda ledger: ledger.plan(planned), await self._held(name), interrupted=True)
+            await self._write(
+                name, lambda ledger: ledger.put_contact(planned), await self._held(name), interrupted=True
+            )
 
         with pytest.raises(Interrupted):
             self.ground.run(whole())
@@ -192,9 +194,9 @@ class LedgerMachine(Machine):
         """A longer rule reads back what the ledger has forgotten."""
         name, known, since = self.names[who], self.known[self.names[who]], hour * HOUR
 
-        async def read() -> dict[str, Held]:
+        async def read() -> dict[str, VersionedLedger]:
             async with self.ground.database.read() as tx:
-                return await store.ledgers(tx, [name], since)
+                return await store.load_ledgers(tx, [name], since)
 
         held = self.ground.run(read()).get(name)
         if held is not None and known.complete_from > since:
@@ -224,8 +226,8 @@ def test_the_ledger_keeps_what_a_dictionary_keeps(database_url: str) -> None:
 def test_an_overdue_message_gives_up_its_place_in_the_history_too() -> None:
     """It was planned for an instant that the ledger no longer keeps; a later reading must not bring it back."""
     planned = contact("c-1", 0, KINDS[0], 1, 1)
-    before = Ledger.empty().plan(planned).forget(5 * HOUR)
-    [row] = store.history("c-1", before, before.release(planned.message_id), 6 * HOUR)
+    before = Ledger.empty().put_contact(planned).forget(5 * HOUR)
+    [row] = store.contact_history_rows("c-1", before, before.release(planned.message_id), 6 * HOUR)
     assert row[:3] == ("c-1", planned.message_id, "released")
-    made = Ledger.empty().plan(planned._replace(state="made"))
-    assert store.history("c-1", made, made.forget(5 * HOUR), 6 * HOUR) == []
+    made = Ledger.empty().put_contact(planned._replace(state="made"))
+    assert store.contact_history_rows("c-1", made, made.forget(5 * HOUR), 6 * HOUR) == []

@@ -14,11 +14,11 @@ from schemas.event import Event
 from schemas.times import HOUR, format_instant
 from services.preference import preference_state as preference
 from services.preference import store
-from services.preference.preference_state import State
+from services.preference.preference_state import PreferenceState
 from tests.orchestrator.statemachines.machines import Machine, ground, run_machine
 from tests.orchestrator.statemachines.preference_model import Wishes
 
-Change = Callable[[State], State | None]
+Change = Callable[[PreferenceState], PreferenceState | None]
 people = st.integers(0, 1)
 hours = st.integers(0, 6)
 """Few, so that late changes and equal times are common."""
@@ -70,27 +70,27 @@ class PreferenceMachine(Machine):
     async def _write(self, customer: str, change: Change) -> None:
         """As the service does it: lock, change, save with its history."""
         async with self.ground.database.write() as tx:
-            before = (await store.lock(tx, [customer]))[customer]
+            before = (await store.lock_states(tx, [customer]))[customer]
             after = change(before)
             if after is not None:
                 assert after.version == before.version + 1
-                await store.save(tx, [store.Edit(before, after, store.Cause("event", 0, 0))])
+                await store.save_updates(tx, [store.StateUpdate(before, after, store.ChangeCause("event", 0, 0))])
 
-    async def _read(self, customer: str) -> State:
+    async def _read(self, customer: str) -> PreferenceState:
         async with self.ground.database.read() as tx:
-            return (await store.states(tx, [customer])).get(customer) or preference.empty(customer)
+            return (await store.get_states(tx, [customer])).get(customer) or preference.empty_state(customer)
 
     def _event(self, customer: str, kind: str, data: dict[str, Any], hour: int) -> Change:
         self.events += 1
         raw = msgspec.Raw(msgspec.json.encode(data))
         event = Event(f"e-{self.events}", "/shop", kind, customer, hour * HOUR, raw)
-        return lambda state: preference.apply(state, event, data)
+        return lambda state: preference.apply_event(state, event, data)
 
     @rule(who=people, fields=everything, hour=hours)
     def changed(self, who: int, fields: dict[str, Any], hour: int) -> None:
         """Fields are replaced, by events that may be late."""
         name = self.names[who]
-        self.ground.run(self._write(name, self._event(name, preference.CHANGED, fields, hour)))
+        self.ground.run(self._write(name, self._event(name, preference.PREFERENCE_CHANGED, fields, hour)))
         self.wishes[name].changed(understood(fields), hour * HOUR)
 
     @rule(who=people, fields=some(plain), own=merged_traits, reached=addresses, hour=hours)
@@ -98,29 +98,29 @@ class PreferenceMachine(Machine):
         """Traits and addresses are merged."""
         name = self.names[who]
         data = fields | {"traits": own, "addresses": reached}
-        self.ground.run(self._write(name, self._event(name, preference.IDENTIFIED, data, hour)))
+        self.ground.run(self._write(name, self._event(name, preference.CUSTOMER_IDENTIFIED, data, hour)))
         self.wishes[name].identified(fields, own, reached, hour * HOUR)
 
     @rule(who=people, fields=everything, hour=hours)
     def patched(self, who: int, fields: dict[str, Any], hour: int) -> None:
         """A person changes fields now."""
         name = self.names[who]
-        self.ground.run(self._write(name, lambda state: preference.patch(state, fields, hour * HOUR)))
+        self.ground.run(self._write(name, lambda state: preference.apply_patch(state, fields, hour * HOUR)))
         self.wishes[name].patched(understood(fields), hour * HOUR)
 
     @rule(who=people, hour=hours)
     def blocked(self, who: int, hour: int) -> None:
         """A change came that cannot be read."""
         name, wishes = self.names[who], self.wishes[self.names[who]]
-        self.ground.run(self._write(name, lambda state: preference.block(state, hour * HOUR)))
+        self.ground.run(self._write(name, lambda state: preference.block_until(state, hour * HOUR)))
         wishes.blocked_until = max(hour * HOUR, wishes.blocked_until or 0)
 
     @rule(who=people, zone=plain["zone"], locale=plain["locale"], hour=hours)
     def race(self, who: int, zone: str | None, locale: str | None, hour: int) -> None:
         """Two writers at once: neither wipes out what the other set."""
         name = self.names[who]
-        first = self._event(name, preference.IDENTIFIED, {"zone": zone}, hour)
-        second = self._event(name, preference.IDENTIFIED, {"locale": locale}, hour)
+        first = self._event(name, preference.CUSTOMER_IDENTIFIED, {"zone": zone}, hour)
+        second = self._event(name, preference.CUSTOMER_IDENTIFIED, {"locale": locale}, hour)
 
         async def together() -> None:
             await asyncio.gather(self._write(name, first), self._write(name, second))
@@ -133,22 +133,22 @@ class PreferenceMachine(Machine):
     def the_document_is_as_the_model_says(self) -> None:
         for name, wishes in self.wishes.items():
             state = self.ground.run(self._read(name))
-            found = preference.document(state)
+            found = preference.state_document(state)
             expected = wishes.document()
             until = expected["paused_until"]
             expected["paused_until"] = None if until is None else format_instant(until)
             assert found == {"customer": name, **expected}
-            assert preference.facts(state).paused_until == wishes.paused_until()
+            assert preference.to_facts(state).paused_until == wishes.paused_until()
 
     @invariant()
     def the_history_ends_with_the_document(self) -> None:
         async def latest(name: str) -> dict[str, Any]:
             async with self.ground.database.read() as tx:
-                return {item.field: item.value for item in reversed(await store.history(tx, name, None, 1000))}
+                return {item.field: item.value for item in reversed(await store.list_history(tx, name, None, 1000))}
 
         for name in self.names:
             last = self.ground.run(latest(name))
-            now = preference.document(self.ground.run(self._read(name)))
+            now = preference.state_document(self.ground.run(self._read(name)))
             assert {field: now[field] for field in last if field in now} == {k: v for k, v in last.items() if k in now}
 
 

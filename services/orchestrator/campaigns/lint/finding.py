@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """Something that follows from a document and that its writer hardly wanted.
 
     `pointer` is a JSON pointer into the document, `detail` the reason, `suggestion` what to do about it.
@@ -15,6 +15,6 @@ class Finding:
     detail: str
     suggestion: str
 
-    def document(self) -> dict[str, str]:
+    def as_document(self) -> dict[str, str]:
         """As it is answered."""
         return asdict(self)

@@ -8,42 +8,42 @@ from schemas.fields import Scope
 from schemas.times import Instant, format_duration
 from schemas.vocabulary import Class
 from services.orchestrator.campaigns.lint import redundant_rules, week_minutes
-from services.orchestrator.campaigns.lint.finding import Finding
-from services.orchestrator.policy.compiled_policy import History, Policy, compile_policy
+from services.orchestrator.campaigns.lint.finding import LintFinding
+from services.orchestrator.policy.compiled_policy import CompiledPolicy, HistoryRule, compile_policy
 
-MOST = 100
+MAX_COMPARED_RULES = 100
 """Of each kind, so many rules are compared with each other."""
-_SAYS_NOTHING = "Remove it, or change what it covers."
+_REDUNDANT_SUGGESTION = "Remove it, or change what it covers."
 
 
-def of_policy(document: schemas.policy.Policy, now: Instant) -> list[Finding]:
+def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFinding]:
     """All findings, in the order of the document. `now`: the year from then on tells what clocks zones show."""
     policy = compile_policy(document, 0)
     return [
-        *_topics(document),
-        *_histories(policy),
-        *_idle_caps(policy),
-        *_idle(policy, "min_gaps", policy.gaps, redundant_rules.gap_by_gap),
-        *_idle(policy, "quiet_hours", policy.quiet, redundant_rules.quiet_by_quiet),
-        *_no_hour(policy, now),
-        *_holdout(document),
+        *_topic_findings(document),
+        *_history_findings(policy),
+        *_redundant_cap_findings(policy),
+        *_redundant_rule_findings(policy, "min_gaps", policy.gaps, redundant_rules.is_gap_covered_by_gap),
+        *_redundant_rule_findings(policy, "quiet_hours", policy.quiet_windows, redundant_rules.is_quiet_covered),
+        *_no_sending_hour_findings(policy, now),
+        *_holdout_findings(document),
     ]
 
 
-def _topics(document: schemas.policy.Policy) -> Iterator[Finding]:
+def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
     """Scopes that name topics the policy lacks, and marketing where there is no topic for it."""
     known = {topic.key for topic in document.topics}
     for pointer, scope in _scopes(document):
-        for place, topic in enumerate(scope.topics or ()):
+        for index, topic in enumerate(scope.topics or ()):
             if topic not in known:
-                yield Finding(
-                    f"{pointer}/topics/{place}",
+                yield LintFinding(
+                    f"{pointer}/topics/{index}",
                     "unknown_topic",
                     f"`topics` of this policy has no `{topic}`{suggestion(topic, known)}, so no campaign can have it",
                     "Correct the name, or add the topic.",
                 )
     if all(topic.required for topic in document.topics) and _expects_marketing(document):
-        yield Finding(
+        yield LintFinding(
             "/topics",
             "marketing_without_topic",
             "the policy has rules for marketing and no topic that customers can switch off, "
@@ -54,8 +54,8 @@ def _topics(document: schemas.policy.Policy) -> Iterator[Finding]:
 
 def _scopes(document: schemas.policy.Policy) -> Iterator[tuple[str, Scope]]:
     for field in ("contact_history", "frequency_caps", "min_gaps", "quiet_hours"):
-        for place, rule in enumerate(getattr(document, field)):
-            yield f"/{field}/{place}/scope", rule.scope
+        for index, rule in enumerate(getattr(document, field)):
+            yield f"/{field}/{index}/scope", rule.scope
 
 
 def _expects_marketing(document: schemas.policy.Policy) -> bool:
@@ -64,87 +64,100 @@ def _expects_marketing(document: schemas.policy.Policy) -> bool:
     )
 
 
-def _histories(policy: Policy) -> Iterator[Finding]:
-    yield from _idle(policy, "contact_history", policy.histories, redundant_rules.history_by_history)
-    for place, waits in enumerate(policy.histories[:MOST]):
-        for drops in policy.histories[:MOST]:
-            if _contradict(policy, waits, drops):
-                yield Finding(
-                    f"/contact_history/{place}/on_match",
+def _history_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
+    yield from _redundant_rule_findings(policy, "contact_history", policy.histories, redundant_rules.is_history_covered)
+    for index, deferring_rule in enumerate(policy.histories[:MAX_COMPARED_RULES]):
+        for dropping_rule in policy.histories[:MAX_COMPARED_RULES]:
+            if _is_contradiction(policy, deferring_rule, dropping_rule):
+                yield LintFinding(
+                    f"/contact_history/{index}/on_match",
                     "contradicting_rules",
-                    f"`{waits.id}` lets messages wait that `{drops.id}` drops for {format_duration(drops.within)} "
+                    f"`{deferring_rule.id}` lets messages wait that `{dropping_rule.id}` drops for "
+                    f"{format_duration(dropping_rule.within)} "
                     f"after the same: within that time they are dropped, later they wait",
                     "Let both rules drop or both defer, or narrow the scope of one.",
                 )
 
 
-def _contradict(policy: Policy, waits: History, drops: History) -> bool:
+def _is_contradiction(policy: CompiledPolicy, deferring_rule: HistoryRule, dropping_rule: HistoryRule) -> bool:
     """Both look back at the same, one defers and one drops, and the one that defers goes on for longer."""
-    decide = not {waits.id, drops.id} & policy.shadow
+    both_decide = not {deferring_rule.id, dropping_rule.id} & policy.shadow_ids
     return (
-        decide
-        and drops.drops
-        and not waits.drops
-        and waits.within > drops.within
-        and redundant_rules.refuses_within(waits, drops)
+        both_decide
+        and dropping_rule.drops
+        and not deferring_rule.drops
+        and deferring_rule.within > dropping_rule.within
+        and redundant_rules.is_history_condition_covered(deferring_rule, dropping_rule)
     )
 
 
-def _idle_caps(policy: Policy) -> Iterator[Finding]:
-    for place, cap in enumerate(policy.caps[:MOST]):
-        if cap.id in policy.shadow:
+def _redundant_cap_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
+    for index, cap in enumerate(policy.caps[:MAX_COMPARED_RULES]):
+        if cap.id in policy.shadow_ids:
             continue
-        by_cap = redundant_rules.outer(
-            cap, place, policy.caps[:MOST], policy.shadow, redundant_rules.cap_by_cap, redundant_rules.cap_by_cap
+        covering_cap = redundant_rules.find_covering_rule(
+            cap,
+            index,
+            policy.caps[:MAX_COMPARED_RULES],
+            policy.shadow_ids,
+            redundant_rules.is_cap_covered_by_cap,
+            redundant_rules.is_cap_covered_by_cap,
         )
-        by = by_cap or redundant_rules.outer(cap, place, policy.gaps[:MOST], policy.shadow, redundant_rules.cap_by_gap)
-        if by is not None:
-            yield Finding(
-                f"/frequency_caps/{place}",
+        covering_rule = covering_cap or redundant_rules.find_covering_rule(
+            cap, index, policy.gaps[:MAX_COMPARED_RULES], policy.shadow_ids, redundant_rules.is_cap_covered_by_gap
+        )
+        if covering_rule is not None:
+            yield LintFinding(
+                f"/frequency_caps/{index}",
                 "cap_never_binds",
-                f"whenever `{cap.id}` is used up, `{by.id}` stops the same messages at least as strictly",
-                _SAYS_NOTHING,
+                f"whenever `{cap.id}` is used up, `{covering_rule.id}` stops the same messages at least as strictly",
+                _REDUNDANT_SUGGESTION,
             )
 
 
-def _idle(
-    policy: Policy,
+def _redundant_rule_findings(
+    policy: CompiledPolicy,
     field: str,
-    rules: Sequence[redundant_rules.Inner],
-    implies: Callable[[redundant_rules.Inner, redundant_rules.Inner], bool],
-) -> Iterator[Finding]:
-    for place, rule in enumerate(rules[:MOST]):
-        if rule.id in policy.shadow:
+    rules: Sequence[redundant_rules.InnerRule],
+    is_covered: Callable[[redundant_rules.InnerRule, redundant_rules.InnerRule], bool],
+) -> Iterator[LintFinding]:
+    for index, rule in enumerate(rules[:MAX_COMPARED_RULES]):
+        if rule.id in policy.shadow_ids:
             continue
-        by = redundant_rules.outer(rule, place, rules[:MOST], policy.shadow, implies, implies)
-        if by is not None:
-            yield Finding(
-                f"/{field}/{place}",
+        covering_rule = redundant_rules.find_covering_rule(
+            rule, index, rules[:MAX_COMPARED_RULES], policy.shadow_ids, is_covered, is_covered
+        )
+        if covering_rule is not None:
+            yield LintFinding(
+                f"/{field}/{index}",
                 "unreachable_rule",
-                f"whenever `{rule.id}` matches, `{by.id}` stops the same messages at least as strictly",
-                _SAYS_NOTHING,
+                f"whenever `{rule.id}` matches, `{covering_rule.id}` stops the same messages at least as strictly",
+                _REDUNDANT_SUGGESTION,
             )
 
 
-def _no_hour(policy: Policy, now: Instant) -> Iterator[Finding]:
+def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[LintFinding]:
     """Sets of quiet hours that leave a message no hour of the week; or none to customers without zone and country."""
-    rules = [rule for rule in policy.quiet[:MOST] if rule.id not in policy.shadow]
-    clocks = week_minutes.offsets(policy.unknown_zones, now) if rules else frozenset()
-    places = {rule.id: place for place, rule in enumerate(policy.quiet)}
-    for some in week_minutes.together(rules):
-        chosen = [rules[index] for index in sorted(some)]
-        names = ", ".join(f"`{rule.id}`" for rule in chosen)
-        pointer, quiet = f"/quiet_hours/{places[chosen[-1].id]}", week_minutes.united(chosen)
-        if quiet == week_minutes.ALL:
-            yield Finding(
+    rules = [rule for rule in policy.quiet_windows[:MAX_COMPARED_RULES] if rule.id not in policy.shadow_ids]
+    utc_offsets = week_minutes.utc_offset_sets(policy.unknown_zones, now) if rules else frozenset()
+    index_by_id = {rule.id: index for index, rule in enumerate(policy.quiet_windows)}
+    for rule_set in week_minutes.overlapping_rule_sets(rules):
+        overlapping = [rules[rule_index] for rule_index in sorted(rule_set)]
+        names = ", ".join(f"`{rule.id}`" for rule in overlapping)
+        pointer, quiet = (
+            f"/quiet_hours/{index_by_id[overlapping[-1].id]}",
+            week_minutes.combined_quiet_minutes(overlapping),
+        )
+        if quiet == week_minutes.WHOLE_WEEK:
+            yield LintFinding(
                 pointer,
                 "no_hour_left",
                 f"the quiet hours of {names} leave the messages that they cover no hour of the week",
                 "Shorten the hours or narrow a scope; to stop messages, pause the campaign or place a hold.",
             )
-        elif not week_minutes.free_anywhere(quiet, clocks):
+        elif not week_minutes.has_free_minute(quiet, utc_offsets):
             zones = ", ".join(zone.name for zone in policy.unknown_zones)
-            yield Finding(
+            yield LintFinding(
                 pointer,
                 "no_hour_left",
                 f"at every hour one of the zones {zones} lies in the quiet hours of {names}, so a customer without "
@@ -153,9 +166,9 @@ def _no_hour(policy: Policy, now: Instant) -> Iterator[Finding]:
             )
 
 
-def _holdout(document: schemas.policy.Policy) -> Iterator[Finding]:
+def _holdout_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
     if document.holdout is not None and document.holdout.percent == 100:
-        yield Finding(
+        yield LintFinding(
             "/holdout/percent",
             "everybody_held_out",
             "all customers are in the control group, so no marketing is ever sent",

@@ -4,82 +4,87 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from schemas.times import DAY, HOUR, MINUTE, Instant
-from services.orchestrator.policy.quiet_windows import Quiet
-from services.orchestrator.policy.scope import Scope
+from services.orchestrator.policy.quiet_windows import QuietWindow
+from services.orchestrator.policy.scope import CompiledScope
 from services.orchestrator.policy.time_zones import Zone
 
-_A_DAY = DAY // MINUTE
-WEEK = 7 * _A_DAY
-ALL = (1 << WEEK) - 1
-_MOST_SETS = 256
+_MINUTES_PER_DAY = DAY // MINUTE
+MINUTES_PER_WEEK = 7 * _MINUTES_PER_DAY
+WHOLE_WEEK = (1 << MINUTES_PER_WEEK) - 1
+_MAX_RULE_SETS = 256
 
 
 @cache
-def minutes(quiet: Quiet) -> int:
+def quiet_minutes(quiet: QuietWindow) -> int:
     """The quiet minutes of a week that begins on Monday 00:00; one that crosses Sunday's midnight comes round."""
     length = (quiet.end - quiet.start) % DAY // MINUTE
     found = 0
     for day in quiet.days:
-        window = ((1 << length) - 1) << (day * _A_DAY + quiet.start // MINUTE)
-        found |= (window | window >> WEEK) & ALL
+        window = ((1 << length) - 1) << (day * _MINUTES_PER_DAY + quiet.start // MINUTE)
+        found |= (window | window >> MINUTES_PER_WEEK) & WHOLE_WEEK
     return found
 
 
-def united(rules: Iterable[Quiet]) -> int:
+def combined_quiet_minutes(rules: Iterable[QuietWindow]) -> int:
     """The minutes at which any of these is quiet."""
     found = 0
     for rule in rules:
-        found |= minutes(rule)
+        found |= quiet_minutes(rule)
     return found
 
 
-def longest(quiet: int) -> int:
+def longest_quiet_span(quiet: int) -> int:
     """Microseconds of the longest stretch of quiet, round the week; all of it for a week that is quiet throughout."""
-    if quiet == ALL:
-        return WEEK * MINUTE
-    twice, best, run = quiet | quiet << WEEK, 0, 0
-    for minute in range(2 * WEEK):
-        run = run + 1 if twice >> minute & 1 else 0
-        best = max(best, run)
-    return best * MINUTE
+    if quiet == WHOLE_WEEK:
+        return MINUTES_PER_WEEK * MINUTE
+    two_weeks, longest_run, current_run = quiet | quiet << MINUTES_PER_WEEK, 0, 0
+    for minute in range(2 * MINUTES_PER_WEEK):
+        current_run = current_run + 1 if two_weeks >> minute & 1 else 0
+        longest_run = max(longest_run, current_run)
+    return longest_run * MINUTE
 
 
-def together(rules: Sequence[Quiet]) -> list[frozenset[int]]:
+def overlapping_rule_sets(rules: Sequence[QuietWindow]) -> list[frozenset[int]]:
     """The largest sets of rules (by index) that some message falls under all at once.
 
     Very many overlapping rules are looked at in part: sets may then be missing, and none is wrong.
     """
     found: set[frozenset[int]] = {frozenset(range(len(rules)))} if rules else set()
-    for cells in _cells([rule.scope for rule in rules]):
-        found = set(sorted({one & cell for one in found for cell in cells}, key=sorted)[:_MOST_SETS])
-    return [one for one in sorted(found, key=sorted) if one and not any(one < other for other in found)]
+    for groups in _rules_by_scope_value([rule.scope for rule in rules]):
+        found = set(sorted({rule_set & group for rule_set in found for group in groups}, key=sorted)[:_MAX_RULE_SETS])
+    return [
+        rule_set for rule_set in sorted(found, key=sorted) if rule_set and not any(rule_set < other for other in found)
+    ]
 
 
-def offsets(zones: Sequence[Zone], since: Instant) -> frozenset[frozenset[int]]:
+def utc_offset_sets(zones: Sequence[Zone], year_start: Instant) -> frozenset[frozenset[int]]:
     """By how many minutes the clocks of the zones are ahead of UTC, all at once: each way of the year from `since`."""
     return frozenset(
-        frozenset(zone.offset(t) // MINUTE for zone in zones) for t in range(since, since + 366 * DAY, 6 * HOUR)
+        frozenset(zone.offset(instant) // MINUTE for zone in zones)
+        for instant in range(year_start, year_start + 366 * DAY, 6 * HOUR)
     )
 
 
-def free_anywhere(quiet: int, offsets: Iterable[Iterable[int]]) -> bool:
+def has_free_minute(quiet: int, offsets: Iterable[Iterable[int]]) -> bool:
     """Whether any minute is outside the quiet minutes on all clocks, in any of these ways to set them."""
-    return any(_shifted(quiet, each) != ALL for each in offsets)
+    return any(_quiet_minutes_in_utc(quiet, each) != WHOLE_WEEK for each in offsets)
 
 
-def _shifted(quiet: int, offsets: Iterable[int]) -> int:
+def _quiet_minutes_in_utc(quiet: int, offsets: Iterable[int]) -> int:
     """The minutes of a week in UTC at which any clock with one of these offsets (minutes) is quiet."""
     found = 0
     for offset in offsets:
-        by = offset % WEEK
-        found |= (quiet >> by | quiet << (WEEK - by)) & ALL
+        shift = offset % MINUTES_PER_WEEK
+        found |= (quiet >> shift | quiet << (MINUTES_PER_WEEK - shift)) & WHOLE_WEEK
     return found
 
 
-def _cells(scopes: Sequence[Scope]) -> Iterable[set[frozenset[int]]]:
+def _rules_by_scope_value(scopes: Sequence[CompiledScope]) -> Iterable[set[frozenset[int]]]:
     """For each field of a scope: the sets of scopes that match one value of it, or any value that none names."""
     for field in ("channels", "topics", "classes", "intents", "campaigns"):
-        named = [getattr(scope, field) for scope in scopes]
-        values = {value for each in named if each is not None for value in each}
-        cells = {frozenset(i for i, each in enumerate(named) if each is None or value in each) for value in values}
-        yield cells | {frozenset(i for i, each in enumerate(named) if each is None)}
+        scope_values = [getattr(scope, field) for scope in scopes]
+        values = {value for each in scope_values if each is not None for value in each}
+        groups = {
+            frozenset(i for i, each in enumerate(scope_values) if each is None or value in each) for value in values
+        }
+        yield groups | {frozenset(i for i, each in enumerate(scope_values) if each is None)}

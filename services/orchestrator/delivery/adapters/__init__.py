@@ -2,11 +2,15 @@
 
 from typing import Final
 
-from services.orchestrator.delivery.adapters.adapter import Adapter, FirstByte
-from services.orchestrator.delivery.adapters.null import Null
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
-from services.orchestrator.delivery.adapters.webhook import Webhook
+from services.orchestrator.delivery.adapters.adapter import Adapter, FirstByteGuard
+from services.orchestrator.delivery.adapters.null import NullAdapter
+from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
+from services.orchestrator.delivery.adapters.webhook import WebhookAdapter
 
-__all__ = ["ADAPTERS", "Adapter", "FirstByte"]
+__all__ = ["ADAPTERS", "Adapter", "FirstByteGuard"]
 
-ADAPTERS: Final[tuple[type[Sandbox] | type[Webhook] | type[Null], ...]] = (Sandbox, Webhook, Null)
+ADAPTERS: Final[tuple[type[SandboxAdapter] | type[WebhookAdapter] | type[NullAdapter], ...]] = (
+    SandboxAdapter,
+    WebhookAdapter,
+    NullAdapter,
+)

@@ -6,7 +6,7 @@ from typing import Protocol
 from schemas.message import Handed, Message
 
 
-class FirstByte(Protocol):
+class FirstByteGuard(Protocol):
     """Stands between an adapter and the wire. The dispatcher passes it; the adapter calls it for each message."""
 
     def before(self, message_id: str) -> None:
@@ -27,7 +27,7 @@ class Adapter(Protocol):
     channels: frozenset[str]
     idempotent: bool
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
         """One answer a message, in order. Raises nothing but cancellation."""
         ...
 
@@ -35,6 +35,6 @@ class Adapter(Protocol):
         """Gives connections back."""
 
 
-def past_deadline(message_id: str) -> Handed:
+def past_deadline_result(message_id: str) -> Handed:
     """The answer for a message that was not written because its deadline had passed."""
     return Handed(message_id, "retry", detail="past_deadline")

@@ -16,11 +16,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import StreamWriter
 
-from services.orchestrator.delivery.adapters.adapter import FirstByte
+from services.orchestrator.delivery.adapters.adapter import FirstByteGuard
 from services.orchestrator.delivery.deadline import PastDeadline
 
 
-class Body(Payload):
+class GuardedBody(Payload):
     """JSON that is written at most once, after `first_byte` has agreed.
 
     `written`: its first byte may have been. `late`: it was not, because the deadline had passed.
@@ -28,12 +28,12 @@ class Body(Payload):
 
     _autoclose = True
 
-    def __init__(self, message_id: str, content: bytes, first_byte: FirstByte) -> None:
+    def __init__(self, message_id: str, content: bytes, first_byte: FirstByteGuard) -> None:
         super().__init__(content, content_type="application/json")
         self._size = len(content)
         self.content, self._message_id, self._first_byte = content, message_id, first_byte
         self._transport: asyncio.Transport | None = None
-        self._over = self.written = self.late = False
+        self._finished = self.written = self.past_deadline = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The text."""
@@ -47,27 +47,27 @@ class Body(Payload):
         """
         assert isinstance(writer, StreamWriter)
         self._transport = writer.transport
-        if self._over or not _free(writer):
+        if self._finished or not _can_write_now(writer):
             raise ClientConnectionError("this connection cannot take the request: it goes out on another one later")
         try:
             self._first_byte.before(self._message_id)
         except PastDeadline:
-            self.late = True
+            self.past_deadline = True
             raise
-        self._over = self.written = True
+        self._finished = self.written = True
         try:
             await writer.write(self.content, drain=False)
         finally:
             self._first_byte.after(self._message_id)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Write nothing from now on, and drop what the receiver has not taken so far."""
-        self._over = True
+        self._finished = True
         if self._transport is not None:
             self._transport.abort()
 
 
-def _free(writer: StreamWriter) -> bool:
+def _can_write_now(writer: StreamWriter) -> bool:
     """Whether the connection is open and has nothing left to send, and the receiver has not spoken first."""
     protocol, transport = writer.protocol, writer.transport
     assert isinstance(protocol, ResponseHandler)

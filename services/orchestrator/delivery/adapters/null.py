@@ -4,29 +4,29 @@ from collections.abc import Sequence
 
 from schemas.message import Handed, Message
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.delivery.adapters.adapter import FirstByte, past_deadline
+from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
 from services.orchestrator.delivery.deadline import PastDeadline
 
 
-class Null:
+class NullAdapter:
     """The adapter `null`."""
 
     name = "null"
     channels = frozenset(CHANNELS)
     idempotent = True
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
         """Accepts each message before its deadline."""
-        return [_take(message, first_byte) for message in messages]
+        return [_accept(message, first_byte) for message in messages]
 
     async def close(self) -> None:
         """Holds nothing."""
 
 
-def _take(message: Message, first_byte: FirstByte) -> Handed:
+def _accept(message: Message, first_byte: FirstByteGuard) -> Handed:
     try:
         first_byte.before(message.id)
     except PastDeadline:
-        return past_deadline(message.id)
+        return past_deadline_result(message.id)
     first_byte.after(message.id)
     return Handed(message.id, "accepted", provider_id=message.id)

@@ -23,15 +23,15 @@ from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import SECOND, from_datetime
 from schemas.vocabulary import CHANNELS
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery.adapters.adapter import FirstByte, past_deadline
-from services.orchestrator.delivery.adapters.body import Body
+from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
+from services.orchestrator.delivery.adapters.body import GuardedBody
 
-SHORTEST_WAIT: Final = 1.0  # seconds, bounds of Retry-After
-LONGEST_WAIT: Final = 3600.0
-KEPT: Final = 5.0  # seconds that an idle connection is kept; many receivers close theirs then
+MIN_RETRY_AFTER: Final = 1.0  # seconds, bounds of Retry-After
+MAX_RETRY_AFTER: Final = 3600.0
+KEEPALIVE_SECONDS: Final = 5.0  # seconds that an idle connection is kept; many receivers close theirs then
 
 #: First and last status of a range -> what it means. The first range that holds it decides.
-STATUSES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
+STATUS_OUTCOMES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
     (200, 299, "accepted"),
     (300, 399, "retry"),  # redirects are not followed; somebody has to mend the URL
     (408, 408, "unknown"),  # perhaps taken; the receiver dedupes by webhook-id, so it is tried again
@@ -43,7 +43,7 @@ STATUSES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
 )
 
 
-class WebhookSettings(BaseModel):
+class WebhookAdapterSettings(BaseModel):
     """Where messages go and how they are signed. Times in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,12 +59,12 @@ class WebhookSettings(BaseModel):
 
     @field_validator("secret")
     @classmethod
-    def _readable(cls, secret: SecretStr) -> SecretStr:
+    def _validate_secret(cls, secret: SecretStr) -> SecretStr:
         signing_key(secret)
         return secret
 
     @model_validator(mode="after")
-    def _safe(self) -> "WebhookSettings":
+    def _validate_url(self) -> "WebhookAdapterSettings":
         check_url(self.url, self.allow_loopback_http)
         return self
 
@@ -88,12 +88,14 @@ def check_url(url: str, allow_loopback_http: bool) -> None:
         raise ValueError("a webhook URL is absolute, without blanks and without a fragment")
     if parts.username is not None or parts.password is not None:
         raise ValueError("a webhook URL holds no user name or password")
-    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback_http and _loopback(parts.hostname)):
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and allow_loopback_http and _is_loopback(parts.hostname)
+    ):
         raise ValueError("a webhook URL starts with https://")
     _ = parts.port
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     with suppress(ValueError):
@@ -101,58 +103,60 @@ def _loopback(host: str) -> bool:
     return False
 
 
-class Webhook:
+class WebhookAdapter:
     """The adapter `webhook`."""
 
     name = "webhook"
     idempotent = True
 
-    def __init__(self, settings: WebhookSettings, clock: Clock, trusted: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, settings: WebhookAdapterSettings, clock: Clock, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
         """`trusted`: whose certificates to believe; those of the usual authorities if not given."""
         self.channels = settings.channels
         self._settings, self._clock = settings, clock
         self._key, self._url = signing_key(settings.secret), settings.url
-        self._free = asyncio.Semaphore(settings.concurrency)
-        self._trusted = trusted or usual_authorities()
-        self._opened: aiohttp.ClientSession | None = None
+        self._request_slots = asyncio.Semaphore(settings.concurrency)
+        self._ssl_context = ssl_context or default_ssl_context()
+        self._open_session: aiohttp.ClientSession | None = None
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByte) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
         """One request a message, at most `concurrency` at a time."""
-        handed: dict[int, Handed] = {}
+        results: dict[int, Handed] = {}
         waiting = iter(enumerate(messages))
 
-        async def work() -> None:
-            for place, message in waiting:
-                async with self._free:
-                    handed[place] = await self._send(message, first_byte)
+        async def send_next() -> None:
+            for index, message in waiting:
+                async with self._request_slots:
+                    results[index] = await self._send(message, first_byte)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._settings.concurrency, len(messages))):
-                workers.create_task(work())
-        return [handed[place] for place in range(len(messages))]
+                workers.create_task(send_next())
+        return [results[index] for index in range(len(messages))]
 
     async def close(self) -> None:
         """Closes all connections."""
-        if self._opened is not None:
-            await self._opened.close()
+        if self._open_session is not None:
+            await self._open_session.close()
 
     @property
     def _session(self) -> aiohttp.ClientSession:
         """Opened by the first request, as it belongs to the running loop."""
-        if self._opened is None:
-            self._opened = session_of(self._settings, self._trusted)
-        return self._opened
+        if self._open_session is None:
+            self._open_session = open_session(self._settings, self._ssl_context)
+        return self._open_session
 
-    async def _send(self, message: Message, first_byte: FirstByte) -> Handed:
-        body = Body(message.id, body_of(message), first_byte)
+    async def _send(self, message: Message, first_byte: FirstByteGuard) -> Handed:
+        body = GuardedBody(message.id, encode_body(message), first_byte)
         try:
             return await self._post(message.id, body)
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
-            if body.late:
-                return past_deadline(message.id)
+            if body.past_deadline:
+                return past_deadline_result(message.id)
             return Handed(message.id, "unknown" if body.written else "retry", detail=type(error).__name__)
 
-    async def _post(self, message_id: str, body: Body) -> Handed:
+    async def _post(self, message_id: str, body: GuardedBody) -> Handed:
         seconds = self._clock.now() // SECOND
         headers = {
             "webhook-id": message_id,
@@ -163,49 +167,49 @@ class Webhook:
             async with asyncio.timeout(self._settings.timeout) as limit:
                 response = await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
         except BaseException:
-            body.give_up()
+            body.abort()
             raise
         try:
             if not body.written:
                 raise aiohttp.ClientConnectionError("an answer was there before the request: it belongs to another")
-            return await self._read(message_id, response, limit.when() or 0.0)
+            return await self._read_response(message_id, response, limit.when() or 0.0)
         finally:
             if not response.closed:  # part of the answer is still to come
                 response.close()
-                body.give_up()
+                body.abort()
 
-    async def _read(self, message_id: str, response: aiohttp.ClientResponse, end: float) -> Handed:
+    async def _read_response(self, message_id: str, response: aiohttp.ClientResponse, deadline: float) -> Handed:
         """What the answer means: its status counts, whatever becomes of the rest."""
-        outcome = outcome_of(response.status)
-        named = await self._named(response.content, end) if outcome == "accepted" else None
+        outcome = outcome_for_status(response.status)
+        provider_id = await self._read_provider_id(response.content, deadline) if outcome == "accepted" else None
         wait = None
         if outcome in ("retry", "unknown"):
-            wait = retry_after(response.headers.get("retry-after"), self._clock.now())
-        return Handed(message_id, outcome, named, f"status {response.status}", wait)
+            wait = parse_retry_after(response.headers.get("retry-after"), self._clock.now())
+        return Handed(message_id, outcome, provider_id, f"status {response.status}", wait)
 
-    async def _named(self, content: aiohttp.StreamReader, end: float) -> str | None:
+    async def _read_provider_id(self, content: aiohttp.StreamReader, deadline: float) -> str | None:
         """The receiver's own id, where its answer is a JSON object with an `id`."""
         with suppress(aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            answer = content.read_nowait() if content.is_eof() else await self._rest(content, end)
+            answer = content.read_nowait() if content.is_eof() else await self._read_rest(content, deadline)
             if 0 < len(answer) <= self._settings.max_answer:
                 found = msgspec.json.decode(answer)
-                named = found.get("id") if isinstance(found, dict) else None
-                return named if isinstance(named, str) and 0 < len(named) <= 200 else None
+                provider_id = found.get("id") if isinstance(found, dict) else None
+                return provider_id if isinstance(provider_id, str) and 0 < len(provider_id) <= 200 else None
         return None
 
-    async def _rest(self, content: aiohttp.StreamReader, end: float) -> bytes:
+    async def _read_rest(self, content: aiohttp.StreamReader, deadline: float) -> bytes:
         """An answer that was not complete with its headers, until it is longer than allowed. Raises TimeoutError."""
         answer = b""
-        soon = asyncio.get_running_loop().time() + self._settings.timeout / 4
-        async with asyncio.timeout_at(min(soon, end)):
+        rest_deadline = asyncio.get_running_loop().time() + self._settings.timeout / 4
+        async with asyncio.timeout_at(min(rest_deadline, deadline)):
             while not content.at_eof() and len(answer) <= self._settings.max_answer:
                 answer += await content.readany()
         return answer
 
 
-def session_of(settings: WebhookSettings, trusted: ssl.SSLContext) -> aiohttp.ClientSession:
+def open_session(settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
     """Connections that are kept, without cookies, proxies of the environment or unpacking; needs a running loop."""
-    connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEPT, ssl=trusted)
+    connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEEPALIVE_SECONDS, ssl=ssl_context)
     return aiohttp.ClientSession(
         connector=connector,
         headers={"user-agent": "Tactful", "accept": "*/*", "accept-encoding": "identity"},
@@ -216,14 +220,14 @@ def session_of(settings: WebhookSettings, trusted: ssl.SSLContext) -> aiohttp.Cl
     )
 
 
-def usual_authorities() -> ssl.SSLContext:
+def default_ssl_context() -> ssl.SSLContext:
     """Certificates and host names are checked against the list that the whole project uses."""
-    trusted = httpx.create_ssl_context(trust_env=False)
-    trusted.set_alpn_protocols(["http/1.1"])
-    return trusted
+    ssl_context = httpx.create_ssl_context(trust_env=False)
+    ssl_context.set_alpn_protocols(["http/1.1"])
+    return ssl_context
 
 
-def body_of(message: Message) -> bytes:
+def encode_body(message: Message) -> bytes:
     """The JSON that is posted; it does not depend on the attempt."""
     data = {
         "message_id": message.id,
@@ -245,20 +249,20 @@ def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def outcome_of(status: int) -> HandedOutcome:
+def outcome_for_status(status: int) -> HandedOutcome:
     """What a status means; one outside the table says nothing."""
-    return next((outcome for first, last, outcome in STATUSES if first <= status <= last), "unknown")
+    return next((outcome for first, last, outcome in STATUS_OUTCOMES if first <= status <= last), "unknown")
 
 
-def retry_after(text: str | None, now: int) -> float | None:
+def parse_retry_after(text: str | None, now: int) -> float | None:
     """Seconds to wait, from 1 to 3600, from a Retry-After in seconds or as an HTTP date; None if there is none."""
     if text is None:
         return None
     if text.strip().isdecimal() and text.isascii():
-        seconds = float(text) if len(text) < 10 else LONGEST_WAIT
+        seconds = float(text) if len(text) < 10 else MAX_RETRY_AFTER
     else:
         try:
             seconds = (from_datetime(parsedate_to_datetime(text)) - now) / SECOND
         except (ValueError, TypeError, OverflowError):
             return None
-    return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
+    return min(max(seconds, MIN_RETRY_AFTER), MAX_RETRY_AFTER)

@@ -10,48 +10,48 @@ from urllib.parse import urlsplit
 from schemas.fields import Document
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template
 
-Problem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
-Compiled = Mapping[str, Template]
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ASCII_CONTROL = bytes([*range(0x20), 0x7F])
+ContentProblem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
+CompiledTemplates = Mapping[str, Template]
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ASCII_CONTROL_BYTES = bytes([*range(0x20), 0x7F])
 _NOT_IN_LINKS = re.compile(r'[\s<>"\\]')
-ROOTS = frozenset({"customer", "event", "campaign", "links", "now"})
+TEMPLATE_ROOTS = frozenset({"customer", "event", "campaign", "links", "now"})
 
 
 class BadAddress(ValueError):
     """Not an address of this channel. The text does not repeat the address."""
 
 
-class Channel(Protocol):
+class ChannelDefinition(Protocol):
     """One channel: the fields of its content, its kind of address, and how content becomes a message."""
 
     key: str
     fields: type[Document]
 
-    def normalise(self, address: str) -> str:
+    def normalise_address(self, address: str) -> str:
         """The one form of an address. Raises BadAddress."""
         ...
 
-    def check(self, content: Mapping[str, str], marketing: bool) -> list[Problem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """What is wrong with content whose fields are known: syntax, limits, the way out of marketing."""
         ...
 
-    def compile(self, content: Mapping[str, str]) -> Compiled:
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its templates. Raises TemplateSyntaxError."""
         ...
 
-    def render(self, compiled: Compiled, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """The fields of the message. Raises RenderError."""
         ...
 
-    def preview(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """What a person wants to see beside the fields: lengths, parts, what is cut."""
         ...
 
 
-def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[Problem]:
+def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[ContentProblem]:
     """Syntax errors and unknown names in each field."""
-    problems: list[Problem] = []
+    problems: list[ContentProblem] = []
     for field, source in content.items():
         try:
             template = compile_template(source, field in html)
@@ -59,8 +59,8 @@ def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset
             problems.append((f"/{field}", "template_syntax", str(error)))
             continue
         for path in sorted(template.variables()):
-            if _root(path) not in ROOTS:
-                detail = f"unknown name `{path}`; templates see {', '.join(sorted(ROOTS))}"
+            if _root(path) not in TEMPLATE_ROOTS:
+                detail = f"unknown name `{path}`; templates see {', '.join(sorted(TEMPLATE_ROOTS))}"
                 problems.append((f"/{field}", "unknown_name", detail))
     return problems
 
@@ -70,71 +70,71 @@ def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset(
     return {field: compile_template(source, field in html) for field, source in content.items()}
 
 
-def beginnings(compiled: Compiled) -> frozenset[str]:
+def variable_prefixes(compiled: CompiledTemplates) -> frozenset[str]:
     """How all paths begin that the templates read: their first word, and the first two or `event.*` if it is open."""
     paths = [path for template in compiled.values() for path in template.variables()]
-    return frozenset(map(_root, paths)) | frozenset(map(_two_words, paths))
+    return frozenset(map(_root, paths)) | frozenset(map(_two_level_prefix, paths))
 
 
 def _root(path: str) -> str:
     return path.replace("[", ".").split(".")[0]
 
 
-def _two_words(path: str) -> str:
-    words = path.split(".")
-    second = words[1] if len(words) > 1 else ""
-    return f"{_root(path)}.{second.partition('[')[0] if second and '[' not in words[0] else '*'}"
+def _two_level_prefix(path: str) -> str:
+    segments = path.split(".")
+    second = segments[1] if len(segments) > 1 else ""
+    return f"{_root(path)}.{second.partition('[')[0] if second and '[' not in segments[0] else '*'}"
 
 
-def has_control(text: str, allowed: str = "") -> bool:
+def has_control_character(text: str, allowed: str = "") -> bool:
     """True for C0 and C1 controls, and the separators U+2028 and U+2029, beyond those allowed."""
     if text.isascii():
-        refused = _ASCII_CONTROL.translate(None, allowed.encode())
-        return len(text.encode().translate(None, refused)) < len(text)
-    return any(each not in allowed for each in _CONTROL.findall(text))
+        forbidden = _ASCII_CONTROL_BYTES.translate(None, allowed.encode())
+        return len(text.encode().translate(None, forbidden)) < len(text)
+    return any(each not in allowed for each in _CONTROL_CHARACTERS.findall(text))
 
 
-def one_line(field: str, text: str, limit: int) -> str:
+def clean_line(field: str, text: str, limit: int) -> str:
     """A rendered text for one line, safe in a header: no controls, also none inside encoded words."""
     line = text.strip()
     if not line:
         raise RenderError("empty", f"{field} is empty")
-    if has_control(line) or ("=?" in line and has_control(_decoded(line))):
+    if has_control_character(line) or ("=?" in line and has_control_character(_decode_encoded_words(line))):
         raise RenderError("control_character", f"{field} holds a line break or another control character")
-    return within(field, line, limit)
+    return check_length(field, line, limit)
 
 
-def body(field: str, text: str, limit: int) -> str:
+def clean_text(field: str, text: str, limit: int) -> str:
     """A rendered text of several lines."""
     plain = text.strip()
     if not plain:
         raise RenderError("empty", f"{field} is empty")
-    if has_control(plain, allowed="\n\r\t"):
+    if has_control_character(plain, allowed="\n\r\t"):
         raise RenderError("control_character", f"{field} holds a control character")
-    return within(field, plain, limit)
+    return check_length(field, plain, limit)
 
 
-def within(field: str, text: str, limit: int) -> str:
+def check_length(field: str, text: str, limit: int) -> str:
     """The text if it has at most `limit` characters. Raises RenderError."""
     if len(text) > limit:
         raise RenderError("too_long", f"{field} has {len(text)} characters, at most {limit} are allowed")
     return text
 
 
-def web_link(field: str, text: str) -> str:
+def clean_https_link(field: str, text: str) -> str:
     """An absolute https link. Raises RenderError."""
     link = text.strip()
     try:
         parts = urlsplit(link)
-        good = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and (parts.port or 443) > 0
+        valid = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and (parts.port or 443) > 0
     except ValueError:
-        good = False
-    if not good or has_control(link) or _NOT_IN_LINKS.search(link):
+        valid = False
+    if not valid or has_control_character(link) or _NOT_IN_LINKS.search(link):
         raise RenderError("unsafe_link", f"{field} must be an absolute https link without a user name")
-    return within(field, link, 2048)
+    return check_length(field, link, 2048)
 
 
-def _decoded(text: str) -> str:
+def _decode_encoded_words(text: str) -> str:
     try:
         parts = [part if isinstance(part, str) else part.decode(code or "ascii") for part, code in decode_header(text)]
     except (HeaderParseError, ValueError, LookupError):
@@ -142,7 +142,9 @@ def _decoded(text: str) -> str:
     return "".join(parts)
 
 
-def check_literals(compiled: Compiled, channel: Channel, marketing: bool) -> list[Problem]:
+def check_static_content(
+    compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool
+) -> list[ContentProblem]:
     """The limits of content that needs no values: what fails then would fail for everybody."""
     if any(template.variables() for template in compiled.values()):
         return []

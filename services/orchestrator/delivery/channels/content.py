@@ -8,29 +8,29 @@ import msgspec
 from schemas.campaign import Campaign
 from schemas.documents import DocumentError, suggestion, validate
 from schemas.vocabulary import Class
-from services.orchestrator.delivery.channels import BY_KEY
-from services.orchestrator.delivery.channels.channel import Compiled, Problem, beginnings
+from services.orchestrator.delivery.channels import CHANNELS_BY_KEY
+from services.orchestrator.delivery.channels.channel import CompiledTemplates, ContentProblem, variable_prefixes
 from services.template import RenderError
 
 
-class Rendered(msgspec.Struct, frozen=True):
+class RenderedContent(msgspec.Struct, frozen=True):
     """The fields of a message, and the locale whose content they come from."""
 
     fields: dict[str, str]
     locale: str
 
 
-class Content:
+class CompiledContent:
     """The compiled content of one campaign version."""
 
     __slots__ = ("_compiled", "_default", "_marketing", "_read")
 
     def __init__(
-        self, compiled: Mapping[str, Mapping[str, tuple[str, Compiled]]], default: str, marketing: bool
+        self, compiled: Mapping[str, Mapping[str, tuple[str, CompiledTemplates]]], default: str, marketing: bool
     ) -> None:
         self._compiled, self._default, self._marketing = compiled, default, marketing
         self._read = {
-            channel: frozenset().union(*(beginnings(fields) for _, fields in locales.values()))
+            channel: frozenset().union(*(variable_prefixes(fields) for _, fields in locales.values()))
             for channel, locales in compiled.items()
         }
 
@@ -39,57 +39,62 @@ class Content:
         read = self._read.get(channel, frozenset())
         return path in read or f"{path.partition('.')[0]}.*" in read
 
-    def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> Rendered:
+    def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> RenderedContent:
         """The message on a channel in the customer's locale, its language, or the default. Raises RenderError."""
         locales = self._compiled.get(channel, {})
-        for wanted in _candidates(locale, self._default):
+        for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
                 name, compiled = locales[wanted]
-                return Rendered(BY_KEY[channel].render(compiled, context, self._marketing), name)
+                return RenderedContent(CHANNELS_BY_KEY[channel].render(compiled, context, self._marketing), name)
         raise RenderError("no_content", f"no content for channel {channel} in the default locale")
 
 
-def compile_content(document: Campaign) -> Content:
+def compile_content(document: Campaign) -> CompiledContent:
     """The content of a checked campaign. Raises TemplateSyntaxError for one that was not checked."""
     compiled = {
-        key: {_plain(locale): (locale, BY_KEY[key].compile(fields)) for locale, fields in locales.items()}
+        key: {
+            _normalise_locale(locale): (locale, CHANNELS_BY_KEY[key].compile_templates(fields))
+            for locale, fields in locales.items()
+        }
         for key, locales in document.content.items()
     }
-    return Content(compiled, document.default_locale, document.class_ is Class.MARKETING)
+    return CompiledContent(compiled, document.default_locale, document.class_ is Class.MARKETING)
 
 
-def check_content(document: Campaign) -> list[Problem]:
+def check_content(document: Campaign) -> list[ContentProblem]:
     """All that is wrong with a campaign's content: (JSON pointer, code, detail) each."""
-    problems: list[Problem] = []
+    problems: list[ContentProblem] = []
     for key, locales in document.content.items():
-        here = f"/content/{key}"
-        if key not in BY_KEY:
-            problems.append((here, "unknown_field", f"unknown channel `{key}`{suggestion(key, BY_KEY)}"))
+        base_pointer = f"/content/{key}"
+        if key not in CHANNELS_BY_KEY:
+            problems.append(
+                (base_pointer, "unknown_field", f"unknown channel `{key}`{suggestion(key, CHANNELS_BY_KEY)}")
+            )
             continue
-        if _plain(document.default_locale) not in map(_plain, locales):
+        if _normalise_locale(document.default_locale) not in map(_normalise_locale, locales):
             detail = f"the default locale `{document.default_locale}` has no content here"
-            problems.append((here, "missing_default_locale", detail))
-        if len(set(map(_plain, locales))) < len(locales):
-            problems.append((here, "duplicate_locale", "two locales differ only in case or in `-` and `_`"))
+            problems.append((base_pointer, "missing_default_locale", detail))
+        if len(set(map(_normalise_locale, locales))) < len(locales):
+            problems.append((base_pointer, "duplicate_locale", "two locales differ only in case or in `-` and `_`"))
         for locale, fields in locales.items():
             found = _check_fields(key, fields, document.class_ is Class.MARKETING)
-            problems += [(f"{here}/{locale}{pointer}", code, detail) for pointer, code, detail in found]
+            problems += [(f"{base_pointer}/{locale}{pointer}", code, detail) for pointer, code, detail in found]
     return problems
 
 
-def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[Problem]:
-    channel = BY_KEY[key]
+def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    channel = CHANNELS_BY_KEY[key]
     try:
         validate(channel.fields, fields)
     except DocumentError as error:
         return error.errors
-    return channel.check(fields, marketing)
+    return channel.validate_content(fields, marketing)
 
 
-def _candidates(locale: str | None, default: str) -> list[str]:
-    wanted = [_plain(locale), _plain(locale).split("-")[0]] if locale else []
-    return [*wanted, _plain(default)]
+def _locale_candidates(locale: str | None, default: str) -> list[str]:
+    wanted = [_normalise_locale(locale), _normalise_locale(locale).split("-")[0]] if locale else []
+    return [*wanted, _normalise_locale(default)]
 
 
-def _plain(locale: str) -> str:
+def _normalise_locale(locale: str) -> str:
     return locale.replace("_", "-").lower()

@@ -10,14 +10,14 @@ from pydantic import model_validator
 
 from schemas.fields import Document
 from services.orchestrator.delivery.channels import channel, mjml
-from services.orchestrator.delivery.channels.channel import BadAddress, Compiled, Problem
-from services.orchestrator.delivery.channels.html_text import text_of
+from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.html_text import html_to_text
 from services.template import RenderError, check_html
 
 MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
 HTML_FIELDS: Final = frozenset({"html", "mjml"})
-UNSUBSCRIBE: Final = "links.unsubscribe"
+UNSUBSCRIBE_VARIABLE: Final = "links.unsubscribe"
 
 
 class EmailFields(Document):
@@ -36,15 +36,15 @@ class EmailFields(Document):
         return self
 
 
-class Email:
+class EmailChannel:
     """The channel `email`. Addresses are mailboxes."""
 
     key = "email"
     fields: type[Document] = EmailFields
 
-    def normalise(self, address: str) -> str:
+    def normalise_address(self, address: str) -> str:
         """`local@domain`, the domain in lower-case ASCII. No quoted, commented, non-ASCII local parts, no literals."""
-        if channel.has_control(address) or "=?" in address or len(address) > 254:
+        if channel.has_control_character(address) or "=?" in address or len(address) > 254:
             raise BadAddress("an e-mail address has at most 254 characters, no controls and no encoded words")
         try:
             found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
@@ -52,62 +52,64 @@ class Email:
             raise BadAddress("not an e-mail address") from None
         return f"{found.local_part}@{found.ascii_domain.lower()}"
 
-    def check(self, content: Mapping[str, str], marketing: bool) -> list[Problem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, MJML elements, and the way out of marketing."""
         problems = channel.check_templates(content, HTML_FIELDS)
         for line, detail in mjml.unknown_tags(content.get("mjml", "")):
             problems.append(("/mjml", "unknown_element", f"line {line}: {detail}"))
         if problems:
             return problems
-        compiled = self.compile(content)
+        compiled = self.compile_templates(content)
         if marketing:
             problems = [
                 (f"/{field}", "no_unsubscribe", "marketing must show {{ links.unsubscribe }} in its HTML and its text")
                 for field, template in compiled.items()
-                if field in ("html", "mjml", "text") and UNSUBSCRIBE not in template.variables()
+                if field in ("html", "mjml", "text") and UNSUBSCRIBE_VARIABLE not in template.variables()
             ]
-        return problems or self._check_trial(compiled)
+        return problems or self._check_trial_render(compiled)
 
-    def _check_trial(self, compiled: Compiled) -> list[Problem]:
+    def _check_trial_render(self, compiled: CompiledTemplates) -> list[ContentProblem]:
         """A render with made-up values: it finds markup that never compiles. Values that do not fit say nothing."""
         paths = {path for template in compiled.values() for path in template.variables()}
         try:
-            self.render(compiled, _made_up(paths), marketing=False)
+            self.render(compiled, _sample_context(paths), marketing=False)
         except RenderError as error:
             field = "mjml" if "mjml" in compiled else "html"
             if not paths or error.code in ("bad_mjml", "bad_style", "too_deep", "unsafe_html"):
                 return [(f"/{field}", error.code, error.detail)]
         return []
 
-    def compile(self, content: Mapping[str, str]) -> Compiled:
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
         return channel.compile_fields(content, HTML_FIELDS)
 
-    def render(self, compiled: Compiled, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Subject, preheader, HTML and text. Liquid comes first, then MJML, then the styles are inlined."""
-        subject = channel.one_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
-        page = mjml.inline(_page(compiled, context))
+        subject = channel.clean_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
+        page = mjml.inline_styles(_render_html(compiled, context))
         check_html(page)
-        own = compiled["text"].render(context) if "text" in compiled else text_of(page)
-        text = channel.body("text", own, MAX_TEXT) if own.strip() or "text" in compiled else subject
+        text_source = compiled["text"].render(context) if "text" in compiled else html_to_text(page)
+        text = (
+            channel.clean_text("text", text_source, MAX_TEXT) if text_source.strip() or "text" in compiled else subject
+        )
         message = {"subject": subject, "html": page, "text": text}
         if "preheader" in compiled:
-            message["preheader"] = channel.one_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
+            message["preheader"] = channel.clean_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
             message["html"] = _with_preheader(page, message["preheader"])
         if marketing:
-            _require_way_out(message, context)
+            _require_unsubscribe_link(message, context)
         return message
 
-    def preview(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """Length of the subject, size of the HTML; Gmail cuts mails above 102 kB."""
         size = len(rendered["html"].encode())
         cut = int(size > 102 * 1024)
         return {"subject_characters": len(rendered["subject"]), "html_bytes": size, "cut_by_gmail": cut}
 
 
-def _page(compiled: Compiled, context: Mapping[str, Any]) -> str:
+def _render_html(compiled: CompiledTemplates, context: Mapping[str, Any]) -> str:
     if "mjml" in compiled:
-        return mjml.to_html(compiled["mjml"].render(context))
+        return mjml.mjml_to_html(compiled["mjml"].render(context))
     page = compiled["html"].render(context)
     if not page.strip():
         raise RenderError("empty", "html is empty")
@@ -117,25 +119,25 @@ def _page(compiled: Compiled, context: Mapping[str, Any]) -> str:
 def _with_preheader(page: str, preheader: str) -> str:
     hidden = f'<div style="display:none;max-height:0;overflow:hidden">{markup.escape(preheader)}</div>'
     body = re.search(r"<body\b[^>]*>", page, re.IGNORECASE)
-    at = body.end() if body else 0
-    return page[:at] + hidden + page[at:]
+    insert_at = body.end() if body else 0
+    return page[:insert_at] + hidden + page[insert_at:]
 
 
-def _require_way_out(message: Mapping[str, str], context: Mapping[str, Any]) -> None:
+def _require_unsubscribe_link(message: Mapping[str, str], context: Mapping[str, Any]) -> None:
     link = str((context.get("links") or {}).get("unsubscribe") or "")
-    shown = link and all(link in markup.unescape(message[field]) for field in ("html", "text"))
-    if not shown:
+    has_link = link and all(link in markup.unescape(message[field]) for field in ("html", "text"))
+    if not has_link:
         raise RenderError("no_unsubscribe", "marketing without its unsubscribe link in HTML and text is not sent")
 
 
-def _made_up(paths: set[str]) -> dict[str, Any]:
+def _sample_context(paths: set[str]) -> dict[str, Any]:
     context: dict[str, Any] = {}
     for path in sorted(paths, key=len, reverse=True):
-        place, names = context, re.findall(r"[^.\[\]'\"]+", path)
+        parent, names = context, re.findall(r"[^.\[\]'\"]+", path)
         for name in names[:-1]:
-            place = place.setdefault(name, {})
-        place.setdefault(names[-1], f"https://example.org/{names[-1]}" if names[0] == "links" else "example")
+            parent = parent.setdefault(name, {})
+        parent.setdefault(names[-1], f"https://example.org/{names[-1]}" if names[0] == "links" else "example")
     return context
 
 
-EMAIL: Final = Email()
+EMAIL: Final = EmailChannel()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from schemas.fields import Document
 from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, Compiled, Problem
+from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -21,49 +21,49 @@ class InAppFields(Document):
     link: str | None = None
 
 
-class InApp:
+class InAppChannel:
     """The channel `in_app`. It needs no address; where one is given it is the app's own id of the customer."""
 
     key = "in_app"
     fields: type[Document] = InAppFields
 
-    def normalise(self, address: str) -> str:
+    def normalise_address(self, address: str) -> str:
         """The id as it is: at most 256 characters, no controls."""
-        if len(address) > 256 or channel.has_control(address):
+        if len(address) > 256 or channel.has_control_character(address):
             raise BadAddress("an id has at most 256 characters and no control characters")
         return address
 
-    def check(self, content: Mapping[str, str], marketing: bool) -> list[Problem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the limits of content without values."""
         problems = channel.check_templates(content)
-        return problems or channel.check_literals(self.compile(content), self, marketing)
+        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
 
-    def compile(self, content: Mapping[str, str]) -> Compiled:
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
         return channel.compile_fields(content)
 
-    def render(self, compiled: Compiled, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Title, body, and the link where there is one: https, or a path inside the app."""
         message = {
-            "title": channel.one_line("title", compiled["title"].render(context), MAX_TITLE),
-            "body": channel.body("body", compiled["body"].render(context), MAX_BODY),
+            "title": channel.clean_line("title", compiled["title"].render(context), MAX_TITLE),
+            "body": channel.clean_text("body", compiled["body"].render(context), MAX_BODY),
         }
         if "link" in compiled:
-            message["link"] = _link(compiled["link"].render(context))
+            message["link"] = _clean_app_link(compiled["link"].render(context))
         return message
 
-    def preview(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """The length of the body in characters."""
         return {"body_characters": len(rendered["body"])}
 
 
-def _link(text: str) -> str:
+def _clean_app_link(text: str) -> str:
     link = text.strip()
     if not link.startswith("/"):
-        return channel.web_link("link", link)
-    if link.startswith("//") or "\\" in link or channel.has_control(link) or re.search(r"\s", link):
+        return channel.clean_https_link("link", link)
+    if link.startswith("//") or "\\" in link or channel.has_control_character(link) or re.search(r"\s", link):
         raise RenderError("unsafe_link", "link must be a path inside the app or an absolute https link")
-    return channel.within("link", link, 2048)
+    return channel.check_length("link", link, 2048)
 
 
-IN_APP: Final = InApp()
+IN_APP: Final = InAppChannel()

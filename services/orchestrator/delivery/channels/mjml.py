@@ -16,7 +16,7 @@ MAX_MJML_DEPTH: Final = 64
 #: Parsing HTML costs the square of its depth; the number of elements bounds both.
 MAX_HTML_ELEMENTS: Final = 5000
 MAX_HTML_DEPTH: Final = 256
-TAGS: Final = frozenset(
+MJML_TAGS: Final = frozenset(
     {"mjml", "mj-head", "mj-body", "mj-attributes", "mj-all", "mj-class", "mj-breakpoint", "mj-font"}
     | {"mj-html-attributes", "mj-selector", "mj-html-attribute", "mj-preview", "mj-style", "mj-title"}
     | {"mj-accordion", "mj-accordion-element"}
@@ -24,9 +24,11 @@ TAGS: Final = frozenset(
     | {"mj-divider", "mj-group", "mj-hero", "mj-image", "mj-navbar", "mj-navbar-link", "mj-raw", "mj-section"}
     | {"mj-social", "mj-social-element", "mj-spacer", "mj-table", "mj-text", "mj-wrapper"}
 )
-_OPEN: Final = re.compile(r"<[a-zA-Z]")
+_OPENING_TAG: Final = re.compile(r"<[a-zA-Z]")
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>")
-_VOID: Final = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
+_VOID_TAGS: Final = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
+)
 
 
 def mjml_depth(source: str) -> int:
@@ -34,18 +36,18 @@ def mjml_depth(source: str) -> int:
     level = deepest = 0
     for found in _TAG.finditer(_without_comments(source)):
         closing, name, rest = found.groups()
-        if name not in _VOID and not rest.endswith("/"):
+        if name not in _VOID_TAGS and not rest.endswith("/"):
             level = max(0, level - 1) if closing else level + 1
             deepest = max(deepest, level)
     return deepest
 
 
 def _without_comments(source: str) -> str:
-    kept, at = [], 0
-    while (start := source.find("<!--", at)) >= 0 and (end := source.find("-->", start)) >= 0:
-        kept += [source[at:start], "\n" * source.count("\n", start, end)]
-        at = end + 3
-    return "".join((*kept, source[at:]))
+    pieces, position = [], 0
+    while (start := source.find("<!--", position)) >= 0 and (end := source.find("-->", start)) >= 0:
+        pieces += [source[position:start], "\n" * source.count("\n", start, end)]
+        position = end + 3
+    return "".join((*pieces, source[position:]))
 
 
 def _html_depth(html: str) -> int:
@@ -64,27 +66,27 @@ def unknown_tags(source: str) -> list[tuple[int, str]]:
     plain = _without_comments(source)
     for found in _TAG.finditer(plain):
         name = found.group(2)
-        if not found.group(1) and name.startswith("mj") and name not in TAGS:
-            near = get_close_matches(name, TAGS, 1)
-            hint = f", did you mean <{near[0]}>?" if near else ""
+        if not found.group(1) and name.startswith("mj") and name not in MJML_TAGS:
+            close_matches = get_close_matches(name, MJML_TAGS, 1)
+            hint = f", did you mean <{close_matches[0]}>?" if close_matches else ""
             problems.append((plain.count("\n", 0, found.start()) + 1, f"unknown element <{name}>{hint}"))
     return problems
 
 
-def to_html(source: str) -> str:
+def mjml_to_html(source: str) -> str:
     """The HTML of rendered MJML. Raises RenderError `bad_mjml`."""
-    _refuse_many(source, MAX_MJML_ELEMENTS)
+    _check_element_count(source, MAX_MJML_ELEMENTS)
     if mjml_depth(source) > MAX_MJML_DEPTH:
         raise RenderError("bad_mjml", f"nested deeper than {MAX_MJML_DEPTH} levels")
     try:
-        return mjml2html(source, fonts={}, social_icon_origin="", include_loader=_no_include)
+        return mjml2html(source, fonts={}, social_icon_origin="", include_loader=_refuse_include)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         raise RenderError("bad_mjml", f"not MJML: {type(error).__name__}") from None
 
 
-def inline(html: str) -> str:
+def inline_styles(html: str) -> str:
     """Styles moved into the elements; media queries stay. No style sheet is loaded from a file or the network."""
-    _refuse_many(html, MAX_HTML_ELEMENTS)
+    _check_element_count(html, MAX_HTML_ELEMENTS)
     if _html_depth(html) > MAX_HTML_DEPTH:
         raise RenderError("too_deep", f"nested deeper than {MAX_HTML_DEPTH} levels")
     if "<style" not in html.lower():
@@ -95,13 +97,13 @@ def inline(html: str) -> str:
         raise RenderError("bad_style", f"the styles cannot be inlined: {type(error).__name__}") from None
 
 
-def _refuse_many(markup: str, limit: int) -> None:
-    if sum(1 for _ in _OPEN.finditer(markup)) > limit:
+def _check_element_count(markup: str, limit: int) -> None:
+    if sum(1 for _ in _OPENING_TAG.finditer(markup)) > limit:
         raise RenderError("too_deep", f"more than {limit} elements")
 
 
 _INLINER: Final = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
 
-def _no_include(path: str) -> str:
+def _refuse_include(path: str) -> str:
     raise ValueError("mj-include is not supported")

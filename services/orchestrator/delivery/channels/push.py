@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from schemas.fields import Document
 from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, Compiled, Problem
+from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
 MAX_BODY: Final = 1000
 MAX_PAYLOAD: Final = 4096  # bytes
 MAX_TOKEN: Final = 2048
-_ENVELOPE: Final = 64  # bytes of JSON around the texts
-_TOKEN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
+_ENVELOPE_BYTES: Final = 64  # bytes of JSON around the texts
+_TOKEN_PATTERN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
 
 
 class PushFields(Document):
@@ -30,54 +30,54 @@ class PushFields(Document):
     link: str | None = None
 
 
-class Push:
+class PushChannel:
     """The channel `push`. Addresses are device tokens."""
 
     key = "push"
     fields: type[Document] = PushFields
 
-    def normalise(self, address: str) -> str:
+    def normalise_address(self, address: str) -> str:
         """The token as it is: 1 to 2048 visible ASCII characters."""
-        if not _TOKEN.fullmatch(address):
+        if not _TOKEN_PATTERN.fullmatch(address):
             raise BadAddress(f"a device token has 1 to {MAX_TOKEN} visible ASCII characters")
         return address
 
-    def check(self, content: Mapping[str, str], marketing: bool) -> list[Problem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the limits of content without values."""
         problems = channel.check_templates(content)
-        return problems or channel.check_literals(self.compile(content), self, marketing)
+        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
 
-    def compile(self, content: Mapping[str, str]) -> Compiled:
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
         return channel.compile_fields(content)
 
-    def render(self, compiled: Compiled, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Title, body, and the link where there is one; together at most 4096 bytes of JSON."""
         message = {
-            "title": channel.one_line("title", compiled["title"].render(context), MAX_TITLE),
-            "body": channel.body("body", compiled["body"].render(context), MAX_BODY),
+            "title": channel.clean_line("title", compiled["title"].render(context), MAX_TITLE),
+            "body": channel.clean_text("body", compiled["body"].render(context), MAX_BODY),
         }
         if "link" in compiled:
-            message["link"] = channel.web_link("link", compiled["link"].render(context))
-        if _at_most(message) > MAX_PAYLOAD and (size := _payload(message)) > MAX_PAYLOAD:
+            message["link"] = channel.clean_https_link("link", compiled["link"].render(context))
+        if _payload_upper_bound(message) > MAX_PAYLOAD and (size := _payload_size(message)) > MAX_PAYLOAD:
             raise RenderError("too_long", f"the payload has {size} bytes, at most {MAX_PAYLOAD} are allowed")
         return message
 
-    def preview(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """The size of the payload in bytes."""
-        return {"payload_bytes": _payload(rendered)}
+        return {"payload_bytes": _payload_size(rendered)}
 
 
-def _payload(message: Mapping[str, str]) -> int:
+def _payload_size(message: Mapping[str, str]) -> int:
     return len(json.dumps({"message": dict(message)}, ensure_ascii=False).encode())
 
 
-def _at_most(message: Mapping[str, str]) -> int:
+def _payload_upper_bound(message: Mapping[str, str]) -> int:
     """A bound on the payload's bytes, quick to know: in such texts JSON makes at most 2 bytes of an ASCII character."""
-    size = _ENVELOPE
+    size = _ENVELOPE_BYTES
     for text in message.values():
         size += len(text) * (2 if text.isascii() else 4)
     return size
 
 
-PUSH: Final = Push()
+PUSH: Final = PushChannel()

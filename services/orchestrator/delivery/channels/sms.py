@@ -8,7 +8,7 @@ from gsm0338 import Codec
 
 from schemas.fields import Document
 from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, Compiled, Problem
+from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_PARTS: Final = 10
@@ -21,7 +21,7 @@ class SmsFields(Document):
     text: str
 
 
-class Parts(NamedTuple):
+class SmsParts(NamedTuple):
     """How networks send a text: its alphabet, and the text of each part."""
 
     encoding: str  # "gsm-7" or "ucs-2"
@@ -29,15 +29,15 @@ class Parts(NamedTuple):
     outside: str  # the characters that GSM-7 does not have
 
 
-class Sms:
+class SmsChannel:
     """The channel `sms`. Addresses are phone numbers in E.164."""
 
     key = "sms"
     fields: type[Document] = SmsFields
 
-    def normalise(self, address: str) -> str:
+    def normalise_address(self, address: str) -> str:
         """E.164. Numbers are checked by country and length only: a new range must not wait for new metadata."""
-        if channel.has_control(address) or any(each.isalpha() for each in address) or len(address) > 40:
+        if channel.has_control_character(address) or any(each.isalpha() for each in address) or len(address) > 40:
             raise BadAddress("a phone number holds digits only")
         try:
             number = phonenumbers.parse(address, None)
@@ -47,25 +47,25 @@ class Sms:
             raise BadAddress("not a whole phone number, or one with an extension")
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
-    def check(self, content: Mapping[str, str], marketing: bool) -> list[Problem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the length of texts without values."""
         problems = channel.check_templates(content)
-        return problems or channel.check_literals(self.compile(content), self, marketing)
+        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
 
-    def compile(self, content: Mapping[str, str]) -> Compiled:
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its one template."""
         return channel.compile_fields(content)
 
-    def render(self, compiled: Compiled, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """The text, of at most 10 parts."""
-        text = channel.body("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
-        if (count := len(split(text).texts)) > MAX_PARTS:
+        text = channel.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
+        if (count := len(split_sms(text).texts)) > MAX_PARTS:
             raise RenderError("too_long", f"text needs {count} parts, at most {MAX_PARTS} are allowed")
         return {"text": text}
 
-    def preview(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """Alphabet, number of parts, and the characters that make parts short."""
-        parts = split(rendered["text"])
+        parts = split_sms(rendered["text"])
         return {"encoding": parts.encoding, "parts": len(parts.texts), "outside_gsm": parts.outside}
 
 
@@ -74,28 +74,28 @@ def _alphabet(prefix: bytes) -> frozenset[str]:
     return frozenset(decode(prefix + bytes([code]), "ignore")[0] for code in range(128) if code != 0x1B) - {""}
 
 
-_BASIC: Final = _alphabet(b"")
-_EXTENSION: Final = _alphabet(b"\x1b") - _BASIC
+_GSM_BASIC: Final = _alphabet(b"")
+_GSM_EXTENSION: Final = _alphabet(b"\x1b") - _GSM_BASIC
 
 
-def split(text: str) -> Parts:
+def split_sms(text: str) -> SmsParts:
     """The parts of a text: 160 or 153 septets of GSM-7, else 70 or 67 units of UCS-2; no character is split."""
-    outside = "".join(dict.fromkeys(each for each in text if each not in _BASIC and each not in _EXTENSION))
+    outside = "".join(dict.fromkeys(each for each in text if each not in _GSM_BASIC and each not in _GSM_EXTENSION))
     if outside:
-        return Parts("ucs-2", _cut(text, [1 + (ord(each) > 0xFFFF) for each in text], 70, 67), outside)
-    return Parts("gsm-7", _cut(text, [1 + (each in _EXTENSION) for each in text], 160, 153), "")
+        return SmsParts("ucs-2", _split_by_size(text, [1 + (ord(each) > 0xFFFF) for each in text], 70, 67), outside)
+    return SmsParts("gsm-7", _split_by_size(text, [1 + (each in _GSM_EXTENSION) for each in text], 160, 153), "")
 
 
-def _cut(text: str, sizes: list[int], alone: int, joined: int) -> tuple[str, ...]:
-    if sum(sizes) <= alone:
+def _split_by_size(text: str, sizes: list[int], single_limit: int, part_limit: int) -> tuple[str, ...]:
+    if sum(sizes) <= single_limit:
         return (text,)
     parts, start, used = [], 0, 0
-    for at, size in enumerate(sizes):
-        if used + size > joined:
-            parts.append(text[start:at])
-            start, used = at, 0
+    for position, size in enumerate(sizes):
+        if used + size > part_limit:
+            parts.append(text[start:position])
+            start, used = position, 0
         used += size
     return (*parts, text[start:])
 
 
-SMS: Final = Sms()
+SMS: Final = SmsChannel()

@@ -21,8 +21,8 @@ from services.orchestrator.insight.audit.evidence import Gathering
 from services.orchestrator.insight.audit.invariants import Evidence, broken
 from services.orchestrator.insight.audit.ledger_check import difference
 from services.orchestrator.insight.audit.store import Broken
-from services.orchestrator.insight.history_reader import Recorder
-from services.orchestrator.metrics import Metrics
+from services.orchestrator.insight.history_reader import HistoryReader
+from services.orchestrator.metrics import OrchestratorMetrics
 
 PAGE = 100
 LAG = 30 * SECOND
@@ -40,9 +40,9 @@ class Auditor:
     def __init__(
         self,
         database: Database,
-        recorder: Recorder,
+        recorder: HistoryReader,
         clock: Clock,
-        metrics: Metrics,
+        metrics: OrchestratorMetrics,
         series: AuditSeries,
         *,
         lag: int = LAG,
@@ -101,8 +101,8 @@ class Auditor:
 
     async def _differs(self, customer: str) -> str | None:
         async with self._database.read() as tx:
-            held = (await data.ledgers(tx, [customer])).get(customer, data.NOTHING_HELD)
-            history = await data.contact_rows(tx, customer)
+            held = (await data.load_ledgers(tx, [customer])).get(customer, data.EMPTY_LEDGER)
+            history = await data.load_contact_history(tx, customer)
             messages = [contact.message_id for contact in held.ledger]
             return difference(held.ledger, history, await store.states(tx, customer, messages))
 

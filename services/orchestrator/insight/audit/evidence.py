@@ -20,12 +20,12 @@ from services.orchestrator.insight.audit.invariants import Evidence
 from services.orchestrator.insight.audit.ledger_check import at_mark
 from services.orchestrator.insight.audit.store import Handover
 from services.orchestrator.insight.audit.versions import Versions
-from services.orchestrator.insight.history_reader import Past, Recorder
-from services.orchestrator.policy.compiled_policy import Policy
-from services.orchestrator.policy.horizon import horizon
-from services.orchestrator.policy.ledger import BEGINNING, Ledger
-from services.orchestrator.policy.match import Touch
-from services.orchestrator.policy.recorded_facts import of_addresses
+from services.orchestrator.insight.history_reader import HistoryReader, RecordedFacts
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
+from services.orchestrator.policy.horizon import look_back_span
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Ledger
+from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.recorded_facts import reindex_address_entries
 
 AROUND = 10 * SECOND
 """Facts recorded this near to a mark may have been read by the gate or not: clocks differ, commits take time."""
@@ -38,7 +38,7 @@ AHEAD = 31 * DAY
 class Gathering:
     """Gathers the evidence of a page of handovers."""
 
-    def __init__(self, database: Database, recorder: Recorder) -> None:
+    def __init__(self, database: Database, recorder: HistoryReader) -> None:
         self._database = database
         self._recorder = recorder
         self._versions = Versions()
@@ -49,19 +49,19 @@ class Gathering:
             return []
         customers = sorted({each.customer for each in handovers})
         first, last = min(each.marked_at for each in handovers), max(_until(each) for each in handovers)
-        recorded = await self._recorder.between(customers, first - AROUND, last)
+        recorded = await self._recorder.read_between(customers, first - AROUND, last)
         async with self._database.read() as tx:
             await self._versions.refresh(tx)
             return await self._evidence(tx, handovers, customers, recorded)
 
     async def _evidence(
-        self, tx: Tx, handovers: Sequence[Handover], customers: list[str], recorded: Past
+        self, tx: Tx, handovers: Sequence[Handover], customers: list[str], recorded: RecordedFacts
     ) -> list[Evidence]:
         messages = [each.message_id for each in handovers]
         explained = await audit_store.explained(tx, customers, messages)
         accepted = await audit_store.first_accepted(tx, customers, messages)
         keys = [(each.customer, each.event_source, each.event_id) for each in handovers]
-        events = await store.stored_events(tx, keys)
+        events = await store.load_events(tx, keys)
         versions = {
             each: await self._in_force(tx, each, events.get(key)) for each, key in zip(handovers, keys, strict=True)
         }
@@ -85,7 +85,9 @@ class Gathering:
             )
         return found
 
-    async def _in_force(self, tx: Tx, handover: Handover, event: bytes | None) -> tuple[list[Policy], list[Touch]]:
+    async def _in_force(
+        self, tx: Tx, handover: Handover, event: bytes | None
+    ) -> tuple[list[CompiledPolicy], list[TriggeredCampaign]]:
         """The policies and touches that may have been in force; none where they cannot be told any more."""
         try:
             touches = await self._touches(tx, handover, event)
@@ -94,7 +96,7 @@ class Gathering:
             log("audit_skipped", level="warning", message_id=handover.message_id, error_class=type(error).__name__)
             return [], []
 
-    async def _touches(self, tx: Tx, handover: Handover, event: bytes | None) -> list[Touch]:
+    async def _touches(self, tx: Tx, handover: Handover, event: bytes | None) -> list[TriggeredCampaign]:
         """One for each version of the campaign that may have been in force. Raises LookupError, DocumentError."""
         if event is None:
             raise LookupError(handover.message_id)
@@ -103,9 +105,9 @@ class Gathering:
         data, since, channels = data_of(decoded), handover.since, (handover.channel,)
         planned = {} if since is None else {handover.channel: since}
         return [
-            Touch(decoded, data, campaign, planned=planned, channels=channels)
-            if campaign.together
-            else Touch(decoded, data, campaign, since=since, channels=channels)
+            TriggeredCampaign(decoded, data, campaign, first_planned_by_channel=planned, channels=channels)
+            if campaign.sends_on_all_channels
+            else TriggeredCampaign(decoded, data, campaign, first_planned=since, channels=channels)
             for campaign in campaigns
         ]
 
@@ -115,17 +117,17 @@ def _until(handover: Handover) -> Instant:
     return min(handover.closed_at, handover.marked_at + LONGEST) + AROUND
 
 
-def _since(handovers: Sequence[Handover], policies: Sequence[Policy]) -> Instant:
+def _since(handovers: Sequence[Handover], policies: Sequence[CompiledPolicy]) -> Instant:
     """From when on contacts matter to any of them."""
-    spans = [horizon(policy, ()) for policy in {policy.version: policy for policy in policies}.values()]
+    spans = [look_back_span(policy, ()) for policy in {policy.version: policy for policy in policies}.values()]
     longest = max((span for span in spans if span is not None), default=0)
-    return max(BEGINNING, min(each.marked_at for each in handovers) - longest - AHEAD)
+    return max(BEGINNING_OF_TIME, min(each.marked_at for each in handovers) - longest - AHEAD)
 
 
 def _without_mark(history: Sequence[Row[Any]], handover: Handover) -> Ledger:
     """The contacts that were surely there before a handover whose mark is not recorded."""
     before = [row for row in history if row.recorded < handover.marked_at - AROUND]
-    ledger = as_of.folded(before)
+    ledger = as_of.build_ledger(before)
     for contact in list(ledger):
         if contact.state == "planned" or contact.message_id == handover.message_id:
             ledger = ledger.release(contact.message_id)
@@ -145,7 +147,7 @@ def _states(recorded: Recorded, handover: Handover) -> list[tuple[Preference, Su
     """All that may have been known: as of a moment before the mark, and after each change until the end."""
     since, until = handover.marked_at - AROUND, _until(handover)
     return [
-        (chosen, of_addresses(against, recorded.asked, chosen))
+        (chosen, reindex_address_entries(against, recorded.asked, chosen))
         for chosen in _between(recorded.preferences, since, until)
         for against in _between(recorded.suppressions, since, until)
     ]

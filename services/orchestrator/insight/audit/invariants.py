@@ -13,12 +13,12 @@ from schemas.facts import HoldFact, Preference, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.insight.audit.store import Broken, Handover
-from services.orchestrator.policy.candidate import Audience, candidate
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.evaluate import judge
+from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.match import TriggeredCampaign
 
 CHECKED: Final[Mapping[str, str]] = {
     "frequency_cap": "over_cap",
@@ -38,8 +38,8 @@ CONFIGURED: Final = frozenset(CHANNELS)
 class State(NamedTuple):
     """What may have been known at the gate."""
 
-    policy: Policy
-    touch: Touch
+    policy: CompiledPolicy
+    touch: TriggeredCampaign
     preference: Preference
     suppressions: Suppressions
 
@@ -57,8 +57,8 @@ class Evidence:
     accepted_before: bool
     ledger: Ledger
     holds: tuple[HoldFact, ...] = ()
-    policies: Sequence[Policy] = ()
-    touches: Sequence[Touch] = ()
+    policies: Sequence[CompiledPolicy] = ()
+    touches: Sequence[TriggeredCampaign] = ()
     known: Sequence[tuple[Preference, Suppressions]] = ()
 
 
@@ -111,11 +111,11 @@ def _states(evidence: Evidence) -> Iterator[State]:
         yield State(policy, touch, preference, suppressions)
 
 
-def _refused(evidence: Evidence, touch: Touch, facts: Facts, t: Instant) -> frozenset[Refusal]:
+def _refused(evidence: Evidence, touch: TriggeredCampaign, facts: Facts, t: Instant) -> frozenset[Refusal]:
     handover = evidence.handover
-    audience = Audience(touch, facts)
-    marked = candidate(touch, handover.channel, facts, evidence.ledger, audience, marked_at=handover.marked_at)
-    findings = judge(marked, facts, t)
+    audience = AudienceCheck(touch, facts)
+    marked = build_candidate(touch, handover.channel, facts, evidence.ledger, audience, claimed_at=handover.marked_at)
+    findings = evaluate_rules(marked, facts, t)
     return frozenset(
         Refusal(verdict.rule, verdict.id) for verdict in (*findings.denies, *findings.defers) if verdict.rule in CHECKED
     )

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from schemas.vocabulary import MessageState
-from services.orchestrator.decisions.store import learned
+from services.orchestrator.decisions.store import apply_history_row
 from services.orchestrator.policy.ledger import Contact, Ledger
 
 _KNOWN = frozenset(MessageState)
@@ -25,7 +25,7 @@ def difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[st
     """How the three differ, in a word; None when they agree."""
     expected = Ledger.empty()
     for row in history:
-        expected = learned(expected, row)
+        expected = apply_history_row(expected, row)
     if set(ledger) != set(expected.forget(ledger.complete_from)):
         return "history"
     ours = [contact for contact in ledger if not contact.reported]
@@ -54,7 +54,7 @@ def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int) -> Led
     ledger = Ledger.empty()
     for row in last.values():
         if row.state not in ("planned", "released"):
-            ledger = learned(ledger, row)
+            ledger = apply_history_row(ledger, row)
     return ledger
 
 

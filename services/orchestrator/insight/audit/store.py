@@ -8,8 +8,8 @@ from sqlalchemy import Row
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
-from services.orchestrator.decisions.store import HISTORY
-from services.orchestrator.delivery.attempts import GONE
+from services.orchestrator.decisions.store import HISTORY_COLUMNS
+from services.orchestrator.delivery.attempts import DISPATCHER_GONE
 
 MOST_KEPT = 10_000
 
@@ -79,7 +79,7 @@ async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> P
         if ((row.last_opened if last else row.opened) or 0) > opened_before:
             break
         end = row.seq
-        asked = row.detail is not None and row.detail != GONE
+        asked = row.detail is not None and row.detail != DISPATCHER_GONE
         if row.outcome is None or (row.outcome == "unknown" and asked):
             closed_at = (row.last_closed if last else row.closed_at) or row.marked_at
             found.append(
@@ -94,10 +94,10 @@ async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> P
 async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
     """Those of the messages that a decision with its trace sent."""
     rows = await tx.rows(
-        f"SELECT DISTINCT message_id FROM decision WHERE {tx.among('customer', 'customers')} "
-        f"AND {tx.among('message_id', 'ids')} AND outcome = 'send' AND length(body) > 0",
-        customers=tx.array(customers),
-        ids=tx.array(messages),
+        f"SELECT DISTINCT message_id FROM decision WHERE {tx.in_list('customer', 'customers')} "
+        f"AND {tx.in_list('message_id', 'ids')} AND outcome = 'send' AND length(body) > 0",
+        customers=tx.list_parameter(customers),
+        ids=tx.list_parameter(messages),
     )
     return {row.message_id for row in rows}
 
@@ -105,11 +105,11 @@ async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -
 async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
     """When each message was marked for the attempt that was accepted; of several, the first."""
     rows = await tx.rows(
-        f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.among('h.customer', 'customers')} "
-        f"AND {tx.among('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
+        f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.in_list('h.customer', 'customers')} "
+        f"AND {tx.in_list('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
         "(SELECT 1 FROM attempt a WHERE a.message_id = h.message_id AND a.marked_at = h.at) ORDER BY h.seq DESC",
-        customers=tx.array(customers),
-        ids=tx.array(messages),
+        customers=tx.list_parameter(customers),
+        ids=tx.list_parameter(messages),
     )
     return {row.message_id: row.at for row in rows}
 
@@ -117,9 +117,9 @@ async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[st
 async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
     """What was recorded of the customers' contacts from an instant on, in the order of writing."""
     rows = await tx.rows(
-        f"SELECT {', '.join(HISTORY)} FROM contact_history "
-        f"WHERE {tx.among('customer', 'customers')} AND recorded >= :since ORDER BY customer, seq",
-        customers=tx.array(customers),
+        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
+        f"WHERE {tx.in_list('customer', 'customers')} AND recorded >= :since ORDER BY customer, seq",
+        customers=tx.list_parameter(customers),
         since=since,
     )
     found: dict[str, list[Row[Any]]] = {customer: [] for customer in customers}
@@ -132,27 +132,27 @@ async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str,
     """The states of these messages, and of all of the customer's that wait or are being handed over."""
     rows = await tx.rows(
         "SELECT message_id, state FROM message WHERE customer = :customer "
-        f"AND ({tx.among('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
+        f"AND ({tx.in_list('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
         customer=customer,
-        ids=tx.array(messages),
+        ids=tx.list_parameter(messages),
     )
     return {row.message_id: row.state for row in rows}
 
 
 async def keep(tx: Tx, before: int, after: int, broken: Sequence[Broken], now: Instant) -> list[Broken] | None:
     """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
-    if not await tx.run(
+    if not await tx.execute(
         "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
     ):
         return None
     fresh = [each for each in broken if await _add(tx, each, now)]
     if fresh:
-        await tx.run(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MOST_KEPT}")
+        await tx.execute(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MOST_KEPT}")
     return fresh
 
 
 async def _add(tx: Tx, broken: Broken, now: Instant) -> int:
-    return await tx.run(
+    return await tx.execute(
         "INSERT INTO violation (invariant, subject, customer, rule, detail, policy_version, marked_at, found) "
         "VALUES (:invariant, :subject, :customer, :rule, :detail, :policy_version, :marked_at, :now) "
         "ON CONFLICT (invariant, subject) DO NOTHING",

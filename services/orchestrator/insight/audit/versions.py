@@ -7,11 +7,11 @@ from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Tx
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.campaigns.lifecycle import Action
+from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.explain import as_of
-from services.orchestrator.explain.as_of import Stood
-from services.orchestrator.policy.compiled_campaign import Campaign
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.explain.as_of import CampaignStatusChange
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 
 MOST_KEPT = 500
 
@@ -20,36 +20,36 @@ class Versions:
     """Compiled versions, and the log of changes as of the last `refresh`."""
 
     def __init__(self) -> None:
-        self._policies: dict[int, Policy] = {}
-        self._campaigns: dict[tuple[str, int], Campaign | None] = {}
+        self._policies: dict[int, CompiledPolicy] = {}
+        self._campaigns: dict[tuple[str, int], CompiledCampaign | None] = {}
         self._approved: dict[tuple[str, int], bool] = {}
         self._active: list[tuple[Instant, int]] = []
-        self._stood: dict[str, list[Stood]] = {}
+        self._stood: dict[str, list[CampaignStatusChange]] = {}
         self._version = -1
 
     async def refresh(self, tx: Tx) -> None:
         """Read the logs again if the catalogue has changed."""
-        version = (await catalogue_store.state(tx)).version
+        version = (await catalogue_store.get_catalogue_state(tx)).version
         if version == self._version:
             return
-        log = await catalogue_store.log_of(tx, "policy", catalogue_store.POLICY)
-        self._active = [(each.at, each.version or 0) for each in log if each.action == Action.ACTIVATE]
+        log = await catalogue_store.list_log_entries(tx, "policy", catalogue_store.POLICY_KEY)
+        self._active = [(each.at, each.version or 0) for each in log if each.action == LifecycleAction.ACTIVATE]
         self._stood.clear()
         self._version = version
 
-    async def policies(self, tx: Tx, at: Instant, around: int) -> list[Policy]:
+    async def policies(self, tx: Tx, at: Instant, around: int) -> list[CompiledPolicy]:
         """Those that may have been in force at an instant, the likeliest first. Raises LookupError, DocumentError."""
         times = (at, at - around, at + around)
         numbers = dict.fromkeys(next((v for a, v in reversed(self._active) if a <= t), 0) for t in times)
         within = [version for when, version in self._active if at - around < when <= at + around]
         return [await self._policy(tx, number) for number in dict.fromkeys((*numbers, *within))]
 
-    async def campaigns(self, tx: Tx, key: str, version: int, at: Instant, around: int) -> list[Campaign]:
+    async def campaigns(self, tx: Tx, key: str, version: int, at: Instant, around: int) -> list[CompiledCampaign]:
         """The message's version, and those in force around an instant. Raises LookupError, DocumentError."""
         if key not in self._stood:
-            self._stood[key] = await as_of.stood(tx, key)
+            self._stood[key] = await as_of.list_status_changes(tx, key)
         changes = self._stood[key]
-        before = as_of.standing(changes, at - around)
+        before = as_of.status_at(changes, at - around)
         stood = [*([before] if before else []), *(c for c in changes if at - around < c.at <= at + around)]
         numbers = dict.fromkeys((version, *(each.version for each in stood if each.status is Status.ACTIVE)))
         found = [await self._campaign(tx, key, number) for number in numbers]
@@ -60,20 +60,20 @@ class Versions:
         if version is None:
             return True
         if (key, version) not in self._approved:
-            found = await catalogue_store.campaign_version(tx, key, version)
+            found = await catalogue_store.get_campaign_version(tx, key, version)
             self._approved[key, version] = found is None or found.approved_by not in (None, found.editor)
             _bound(self._approved)
         return self._approved[key, version]
 
-    async def _policy(self, tx: Tx, number: int) -> Policy:
+    async def _policy(self, tx: Tx, number: int) -> CompiledPolicy:
         if number not in self._policies:
-            self._policies[number] = await as_of.policy_of(tx, number)
+            self._policies[number] = await as_of.load_policy(tx, number)
             _bound(self._policies)
         return self._policies[number]
 
-    async def _campaign(self, tx: Tx, key: str, version: int) -> Campaign | None:
+    async def _campaign(self, tx: Tx, key: str, version: int) -> CompiledCampaign | None:
         if (key, version) not in self._campaigns:
-            self._campaigns[key, version] = await as_of.campaign_of(tx, key, version, True)
+            self._campaigns[key, version] = await as_of.load_campaign(tx, key, version, True)
             _bound(self._campaigns)
         return self._campaigns[key, version]
 

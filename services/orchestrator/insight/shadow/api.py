@@ -11,97 +11,102 @@ from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
-from services.kit.http.paging import DEFAULT_LIMIT, After, Limit, decode_cursor, encode_cursor, page
-from services.orchestrator.campaigns import store as catalogue
-from services.orchestrator.campaigns.api import CampaignKey, Number
-from services.orchestrator.campaigns.api_common import time_of
-from services.orchestrator.campaigns.store import Version
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.orchestrator.campaigns import store as catalogue_store
+from services.orchestrator.campaigns.api import CampaignKey, VersionNumber
+from services.orchestrator.campaigns.api_common import format_optional_instant
+from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import SKIPPED, Watched
 from services.orchestrator.insight.shadow.store import Counted, Sample
 
-Agrees = Annotated[
+AgreesParam = Annotated[
     Literal["yes", "no", "unknown"] | None, Query(description="Samples of one kind; `unknown`: nothing to agree with")
 ]
-_KINDS = {"yes": [1], "no": [0], "unknown": [-1], None: [1, 0, -1]}
-_LAST = 2**63 - 1
+_AGREES_VALUES = {"yes": [1], "no": [0], "unknown": [-1], None: [1, 0, -1]}
+_MAX_SAMPLE_ID = 2**63 - 1
 
 
-def router(database: Database) -> APIRouter:
+def shadow_routes(database: Database) -> APIRouter:
     """The routes that show what versions in shadow decided."""
     routes = APIRouter(prefix="/v1", tags=["shadow"])
 
     @routes.get("/campaigns/{key}/shadow", summary="What a version of a campaign decided in shadow, with samples")
-    async def of_campaign(
+    async def get_campaign_shadow(
         key: CampaignKey,
         version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="[the newest that was in shadow]")] = None,
-        agrees: Agrees = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+        agrees: AgreesParam = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         _: Principal = requires("decisions:read"),
     ) -> dict[str, Any]:
         async with database.read() as tx:
-            number = version if version is not None else await _newest(tx, key)
-            found = None if number is None else await catalogue.campaign_version(tx, key, number)
+            number = version if version is not None else await _newest_shadow_version(tx, key)
+            found = None if number is None else await catalogue_store.get_campaign_version(tx, key, number)
             if found is None:
                 raise NotFound(f"no version of a campaign `{key}` was in shadow, or not this one")
-            return await _shown(tx, "campaign", found, agrees, limit, after)
+            return await _shadow_document(tx, "campaign", found, agrees, limit, after)
 
     @routes.get("/policy/versions/{number}/shadow", summary="What a version of the policy decided in shadow")
-    async def of_policy(
-        number: Number,
-        agrees: Agrees = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
+    async def get_policy_shadow(
+        number: VersionNumber,
+        agrees: AgreesParam = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
         _: Principal = requires("decisions:read"),
     ) -> dict[str, Any]:
         async with database.read() as tx:
-            found = await catalogue.policy_version(tx, number)
+            found = await catalogue_store.get_policy_version(tx, number)
             if found is None:
                 raise NotFound(f"the policy has no version {number}")
-            return await _shown(tx, "policy", found, agrees, limit, after)
+            return await _shadow_document(tx, "policy", found, agrees, limit, after)
 
     return routes
 
 
-async def _newest(tx: Tx, key: str) -> int | None:
-    head = await catalogue.head(tx, key)
-    newest = None if head is None else await catalogue.campaign_version(tx, key, head.newest)
+async def _newest_shadow_version(tx: Tx, key: str) -> int | None:
+    head = await catalogue_store.get_head(tx, key)
+    newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
     if newest is not None and newest.status is Status.SHADOW:
         return newest.version
     return await store.newest(tx, "campaign", key)
 
 
-async def _shown(
-    tx: Tx, noun: Literal["campaign", "policy"], version: Version, agrees: str | None, limit: int, after: str | None
+async def _shadow_document(
+    tx: Tx,
+    noun: Literal["campaign", "policy"],
+    version: DocumentVersion,
+    agrees: str | None,
+    limit: int,
+    after: str | None,
 ) -> dict[str, Any]:
     watched = Watched(noun, version.key, version.version)
-    before = decode_cursor(after, int) if after else _LAST
-    found = await store.samples(tx, watched, _KINDS[agrees], before, limit + 1)
-    more = encode_cursor(found[limit - 1].sample_id) if len(found) > limit else None
+    before = decode_cursor(after, int) if after else _MAX_SAMPLE_ID
+    found = await store.samples(tx, watched, _AGREES_VALUES[agrees], before, limit + 1)
+    next_cursor = encode_cursor(found[limit - 1].sample_id) if len(found) > limit else None
     key = {"key": version.key} if noun == "campaign" else {}
     return {
         **key,
         "version": version.version,
         "status": version.status,
-        **await _span(tx, watched),
-        **_totals(await store.counted(tx, watched)),
-        **page([_sample(sample) for sample in found[:limit]], more),
+        **await _shadow_period(tx, watched),
+        **_agreement_totals(await store.counted(tx, watched)),
+        **to_page([_sample_document(sample) for sample in found[:limit]], next_cursor),
     }
 
 
-async def _span(tx: Tx, watched: Watched) -> dict[str, str | None]:
+async def _shadow_period(tx: Tx, watched: Watched) -> dict[str, str | None]:
     """When the version went into shadow for the last time, and when it left again."""
-    began = ended = None
-    for change in await catalogue.log_of(tx, watched.noun, watched.key):
+    start = end = None
+    for change in await catalogue_store.list_log_entries(tx, watched.noun, watched.key):
         if change.version == watched.version and change.after == Status.SHADOW:
-            began, ended = change.at, None
+            start, end = change.at, None
         elif change.version == watched.version and change.before == Status.SHADOW:
-            ended = change.at
-    return {"from": time_of(began), "until": time_of(ended)}
+            end = change.at
+    return {"from": format_optional_instant(start), "until": format_optional_instant(end)}
 
 
-def _totals(counted: Sequence[Counted]) -> dict[str, Any]:
+def _agreement_totals(counted: Sequence[Counted]) -> dict[str, Any]:
     decided = [each for each in counted if each.outcome != SKIPPED]
     compared = sum(each.number for each in decided if each.live)
     agreed = sum(each.number for each in decided if each.live == each.outcome)
@@ -124,7 +129,7 @@ def _totals(counted: Sequence[Counted]) -> dict[str, Any]:
     }
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def _sample_document(sample: Sample) -> dict[str, Any]:
     live = {"outcome": sample.live_outcome, "reason": sample.live_reason, "decision_id": sample.live_id}
     return {
         "time": format_instant(sample.time),

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log_error
-from services.orchestrator.decisions.commit import held_by
-from services.orchestrator.decisions.evaluation import Render, Work
-from services.orchestrator.decisions.store import Held
+from services.orchestrator.decisions.commit import ledger_or_empty
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
+from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import Cause, Notes
 from services.orchestrator.insight.shadow.shadow_evaluation import Arrival, Live, judge, turns
@@ -48,7 +48,7 @@ class Shadow:
 
     def __init__(
         self,
-        render: Render,
+        render: RenderMessage,
         series: ShadowSeries,
         *,
         touches: int = TOUCHES,
@@ -64,9 +64,9 @@ class Shadow:
     def judge(
         self,
         arrivals: Sequence[Arrival],
-        works: Sequence[Work],
+        works: Sequence[CustomerEvaluation],
         facts: Mapping[str, Facts],
-        ledgers: dict[str, Held],
+        ledgers: dict[str, VersionedLedger],
         catalogue: Catalogue,
         now: Instant,
     ) -> Notes:
@@ -86,9 +86,9 @@ class Shadow:
         self,
         notes: Notes,
         arrivals: Sequence[Arrival],
-        works: Mapping[str, Work],
+        works: Mapping[str, CustomerEvaluation],
         facts: Mapping[str, Facts],
-        ledgers: dict[str, Held],
+        ledgers: dict[str, VersionedLedger],
         seen: Sequence[World],
     ) -> None:
         budget = Budget(self._touches, self._seconds, self._clock)
@@ -96,7 +96,7 @@ class Shadow:
         for arrival in arrivals:
             by_customer.setdefault(arrival.event.subject, {}).setdefault(arrival.key, arrival)
         for customer, found in by_customer.items():
-            live, held = Live.of(works.get(customer)), held_by(ledgers, customer)
+            live, held = Live.of(works.get(customer)), ledger_or_empty(ledgers, customer)
             for world in seen:
                 self._world(world, list(found.values()), facts[customer], live, held, notes, budget)
 
@@ -106,7 +106,7 @@ class Shadow:
         arrivals: Sequence[Arrival],
         facts: Facts,
         live: Live,
-        held: Held,
+        held: VersionedLedger,
         notes: Notes,
         budget: Budget,
     ) -> None:
@@ -129,15 +129,15 @@ class Shadow:
         """Write the notes with what is live, in its transaction. What cannot be written is left out and counted."""
         if not (notes.notes or notes.skipped):
             return
-        await tx.run("SAVEPOINT shadow")
+        await tx.execute("SAVEPOINT shadow")
         try:
             await store.keep(tx, notes)
             notes.lost = None
         except Exception as error:  # what is live goes on, whatever went wrong
             log_error("shadow_failed", error, stage="keep")
-            await tx.run("ROLLBACK TO SAVEPOINT shadow")
+            await tx.execute("ROLLBACK TO SAVEPOINT shadow")
             notes.lost = "unkept"
-        await tx.run("RELEASE SAVEPOINT shadow")
+        await tx.execute("RELEASE SAVEPOINT shadow")
 
     def kept(self, notes: Notes) -> None:
         """The transaction has been committed: count."""

@@ -15,14 +15,14 @@ from schemas.decision import Decision
 from schemas.event import Event
 from schemas.times import Instant
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator.decisions.evaluation import Render, Work
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
 from services.orchestrator.decisions.store import EventKey
 from services.orchestrator.insight.shadow.observations import Note
 from services.orchestrator.insight.shadow.variants import World
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import Judged, Planned, decide
+from services.orchestrator.policy.decide import DecideResult, PlannedMessage, decide
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.match import Touch
+from services.orchestrator.policy.match import TriggeredCampaign
 from services.template import RenderError
 
 
@@ -36,7 +36,7 @@ class Arrival(Protocol):
     def data(self) -> Mapping[str, Any]: ...
 
     @property
-    def report(self) -> Contact | None: ...
+    def reported_contact(self) -> Contact | None: ...
 
     @property
     def key(self) -> EventKey: ...
@@ -46,11 +46,11 @@ class Arrival(Protocol):
 class Live:
     """What is live decided about the events of one customer, by event: what it triggered, and the decisions."""
 
-    touches: Mapping[EventKey, tuple[Touch, ...]]
+    touches: Mapping[EventKey, tuple[TriggeredCampaign, ...]]
     decisions: Mapping[EventKey, Mapping[str, Decision]]
 
     @staticmethod
-    def of(work: Work | None) -> "Live":
+    def of(work: CustomerEvaluation | None) -> "Live":
         """From the customer's judgement; without one, nothing was triggered."""
         if work is None:
             return _NOTHING
@@ -58,10 +58,10 @@ class Live:
         for each in work.decisions:
             key = each.customer, each.event.source, each.event.id
             decisions.setdefault(key, {})[each.message_id] = each
-        triggered: dict[EventKey, tuple[Touch, ...]] = {}
-        for question in work.questions:
-            for touch in question.touches[:1]:
-                triggered[touch.event.subject, touch.event.source, touch.event.id] = question.touches
+        triggered: dict[EventKey, tuple[TriggeredCampaign, ...]] = {}
+        for question in work.requests:
+            for touch in question.triggered_campaigns[:1]:
+                triggered[touch.event.subject, touch.event.source, touch.event.id] = question.triggered_campaigns
         return Live(triggered, decisions)
 
 
@@ -72,31 +72,31 @@ class Turn(NamedTuple):
     """One event in one world: what it triggers there, or the contact that it reports."""
 
     key: EventKey
-    touches: tuple[Touch, ...]
-    report: Contact | None
+    touches: tuple[TriggeredCampaign, ...]
+    reported_contact: Contact | None
 
 
 def turns(world: World, arrivals: Sequence[Arrival], facts: Facts, live: Live) -> list[Turn]:
     """What a customer's events lead to in a world, in order; empty when nothing of it would be noted."""
     found = []
     for arrival in arrivals:
-        triggered: tuple[Touch, ...] = ()
-        if arrival.report is None:
+        triggered: tuple[TriggeredCampaign, ...] = ()
+        if arrival.reported_contact is None:
             before = live.touches.get(arrival.key, ())
-            triggered = world.touches(before, arrival.event, arrival.data, facts.customer)
-        found.append(Turn(arrival.key, triggered, arrival.report))
+            triggered = world.touches(before, arrival.event, arrival.data, facts.customer_values)
+        found.append(Turn(arrival.key, triggered, arrival.reported_contact))
     noted = any(world.concerns(touch.campaign.key) for turn in found for touch in turn.touches)
     return found if noted or (world.compared and _any_live(world, live)) else []
 
 
 def judge(
-    world: World, taken: Sequence[Turn], facts: Facts, ledger: Ledger, live: Live, now: Instant, render: Render
+    world: World, taken: Sequence[Turn], facts: Facts, ledger: Ledger, live: Live, now: Instant, render: RenderMessage
 ) -> Iterator[Note]:
     """What the world decides about a customer's events, each beside what is live."""
     known = facts if world.policy is None else msgspec.structs.replace(facts, policy=world.policy)
     for turn in taken:
-        if turn.report is not None:
-            ledger = ledger.report(turn.report)
+        if turn.reported_contact is not None:
+            ledger = ledger.put_reported_contact(turn.reported_contact)
             continue
         lived = _noted(world, live.decisions.get(turn.key, {}))
         judged = decide(turn.touches, known, ledger, now)
@@ -120,11 +120,11 @@ def _noted(world: World, decisions: Mapping[str, Decision]) -> dict[str, Decisio
 
 
 def _unrendered(
-    world: World, judged: Judged, facts: Facts, lived: Mapping[str, Decision], now: Instant, render: Render
-) -> Iterator[tuple[Planned, RenderError]]:
+    world: World, judged: DecideResult, facts: Facts, lived: Mapping[str, Decision], now: Instant, render: RenderMessage
+) -> Iterator[tuple[PlannedMessage, RenderError]]:
     """What would be sent here and cannot be rendered. What was rendered live, from the same content, is known to be."""
     for planned in judged.planned:
-        campaign, live = planned.touch.campaign, lived.get(planned.message_id)
+        campaign, live = planned.triggered.campaign, lived.get(planned.message_id)
         if planned.outcome is not Outcome.SEND or not world.concerns(campaign.key):
             continue
         if live is not None and (live.version, live.outcome) == (campaign.version, Outcome.SEND):

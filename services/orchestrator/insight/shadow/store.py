@@ -64,15 +64,15 @@ async def keep(tx: Tx, notes: Notes) -> None:
     if not rows:
         return
     names = ", ".join(_COUNT)
-    await tx.run(
-        f"INSERT INTO shadow_count ({names}) SELECT {names} FROM {tx.table('c', _COUNT)} WHERE true"
+    await tx.execute(
+        f"INSERT INTO shadow_count ({names}) SELECT {names} FROM {tx.table_parameter('c', _COUNT)} WHERE true"
         " ON CONFLICT (noun, key, version, campaign, outcome, reason, live)"
         " DO UPDATE SET number = shadow_count.number + excluded.number",
-        **tx.bind_table("c", _COUNT, rows),
+        **tx.bind_table_parameter("c", _COUNT, rows),
     )
     samples = notes.samples()
     if samples:
-        await tx.insert("shadow_sample", _SAMPLE, [_row(note, notes.now) for note in samples])
+        await tx.bulk_insert("shadow_sample", _SAMPLE, [_row(note, notes.now) for note in samples])
         await _trim(tx, notes.now)
 
 
@@ -83,10 +83,10 @@ async def begin(tx: Tx, watched: Watched, now: Instant) -> None:
         f" ORDER BY version DESC LIMIT {KEPT_VERSIONS - 1}",
         **watched._asdict(),
     )
-    kept = tx.array([row.version for row in others])
+    kept = tx.list_parameter([row.version for row in others])
     for table in ("shadow_count", "shadow_sample"):
-        await tx.run(
-            f"DELETE FROM {table} WHERE noun = :noun AND key = :key AND version NOT IN ({tx.each('kept', 'int')})",
+        await tx.execute(
+            f"DELETE FROM {table} WHERE noun = :noun AND key = :key AND version NOT IN ({tx.unnest('kept', 'int')})",
             noun=watched.noun,
             key=watched.key,
             kept=kept,
@@ -110,9 +110,9 @@ async def samples(tx: Tx, watched: Watched, agrees: Sequence[int], before: int, 
         f"SELECT sample_id, {', '.join(_SAMPLE[3:])}, (SELECT max(d.decision_id) FROM decision d"
         " WHERE s.live_outcome IS NOT NULL AND d.time = s.time AND d.message_id = s.message_id) AS live_id"
         " FROM shadow_sample s WHERE noun = :noun AND key = :key AND version = :version AND sample_id < :before"
-        f" AND COALESCE(agrees, -1) IN ({tx.each('agrees', 'int')}) ORDER BY sample_id DESC LIMIT :limit",
+        f" AND COALESCE(agrees, -1) IN ({tx.unnest('agrees', 'int')}) ORDER BY sample_id DESC LIMIT :limit",
         **watched._asdict(),
-        agrees=tx.array(agrees),
+        agrees=tx.list_parameter(agrees),
         before=before,
         limit=limit,
     )
@@ -128,7 +128,7 @@ async def newest(tx: Tx, noun: str, key: str) -> int | None:
 
 
 async def _trim(tx: Tx, now: Instant) -> None:
-    await tx.run(
+    await tx.execute(
         "DELETE FROM shadow_sample WHERE sample_id IN (SELECT sample_id FROM (SELECT sample_id, agrees, time,"
         " row_number() OVER (PARTITION BY noun, key, version, agrees ORDER BY sample_id DESC) AS place"
         f" FROM shadow_sample) ranked WHERE place > CASE WHEN agrees = 1 THEN {AGREEMENTS} ELSE {OTHERS} END"

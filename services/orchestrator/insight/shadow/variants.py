@@ -6,8 +6,8 @@ from typing import Any
 
 from schemas.event import Event
 from services.orchestrator.insight.shadow.observations import Watched
-from services.orchestrator.policy.compiled_policy import Policy
-from services.orchestrator.policy.match import Catalogue, Touch, touches
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class World:
     """
 
     watched: Watched
-    policy: Policy | None
+    policy: CompiledPolicy | None
     key: str | None
     alone: Catalogue
     compared: bool
@@ -28,13 +28,13 @@ class World:
         return self.key is None or self.key == campaign
 
     def touches(
-        self, live: Sequence[Touch], event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
-    ) -> tuple[Touch, ...]:
+        self, live: Sequence[TriggeredCampaign], event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
+    ) -> tuple[TriggeredCampaign, ...]:
         """What the event triggers here; `live`: what it triggered."""
         if self.key is None:
             return tuple(live)
         others = [touch for touch in live if touch.campaign.key != self.key]
-        return (*others, *touches(event, data, customer, self.alone))
+        return (*others, *match_campaigns(event, data, customer, self.alone))
 
 
 def worlds(catalogue: Catalogue) -> tuple[World, ...]:
@@ -44,9 +44,9 @@ def worlds(catalogue: Catalogue) -> tuple[World, ...]:
     policy, found = catalogue.shadows.policy, list[World]()
     watched = None if policy is None else Watched("policy", "policy", policy.version)
     if watched is not None:
-        found.append(World(watched, policy, None, Catalogue({}, catalogue.policy, catalogue.configured), True))
+        found.append(World(watched, policy, None, Catalogue({}, catalogue.policy, catalogue.configured_channels), True))
     for key, campaign in catalogue.shadows.campaigns.items():
-        alone = Catalogue({key: campaign}, catalogue.policy, catalogue.configured)
+        alone = Catalogue({key: campaign}, catalogue.policy, catalogue.configured_channels)
         live = catalogue.campaigns.get(key)
         own = Watched("campaign", key, campaign.version)
         found.append(World(own, None, key, alone, live is not None and live.active))

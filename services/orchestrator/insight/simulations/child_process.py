@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from services.kit.db.database import Database
-from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations.request import Resolved, write_documents
 from services.orchestrator.insight.simulations.store import Claimed, End
 from services.orchestrator.insight.simulations.traffic_export import Exported, export
@@ -39,7 +39,9 @@ class Limits:
 class Run:
     """One run. `progress`: 0 to 1000."""
 
-    def __init__(self, database: Database, recorder: Recorder, limits: Limits, claimed: Claimed, folder: Path) -> None:
+    def __init__(
+        self, database: Database, recorder: HistoryReader, limits: Limits, claimed: Claimed, folder: Path
+    ) -> None:
         self.claimed = claimed
         self.progress = 0
         self._database = database

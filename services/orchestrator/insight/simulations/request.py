@@ -13,9 +13,9 @@ from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.errors import NotFound
 from services.orchestrator.campaigns import document_checks, store
-from services.orchestrator.campaigns.document_checks import CheckContent
+from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.campaigns.snapshot import NO_POLICY
-from services.orchestrator.campaigns.store import Version
+from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.insight.simulations.traffic_export import Window
 
 MOST_NAMED = 1000
@@ -84,7 +84,7 @@ class Resolved(msgspec.Struct, frozen=True):
         return {"here": self.here.names, "against": self.against.names}
 
 
-async def resolve(tx: Tx, asked: SimulationRequest, check_content: CheckContent) -> Resolved:
+async def resolve(tx: Tx, asked: SimulationRequest, check_content: ContentChecker) -> Resolved:
     """The request with the documents that it names. Raises DocumentError, NotFound."""
     chosen = asked.customers
     share = chosen.percent if isinstance(chosen, Share) else 100.0
@@ -109,10 +109,10 @@ def write_documents(resolved: Resolved, folder: Path) -> None:
             (campaigns / f"{document['key']}.json").write_bytes(msgspec.json.encode(document))
 
 
-async def _side(tx: Tx, variant: Variant, pointer: str, check_content: CheckContent) -> Side:
+async def _side(tx: Tx, variant: Variant, pointer: str, check_content: ContentChecker) -> Side:
     policy, policy_name = await _policy(tx, variant.policy, pointer)
     if variant.campaigns is None:
-        running = [version for version in await store.launched(tx) if version.status == "active"]
+        running = [version for version in await store.list_launched_versions(tx) if version.status == "active"]
         campaigns, campaigns_name = [version.document for version in running], IN_FORCE
     else:
         campaigns = [
@@ -129,29 +129,33 @@ async def _side(tx: Tx, variant: Variant, pointer: str, check_content: CheckCont
 async def _policy(tx: Tx, meant: int | dict[str, Any] | None, pointer: str) -> tuple[dict[str, Any], str]:
     if isinstance(meant, dict):
         try:
-            document_checks.policy(meant)
+            document_checks.validate_policy(meant)
         except DocumentError as error:
             raise DocumentError(_within(f"{pointer}/policy", error)) from None
         return meant, "as given"
-    number = (await store.state(tx)).active_policy if meant is None else meant
+    number = (await store.get_catalogue_state(tx)).active_policy if meant is None else meant
     if number is None:
         return NO_POLICY.model_dump(mode="json", by_alias=True, exclude_none=True), "none"
-    version = await store.policy_version(tx, number)
+    version = await store.get_policy_version(tx, number)
     if version is None:
         raise NotFound(f"the policy has no version {number}")
     return version.document, f"version {number}"
 
 
-async def _campaign(tx: Tx, meant: str | dict[str, Any], pointer: str, check_content: CheckContent) -> dict[str, Any]:
+async def _campaign(tx: Tx, meant: str | dict[str, Any], pointer: str, check_content: ContentChecker) -> dict[str, Any]:
     """A document, or the newest version of a key."""
     if isinstance(meant, str):
-        head = await store.head(tx, meant)
-        found: Version | None = None if head is None else await store.campaign_version(tx, meant, head.newest)
+        head = await store.get_head(tx, meant)
+        found: DocumentVersion | None = (
+            None if head is None else await store.get_campaign_version(tx, meant, head.newest)
+        )
         if found is None:
             raise NotFound(f"there is no campaign `{meant}`")
         return found.document
     try:
-        checked: schemas.campaign.Campaign = document_checks.campaign(str(meant.get("key")), meant, None, check_content)
+        checked: schemas.campaign.Campaign = document_checks.validate_campaign(
+            str(meant.get("key")), meant, None, check_content
+        )
     except DocumentError as error:
         raise DocumentError(_within(pointer, error)) from None
     assert checked.key == meant["key"]

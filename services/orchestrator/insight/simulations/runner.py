@@ -13,7 +13,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import Clock
-from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations import store
 from services.orchestrator.insight.simulations.child_process import Limits, Run
 from services.orchestrator.insight.simulations.store import Claimed, End
@@ -30,7 +30,7 @@ class Runner:
     """Takes simulations from the queue; `tick` runs one."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, clock: Clock, limits: Limits | None = None, beat: float = 1.0
+        self, database: Database, recorder: HistoryReader, clock: Clock, limits: Limits | None = None, beat: float = 1.0
     ) -> None:
         self._database = database
         self._recorder = recorder

@@ -68,7 +68,7 @@ async def queued(tx: Tx) -> int:
 
 async def add(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str, Any], now: Instant) -> None:
     """Put one into the queue: as it was asked, and with all documents. Of those that ended only the newest stay."""
-    await tx.run(
+    await tx.execute(
         "INSERT INTO simulation (id, state, requested_by, asked, request, created, seen, tries, progress) "
         "VALUES (:id, 'queued', :by, :asked, :request, :now, 0, 0, 0)",
         id=id,
@@ -77,7 +77,7 @@ async def add(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str
         request=msgspec.json.encode(request),
         now=now,
     )
-    await tx.run(
+    await tx.execute(
         "DELETE FROM simulation WHERE state IN ('done', 'failed') AND id NOT IN "
         f"(SELECT id FROM simulation ORDER BY created DESC, id DESC LIMIT {MOST_KEPT})"
     )
@@ -139,7 +139,7 @@ async def claim(tx: Tx, now: Instant, real: Instant) -> Claimed | None:
     if not left:
         return None
     first = left[0]
-    await tx.run(
+    await tx.execute(
         "UPDATE simulation SET state = 'running', started = :now, seen = :real, tries = tries + 1, progress = 0 "
         "WHERE id = :id",
         now=now,
@@ -152,12 +152,12 @@ async def claim(tx: Tx, now: Instant, real: Instant) -> Claimed | None:
 async def alive(tx: Tx, claimed: Claimed, progress: int, real: Instant) -> bool:
     """Note how far it is, and that we live; False when somebody else has taken it over."""
     sql = "UPDATE simulation SET progress = :progress, seen = :real WHERE id = :id AND state = 'running' AND tries = :n"
-    return bool(await tx.run(sql, progress=progress, real=real, id=claimed.id, n=claimed.tries))
+    return bool(await tx.execute(sql, progress=progress, real=real, id=claimed.id, n=claimed.tries))
 
 
 async def give_back(tx: Tx, claimed: Claimed) -> None:
     """Let it be begun anew: its process is asked to stop."""
-    await tx.run(
+    await tx.execute(
         "UPDATE simulation SET state = 'queued', tries = tries - 1, progress = 0 "
         "WHERE id = :id AND state = 'running' AND tries = :n",
         id=claimed.id,
@@ -167,7 +167,7 @@ async def give_back(tx: Tx, claimed: Claimed) -> None:
 
 async def end(tx: Tx, claimed: Claimed, what: End, now: Instant) -> None:
     """Write what came of this run, unless another one has begun."""
-    await tx.run(
+    await tx.execute(
         "UPDATE simulation SET state = :state, finished = :now, progress = :progress, error = :error, notes = :notes, "
         "result = :result, picture = :picture WHERE id = :id AND state = 'running' AND tries = :n",
         state=State.DONE if what.error is None else State.FAILED,

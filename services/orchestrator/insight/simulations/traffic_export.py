@@ -19,9 +19,9 @@ from sqlalchemy import Row
 from schemas.recorded import RecordedHold
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
-from services.orchestrator.decisions.store import HISTORY
-from services.orchestrator.explain.as_of import folded
-from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.decisions.store import HISTORY_COLUMNS
+from services.orchestrator.explain.as_of import build_ledger
+from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.policy.ledger import Ledger
 
 MOST_EVENTS = 200_000
@@ -65,7 +65,7 @@ class Exported:
     unknown: int = 0
 
 
-async def export(database: Database, recorder: Recorder, window: Window, folder: Path) -> Exported:
+async def export(database: Database, recorder: HistoryReader, window: Window, folder: Path) -> Exported:
     """Write the traffic. Raises TooMuch, Transient."""
     done = Exported()
     names: dict[str, None] = {}
@@ -105,8 +105,8 @@ async def _slice(tx: Tx, window: Window, since: Instant, until: Instant, limit: 
     where, bound = "received >= :since AND received < :until", {"since": since, "until": until, "limit": limit}
     names: dict[str, object] = {}
     if window.customers is not None:
-        where += f" AND customer IN ({tx.each('customers')})"
-        names = {"customers": tx.array(sorted(window.customers))}
+        where += f" AND customer IN ({tx.unnest('customers')})"
+        names = {"customers": tx.list_parameter(sorted(window.customers))}
     return await tx.rows(
         f"SELECT customer, received, event FROM inbox WHERE {where} "
         "ORDER BY received, topic, partition, log_offset LIMIT :limit",
@@ -124,7 +124,7 @@ def _check(events: int, customers: int) -> None:
 
 
 async def _export_customers(
-    database: Database, recorder: Recorder, window: Window, folder: Path, done: Exported
+    database: Database, recorder: HistoryReader, window: Window, folder: Path, done: Exported
 ) -> None:
     holds: tuple[RecordedHold, ...] = ()
     encode = msgspec.json.Encoder().encode
@@ -132,7 +132,7 @@ async def _export_customers(
         for start in range(0, len(done.customers), CUSTOMERS):
             began = time.monotonic()
             batch = done.customers[start : start + CUSTOMERS]
-            past = await recorder.between(batch, window.since, window.until)
+            past = await recorder.read_between(batch, window.since, window.until)
             facts.writelines(encode(each) + b"\n" for each in past.customers)
             async with database.read() as tx:
                 found = await _ledgers(tx, batch, window.since)
@@ -148,15 +148,15 @@ async def _export_customers(
 async def _ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
     """The customers' contacts as recorded before an instant; who had none is absent."""
     rows = await tx.rows(
-        f"SELECT {', '.join(HISTORY)} FROM contact_history "
-        f"WHERE customer IN ({tx.each('customers')}) AND recorded < :at ORDER BY customer, seq",
-        customers=tx.array(customers),
+        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
+        f"WHERE customer IN ({tx.unnest('customers')}) AND recorded < :at ORDER BY customer, seq",
+        customers=tx.list_parameter(customers),
         at=at,
     )
     by: dict[str, list[Row[Any]]] = {}
     for row in rows:
         by.setdefault(row.customer, []).append(row)
-    return {customer: folded(each) for customer, each in by.items()}
+    return {customer: build_ledger(each) for customer, each in by.items()}
 
 
 def _made(ledger: Ledger) -> Ledger:

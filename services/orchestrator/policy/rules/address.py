@@ -15,10 +15,10 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """Whether an address is suppressed is for the rule `suppression` to say."""
     channel = candidate.channel
-    if facts.reachable(channel, candidate.kind.cls) or channel == Channel.IN_APP:
+    if facts.has_address(channel, candidate.attributes.cls) or channel == Channel.IN_APP:
         return _ALLOW
     unverified = sum(address.channel == channel for address in facts.preference.addresses)
     return (deny(NAME, Reason.NO_ADDRESS, channel=channel, unverified=unverified),)

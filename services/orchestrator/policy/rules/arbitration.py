@@ -16,20 +16,24 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A verdict for each cap whose refusal is somebody else's turn."""
-    concern, contacts = candidate.concern, candidate.contacts
-    t = contacts.time(t)
-    if not concern.dropping or (_unrivalled(candidate) and contacts.ledger.complete_from <= t - concern.reach):
+    applicable, contacts = candidate.applicable, candidate.contacts
+    t = contacts.evaluation_time(t)
+    if not applicable.dropping_caps or (
+        _has_no_rivals(candidate) and contacts.ledger.complete_from <= t - applicable.look_back
+    ):
         return _ALLOW
     found: list[Verdict] = []
-    for cap in concern.dropping:
-        free = cap_arithmetic.allowed_from(cap, contacts, facts, t)
-        if free != t and (lost := cap_arithmetic.lost(cap, candidate, facts, t)) is not None:
-            found.append(deny(NAME, Reason.LOWER_PRIORITY, cap.id, until=free, lost_to=lost.to))
+    for cap in applicable.dropping_caps:
+        free = cap_arithmetic.next_allowed(cap, contacts, facts, t)
+        if free != t and (winner := cap_arithmetic.find_winner(cap, candidate, facts, t)) is not None:
+            found.append(deny(NAME, Reason.LOWER_PRIORITY, cap.id, until=free, lost_to=winner.message_id))
     return tuple(found) or _ALLOW
 
 
-def _unrivalled(candidate: Candidate) -> bool:
+def _has_no_rivals(candidate: Candidate) -> bool:
     """Whether nobody can have taken its turn: it has not waited, and nothing else came of its event."""
-    return candidate.since is None and candidate.touch.event_hash not in candidate.contacts.ledger.events
+    return (
+        candidate.first_planned is None and candidate.triggered.event_hash not in candidate.contacts.ledger.event_hashes
+    )

@@ -15,8 +15,8 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A missing value is false."""
-    if candidate.audience.holds():
+    if candidate.audience.matches():
         return _ALLOW
     return (deny(NAME, Reason.NOT_IN_AUDIENCE, condition=candidate.campaign.document.audience),)

@@ -6,7 +6,7 @@ from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.scope import ALL_CLASSES
-from services.orchestrator.policy.verdicts import allow, deny, text
+from services.orchestrator.policy.verdicts import allow, deny, instant_text
 
 NAME = "campaign"
 REASONS = (Reason.CAMPAIGN_INACTIVE,)
@@ -15,13 +15,13 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """`start` is inclusive, `end` exclusive."""
     campaign = candidate.campaign
     if not campaign.active:
         return (deny(NAME, Reason.CAMPAIGN_INACTIVE, active=False),)
     if campaign.start is not None and t < campaign.start:
-        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, until=campaign.start, start=text(campaign.start)),)
+        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, until=campaign.start, start=instant_text(campaign.start)),)
     if campaign.end is not None and t >= campaign.end:
-        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, end=text(campaign.end)),)
+        return (deny(NAME, Reason.CAMPAIGN_INACTIVE, end=instant_text(campaign.end)),)
     return _ALLOW

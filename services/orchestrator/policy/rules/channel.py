@@ -15,8 +15,8 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A channel is configured when an adapter serves it."""
-    if candidate.channel in facts.configured:
+    if candidate.channel in facts.configured_channels:
         return _ALLOW
     return (deny(NAME, Reason.CHANNEL_NOT_CONFIGURED, channel=candidate.channel),)

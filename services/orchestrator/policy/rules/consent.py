@@ -8,7 +8,7 @@ from schemas.times import Instant
 from schemas.vocabulary import Class, Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.verdicts import ALLOW, deny, text
+from services.orchestrator.policy.verdicts import ALLOW, deny, instant_text
 
 NAME = "consent"
 REASONS = (Reason.NO_CONSENT,)
@@ -18,30 +18,30 @@ GRANTED = "granted"
 ALL_TOPICS = "*"
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """At equal times the refusal decides; a grant counts until it expires."""
-    kind, newest = candidate.kind, None
+    attributes, newest = candidate.attributes, None
     for record in facts.preference.consent:
-        if record.channel != kind.channel or record.topic not in (kind.topic, ALL_TOPICS):
+        if record.channel != attributes.channel or record.topic not in (attributes.topic, ALL_TOPICS):
             continue
-        known = t if record.status == GRANTED else t + candidate.ahead
-        if record.at <= known and (newest is None or _decides(record, newest)):
+        latest = t if record.status == GRANTED else t + candidate.clock_tolerance
+        if record.at <= latest and (newest is None or _takes_precedence(record, newest)):
             newest = record
     if newest is None:
         return (deny(NAME, Reason.NO_CONSENT, record=None),)
     if newest.status != GRANTED:
-        return (deny(NAME, Reason.NO_CONSENT, status=newest.status, at=text(newest.at)),)
+        return (deny(NAME, Reason.NO_CONSENT, status=newest.status, at=instant_text(newest.at)),)
     if newest.expires is not None and newest.expires <= t:
-        return (deny(NAME, Reason.NO_CONSENT, status=GRANTED, expired_at=text(newest.expires)),)
+        return (deny(NAME, Reason.NO_CONSENT, status=GRANTED, expired_at=instant_text(newest.expires)),)
     return _allow(newest.at)
 
 
 @lru_cache(maxsize=8192)
 def _allow(granted_at: Instant) -> tuple[Verdict, ...]:
-    return (Verdict(NAME, None, ALLOW, None, None, {"granted_at": text(granted_at)}),)
+    return (Verdict(NAME, None, ALLOW, None, None, {"granted_at": instant_text(granted_at)}),)
 
 
-def _decides(record: Consent, other: Consent) -> bool:
+def _takes_precedence(record: Consent, other: Consent) -> bool:
     """Whether a record is newer than another one, or the stricter of two at one instant."""
     if record.at != other.at or other.status != GRANTED:
         return record.at > other.at

@@ -6,7 +6,7 @@ from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.scope import ALL_CLASSES
-from services.orchestrator.policy.verdicts import allow, deny, text
+from services.orchestrator.policy.verdicts import allow, deny, instant_text
 
 NAME = "expiry"
 REASONS = (Reason.EXPIRED,)
@@ -15,9 +15,9 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """An instant at `expires_at` is too late."""
-    expires_at = candidate.touch.expires_at
+    expires_at = candidate.triggered.expires_at
     if t < expires_at:
         return _ALLOW
-    return (deny(NAME, Reason.EXPIRED, expires_at=text(expires_at)),)
+    return (deny(NAME, Reason.EXPIRED, expires_at=instant_text(expires_at)),)

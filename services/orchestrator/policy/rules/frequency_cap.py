@@ -7,7 +7,7 @@ from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.policy import cap_arithmetic
 from services.orchestrator.policy.candidate import Candidate
-from services.orchestrator.policy.compiled_policy import WISH_SLOT, Cap
+from services.orchestrator.policy.compiled_policy import CUSTOMER_CAP_SLOT, Cap
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.scope import ALL_CLASSES
 from services.orchestrator.policy.verdicts import ALLOW, allow, defer, deny
@@ -19,26 +19,26 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each cap that concerns the candidate, the customer's own wish last."""
-    concern, t = candidate.concern, candidate.contacts.time(t)
-    verdicts = [_verdict(cap, candidate, facts, t) for cap in concern.caps]
-    if (wish := facts.wish) is not None and WISH_SLOT in concern.slots:
-        verdicts.append(_verdict(wish, candidate, facts, t))
+    applicable, t = candidate.applicable, candidate.contacts.evaluation_time(t)
+    verdicts = [_evaluate_cap(cap, candidate, facts, t) for cap in applicable.caps]
+    if (own_cap := facts.own_cap) is not None and CUSTOMER_CAP_SLOT in applicable.slots:
+        verdicts.append(_evaluate_cap(own_cap, candidate, facts, t))
     return tuple(verdicts) or _ALLOW
 
 
-def _verdict(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Verdict:
+def _evaluate_cap(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Verdict:
     contacts = candidate.contacts
-    free, counted = cap_arithmetic.allowed_from(cap, contacts, facts, t), len(contacts.times[cap.slot])
+    free, counted = cap_arithmetic.next_allowed(cap, contacts, facts, t), len(contacts.times_by_slot[cap.slot])
     if free == t:
         return _allow(cap.id, cap.limit, counted)
     evidence = {"limit": cap.limit, "counted": counted}
     if not cap.drops:
         return defer(NAME, Reason.CAP_WINDOW, cap.id, free, **evidence)
-    lost = cap_arithmetic.lost(cap, candidate, facts, t)
-    if lost is not None:
-        return Verdict(NAME, cap.id, ALLOW, None, None, {**evidence, "lost_to": lost.to})
+    winner = cap_arithmetic.find_winner(cap, candidate, facts, t)
+    if winner is not None:
+        return Verdict(NAME, cap.id, ALLOW, None, None, {**evidence, "lost_to": winner.message_id})
     return deny(NAME, Reason.FREQUENCY_CAP, cap.id, until=free, **evidence)
 
 

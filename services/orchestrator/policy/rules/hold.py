@@ -10,8 +10,8 @@ from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.scope import ALL_CLASSES, Scope
-from services.orchestrator.policy.verdicts import allow, defer, deny, text
+from services.orchestrator.policy.scope import ALL_CLASSES, CompiledScope
+from services.orchestrator.policy.verdicts import allow, defer, deny, instant_text
 
 NAME = "hold"
 REASONS = (Reason.HOLD_DROP, Reason.INCIDENT_HOLD)
@@ -20,49 +20,49 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each hold in force (`from` <= t < `until`) that covers the candidate, in order of key."""
     if not facts.holds and not facts.suppressions.holds:
         return _ALLOW
     found = [
-        _verdict(hold)
+        _hold_verdict(hold)
         for hold in facts.all_holds
-        if hold.start <= t + candidate.ahead
+        if hold.start <= t + candidate.clock_tolerance
         and (hold.until is None or t < hold.until)
-        and covers(hold, candidate, facts)
+        and hold_covers(hold, candidate, facts)
     ]
     return tuple(found) or _ALLOW
 
 
-def covers(hold: HoldFact, candidate: Candidate, facts: Facts) -> bool:
+def hold_covers(hold: HoldFact, candidate: Candidate, facts: Facts) -> bool:
     """Whether scope, country and every named trait match."""
     if hold.region is not None and hold.region != facts.preference.country:
         return False
-    if not _scope(hold.scope).covers(candidate.kind):
+    if not _compiled_scope(hold.scope).covers(candidate.attributes):
         return False
     if not hold.trait:
         return True
-    traits = facts.customer["traits"]
-    return all(name in traits and same(traits[name], value) for name, value in hold.trait.items())
+    traits = facts.customer_values["traits"]
+    return all(name in traits and json_equal(traits[name], value) for name, value in hold.trait.items())
 
 
 @lru_cache(maxsize=1024)
-def _scope(written: schemas.facts.Scope) -> Scope:
-    return Scope.of(written)
+def _compiled_scope(scope: schemas.facts.Scope) -> CompiledScope:
+    return CompiledScope.from_fields(scope)
 
 
-def same(a: Any, b: Any) -> bool:
+def json_equal(a: Any, b: Any) -> bool:
     """Equality of JSON values: numbers by value, and a boolean is no number."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+        return a.keys() == b.keys() and all(json_equal(a[name], b[name]) for name in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(map(json_equal, a, b))
     return bool(a == b)
 
 
-def _verdict(hold: HoldFact) -> Verdict:
+def _hold_verdict(hold: HoldFact) -> Verdict:
     if hold.mode == "drop":
-        return deny(NAME, Reason.HOLD_DROP, hold.key, until=hold.until, since=text(hold.start))
-    return defer(NAME, Reason.INCIDENT_HOLD, hold.key, hold.until, since=text(hold.start))
+        return deny(NAME, Reason.HOLD_DROP, hold.key, until=hold.until, since=instant_text(hold.start))
+    return defer(NAME, Reason.INCIDENT_HOLD, hold.key, hold.until, since=instant_text(hold.start))

@@ -9,29 +9,29 @@ from schemas.times import Instant
 from schemas.vocabulary import Class, Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.scope import BY_DEFAULT
+from services.orchestrator.policy.scope import DEFAULT_CLASSES
 from services.orchestrator.policy.verdicts import allow, deny
 
 NAME = "holdout"
 REASONS = (Reason.HOLDOUT,)
-CLASSES = BY_DEFAULT
+CLASSES = DEFAULT_CLASSES
 
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """The draw is a stable hash, so a customer stays in the group."""
-    campaign, everybody = candidate.campaign, facts.policy.document.holdout
-    if campaign.holdout and held_out(f"campaign:{campaign.key}:{candidate.customer}", campaign.holdout):
+    campaign, global_holdout = candidate.campaign, facts.policy.document.holdout
+    if campaign.holdout and is_in_holdout(f"campaign:{campaign.key}:{candidate.customer}", campaign.holdout):
         return (deny(NAME, Reason.HOLDOUT, group="campaign", percent=campaign.holdout),)
-    if everybody is None or campaign.cls != Class.MARKETING:
+    if global_holdout is None or campaign.cls != Class.MARKETING:
         return _ALLOW
-    if held_out(f"global:{everybody.salt}:{candidate.customer}", everybody.percent):
-        return (deny(NAME, Reason.HOLDOUT, group="global", percent=everybody.percent),)
+    if is_in_holdout(f"global:{global_holdout.salt}:{candidate.customer}", global_holdout.percent):
+        return (deny(NAME, Reason.HOLDOUT, group="global", percent=global_holdout.percent),)
     return _ALLOW
 
 
 @lru_cache(maxsize=65_536)
-def held_out(key: str, percent: float) -> bool:
+def is_in_holdout(key: str, percent: float) -> bool:
     """Whether the key's place among 10,000 lies below the percentage."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 10_000 < Decimal(str(percent)) * 100

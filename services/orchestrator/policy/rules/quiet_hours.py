@@ -7,7 +7,7 @@ from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.quiet_windows import Quiet, reading
+from services.orchestrator.policy.quiet_windows import QuietWindow, split_wall_time
 from services.orchestrator.policy.scope import ALL_CLASSES
 from services.orchestrator.policy.verdicts import allow, defer
 
@@ -18,22 +18,22 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each window that concerns the candidate, the customer's own last."""
-    windows = candidate.concern.quiet
+    windows = candidate.applicable.quiet_windows
     if facts.preference.quiet_hours:
-        windows = (*windows, *(own for own in facts.own_quiet if own.scope.covers(candidate.kind)))
+        windows = (*windows, *(own for own in facts.own_quiet_windows if own.scope.covers(candidate.attributes)))
     if not windows:
         return _ALLOW
-    readings = [reading(zone.wall(t)) for zone in facts.quiet_zones]
-    return tuple([_verdict(quiet, readings, facts, t) for quiet in windows])
+    readings = [split_wall_time(zone.wall_time(t)) for zone in facts.quiet_zones]
+    return tuple([_evaluate_window(window, readings, facts, t) for window in windows])
 
 
-def _verdict(quiet: Quiet, readings: Sequence[tuple[int, int]], facts: Facts, t: Instant) -> Verdict:
+def _evaluate_window(window: QuietWindow, readings: Sequence[tuple[int, int]], facts: Facts, t: Instant) -> Verdict:
     for weekday, clock in readings:
-        if quiet.holds(weekday, clock):
+        if window.contains(weekday, clock):
             break
     else:
-        return allow(NAME, quiet.id)
-    free = quiet.over(facts.quiet_zones, t)
-    return defer(NAME, Reason.QUIET_HOURS, quiet.id, free, zones=[zone.name for zone in facts.quiet_zones])
+        return allow(NAME, window.id)
+    free = window.first_instant_outside(facts.quiet_zones, t)
+    return defer(NAME, Reason.QUIET_HOURS, window.id, free, zones=[zone.name for zone in facts.quiet_zones])

@@ -6,9 +6,9 @@ from schemas.vocabulary import Reason
 from services.orchestrator.policy import free_instants
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.ledger import BEGINNING
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
 from services.orchestrator.policy.scope import ALL_CLASSES
-from services.orchestrator.policy.verdicts import allow, deny, text
+from services.orchestrator.policy.verdicts import allow, deny, instant_text
 
 NAME = "reentry"
 REASONS = (Reason.DUPLICATE,)
@@ -17,19 +17,19 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """Exactly `every` apart is allowed."""
     campaign, contacts = candidate.campaign, candidate.contacts
-    if campaign.once:
-        others = contacts.others
+    if campaign.reentry_once:
+        others = contacts.same_campaign_times
         if others:
-            return (deny(NAME, Reason.DUPLICATE, reentry="once", last=text(others[-1])),)
-        contacts.reaches(BEGINNING)
-    elif campaign.every is not None:
-        others, t = contacts.others, contacts.time(t)
-        free = free_instants.rolling(others, 1, campaign.every, t)
+            return (deny(NAME, Reason.DUPLICATE, reentry="once", last=instant_text(others[-1])),)
+        contacts.require_complete_since(BEGINNING_OF_TIME)
+    elif campaign.reentry_every is not None:
+        others, t = contacts.same_campaign_times, contacts.evaluation_time(t)
+        free = free_instants.next_free_rolling(others, 1, campaign.reentry_every, t)
         if free != t:
-            near = [text(at) for at in others if abs(at - t) < campaign.every]
+            near = [instant_text(at) for at in others if abs(at - t) < campaign.reentry_every]
             return (deny(NAME, Reason.DUPLICATE, until=free, reentry=campaign.document.reentry, near=near),)
-        contacts.reaches(t - campaign.every)
+        contacts.require_complete_since(t - campaign.reentry_every)
     return _ALLOW

@@ -18,24 +18,26 @@ CLASSES = ALL_CLASSES
 _ALLOW = (allow(NAME),)
 
 
-def judge(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """An entry is live while `at` <= t < `expires`."""
     if not facts.suppressions.entries:
         return _ALLOW
-    live = facts.live(candidate.kind, t, candidate.ahead)
-    whole = [entry for entry in live if entry.address is None]
-    if whole:
-        return (_deny(whole, _end(whole)),)
-    usable = facts.usable(candidate.channel, candidate.kind.cls)
-    stopped = [[entry for entry in live if entry.address == index] for index in usable]
-    if not usable or not all(stopped):
+    live = facts.live_suppressions(candidate.attributes, t, candidate.clock_tolerance)
+    customer_entries = [entry for entry in live if entry.address is None]
+    if customer_entries:
+        return (_deny(customer_entries, _last_expiry(customer_entries)),)
+    usable = facts.usable_address_indexes(candidate.channel, candidate.attributes.cls)
+    entries_by_address = [[entry for entry in live if entry.address == index] for index in usable]
+    if not usable or not all(entries_by_address):
         return _ALLOW
-    ends = [_end(entries) for entries in stopped]
-    told = [end for end in ends if end is not None]
-    return (_deny([entry for entries in stopped for entry in entries], min(told) if told else None),)
+    ends = [_last_expiry(entries) for entries in entries_by_address]
+    known_ends = [end for end in ends if end is not None]
+    return (
+        _deny([entry for entries in entries_by_address for entry in entries], min(known_ends) if known_ends else None),
+    )
 
 
-def _end(entries: Sequence[Entry]) -> Instant | None:
+def _last_expiry(entries: Sequence[Entry]) -> Instant | None:
     """When the last of them expires; None when one never does."""
     ends = [entry.expires for entry in entries if entry.expires is not None]
     return max(ends) if len(ends) == len(entries) else None

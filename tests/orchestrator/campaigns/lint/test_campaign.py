@@ -8,7 +8,7 @@ import pytest
 import schemas.campaign
 import schemas.policy
 from schemas.documents import load, validate
-from services.orchestrator.campaigns.lint import of_campaign
+from services.orchestrator.campaigns.lint import lint_campaign
 from tests.orchestrator.world import campaign, policy_document
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -18,19 +18,19 @@ CAP: dict[str, Any] = {"id": "cap", "limit": 1, "window": {"rolling": "12h"}, "o
 
 def found(document: dict[str, Any], **parts: Any) -> list[tuple[str, str]]:
     policy = validate(schemas.policy.Policy, policy_document(**parts))
-    findings = of_campaign(validate(schemas.campaign.Campaign, document), policy)
+    findings = lint_campaign(validate(schemas.campaign.Campaign, document), policy)
     return [(finding.pointer, finding.code) for finding in findings]
 
 
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "campaigns").glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_examples_have_no_finding(path: Path) -> None:
     policy = validate(schemas.policy.Policy, load((EXAMPLES / "policy.yaml").read_bytes()))
-    assert of_campaign(validate(schemas.campaign.Campaign, load(path.read_bytes())), policy) == []
+    assert lint_campaign(validate(schemas.campaign.Campaign, load(path.read_bytes())), policy) == []
 
 
 def test_without_a_policy_only_the_campaign_itself_is_looked_at() -> None:
     document = validate(schemas.campaign.Campaign, campaign(ttl="1s", holdout=100))
-    assert [finding.code for finding in of_campaign(document, None)] == ["everybody_held_out"]
+    assert [finding.code for finding in lint_campaign(document, None)] == ["everybody_held_out"]
 
 
 EXPIRY = {

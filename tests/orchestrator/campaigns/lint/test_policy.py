@@ -11,11 +11,11 @@ from hypothesis import strategies as some
 import schemas.policy
 from schemas.documents import load, validate
 from schemas.times import HOUR, parse_instant
-from services.orchestrator.campaigns.lint import of_policy, redundant_rules, week_minutes
+from services.orchestrator.campaigns.lint import lint_policy, redundant_rules, week_minutes
 from services.orchestrator.policy.compiled_policy import Cap, compile_policy
-from services.orchestrator.policy.free_instants import calendar, rolling
-from services.orchestrator.policy.scope import Scope
-from services.orchestrator.policy.time_zones import zone
+from services.orchestrator.policy.free_instants import next_free_calendar, next_free_rolling
+from services.orchestrator.policy.scope import CompiledScope
+from services.orchestrator.policy.time_zones import load_zone
 
 ROOT = Path(__file__).parents[3]
 NOW = parse_instant("2026-03-02T10:00:00Z")
@@ -31,7 +31,7 @@ def policy(**parts: Any) -> schemas.policy.Policy:
 
 
 def found(**parts: Any) -> list[tuple[str, str]]:
-    return [(finding.pointer, finding.code) for finding in of_policy(policy(**parts), NOW)]
+    return [(finding.pointer, finding.code) for finding in lint_policy(policy(**parts), NOW)]
 
 
 def named(*entries: dict[str, Any]) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def named(*entries: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("**/policy.yaml")), ids=lambda path: path.parent.name)
 def test_our_own_policies_have_no_finding(path: Path) -> None:
-    assert of_policy(validate(schemas.policy.Policy, load(path.read_bytes())), NOW) == []
+    assert lint_policy(validate(schemas.policy.Policy, load(path.read_bytes())), NOW) == []
 
 
 IDLE = {
@@ -133,7 +133,7 @@ def test_zones_that_are_never_awake_together() -> None:
 
 
 def test_names_that_no_campaign_can_have() -> None:
-    (finding,) = of_policy(policy(min_gaps=[{"id": "g", "gap": "1h", "scope": {"topics": ["news", "nwes"]}}]), NOW)
+    (finding,) = lint_policy(policy(min_gaps=[{"id": "g", "gap": "1h", "scope": {"topics": ["news", "nwes"]}}]), NOW)
     assert (finding.pointer, finding.code) == ("/min_gaps/0/scope/topics/1", "unknown_topic")
     assert "did you mean `news`" in finding.detail and finding.suggestion
 
@@ -155,7 +155,7 @@ WINDOWS = some.one_of(
 )
 CAPS = some.builds(
     lambda window, limit, drops: Cap(
-        "c", Scope(), limit, window[1] if window[0] == "rolling" else None, str(window[1]), True, drops, True, 1
+        "c", CompiledScope(), limit, window[1] if window[0] == "rolling" else None, str(window[1]), True, drops, True, 1
     ),
     WINDOWS,
     some.integers(1, 4),
@@ -166,10 +166,10 @@ CAPS = some.builds(
 def free(cap: Cap, times: list[int], t: int) -> bool:
     """Whether the cap allows an instant, told by the arithmetic that decides."""
     if cap.rolling is not None:
-        return rolling(times, cap.limit, cap.rolling, t) == t
-    berlin = zone("Europe/Berlin")
+        return next_free_rolling(times, cap.limit, cap.rolling, t) == t
+    berlin = load_zone("Europe/Berlin")
     assert berlin is not None
-    return calendar(times, cap.limit, cap.period, berlin, 0, t) == t
+    return next_free_calendar(times, cap.limit, cap.period, berlin, 0, t) == t
 
 
 @given(CAPS, CAPS, some.lists(some.integers(-400, 400), max_size=8), some.integers(-50, 50))
@@ -178,7 +178,7 @@ def test_an_idle_cap_never_refuses_what_its_outer_one_allows(
 ) -> None:
     times = sorted(NOW + hour * HOUR for hour in contacts)
     t = NOW + at * HOUR
-    if redundant_rules.cap_by_cap(inner, outer) and not free(inner, times, t):
+    if redundant_rules.is_cap_covered_by_cap(inner, outer) and not free(inner, times, t):
         assert not free(outer, times, t)
 
 
@@ -189,9 +189,9 @@ def test_a_week_without_a_free_minute_is_one_that_never_ends(windows: list[tuple
         for n, (a, b) in enumerate(windows)
         if a != b
     ]
-    rules = compile_policy(policy(quiet_hours=document), 1).quiet
+    rules = compile_policy(policy(quiet_hours=document), 1).quiet_windows
     everything = {minute for a, b in windows if a != b for minute in range(a, b if a < b else b + 1440)}
-    assert (week_minutes.united(rules) == week_minutes.ALL) == (
+    assert (week_minutes.combined_quiet_minutes(rules) == week_minutes.WHOLE_WEEK) == (
         {minute % 1440 for minute in everything} == set(range(1440))
     )
 

@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import StreamWriter
 
-from services.orchestrator.delivery.adapters.body import Body
+from services.orchestrator.delivery.adapters.body import GuardedBody
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.orchestrator.delivery.adapters.receiver import Gatekeeper
 
@@ -29,7 +29,7 @@ async def connected() -> AsyncIterator[tuple[ResponseHandler, socket.socket]]:
         await asyncio.sleep(0)
 
 
-async def write(body: Body, protocol: ResponseHandler) -> None:
+async def write(body: GuardedBody, protocol: ResponseHandler) -> None:
     await body.write(StreamWriter(protocol, asyncio.get_running_loop()))
 
 
@@ -44,16 +44,16 @@ async def came(protocol: ResponseHandler, peer: socket.socket) -> int:
 
 async def test_it_is_written_between_the_two_calls_of_the_gate() -> None:
     gate = Gatekeeper()
-    body = Body("msg_1", b"{}", gate)
+    body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, peer):
         await write(body, protocol)
         assert peer.recv(100) == b"{}"
-    assert (body.written, body.late, gate.calls) == (True, False, [("before", "msg_1"), ("after", "msg_1")])
+    assert (body.written, body.past_deadline, gate.calls) == (True, False, [("before", "msg_1"), ("after", "msg_1")])
 
 
 async def test_it_is_never_written_twice() -> None:
     gate = Gatekeeper()
-    body = Body("msg_1", b"{}", gate)
+    body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, _), connected() as (second, peer):
         await write(body, protocol)
         with pytest.raises(ClientConnectionError):
@@ -63,52 +63,52 @@ async def test_it_is_never_written_twice() -> None:
 
 
 async def test_it_is_not_written_after_its_deadline() -> None:
-    body = Body("msg_1", b"{}", Gatekeeper(late={"msg_1"}))
+    body = GuardedBody("msg_1", b"{}", Gatekeeper(late={"msg_1"}))
     async with connected() as (protocol, peer):
         with pytest.raises(PastDeadline):
             await write(body, protocol)
         assert await came(protocol, peer) == 0
-    assert (body.written, body.late) == (False, True)
+    assert (body.written, body.past_deadline) == (False, True)
 
 
-def close(body: Body, protocol: ResponseHandler) -> None:
+def close(body: GuardedBody, protocol: ResponseHandler) -> None:
     assert protocol.transport is not None
     protocol.transport.close()
 
 
-def lose(body: Body, protocol: ResponseHandler) -> None:
+def lose(body: GuardedBody, protocol: ResponseHandler) -> None:
     protocol.close()
 
 
-def owe(body: Body, protocol: ResponseHandler) -> None:
+def owe(body: GuardedBody, protocol: ResponseHandler) -> None:
     assert protocol.transport is not None
     protocol.transport.write(b"x" * 8_000_000)
 
 
-def speak_first(body: Body, protocol: ResponseHandler) -> None:
+def speak_first(body: GuardedBody, protocol: ResponseHandler) -> None:
     protocol.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
 
-def give_up(body: Body, protocol: ResponseHandler) -> None:
-    body.give_up()
+def give_up(body: GuardedBody, protocol: ResponseHandler) -> None:
+    body.abort()
 
 
 @pytest.mark.parametrize("happens", [close, lose, owe, speak_first, give_up])
 async def test_a_connection_that_is_not_fit_for_it_gets_nothing(
-    happens: Callable[[Body, ResponseHandler], None],
+    happens: Callable[[GuardedBody, ResponseHandler], None],
 ) -> None:
     gate = Gatekeeper()
-    body = Body("msg_1", b"{}", gate)
+    body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, _):
         happens(body, protocol)
         with pytest.raises(ClientConnectionError, match="another one later"):
             await write(body, protocol)
-    assert (body.written, body.late, gate.calls) == (False, False, [])
+    assert (body.written, body.past_deadline, gate.calls) == (False, False, [])
 
 
 async def test_giving_up_drops_what_was_not_taken() -> None:
-    body = Body("msg_1", b"x" * 8_000_000, Gatekeeper())
+    body = GuardedBody("msg_1", b"x" * 8_000_000, Gatekeeper())
     async with connected() as (protocol, peer):
         await write(body, protocol)
-        body.give_up()
+        body.abort()
         assert await came(protocol, peer) < 6_000_000

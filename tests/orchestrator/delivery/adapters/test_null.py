@@ -1,9 +1,9 @@
 """The null adapter takes everything in time."""
 
-from services.orchestrator.delivery.adapters.null import Null
+from services.orchestrator.delivery.adapters.null import NullAdapter
 from tests.orchestrator.delivery.adapters.receiver import Gatekeeper, message
 
 
 async def test_it_accepts_under_the_message_id() -> None:
-    [handed] = await Null().send_batch([message("msg_a")], Gatekeeper())
+    [handed] = await NullAdapter().send_batch([message("msg_a")], Gatekeeper())
     assert (handed.outcome, handed.provider_id) == ("accepted", "msg_a")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas.message import Message
 from services.kit.errors import Transient
-from services.orchestrator.delivery.adapters.sandbox import Sandbox
+from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
 from tests.orchestrator.delivery.adapters.receiver import Gatekeeper, message
 
 
@@ -16,7 +16,7 @@ async def test_it_keeps_what_it_would_have_sent_while_the_gate_is_open() -> None
         kept.extend(messages)
         assert gate.after_calls == []
 
-    await Sandbox(keep).send_batch([message("msg_a"), message("msg_a"), message("msg_b")], gate)
+    await SandboxAdapter(keep).send_batch([message("msg_a"), message("msg_a"), message("msg_b")], gate)
     assert [each.id for each in kept] == ["msg_a", "msg_b"]
     assert sorted(gate.after_calls) == ["msg_a", "msg_b"]
 
@@ -26,6 +26,6 @@ async def test_a_busy_database_means_retry_for_all_that_were_in_time() -> None:
         raise Transient("busy", retry_after=2.0)
 
     gate = Gatekeeper(late={"msg_b"})
-    handed = await Sandbox(keep).send_batch([message("msg_a"), message("msg_b")], gate)
+    handed = await SandboxAdapter(keep).send_batch([message("msg_a"), message("msg_b")], gate)
     assert [(each.outcome, each.retry_after) for each in handed] == [("retry", 2.0), ("retry", None)]
     assert gate.after_calls == ["msg_a"]

@@ -11,8 +11,13 @@ from standardwebhooks import Webhook as Verifier
 
 from schemas.message import Handed
 from schemas.times import HOUR, SECOND, to_datetime
-from services.kit.runtime.clock import StandingClock, SystemClock
-from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings, outcome_of, retry_after
+from services.kit.runtime.clock import ManualClock, SystemClock
+from services.orchestrator.delivery.adapters.webhook import (
+    WebhookAdapter,
+    WebhookAdapterSettings,
+    outcome_for_status,
+    parse_retry_after,
+)
 from tests.orchestrator.delivery.adapters.receiver import (
     SECRET,
     Answer,
@@ -25,14 +30,14 @@ from tests.orchestrator.delivery.adapters.receiver import (
 )
 
 
-def settings(url: str, **fields: object) -> WebhookSettings:
-    return WebhookSettings.model_validate({"url": url, "secret": SECRET, "allow_loopback_http": True, **fields})
+def settings(url: str, **fields: object) -> WebhookAdapterSettings:
+    return WebhookAdapterSettings.model_validate({"url": url, "secret": SECRET, "allow_loopback_http": True, **fields})
 
 
 async def send(answer: bytes | Answer, gate: Gatekeeper | None = None, **fields: object) -> tuple[Handed, Receiver]:
     receiver = Receiver(answer)
     async with serving(receiver) as url:
-        webhook = Webhook(settings(url, **fields), SystemClock())
+        webhook = WebhookAdapter(settings(url, **fields), SystemClock())
         [handed] = await webhook.send_batch([message()], gate or Gatekeeper())
         await webhook.close()
     return handed, receiver
@@ -53,7 +58,7 @@ async def test_a_receiver_can_verify_the_signature_with_a_foreign_library() -> N
 async def test_id_and_body_are_the_same_for_every_attempt() -> None:
     receiver = Receiver(status(200))
     async with serving(receiver) as url:
-        webhook = Webhook(settings(url), StandingClock(0))
+        webhook = WebhookAdapter(settings(url), ManualClock(0))
         for attempt in (1, 2):
             await webhook.send_batch([message(attempt=attempt, at=attempt)], Gatekeeper())
         await webhook.close()
@@ -68,7 +73,7 @@ async def test_id_and_body_are_the_same_for_every_attempt() -> None:
     + [(code, "unknown") for code in (408, 500, 502, 599, 999)],
 )
 def test_what_a_status_means(code: int, outcome: str) -> None:
-    assert outcome_of(code) == outcome
+    assert outcome_for_status(code) == outcome
 
 
 @pytest.mark.parametrize("code", [302, 307])
@@ -92,7 +97,7 @@ async def test_a_redirect_is_not_followed(code: int) -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date_inside_its_bounds(text: str | None, seconds: float | None) -> None:
-    assert retry_after(text, HOUR) == seconds
+    assert parse_retry_after(text, HOUR) == seconds
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ async def test_connections_are_kept_and_proxies_of_the_environment_are_not_used(
     monkeypatch.delenv("NO_PROXY", raising=False)
     receiver = Receiver()
     async with serving(receiver) as url:
-        webhook = Webhook(settings(url, concurrency=1), SystemClock())
+        webhook = WebhookAdapter(settings(url, concurrency=1), SystemClock())
         handed = await webhook.send_batch([message(f"msg_{number}") for number in range(5)], Gatekeeper())
         await webhook.close()
     assert {each.outcome for each in handed} == {"accepted"}
@@ -171,7 +176,7 @@ async def test_certificate_and_host_name_are_checked(
 ) -> None:
     gate, receiver = Gatekeeper(), Receiver()
     async with serving(receiver, serving_tls()) as url:
-        webhook = Webhook(settings(url.replace("127.0.0.1", host)), SystemClock(), trusted)
+        webhook = WebhookAdapter(settings(url.replace("127.0.0.1", host)), SystemClock(), trusted)
         [handed] = await webhook.send_batch([message()], gate)
         await webhook.close()
     assert (handed.outcome, handed.detail) == (outcome, detail)
@@ -180,7 +185,7 @@ async def test_certificate_and_host_name_are_checked(
 
 async def test_nothing_written_is_a_retry_and_the_gate_is_not_asked() -> None:
     gate = Gatekeeper()
-    webhook = Webhook(settings("http://127.0.0.1:1/hook"), SystemClock())
+    webhook = WebhookAdapter(settings("http://127.0.0.1:1/hook"), SystemClock())
     [handed] = await webhook.send_batch([message()], gate)
     await webhook.close()
     assert (handed.outcome, handed.detail, gate.calls) == ("retry", "ClientConnectorError", [])
@@ -231,7 +236,7 @@ async def test_an_endless_answer_is_left_unread_and_its_status_counts(answer: An
 async def test_no_more_requests_run_at_once_than_allowed() -> None:
     receiver = Receiver(status(200))
     async with serving(receiver) as url:
-        webhook = Webhook(settings(url, concurrency=3), SystemClock())
+        webhook = WebhookAdapter(settings(url, concurrency=3), SystemClock())
         handed = await webhook.send_batch([message(f"msg_{number}") for number in range(30)], Gatekeeper())
         await webhook.close()
     assert {each.outcome for each in handed} == {"accepted"}
@@ -245,7 +250,7 @@ async def _slowly(writer: asyncio.StreamWriter) -> None:
 
 async def test_waiting_for_a_free_connection_uses_up_no_time_of_the_request() -> None:
     async with serving(Receiver(_slowly)) as url:
-        webhook = Webhook(settings(url, concurrency=1, connect_timeout=0.5), SystemClock())
+        webhook = WebhookAdapter(settings(url, concurrency=1, connect_timeout=0.5), SystemClock())
         batches = [webhook.send_batch([message(f"msg_{number}")], Gatekeeper()) for number in range(4)]
         handed = [each for batch in await asyncio.gather(*batches) for each in batch]
         await webhook.close()
@@ -255,7 +260,7 @@ async def test_waiting_for_a_free_connection_uses_up_no_time_of_the_request() ->
 async def test_cookies_are_not_kept() -> None:
     receiver = Receiver(status(200, "set-cookie: a=b; path=/\r\n"))
     async with serving(receiver) as url:
-        webhook = Webhook(settings(url.replace("127.0.0.1", "localhost")), SystemClock())
+        webhook = WebhookAdapter(settings(url.replace("127.0.0.1", "localhost")), SystemClock())
         for _ in range(2):
             await webhook.send_batch([message()], Gatekeeper())
         await webhook.close()

@@ -14,7 +14,7 @@ import uvloop
 
 from schemas.message import Handed
 from services.kit.runtime.clock import SystemClock
-from services.orchestrator.delivery.adapters.webhook import Webhook, WebhookSettings
+from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
 from tests.orchestrator.delivery.adapters.receiver import (
     SECRET,
     Answer,
@@ -33,9 +33,9 @@ LARGE = {"subject": "Hi", "html": "x" * 8_000_000, "text": "Hi"}
 
 
 @asynccontextmanager
-async def hooked(url: str, **fields: Any) -> AsyncIterator[Webhook]:
-    settings = WebhookSettings(url=url, secret=SECRET, allow_loopback_http=True, **fields)
-    webhook = Webhook(settings, SystemClock(), trusting())
+async def hooked(url: str, **fields: Any) -> AsyncIterator[WebhookAdapter]:
+    settings = WebhookAdapterSettings(url=url, secret=SECRET, allow_loopback_http=True, **fields)
+    webhook = WebhookAdapter(settings, SystemClock(), trusting())
     try:
         yield webhook
     finally:
@@ -43,7 +43,7 @@ async def hooked(url: str, **fields: Any) -> AsyncIterator[Webhook]:
             await webhook.close()
 
 
-async def send(webhook: Webhook, gate: Gatekeeper, id: str = "msg_1", **fields: object) -> Handed:
+async def send(webhook: WebhookAdapter, gate: Gatekeeper, id: str = "msg_1", **fields: object) -> Handed:
     [handed] = await webhook.send_batch([message(id, **fields)], gate)
     return handed
 

@@ -5,7 +5,12 @@ import sys
 import pytest
 
 from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import body, has_control, one_line, web_link
+from services.orchestrator.delivery.channels.channel import (
+    clean_https_link,
+    clean_line,
+    clean_text,
+    has_control_character,
+)
 from services.template import RenderError
 
 CONTROLS = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
@@ -14,7 +19,7 @@ CONTROLS = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE
 @pytest.mark.parametrize("around", ["a{}b", "é{}"])
 @pytest.mark.parametrize("allowed", ["", "\n\r\t"])
 def test_every_control_character_is_found_and_no_other(around: str, allowed: str) -> None:
-    found = {code for code in range(0x11000) if has_control(around.format(chr(code)), allowed)}
+    found = {code for code in range(0x11000) if has_control_character(around.format(chr(code)), allowed)}
     assert found == CONTROLS - {ord(each) for each in allowed}
 
 
@@ -23,18 +28,18 @@ def test_a_link_holds_no_white_space_and_no_quotes() -> None:
     assert refused == {chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()} | set('<>"\\')
     for each in ("\u3000", "\u00a0", "\\"):
         with pytest.raises(RenderError):
-            web_link("link", f"https://example.org/a{each}b")
+            clean_https_link("link", f"https://example.org/a{each}b")
 
 
 @pytest.mark.parametrize("text", ["=?utf-8?q?a=0Ab?=", "a =?utf-8?b?AA==?=", "=?nope?q?a?=", "a\u2028b", "a\x85b"])
 def test_one_line_has_no_controls_not_even_in_encoded_words(text: str) -> None:
     with pytest.raises(RenderError) as caught:
-        one_line("title", text, 100)
+        clean_line("title", text, 100)
     assert caught.value.code == "control_character"
-    assert one_line("title", " =?utf-8?q?a?= ", 100) == "=?utf-8?q?a?="
+    assert clean_line("title", " =?utf-8?q?a?= ", 100) == "=?utf-8?q?a?="
 
 
 def test_a_body_may_have_lines_and_tabs() -> None:
-    assert body("body", " a\r\n\tb ☃\n", 100) == "a\r\n\tb ☃"
+    assert clean_text("body", " a\r\n\tb ☃\n", 100) == "a\r\n\tb ☃"
     with pytest.raises(RenderError):
-        body("body", "a\x0bb", 100)
+        clean_text("body", "a\x0bb", 100)

@@ -7,7 +7,7 @@ import pytest
 
 from services.orchestrator.delivery.channels import BadAddress
 from services.orchestrator.delivery.channels.email import EMAIL
-from services.orchestrator.delivery.channels.html_text import text_of
+from services.orchestrator.delivery.channels.html_text import html_to_text
 from services.template import RenderError
 
 OUT = "https://example.org/u/1?a=1&b=2"
@@ -21,7 +21,7 @@ MJML = (
 
 
 def render(marketing: bool = False, **content: str) -> dict[str, str]:
-    return EMAIL.render(EMAIL.compile({"subject": "Hi", **content}), CONTEXT, marketing)
+    return EMAIL.render(EMAIL.compile_templates({"subject": "Hi", **content}), CONTEXT, marketing)
 
 
 @pytest.mark.parametrize(
@@ -37,24 +37,24 @@ def render(marketing: bool = False, **content: str) -> dict[str, str]:
 )
 def test_addresses_take_one_form_or_are_refused(address: str, form: str | None) -> None:
     if form is not None:
-        assert EMAIL.normalise(address) == form
+        assert EMAIL.normalise_address(address) == form
         return
     with pytest.raises(BadAddress):
-        EMAIL.normalise(address)
+        EMAIL.normalise_address(address)
 
 
 @pytest.mark.parametrize(
     "subject", ["a\r\nBcc: x", "a\nb", "a\x00", "a\x85b", "a\u2028b", "=?utf-8?q?a=0D=0ABcc:x@y?=", "=?nope?q?a?=\x07"]
 )
 def test_a_subject_never_holds_a_line_break_even_inside_an_encoded_word(subject: str) -> None:
-    compiled = EMAIL.compile({"subject": "{{ customer.id }}", "html": "<p>x</p>"})
+    compiled = EMAIL.compile_templates({"subject": "{{ customer.id }}", "html": "<p>x</p>"})
     with pytest.raises(RenderError) as caught:
         EMAIL.render(compiled, {"customer": {"id": subject}}, False)
     assert caught.value.code == "control_character"
 
 
 def test_html_values_are_escaped_and_subject_values_are_not() -> None:
-    compiled = EMAIL.compile({"subject": "{{ customer.id }}", "html": "<p>{{ customer.id }}</p>"})
+    compiled = EMAIL.compile_templates({"subject": "{{ customer.id }}", "html": "<p>{{ customer.id }}</p>"})
     message = EMAIL.render(compiled, {"customer": {"id": "A & <b>"}}, False)
     assert message == {"subject": "A & <b>", "html": "<p>A &amp; &lt;b&gt;</p>", "text": "A & <b>"}
 
@@ -92,9 +92,9 @@ def test_the_preheader_stands_hidden_at_the_start_of_the_body() -> None:
     ],
 )
 def test_marketing_must_show_its_way_out_in_html_and_text(content: dict[str, str], fields: list[str]) -> None:
-    found = EMAIL.check({"subject": "Hi", **content}, True)
+    found = EMAIL.validate_content({"subject": "Hi", **content}, True)
     assert [(pointer, code) for pointer, code, _ in found] == [(field, "no_unsubscribe") for field in fields]
-    assert EMAIL.check({"subject": "Hi", **content}, False) == []
+    assert EMAIL.validate_content({"subject": "Hi", **content}, False) == []
 
 
 def test_marketing_that_hides_its_way_out_is_not_rendered() -> None:
@@ -114,7 +114,7 @@ def test_marketing_that_hides_its_way_out_is_not_rendered() -> None:
     ],
 )
 def test_bad_mjml_is_found_when_saved(mjml: str, code: str) -> None:
-    assert [found for _, found, _ in EMAIL.check({"subject": "Hi", "mjml": mjml}, False)] == [code]
+    assert [found for _, found, _ in EMAIL.validate_content({"subject": "Hi", "mjml": mjml}, False)] == [code]
 
 
 @pytest.mark.parametrize("loop", ["<div>", "<div <>", '<div">', "<!--<div>"])
@@ -137,4 +137,4 @@ def test_deep_html_is_refused_before_a_parser_suffers(loop: str) -> None:
     ],
 )
 def test_the_text_of_html(html: str, text: str) -> None:
-    assert text_of(html) == text
+    assert html_to_text(html) == text

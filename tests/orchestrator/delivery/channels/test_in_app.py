@@ -13,7 +13,7 @@ from services.template import RenderError
     + [("http://a.org", False), ("/a b", False)],
 )
 def test_links_stay_in_the_app_or_use_https(link: str, good: bool) -> None:
-    compiled = IN_APP.compile({"title": "a", "body": "b", "link": "{{ customer.id }}"})
+    compiled = IN_APP.compile_templates({"title": "a", "body": "b", "link": "{{ customer.id }}"})
     if good:
         assert IN_APP.render(compiled, {"customer": {"id": link}}, False)["link"] == link
         return
@@ -22,6 +22,6 @@ def test_links_stay_in_the_app_or_use_https(link: str, good: bool) -> None:
 
 
 def test_an_id_has_no_controls() -> None:
-    assert IN_APP.normalise("c-1") == "c-1"
+    assert IN_APP.normalise_address("c-1") == "c-1"
     with pytest.raises(BadAddress):
-        IN_APP.normalise("c\n1")
+        IN_APP.normalise_address("c\n1")

@@ -11,9 +11,9 @@ from services.template import RenderError
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "ä", "x" * 2049])
 def test_a_token_is_visible_ascii(token: str) -> None:
-    assert PUSH.normalise("token-c-1") == "token-c-1"
+    assert PUSH.normalise_address("token-c-1") == "token-c-1"
     with pytest.raises(BadAddress):
-        PUSH.normalise(token)
+        PUSH.normalise_address(token)
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_a_token_is_visible_ascii(token: str) -> None:
     ],
 )
 def test_limits_hold_when_saved_and_when_rendered(content: dict[str, str], code: str | None) -> None:
-    found = PUSH.check(content, True)
+    found = PUSH.validate_content(content, True)
     assert [each for _, each, _ in found] == ([code] if code else [])
     if code:
         with pytest.raises(RenderError):
-            PUSH.render(PUSH.compile(content), {}, True)
+            PUSH.render(PUSH.compile_templates(content), {}, True)
 
 
 @pytest.mark.parametrize("piece", ["x", '"', "\\", "\n", "é", "☃", "\U0001f600", "\u200d"])
@@ -45,8 +45,8 @@ def test_the_payload_is_measured_in_bytes_of_json(piece: str) -> None:
         content = {"title": f"a{piece.strip() or 'x'}" * 10, "body": f"a{piece * (length - 2)}b"}
         content["link"] = "https://example.org/" + "x" * 1500
         size = len(json.dumps({"message": content}, ensure_ascii=False).encode())
-        compiled = PUSH.compile(content)
-        assert (outcome := PUSH.check(content, True)) == [] or size > 4096, outcome
+        compiled = PUSH.compile_templates(content)
+        assert (outcome := PUSH.validate_content(content, True)) == [] or size > 4096, outcome
         if size > 4096:
             with pytest.raises(RenderError) as caught:
                 PUSH.render(compiled, {}, True)

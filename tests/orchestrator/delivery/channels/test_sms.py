@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from smsutil import split as oracle
 
 from services.orchestrator.delivery.channels import BadAddress
-from services.orchestrator.delivery.channels.sms import SMS, split
+from services.orchestrator.delivery.channels.sms import SMS, split_sms
 from services.template import RenderError
 
 
@@ -22,10 +22,10 @@ from services.template import RenderError
 )
 def test_numbers_become_e164_or_are_refused(address: str, form: str | None) -> None:
     if form is not None:
-        assert SMS.normalise(address) == form
+        assert SMS.normalise_address(address) == form
         return
     with pytest.raises(BadAddress):
-        SMS.normalise(address)
+        SMS.normalise_address(address)
 
 
 @pytest.mark.parametrize(
@@ -43,22 +43,22 @@ def test_numbers_become_e164_or_are_refused(address: str, form: str | None) -> N
     ],
 )
 def test_parts_are_counted_as_networks_do(text: str, encoding: str, parts: int) -> None:
-    found = split(text)
+    found = split_sms(text)
     assert (found.encoding, len(found.texts), "".join(found.texts)) == (encoding, parts, text)
 
 
 @given(st.text(alphabet="ab€[]{}^~é☃😀\n", max_size=400))
 def test_parts_agree_with_another_implementation(text: str) -> None:
-    assert tuple(part.content for part in oracle(text).parts) == split(text).texts
+    assert tuple(part.content for part in oracle(text).parts) == split_sms(text).texts
 
 
 def test_more_than_ten_parts_are_refused() -> None:
-    compiled = SMS.compile({"text": "{{ customer.id }}"})
+    compiled = SMS.compile_templates({"text": "{{ customer.id }}"})
     assert SMS.render(compiled, {"customer": {"id": "☃" * 670}}, False) == {"text": "☃" * 670}
     with pytest.raises(RenderError):
         SMS.render(compiled, {"customer": {"id": "☃" * 671}}, False)
-    assert [code for _, code, _ in SMS.check({"text": "☃" * 671}, False)] == ["too_long"]
+    assert [code for _, code, _ in SMS.validate_content({"text": "☃" * 671}, False)] == ["too_long"]
 
 
 def test_the_preview_says_what_makes_parts_short() -> None:
-    assert SMS.preview({"text": "Hi “Ada”"}) == {"encoding": "ucs-2", "parts": 1, "outside_gsm": "“”"}
+    assert SMS.measure({"text": "Hi “Ada”"}) == {"encoding": "ucs-2", "parts": 1, "outside_gsm": "“”"}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from schemas.ids import message_id
-from services.orchestrator.decisions.store import learned
+from services.orchestrator.decisions.store import apply_history_row
 from services.orchestrator.insight.audit.ledger_check import at_mark, difference
 from services.orchestrator.policy.ledger import Ledger
 
@@ -62,7 +62,7 @@ def test_a_mark_that_is_not_recorded_is_told() -> None:
 def folded(*rows: Any) -> Ledger:
     ledger = Ledger.empty()
     for row in rows:
-        ledger = learned(ledger, row)
+        ledger = apply_history_row(ledger, row)
     return ledger
 
 

@@ -7,17 +7,22 @@ from typing import Any
 from schemas.event import Event
 from schemas.times import Instant
 from services.kit.observability.metrics import Registry
-from services.orchestrator.decisions.evaluation import Content, Question, Work, judge
-from services.orchestrator.decisions.store import NOTHING_HELD, EventKey, Held
+from services.orchestrator.decisions.evaluation import (
+    CustomerEvaluation,
+    EvaluationRequest,
+    RenderedMessage,
+    evaluate_customer,
+)
+from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
 from services.orchestrator.insight.shadow.observations import Notes
 from services.orchestrator.insight.shadow.recorder import Shadow
 from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
-from services.orchestrator.policy.compiled_campaign import Campaign
-from services.orchestrator.policy.compiled_policy import Policy
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import Planned
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.ledger import Contact
-from services.orchestrator.policy.match import Catalogue, Shadows, touches
+from services.orchestrator.policy.match import Catalogue, ShadowVersions, match_campaigns
 from tests.orchestrator.policy.build import at, campaign, event, facts, policy
 
 NOW = at("02 10:00")
@@ -30,41 +35,47 @@ class Came:
 
     event: Event
     data: Mapping[str, Any] = field(default_factory=dict)
-    report: Contact | None = None
+    reported_contact: Contact | None = None
 
     @property
     def key(self) -> EventKey:
         return self.event.subject, self.event.source, self.event.id
 
 
-def newer(of: Campaign, version: int = 2) -> Campaign:
+def newer(of: CompiledCampaign, version: int = 2) -> CompiledCampaign:
     """The campaign as a later version."""
     return replace(of, version=version)
 
 
-def catalogue(*live: Campaign, watched: Sequence[Campaign] = (), rules: Policy | None = None) -> Catalogue:
+def catalogue(
+    *live: CompiledCampaign, watched: Sequence[CompiledCampaign] = (), rules: CompiledPolicy | None = None
+) -> Catalogue:
     """`live` campaigns under a policy without rules, with campaigns and a policy in shadow."""
-    shadows = Shadows({each.key: each for each in watched}, rules and replace(rules, version=2))
+    shadows = ShadowVersions({each.key: each for each in watched}, rules and replace(rules, version=2))
     configured = frozenset({"email", "push", "sms", "in_app"})
     return Catalogue({each.key: each for each in live}, policy(), configured, shadows)
 
 
-def rendered(planned: Planned, known: Facts, now: Instant) -> Content:
-    return Content("somewhere", {}, "en")
+def rendered(planned: PlannedMessage, known: Facts, now: Instant) -> RenderedMessage:
+    return RenderedMessage("somewhere", {}, "en")
 
 
-def lived(of: Catalogue, came: Sequence[Came], known: Facts) -> list[Work]:
+def lived(of: Catalogue, came: Sequence[Came], known: Facts) -> list[CustomerEvaluation]:
     """What the pipeline makes of the events."""
     questions = []
     for each in came:
-        found = touches(each.event, each.data, known.customer, of)
-        if found or each.report:
-            questions.append(Question(tuple(found), each.report))
-    return [judge("c-1", known, questions, NOTHING_HELD, NOW, 0, rendered)] if questions else []
+        found = match_campaigns(each.event, each.data, known.customer_values, of)
+        if found or each.reported_contact:
+            questions.append(EvaluationRequest(tuple(found), each.reported_contact))
+    return [evaluate_customer("c-1", known, questions, EMPTY_LEDGER, NOW, 0, rendered)] if questions else []
 
 
 def shadowed(
-    of: Catalogue, *came: Came, known: Facts | None = None, ledgers: dict[str, Held] | None = None, **options: Any
+    of: Catalogue,
+    *came: Came,
+    known: Facts | None = None,
+    ledgers: dict[str, VersionedLedger] | None = None,
+    **options: Any,
 ) -> Notes:
     """The notes of a batch of events."""
     known = known or facts()

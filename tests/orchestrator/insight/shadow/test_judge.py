@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 
 from services.kit.observability.metrics import Registry
-from services.orchestrator.decisions.evaluation import Content, Ready, Waiting
-from services.orchestrator.decisions.store import Held
+from services.orchestrator.decisions.evaluation import DeferredMessage, ReadyMessage, RenderedMessage
+from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.insight.shadow.observations import Note, Notes
 from services.orchestrator.insight.shadow.recorder import Shadow
 from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
-from services.orchestrator.policy.decide import Planned
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.ledger import Ledger
 from services.template import RenderError
-from tests.orchestrator.policy.build import at, contact, facts
 from tests.orchestrator.insight.shadow.build import (
     NOW,
     STRICT,
@@ -28,6 +27,7 @@ from tests.orchestrator.insight.shadow.build import (
     rendered,
     shadowed,
 )
+from tests.orchestrator.policy.build import at, contact, facts
 
 
 def test_a_policy_judges_what_is_live_in_the_order_of_the_batch() -> None:
@@ -47,7 +47,7 @@ def test_a_campaign_stands_in_place_of_its_active_version_among_the_others() -> 
     other = campaign("other", priority=60, trigger={"event": "shop.offer"})
     watched = newer(campaign(priority=90))
     found = catalogue(campaign(priority=10), other, watched=[watched])
-    found = type(found)(found.campaigns, policy(frequency_caps=[STRICT]), found.configured, found.shadows)
+    found = type(found)(found.campaigns, policy(frequency_caps=[STRICT]), found.configured_channels, found.shadows)
     known = facts(found.policy)
     notes = shadowed(found, offer(), known=known)
     assert lines(notes) == [("campaign", "send", "eligible", "suppress", False)], "it outranks the other one now"
@@ -80,13 +80,15 @@ def test_both_in_shadow_are_judged_together_and_compared_with_nothing() -> None:
 def test_a_reported_contact_counts_in_a_shadow_too() -> None:
     report = contact("02 09:00", reported=True)
     notes = shadowed(
-        catalogue(campaign(), rules=policy(frequency_caps=[STRICT])), offer("r-1", report=report), offer("e-1")
+        catalogue(campaign(), rules=policy(frequency_caps=[STRICT])),
+        offer("r-1", reported_contact=report),
+        offer("e-1"),
     )
     assert lines(notes) == [("policy", "suppress", "frequency_cap", "send", False)]
 
 
 def test_a_shadow_that_looks_back_further_than_the_ledger_fails_closed() -> None:
-    forgotten = {"c-1": Held(9, Ledger.empty().forget(at("01 10:00")))}
+    forgotten = {"c-1": VersionedLedger(9, Ledger.empty().forget(at("01 10:00")))}
     found = catalogue(campaign(), rules=policy(min_gaps=[{"id": "long", "gap": "90d"}]))
     notes = shadowed(found, offer(), ledgers=forgotten)
     assert [line[1:3] for line in lines(notes)] == [("fail", "policy_unavailable")]
@@ -98,13 +100,13 @@ def test_an_event_that_concerns_no_shadow_leaves_no_note() -> None:
 
 
 def test_what_cannot_be_rendered_fails_and_counts_no_more() -> None:
-    def broken(planned: Planned, *_: Any) -> Content:
-        if planned.touch.campaign.version == 2:
+    def broken(planned: PlannedMessage, *_: Any) -> RenderedMessage:
+        if planned.triggered.campaign.version == 2:
             raise RenderError("undefined", "no nickname")
         return rendered(planned, facts(), NOW)
 
     found = catalogue(campaign(), watched=[newer(campaign())])
-    found = type(found)(found.campaigns, policy(frequency_caps=[STRICT]), found.configured, found.shadows)
+    found = type(found)(found.campaigns, policy(frequency_caps=[STRICT]), found.configured_channels, found.shadows)
     notes = shadowed(found, offer("e-1"), offer("e-2"), known=facts(found.policy), render=broken)
     assert lines(notes) == [
         ("campaign", "fail", "render_error", "send", False),
@@ -113,9 +115,9 @@ def test_what_cannot_be_rendered_fails_and_counts_no_more() -> None:
 
 
 def test_what_was_rendered_live_is_not_rendered_again() -> None:
-    asked: list[Planned] = []
+    asked: list[PlannedMessage] = []
 
-    def noting(planned: Planned, *_: Any) -> Content:
+    def noting(planned: PlannedMessage, *_: Any) -> RenderedMessage:
         asked.append(planned)
         return rendered(planned, facts(), NOW)
 
@@ -138,7 +140,7 @@ def test_more_than_the_limit_is_left_out_and_counted() -> None:
 def test_an_exception_in_a_shadow_is_caught_counted_and_logged_without_people(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fails(*_: Any) -> Content:
+    def fails(*_: Any) -> RenderedMessage:
         raise ZeroDivisionError("c-1 ada@example.org")
 
     found = catalogue(campaign(), watched=[newer(campaign())], rules=policy())
@@ -171,7 +173,7 @@ def test_notes_hold_nothing_that_could_be_sent() -> None:
     names = {field.name for field in fields(Notes)}
     assert names == {"now", "events", "notes", "skipped", "lost"}
     held = set(Note.__annotations__.values()) | {type(each) for each in _parts()}
-    assert not held & {Planned, Content, Ready, Waiting}
+    assert not held & {PlannedMessage, RenderedMessage, ReadyMessage, DeferredMessage}
     assert set(Note._fields) == {"watched", "decision", "live", "compared"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.times import DAY
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade
+from services.kit.db.migrate import upgrade_schema
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions import store as live_store
 from services.orchestrator.insight.shadow import store
@@ -25,7 +25,7 @@ ALL = [1, 0, -1]
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    await upgrade(database_url, "services.orchestrator")
+    await upgrade_schema(database_url, "services.orchestrator")
     opened = Database.open(database_url)
     yield opened
     await opened.close()
@@ -88,7 +88,7 @@ async def test_a_sample_names_the_live_decision_and_holds_the_whole_trace(databa
     found = note(1)
     assert found.live is not None
     async with database.write() as tx:
-        await live_store.keep_decisions(tx, [replace_time(found.live)])
+        await live_store.insert_decisions(tx, [replace_time(found.live)])
         await store.keep(tx, notes(found))
     [sample] = await sampled(database)
     assert sample.decision == found.decision and sample.live_id == 1
@@ -130,11 +130,11 @@ async def test_a_new_shadow_forgets_its_own_past_and_the_oldest_others(database:
 async def test_what_cannot_be_kept_takes_nothing_with_it(database: Database) -> None:
     shadow, found = Shadow(rendered, ShadowSeries(Registry())), notes(note(1))
     async with database.write() as tx:
-        await tx.run("DROP TABLE shadow_sample")
+        await tx.execute("DROP TABLE shadow_sample")
     live = records.decision(records.event())
     async with database.write() as tx:
         await shadow.keep(tx, found)
-        await live_store.keep_decisions(tx, [live])
+        await live_store.insert_decisions(tx, [live])
     assert found.lost == "unkept" and await counted(database) == []
     async with database.read() as tx:
         row = await tx.row("SELECT count(*) AS n FROM decision")

@@ -22,5 +22,5 @@ def test_each_version_has_its_world_and_each_campaign_one_more_under_the_policy(
 
 def test_events_of_a_campaign_in_shadow_are_wanted() -> None:
     found = catalogue(watched=[campaign()])
-    assert found.wants("shop.offer") and not found.wants("shop.else")
+    assert found.is_triggered_by("shop.offer") and not found.is_triggered_by("shop.else")
     assert found.by_event == {}, "they trigger nothing live"

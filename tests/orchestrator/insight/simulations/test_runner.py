@@ -8,7 +8,7 @@ import pytest
 
 from schemas.times import HOUR, format_instant
 from services.kit.db.database import Database
-from services.orchestrator.insight.history_reader import Recorder
+from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations import runner, store
 from services.orchestrator.insight.simulations.child_process import Limits
 from services.orchestrator.insight.simulations.runner import Runner
@@ -23,9 +23,9 @@ async def asked(here: World) -> str:
     return str(answer.json()["id"])
 
 
-def recorder() -> Recorder:
+def recorder() -> HistoryReader:
     """Not asked, as there are no events."""
-    return Recorder.__new__(Recorder)
+    return HistoryReader.__new__(HistoryReader)
 
 
 async def run(here: World, limits: Limits | None = None, stop: asyncio.Event | None = None) -> bool:

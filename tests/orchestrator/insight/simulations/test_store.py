@@ -66,7 +66,7 @@ async def test_only_the_newest_that_have_ended_are_kept(here: World) -> None:
         assert waits is not None
         for place in range(store.MOST_KEPT + 5):
             await store.add(tx, f"s-{place:03}", "ada", {}, {}, NOON + 10 + place)
-            await tx.run("UPDATE simulation SET state = 'done' WHERE id LIKE 's-%'")
+            await tx.execute("UPDATE simulation SET state = 'done' WHERE id LIKE 's-%'")
         found = await store.listed(tx, None, 200)
         assert len(found) <= store.MOST_KEPT + 2
         assert {"waits", f"s-{store.MOST_KEPT + 4:03}"} <= {each.id for each in found}

@@ -197,8 +197,8 @@ def test_a_cap_that_allows_between_known_contacts_must_know_all_before_them() ->
     known = facts(policy(frequency_caps=[cap()]))
     later = contact("03 10:00")  # exactly a day ahead
     assert (
-        only(judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00")).plan(later)), known))[0]
+        only(judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00")).put_contact(later)), known))[0]
         == "allow"
     )
     with pytest.raises(Incomplete):
-        judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00") + 1).plan(later)), known)
+        judged(rule, try_on(touch(), known, Ledger(complete_from=at("01 10:00") + 1).put_contact(later)), known)

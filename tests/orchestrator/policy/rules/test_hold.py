@@ -98,7 +98,7 @@ def test_a_refusal_says_since_when_the_hold_is_in_force(mode: str) -> None:
     ],
 )
 def test_json_values_are_equal_by_value_and_kind(a: Any, b: Any, equal: bool) -> None:
-    assert rule.same(a, b) is equal
+    assert rule.json_equal(a, b) is equal
 
 
 def test_a_hold_of_this_customer_alone_counts() -> None:

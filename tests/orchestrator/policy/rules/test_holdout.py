@@ -10,15 +10,15 @@ GLOBAL = int(hashlib.sha256(b"global:autumn:c-1").hexdigest()[:8], 16) % 10_000
 
 
 def test_the_place_is_the_one_that_the_text_defines() -> None:
-    assert not rule.held_out("campaign:offer:c-1", PLACE / 100)
-    assert rule.held_out("campaign:offer:c-1", (PLACE + 1) / 100)
+    assert not rule.is_in_holdout("campaign:offer:c-1", PLACE / 100)
+    assert rule.is_in_holdout("campaign:offer:c-1", (PLACE + 1) / 100)
 
 
 def test_percentages_are_exact() -> None:
     key = next(
         f"k{n}" for n in range(100_000) if int(hashlib.sha256(f"k{n}".encode()).hexdigest()[:8], 16) % 10_000 == 7
     )
-    assert not rule.held_out(key, 0.07)  # 0.07 * 100 is 7.000000000000001 in binary
+    assert not rule.is_in_holdout(key, 0.07)  # 0.07 * 100 is 7.000000000000001 in binary
 
 
 @pytest.mark.parametrize(("cls", "held"), [("marketing", True), ("service", False)])
