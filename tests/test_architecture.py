@@ -23,7 +23,7 @@ LONG_FILES: frozenset[str] = frozenset()
 LONG_FUNCTIONS = frozenset(
     {
         "services.orchestrator.metrics.__init__",  # the list of all metrics
-        "tests.orchestrator.world.world",  # wires a whole service for tests
+        "tests.support.orchestrator_app.world",  # wires a whole service for tests
     }
 )
 

@@ -21,7 +21,7 @@ from tests.bench.contender import Contender, Events, Figures, backlog, paced, to
 from tests.bench.ground import Ground, ground
 from tests.bench.ours import ours
 from tests.bench.rival import rival
-from tests.servers import ROOT, answers, free_port, wait_for
+from tests.support.servers import ROOT, answers, free_port, wait_for
 
 WARM_UP = 1_000
 DOCUMENT = ROOT / "docs/performance.md"

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.protocol import Outgoing
-from tests import servers
+from tests.support import servers
 
 CHUNK = 2_000
 PARTITIONS = 12

@@ -21,8 +21,8 @@ from services.suppression.customer_state import pack as pack_suppressed
 from tests.bench import load
 from tests.bench.contender import now
 from tests.bench.ground import Ground, fetch, value
-from tests.faults.processes import Process
-from tests.servers import free_port
+from tests.support.servers import free_port
+from tests.support.service_processes import Process
 
 SERVICES = ("orchestrator", "preference", "suppression")
 ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "dispatch", "schedule": "schedule"}

@@ -20,7 +20,7 @@ from tests.bench import load
 from tests.bench.contender import now
 from tests.bench.ground import Ground, fetch, value
 from tests.bench.reference import GROUP, Base
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 CHUNK = 20_000
 

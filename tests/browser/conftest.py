@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser import chromium
-from tests.browser.scene import Scene, hostile, installation, play, seed
+from tests.support import chromium
+from tests.support.shop_day import Scene, hostile, installation, play, seed
 
 
 @pytest.fixture(scope="module")

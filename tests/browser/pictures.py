@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import chromium
-from tests.browser.scene import Scene, installation, play, seed
-from tests.servers import ROOT
+from tests.support import chromium
+from tests.support.servers import ROOT
+from tests.support.shop_day import Scene, installation, play, seed
 
 FOLDER = ROOT / "docs" / "pictures"
 PAGES = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import chromium
 from tests.browser.conftest import Open
-from tests.browser.scene import Scene, installation
+from tests.support import chromium
+from tests.support.shop_day import Scene, installation
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

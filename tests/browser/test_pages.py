@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import VENDOR, Open
-from tests.browser.scene import HOSTILE, Scene
+from tests.support.shop_day import HOSTILE, Scene
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

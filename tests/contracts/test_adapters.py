@@ -13,7 +13,7 @@ from services.orchestrator.delivery.adapters.null import NullAdapter
 from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
 from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
 from services.orchestrator.delivery.deadline import PastDeadline
-from tests.orchestrator.delivery.adapters.receiver import SECRET, Gatekeeper, Receiver, message, serving
+from tests.support.webhook_receiver import SECRET, Gatekeeper, Receiver, message, serving
 
 
 class Kept(list[Message]):

@@ -8,7 +8,7 @@ from schemas.vocabulary import RULES as NAMES
 from schemas.vocabulary import Class, Reason
 from services.orchestrator.policy import rules
 from services.orchestrator.policy.rules import RULES, Rule
-from tests.orchestrator.policy.build import at, facts, judged, touch, try_on
+from tests.support.policy_builders import at, facts, judged, touch, try_on
 
 
 def test_rules_stand_in_the_order_of_the_table() -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from schemas.alertmanager import MOST_ALERTS
 from services.suppression.alert_holds import KNOWN_LABELS
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 FILE = ROOT / "deploy/prometheus/alertmanager.yml"
 PAGE = (ROOT / "docs/holds.md").read_text("utf-8")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from services.kit.runtime.settings import ENV_PREFIX, known_variables
-from tests.servers import ROOT
-from tests.tactful.running import run
+from tests.support.command_line import run
+from tests.support.servers import ROOT
 
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yml").read_text())

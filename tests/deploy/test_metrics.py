@@ -28,9 +28,9 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.backlog_gauges import backlog_check
 from services.orchestrator.delivery.store import OUTBOX_COLUMNS, TIMER_COLUMNS
 from services.orchestrator.metrics import OrchestratorMetrics
-from tests.deploy.metrics_table import PAGE, page, registry
-from tests.flow.live import CLOUD_EVENT, Live, live
-from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.live_product import CLOUD_EVENT, Live, live
+from tests.support.metrics_table import PAGE, page, registry
 
 PARTLY = {
     "tactful_decisions_total": "only the reasons that an outcome can have",
@@ -59,7 +59,7 @@ async def scraped(product: Live) -> dict[str, Metric]:
 
 
 def test_the_page_lists_exactly_the_metrics_that_there_are(tmp_path: Path) -> None:
-    assert PAGE.read_text("utf-8") == page(registry(tmp_path)), "run python -m tests.deploy.metrics_table"
+    assert PAGE.read_text("utf-8") == page(registry(tmp_path)), "run python -m tests.support.metrics_table"
 
 
 def test_every_label_has_few_values_that_are_known_beforehand(tmp_path: Path) -> None:

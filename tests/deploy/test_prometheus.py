@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from services.kit.observability.metrics import MetricFamily
-from tests.deploy.metrics_table import registry
-from tests.servers import ROOT, absent, free_port, wait_for
-from tests.tactful.running import Running, product
+from tests.support.command_line import Running, product
+from tests.support.metrics_table import registry
+from tests.support.servers import ROOT, absent, free_port, wait_for
 
 FOLDER = ROOT / "deploy/prometheus"
 RUNBOOKS = ROOT / "deploy/runbooks"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
-from tests.faults.world import World, world
+from tests.support import servers
+from tests.support.installation import World, world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.history import receipts
-from tests.faults.processes import ADMIN_KEY, Process, guest
-from tests.faults.producing import Sent
-from tests.faults.seed import NEWS
-from tests.faults.world import World
+from tests.support.delivery_evidence import receipts
+from tests.support.installation import World
+from tests.support.kafka_event_producer import Sent
+from tests.support.seed_documents import NEWS
+from tests.support.service_processes import ADMIN_KEY, Process, guest
 
 REST = 180.0
 CLOSED_AFTER = 5.0
@@ -41,7 +41,7 @@ async def frozen(world: World, role: str, point: str, tmp_path: Path, name: str)
     if role == "dispatch":
         world.cluster["decide"].environment = {**usual, "STRAIGHT_ROOM": "0"}
         world.cluster["decide"].start()
-    sleeper = guest(world.cluster, f"{role}-sleeper", "tests.faults.freezing")
+    sleeper = guest(world.cluster, f"{role}-sleeper", "tests.support.freezing_orchestrator")
     sleeper.environment = {**sleeper.environment, "FREEZE_AT": point, "FREEZE_FILE": str(mark)}
     sleeper.start()
     await asyncio.to_thread(sleeper.wait_ready)

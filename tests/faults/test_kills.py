@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 
-from tests import servers
-from tests.faults.load import under_load
-from tests.faults.processes import FACTS, ROLES, guest
-from tests.faults.world import World
+from tests.support import servers
+from tests.support.event_load import under_load
+from tests.support.installation import World
+from tests.support.service_processes import FACTS, ROLES, guest
 
 ROUNDS = int(os.environ.get("TRIALS", "1"))
 """How often each process is killed."""

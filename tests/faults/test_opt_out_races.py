@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from tests.faults.racing import DOORS, races, started_after, told
-from tests.faults.world import World
+from tests.support.installation import World
+from tests.support.opt_out_race import DOORS, races, started_after, told
 
 TRIALS = max(int(os.environ.get("TRIALS", "0")), 500)
 AT_ONCE = 40

@@ -17,9 +17,9 @@ from services.kit.db.database import Database
 from services.kit.runtime.clock import SystemClock
 from services.kit.runtime.settings import ServiceSettings, load_settings
 from services.orchestrator.app import OrchestratorService, build
-from tests.faults.load import under_load
-from tests.faults.processes import ADDRESS_KEY, SECRET, SERVICE_KEY
-from tests.faults.world import World
+from tests.support.event_load import under_load
+from tests.support.installation import World
+from tests.support.service_processes import ADDRESS_KEY, SECRET, SERVICE_KEY
 
 ROUNDS = int(os.environ.get("TRIALS", "8"))
 EVERY = 2.0

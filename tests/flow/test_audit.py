@@ -16,8 +16,8 @@ from services.orchestrator.decisions import store
 from services.orchestrator.insight.audit.audit_series import AuditSeries
 from services.orchestrator.insight.audit.auditor import Auditor
 from tests.flow import test_replay as a_shop
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.live_product import Live, live
 
 NIGHT = {"id": "night", "scope": {"classes": ["marketing"]}, "from": "21:00", "to": "08:00"}
 CHANNELS = ("email", "push")

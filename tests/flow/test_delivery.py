@@ -13,8 +13,8 @@ from schemas.message import Handed, HandedOutcome, Message
 from schemas.times import HOUR, MINUTE, SECOND
 from services.orchestrator.delivery import inline_delivery
 from services.orchestrator.delivery.adapters import FirstByteGuard
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.live_product import Live, live
 
 
 class Provider:

@@ -11,8 +11,8 @@ import pytest
 
 from schemas.times import DAY, SECOND, format_instant
 from services.kit.bus.protocol import Outgoing
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import Live, live
 
 EVENTS = "customer.events"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.times import MINUTE
-from tests.flow.holding import after, hold, lift, offers, plan, rows, shop
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, cap, customer, event
+from tests.support.document_builders import MONDAY, campaign, cap, customer, event
+from tests.support.hold_actions import after, hold, lift, offers, plan, rows, shop
+from tests.support.live_product import Live, live
 
 
 @pytest.fixture

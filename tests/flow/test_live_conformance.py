@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.times import parse_instant
-from tests.flow.live import live, read
+from tests.support.live_product import live, read
 
 CASES = sorted(path for path in (Path(__file__).parent.parent / "conformance").iterdir() if path.is_dir())
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.times import DAY, HOUR, MINUTE, format_instant
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import Live, live
 
 WEEKLY = {"id": "one-a-week", "scope": {"classes": ["marketing"]}, "limit": 1, "window": {"rolling": "7d"},
           "on_exceed": "drop"}  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.decision import Decision
 from schemas.times import HOUR, MINUTE, SECOND, format_instant
-from tests.flow.live import Live, live
-from tests.flow.shop import MONDAY, campaign, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import Live, live
 
 CUSTOMERS = ("c-1", "c-2", "c-3")
 PUSH = {"title": "Hello", "body": "How are you?"}

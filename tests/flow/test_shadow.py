@@ -13,8 +13,8 @@ from schemas.times import HOUR
 from schemas.topics import EVENTS
 from services.development.all_services import SERVICES
 from services.kit.bus.protocol import Outgoing
-from tests.flow.live import CLOUD_EVENT, Live, live
-from tests.flow.shop import MONDAY, campaign, cap, customer, event, policy
+from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.live_product import CLOUD_EVENT, Live, live
 
 OURS = ("shadow_count", "shadow_sample")
 CATALOGUE = ("catalogue_log", "catalogue_state", "campaign", "campaign_version", "policy_version", "api_key")

@@ -12,7 +12,7 @@ import pytest
 from services import simulation
 from services.orchestrator.policy.time_zones import load_zone
 from services.simulation.compare import Comparison
-from tests.tactful.running import EXAMPLES, Done, run
+from tests.support.command_line import EXAMPLES, Done, run
 
 BERLIN = load_zone("Europe/Berlin")
 

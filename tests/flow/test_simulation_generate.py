@@ -12,7 +12,7 @@ import pytest
 from schemas.times import DAY, format_instant, parse_instant
 from services import simulation
 from services.simulation.generated_year import INCIDENT_LENGTH, TrafficSize, event_lines, incident_times, write_traffic
-from tests.tactful.running import EXAMPLES, run
+from tests.support.command_line import EXAMPLES, run
 
 CUT = TrafficSize(customers=1_000, events=20_000, days=28)
 SMALL = TrafficSize(customers=50, events=2_000, days=60)

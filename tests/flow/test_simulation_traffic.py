@@ -7,7 +7,7 @@ from schemas.recorded import KnownPreference, KnownSuppressions, Recorded, Recor
 from schemas.times import SECOND
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.simulation.recorded_traffic import FENCE_WAIT, RecordedFactsSource
-from tests.flow.shop import MONDAY
+from tests.support.document_builders import MONDAY
 
 
 def rules() -> CompiledPolicy:

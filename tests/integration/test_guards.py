@@ -16,7 +16,7 @@ from services.orchestrator.delivery.results import AttemptResult, record_results
 from services.orchestrator.delivery.sender import HandoverLimits
 from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
-from tests.integration.workers import TOPIC, Crew, crew, record
+from tests.support.worker_crew import TOPIC, Crew, crew, record
 
 
 @pytest.fixture

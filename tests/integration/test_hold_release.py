@@ -12,10 +12,10 @@ from services.development.all_services import SERVICES
 from services.kit.observability.metrics import Registry
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.metrics import OrchestratorMetrics
-from tests.flow.holding import after, hold, lift, offers, plan, sent, shop
-from tests.flow.live import live
-from tests.flow.shop import MONDAY
-from tests.servers import Postgres
+from tests.support.document_builders import MONDAY
+from tests.support.hold_actions import after, hold, lift, offers, plan, sent, shop
+from tests.support.live_product import live
+from tests.support.servers import Postgres
 
 pytestmark = pytest.mark.integration
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.faults.history import receipts
-from tests.faults.producing import Sent
-from tests.faults.seed import CAP, COMPLAINED, DELIVERED, GAP, NEWS, TRACKED, customer
-from tests.faults.world import World, triggers
+from tests.support.delivery_evidence import receipts
+from tests.support.installation import World, triggers
+from tests.support.kafka_event_producer import Sent
+from tests.support.seed_documents import CAP, COMPLAINED, DELIVERED, GAP, NEWS, TRACKED, customer
 
 REST = 60.0
 """Seconds for everything to come to an end."""

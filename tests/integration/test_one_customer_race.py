@@ -15,8 +15,8 @@ import pytest
 from schemas.times import HOUR, SECOND
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.policy.ledger import Ledger
-from tests.faults.history import Evidence
-from tests.integration.workers import Crew, Worker, crew, record
+from tests.support.delivery_evidence import Evidence
+from tests.support.worker_crew import Crew, Worker, crew, record
 
 TRIALS = int(os.environ.get("TRIALS", "500"))
 AT_ONCE = 25

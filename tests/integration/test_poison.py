@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import DEAD_LETTERS
-from tests.faults.history import receipts
-from tests.faults.producing import Record, Sent
-from tests.faults.seed import DELIVERED, TRACKED
-from tests.faults.world import World, triggers
+from tests.support.delivery_evidence import receipts
+from tests.support.installation import World, triggers
+from tests.support.kafka_event_producer import Record, Sent
+from tests.support.seed_documents import DELIVERED, TRACKED
 
 GOOD = int(os.environ.get("TRIALS", "600"))
 EVERY = 100

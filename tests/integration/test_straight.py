@@ -15,7 +15,7 @@ from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.delivery.sender import HandoverLimits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
-from tests.integration.workers import Crew, crew, record
+from tests.support.worker_crew import Crew, crew, record
 
 __all__ = ["us"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.auditing import broken_promises
-from tests.faults.racing import DOORS, races, started_after, told
-from tests.faults.world import World
+from tests.support.audit_check import broken_promises
+from tests.support.installation import World
+from tests.support.opt_out_race import DOORS, races, started_after, told
 
 TRIALS = int(os.environ.get("TRIALS", "500"))
 AT_ONCE = 12

@@ -14,7 +14,7 @@ ASKED_BY_ALL = (
     ("tests/model/test_agreement.py",),
 )
 ASKED_BY_THE_GATE = (
-    ("tests/orchestrator/delivery/test_gate.py",),
+    ("tests/orchestrator/delivery/test_recheck_stage.py",),
     ("tests/flow/test_delivery.py", "-k", "gate_stops or paused_campaign"),
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.world import World, world
+from tests.support.orchestrator_app import World, world
 
 
 @pytest.fixture

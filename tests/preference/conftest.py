@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.preference.parts import Running, running
+from tests.support.preference_service import Running, running
 
 
 @pytest_asyncio.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.facts import AttemptScope
 from schemas.times import DAY, HOUR
-from tests.preference.parts import ADMIN_KEY, NOW, Running, change, eventually
-from tests.preference.test_state import DOCUMENT
+from tests.preference.test_preference_state import DOCUMENT
+from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually
 
 C = "/v1/preferences/c-1042"
 TOPICS = [

@@ -6,8 +6,8 @@ from schemas.facts import Preference, PreferenceQuestion
 from services.clients.preference import FACTS_PATH, PreferenceClient
 from services.kit.errors import Permanent
 from services.kit.http import internal_api
-from tests.preference.parts import SERVICE_KEY, VIEWER_KEY, Running
 from tests.preference.test_api import C
+from tests.support.preference_service import SERVICE_KEY, VIEWER_KEY, Running
 
 
 async def test_roles_and_keys_are_asked_for(at_work: Running) -> None:

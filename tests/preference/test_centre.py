@@ -7,8 +7,8 @@ import pytest
 
 from services.clients.preference import create_link_builder
 from services.preference.link_tokens import LinkToken, derive_token_key, sign_token, verify_token
-from tests.preference.parts import ADDRESS_KEY, NOW, Running
 from tests.preference.test_api import TOPICS
+from tests.support.preference_service import ADDRESS_KEY, NOW, Running
 
 LINKS = create_link_builder(ADDRESS_KEY, "https://mail.example.org/")
 KEY = derive_token_key(ADDRESS_KEY)

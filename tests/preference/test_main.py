@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import ROOT, free_port
+from tests.support.servers import ROOT, free_port
 
 KEYS = {
     "TACTFUL_ADMIN_KEY": "admin-key-for-the-tests",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.preference import preference_state as preference
 from services.preference.preference_state import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
-from tests.preference.test_state import NOON, addresses, after, mail
+from tests.preference.test_preference_state import NOON, addresses, after, mail
 
 _LOCALES = st.sampled_from(["de", "en"])
 _NAMES = st.sampled_from(["a", "b", "c"])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suppression.parts import Running, running
+from tests.support.suppression_service import Running, running
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import servers
-from tests.suppression.parts import ADDRESS_KEY, ADMIN, SERVICE
+from tests.support import servers
+from tests.support.suppression_service import ADDRESS_KEY, ADMIN, SERVICE
 
 
 def environment(directory: Path, **change: str) -> dict[str, str]:

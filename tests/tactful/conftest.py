@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tactful.running import NOON, Running, fill, product
+from tests.support.command_line import NOON, Running, fill, product
 
 
 @pytest.fixture(scope="session")

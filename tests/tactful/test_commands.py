@@ -13,7 +13,7 @@ import pytest
 
 from services.development.all_services import lock
 from tactful.__main__ import main
-from tests.tactful.running import ROOT, Running, environment, product, run
+from tests.support.command_line import ROOT, Running, environment, product, run
 
 COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config")
 

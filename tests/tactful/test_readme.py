@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tactful.running import ROOT, Running, product, run
+from tests.support.command_line import ROOT, Running, product, run
 
 README = (ROOT / "README.md").read_text("utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)

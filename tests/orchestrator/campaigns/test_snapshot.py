@@ -5,7 +5,7 @@ import pytest
 from schemas.vocabulary import CampaignStatus as Status
 from services.orchestrator.campaigns import store
 from services.orchestrator.policy.match import Catalogue
-from tests.orchestrator.world import World, campaign, policy_document
+from tests.support.orchestrator_app import World, campaign, policy_document
 
 
 async def seen(here: World) -> Catalogue:

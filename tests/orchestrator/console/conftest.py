@@ -14,7 +14,7 @@ from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
 from services.development.all_services import Embedded
 from services.kit.runtime.clock import ManualClock
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 ORIGIN = "http://tactful"

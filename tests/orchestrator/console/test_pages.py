@@ -5,7 +5,7 @@ import httpx
 from schemas.documents import load
 from services.orchestrator.console.inbox_page import as_page, pieces
 from tests.orchestrator.console.conftest import House
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 PAGES = (
     "/console/",

@@ -12,8 +12,8 @@ from services.kit.http.sessions import SessionStore
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.console import history, store
 from services.orchestrator.console.store import Place, Wanted
-from tests.orchestrator.records import decision, event, keep, keep_message
-from tests.orchestrator.world import NOON
+from tests.support.decision_records import decision, event, keep, keep_message
+from tests.support.orchestrator_app import NOON
 
 
 @pytest.fixture

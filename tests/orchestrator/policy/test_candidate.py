@@ -10,7 +10,7 @@ from schemas.times import MINUTE
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.scope import MessageAttributes
-from tests.orchestrator.policy.build import at, campaign, event, facts, policy, preference, touch, try_on
+from tests.support.policy_builders import at, campaign, event, facts, policy, preference, touch, try_on
 
 
 class Asked:

@@ -7,17 +7,7 @@ from schemas.ids import message_id
 from services.orchestrator.policy.decide import DecideResult, decide
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
-from tests.orchestrator.policy.build import (
-    at,
-    campaign,
-    contact,
-    event,
-    facts,
-    ledger,
-    policy,
-    preference,
-    touch,
-)
+from tests.support.policy_builders import at, campaign, contact, event, facts, ledger, policy, preference, touch
 
 BOTH = campaign(channels=["push", "email"])
 EACH = campaign(channels=["push", "email"], strategy="all")

@@ -1,6 +1,6 @@
 from services.orchestrator.policy.explain import blocking_verdicts, explain
 from services.orchestrator.policy.ledger import Ledger
-from tests.orchestrator.policy.build import at, campaign, contact, facts, ledger, policy, preference, touch
+from tests.support.policy_builders import at, campaign, contact, facts, ledger, policy, preference, touch
 
 BOTH = campaign(channels=["email", "push"])
 

@@ -5,7 +5,7 @@ import pytest
 from schemas.times import DAY
 from services.orchestrator.policy.horizon import look_back_span, look_back_start
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
-from tests.orchestrator.policy.build import campaign, policy
+from tests.support.policy_builders import campaign, policy
 
 CAP = {"id": "x", "limit": 1, "on_exceed": "defer"}
 ASKS = {"contacts": {"intents": ["ask_feedback"]}}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.orchestrator.policy.ledger import CONTACT_STATES, Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
-from tests.orchestrator.policy.build import at, campaign, contact, ledger
+from tests.support.policy_builders import at, campaign, contact, ledger
 
 WORDS = st.text(max_size=8)
 CONTACTS = st.builds(

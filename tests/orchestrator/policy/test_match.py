@@ -9,7 +9,7 @@ from services.orchestrator.policy.match import (
     customer_variables,
     match_campaigns,
 )
-from tests.orchestrator.policy.build import at, campaign, event, policy, preference
+from tests.support.policy_builders import at, campaign, event, policy, preference
 
 OPEN = campaign("open", trigger={"event": "shop.x"})
 VIP = campaign("vip", trigger={"event": "shop.x", "when": "vip"})

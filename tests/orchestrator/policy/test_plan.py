@@ -9,18 +9,7 @@ from schemas.times import DAY, HOUR, format_instant
 from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.plan import plan_candidate
-from tests.orchestrator.policy.build import (
-    at,
-    campaign,
-    contact,
-    event,
-    facts,
-    ledger,
-    policy,
-    preference,
-    touch,
-    try_on,
-)
+from tests.support.policy_builders import at, campaign, contact, event, facts, ledger, policy, preference, touch, try_on
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
 CAP = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}

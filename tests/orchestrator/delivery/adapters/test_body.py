@@ -12,7 +12,7 @@ from aiohttp.http import StreamWriter
 
 from services.orchestrator.delivery.adapters.body import GuardedBody
 from services.orchestrator.delivery.deadline import PastDeadline
-from tests.orchestrator.delivery.adapters.receiver import Gatekeeper
+from tests.support.webhook_receiver import Gatekeeper
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The null adapter takes everything in time."""
 
 from services.orchestrator.delivery.adapters.null import NullAdapter
-from tests.orchestrator.delivery.adapters.receiver import Gatekeeper, message
+from tests.support.webhook_receiver import Gatekeeper, message
 
 
 async def test_it_accepts_under_the_message_id() -> None:

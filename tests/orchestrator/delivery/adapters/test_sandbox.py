@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schemas.message import Message
 from services.kit.errors import Transient
 from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
-from tests.orchestrator.delivery.adapters.receiver import Gatekeeper, message
+from tests.support.webhook_receiver import Gatekeeper, message
 
 
 async def test_it_keeps_what_it_would_have_sent_while_the_gate_is_open() -> None:

@@ -18,16 +18,7 @@ from services.orchestrator.delivery.adapters.webhook import (
     outcome_for_status,
     parse_retry_after,
 )
-from tests.orchestrator.delivery.adapters.receiver import (
-    SECRET,
-    Answer,
-    Gatekeeper,
-    Receiver,
-    message,
-    serving,
-    serving_tls,
-    trusting,
-)
+from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
 
 
 def settings(url: str, **fields: object) -> WebhookAdapterSettings:

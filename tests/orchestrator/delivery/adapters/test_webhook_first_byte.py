@@ -15,16 +15,7 @@ import uvloop
 from schemas.message import Handed
 from services.kit.runtime.clock import SystemClock
 from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
-from tests.orchestrator.delivery.adapters.receiver import (
-    SECRET,
-    Answer,
-    Gatekeeper,
-    Receiver,
-    message,
-    serving,
-    serving_tls,
-    trusting,
-)
+from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
 
 ASKED = [("before", "msg_1"), ("after", "msg_1")]
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"

@@ -15,9 +15,9 @@ from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import Note, Notes, Watched
 from services.orchestrator.insight.shadow.recorder import Shadow
 from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
-from tests.orchestrator import records
-from tests.orchestrator.insight.shadow.build import rendered
-from tests.orchestrator.world import NOON
+from tests.support import decision_records
+from tests.support.orchestrator_app import NOON
+from tests.support.shadow_builders import rendered
 
 POLICY = Watched("policy", "policy", 2)
 ALL = [1, 0, -1]
@@ -32,8 +32,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def note(number: int, outcome: str = "send", of: Watched = POLICY, compared: bool = True) -> Note:
-    live = records.decision(records.event(f"e-{number}"))
-    return Note(of, records.decision(records.event(f"e-{number}"), outcome=outcome), live, compared)
+    live = decision_records.decision(decision_records.event(f"e-{number}"))
+    return Note(of, decision_records.decision(decision_records.event(f"e-{number}"), outcome=outcome), live, compared)
 
 
 def notes(*found: Note, now: int = NOON) -> Notes:
@@ -131,7 +131,7 @@ async def test_what_cannot_be_kept_takes_nothing_with_it(database: Database) -> 
     shadow, found = Shadow(rendered, ShadowSeries(Registry())), notes(note(1))
     async with database.write() as tx:
         await tx.execute("DROP TABLE shadow_sample")
-    live = records.decision(records.event())
+    live = decision_records.decision(decision_records.event())
     async with database.write() as tx:
         await shadow.keep(tx, found)
         await live_store.insert_decisions(tx, [live])

@@ -13,7 +13,7 @@ from services.orchestrator.insight.simulations import runner, store
 from services.orchestrator.insight.simulations.child_process import Limits
 from services.orchestrator.insight.simulations.runner import Runner
 from services.orchestrator.insight.simulations.store import State
-from tests.orchestrator.world import NOON, World, campaign
+from tests.support.orchestrator_app import NOON, World, campaign
 
 SPAN = {"from": format_instant(NOON - HOUR), "to": format_instant(NOON)}
 

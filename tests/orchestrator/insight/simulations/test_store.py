@@ -3,7 +3,7 @@
 from services.kit.db.database import Database
 from services.orchestrator.insight.simulations import store
 from services.orchestrator.insight.simulations.store import End, State
-from tests.orchestrator.world import NOON, World
+from tests.support.orchestrator_app import NOON, World
 
 LATER = NOON + store.SILENT + 1
 

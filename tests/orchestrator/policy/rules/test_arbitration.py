@@ -6,7 +6,7 @@ from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.rules import arbitration as rule
 from services.orchestrator.policy.rules import frequency_cap
-from tests.orchestrator.policy.build import (
+from tests.support.policy_builders import (
     ALLOW,
     at,
     campaign,

@@ -1,7 +1,7 @@
 import pytest
 
 from services.orchestrator.policy.rules import audience as rule
-from tests.orchestrator.policy.build import ALLOW, campaign, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import ALLOW, campaign, facts, judged, only, preference, touch, try_on
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 from services.orchestrator.policy.rules import channel as rule
-from tests.orchestrator.policy.build import ALLOW, facts, judged, only, touch, try_on
+from tests.support.policy_builders import ALLOW, facts, judged, only, touch, try_on
 
 
 def test_a_channel_without_an_adapter_is_denied() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from schemas.facts import Consent
 from services.orchestrator.policy.rules import consent as rule
-from tests.orchestrator.policy.build import at, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import at, facts, judged, only, preference, touch, try_on
 
 
 def record(

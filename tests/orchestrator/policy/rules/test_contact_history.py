@@ -4,7 +4,7 @@ from schemas.facts import Situation
 from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.rules import contact_history as rule
-from tests.orchestrator.policy.build import (
+from tests.support.policy_builders import (
     ALLOW,
     at,
     campaign,

@@ -1,7 +1,7 @@
 import pytest
 
 from services.orchestrator.policy.rules import expiry as rule
-from tests.orchestrator.policy.build import campaign, event, judged, only, touch, try_on
+from tests.support.policy_builders import campaign, event, judged, only, touch, try_on
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.facts import HoldFact, Scope
 from services.orchestrator.policy.rules import hold as rule
-from tests.orchestrator.policy.build import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
 
 RECEIPT = campaign("receipt", cls="transactional", topic=None)
 

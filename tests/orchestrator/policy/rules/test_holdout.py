@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from services.orchestrator.policy.rules import holdout as rule
-from tests.orchestrator.policy.build import ALLOW, campaign, facts, judged, only, policy, touch, try_on
+from tests.support.policy_builders import ALLOW, campaign, facts, judged, only, policy, touch, try_on
 
 PLACE = int(hashlib.sha256(b"campaign:offer:c-1").hexdigest()[:8], 16) % 10_000
 GLOBAL = int(hashlib.sha256(b"global:autumn:c-1").hexdigest()[:8], 16) % 10_000

@@ -2,7 +2,7 @@ import pytest
 
 from schemas.facts import OptOut
 from services.orchestrator.policy.rules import opt_out as rule
-from tests.orchestrator.policy.build import at, campaign, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
 
 OFFER = campaign()
 NOTICE = campaign("notice", cls="service", topic="account")

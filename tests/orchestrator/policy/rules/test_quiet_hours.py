@@ -4,18 +4,7 @@ import pytest
 
 from schemas.facts import OwnQuiet
 from services.orchestrator.policy.rules import quiet_hours as rule
-from tests.orchestrator.policy.build import (
-    ALLOW,
-    at,
-    campaign,
-    facts,
-    judged,
-    only,
-    policy,
-    preference,
-    touch,
-    try_on,
-)
+from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, policy, preference, touch, try_on
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}
 LATE = {"id": "late", "from": "21:00", "to": "02:30"}

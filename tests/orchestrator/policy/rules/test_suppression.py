@@ -2,7 +2,7 @@ import pytest
 
 from schemas.facts import Address, Entry
 from services.orchestrator.policy.rules import suppression as rule
-from tests.orchestrator.policy.build import at, campaign, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
 
 START, END = at("02 08:00"), at("02 12:00")
 BOTH = (Address("email", "a@example.org", True), Address("email", "b@example.org", True))

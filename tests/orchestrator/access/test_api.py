@@ -1,0 +1,130 @@
+"""API keys: shown once, kept as a digest, revoked at once; and who may do what."""
+
+import httpx
+import pytest
+
+from schemas.roles import Role, may
+from schemas.times import MINUTE, SECOND
+from services.kit.http.app_factory import access_table
+from services.kit.http.auth import hash_key
+from services.orchestrator.access.api_keys import DatabaseKeyRing
+from tests.support.orchestrator_app import ADMIN_KEY, SERVICE_KEY, World
+
+
+async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/campaigns") -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(here.app), base_url="http://test") as client:
+        return await client.request(method, path, headers={"Authorization": f"Bearer {key}"})
+
+
+async def test_a_key_is_shown_once_and_works_until_it_is_revoked(here: World) -> None:
+    made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
+    assert set(made) == {"id", "name", "role", "key"}
+    assert (await bearer(here, made["key"])).status_code == 200
+    listed = await here.call("admin", "GET", f"/v1/keys/{made['id']}")
+    assert made["key"] not in listed.text
+    assert made["key"].startswith(listed.json()["prefix"])
+    assert (await here.call("admin", "DELETE", f"/v1/keys/{made['id']}")).status_code == 204
+    assert (await bearer(here, made["key"])).status_code == 401
+    assert (await here.call("admin", "DELETE", f"/v1/keys/{made['id']}")).status_code == 204
+    assert (await here.call("admin", "DELETE", "/v1/keys/nobody")).status_code == 404
+    assert (await here.call("admin", "GET", "/v1/keys/nobody")).status_code == 404
+
+
+async def test_only_the_digest_is_kept(here: World) -> None:
+    made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
+    async with here.database.read() as tx:
+        row = await tx.row("SELECT * FROM api_key WHERE id = :id", id=made["id"])
+    assert row is not None
+    assert row.digest == hash_key(made["key"])
+    assert made["key"] not in str(tuple(row))
+
+
+async def test_a_key_is_never_kept_for_a_repeated_request(here: World) -> None:
+    body, once = {"name": "ada", "role": "viewer"}, {"Idempotency-Key": "k-1"}
+    made = [await here.call("admin", "POST", "/v1/keys", json=body, headers=once) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [201, 201]
+    assert made[0].json()["key"] != made[1].json()["key"]
+    async with here.database.read() as tx:
+        assert await tx.rows("SELECT 1 FROM idempotency") == []
+
+
+async def test_keys_are_listed_in_pages(here: World) -> None:
+    await here.key_of("admin")
+    for name in ("a", "b"):
+        here.clock.advance(SECOND)
+        await here.key_of("viewer", name)
+    first = (await here.call("admin", "GET", "/v1/keys?limit=2")).json()
+    rest = (await here.call("admin", "GET", f"/v1/keys?limit=2&after={first['next']}")).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["person-admin", "a", "b"]
+    assert rest["next"] is None
+
+
+@pytest.mark.parametrize(
+    "body, pointer",
+    [
+        ({"name": "ada", "role": "marketeer"}, "/role"),
+        ({"name": "", "role": "viewer"}, "/name"),
+        ({"role": "viewer"}, "/name"),
+        ({"name": "ada", "role": "viewer", "digest": "x"}, "/digest"),
+    ],
+)
+async def test_a_bad_key_is_refused(here: World, body: dict[str, str], pointer: str) -> None:
+    answer = await here.call("admin", "POST", "/v1/keys", json=body)
+    assert answer.status_code == 422
+    assert [item["pointer"] for item in answer.json()["errors"]] == [pointer]
+
+
+async def test_the_last_use_is_written_at_most_once_a_minute(here: World) -> None:
+    key = await here.key_of("viewer")
+    ring = DatabaseKeyRing(here.database, here.clock)
+
+    async def last_used() -> int | None:
+        async with here.database.read() as tx:
+            row = await tx.row("SELECT last_used FROM api_key WHERE digest = :digest", digest=hash_key(key))
+        assert row is not None
+        return None if row.last_used is None else int(row.last_used)
+
+    assert await last_used() is None
+    await ring.find_principal(hash_key(key))
+    first = await last_used()
+    assert first == here.clock.now()
+    here.clock.advance(MINUTE - 1)
+    await ring.find_principal(hash_key(key))
+    assert await last_used() == first
+    here.clock.advance(1)
+    await ring.find_principal(hash_key(key))
+    assert await last_used() == here.clock.now()
+
+
+async def test_an_unknown_key_is_nobody(here: World) -> None:
+    assert await DatabaseKeyRing(here.database, here.clock).find_principal(hash_key("tk_guess")) is None
+    assert (await bearer(here, "tk_guess")).status_code == 401
+
+
+async def test_every_route_admits_exactly_the_roles_of_the_table(here: World) -> None:
+    for (method, template), access in access_table(here.app).items():
+        path = template.replace("{key}", "x").replace("{number}", "1").replace("{id}", "1").replace("{customer}", "c")
+        for role in Role:
+            answer = await here.call(role, method, path)
+            allowed = access.kind == "public" or (access.kind == "role" and may(role, access.action))
+            assert (answer.status_code not in (401, 403)) == allowed, f"{role} {method} {path}: {answer.text}"
+
+
+async def test_every_action_of_a_route_is_one_that_some_role_below_admin_or_only_admin_may_do(here: World) -> None:
+    only_admin = {"keys:read", "keys:write"}
+    for access in access_table(here.app).values():
+        if access.kind == "role":
+            others = [role for role in Role if role is not Role.ADMIN and may(role, access.action)]
+            assert bool(others) != (access.action in only_admin), access.action
+
+
+@pytest.mark.parametrize("role", ["viewer", "publisher", "auditor"])
+async def test_who_only_reads_cannot_write(here: World, role: str) -> None:
+    answer = await here.call(role, "PUT", "/v1/campaigns/x", json={})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_doors_are_closed_to_people_and_open_to_services_alone(here: World) -> None:
+    for key, status in ((ADMIN_KEY, 401), (SERVICE_KEY, 415)):
+        answer = await bearer(here, key, "POST", "/internal/orchestrator/keys/find")
+        assert answer.status_code == status

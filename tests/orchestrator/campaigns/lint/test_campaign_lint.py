@@ -1,0 +1,87 @@
+"""Findings about campaigns under a policy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import schemas.campaign
+import schemas.policy
+from schemas.documents import load, validate
+from services.orchestrator.campaigns.lint import lint_campaign
+from tests.support.orchestrator_app import campaign, policy_document
+
+EXAMPLES = Path(__file__).parents[4] / "examples"
+NIGHT = {"id": "night", "scope": {"channels": ["sms"]}, "from": "21:00", "to": "08:00"}
+CAP: dict[str, Any] = {"id": "cap", "limit": 1, "window": {"rolling": "12h"}, "on_exceed": "defer"}
+
+
+def found(document: dict[str, Any], **parts: Any) -> list[tuple[str, str]]:
+    policy = validate(schemas.policy.Policy, policy_document(**parts))
+    findings = lint_campaign(validate(schemas.campaign.Campaign, document), policy)
+    return [(finding.pointer, finding.code) for finding in findings]
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "campaigns").glob("*.yaml")), ids=lambda path: path.stem)
+def test_our_examples_have_no_finding(path: Path) -> None:
+    policy = validate(schemas.policy.Policy, load((EXAMPLES / "policy.yaml").read_bytes()))
+    assert lint_campaign(validate(schemas.campaign.Campaign, load(path.read_bytes())), policy) == []
+
+
+def test_without_a_policy_only_the_campaign_itself_is_looked_at() -> None:
+    document = validate(schemas.campaign.Campaign, campaign(ttl="1s", holdout=100))
+    assert [finding.code for finding in lint_campaign(document, None)] == ["everybody_held_out"]
+
+
+EXPIRY = {
+    "a night of 11 hours": ({"quiet_hours": [NIGHT]}, "11h", "12h"),
+    "two windows that touch": (
+        {"quiet_hours": [NIGHT, {"id": "morning", "from": "08:00", "to": "10:00"}]},
+        "13h",
+        "14h",
+    ),
+    "a cap": ({"frequency_caps": [CAP]}, "12h", "13h"),
+    "a gap": ({"min_gaps": [{"id": "gap", "gap": "2h"}]}, "2h", "3h"),
+    "a situation": (
+        {
+            "contact_history": [
+                {"id": "r", "never": {"after": {"situation": "complaint"}, "within": "9h"}, "on_match": "defer"}
+            ]
+        },
+        "9h",
+        "10h",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "short", "enough"), EXPIRY.values(), ids=EXPIRY)
+def test_an_expiry_shorter_than_a_usual_deferral(parts: dict[str, Any], short: str, enough: str) -> None:
+    assert found(campaign(ttl=short), **parts) == [("/ttl", "expires_while_deferred")]
+    assert found(campaign(ttl=enough), **parts) == []
+    ids = [entry["id"] for entries in parts.values() for entry in entries]
+    assert found(campaign(ttl=short), **parts, shadow=ids) == []
+
+
+def test_what_drops_or_does_not_concern_it_lets_nothing_wait() -> None:
+    assert found(campaign(ttl="1h"), frequency_caps=[{**CAP, "on_exceed": "drop"}]) == []
+    assert found(campaign(ttl="1h"), quiet_hours=[{**NIGHT, "scope": {"channels": ["push"]}}]) == []
+
+
+def test_a_channel_without_an_hour() -> None:
+    day = {"id": "day", "scope": {"campaigns": ["referral-ask"]}, "from": "08:00", "to": "21:00"}
+    assert found(campaign(), quiet_hours=[NIGHT, day]) == [("/channels/0", "no_hour_left")]
+    assert found(campaign(key="other"), quiet_hours=[NIGHT, day]) == []
+
+
+def test_a_campaign_that_its_own_event_stops() -> None:
+    filed = {"trigger": {"event": "shop.complaint.filed"}}
+    assert found(campaign(**filed)) == [("/trigger/event", "stopped_by_its_own_event")]
+    assert found(campaign(**filed, intent="apologise")) == []
+    assert found(campaign(**filed), shadow=["no-ask-after-complaint"]) == []
+
+
+def test_marketing_by_what_it_wants() -> None:
+    plain = campaign(intent="advertise", **{"class": "service"})
+    assert found(plain) == [("/class", "marketing_without_consent")]
+    assert found({**plain, "class": "marketing"}) == []
+    assert found({**plain, "intent": "advise"}) == []

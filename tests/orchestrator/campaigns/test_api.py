@@ -1,0 +1,273 @@
+"""Campaigns over HTTP: versions, life cycle, four eyes, ETags, and what is refused."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from services.orchestrator.campaigns import store
+from tests.support.orchestrator_app import World, campaign, policy_document
+
+PATH = "/v1/campaigns/referral-ask"
+
+
+def codes(answer: httpx.Response) -> dict[str, str]:
+    assert answer.status_code == 422, answer.text
+    return {item["pointer"]: item["code"] for item in answer.json()["errors"]}
+
+
+async def lead(here: World, *steps: str) -> httpx.Response:
+    answer: httpx.Response | None = None
+    for step in steps:
+        role, action = step.split()
+        answer = await here.call(role, "POST", f"{PATH}/{action}")
+        assert answer.status_code == 200, answer.text
+    assert answer is not None
+    return answer
+
+
+async def version_seen_by_deciding(here: World) -> int:
+    async with here.database.read() as tx:
+        return (await store.get_catalogue_state(tx)).version
+
+
+async def test_a_new_campaign_is_a_draft_and_shows_its_document_with_defaults(here: World) -> None:
+    answer = await here.call("marketer", "PUT", PATH, json=campaign(ttl="72h"))
+    assert answer.status_code == 201
+    body = answer.json()
+    assert (body["key"], body["version"], body["status"]) == ("referral-ask", 1, "draft")
+    assert (body["ttl"], body["priority"], body["strategy"]) == ("72h", 50, "first")
+    assert (body["editor"], body["active_version"]) == ("person-marketer", None)
+    read = await here.call("viewer", "GET", PATH)
+    assert {**read.json(), "findings": []} == body
+    assert read.headers["etag"] == answer.headers["etag"]
+
+
+async def test_the_whole_life_of_a_campaign(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    assert (await lead(here, "marketer submit")).json()["submitted_by"] == "person-marketer"
+    approved = (await lead(here, "approver approve")).json()
+    assert (approved["status"], approved["approved_by"]) == ("approved", "person-approver")
+    assert approved["approved_at"] == "2026-03-02T12:00:00Z"
+    active = (await lead(here, "marketer activate")).json()
+    assert (active["status"], active["active_version"], active["active_status"]) == ("active", 1, "active")
+    assert (await lead(here, "operator pause")).json()["status"] == "paused"
+    assert (await lead(here, "marketer activate")).json()["status"] == "active"
+    assert (await lead(here, "operator stop")).json()["status"] == "stopped"
+    again = await here.call("approver", "POST", f"{PATH}/activate")
+    assert (again.status_code, again.json()["code"]) == (409, "wrong_state")
+    assert "stopped" in again.json()["detail"]
+
+
+async def test_every_step_is_logged_with_who_and_why(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    await lead(here, "marketer submit")
+    await here.call("approver", "POST", f"{PATH}/reject", json={"reason": "The tone is too loud"})
+    async with here.database.read() as tx:
+        log = await store.list_log_entries(tx, "campaign", "referral-ask")
+    assert [(c.action, c.before, c.after, c.by) for c in log] == [
+        ("put", None, "draft", "person-marketer"),
+        ("submit", "draft", "submitted", "person-marketer"),
+        ("reject", "submitted", "draft", "person-approver"),
+    ]
+    assert log[-1].reason == "The tone is too loud"
+    assert (await here.call("viewer", "GET", PATH)).json()["note"] == "The tone is too loud"
+
+
+async def test_deciding_is_told_of_what_it_must_see_and_of_nothing_else(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    await lead(here, "marketer submit", "approver approve")
+    assert await version_seen_by_deciding(here) == 0
+    for number, step in enumerate(("marketer activate", "marketer pause", "marketer activate", "operator stop"), 1):
+        await lead(here, step)
+        assert await version_seen_by_deciding(here) == number
+
+
+async def test_a_put_on_an_active_campaign_makes_the_next_draft_while_it_goes_on(here: World) -> None:
+    await here.launch(campaign())
+    answer = await here.call("marketer", "PUT", PATH, json=campaign(priority=70))
+    body = answer.json()
+    assert (answer.status_code, body["version"], body["status"]) == (200, 2, "draft")
+    assert (body["active_version"], body["active_status"]) == (1, "active")
+    paused = (await lead(here, "marketer pause")).json()
+    assert (paused["version"], paused["status"]) == (1, "paused")
+    await lead(here, "marketer submit", "approver approve")
+    active = (await lead(here, "approver activate")).json()
+    assert (active["version"], active["active_version"], active["active_status"]) == (2, 2, "active")
+    former = (await here.call("viewer", "GET", f"{PATH}/versions/1")).json()
+    assert (former["status"], former["priority"]) == ("replaced", 50)
+
+
+async def test_a_paused_campaign_resumes_while_a_draft_is_in_the_making(here: World) -> None:
+    await here.launch(campaign())
+    await here.call("marketer", "PUT", PATH, json=campaign(priority=70))
+    await lead(here, "marketer pause")
+    resumed = (await lead(here, "marketer activate")).json()
+    assert (resumed["version"], resumed["status"]) == (1, "active")
+
+
+async def test_the_same_draft_again_changes_nothing_and_another_one_replaces_it(here: World) -> None:
+    first = await here.call("marketer", "PUT", PATH, json=campaign())
+    again = await here.call("marketer", "PUT", PATH, json=campaign())
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    assert again.headers["etag"] == first.headers["etag"]
+    other = await here.call("marketer", "PUT", PATH, json=campaign(priority=1))
+    assert other.json()["version"] == 2
+    assert (await here.call("viewer", "GET", f"{PATH}/versions/1")).json()["status"] == "replaced"
+
+
+async def test_nobody_approves_their_own_last_edit(here: World) -> None:
+    await here.call("admin", "PUT", PATH, name="ada", json=campaign())
+    await here.call("admin", "POST", f"{PATH}/submit", name="ada")
+    own = await here.call("admin", "POST", f"{PATH}/approve", name="ada")
+    assert (own.status_code, own.json()["code"]) == (403, "own_edit")
+    same_person = await here.call("admin", "POST", f"{PATH}/approve", name="Ada")
+    assert same_person.json()["code"] == "own_edit"
+    await here.call("admin", "PUT", PATH, name="grace", json=campaign(priority=51))
+    await here.call("admin", "POST", f"{PATH}/submit", name="grace")
+    assert (await here.call("admin", "POST", f"{PATH}/approve", name="ada")).status_code == 200
+
+
+async def test_a_change_of_something_that_has_changed_is_refused(here: World) -> None:
+    first = await here.call("marketer", "PUT", PATH, json=campaign())
+    tag = first.headers["etag"]
+    changed = await here.call("marketer", "PUT", PATH, json=campaign(priority=1), headers={"If-Match": tag})
+    assert changed.status_code == 200
+    for method, path in (("PUT", PATH), ("POST", f"{PATH}/submit")):
+        body = campaign(priority=2) if method == "PUT" else None
+        stale = await here.call("marketer", method, path, json=body, headers={"If-Match": tag})
+        assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    fresh = {"If-Match": f'"x", {changed.headers["etag"]}'}
+    assert (await here.call("marketer", "POST", f"{PATH}/submit", headers=fresh)).status_code == 200
+
+
+async def test_if_match_on_nothing_and_if_none_match_on_something_are_refused(here: World) -> None:
+    absent = await here.call("marketer", "PUT", PATH, json=campaign(), headers={"If-Match": "*"})
+    assert absent.status_code == 412
+    assert (await here.call("viewer", "GET", PATH)).status_code == 404
+    only_new = {"If-None-Match": "*"}
+    assert (await here.call("marketer", "PUT", PATH, json=campaign(), headers=only_new)).status_code == 201
+    assert (await here.call("marketer", "PUT", PATH, json=campaign(priority=3), headers=only_new)).status_code == 412
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"priorty": 3}, "/priorty", "unknown_field"),
+    ({"approved_by": "me"}, "/approved_by", "unknown_field"),
+    ({"key": "other"}, "/key", "wrong_key"),
+    ({"audience": "customer.traits.vip =="}, "/audience", "bad_condition"),
+    ({"audience": "customers.traits.vip"}, "/audience", "bad_condition"),
+    ({"trigger": {"event": "x", "when": "event.dat.total > 1"}}, "/trigger/when", "bad_condition"),
+    ({"content": {"sms": {"en": {"text": "{{ oops"}}}}, "/content/sms/en/text", "template_syntax"),
+    ({"channels": []}, "/channels", "too_short"),
+]
+
+
+@pytest.mark.parametrize("changes, pointer, code", BAD)
+async def test_a_bad_document_is_refused_with_a_pointer(
+    here: World, changes: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = await here.call("marketer", "PUT", PATH, json=campaign(**changes))
+    assert codes(answer)[pointer] == code
+    assert (await here.call("viewer", "GET", PATH)).status_code == 404
+
+
+async def test_all_faults_are_told_at_once_with_hints_and_places(here: World) -> None:
+    bad = campaign(audience="customer.trait.vip", content={"sms": {"en": {"text": "{{ custmer.id }}"}}})
+    bad["trigger"] = {"event": "x", "when": "event.data.total >"}
+    answer = await here.call("marketer", "PUT", PATH, json=bad)
+    assert {"/audience", "/trigger/when", "/content/sms/en/text"} <= set(codes(answer))
+    details = {item["pointer"]: item["detail"] for item in answer.json()["errors"]}
+    assert details["/trigger/when"].startswith("line 1, column ")
+    assert "`traits`" in details["/audience"]
+    typo = await here.call("marketer", "PUT", PATH, json=campaign(priorty=3))
+    assert typo.json()["errors"][0]["detail"] == "unknown field `priorty`, did you mean `priority`?"
+
+
+async def test_the_topic_of_marketing_must_be_one_that_customers_can_switch_off(here: World) -> None:
+    assert (await here.call("marketer", "PUT", PATH, json=campaign(topic="whatever"))).status_code == 201
+    await here.enact(policy_document())
+    unknown = await here.call("marketer", "PUT", PATH, json=campaign(topic="referal"))
+    assert codes(unknown) == {"/topic": "unknown_topic"}
+    assert "`referrals`" in unknown.json()["errors"][0]["detail"]
+    required = await here.call("marketer", "PUT", PATH, json=campaign(topic="account"))
+    assert codes(required) == {"/topic": "required_topic"}
+    service = campaign(topic="account", **{"class": "service"})
+    assert (await here.call("marketer", "PUT", PATH, json=service)).status_code == 200
+
+
+async def test_campaigns_and_versions_are_listed_in_pages(here: World) -> None:
+    for name in ("c", "a", "b"):
+        await here.call("marketer", "PUT", f"/v1/campaigns/{name}", json=campaign(key=name))
+    first = (await here.call("viewer", "GET", "/v1/campaigns?limit=2")).json()
+    assert [item["key"] for item in first["items"]] == ["a", "b"]
+    assert "content" not in first["items"][0]
+    rest = (await here.call("viewer", "GET", f"/v1/campaigns?limit=2&after={first['next']}")).json()
+    assert ([item["key"] for item in rest["items"]], rest["next"]) == (["c"], None)
+    for priority in (1, 2):
+        await here.call("marketer", "PUT", "/v1/campaigns/a", json=campaign(key="a", priority=priority))
+    newest = (await here.call("viewer", "GET", "/v1/campaigns/a/versions?limit=2")).json()
+    assert [item["version"] for item in newest["items"]] == [3, 2]
+    oldest = (await here.call("viewer", "GET", f"/v1/campaigns/a/versions?after={newest['next']}")).json()
+    assert [item["version"] for item in oldest["items"]] == [1]
+
+
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("/v1/campaigns/nobody", 404),
+        ("/v1/campaigns/nobody/versions", 404),
+        ("/v1/campaigns/nobody/versions/1", 404),
+        ("/v1/campaigns/NOT A KEY", 422),
+        ("/v1/campaigns?limit=0", 422),
+        ("/v1/campaigns?limit=201", 422),
+        ("/v1/campaigns?after=nonsense", 422),
+        ("/v1/campaigns?order=key", 422),
+    ],
+)
+async def test_what_is_not_there_or_not_understood_is_told(here: World, path: str, status: int) -> None:
+    answer = await here.call("viewer", "GET", path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_an_action_takes_a_reason_and_nothing_else(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    answer = await here.call("marketer", "POST", f"{PATH}/submit", json={"approved_by": "me"})
+    assert answer.status_code == 422
+    assert (await here.call("viewer", "GET", PATH)).json()["status"] == "draft"
+
+
+async def test_the_same_idempotency_key_is_one_effect_and_one_answer(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    once = {"Idempotency-Key": "k-1"}
+    first = await here.call("marketer", "POST", f"{PATH}/submit", headers=once)
+    again = await here.call("marketer", "POST", f"{PATH}/submit", headers=once)
+    assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
+    other = await here.call("marketer", "POST", f"{PATH}/submit", headers=once, json={"reason": "other"})
+    assert other.status_code == 422
+
+
+async def test_edits_at_once_make_one_version_each_and_only_the_newest_is_open(here: World) -> None:
+    await here.key_of("marketer")
+    answers = await asyncio.gather(
+        *(here.call("marketer", "PUT", PATH, json=campaign(priority=number)) for number in range(5))
+    )
+    assert sorted(answer.json()["version"] for answer in answers) == [1, 2, 3, 4, 5]
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
+    items = (await here.call("viewer", "GET", f"{PATH}/versions")).json()["items"]
+    assert [item["status"] for item in items] == ["draft"] + ["replaced"] * 4
+
+
+async def test_of_two_approvals_at_once_one_is_a_wrong_state(here: World) -> None:
+    await here.call("marketer", "PUT", PATH, json=campaign())
+    await lead(here, "marketer submit")
+    await here.key_of("approver")
+    answers = await asyncio.gather(*(here.call("approver", "POST", f"{PATH}/approve") for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_a_campaign_may_be_called_policy(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign(key="policy"))
+    assert (await here.call("viewer", "GET", "/v1/policy")).json()["zone"] == "Europe/Berlin"
+    assert (await here.call("viewer", "GET", "/v1/campaigns/policy")).json()["status"] == "active"

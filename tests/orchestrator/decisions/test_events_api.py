@@ -1,0 +1,168 @@
+"""Events over HTTP: durable before the answer, one validator, duplicates, waiting for decisions."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from schemas.event import Event, decode
+from services.kit.bus.protocol import Partition
+from tests.support.decision_records import decision, event, keep
+from tests.support.orchestrator_app import World
+
+SINGLE = {"content-type": "application/cloudevents+json"}
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+
+
+def document(id: str = "e-1", **changes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": id,
+        "source": "/shop",
+        "type": "shop.order.delivered",
+        "subject": "c-1",
+        "time": "2026-03-02T11:00:00Z",
+        "data": {"total": 60},
+        **changes,
+    }
+
+
+async def send(here: World, body: Any, headers: dict[str, str] = SINGLE, query: str = "") -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await here.call("publisher", "POST", f"/v1/events{query}", content=content, headers=headers)
+
+
+async def logged(here: World) -> list[tuple[bytes | None, Event]]:
+    consumer = here.bus.consumer("reader", ["customer.events"])
+
+    async def ignore(_: set[Partition]) -> None:
+        return None
+
+    await consumer.start(ignore, ignore)
+    try:
+        found = await consumer.poll(100, 0.2)
+    finally:
+        await consumer.stop()
+    return [(record.key, decode(record.headers, record.value)) for records in found.values() for record in records]
+
+
+async def lease(here: World, positions: dict[Partition, int]) -> None:
+    async with here.database.write() as tx:
+        for partition, offset in positions.items():
+            await tx.execute(
+                "INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES (:t, :p, 1, :o)",
+                t=partition.topic,
+                p=partition.partition,
+                o=offset,
+            )
+
+
+@pytest.mark.parametrize("kind", ["application/cloudevents+json", "application/json; charset=utf-8"])
+async def test_an_event_is_in_the_log_before_the_answer(here: World, kind: str) -> None:
+    answer = await send(here, document(), {"content-type": kind})
+    assert answer.status_code == 202
+    assert answer.json()["items"] == [
+        {
+            "event_id": "e-1",
+            "source": "/shop",
+            "status": "accepted",
+            "status_url": "/v1/events?source=%2Fshop&id=e-1",
+        }
+    ]
+    [(key, found)] = await logged(here)
+    assert (key, found.subject, found.id, bytes(found.data)) == (b"c-1", "c-1", "e-1", b'{"total": 60}')
+
+
+async def test_a_batch_gets_an_item_for_each_in_its_order(here: World) -> None:
+    batch = [document("e-1"), document("e-2", time="yesterday"), document("e-3", subject="c-2"), document("e-1")]
+    items = (await send(here, batch, BATCH)).json()["items"]
+    assert [item["status"] for item in items] == ["accepted", "invalid", "accepted", "accepted"]
+    assert items[1]["errors"][0]["pointer"] == "/time"
+    assert sorted(found.id for _, found in await logged(here)) == ["e-1", "e-3"]
+
+
+async def test_an_event_that_is_known_is_a_duplicate_and_not_published_again(here: World) -> None:
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"))
+    items = (await send(here, [document("e-1"), document("e-1", subject="c-2")], BATCH)).json()["items"]
+    assert [item["status"] for item in items] == ["duplicate", "accepted"]
+    assert [found.subject for _, found in await logged(here)] == ["c-2"]
+
+
+BAD: list[tuple[Any, dict[str, str], int, str]] = [
+    (document(specversion="0.3"), SINGLE, 422, "/specversion"),
+    (document(subject=""), SINGLE, 422, "/subject"),
+    (document(time="2026-03-04T12:00:00Z"), SINGLE, 422, "/time"),  # more than a day ahead
+    (document(data=[1]), SINGLE, 422, "/data"),
+    (b'{"specversion":"1.0","id":"a","id":"b"}', SINGLE, 422, ""),
+    (b"not json", SINGLE, 422, ""),
+    (b'{"a":1}', BATCH, 400, ""),
+    (document(), {"content-type": "text/plain"}, 415, ""),
+]
+
+
+@pytest.mark.parametrize("body, headers, status, pointer", BAD)
+async def test_what_is_no_event_is_refused_and_nothing_is_published(
+    here: World, body: Any, headers: dict[str, str], status: int, pointer: str
+) -> None:
+    answer = await send(here, body, headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert [item["pointer"] for item in answer.json()["errors"]] in ([pointer], [])
+    assert await logged(here) == []
+
+
+async def test_waiting_answers_with_the_decisions_once_they_are_made(here: World) -> None:
+    async def decide_a_little_later() -> None:
+        ends: dict[Partition, int] = {}
+        while not any(ends.values()):
+            await asyncio.sleep(0.02)
+            ends = await here.bus.end_offsets("customer.events")
+        async with here.database.write() as tx:
+            await keep(tx, event("e-1"), decision(event("e-1")))
+        await lease(here, ends)
+
+    await here.key_of("publisher")
+    answer, _ = await asyncio.gather(send(here, document(), query="?wait=10s"), decide_a_little_later())
+    [item] = answer.json()["items"]
+    assert (item["status"], [found["reason"] for found in item["decisions"]]) == ("accepted", ["no_consent"])
+
+
+async def test_waiting_in_vain_is_no_failure(here: World) -> None:
+    answer = await send(here, document(), query="?wait=1s")
+    assert (answer.status_code, answer.json()["items"][0]["status"]) == (202, "accepted")
+    assert "decisions" not in answer.json()["items"][0]
+
+
+@pytest.mark.parametrize("wait", ["31s", "soon", "-1s", "5"])
+async def test_a_wait_that_makes_no_sense_is_refused_before_anything_happens(here: World, wait: str) -> None:
+    answer = await send(here, document(), query=f"?wait={wait}")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/wait")
+    assert await logged(here) == []
+
+
+async def test_an_event_is_shown_with_its_decisions(here: World) -> None:
+    path = "/v1/events?source=/shop&id=e-1"
+    assert (await here.call("publisher", "GET", path)).status_code == 404
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"), decision(event("e-1")), decision(event("e-1"), "email"))
+        await keep(tx, event("e-1", source="/crm"), decision(event("e-1", source="/crm")), offset=1)
+    body = (await here.call("publisher", "GET", path)).json()
+    assert (body["event_id"], body["customer"], body["type"]) == ("e-1", "c-1", "shop.order.delivered")
+    assert [item["channel"] for item in body["decisions"]] == ["sms", "email"]
+    assert (await here.call("viewer", "GET", f"{path}&customer=c-2")).status_code == 404
+
+
+async def test_looking_waits_until_the_log_so_far_is_decided(here: World) -> None:
+    await send(here, document())
+
+    async def decide_a_little_later() -> None:
+        await asyncio.sleep(0.1)
+        async with here.database.write() as tx:
+            await keep(tx, event("e-1"), decision(event("e-1")))
+        await lease(here, await here.bus.end_offsets("customer.events"))
+
+    looking = here.call("publisher", "GET", "/v1/events?source=/shop&id=e-1&wait=10s")
+    answer, _ = await asyncio.gather(looking, decide_a_little_later())
+    assert [item["outcome"] for item in answer.json()["decisions"]] == ["suppress"]

@@ -1,0 +1,244 @@
+"""The gate between mark and handover: what it looks at, and how it gives back what may not go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.facts import Entry, SuppressionAnswer, Suppressions
+from schemas.message import Handed
+from schemas.times import DAY, HOUR, MINUTE, SECOND
+from services.kit.db.migrate import upgrade_schema
+from services.orchestrator.decisions import store
+from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.delivery.recheck_stage import Recheck
+from services.orchestrator.delivery.results import AttemptResult, record_results
+from services.orchestrator.policy.ledger import Ledger
+from tests.support.worker_crew import TOPIC, Crew, crew, record
+
+pytestmark = pytest.mark.wired
+
+FREE: dict[str, Any] = {
+    "zone": "Etc/UTC",
+    "topics": [{"key": "news", "name": "News"}],
+    "min_gaps": [{"id": "gap", "gap": "1s", "scope": {"campaigns": ["low"]}}],
+}
+
+
+@pytest.fixture
+async def us(tmp_path: Path) -> AsyncIterator[Crew]:
+    """One worker on SQLite, and a policy that lets nearly everything pass."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1) as made:
+        yield made
+
+
+def gate(us: Crew) -> Recheck:
+    return us.workers[0].dispatcher._sender._recheck
+
+
+async def marked(us: Crew, *events: tuple[str, str]) -> list[ClaimedMessage]:
+    """Decide events, each of a customer and a kind, and mark their messages."""
+    for number, (customer, kind) in enumerate(events):
+        await us.workers[0].decide(record(customer, f"e-{number}", kind, us.clock.now()))
+    dispatcher = us.workers[0].dispatcher
+    async with us.database.write() as tx:
+        now = us.clock.now()
+        return await dispatcher._claimer.claim_messages(tx, "push", dispatcher._epochs, now, await us.database.now())
+
+
+async def states(us: Crew) -> list[str]:
+    async with us.database.read() as tx:
+        return [row.state for row in await tx.rows("SELECT state FROM message ORDER BY message_id")]
+
+
+async def contacts(us: Crew, customer: str = "a") -> list[str]:
+    async with us.database.read() as tx:
+        row = await tx.row("SELECT ring FROM ledger WHERE customer = :customer", customer=customer)
+    return [] if row is None else [each.state for each in Ledger.unpack(row.ring)]
+
+
+async def test_of_several_customers_it_stops_those_alone_whose_facts_have_changed(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("b", "low"), ("c", "low"))
+    us.others.opted_out.add("b")
+    look = await gate(us).recheck_messages(items)
+    assert look.refused == {item.message_id for item in items if item.customer == "b"}
+    assert set(look.facts) == {"a", "b", "c"}
+    assert {of.message_id("push") for of in look.triggered_campaigns.values()} == set(look.triggered_campaigns)
+
+
+async def test_messages_of_one_customer_are_given_back_one_after_the_other(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("a", "high"), ("b", "low"), ("a", "high"))
+    assert await contacts(us) == ["made"] * 3
+    us.others.opted_out.update(("a", "b"))
+    works = await gate(us).take_back(items, await gate(us).recheck_messages(items))
+    assert sorted(work.customer for work in works) == ["a", "a", "a", "b"]
+    assert all(work.base.ledger is not work.ledger for work in works)
+    assert await states(us) == ["suppressed"] * 4
+    async with us.database.read() as tx:
+        ends = await tx.rows("SELECT outcome FROM attempt")
+    assert [end.outcome for end in ends] == ["cancelled"] * 4
+    assert await contacts(us) == await contacts(us, "b") == []
+    async with us.database.read() as tx:
+        lines = await tx.rows("SELECT reason, count(*) AS many FROM decision GROUP BY reason ORDER BY reason")
+    assert {line.reason: line.many for line in lines}["opted_out_all"] == 4
+
+
+async def test_what_was_just_judged_here_is_looked_at_with_its_touch_at_hand(us: Crew) -> None:
+    prepared = await us.workers[0].decide_and_mark(record("a", "e-1", "low", us.clock.now()))
+    us.others.opted_out.add("a")
+    await us.workers[0].go(prepared)
+    assert await states(us) == ["suppressed"]
+    assert us.provider.taken == {}
+
+
+async def test_without_anything_refused_nothing_is_written(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    assert await gate(us).take_back([], await gate(us).recheck_messages(items)) == []
+    assert await states(us) == ["handing_over"]
+
+
+async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Crew) -> None:
+    items = await marked(us, ("a", "low"), ("b", "low"))
+    us.others.opted_out.update(("a", "b"))
+    look = await gate(us).recheck_messages(items)
+    theirs = next(item for item in items if item.customer == "a")
+    async with us.database.write() as tx:
+        gone = AttemptResult("a", theirs.number, Handed(theirs.message_id, "unknown"), False, "null")
+        await record_results(tx, [gone], us.clock.now())
+    assert [work.customer for work in await gate(us).take_back(items, look)] == ["b"]
+    assert await contacts(us) == ["unknown"]
+    assert await contacts(us, "b") == []
+
+
+async def test_an_entry_slightly_ahead_stops_it_and_is_why_when_it_is_judged_again(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    ahead = Suppressions("a", 1, (Entry(None, None, None, us.clock.now() + MINUTE, None, "stop_keyword"),))
+    answered = us.others._answer
+
+    def answer(path: str, body: bytes) -> object:
+        told = answered(path, body)
+        return SuppressionAnswer((ahead,)) if path.endswith("/suppression/facts") else told
+
+    us.others._answer = answer  # type: ignore[method-assign]
+    look = await gate(us).recheck_messages(items)
+    assert look.refused == {items[0].message_id}
+    work = (await gate(us).take_back(items, look))[0]
+    assert [line.reason for line in work.decisions] == ["suppression_list"]
+
+
+async def test_a_ledger_that_looks_back_too_little_is_completed_from_the_history(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    short = [_with_ledger(item, Ledger(complete_from=us.clock.now())) for item in items]
+    assert (await gate(us).recheck_messages(short)).refused == frozenset()
+
+
+async def test_rules_over_contacts_see_the_ledger_of_the_mark_at_the_time_of_the_mark(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    other = next(iter(items[0].ledger))._replace(message_id="msg_" + "0" * 32, state="made", event_hash=1)
+    before = [
+        _with_ledger(item, item.ledger.put_contact(other._replace(at=item.claimed_at - 500_000))) for item in items
+    ]
+    us.clock.advance(HOUR)
+    assert (await gate(us).recheck_messages(before)).refused == {items[0].message_id}
+    assert (await gate(us).recheck_messages(items)).refused == frozenset()
+
+
+async def test_facts_are_asked_for_up_to_what_we_have_committed_of_our_topics(us: Crew) -> None:
+    async with us.database.write() as tx:
+        await tx.execute("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
+    items = await marked(us, ("a", "low"))
+    us.others.positions.clear()
+    await gate(us).recheck_messages(items)
+    assert us.others.positions == [{TOPIC: {0: 41}}] * 2
+
+
+async def straight(us: Crew, *events: tuple[str, str]) -> list[ClaimedMessage]:
+    """Decide events in one batch, each of a customer and a kind, and mark their messages at once."""
+    records = [record(customer, f"e-{number}", kind, us.clock.now()) for number, (customer, kind) in enumerate(events)]
+    return (await us.workers[0].decide_and_mark(*records)).claimed_messages
+
+
+async def test_what_was_just_allowed_is_not_judged_again_while_its_facts_stay_the_same(us: Crew) -> None:
+    items = await straight(us, ("a", "low"), ("b", "low"))
+    us.clock.advance(30 * SECOND)
+    look = await gate(us).recheck_messages(items)
+    assert (look.triggered_campaigns, look.refused) == ({}, frozenset())
+    us.others.opted_out.add("b")
+    look = await gate(us).recheck_messages(items)
+    assert set(look.triggered_campaigns) == look.refused == {item.message_id for item in items if item.customer == "b"}
+
+
+async def test_what_was_just_allowed_is_stopped_when_it_has_expired_since(us: Crew) -> None:
+    items = await straight(us, ("a", "low"))
+    us.clock.advance(10 * DAY)
+    assert (await gate(us).recheck_messages(items)).refused == {items[0].message_id}
+
+
+async def test_what_expires_while_facts_are_asked_for_is_stopped(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+
+    async def wait() -> None:
+        us.clock.advance(10 * DAY)
+
+    us.others.witness = wait
+    assert (await gate(us).recheck_messages(items)).refused == {items[0].message_id}
+
+
+async def test_what_another_version_of_its_campaign_allowed_is_judged_again(us: Crew) -> None:
+    (item,) = await straight(us, ("a", "low"))
+    assert item.triggered is not None
+    earlier = msgspec.structs.replace(item.triggered, campaign=replace(item.triggered.campaign, version=0))
+    look = await gate(us).recheck_messages([msgspec.structs.replace(item, triggered=earlier)])
+    assert {name: touch.campaign.version for name, touch in look.triggered_campaigns.items()} == {item.message_id: 1}
+
+
+async def test_of_two_in_one_batch_the_second_is_stopped_once_the_first_is_made(tmp_path: Path) -> None:
+    """It outranks what is merely planned, so it was allowed; by the mark the other is made, and the cap is full."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
+    async with crew(url, tmp_path, {**FREE, "min_gaps": [], "frequency_caps": [cap]}, size=1) as us:
+        low, high = await straight(us, ("a", "low"), ("a", "high"))
+        assert [low.campaign, high.campaign] == ["low", "high"]
+        assert (await gate(us).recheck_messages([low, high])).refused == {high.message_id}
+
+
+async def test_an_attempt_that_is_no_longer_the_open_one_is_not_given_back(us: Crew) -> None:
+    items = await marked(us, ("a", "low"))
+    us.others.opted_out.add("a")
+    look = await gate(us).recheck_messages(items)
+    earlier = [msgspec.structs.replace(item, number=item.number - 1) for item in items]
+    assert await gate(us).take_back(earlier, look) == []
+    assert await states(us) == ["handing_over"]
+
+
+@pytest.mark.parametrize("later", [0, HOUR])
+async def test_what_may_go_when_it_is_judged_again_is_ready_once_more_and_the_history_tells(
+    us: Crew, later: int
+) -> None:
+    (item,) = await marked(us, ("a", "low"))
+    other = next(iter(item.ledger))._replace(message_id="msg_" + "0" * 32, event_hash=1)
+    refused = [_with_ledger(item, item.ledger.put_contact(other))]
+    us.clock.advance(later)
+    look = await gate(us).recheck_messages(refused)
+    assert look.refused == {item.message_id}
+    works = await gate(us).take_back(refused, look)
+    assert [(ready.planned.message_id, ready.content.fields) for work in works for ready in work.ready_messages] == [
+        (item.message_id, item.content)
+    ]
+    async with us.database.read() as tx:
+        (row,) = await tx.rows("SELECT state, updated FROM message")
+        remembered = await store.rebuild_ledger(tx, "a", item.ledger.complete_from)
+    assert (row.state, row.updated) == ("pending", us.clock.now())
+    assert [each.state for each in remembered] == await contacts(us) == ["planned"]
+
+
+def _with_ledger(item: ClaimedMessage, ledger: Ledger) -> ClaimedMessage:
+    return msgspec.structs.replace(item, ledger=ledger)

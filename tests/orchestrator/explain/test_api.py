@@ -1,0 +1,241 @@
+"""Why, or why not: now, for anybody; and for the decisions of an event."""
+
+import msgspec
+import pytest
+
+from schemas.facts import Address, Consent, OptOut, Preference, Situation, Suppressions
+from schemas.times import DAY, parse_instant
+from services.orchestrator.decisions import store
+from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.scope import MessageAttributes
+from tests.support.decision_records import decision, event, keep
+from tests.support.orchestrator_app import NOON, World, campaign, policy_document
+
+ASK = "/v1/why?customer=c-1&campaign=referral-ask"
+CONSENT = Consent("sms", "*", "granted", NOON - DAY)
+PHONE = Address("sms", "+491701234567", True)
+
+
+def willing(**changes: object) -> Preference:
+    fields: dict[str, object] = {
+        "version": 4,
+        "addresses": (PHONE,),
+        "consent": (CONSENT,),
+        "traits": b'{"name":"Ada"}',
+    }
+    return Preference("c-1", **{**fields, **changes})  # type: ignore[arg-type]
+
+
+async def test_nothing_speaks_against_it(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["reason"], body["channel"]) == ("send", "eligible", "sms")
+    assert (body["change"], body["earliest"], body["at"]) == ([], "2026-03-02T12:00:00Z", "2026-03-02T12:00:00Z")
+    assert (body["version"], body["policy_version"], body["preference_version"]) == (1, 1, 4)
+    assert len(body["verdicts"]) >= 16
+
+
+async def test_a_closed_complaint_names_the_date_from_which_an_ask_is_fine(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    opened, closed = parse_instant("2026-02-10T09:00:00Z"), parse_instant("2026-02-20T12:00:00Z")
+    here.others.suppressions["c-1"] = Suppressions("c-1", 2, (), (Situation("complaint", "", opened, closed),))
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["reason"], body["rule_id"]) == (
+        "suppress",
+        "contact_history",
+        "no-ask-after-complaint",
+    )
+    assert body["sentence"] == (
+        "An ask is not allowed before 2026-03-22T12:00:00Z: the complaint closed on 2026-02-20T12:00:00Z "
+        "and the rule no-ask-after-complaint keeps 30 days."
+    )
+    assert body["earliest"] == body["allowed_from"] == "2026-03-22T12:00:00Z"
+    assert body["short"] == "Not after what happened"
+
+
+async def test_an_open_complaint_must_be_closed_first(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing(consent=())
+    here.others.suppressions["c-1"] = Suppressions("c-1", 2, (), (Situation("complaint", "", NOON - DAY),))
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert body["reason"] == "no_consent"  # the first rule of the table
+    assert body["earliest"] is None
+    assert len(body["change"]) == 2
+    assert "the complaint opened on 2026-03-01T12:00:00Z must be closed first" in body["change"][1]
+
+
+async def test_as_of_then_the_campaign_and_the_policy_of_then_decide(here: World) -> None:
+    here.others.preferences["c-1"] = willing()
+    here.others.suppressions["c-1"] = Suppressions("c-1", 2, (), (Situation("complaint", "", NOON - DAY),))
+    await here.launch(campaign(priority=10))
+    here.clock.advance(DAY)
+    await here.enact(policy_document())
+    here.clock.advance(DAY)
+    assert (await here.call("operator", "POST", "/v1/campaigns/referral-ask/pause")).status_code == 200
+    await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=campaign(priority=20))
+    here.clock.advance(DAY)
+    expected = [
+        ("02T12:00:00", "eligible", 0),
+        ("03T12:00:00", "contact_history", 1),
+        ("04T12:00:01", "campaign_inactive", 1),
+    ]
+    for day, reason, policy in expected:
+        body = (await here.call("viewer", "GET", f"{ASK}&at=2026-03-{day}Z")).json()
+        assert (body["reason"], body["policy_version"], body["version"]) == (reason, policy, 1)
+        assert body["at"] == f"2026-03-{day}Z"
+    early = await here.call("viewer", "GET", f"{ASK}&at=2026-03-02T11:59:59Z")
+    assert early.status_code == 404
+    assert "it was registered at 2026-03-02T12:00:00Z" in early.json()["detail"]
+
+
+async def test_what_cannot_be_told_of_then_is_said(here: World) -> None:
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    here.others.removed = 2
+    unknown = (await here.call("viewer", "GET", f"{ASK}&at=2026-03-02T12:00:00Z")).json()["unknown"]
+    assert "which channels were set up then is not kept" in unknown[0]
+    assert unknown[1].startswith("2 do-not-contact entries of addresses stood then and were removed since")
+    assert (await here.call("viewer", "GET", ASK)).json()["unknown"] == []
+
+
+async def test_a_longer_rule_is_judged_on_contacts_that_the_ledger_had_forgotten(here: World) -> None:
+    await here.launch(campaign(reentry="every 300d"))
+    here.others.preferences["c-1"] = willing()
+    kind = MessageAttributes("referral-ask", "referrals", "sms", "marketing", "ask_referral")
+    made = Contact("msg_" + "ab" * 16, 7, kind, 50, NOON - 200 * DAY, NOON - 200 * DAY, "made")
+    full = Ledger.empty().put_contact(made)
+    async with here.database.write() as tx:
+        await store.insert_contact_history(
+            tx, store.contact_history_rows("c-1", Ledger.empty(), full, NOON - 200 * DAY)
+        )
+        await store.lock_ledgers(tx, ["c-1"], ["c-1"])
+        await store.save_ledgers(tx, {"c-1": full.forget(NOON - 100 * DAY)})
+    assert (await here.call("viewer", "GET", ASK)).json()["reason"] == "duplicate"
+
+
+async def test_each_channel_is_explained_and_the_most_promising_leads(here: World) -> None:
+    both = campaign(channels=["email", "sms"])
+    both["content"]["email"] = {
+        "en": {"subject": "Hi", "html": "<p>Hi <a href='{{ links.unsubscribe }}'>no more</a></p>"}
+    }
+    await here.launch(both)
+    here.others.preferences["c-1"] = willing()
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["channel"], body["outcome"]) == ("sms", "send")
+    assert [(item["channel"], item["reason"]) for item in body["channels"]] == [
+        ("email", "no_address"),
+        ("sms", "eligible"),
+    ]
+    email = (await here.call("viewer", "GET", f"{ASK}&channel=email")).json()
+    assert (email["channel"], email["reason"]) == ("email", "no_address")
+    unused = await here.call("viewer", "GET", f"{ASK}&channel=push")
+    assert (unused.status_code, unused.json()["errors"][0]["pointer"]) == (422, "/query/channel")
+
+
+async def test_the_last_event_lends_its_data_and_the_trigger_is_supposed_to_fire_now(here: World) -> None:
+    await here.launch(campaign(audience="event.data.total >= 50.0", ttl="1d"))
+    here.others.preferences["c-1"] = willing()
+    without = (await here.call("viewer", "GET", ASK)).json()
+    assert (without["reason"], without["assumed_event"]) == ("not_in_audience", None)
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1", data={"total": 60}), decision(event("e-1")))
+    here.clock.advance(10 * DAY)
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["reason"], body["assumed_event"]["id"]) == ("eligible", "e-1")
+
+
+@pytest.mark.parametrize("status", ["draft", "paused", "stopped"])
+async def test_a_campaign_that_does_not_run_says_so(here: World, status: str) -> None:
+    if status == "draft":
+        await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=campaign())
+    else:
+        await here.launch(campaign())
+        action = status.removesuffix("d").removesuffix("pe")
+        assert (await here.call("operator", "POST", f"/v1/campaigns/referral-ask/{action}")).status_code == 200
+    here.others.preferences["c-1"] = willing(opt_outs=(OptOut(channel="sms"),))
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["reason"], len(body["change"])) == ("campaign_inactive", 2)
+
+
+async def test_explaining_changes_nothing(here: World) -> None:
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    await here.call("viewer", "GET", ASK)
+    assert (await here.call("viewer", "GET", "/v1/decisions")).json()["items"] == []
+    assert (await here.call("agent", "GET", "/v1/contacts/c-1")).json()["version"] == 0
+
+
+async def test_while_facts_cannot_be_had_there_is_no_answer(here: World) -> None:
+    await here.launch(campaign())
+    here.others.broken.add("/internal/suppression/facts")
+    assert (await here.call("viewer", "GET", ASK)).status_code == 503
+
+
+@pytest.mark.parametrize(
+    "query, status",
+    [
+        ("customer=c-1&campaign=nobody", 404),
+        ("customer=c-1", 422),
+        ("source=/shop", 422),
+        ("customer=c-1&campaign=referral-ask&source=/shop&event=e-1", 422),
+        ("customer=c-1&campaign=referral-ask&at=2026-01-01T00:00:00Z", 404),
+        ("customer=c-1&campaign=referral-ask&at=2026-03-02T12:00:01Z", 422),
+        ("customer=c-1&campaign=referral-ask&at=yesterday", 422),
+        ("source=/shop&event=e-9&at=2026-01-01T00:00:00Z", 422),
+        ("source=/shop&event=e-9", 404),
+    ],
+)
+async def test_questions_without_an_answer_are_refused(here: World, query: str, status: int) -> None:
+    assert (await here.call("viewer", "GET", f"/v1/why?{query}")).status_code == status
+
+
+async def test_the_decisions_of_an_event_come_with_sentences(here: World) -> None:
+    async with here.database.write() as tx:
+        await keep(
+            tx, event("e-1"), decision(event("e-1")), decision(event("e-1"), "email", outcome="send", reason="eligible")
+        )
+    body = (await here.call("viewer", "GET", "/v1/why?source=/shop&event=e-1")).json()
+    assert (body["customer"], body["type"]) == ("c-1", "shop.order.delivered")
+    assert [item["channel"] for item in body["decisions"]] == ["sms", "email"]
+    assert body["decisions"][0]["sentence"].startswith("An ask is not allowed: there is no record of consent")
+    assert len(body["decisions"][0]["verdicts"]) == 2
+
+
+async def test_a_preview_renders_every_channel_and_locale_for_a_customer(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["de"] = {
+        "text": "Hallo {{ customer.traits.name }}, {{ event.data.item }}? {{ links.unsubscribe }}"
+    }
+    here.others.preferences["c-1"] = willing(locale="de-DE")
+    question = {"campaign": document, "customer": "c-1", "event": {"data": {"item": "Tee"}}}
+    answer = await here.call("marketer", "POST", "/v1/preview", json=question)
+    assert answer.status_code == 200, answer.text
+    items = {item["locale"]: item for item in answer.json()["items"]}
+    assert items["en"]["content"]["text"].startswith("Hi Ada, know a friend? https://example.com/u/1")
+    assert items["de"]["content"]["text"].startswith("Hallo Ada, Tee?")
+    assert items["de"]["facts"]["parts"] == 1
+    assert (await here.call("viewer", "GET", "/v1/campaigns/referral-ask")).status_code == 404
+
+
+async def test_a_preview_of_a_draft_by_key_uses_the_customers_last_event(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["en"]["text"] = "Total {{ event.data.total }} {{ links.unsubscribe }}"
+    await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=document)
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1", data={"total": 61}), decision(event("e-1")))
+    answer = await here.call("marketer", "POST", "/v1/preview", json={"campaign": "referral-ask", "customer": "c-1"})
+    assert answer.json()["items"][0]["content"]["text"].startswith("Total 61 ")
+
+
+async def test_a_bad_draft_is_not_previewed(here: World) -> None:
+    bad = {"campaign": campaign(priorty=1), "customer": "c-1"}
+    answer = await here.call("marketer", "POST", "/v1/preview", json=bad)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/campaign/priorty")
+    missing = {"campaign": "nobody", "customer": "c-1"}
+    assert (await here.call("marketer", "POST", "/v1/preview", json=missing)).status_code == 404
+    assert msgspec.json.decode(answer.content)["code"] == "invalid"

@@ -1,0 +1,32 @@
+"""What is counted of shadows."""
+
+from services.kit.observability.metrics import Registry
+from services.orchestrator.insight.shadow.observations import Notes, Watched
+from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from tests.support.shadow_builders import NOW, STRICT, campaign, catalogue, newer, offer, policy, shadowed
+
+
+def value(registry: Registry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"tactful_shadow_{name}_total", labels)
+
+
+def test_decisions_are_counted_by_agreement() -> None:
+    registry = Registry()
+    series = ShadowSeries(registry)
+    rules = policy(frequency_caps=[STRICT])
+    series.kept(shadowed(catalogue(campaign(), rules=rules), offer("e-1"), offer("e-2")))
+    series.kept(shadowed(catalogue(watched=[newer(campaign())]), offer("e-1")))
+    assert value(registry, "decisions", channel="email", outcome="send", agrees="yes") == 1
+    assert value(registry, "decisions", channel="email", outcome="suppress", agrees="no") == 1
+    assert value(registry, "decisions", channel="email", outcome="send", agrees="unknown") == 1
+    assert value(registry, "decisions", channel="sms", outcome="fail", agrees="no") == 0
+
+
+def test_what_was_left_out_is_counted_by_cause() -> None:
+    registry = Registry()
+    series, notes = ShadowSeries(registry), Notes(NOW, 5)
+    notes.skipped[Watched("policy", "policy", 2), "limit"] += 3
+    series.kept(notes)
+    notes.lost = "unkept"
+    series.kept(notes)
+    assert [value(registry, "skipped", cause=cause) for cause in ("limit", "error", "unkept")] == [3, 0, 5]

@@ -1,0 +1,162 @@
+"""Preference events from the log: each once, in order, together with the offsets; the fence waits for them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from schemas.facts import OptOut
+from schemas.times import DAY, HOUR
+from services.kit.errors import FenceTimeout, Transient
+from tests.support.preference_service import NOW, Running, change, eventually, partition_zero, running
+
+
+async def test_the_fence_makes_facts_include_every_earlier_event(at_work: Running) -> None:
+    for number in range(20):
+        positions = await at_work.publish(change(f"e-{number}", at=NOW + number, opt_outs=[{"topic": f"t-{number}"}]))
+        facts = await at_work.facts(["c-1", "c-2"], positions)
+        assert facts["c-1"].opt_outs == (OptOut(topic=f"t-{number}"),)
+        assert facts["c-1"].version == number + 1
+        assert facts["c-2"].version == 0
+
+
+async def test_an_answer_repeats_nothing_that_the_asker_knows(at_work: Running) -> None:
+    positions = await at_work.publish(change("e-1", locale="de"), change("e-2", customer="c-2", locale="en"))
+    known = await at_work.doors.get_facts(["c-1", "c-2", "c-3"], positions)
+    again = await at_work.doors.get_facts(["c-1", "c-2", "c-3"], positions, known)
+    assert all(again[name] is known[name] for name in known)
+    positions = await at_work.publish(
+        change("e-3", at=NOW + 1, opt_outs=[{"all": True}]), change("e-4", customer="c-3")
+    )
+    later = await at_work.doors.get_facts(["c-1", "c-2", "c-3", "c-4"], positions, known)
+    assert (later["c-1"].version, later["c-1"].opt_outs) == (2, (OptOut(all=True),))
+    assert later["c-2"] is known["c-2"]
+    assert (later["c-3"].version, later["c-4"].version) == (1, 0)
+
+
+async def test_a_block_is_told_to_an_asker_who_knows_the_customer(at_work: Running) -> None:
+    known = await at_work.doors.get_facts(["c-1"], await at_work.publish(change("e-1", locale="de")))
+    positions = await at_work.publish(change("e-2", at=NOW + 1, opt_outs="not a list"))
+    assert (await at_work.doors.get_facts(["c-1"], positions, known))["c-1"].paused_until == NOW + DAY
+
+
+async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url, tmp_path, reading=False) as idle:
+        positions = await idle.publish(change("e-1", opt_outs=[{"all": True}]))
+        with pytest.raises(Transient) as caught:
+            await idle.doors.get_facts(["c-1"], positions)
+        assert caught.value.code == FenceTimeout.default_code
+        assert (await idle.facts(["c-1"], {}))["c-1"].version == 0
+
+
+async def test_positions_ahead_of_the_log_are_never_reached(at_work: Running) -> None:
+    positions = await at_work.publish(change("e-1"))
+    with pytest.raises(Transient):
+        await at_work.doors.get_facts(["c-1"], partition_zero(positions, 1))
+
+
+async def test_an_event_is_applied_once_for_each_customer(at_work: Running) -> None:
+    await at_work.publish(change("e-1", locale="de"), change("e-1", at=NOW + 1, locale="fr"))
+    positions = await at_work.publish(change("e-1", locale="de"), change("e-1", customer="c-2", locale="en"))
+    facts = await at_work.facts(["c-1", "c-2"], positions)
+    assert (facts["c-1"].locale, facts["c-1"].version) == ("de", 1)
+    assert (facts["c-2"].locale, facts["c-2"].version) == ("en", 1)
+    await at_work.counted("event", "changed", 2)
+    await at_work.counted("event", "duplicate", 1)
+    await at_work.counted("event", "conflict", 1)
+
+
+async def test_many_changes_of_one_batch_are_applied_in_order(at_work: Running) -> None:
+    events = [change(f"e-{n}", at=NOW, kind="customer.identified", traits={f"t{n % 7}": n}) for n in range(100)]
+    facts = await at_work.facts(["c-1"], await at_work.publish(*events))
+    assert facts["c-1"].version == 100
+    history = (await at_work.http.get("/v1/preferences/c-1/history", params={"limit": 200})).json()["items"]
+    assert [item["version"] for item in history] == list(range(100, 0, -1))
+    assert history[0]["event_id"] == "e-99"
+    assert len(history[0]["value"]) == 7
+
+
+async def test_an_event_that_changes_nothing_leaves_no_history(at_work: Running) -> None:
+    positions = await at_work.publish(change("e-1", locale="de"), change("e-2", at=NOW - 1, locale="en"))
+    assert (await at_work.facts(["c-1"], positions))["c-1"].version == 1
+    assert len((await at_work.http.get("/v1/preferences/c-1/history")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"specversion":"1.0","type":"tactful.preference.changed","subject":"c-1"}',
+        b'{"specversion":"1.0","id":"e","source":"/s","type":"tactful.preference.changed","subject":"c-1",'
+        b'"time":"2026-03-02T12:00:00Z","data":{"opt_outs":[{"channel":"fax"}]}}',
+        b'{"specversion":"1.0","id":"e","source":"/s","type":"tactful.preference.changed","subject":"c-1",'
+        b'"time":"2026-03-04T12:00:00Z","data":{"opt_outs":[{"all":true}]}}',
+    ],
+)
+async def test_a_change_that_cannot_be_read_is_a_dead_letter_and_pauses_its_customer(
+    at_work: Running, value: bytes
+) -> None:
+    await at_work.publish(change("e-0", locale="de"))
+    positions = await at_work.publish_raw((b"c-1", value), (b"c-2", value.replace(b"c-1", b"c-2")))
+    facts = await at_work.facts(["c-1", "c-2", "c-3"], positions)
+    assert facts["c-1"].paused_until == facts["c-2"].paused_until == NOW + DAY
+    assert facts["c-1"].locale == "de"
+    assert facts["c-3"].paused_until is None
+    letters = await at_work.dead_letters()
+    assert sorted(letter.value for letter in letters) == [value, value.replace(b"c-1", b"c-2")]
+    await at_work.counted("event", "blocked", 2)
+
+
+async def test_a_valid_change_before_the_unreadable_one_does_not_lift_the_block_and_one_after_it_does(
+    at_work: Running,
+) -> None:
+    bad = change("e-2", at=NOW, opt_outs=[{"channel": "fax"}])
+    positions = await at_work.publish(change("e-1", locale="de"), bad)
+    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until == NOW + DAY
+    positions = await at_work.publish(change("e-3", at=NOW - HOUR, frequency=None))
+    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until is None
+
+
+async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_up_nobody(at_work: Running) -> None:
+    fill = change("e-1", kind="customer.identified", traits={f"t{number}": 1 for number in range(200)})
+    over = change("e-2", kind="customer.identified", traits={"one": 1})
+    positions = await at_work.publish(fill, over, change("e-3", customer="c-2", locale="de"))
+    facts = await at_work.facts(["c-1", "c-2"], positions)
+    assert facts["c-1"].paused_until == NOW + DAY
+    assert facts["c-2"].locale == "de"
+    assert [letter.error_class for letter in await at_work.dead_letters()] == ["Overgrown"]
+
+
+async def test_records_of_other_types_are_none_of_our_business(at_work: Running) -> None:
+    other = b'{"specversion":"1.0","type":"shop.order","subject":"c-1"}'
+    positions = await at_work.publish_raw((b"c-1", other), (b"c-1", b"not json"), (b"c-1", None), (None, b""))
+    assert (await at_work.facts(["c-1"], positions))["c-1"].version == 0
+    assert await at_work.dead_letters() == []
+
+
+async def test_a_restart_goes_on_where_the_database_stands(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url, tmp_path) as first:
+        await first.facts(["c-1"], await first.publish(change("e-1", locale="de")))
+    async with running(database_url, tmp_path, reading=False) as idle:
+        await idle.publish(change("e-2", at=NOW + 1, locale="fr"))
+    async with running(database_url, tmp_path) as second:
+        positions = await second.publish(change("e-1", locale="de"))
+        facts = await second.facts(["c-1"], positions)
+        assert (facts["c-1"].locale, facts["c-1"].version) == ("fr", 2)
+        await second.counted("event", "duplicate", 1)
+
+
+async def test_people_and_the_log_may_change_one_customer_at_once(at_work: Running) -> None:
+    async def person(number: int) -> None:
+        answer = await at_work.http.patch("/v1/preferences/c-1", json={"channel_order": ["email", "sms"][: number % 3]})
+        assert answer.status_code in (200, 201)
+
+    events = [change(f"e-{n}", at=NOW, kind="customer.identified", traits={f"t{n}": n}) for n in range(30)]
+    publishing = asyncio.gather(*(at_work.publish(event) for event in events))
+    await asyncio.gather(*(person(number) for number in range(30)))
+    positions = (await publishing)[-1]
+
+    async def all_there() -> bool:
+        return (await at_work.facts(["c-1"], positions))["c-1"].version == 60
+
+    await eventually(all_there)
+    assert len((await at_work.http.get("/v1/preferences/c-1")).json()["traits"]) == 30

@@ -1,0 +1,38 @@
+"""The auditor over everything that a run has handed over: it finds no promise broken, and accuses nobody wrongly."""
+
+from __future__ import annotations
+
+import httpx
+
+from services.clients.preference import PreferenceClient
+from services.clients.suppression import SuppressionClient
+from services.kit.db.database import Database
+from services.kit.observability.metrics import Registry
+from services.kit.runtime.clock import SystemClock
+from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.auditor import Auditor
+from services.orchestrator.insight.history_reader import HistoryReader
+from services.orchestrator.metrics import OrchestratorMetrics
+from tests.support.installation import World
+from tests.support.service_processes import ADDRESS_KEY, SERVICE_KEY
+
+
+async def broken_promises(world: World) -> list[str]:
+    """What the auditor finds, in what has come to rest; every ledger is compared."""
+    key, clock, database = ADDRESS_KEY.encode(), SystemClock(), Database.open(world.plan.databases["orchestrator"])
+    async with (
+        httpx.AsyncClient(base_url=world.cluster["preference"].url) as preference,
+        httpx.AsyncClient(base_url=world.cluster["suppression"].url) as suppression,
+    ):
+        recorder = HistoryReader(
+            PreferenceClient(preference, SERVICE_KEY), SuppressionClient(suppression, SERVICE_KEY, key), key
+        )
+        metrics = OrchestratorMetrics(Registry(), clock)
+        auditor = Auditor(database, recorder, clock, metrics, AuditSeries(Registry()), lag=0, sample=1)
+        try:
+            while await auditor.tick():
+                pass
+        finally:
+            await database.close()
+    found = await world.evidence.query("SELECT invariant, subject, rule, detail FROM violation ORDER BY seq")
+    return [f"{row['invariant']} by {row['subject']}: {row['rule']} {row['detail']}" for row in found]

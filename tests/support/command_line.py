@@ -1,0 +1,138 @@
+"""A running product, and its command line."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tactful.__main__ import main
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NOON = "2026-03-02T12:00:00Z"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Ours without any setting of Tactful's but these."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TACTFUL_")}
+    return {**plain, "COLUMNS": "80", **variables}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command said and how it ended; `screen` is what people see, out and err as they came."""
+
+    code: int
+    out: str
+    err: str
+    screen: str
+
+    @property
+    def data(self) -> Any:
+        """stdout as JSON."""
+        return json.loads(self.out)
+
+
+class _Part(io.StringIO):
+    """One stream, which is shown on the screen as well."""
+
+    def __init__(self, screen: io.StringIO) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def write(self, text: str) -> int:
+        self._screen.write(text)
+        return super().write(text)
+
+
+def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
+    """Run one command in this process, as `tactful` would, to its end."""
+    screen = io.StringIO()
+    out, err = _Part(screen), _Part(screen)
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment(**(given or {})))
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(argument) for argument in arguments])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code, out.getvalue(), err.getvalue(), screen.getvalue())
+
+
+def fill(running: "Running") -> None:
+    """Apply what examples/ holds: the policy, the campaigns and the customers."""
+    for arguments in (("policy", "apply", EXAMPLES / "policy.yaml"), ("campaigns", "apply", EXAMPLES / "campaigns")):
+        done = running.run(*arguments, "--activate")
+        if done.code != 0:
+            raise RuntimeError(done.err)
+    for line in (EXAMPLES / "customers.jsonl").read_text("utf-8").splitlines():
+        customer = json.loads(line)
+        running.ask("PUT", f"/v1/preferences/{customer['customer']}", customer)
+
+
+@dataclass(frozen=True)
+class Running:
+    """`tactful dev`, up."""
+
+    directory: Path
+    address: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the command line has to be told to find it."""
+        return {"TACTFUL_DATA_DIR": str(self.directory), "TACTFUL_SERVICES__ORCHESTRATOR_URL": self.address}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys that it made at its first start."""
+        found: dict[str, str] = json.loads((self.directory / "keys.json").read_text("utf-8"))
+        return found
+
+    def run(self, *arguments: str | Path, **given: str) -> Done:
+        """One command against it."""
+        return run(*arguments, given={**self.settings, **given})
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One request with the admin's key. Raises for an answer that is an error."""
+        headers = {"Authorization": f"Bearer {self.keys['admin']}"}
+        answer = httpx.request(method, self.address + path, json=body, headers=headers, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextlib.contextmanager
+def product(directory: Path, *options: str, **given: str) -> Iterator[Running]:
+    """Run `tactful dev` on a free port until the end of the block, with these variables."""
+    port = free_port()
+    command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
+    with (directory.parent / "dev.log").open("w+b") as log:
+        process = subprocess.Popen(command, env=environment(**given), cwd=ROOT, stdout=log, stderr=log)
+        try:
+            _wait(process, f"http://127.0.0.1:{port}", directory.parent / "dev.log")
+            yield Running(directory, f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{address}/readyz", trust_env=False).status_code == 200:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"tactful dev did not start:\n{log.read_text('utf-8')}")
+        time.sleep(0.1)

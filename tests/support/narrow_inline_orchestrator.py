@@ -1,0 +1,17 @@
+"""The orchestrator with little room on the straight way, so that a load goes both ways: straight and by the outbox.
+
+`python -m tests.support.narrow_inline_orchestrator --role decide --port N`, with STRAIGHT_ROOM [3] messages of a
+channel under way at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from services.orchestrator.__main__ import main
+from services.orchestrator.delivery import inline_delivery
+
+if __name__ == "__main__":
+    inline_delivery.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
+    sys.exit(main())

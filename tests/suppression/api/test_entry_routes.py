@@ -1,0 +1,207 @@
+import asyncio
+import json
+
+import pytest
+
+from schemas.facts import Asked
+from schemas.ids import address_hash
+from services.suppression.entry_registration import mask_address
+from tests.support.suppression_service import ADDRESS_KEY, NOW, Running
+
+ADA = {"address": "Ada@Example.ORG", "reason": "hard_bounce", "scope": {"channel": "email"}, "source": "sendgrid"}
+
+
+def hashed(channel: str, address: str) -> tuple[str, str]:
+    return channel, address_hash(ADDRESS_KEY.encode(), channel, address)
+
+
+async def entries(service: Running, customer: str = "c-1", *addresses: tuple[str, str]):  # type: ignore[no-untyped-def]
+    asked = Asked(customer, tuple(hashed(*address) for address in addresses))
+    return (await service.client.get_facts([asked], {})).customers[0].entries
+
+
+async def test_an_entry_of_a_customer_is_told_as_a_fact(service: Running) -> None:
+    body = {
+        "customer": "c-1",
+        "reason": "manual",
+        "scope": {"channel": "sms", "topic": "news", "classes": ["marketing"]},
+    }
+    answer = await service.http.post("/v1/suppressions", json=body)
+    assert answer.status_code == 200
+    assert answer.json() | {"id": ""} == {"id": "", "status": "added", "enforced": True}
+    (entry,) = await entries(service)
+    assert (entry.channel, entry.topic, entry.classes) == ("sms", "news", ("marketing",))
+    assert (entry.at, entry.expires, entry.reason, entry.address) == (NOW, None, "manual", None)
+
+
+async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Running) -> None:
+    first = await service.http.post("/v1/suppressions", json=ADA)
+    again = await service.http.post("/v1/suppressions", json=ADA | {"address": " ada@example.org"})
+    assert (first.json()["status"], again.json()["status"]) == ("added", "exists")
+    assert again.json()["enforced"] is True
+    assert len(await entries(service, "c-9", ("email", "ada@example.org"))) == 1
+
+
+async def test_an_address_without_a_channel_is_suppressed_on_every_channel(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json={"address": "+4917", "reason": "stop_keyword"})
+    found = await entries(service, "c-1", ("email", "x@y.z"), ("sms", " +4917 "), ("push", "+4917"))
+    assert [entry.address for entry in found] == [1, 2]
+
+
+async def test_no_plain_address_is_kept_anywhere(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json=ADA)
+    async with service.database.read() as tx:
+        for table in ("suppression_entry", "address_entry", "customer_state", "idempotency"):
+            rows = await tx.rows(f"SELECT * FROM {table}")
+            assert "ada@" not in repr([tuple(row) for row in rows]).lower()
+
+
+async def test_people_see_an_address_masked(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json=ADA)
+    (item,) = (await service.http.get("/v1/suppressions")).json()["items"]
+    assert item["address_masked"] == "A***@Example.ORG"
+    assert (item["added_by"], item["source"], item["reason"]) == ("admin", "sendgrid", "hard_bounce")
+    assert item["scope"] == {"channel": "email"}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("ada@example.org", "a***@example.org"), ("+491701234567", "***67"), ("@x", "***@x")],
+)
+def test_masks(address: str, shown: str) -> None:
+    assert mask_address(address) == shown
+
+
+async def test_an_address_is_looked_up_in_the_body_not_in_the_url(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json=ADA)
+    found = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org"})
+    assert len(found.json()["items"]) == 1
+    other = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org", "channel": "sms"})
+    assert other.json()["items"] == []
+
+
+async def test_a_removed_entry_is_no_fact_any_more_but_stays_on_record(service: Running) -> None:
+    bodies = [{"customer": "c-1", "reason": "manual"}, ADA]
+    ids = [(await service.http.post("/v1/suppressions", json=body)).json()["id"] for body in bodies]
+    for entry_id in ids:
+        url = f"/v1/suppressions/{entry_id}"
+        answer = await service.http.request("DELETE", url, json={"reason": "asked for it in writing"})
+        assert answer.status_code == 200
+        assert (answer.json()["removed_by"], answer.json()["remove_reason"]) == ("admin", "asked for it in writing")
+        assert (await service.http.request("DELETE", url, json={"reason": "again"})).status_code == 404
+    assert await entries(service, "c-1", ("email", "ada@example.org")) == ()
+    assert (await service.http.get("/v1/suppressions")).json()["items"] == []
+    async with service.database.read() as tx:
+        rows = await tx.rows("SELECT remove_reason FROM suppression_entry")
+    assert len(rows) == 2
+
+
+async def test_removing_needs_a_reason_and_a_role(service: Running) -> None:
+    entry_id = (await service.http.post("/v1/suppressions", json=ADA)).json()["id"]
+    url = f"/v1/suppressions/{entry_id}"
+    assert (await service.http.request("DELETE", url, json={})).status_code == 422
+    for role, status in (("operator", 403), ("agent", 403), ("marketer", 403), ("privacy", 200)):
+        headers = service.handovers.key(role)
+        assert (await service.http.request("DELETE", url, json={"reason": "r"}, headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("role", "read", "write"), [("viewer", 403, 403), ("agent", 200, 403), ("auditor", 200, 403), ("privacy", 200, 200)]
+)
+async def test_roles(service: Running, role: str, read: int, write: int) -> None:
+    headers = service.handovers.key(role)
+    assert (await service.http.get("/v1/suppressions", headers=headers)).status_code == read
+    assert (await service.http.post("/v1/suppressions", json=ADA, headers=headers)).status_code == write
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"address": None}, ""),
+        ({"customer": "c-1"}, ""),
+        ({"reason": "because"}, "/reason"),
+        ({"reasn": "manual"}, "/reasn"),
+        ({"scope": {"channel": "fax"}}, "/scope/channel"),
+        ({"at": "yesterday"}, "/at"),
+        ({"expires": "2020-01-01T00:00:00Z"}, ""),
+        ({"source": "a\x00b"}, "/source"),
+        ({"mode": "drop"}, "/mode"),
+    ],
+)
+async def test_a_wrong_entry_is_refused(service: Running, change: dict[str, object], pointer: str) -> None:
+    body = {name: value for name, value in (ADA | change).items() if value is not None}
+    answer = await service.http.post("/v1/suppressions", json=body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+async def test_half_a_surrogate_pair_is_refused(service: Running) -> None:
+    raw = json.dumps(ADA).replace("sendgrid", "\\ud800")
+    answer = await service.http.post("/v1/suppressions", content=raw, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+
+
+async def test_of_many_rows_each_stands_or_falls_alone(service: Running) -> None:
+    rows = [ADA, {"customer": "c-1", "reason": "legal"}, {"customer": "c-1"}, ADA, 7]
+    answer = (await service.http.post("/v1/suppressions", json=rows)).json()
+    assert [item["status"] for item in answer["items"]] == ["added", "added", "invalid", "exists", "invalid"]
+    assert answer["items"][2]["errors"][0]["pointer"] == "/reason"
+    assert (answer["added"], answer["exists"], answer["invalid"], answer["enforced"]) == (2, 1, 2, True)
+
+
+async def test_ten_thousand_lines_are_taken_and_more_are_not(service: Running) -> None:
+    lines = [json.dumps({"customer": f"c-{n % 7000}", "reason": "imported"}).encode() for n in range(10_000)]
+    headers = {"content-type": "application/x-ndjson"}
+    answer = await service.http.post("/v1/suppressions", content=b"\n".join(lines), headers=headers, timeout=60)
+    assert (answer.json()["added"], answer.json()["exists"]) == (7000, 3000)
+    assert len(await entries(service, "c-6999")) == 1
+    more = await service.http.post("/v1/suppressions", content=b"\n".join([*lines, lines[0]]), headers=headers)
+    assert more.status_code == 413
+
+
+async def test_a_line_that_is_not_json_is_told_as_its_row(service: Running) -> None:
+    content = b'{"customer": "c-1", "reason": "legal"}\n\n{"customer": \n'
+    headers = {"content-type": "application/x-ndjson"}
+    answer = (await service.http.post("/v1/suppressions", content=content, headers=headers)).json()
+    assert [item["status"] for item in answer["items"]] == ["added", "invalid"]
+
+
+async def test_an_empty_list_is_refused(service: Running) -> None:
+    assert (await service.http.post("/v1/suppressions", json=[])).status_code == 422
+
+
+async def test_the_list_comes_in_pages_and_is_filtered(service: Running) -> None:
+    rows = [{"customer": f"c-{n}", "reason": "legal" if n % 2 else "manual"} for n in range(7)]
+    await service.http.post("/v1/suppressions", json=rows)
+    seen, after = [], None
+    while True:
+        params = {"limit": "3"} | ({"after": after} if after else {})
+        body = (await service.http.get("/v1/suppressions", params=params)).json()
+        seen += [item["customer"] for item in body["items"]]
+        after = body["next"]
+        if after is None:
+            break
+    assert sorted(seen) == [f"c-{n}" for n in range(7)]
+    legal = (await service.http.get("/v1/suppressions", params={"reason": "legal"})).json()["items"]
+    assert len(legal) == 3
+    assert (await service.http.get("/v1/suppressions", params={"after": "x"})).status_code == 422
+
+
+async def test_two_at_once_add_an_address_once(service: Running) -> None:
+    await asyncio.gather(*(service.http.post("/v1/suppressions", json=ADA) for _ in range(8)))
+    assert len(await entries(service, "c-1", ("email", "ada@example.org"))) == 1
+
+
+async def test_an_idempotency_key_gives_the_same_answer(service: Running) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    first = await service.http.post("/v1/suppressions", json=ADA, headers=headers)
+    again = await service.http.post("/v1/suppressions", json=ADA, headers=headers)
+    assert again.json() == first.json()
+
+
+async def test_entries_are_counted_by_reason(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json=[ADA, {"customer": "c-1", "reason": "legal"}])
+    await service.service._components.gauges.update_counts()
+    assert service.metric("suppression_entries", list="hard_bounce") == 1
+    assert service.metric("suppression_entries", list="legal") == 1
+    assert service.metric("suppression_entries", list="manual") == 0

@@ -1,0 +1,92 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemas.facts import AttemptScope
+from schemas.ids import address_hash
+from services.suppression import suppression_enforcement
+from tests.support.suppression_service import ADDRESS_KEY, Running, running
+
+ENTRY = {"customer": "c-1", "reason": "manual", "scope": {"channel": "email", "topic": "news"}}
+HOLD = {"key": "kill", "mode": "drop", "reason": "wrong content", "scope": {"campaigns": ["offer"], "region": "PT"}}
+
+
+@pytest.fixture
+async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(suppression_enforcement.SuppressionEnforcer.__init__, "__defaults__", (0.5,))
+    async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path) as service:
+        yield service
+
+
+async def test_the_answer_waits_until_what_is_under_way_has_ended(service: Running) -> None:
+    service.handovers.under_way = {1, 2}
+    asked = asyncio.create_task(service.http.post("/v1/suppressions", json=ENTRY))
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    service.handovers.under_way = {2}
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    service.handovers.under_way.clear()
+    answer = await asked
+    assert (answer.status_code, answer.json()["enforced"]) == (200, True)
+    assert service.metric("optout_enforced_seconds_count", source="suppression") == 1
+
+
+async def test_what_began_after_we_asked_is_not_waited_for(service: Running) -> None:
+    service.handovers.under_way = {1}
+    asked = asyncio.create_task(service.http.post("/v1/suppressions", json=ENTRY))
+    await asyncio.sleep(0.1)
+    service.handovers.under_way = {7}
+    assert (await asked).status_code == 200
+
+
+async def test_what_does_not_end_in_time_is_answered_with_its_number(service: Running) -> None:
+    service.handovers.under_way = {1, 2, 3}
+    began = time.monotonic()
+    entry = await service.http.post("/v1/suppressions", json=ENTRY)
+    hold = await service.http.post("/v1/holds", json=HOLD)
+    assert time.monotonic() - began < 5
+    assert (entry.status_code, entry.json()["enforced"], entry.json()["in_flight"]) == (202, False, 3)
+    assert (hold.status_code, hold.json()["enforced"], hold.json()["in_flight"]) == (202, False, 3)
+    assert service.metric("optout_unenforced_total", source="hold") == 1
+
+
+async def test_the_entry_is_committed_before_we_ask(service: Running) -> None:
+    service.handovers.down = True
+    answer = await service.http.post("/v1/suppressions", json=ENTRY)
+    assert (answer.status_code, answer.json()["enforced"], answer.json()["in_flight"]) == (202, False, None)
+    assert len((await service.http.get("/v1/suppressions")).json()["items"]) == 1
+
+
+async def test_asking_again_after_a_202_tells_whether_it_is_enforced_by_now(service: Running) -> None:
+    service.handovers.under_way = {1}
+    assert (await service.http.post("/v1/suppressions", json=ENTRY)).status_code == 202
+    service.handovers.under_way.clear()
+    again = await service.http.post("/v1/suppressions", json=ENTRY)
+    assert (again.status_code, again.json()["status"], again.json()["enforced"]) == (200, "exists", True)
+
+
+async def test_the_scope_is_that_of_the_entry(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json=ENTRY)
+    assert service.handovers.asked == [AttemptScope("c-1", ("email",), ("news",), None)]
+
+
+async def test_an_address_is_asked_about_by_its_hash_on_every_channel(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json={"address": "Ada@example.org", "reason": "legal"})
+    hashes = {scope.address for scope in service.handovers.asked}
+    assert address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org") in hashes and len(hashes) == 4
+
+
+async def test_a_hold_without_classes_concerns_service_and_marketing_of_every_region(service: Running) -> None:
+    await service.http.post("/v1/holds", json=HOLD)
+    (scope,) = service.handovers.asked
+    assert scope == AttemptScope(classes=("service", "marketing"), campaigns=("offer",))
+
+
+async def test_many_rows_are_asked_about_at_once(service: Running) -> None:
+    rows = [{"customer": f"c-{n}", "reason": "imported"} for n in range(50)]
+    assert (await service.http.post("/v1/suppressions", json=rows)).json()["enforced"] is True
+    assert service.handovers.asked == [AttemptScope()]

@@ -1,0 +1,104 @@
+"""`tactful doctor`."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import DEAD_LETTERS
+from services.kit.bus.kafka_bus import KafkaBus
+from tests.support.command_line import Done, Running, run
+from tests.support.servers import free_port
+
+
+def states(done: Done) -> dict[str, str]:
+    """The state of each check; the data follow the words on the screen."""
+    return {each["check"]: each["state"] for each in done.data}
+
+
+def test_a_running_product_is_well_except_for_its_standing_clock(tactful: Running) -> None:
+    done = run("doctor", "-o", "json", given={"TACTFUL_DATA_DIR": str(tactful.directory)})
+    assert done.code == 0, done.screen
+    assert {check for check, state in states(done).items() if state != "green"} == {"time"}
+    assert {"settings", "data", "db orchestrator", "log", "services", "key", "policy"} <= set(states(done))
+
+
+def test_the_table_fits_80_columns(tactful: Running) -> None:
+    done = run("doctor", given={"TACTFUL_DATA_DIR": str(tactful.directory)})
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "\x1b" not in done.screen
+
+
+def test_what_is_not_there_is_told_with_how_to_mend_it(nothing: dict[str, str]) -> None:
+    done = run("doctor", "-o", "json", given=nothing)
+    assert done.code == 1
+    found = states(done)
+    assert found["orchestrator"] == found["preference"] == found["key"] == "red"
+    assert found["db suppression"] == found["log"] == found["send sms"] == "amber"
+    assert all(each["mend"] for each in done.data if each["state"] != "green")
+    assert "checks are red" in done.err
+
+
+def test_settings_that_cannot_be_used_end_the_examination(nothing: dict[str, str]) -> None:
+    done = run("doctor", "-o", "json", given={**nothing, "TACTFUL_DATADIR": "x"})
+    assert done.code == 1
+    assert [each["check"] for each in done.data] == ["settings"]
+    assert "did you mean `TACTFUL_DATA_DIR`?" in done.data[0]["detail"]
+
+
+def test_keys_that_others_can_read_are_red(nothing: dict[str, str], tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"admin": "a-key-that-is-long-enough"}', "utf-8")
+    keys.chmod(0o644)
+    found = {each["check"]: each for each in run("doctor", "-o", "json", given=nothing).data}
+    assert (found["data"]["state"], found["data"]["mend"]) == ("red", f"chmod 600 {keys}")
+
+
+def test_a_database_that_is_behind_is_red_until_it_is_upgraded(nothing: dict[str, str], tmp_path: Path) -> None:
+    given = {**nothing, "TACTFUL_DATABASE__URL": f"sqlite+aiosqlite:///{tmp_path / 'service.db'}"}
+    before = {each["check"]: each for each in run("doctor", "--service", "preference", "-o", "json", given=given).data}
+    assert before["db preference"]["state"] == "red"
+    assert before["db preference"]["mend"] == "tactful db upgrade --service preference"
+    run("db", "upgrade", "--service", "preference", given=given)
+    after = states(run("doctor", "--service", "preference", "-o", "json", given=given))
+    assert after["db preference"] == after["clock"] == "green"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "more", "state"),
+    [
+        ("webhook", {}, "red"),
+        (
+            "webhook",
+            {"TACTFUL_WEBHOOK__URL": "https://mail.example", "TACTFUL_WEBHOOK__SECRET": "0123456789abcdef"},
+            "green",
+        ),
+        ("pigeon", {}, "red"),
+        ("off", {}, "amber"),
+    ],
+)
+def test_the_adapter_of_each_channel(nothing: dict[str, str], adapter: str, more: dict[str, str], state: str) -> None:
+    done = run("doctor", "-o", "json", given={**nothing, **more, "TACTFUL_ADAPTERS__SMS": adapter})
+    assert states(done)["send sms"] == state
+
+
+def test_a_broker_that_does_not_answer_is_red(nothing: dict[str, str]) -> None:
+    done = run("doctor", "-o", "json", given={**nothing, "TACTFUL_KAFKA__BOOTSTRAP": f"127.0.0.1:{free_port()}"})
+    found = {each["check"]: each for each in done.data}
+    assert found["log"]["state"] == "red" and "listeners" in found["log"]["mend"]
+
+
+@pytest.mark.integration
+def test_a_broker_is_asked_for_the_topics(nothing: dict[str, str], kafka_bootstrap: str) -> None:
+    given = {**nothing, "TACTFUL_KAFKA__BOOTSTRAP": kafka_bootstrap, "TACTFUL_KAFKA__EVENTS_TOPIC": "doctor.events"}
+    before = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert before["log"]["state"] == "amber" and "no topic doctor.events" in before["log"]["detail"]
+    asyncio.run(KafkaBus(kafka_bootstrap).ensure_topics({"doctor.events": 3, DEAD_LETTERS.name: 1}))
+    after = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert after["log"]["detail"] == "doctor.events: 3 partitions, 1 replicas"
+
+
+@pytest.mark.integration
+def test_postgresql_is_reached_and_its_clock_compared(nothing: dict[str, str], pg_url: str) -> None:
+    found = states(run("doctor", "-o", "json", given={**nothing, "TACTFUL_DATABASE__URL": pg_url}))
+    assert (found["db orchestrator"], found["clock"]) == ("red", "green")

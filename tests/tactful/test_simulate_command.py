@@ -1,0 +1,59 @@
+"""`tactful simulate`: files in, decisions out, no server."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from tests.support.command_line import EXAMPLES, Done, run
+
+
+def simulate(out: Path, *more: str | Path) -> Done:
+    files = {
+        "--campaigns": EXAMPLES / "campaigns",
+        "--policy": EXAMPLES / "policy.yaml",
+        "--preferences": EXAMPLES / "customers.jsonl",
+        "--suppressions": EXAMPLES / "suppressions.jsonl",
+        "--events": EXAMPLES / "events.jsonl",
+        "--out": out,
+    }
+    return run("simulate", *(part for pair in files.items() for part in pair), *more)
+
+
+def test_the_shop_of_the_examples(tmp_path: Path) -> None:
+    done = simulate(tmp_path / "out.jsonl")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "34 events, 46 decisions: 1 defer, 15 send, 30 suppress\n"
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    asked = [line for line in lines if (line["customer"], line["campaign"]) == ("bruno", "referral-ask")]
+    assert [
+        (line["outcome"], line["rule_id"], line["allowed_from"]) for line in asked if line["channel"] == "email"
+    ] == [
+        ("suppress", "no-ask-after-complaint", None),
+        ("suppress", "no-ask-after-complaint", "2026-04-09T09:00:00Z"),
+        ("send", None, None),
+    ]
+    reasons = Counter(line["reason"] for line in lines)
+    assert {"suppression_list", "opted_out_class", "opted_out_topic", "no_address", "cap_window"} <= set(reasons)
+
+
+def test_until_and_trace(tmp_path: Path) -> None:
+    until = ("--until", "2026-03-02T08:00:00Z")
+    assert simulate(tmp_path / "none.jsonl", *until, "--trace", "none").code == 0
+    assert simulate(tmp_path / "full.jsonl", *until, "--trace", "full").code == 0
+    none = [json.loads(line) for line in (tmp_path / "none.jsonl").read_text("utf-8").splitlines()]
+    full = [json.loads(line) for line in (tmp_path / "full.jsonl").read_text("utf-8").splitlines()]
+    assert [line["customer"] for line in none] == ["ada", "ada"]
+    assert "verdicts" not in none[0] and len(full[0]["verdicts"]) >= 16
+
+
+def test_a_file_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"specversion": "1.0"}\n', "utf-8")
+    done = simulate(tmp_path / "out.jsonl", "--events", events)
+    assert done.code == 1
+    assert f"error: {events}:1: /id: " in done.err
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "out.jsonl", "--policy", tmp_path / "none.yaml").code == 2
+    assert simulate(tmp_path / "out.jsonl", "--until", "tomorrow").code == 2
