@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from schemas.channel_registry import CHANNEL_REGISTRY
+
 KEY = r"^[a-z0-9][a-z0-9-]{0,62}$"
 KIND = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_ID = 256
 
+_COMPARABLE_ADDRESS = {each.id: each.comparable_address for each in CHANNEL_REGISTRY.declarations.values()}
 _JSON = msgspec.json.Encoder()
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -30,9 +33,8 @@ def event_hash(source: str, event_id: str) -> int:
 
 
 def normalise_address(channel: str, address: str) -> str:
-    """The form in which addresses are compared: e-mail without case, all without surrounding blanks."""
-    address = address.strip()
-    return address.lower() if channel == "email" else address
+    """The form in which addresses of a channel are compared."""
+    return _COMPARABLE_ADDRESS.get(channel, str.strip)(address)
 
 
 def address_hasher(key: bytes) -> Callable[[str, str], str]:

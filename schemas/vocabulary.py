@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from schemas.channel_registry import CHANNEL_REGISTRY
+
 
 class Class(StrEnum):
     """Legal treatment of a message. Mixed content is marketing."""
@@ -32,13 +34,21 @@ class Intent(StrEnum):
 class Channel(StrEnum):
     """The channels that documents may name; which of them can send is configuration."""
 
-    EMAIL = "email"
-    SMS = "sms"
-    PUSH = "push"
-    IN_APP = "in_app"
+    # One member for each folder of a channel. `vars()` in the body of an enumeration is its namespace of members.
+    _ignore_ = "declared_id"
+    for declared_id in CHANNEL_REGISTRY.declarations:
+        vars()[declared_id.upper()] = declared_id
 
 
 CHANNELS = tuple(channel.value for channel in Channel)
+CHANNELS_WITHOUT_ADDRESS = frozenset(
+    each.id for each in CHANNEL_REGISTRY.declarations.values() if not each.needs_address
+)
+"""Their messages go to the customer's id."""
+CHANNELS_OUTSIDE_GENERAL_CAPS = frozenset(
+    each.id for each in CHANNEL_REGISTRY.declarations.values() if not each.counts_in_general_caps
+)
+"""A cap counts and concerns their messages only if it names them."""
 
 
 class Strategy(StrEnum):

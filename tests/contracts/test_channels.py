@@ -7,23 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.vocabulary import CHANNELS as KEYS
-from services.orchestrator.delivery.channels import CHANNELS, CHANNELS_BY_KEY, BadAddress, ChannelDefinition
+from schemas.vocabulary import CHANNELS
+from services.orchestrator.delivery.channels.definition import BadAddress, ChannelDefinition
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
 
-GOOD: dict[str, dict[str, str]] = {
-    "email": {
-        "subject": "{{ customer.id }}",
-        "html": '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">out</a>',
-    },
-    "sms": {"text": "{{ customer.id }}"},
-    "push": {"title": "{{ customer.id }}", "body": "{{ customer.id }}"},
-    "in_app": {"title": "{{ customer.id }}", "body": "{{ customer.id }}"},
-}
-ADDRESSES = {"email": "Ada@example.org", "sms": "+49 151 12345678", "push": "token-c-1", "in_app": "c-1"}
 LINKS = {"unsubscribe": "https://example.org/u/1?a=1&b=2", "preferences": "https://example.org/p/1"}
 
-every_channel = pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.key)
+every_channel = pytest.mark.parametrize("channel", CHANNELS_BY_ID.values(), ids=lambda channel: channel.id)
 
 
 def context(customer: str) -> dict[str, Mapping[str, str]]:
@@ -31,13 +22,12 @@ def context(customer: str) -> dict[str, Mapping[str, str]]:
 
 
 def test_the_list_is_the_vocabulary() -> None:
-    assert tuple(channel.key for channel in CHANNELS) == KEYS
-    assert CHANNELS_BY_KEY.keys() == set(KEYS)
+    assert tuple(channel.id for channel in CHANNELS_BY_ID.values()) == CHANNELS == ("email", "sms", "push", "in_app")
 
 
 @every_channel
 def test_good_content_passes_and_renders_text(channel: ChannelDefinition) -> None:
-    content = GOOD[channel.key]
+    content = channel.sample_content
     assert channel.validate_content(content, True) == []
     rendered = channel.render(channel.compile_templates(content), context("c-1"), True)
     assert content.keys() <= rendered.keys() | {"mjml"}
@@ -48,28 +38,28 @@ def test_good_content_passes_and_renders_text(channel: ChannelDefinition) -> Non
 @every_channel
 def test_unknown_fields_are_refused(channel: ChannelDefinition) -> None:
     with pytest.raises(ValidationError):
-        channel.fields.model_validate({**GOOD[channel.key], "colour": "red"})
+        channel.fields.model_validate({**channel.sample_content, "colour": "red"})
 
 
 @every_channel
 def test_a_syntax_error_is_found_when_saved(channel: ChannelDefinition) -> None:
-    field = next(iter(GOOD[channel.key]))
-    [(pointer, code, detail)] = channel.validate_content({**GOOD[channel.key], field: "a\n{{ x"}, False)
+    field = next(iter(channel.sample_content))
+    [(pointer, code, detail)] = channel.validate_content({**channel.sample_content, field: "a\n{{ x"}, False)
     assert (pointer, code) == (f"/{field}", "template_syntax")
     assert "line 2" in detail
 
 
 @every_channel
 def test_a_name_that_templates_do_not_see_is_found_when_saved(channel: ChannelDefinition) -> None:
-    field = next(iter(GOOD[channel.key]))
-    found = channel.validate_content({**GOOD[channel.key], field: "{{ today }}"}, False)
+    field = next(iter(channel.sample_content))
+    found = channel.validate_content({**channel.sample_content, field: "{{ today }}"}, False)
     assert [code for _, code, _ in found] == ["unknown_name"]
 
 
 @every_channel
 def test_a_missing_value_is_a_render_error_without_personal_data(channel: ChannelDefinition) -> None:
     with pytest.raises(RenderError) as caught:
-        channel.render(channel.compile_templates(GOOD[channel.key]), {"customer": {}, "links": LINKS}, False)
+        channel.render(channel.compile_templates(channel.sample_content), {"customer": {}, "links": LINKS}, False)
     assert caught.value.code == "undefined"
 
 
@@ -77,7 +67,7 @@ def test_a_missing_value_is_a_render_error_without_personal_data(channel: Channe
 @pytest.mark.parametrize("value", ["", " ", "\x00", "a\x1bb", "x" * 300_000])
 def test_values_that_no_message_can_carry_are_render_errors(channel: ChannelDefinition, value: str) -> None:
     with pytest.raises(RenderError) as caught:
-        channel.render(channel.compile_templates(GOOD[channel.key]), context(value), False)
+        channel.render(channel.compile_templates(channel.sample_content), context(value), False)
     assert value.strip() == "" or value not in caught.value.detail
 
 
@@ -85,7 +75,7 @@ def test_values_that_no_message_can_carry_are_render_errors(channel: ChannelDefi
 @given(st.text(max_size=200))
 def test_any_value_renders_or_is_a_render_error(channel: ChannelDefinition, value: str) -> None:
     try:
-        rendered = channel.render(channel.compile_templates(GOOD[channel.key]), context(value), False)
+        rendered = channel.render(channel.compile_templates(channel.sample_content), context(value), False)
     except RenderError:
         return
     for field in ("subject", "title", "preheader"):
@@ -94,7 +84,7 @@ def test_any_value_renders_or_is_a_render_error(channel: ChannelDefinition, valu
 
 @every_channel
 def test_an_address_has_one_form(channel: ChannelDefinition) -> None:
-    once = channel.normalise_address(ADDRESSES[channel.key])
+    once = channel.normalise_address(channel.sample_address)
     assert channel.normalise_address(once) == once
 
 

@@ -9,8 +9,8 @@ from schemas.documents import load, validate
 from schemas.policy import Policy
 from services import simulation
 from services.orchestrator.campaigns import document_checks
-from services.orchestrator.delivery.channels import CHANNELS_BY_KEY
 from services.orchestrator.delivery.channels.content import check_content
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CAMPAIGNS = sorted((EXAMPLES / "campaigns").iterdir())
@@ -35,7 +35,7 @@ def test_the_policy_holds_what_the_documents_speak_of() -> None:
 def test_all_classes_and_channels_have_a_campaign() -> None:
     campaigns = [validate(Campaign, load(path.read_bytes())) for path in CAMPAIGNS]
     assert {campaign.class_.value for campaign in campaigns} == {"transactional", "service", "marketing"}
-    assert {channel.value for campaign in campaigns for channel in campaign.channels} == set(CHANNELS_BY_KEY)
+    assert {channel.value for campaign in campaigns for channel in campaign.channels} == set(CHANNELS_BY_ID)
 
 
 def test_customers_can_be_reached_where_they_say() -> None:
@@ -43,7 +43,7 @@ def test_customers_can_be_reached_where_they_say() -> None:
     assert len(customers) == 20
     for customer in customers:
         for address in customer.addresses:
-            assert CHANNELS_BY_KEY[address.channel].normalise_address(address.address) == address.address
+            assert CHANNELS_BY_ID[address.channel].normalise_address(address.address) == address.address
 
 
 def test_suppressions_are_of_known_customers() -> None:

@@ -13,7 +13,7 @@ from schemas.vocabulary import Class
 from services.orchestrator.campaigns import conditions
 
 ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Problem]]
-"""Faults of a campaign's content: `services.orchestrator.delivery.channels.check_content`."""
+"""Faults of a campaign's content: `services.orchestrator.delivery.channels.content.check_content`."""
 
 
 def validate_campaign(

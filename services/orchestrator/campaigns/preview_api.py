@@ -22,8 +22,8 @@ from services.orchestrator.campaigns.campaign_workflow import get_active_policy
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.facts_reader import FactsReader
-from services.orchestrator.delivery.channels import CHANNELS_BY_KEY
 from services.orchestrator.delivery.channels.content import CompiledContent, check_content, compile_content
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.template import RenderError
@@ -133,7 +133,7 @@ def _render_items(
             item: dict[str, Any] = {"channel": channel, "locale": locale, "content": None, "facts": {}, "error": None}
             try:
                 fields = content.render(channel, locale, context).fields
-                item |= {"content": dict(fields), "facts": CHANNELS_BY_KEY[channel].measure(fields)}
+                item |= {"content": dict(fields), "facts": CHANNELS_BY_ID[channel].measure(fields)}
             except RenderError as error:
                 item["error"] = {"code": error.code, "detail": error.detail}
             yield item

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.vocabulary import Outcome, Reason
@@ -22,13 +23,10 @@ OUTCOMES: Mapping[str, tuple[str, str]] = {
 }
 """Word and icon of each outcome."""
 CHANNELS: Mapping[str, tuple[str, str]] = {
-    "email": ("E-mail", "mail"),
-    "sms": ("SMS", "message"),
-    "push": ("Push", "bell"),
-    "in_app": ("In the app", "broadcast"),
+    id: (channel.label, channel.icon) for id, channel in CHANNEL_REGISTRY.declarations.items()
 }
 """Word and icon of each channel."""
-BY: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "push": "push", "in_app": "the app"}
+BY: Mapping[str, str] = {id: channel.in_sentence for id, channel in CHANNEL_REGISTRY.declarations.items()}
 """Each channel within a sentence."""
 _INTENTS: Mapping[str, str] = {
     "advertise": "advertising",

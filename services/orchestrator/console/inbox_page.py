@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.facts import Preference
 from schemas.times import Instant
 from services.kit.errors import NotFound
@@ -17,8 +18,7 @@ from services.orchestrator.console.console_context import Parts, name_of, names_
 from services.orchestrator.console.page_frame import Frame, link, page_class
 from services.orchestrator.console.time_format import Calendar
 from services.orchestrator.delivery.api import decode_content
-from services.orchestrator.delivery.channels.html_text import html_to_text
-from services.orchestrator.delivery.channels.sms import split_sms
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 
 PATH = "/console/inbox"
 ROWS = 30
@@ -28,7 +28,7 @@ BODY_HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""A customer's e-mail is not ours: no script, no form, nothing from elsewhere, and no origin of its own."""
+"""A message is foreign content: no script, no form, nothing from elsewhere, and no origin of its own."""
 _WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
 _PLAIN = (
     '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
@@ -42,6 +42,7 @@ class Shown(NamedTuple):
 
     id: str
     channel: str
+    preview: str
     campaign: str
     customer: str
     name: str | None
@@ -67,6 +68,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         principal: Principal = requires("sandbox:read"),
     ) -> Response:
         at = await parts.calendar()
+        declared = CHANNEL_REGISTRY.declarations.values()
         async with parts.database.read() as tx:
             place = decode_cursor(before, tuple[int, str]) if before else None
             found = await store.sandbox(tx, customer or None, channel or None, place, ROWS + 1)
@@ -84,6 +86,7 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
             stage=await _stage(parts, principal, chosen, at) if chosen else None,
             older=link(PATH, channel=channel, customer=customer, before=cursor) if cursor else None,
             explicit=bool(message),
+            channel_filters=[("", "All"), *((each.id, each.short_label or each.label) for each in declared)],
         )  # fmt: skip
 
     @routes.get(PATH + "/{id}/body")
@@ -114,15 +117,13 @@ async def _stage(parts: Parts, principal: Principal, id: str, organisation: Cale
     return {
         "main": main,
         "messages": messages,
-        "mails": [item for item in messages if item.channel == "email"],
-        "others": [item for item in messages if item.channel != "email"],
+        "pages": [item for item in messages if item.preview == "page"],
+        "others": [item for item in messages if item.preview != "page"],
         "event": next((item.decision.event for item in kept.values() if item), None),
         "decisions": {key: item.decision_id for key, item in kept.items() if item},
         "at": at,
-        "parts_of": {
-            item.id: len(split_sms(item.content.get("text", "")).texts) for item in messages if item.channel == "sms"
-        },
-        "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.channel == "sms"},
+        "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
+        "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }
 
 
@@ -136,13 +137,12 @@ async def _shown(parts: Parts, principal: Principal, rows: Sequence[Any]) -> lis
 def _one(parts: Parts, row: Any, name: str | None) -> Shown:
     content = decode_content(row.content) or {}
     subject = content.get("subject") or content.get("title") or content.get("text", "")
-    text = (
-        content.get("preheader") or content.get("body") or content.get("text") or html_to_text(content.get("html", ""))
-    )
+    text = content.get("preheader") or content.get("body") or content.get("text") or ""
     snip = " ".join(text.split())
     return Shown(
         id=row.message_id,
         channel=row.channel,
+        preview=CHANNEL_REGISTRY.declarations[row.channel].preview,
         campaign=parts.campaign_name(row.campaign),
         customer=row.customer,
         name=name,

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from schemas.times import Instant, format_instant
-from schemas.vocabulary import Channel
+from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.decisions.evaluation import RenderedMessage
-from services.orchestrator.delivery.channels import CHANNELS_BY_KEY, BadAddress
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
+from services.orchestrator.delivery.channels.definition import BadAddress
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
@@ -47,7 +48,7 @@ class Renderer:
         triggered, campaign = planned.triggered, planned.triggered.campaign
         attributes = campaign.attributes_by_channel[planned.channel]
         address = facts.delivery_address(attributes, now)
-        if address is None and planned.channel != Channel.IN_APP:
+        if address is None and planned.channel not in CHANNELS_WITHOUT_ADDRESS:
             raise RenderError("no_address", "the customer has no usable address on this channel")
         customer = facts.customer_values
         content = self._contents.get_content(campaign.key, campaign.version)
@@ -70,6 +71,6 @@ class Renderer:
 
 def _normalise_address(channel: str, address: str) -> str:
     try:
-        return CHANNELS_BY_KEY[channel].normalise_address(address)
+        return CHANNELS_BY_ID[channel].normalise_address(address)
     except BadAddress as error:
         raise RenderError("bad_address", str(error)) from None

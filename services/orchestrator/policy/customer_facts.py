@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.facts import Address, Entry, HoldFact, OwnQuiet, Preference, Situation, Suppressions
 from schemas.times import Instant
-from schemas.vocabulary import Channel, Class
+from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS, Class
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_policy import CUSTOMER_QUIET_HOURS_ID, Cap, CompiledPolicy, customer_cap
 from services.orchestrator.policy.match import customer_variables
@@ -100,9 +100,9 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
     def delivery_address(self, attributes: MessageAttributes, t: Instant) -> Address | None:
         """Where the message goes: the first verified address that is not suppressed, else (not for marketing) the
-        first that is not. None when there is none, and for `in_app`, which needs none.
+        first that is not. None when there is none, and on a channel that needs none.
         """
-        if attributes.channel == Channel.IN_APP:
+        if attributes.channel in CHANNELS_WITHOUT_ADDRESS:
             return None
         suppressed_indexes = (
             {entry.address for entry in self.live_suppressions(attributes, t)} if self.suppressions.entries else ()

@@ -1,10 +1,10 @@
 """What a message is, as rules tell messages apart, and which of them a rule covers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from schemas.vocabulary import Channel, Class
+from schemas.vocabulary import CHANNELS_OUTSIDE_GENERAL_CAPS, Class
 
 DEFAULT_CLASSES = frozenset({Class.SERVICE.value, Class.MARKETING.value})
 ALL_CLASSES = frozenset(cls.value for cls in Class)
@@ -41,14 +41,14 @@ def _as_strings(values: Iterable[str] | None) -> frozenset[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class CompiledScope:
-    """None matches all; `without` names a channel that is left out all the same."""
+    """None matches all; `excluded_channels` are left out all the same."""
 
     channels: frozenset[str] | None = None
     topics: frozenset[str] | None = None
     classes: frozenset[str] = DEFAULT_CLASSES
     intents: frozenset[str] | None = None
     campaigns: frozenset[str] | None = None
-    excluded_channel: str | None = None
+    excluded_channels: frozenset[str] = frozenset()
 
     @classmethod
     def from_fields(cls, fields: ScopeFields) -> "CompiledScope":
@@ -62,12 +62,10 @@ class CompiledScope:
         )
 
     def for_cap(self) -> "CompiledScope":
-        """A cap that does not name `in_app` neither counts nor concerns it."""
+        """A cap that names no channels leaves out those that count only where they are named."""
         if self.channels is not None:
             return self
-        return CompiledScope(
-            self.channels, self.topics, self.classes, self.intents, self.campaigns, Channel.IN_APP.value
-        )
+        return replace(self, excluded_channels=CHANNELS_OUTSIDE_GENERAL_CAPS)
 
     def covers(self, attributes: MessageAttributes) -> bool:
         """Whether every field matches."""
@@ -77,5 +75,5 @@ class CompiledScope:
             and (self.topics is None or attributes.topic in self.topics)
             and (self.intents is None or attributes.intent in self.intents)
             and (self.campaigns is None or attributes.campaign in self.campaigns)
-            and attributes.channel != self.excluded_channel
+            and attributes.channel not in self.excluded_channels
         )

@@ -52,11 +52,7 @@ def is_scope_covered(inner: CompiledScope, outer: CompiledScope) -> bool:
     return (
         inner.classes <= outer.classes
         and (outer.channels is None or (inner.channels is not None and inner.channels <= outer.channels))
-        and (
-            outer.excluded_channel is None
-            or inner.excluded_channel == outer.excluded_channel
-            or _excludes_channel(inner, outer.excluded_channel)
-        )
+        and all(_excludes_channel(inner, channel) for channel in outer.excluded_channels)
         and _is_subset(inner.topics, outer.topics)
         and _is_subset(inner.intents, outer.intents)
         and _is_subset(inner.campaigns, outer.campaigns)
@@ -112,7 +108,7 @@ def _is_subset(inner: frozenset[str] | None, outer: frozenset[str] | None) -> bo
 
 
 def _excludes_channel(inner: CompiledScope, channel: str) -> bool:
-    return inner.channels is not None and channel not in inner.channels
+    return channel in inner.excluded_channels or (inner.channels is not None and channel not in inner.channels)
 
 
 def _is_sibling_exclusion_covered(inner: Cap, outer: Cap) -> bool:

@@ -1,14 +1,6 @@
-"""The channels: one file each, listed here."""
+"""Channels, one folder each: what a message on a channel consists of, and how it is checked and rendered.
 
-from typing import Final
-
-from services.orchestrator.delivery.channels.channel import BadAddress, ChannelDefinition
-from services.orchestrator.delivery.channels.email import EMAIL
-from services.orchestrator.delivery.channels.in_app import IN_APP
-from services.orchestrator.delivery.channels.push import PUSH
-from services.orchestrator.delivery.channels.sms import SMS
-
-__all__ = ["CHANNELS", "CHANNELS_BY_KEY", "BadAddress", "ChannelDefinition"]
-
-CHANNELS: Final[tuple[ChannelDefinition, ...]] = (EMAIL, SMS, PUSH, IN_APP)
-CHANNELS_BY_KEY: Final[dict[str, ChannelDefinition]] = {channel.key: channel for channel in CHANNELS}
+`schemas/channel_registry.py` finds the folders; docs/extending.md describes how to add one. The modules beside the
+folders are shared: `definition` (what a channel is), `content_checks` (helpers for channels), `registry` (all channels
+by id) and `content` (the content of a whole campaign).
+"""

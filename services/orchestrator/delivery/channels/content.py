@@ -8,8 +8,9 @@ import msgspec
 from schemas.campaign import Campaign
 from schemas.documents import DocumentError, suggestion, validate
 from schemas.vocabulary import Class
-from services.orchestrator.delivery.channels import CHANNELS_BY_KEY
-from services.orchestrator.delivery.channels.channel import CompiledTemplates, ContentProblem, variable_prefixes
+from services.orchestrator.delivery.channels.content_checks import variable_prefixes
+from services.orchestrator.delivery.channels.definition import CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
 
 
@@ -45,7 +46,7 @@ class CompiledContent:
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
                 name, compiled = locales[wanted]
-                return RenderedContent(CHANNELS_BY_KEY[channel].render(compiled, context, self._marketing), name)
+                return RenderedContent(CHANNELS_BY_ID[channel].render(compiled, context, self._marketing), name)
         raise RenderError("no_content", f"no content for channel {channel} in the default locale")
 
 
@@ -53,7 +54,7 @@ def compile_content(document: Campaign) -> CompiledContent:
     """The content of a checked campaign. Raises TemplateSyntaxError for one that was not checked."""
     compiled = {
         key: {
-            _normalise_locale(locale): (locale, CHANNELS_BY_KEY[key].compile_templates(fields))
+            _normalise_locale(locale): (locale, CHANNELS_BY_ID[key].compile_templates(fields))
             for locale, fields in locales.items()
         }
         for key, locales in document.content.items()
@@ -66,9 +67,9 @@ def check_content(document: Campaign) -> list[ContentProblem]:
     problems: list[ContentProblem] = []
     for key, locales in document.content.items():
         base_pointer = f"/content/{key}"
-        if key not in CHANNELS_BY_KEY:
+        if key not in CHANNELS_BY_ID:
             problems.append(
-                (base_pointer, "unknown_field", f"unknown channel `{key}`{suggestion(key, CHANNELS_BY_KEY)}")
+                (base_pointer, "unknown_field", f"unknown channel `{key}`{suggestion(key, CHANNELS_BY_ID)}")
             )
             continue
         if _normalise_locale(document.default_locale) not in map(_normalise_locale, locales):
@@ -83,7 +84,7 @@ def check_content(document: Campaign) -> list[ContentProblem]:
 
 
 def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
-    channel = CHANNELS_BY_KEY[key]
+    channel = CHANNELS_BY_ID[key]
     try:
         validate(channel.fields, fields)
     except DocumentError as error:

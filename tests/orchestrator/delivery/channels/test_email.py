@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.delivery.channels import BadAddress
-from services.orchestrator.delivery.channels.email import EMAIL
-from services.orchestrator.delivery.channels.html_text import html_to_text
+from services.orchestrator.delivery.channels.definition import BadAddress
+from services.orchestrator.delivery.channels.email.channel import CHANNEL as EMAIL
+from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.template import RenderError
 
 OUT = "https://example.org/u/1?a=1&b=2"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.orchestrator.delivery.channels import BadAddress
-from services.orchestrator.delivery.channels.in_app import IN_APP
+from services.orchestrator.delivery.channels.definition import BadAddress
+from services.orchestrator.delivery.channels.in_app.channel import CHANNEL as IN_APP
 from services.template import RenderError
 
 

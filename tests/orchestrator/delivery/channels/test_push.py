@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from services.orchestrator.delivery.channels import BadAddress
-from services.orchestrator.delivery.channels.push import PUSH
+from services.orchestrator.delivery.channels.definition import BadAddress
+from services.orchestrator.delivery.channels.push.channel import CHANNEL as PUSH
 from services.template import RenderError
 
 

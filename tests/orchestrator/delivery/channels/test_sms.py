@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smsutil import split as oracle
 
-from services.orchestrator.delivery.channels import BadAddress
-from services.orchestrator.delivery.channels.sms import SMS, split_sms
+from services.orchestrator.delivery.channels.definition import BadAddress
+from services.orchestrator.delivery.channels.sms.channel import CHANNEL as SMS
+from services.orchestrator.delivery.channels.sms.channel import split_sms
 from services.template import RenderError
 
 

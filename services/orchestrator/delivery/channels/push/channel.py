@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
-from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels import content_checks as checks
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -33,8 +33,10 @@ class PushFields(Document):
 class PushChannel:
     """The channel `push`. Addresses are device tokens."""
 
-    key = "push"
+    id = "push"
     fields: type[Document] = PushFields
+    sample_content: Mapping[str, str] = {"title": "{{ customer.id }}", "body": "{{ customer.id }}"}
+    sample_address = "token-c-1"
 
     def normalise_address(self, address: str) -> str:
         """The token as it is: 1 to 2048 visible ASCII characters."""
@@ -44,21 +46,21 @@ class PushChannel:
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the limits of content without values."""
-        problems = channel.check_templates(content)
-        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
+        problems = checks.check_templates(content)
+        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
-        return channel.compile_fields(content)
+        return checks.compile_fields(content)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Title, body, and the link where there is one; together at most 4096 bytes of JSON."""
         message = {
-            "title": channel.clean_line("title", compiled["title"].render(context), MAX_TITLE),
-            "body": channel.clean_text("body", compiled["body"].render(context), MAX_BODY),
+            "title": checks.clean_line("title", compiled["title"].render(context), MAX_TITLE),
+            "body": checks.clean_text("body", compiled["body"].render(context), MAX_BODY),
         }
         if "link" in compiled:
-            message["link"] = channel.clean_https_link("link", compiled["link"].render(context))
+            message["link"] = checks.clean_https_link("link", compiled["link"].render(context))
         if _payload_upper_bound(message) > MAX_PAYLOAD and (size := _payload_size(message)) > MAX_PAYLOAD:
             raise RenderError("too_long", f"the payload has {size} bytes, at most {MAX_PAYLOAD} are allowed")
         return message
@@ -66,6 +68,10 @@ class PushChannel:
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """The size of the payload in bytes."""
         return {"payload_bytes": _payload_size(rendered)}
+
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """Nothing."""
+        return ""
 
 
 def _payload_size(message: Mapping[str, str]) -> int:
@@ -80,4 +86,4 @@ def _payload_upper_bound(message: Mapping[str, str]) -> int:
     return size
 
 
-PUSH: Final = PushChannel()
+CHANNEL: Final = PushChannel()

@@ -1,52 +1,19 @@
-"""What a channel is, and the small checks that channels share."""
+"""Checks and clean-ups of content that several channels share."""
 
 import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header
-from typing import Any, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.fields import Document
+from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates, ContentProblem
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template
 
-ContentProblem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
-CompiledTemplates = Mapping[str, Template]
-_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ASCII_CONTROL_BYTES = bytes([*range(0x20), 0x7F])
-_NOT_IN_LINKS = re.compile(r'[\s<>"\\]')
-TEMPLATE_ROOTS = frozenset({"customer", "event", "campaign", "links", "now"})
-
-
-class BadAddress(ValueError):
-    """Not an address of this channel. The text does not repeat the address."""
-
-
-class ChannelDefinition(Protocol):
-    """One channel: the fields of its content, its kind of address, and how content becomes a message."""
-
-    key: str
-    fields: type[Document]
-
-    def normalise_address(self, address: str) -> str:
-        """The one form of an address. Raises BadAddress."""
-        ...
-
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
-        """What is wrong with content whose fields are known: syntax, limits, the way out of marketing."""
-        ...
-
-    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
-        """Its templates. Raises TemplateSyntaxError."""
-        ...
-
-    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
-        """The fields of the message. Raises RenderError."""
-        ...
-
-    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
-        """What a person wants to see beside the fields: lengths, parts, what is cut."""
-        ...
+TEMPLATE_ROOTS: Final = frozenset({"customer", "event", "campaign", "links", "now"})
+_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ASCII_CONTROL_BYTES: Final = bytes([*range(0x20), 0x7F])
+_NOT_IN_LINKS: Final = re.compile(r'[\s<>"\\]')
 
 
 def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[ContentProblem]:

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import (
+from services.orchestrator.delivery.channels import content_checks
+from services.orchestrator.delivery.channels.content_checks import (
     clean_https_link,
     clean_line,
     clean_text,
@@ -24,7 +24,7 @@ def test_every_control_character_is_found_and_no_other(around: str, allowed: str
 
 
 def test_a_link_holds_no_white_space_and_no_quotes() -> None:
-    refused = {chr(code) for code in range(sys.maxunicode + 1) if channel._NOT_IN_LINKS.search(chr(code))}
+    refused = {chr(code) for code in range(sys.maxunicode + 1) if content_checks._NOT_IN_LINKS.search(chr(code))}
     assert refused == {chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()} | set('<>"\\')
     for each in ("\u3000", "\u00a0", "\\"):
         with pytest.raises(RenderError):

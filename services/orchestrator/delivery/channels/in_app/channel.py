@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
-from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels import content_checks as checks
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -24,29 +24,31 @@ class InAppFields(Document):
 class InAppChannel:
     """The channel `in_app`. It needs no address; where one is given it is the app's own id of the customer."""
 
-    key = "in_app"
+    id = "in_app"
     fields: type[Document] = InAppFields
+    sample_content: Mapping[str, str] = {"title": "{{ customer.id }}", "body": "{{ customer.id }}"}
+    sample_address = "c-1"
 
     def normalise_address(self, address: str) -> str:
         """The id as it is: at most 256 characters, no controls."""
-        if len(address) > 256 or channel.has_control_character(address):
+        if len(address) > 256 or checks.has_control_character(address):
             raise BadAddress("an id has at most 256 characters and no control characters")
         return address
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the limits of content without values."""
-        problems = channel.check_templates(content)
-        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
+        problems = checks.check_templates(content)
+        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
-        return channel.compile_fields(content)
+        return checks.compile_fields(content)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Title, body, and the link where there is one: https, or a path inside the app."""
         message = {
-            "title": channel.clean_line("title", compiled["title"].render(context), MAX_TITLE),
-            "body": channel.clean_text("body", compiled["body"].render(context), MAX_BODY),
+            "title": checks.clean_line("title", compiled["title"].render(context), MAX_TITLE),
+            "body": checks.clean_text("body", compiled["body"].render(context), MAX_BODY),
         }
         if "link" in compiled:
             message["link"] = _clean_app_link(compiled["link"].render(context))
@@ -56,14 +58,18 @@ class InAppChannel:
         """The length of the body in characters."""
         return {"body_characters": len(rendered["body"])}
 
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """Nothing."""
+        return ""
+
 
 def _clean_app_link(text: str) -> str:
     link = text.strip()
     if not link.startswith("/"):
-        return channel.clean_https_link("link", link)
-    if link.startswith("//") or "\\" in link or channel.has_control_character(link) or re.search(r"\s", link):
+        return checks.clean_https_link("link", link)
+    if link.startswith("//") or "\\" in link or checks.has_control_character(link) or re.search(r"\s", link):
         raise RenderError("unsafe_link", "link must be a path inside the app or an absolute https link")
-    return channel.check_length("link", link, 2048)
+    return checks.check_length("link", link, 2048)
 
 
-IN_APP: Final = InAppChannel()
+CHANNEL: Final = InAppChannel()

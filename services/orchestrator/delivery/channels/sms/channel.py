@@ -7,8 +7,8 @@ import phonenumbers
 from gsm0338 import Codec
 
 from schemas.fields import Document
-from services.orchestrator.delivery.channels import channel
-from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels import content_checks as checks
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
 from services.template import RenderError
 
 MAX_PARTS: Final = 10
@@ -32,12 +32,14 @@ class SmsParts(NamedTuple):
 class SmsChannel:
     """The channel `sms`. Addresses are phone numbers in E.164."""
 
-    key = "sms"
+    id = "sms"
     fields: type[Document] = SmsFields
+    sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
+    sample_address = "+49 151 12345678"
 
     def normalise_address(self, address: str) -> str:
         """E.164. Numbers are checked by country and length only: a new range must not wait for new metadata."""
-        if channel.has_control_character(address) or any(each.isalpha() for each in address) or len(address) > 40:
+        if checks.has_control_character(address) or any(each.isalpha() for each in address) or len(address) > 40:
             raise BadAddress("a phone number holds digits only")
         try:
             number = phonenumbers.parse(address, None)
@@ -49,16 +51,16 @@ class SmsChannel:
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the length of texts without values."""
-        problems = channel.check_templates(content)
-        return problems or channel.check_static_content(self.compile_templates(content), self, marketing)
+        problems = checks.check_templates(content)
+        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its one template."""
-        return channel.compile_fields(content)
+        return checks.compile_fields(content)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """The text, of at most 10 parts."""
-        text = channel.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
+        text = checks.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
         if (count := len(split_sms(text).texts)) > MAX_PARTS:
             raise RenderError("too_long", f"text needs {count} parts, at most {MAX_PARTS} are allowed")
         return {"text": text}
@@ -67,6 +69,11 @@ class SmsChannel:
         """Alphabet, number of parts, and the characters that make parts short."""
         parts = split_sms(rendered["text"])
         return {"encoding": parts.encoding, "parts": len(parts.texts), "outside_gsm": parts.outside}
+
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """The number of parts."""
+        count = len(split_sms(rendered.get("text", "")).texts)
+        return "1 part" if count == 1 else f"{count} parts"
 
 
 def _alphabet(prefix: bytes) -> frozenset[str]:
@@ -98,4 +105,4 @@ def _split_by_size(text: str, sizes: list[int], single_limit: int, part_limit: i
     return (*parts, text[start:])
 
 
-SMS: Final = SmsChannel()
+CHANNEL: Final = SmsChannel()

@@ -9,9 +9,10 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import model_validator
 
 from schemas.fields import Document
-from services.orchestrator.delivery.channels import channel, mjml
-from services.orchestrator.delivery.channels.channel import BadAddress, CompiledTemplates, ContentProblem
-from services.orchestrator.delivery.channels.html_text import html_to_text
+from services.orchestrator.delivery.channels import content_checks as checks
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.email import mjml
+from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.template import RenderError, check_html
 
 MAX_SUBJECT: Final = 255
@@ -39,12 +40,17 @@ class EmailFields(Document):
 class EmailChannel:
     """The channel `email`. Addresses are mailboxes."""
 
-    key = "email"
+    id = "email"
     fields: type[Document] = EmailFields
+    sample_content: Mapping[str, str] = {
+        "subject": "{{ customer.id }}",
+        "html": '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">Unsubscribe</a>',
+    }
+    sample_address = "Ada@example.org"
 
     def normalise_address(self, address: str) -> str:
         """`local@domain`, the domain in lower-case ASCII. No quoted, commented, non-ASCII local parts, no literals."""
-        if channel.has_control_character(address) or "=?" in address or len(address) > 254:
+        if checks.has_control_character(address) or "=?" in address or len(address) > 254:
             raise BadAddress("an e-mail address has at most 254 characters, no controls and no encoded words")
         try:
             found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
@@ -54,7 +60,7 @@ class EmailChannel:
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, MJML elements, and the way out of marketing."""
-        problems = channel.check_templates(content, HTML_FIELDS)
+        problems = checks.check_templates(content, HTML_FIELDS)
         for line, detail in mjml.unknown_tags(content.get("mjml", "")):
             problems.append(("/mjml", "unknown_element", f"line {line}: {detail}"))
         if problems:
@@ -81,20 +87,20 @@ class EmailChannel:
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
-        return channel.compile_fields(content, HTML_FIELDS)
+        return checks.compile_fields(content, HTML_FIELDS)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Subject, preheader, HTML and text. Liquid comes first, then MJML, then the styles are inlined."""
-        subject = channel.clean_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
+        subject = checks.clean_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
         page = mjml.inline_styles(_render_html(compiled, context))
         check_html(page)
         text_source = compiled["text"].render(context) if "text" in compiled else html_to_text(page)
         text = (
-            channel.clean_text("text", text_source, MAX_TEXT) if text_source.strip() or "text" in compiled else subject
+            checks.clean_text("text", text_source, MAX_TEXT) if text_source.strip() or "text" in compiled else subject
         )
         message = {"subject": subject, "html": page, "text": text}
         if "preheader" in compiled:
-            message["preheader"] = channel.clean_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
+            message["preheader"] = checks.clean_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
             message["html"] = _with_preheader(page, message["preheader"])
         if marketing:
             _require_unsubscribe_link(message, context)
@@ -105,6 +111,10 @@ class EmailChannel:
         size = len(rendered["html"].encode())
         cut = int(size > 102 * 1024)
         return {"subject_characters": len(rendered["subject"]), "html_bytes": size, "cut_by_gmail": cut}
+
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """Nothing."""
+        return ""
 
 
 def _render_html(compiled: CompiledTemplates, context: Mapping[str, Any]) -> str:
@@ -140,4 +150,4 @@ def _sample_context(paths: set[str]) -> dict[str, Any]:
     return context
 
 
-EMAIL: Final = EmailChannel()
+CHANNEL: Final = EmailChannel()

@@ -1,0 +1,41 @@
+"""The channels of this installation: what every process must know about each of them, as data.
+
+A channel is a folder in `services/orchestrator/delivery/channels/` (docs/extending.md). Its declaration is read by all
+services and by the command line; how it checks and renders content only by the orchestrator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.extensions import ExtensionRegistry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelDeclaration:
+    """One channel."""
+
+    id: str
+    order: int
+    """Its place in lists; smaller comes first."""
+    label: str
+    """Its name in the console, such as `E-mail`."""
+    short_label: str | None = None
+    """Its name where there is little room; the label if absent."""
+    in_sentence: str
+    """Its name after the word `by`, such as `e-mail`."""
+    icon: str
+    """An icon of the console's set (`services/orchestrator/console/templates/icons.html`)."""
+    preview: Literal["page", "bubble", "card"] = "card"
+    """How the console's inbox shows a message: `page` frames its field `html`, `bubble` shows its field `text`, `card`
+    shows its fields `title` and `body`."""
+    needs_address: bool = True
+    """Whether a message needs an address of the customer. Where none is needed, it goes to the customer's id."""
+    counts_in_general_caps: bool = True
+    """Whether caps that name no channels count its messages and concern them."""
+    comparable_address: Callable[[str], str] = str.strip
+    """The form in which addresses are compared and hashed. Suppressions are stored as hashes of it: never change it for
+    a channel that has been in use."""
+
+
+CHANNEL_REGISTRY: Final = ExtensionRegistry(ChannelDeclaration, "services.orchestrator.delivery.channels")

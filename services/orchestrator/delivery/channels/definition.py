@@ -1,0 +1,50 @@
+"""What a channel is: the protocol that the module `channel` of each channel's folder implements."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from schemas.fields import Document
+from services.template import Template
+
+ContentProblem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
+CompiledTemplates = Mapping[str, Template]
+
+
+class BadAddress(ValueError):
+    """Not an address of this channel. The text does not repeat the address."""
+
+
+class ChannelDefinition(Protocol):
+    """One channel: the fields of its content, its kind of address, and how content becomes a message."""
+
+    id: str
+    fields: type[Document]
+    """The content of one campaign in one locale, as marketers write it."""
+    sample_content: Mapping[str, str]
+    """Valid content of a marketing campaign; it reads `customer.id` in its first field."""
+    sample_address: str
+    """A valid address that belongs to nobody."""
+
+    def normalise_address(self, address: str) -> str:
+        """The one form of an address. Raises BadAddress."""
+        ...
+
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+        """What is wrong with content that has valid fields: template syntax, limits, marketing without an opt-out."""
+        ...
+
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
+        """The template of each field. Raises TemplateSyntaxError."""
+        ...
+
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+        """The fields of the message. Raises RenderError."""
+        ...
+
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+        """What previews show beside the fields of a message: lengths, number of parts, what is cut off."""
+        ...
+
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """What the console's inbox shows beside the time of a message, such as `2 parts`; may be empty."""
+        ...

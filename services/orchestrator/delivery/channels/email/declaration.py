@@ -1,0 +1,21 @@
+"""The channel `email`."""
+
+from typing import Final
+
+from schemas.channel_registry import ChannelDeclaration
+
+
+def _without_case(address: str) -> str:
+    """Mail servers may tell local parts apart by case, but none that people use does."""
+    return address.strip().lower()
+
+
+DECLARATION: Final = ChannelDeclaration(
+    id="email",
+    order=10,
+    label="E-mail",
+    in_sentence="e-mail",
+    icon="mail",
+    preview="page",
+    comparable_address=_without_case,
+)

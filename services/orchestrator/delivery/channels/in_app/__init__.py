@@ -1,0 +1,1 @@
+"""Messages in the inbox of the company's own application."""

@@ -1,0 +1,16 @@
+"""The channel `in_app`. Its messages disturb nobody, so they need no address and count only in caps that name it."""
+
+from typing import Final
+
+from schemas.channel_registry import ChannelDeclaration
+
+DECLARATION: Final = ChannelDeclaration(
+    id="in_app",
+    order=40,
+    label="In the app",
+    short_label="App",
+    in_sentence="the app",
+    icon="broadcast",
+    needs_address=False,
+    counts_in_general_caps=False,
+)

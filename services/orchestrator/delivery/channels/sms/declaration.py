@@ -1,0 +1,9 @@
+"""The channel `sms`."""
+
+from typing import Final
+
+from schemas.channel_registry import ChannelDeclaration
+
+DECLARATION: Final = ChannelDeclaration(
+    id="sms", order=20, label="SMS", in_sentence="SMS", icon="message", preview="bubble"
+)
