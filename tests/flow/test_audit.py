@@ -70,9 +70,9 @@ async def offer(product: Live, id: str, **data: Any) -> None:
 
 async def set_mark(tx: Tx, at: int, place: int = 0) -> None:
     """Pretend that a handover was made at another time, everywhere it is written."""
-    row = (await tx.rows("SELECT message_id, customer, marked_at FROM message ORDER BY marked_at"))[place]
-    found, was = {"id": row.message_id, "at": at}, row.marked_at
-    await tx.execute("UPDATE message SET marked_at = :at, closed_at = :at WHERE message_id = :id", **found)
+    row = (await tx.rows("SELECT message_id, customer, claimed_at FROM message ORDER BY claimed_at"))[place]
+    found, was = {"id": row.message_id, "at": at}, row.claimed_at
+    await tx.execute("UPDATE message SET claimed_at = :at, closed_at = :at WHERE message_id = :id", **found)
     await tx.execute(
         "UPDATE contact_history SET at = :at, recorded = :at WHERE message_id = :id AND at = :was", **found, was=was
     )
@@ -239,7 +239,7 @@ async def test_a_message_that_was_accepted_twice_is_found(product: Live) -> None
         after = before.claim_contact(message, again)
         await store.save_ledgers(tx, {"c-1": after})
         await store.insert_contact_history(tx, store.contact_history_rows("c-1", before, after, again))
-        await tx.execute("UPDATE message SET attempts = 2, marked_at = :at, closed_at = :at", at=again)
+        await tx.execute("UPDATE message SET attempts = 2, claimed_at = :at, closed_at = :at", at=again)
     assert told(await audit(product)) == [("duplicate_sent", "attempt", None)]
 
 
@@ -252,8 +252,8 @@ async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Liv
     async with product.database.write() as tx:
         await set_mark(tx, product.clock.now() + MINUTE)
         await tx.execute(
-            "INSERT INTO attempt (message_id, customer, number, owner, marked_at, opened, outcome, detail, closed_at) "
-            "SELECT message_id, customer, attempts, owner, marked_at, opened, 'unknown', 'the dispatcher is gone', "
+            "INSERT INTO attempt (message_id, customer, number, owner, claimed_at, opened, outcome, detail, closed_at) "
+            "SELECT message_id, customer, attempts, owner, claimed_at, opened, 'unknown', 'the dispatcher is gone', "
             "closed_at FROM message"
         )
     assert told(await audit(product)) == []

@@ -23,7 +23,6 @@ TERMINAL = ("accepted", "rejected", "suppressed", "failed", "unknown")
 TAKEN = ("accept", "fail_after_accept", "hang", "cut")
 CONTACTS = {"planned": "planned", "handing_over": "made", "accepted": "made", "unknown": "unknown"}
 """The contact that a message in this state has; a parked one has none."""
-MAYBE_SENT = "an earlier attempt may have arrived"
 
 Row = Mapping[str, Any]
 
@@ -177,7 +176,7 @@ class Evidence:
 
     async def false_ledgers(self) -> list[str]:
         """I25: every ledger holds exactly the contacts that the messages' states call for."""
-        messages = await self.query("SELECT message_id, customer, state, detail FROM message")
+        messages = await self.query("SELECT message_id, customer, state, maybe_sent FROM message")
         wanted: dict[str, dict[str, str]] = {}
         for row in messages:
             if state := _contact(row):
@@ -225,7 +224,7 @@ def _key(row: Row) -> tuple[str, str, str]:
 
 def _contact(row: Row) -> str | None:
     if row["state"] == "retry" or row["state"] == "pending":
-        return "unknown" if row["detail"] == MAYBE_SENT else "planned"
+        return "unknown" if row["maybe_sent"] else "planned"
     return CONTACTS.get(row["state"])
 
 

@@ -144,8 +144,8 @@ async def waiting(tx: Tx) -> tuple[int, Instant | None]:
 async def open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     """How many handovers are under way (at most `MOST`), and since when the oldest is."""
     row = await tx.row(
-        "SELECT count(*) AS n, min(marked_at) AS oldest FROM"
-        f" (SELECT marked_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
+        "SELECT count(*) AS n, min(claimed_at) AS oldest FROM"
+        f" (SELECT claimed_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
         most=MOST,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)

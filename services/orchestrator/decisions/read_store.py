@@ -155,9 +155,9 @@ async def get_message(tx: Tx, message_id: str) -> Any | None:
 async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
     """The attempts to hand a message over, in order: those that were not accepted, and the last one."""
     return await tx.rows(
-        "SELECT number, 'closed' AS state, outcome, detail, marked_at, closed_at FROM attempt WHERE message_id = :id"
+        "SELECT number, 'closed' AS state, outcome, detail, claimed_at, closed_at FROM attempt WHERE message_id = :id"
         " UNION ALL SELECT attempts, CASE WHEN state = 'handing_over' THEN 'open' ELSE 'closed' END,"
-        " CASE WHEN state <> 'handing_over' THEN 'accepted' END, detail, marked_at, closed_at"
+        " CASE WHEN state <> 'handing_over' THEN 'accepted' END, detail, claimed_at, closed_at"
         " FROM message m WHERE message_id = :id AND attempts > 0 AND NOT EXISTS"
         " (SELECT 1 FROM attempt a WHERE a.message_id = m.message_id AND a.number = m.attempts) ORDER BY 1",
         id=message_id,

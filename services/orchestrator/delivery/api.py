@@ -104,6 +104,6 @@ def _attempt_document(row: Any) -> dict[str, Any]:
         "state": row.state,
         "outcome": row.outcome,
         "detail": row.detail,
-        "marked_at": format_optional_instant(row.marked_at),
+        "marked_at": format_optional_instant(row.claimed_at),
         "closed_at": format_optional_instant(row.closed_at),
     }

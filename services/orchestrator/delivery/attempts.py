@@ -10,8 +10,8 @@ from typing import NamedTuple
 from schemas.times import Instant
 from services.kit.db.database import Tx
 
-MAYBE_SENT = "an earlier attempt may have arrived"
-"""What a message says of itself while it is tried again after an attempt with an unknown outcome."""
+MAYBE_SENT_DETAIL = "an earlier attempt may have arrived"
+"""`detail` of a message that is retried after an attempt with an unknown outcome. The state is in `maybe_sent`."""
 
 DISPATCHER_GONE = "the dispatcher is gone"
 """Detail of attempts that were closed for their owner: nobody knows how far they came."""
@@ -21,11 +21,21 @@ IN_FLIGHT_SQL = "state = 'handing_over'"
 IN_FLIGHT_BY_ID_SQL = "state = (SELECT 'handing_over')"
 """The same of messages that are named: no literal, so that they are found by their names, not by that index."""
 
-ATTEMPT_COLUMNS = ("message_id", "customer", "number", "owner", "marked_at", "opened", "outcome", "detail", "closed_at")
+ATTEMPT_COLUMNS = (
+    "message_id",
+    "customer",
+    "number",
+    "owner",
+    "claimed_at",
+    "opened",
+    "outcome",
+    "detail",
+    "closed_at",
+)
 
 
 class MessageClaim(NamedTuple):
-    """What a mark writes on a message. `marked_at` is ledger time, `opened` the database's time."""
+    """What a mark writes on a message. `claimed_at` is ledger time, `opened` the database's time."""
 
     owner: str
     claimed_at: Instant
@@ -59,7 +69,7 @@ async def close_attempts(tx: Tx, closed_attempts: Sequence[ClosedAttempt], now: 
     if not closed_attempts:
         return set()
     rows = await tx.rows(
-        f"SELECT message_id, customer, attempts, owner, marked_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
+        f"SELECT message_id, customer, attempts, owner, claimed_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
         f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
         ids=tx.list_parameter([closed_attempt.message_id for closed_attempt in closed_attempts]),
     )
@@ -72,7 +82,7 @@ async def close_attempts(tx: Tx, closed_attempts: Sequence[ClosedAttempt], now: 
         "attempt",
         ATTEMPT_COLUMNS,
         [
-            (row.message_id, row.customer, row.attempts, row.owner, row.marked_at, row.opened)
+            (row.message_id, row.customer, row.attempts, row.owner, row.claimed_at, row.opened)
             + (closed_attempt.outcome, closed_attempt.detail, now)
             for closed_attempt, row in ended
             if row is not None
@@ -108,8 +118,9 @@ async def accept_attempts(tx: Tx, accepted: Sequence[AcceptedAttempt], now: Inst
     if not accepted:
         return True
     written = await tx.execute(
-        "UPDATE message SET state = 'accepted', until = NULL, adapter = a.adapter, provider_id = a.provider_id, "
-        f"detail = a.detail, closed_at = :now, updated = :now FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
+        "UPDATE message SET state = 'accepted', maybe_sent = 0, until = NULL, adapter = a.adapter, "
+        f"provider_id = a.provider_id, detail = a.detail, closed_at = :now, updated = :now "
+        f"FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
         f"WHERE message.message_id = a.message_id AND message.{IN_FLIGHT_BY_ID_SQL} AND message.attempts = a.number",
         now=now,
         **tx.bind_table_parameter("a", _ACCEPTED_COLUMN_TYPES, accepted),

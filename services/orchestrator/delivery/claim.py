@@ -16,7 +16,6 @@ from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
 from services.orchestrator.delivery import shard_lease
-from services.orchestrator.delivery.attempts import MAYBE_SENT
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
@@ -25,7 +24,7 @@ BATCH_SIZE = 500
 
 _COLUMNS = (
     *("message_id", "customer", "campaign", "version", "channel", "cls", "event_source", "event_id"),
-    *("since", "attempts", "to_address", "detail", "updated"),
+    *("since", "attempts", "to_address", "maybe_sent", "updated"),
 )
 _CLAIM_COLUMN_TYPES = {"message_id": "text", "address_hash": "text"}
 
@@ -129,7 +128,7 @@ class OutboxClaimer:
             return
         rows = [(item.message_id, address_hash(self.address_key, item.channel, item.to)) for item in claimed_messages]
         await tx.execute(
-            "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, marked_at = :now, "
+            "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, claimed_at = :now, "
             "opened = :opened, closed_at = NULL, address_hash = k.address_hash, updated = :now "
             f"FROM {tx.table_parameter('k', _CLAIM_COLUMN_TYPES)} WHERE message.message_id = k.message_id",
             owner=self.owner,
@@ -148,5 +147,5 @@ def _to_claimed_message(message: Row[Any], now: Instant, ledger: Ledger) -> Clai
         content=msgspec.json.decode(message.content, type=dict[str, str]),
         claimed_at=now,
         ledger=ledger,
-        maybe_sent=message.detail == MAYBE_SENT,
+        maybe_sent=bool(message.maybe_sent),
     )

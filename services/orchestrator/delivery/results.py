@@ -19,7 +19,7 @@ from schemas.vocabulary import MessageState, Outcome, Reason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
 from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import MAYBE_SENT, AcceptedAttempt, ClosedAttempt
+from services.orchestrator.delivery.attempts import MAYBE_SENT_DETAIL, AcceptedAttempt, ClosedAttempt
 from services.orchestrator.delivery.store import TIMER_COLUMNS
 from services.orchestrator.policy.ledger import Ledger
 
@@ -50,6 +50,11 @@ class NextState(NamedTuple):
     contact: str
     until: Instant | None = None
     failure_reason: Reason | None = None
+
+    @property
+    def maybe_sent(self) -> bool:
+        """Whether the message is tried again although an earlier attempt may have arrived."""
+        return self.state is MessageState.RETRY and self.contact == "unknown"
 
 
 _ACCEPTED_STATE = NextState(MessageState.ACCEPTED, "made")
@@ -136,7 +141,7 @@ def _resolve_next_state(result: AttemptResult, row: Row[Any], was_open: bool, no
 
 def _keep_unknown(next_state: NextState, row: Row[Any]) -> NextState:
     """A message of which an earlier attempt may have arrived never becomes one that did not."""
-    if row.detail != MAYBE_SENT:
+    if not row.maybe_sent:
         return next_state
     if next_state.contact == "released":
         return next_state._replace(state=MessageState.UNKNOWN, contact="unknown", failure_reason=None)
@@ -154,7 +159,7 @@ def _update_ledger(ledger: Ledger, message_id: str, next_state: NextState) -> Le
 
 async def _load_messages(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
     rows = await tx.rows(
-        f"SELECT message_id, state, detail FROM message WHERE {tx.in_list('message_id', 'ids')}",
+        f"SELECT message_id, state, maybe_sent FROM message WHERE {tx.in_list('message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
     return {row.message_id: row for row in rows}
@@ -167,6 +172,7 @@ _COLUMN_TYPES = {
     "adapter": "text",
     "provider_id": "text",
     "detail": "text",
+    "maybe_sent": "bigint",
 }
 
 
@@ -175,12 +181,13 @@ async def _write_messages(tx: Tx, writes: Sequence[tuple[AttemptResult, NextStat
         return
     rows = [
         (result.handover_result.message_id, next_state.state.value, next_state.until, result.adapter)
-        + (result.handover_result.provider_id, _message_detail(result, next_state))
+        + (result.handover_result.provider_id, _message_detail(result, next_state), int(next_state.maybe_sent))
         for result, next_state in writes
     ]
     await tx.execute(
         "UPDATE message SET state = n.state, until = n.until, adapter = n.adapter, provider_id = n.provider_id, "
-        f"detail = n.detail, closed_at = :now, updated = :now FROM {tx.table_parameter('n', _COLUMN_TYPES)} "
+        f"detail = n.detail, maybe_sent = n.maybe_sent, closed_at = :now, updated = :now "
+        f"FROM {tx.table_parameter('n', _COLUMN_TYPES)} "
         "WHERE message.message_id = n.message_id",
         now=now,
         **tx.bind_table_parameter("n", _COLUMN_TYPES, rows),
@@ -194,9 +201,7 @@ async def _write_messages(tx: Tx, writes: Sequence[tuple[AttemptResult, NextStat
 
 
 def _message_detail(result: AttemptResult, next_state: NextState) -> str | None:
-    if next_state.state is MessageState.RETRY and next_state.contact == "unknown":
-        return MAYBE_SENT
-    return result.handover_result.detail
+    return MAYBE_SENT_DETAIL if next_state.maybe_sent else result.handover_result.detail
 
 
 async def _explain_failures(tx: Tx, writes: Sequence[tuple[AttemptResult, NextState]], now: Instant) -> None:

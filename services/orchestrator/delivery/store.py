@@ -17,7 +17,7 @@ from services.orchestrator.policy.verdicts import DEFER
 MESSAGE_COLUMNS = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("owner", "marked_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
+    *("owner", "claimed_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
 )
 _MUTABLE_COLUMNS = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
 _UPSERT = (

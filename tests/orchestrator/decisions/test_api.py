@@ -86,7 +86,7 @@ async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: 
 
 async def again(tx: Tx, message: str) -> None:
     """Its first attempt ends without an answer, its second one well."""
-    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', marked_at = :at, opened = :at"
+    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', claimed_at = :at, opened = :at"
     await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
     assert await attempts.close_attempts(tx, [ClosedAttempt(message, 1, "retry", "no answer")], NOON) == {(message, 1)}
     await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)

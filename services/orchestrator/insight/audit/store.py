@@ -57,10 +57,10 @@ async def cursor(tx: Tx) -> int:
 
 _MARKS = """
     SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS marked_at, m.state, m.version, m.since,
-           m.event_source, m.event_id, m.marked_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
+           m.event_source, m.event_id, m.claimed_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
            a.outcome, a.detail, a.opened, a.closed_at
     FROM contact_history h JOIN message m ON m.message_id = h.message_id
-    LEFT JOIN attempt a ON a.message_id = h.message_id AND a.marked_at = h.at
+    LEFT JOIN attempt a ON a.message_id = h.message_id AND a.claimed_at = h.at
     WHERE h.seq > :after AND h.state = 'made' AND h.reported = 0 ORDER BY h.seq LIMIT :limit
 """
 
@@ -107,7 +107,7 @@ async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[st
     rows = await tx.rows(
         f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.in_list('h.customer', 'customers')} "
         f"AND {tx.in_list('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
-        "(SELECT 1 FROM attempt a WHERE a.message_id = h.message_id AND a.marked_at = h.at) ORDER BY h.seq DESC",
+        "(SELECT 1 FROM attempt a WHERE a.message_id = h.message_id AND a.claimed_at = h.at) ORDER BY h.seq DESC",
         customers=tx.list_parameter(customers),
         ids=tx.list_parameter(messages),
     )
