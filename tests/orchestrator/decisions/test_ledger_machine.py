@@ -128,7 +128,7 @@ class LedgerMachine(Machine):
         """A planned message comes to the gate: from now on it counts at the time of the mark."""
         name = self.names[who]
         for message in list(self.known[name].ledger)[number : number + 1]:
-            self._commit(name, lambda ledger, message=message: ledger.mark(message, hour * HOUR))  # type: ignore[misc]
+            self._commit(name, lambda ledger, message=message: ledger.claim_contact(message, hour * HOUR))  # type: ignore[misc]
             self._alter(name, message, state="made", at=hour * HOUR)
 
     @rule(who=people, number=numbers, state=st.sampled_from(SETTLED))
@@ -136,7 +136,7 @@ class LedgerMachine(Machine):
         """The handover ends; a contact that was forgotten stays so."""
         name = self.names[who]
         for message in list(self.known[name].ever)[number : number + 1]:
-            self._commit(name, lambda ledger, message=message: ledger.settle(message, state))  # type: ignore[misc]
+            self._commit(name, lambda ledger, message=message: ledger.set_contact_state(message, state))  # type: ignore[misc]
             self._alter(name, message, state=state)
 
     @rule(who=people, number=numbers)
@@ -182,7 +182,7 @@ class LedgerMachine(Machine):
         async def together() -> None:
             held = await self._held(name)
             await asyncio.gather(
-                *(self._write(name, lambda ledger, own=own: ledger.plan(own), held) for own in both)  # type: ignore[misc]
+                *(self._write(name, lambda ledger, own=own: ledger.put_contact(own), held) for own in both)  # type: ignore[misc]
             )
 
         self.ground.run(together())
