@@ -19,7 +19,8 @@ setup: $(INSTALLED) ## Install into .venv what requirements.lock names, by its h
 run: setup ## Start everything in one process on PORT (8000)
 	@exec $(BIN)/tactful dev --port $(PORT)
 
-test: setup ## Run all tests; those that need PostgreSQL or Kafka start them, or skip without them (ARGS="-k caps")
+test: setup ## Run all tests. Prints first which servers are missing and what is skipped without them (ARGS="-k caps")
+	$(BIN)/python -m tests.support.required_servers
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 test-fast: setup ## Run the fast tier: what needs neither a service nor a database

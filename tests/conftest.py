@@ -18,37 +18,13 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
-WHOLE = (
-    "flow/test_live",
-    "flow/test_delivery",
-    "flow/test_hold",
-    "flow/test_events",
-    "flow/test_replay",
-    "flow/test_simulation",
-)
-WHOLE_ROOMS = (
-    "tactful",
-    "deploy",
-    "browser",
-    "bench",
-    "orchestrator/api",
-    "orchestrator/console",
-    "orchestrator/catalogue",
-)
-DATABASES = {"database_url", "pg_url", "kafka_bootstrap", "service", "running", "product"}
+pytest_plugins = ["tests.support.marker_check"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `wired` what runs services or databases; what is left is the fast tier.
-
-    What a test itself marks as needing a real server runs in one worker; fault tests start servers of their own.
-    """
+    """Run everything that needs a real server in one worker, because the servers are started once for each worker."""
     for item in items:
-        place = item.path.relative_to(Path(__file__).parent).as_posix()
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if place.startswith((*WHOLE, *WHOLE_ROOMS)) or "test_main" in place or fixtures & DATABASES:
-            item.add_marker("wired")
         if item.get_closest_marker("integration") or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.xdist_group("servers"))
 

@@ -1,18 +1,21 @@
 #!/bin/sh
-# Runs one Kafka broker in the foreground: run.sh DATA_DIRECTORY [PORT] [CONTROLLER_PORT]
+# Runs one Kafka broker in the foreground: run.sh DATA_DIRECTORY [PORT] [CONTROLLER_PORT]; run.sh --fetch-only
 # Fetches the jars into .tools/kafka/libs on first use (Maven, Java 17). Data survive in DATA_DIRECTORY.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${KAFKA_LIBS:-$here/../../.tools/kafka/libs}
-mkdir -p "$1" "$libs"
-directory=$(cd "$1" && pwd)
-port=${2:-9092}
-controller_port=${3:-$((port + 1))}
+mkdir -p "$libs"
 
 if ! ls "$libs"/kafka_*.jar >/dev/null 2>&1; then
     mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs"
 fi
+if [ "$1" = "--fetch-only" ]; then exit 0; fi
+
+mkdir -p "$1"
+directory=$(cd "$1" && pwd)
+port=${2:-9092}
+controller_port=${3:-$((port + 1))}
 
 sed -e "s|@PORT@|$port|g" -e "s|@CONTROLLER_PORT@|$controller_port|g" -e "s|@DIRECTORY@|$directory|g" \
     "$here/server.properties" >"$directory/server.properties"

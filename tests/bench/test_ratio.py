@@ -8,6 +8,8 @@ import pytest
 from tests.bench import load, report
 from tests.bench.__main__ import finished
 
+pytestmark = pytest.mark.wired
+
 KEPT = Path(__file__).with_name("ratio.json")
 WORSE = 0.7
 """An event may cost at most 30 % more, by the reference's measure, than when the ratio was committed."""

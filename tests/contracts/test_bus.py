@@ -14,6 +14,8 @@ from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus, Consumer, Outgoing, Partition, Record
 
+pytestmark = pytest.mark.wired
+
 
 @pytest.fixture(params=["local", pytest.param("kafka", marks=pytest.mark.integration)])
 async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:

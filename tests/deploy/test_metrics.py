@@ -32,6 +32,8 @@ from tests.support.document_builders import MONDAY, campaign, cap, customer, eve
 from tests.support.live_product import CLOUD_EVENT, Live, live
 from tests.support.metrics_table import PAGE, page, registry
 
+pytestmark = pytest.mark.wired
+
 PARTLY = {
     "tactful_decisions_total": "only the reasons that an outcome can have",
     "tactful_renders_total": "only the reasons that a result can have",

@@ -16,7 +16,9 @@ import yaml
 from services.kit.observability.metrics import MetricFamily
 from tests.support.command_line import Running, product
 from tests.support.metrics_table import registry
-from tests.support.servers import ROOT, absent, free_port, wait_for
+from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_for, wait_until_started
+
+pytestmark = pytest.mark.wired
 
 FOLDER = ROOT / "deploy/prometheus"
 RUNBOOKS = ROOT / "deploy/runbooks"
@@ -111,16 +113,31 @@ def watched(tmp_path: Path) -> Iterator[tuple[Running, str]]:
         configuration["rule_files"] = [str(FOLDER / "rules/*.yml")]
         configuration["scrape_configs"] = [{"job_name": "tactful", "static_configs": [{"targets": [target]}]}]
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-        address = f"127.0.0.1:{free_port()}"
-        command = ["prometheus", f"--config.file={tmp_path / 'prometheus.yml'}", f"--web.listen-address={address}"]
-        command.append(f"--storage.tsdb.path={tmp_path / 'series'}")
-        with (tmp_path / "prometheus.log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-            try:
-                yield running, f"http://{address}/api/v1"
-            finally:
-                process.terminate()
-                process.wait(timeout=30)
+        process, address = start_on_free_ports(lambda: start_prometheus(tmp_path))
+        try:
+            yield running, f"{address}/api/v1"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def start_prometheus(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the server with the configuration in `directory`, and wait until it is ready."""
+    address = f"127.0.0.1:{free_port()}"
+    command = ["prometheus", f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={address}"]
+    command.append(f"--storage.tsdb.path={directory / 'series'}")
+    path = directory / "prometheus.log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"http://{address}/-/ready", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until_started("Prometheus", process, ready, path)
+    return process, f"http://{address}"
 
 
 @pytest.mark.integration

@@ -13,15 +13,6 @@ from tests.support import servers
 from tests.support.installation import World, world
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark them all."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.faults)
-            item.add_marker(pytest.mark.timeout(900))
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-
-
 @pytest.fixture(autouse=True)
 def buried_here() -> Iterator[None]:
     """Connections of killed servers are collected here, so that no later test is blamed for them."""

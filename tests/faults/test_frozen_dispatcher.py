@@ -22,6 +22,8 @@ from tests.support.kafka_event_producer import Sent
 from tests.support.seed_documents import NEWS
 from tests.support.service_processes import ADMIN_KEY, Process, guest
 
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
 REST = 180.0
 CLOSED_AFTER = 5.0
 """Seconds: deadline 3, slack 1, clock error 1."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 
+import pytest
+
 from tests.support import servers
 from tests.support.event_load import under_load
 from tests.support.installation import World
 from tests.support.service_processes import FACTS, ROLES, guest
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 ROUNDS = int(os.environ.get("TRIALS", "1"))
 """How often each process is killed."""

@@ -11,6 +11,8 @@ import pytest
 from tests.support.installation import World
 from tests.support.opt_out_race import DOORS, races, started_after, told
 
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
 TRIALS = max(int(os.environ.get("TRIALS", "0")), 500)
 AT_ONCE = 40
 KILLED = 0.3

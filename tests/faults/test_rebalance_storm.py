@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+import pytest
 
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -20,6 +21,8 @@ from services.orchestrator.app import OrchestratorService, build
 from tests.support.event_load import under_load
 from tests.support.installation import World
 from tests.support.service_processes import ADDRESS_KEY, SECRET, SERVICE_KEY
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 ROUNDS = int(os.environ.get("TRIALS", "8"))
 EVERY = 2.0

@@ -19,6 +19,8 @@ from tests.flow import test_replay as a_shop
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 NIGHT = {"id": "night", "scope": {"classes": ["marketing"]}, "from": "21:00", "to": "08:00"}
 CHANNELS = ("email", "push")
 GAP = {"id": "rest", "scope": {"classes": ["marketing"]}, "gap": "1h"}

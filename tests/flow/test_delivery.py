@@ -16,6 +16,8 @@ from services.orchestrator.delivery.adapters import FirstByteGuard
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 
 class Provider:
     """A provider that answers as it is told, in turn; then it accepts. `hold` keeps it from answering."""

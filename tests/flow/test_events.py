@@ -14,6 +14,8 @@ from services.kit.bus.protocol import Outgoing
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 EVENTS = "customer.events"
 
 

@@ -12,6 +12,8 @@ from tests.support.document_builders import MONDAY, campaign, cap, customer, eve
 from tests.support.hold_actions import after, hold, lift, offers, plan, rows, shop
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 
 @pytest.fixture
 async def product(tmp_path: Path) -> AsyncIterator[Live]:

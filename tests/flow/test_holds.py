@@ -12,6 +12,8 @@ from tests.support.document_builders import MONDAY, customer, event
 from tests.support.hold_actions import after, hold, lift, shop
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 SCOPES = {
     "class": ({"classes": ["marketing"]}, {"offer"}),
     "topic": ({"topics": ["account"]}, {"receipt"}),

@@ -9,6 +9,8 @@ import pytest
 from schemas.times import parse_instant
 from tests.support.live_product import live, read
 
+pytestmark = pytest.mark.wired
+
 CASES = sorted(path for path in (Path(__file__).parent.parent / "conformance").iterdir() if path.is_dir())
 
 

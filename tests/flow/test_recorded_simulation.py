@@ -11,6 +11,8 @@ from schemas.times import DAY, HOUR, MINUTE, format_instant
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 WEEKLY = {"id": "one-a-week", "scope": {"classes": ["marketing"]}, "limit": 1, "window": {"rolling": "7d"},
           "on_exceed": "drop"}  # fmt: skip
 COMPLAINT = {"kind": "complaint", "opens": [{"event": "shop.complaint"}], "closes": [{"event": "shop.resolved"}],

@@ -12,6 +12,8 @@ from schemas.times import HOUR, MINUTE, SECOND, format_instant
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
+pytestmark = pytest.mark.wired
+
 CUSTOMERS = ("c-1", "c-2", "c-3")
 PUSH = {"title": "Hello", "body": "How are you?"}
 POLICY = policy(

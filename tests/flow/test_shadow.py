@@ -16,6 +16,8 @@ from services.kit.bus.protocol import Outgoing
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import CLOUD_EVENT, Live, live
 
+pytestmark = pytest.mark.wired
+
 OURS = ("shadow_count", "shadow_sample")
 CATALOGUE = ("catalogue_log", "catalogue_state", "campaign", "campaign_version", "policy_version", "api_key")
 KITS = ("idempotency", "schema_version", "partition_lease", "sqlite_sequence", "session", "sign_in_link")

@@ -11,6 +11,8 @@ import pytest
 from services import simulation
 from services.simulation import BadInput
 
+pytestmark = pytest.mark.wired
+
 CASE = Path(__file__).parents[1] / "conformance" / "26-holds"
 
 

@@ -14,6 +14,8 @@ from services.orchestrator.policy.time_zones import load_zone
 from services.simulation.compare import Comparison
 from tests.support.command_line import EXAMPLES, Done, run
 
+pytestmark = pytest.mark.wired
+
 BERLIN = load_zone("Europe/Berlin")
 
 

@@ -14,6 +14,8 @@ from services import simulation
 from services.simulation.generated_year import INCIDENT_LENGTH, TrafficSize, event_lines, incident_times, write_traffic
 from tests.support.command_line import EXAMPLES, run
 
+pytestmark = pytest.mark.wired
+
 CUT = TrafficSize(customers=1_000, events=20_000, days=28)
 SMALL = TrafficSize(customers=50, events=2_000, days=60)
 

@@ -1,5 +1,7 @@
 """Recorded facts in a simulation: each state from when it was known, holds while they were known."""
 
+import pytest
+
 from schemas.facts import HoldFact as Hold
 from schemas.facts import Preference, Situation, Suppressions
 from schemas.policy import Policy as Document
@@ -8,6 +10,8 @@ from schemas.times import SECOND
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.simulation.recorded_traffic import FENCE_WAIT, RecordedFactsSource
 from tests.support.document_builders import MONDAY
+
+pytestmark = pytest.mark.wired
 
 
 def rules() -> CompiledPolicy:

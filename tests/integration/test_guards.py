@@ -18,6 +18,8 @@ from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
 from tests.support.worker_crew import TOPIC, Crew, crew, record
 
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
 
 @pytest.fixture
 async def us(pg_url: str, tmp_path: Path) -> AsyncIterator[Crew]:

@@ -17,7 +17,7 @@ from tests.support.hold_actions import after, hold, lift, offers, plan, sent, sh
 from tests.support.live_product import live
 from tests.support.servers import Postgres
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 async def test_schedulers_that_release_at_once_keep_one_pace(postgres_server: Postgres, tmp_path: Path) -> None:

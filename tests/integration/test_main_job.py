@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.support.delivery_evidence import receipts
 from tests.support.installation import World, triggers
 from tests.support.kafka_event_producer import Sent
 from tests.support.seed_documents import CAP, COMPLAINED, DELIVERED, GAP, NEWS, TRACKED, customer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 REST = 60.0
 """Seconds for everything to come to an end."""

@@ -18,6 +18,8 @@ from services.orchestrator.policy.ledger import Ledger
 from tests.support.delivery_evidence import Evidence
 from tests.support.worker_crew import Crew, Worker, crew, record
 
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
 TRIALS = int(os.environ.get("TRIALS", "500"))
 AT_ONCE = 25
 """Customers of one batch, each a trial of its own."""

@@ -15,6 +15,8 @@ from tests.support.installation import World, triggers
 from tests.support.kafka_event_producer import Record, Sent
 from tests.support.seed_documents import DELIVERED, TRACKED
 
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
 GOOD = int(os.environ.get("TRIALS", "600"))
 EVERY = 100
 """One in so many is poison."""

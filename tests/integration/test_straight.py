@@ -17,6 +17,8 @@ from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
 from tests.support.worker_crew import Crew, crew, record
 
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
 __all__ = ["us"]
 
 

@@ -12,6 +12,8 @@ from tests.support.audit_check import broken_promises
 from tests.support.installation import World
 from tests.support.opt_out_race import DOORS, races, started_after, told
 
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
 TRIALS = int(os.environ.get("TRIALS", "500"))
 AT_ONCE = 12
 REST = 120.0

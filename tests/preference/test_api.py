@@ -11,6 +11,8 @@ from schemas.times import DAY, HOUR
 from tests.preference.test_preference_state import DOCUMENT
 from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually
 
+pytestmark = pytest.mark.wired
+
 C = "/v1/preferences/c-1042"
 TOPICS = [
     {"key": "news", "name": "News", "required": False},

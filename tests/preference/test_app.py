@@ -9,6 +9,8 @@ from services.kit.http import internal_api
 from tests.preference.test_api import C
 from tests.support.preference_service import SERVICE_KEY, VIEWER_KEY, Running
 
+pytestmark = pytest.mark.wired
+
 
 async def test_roles_and_keys_are_asked_for(at_work: Running) -> None:
     viewer = {"Authorization": f"Bearer {VIEWER_KEY}"}

@@ -4,10 +4,13 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 
 from schemas.facts import Preference
 from schemas.times import HOUR, SECOND
 from tests.support.preference_service import NOW, Running, change
+
+pytestmark = pytest.mark.wired
 
 ADDRESS = {"channel": "email", "address": "ada@example.org", "verified": True}
 CONSENT = {"channel": "email", "topic": "news", "status": "granted", "at": "2026-01-01T00:00:00.000001Z",

@@ -1,7 +1,11 @@
 """Many customers' past at once: as of an instant, and after each later change."""
 
+import pytest
+
 from schemas.times import SECOND
 from tests.support.preference_service import NOW, Running, change
+
+pytestmark = pytest.mark.wired
 
 
 async def test_each_state_counts_from_when_it_was_recorded(at_work: Running) -> None:

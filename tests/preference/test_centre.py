@@ -50,6 +50,7 @@ def test_links_are_made_from_the_address_key_and_the_public_address() -> None:
     assert "c-1" not in links["unsubscribe"]
 
 
+@pytest.mark.wired
 async def test_following_the_link_changes_nothing(at_work: Running) -> None:
     await at_work.doors.set_topics(1, TOPICS)
     answer = await anybody(at_work, "GET", path("unsubscribe"))
@@ -59,6 +60,7 @@ async def test_following_the_link_changes_nothing(at_work: Running) -> None:
     assert await opt_outs(at_work) == []
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize(
     "body",
     [
@@ -83,6 +85,7 @@ async def test_one_click_opts_out_of_the_topic_with_any_body_and_no_redirect_or_
     assert await at_work.count("unsubscribe", "opted_out") == 2
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize("topic", [None, "orders"])
 async def test_a_message_without_a_topic_or_of_a_required_one_opts_out_of_marketing(
     at_work: Running, topic: str | None
@@ -93,6 +96,7 @@ async def test_a_message_without_a_topic_or_of_a_required_one_opts_out_of_market
     assert await opt_outs(at_work) == ["marketing"]
 
 
+@pytest.mark.wired
 async def test_what_is_on_its_way_is_admitted(at_work: Running) -> None:
     at_work.orchestrator.reachable = False
     answer = await anybody(at_work, "POST", path("unsubscribe"))
@@ -101,6 +105,7 @@ async def test_what_is_on_its_way_is_admitted(at_work: Running) -> None:
     assert await opt_outs(at_work) == ["news"]
 
 
+@pytest.mark.wired
 async def test_every_foreign_link_gets_one_and_the_same_answer(at_work: Running) -> None:
     cut, other = (
         path("unsubscribe")[:-1],
@@ -118,6 +123,7 @@ async def test_every_foreign_link_gets_one_and_the_same_answer(at_work: Running)
     assert await opt_outs(at_work) == ["news"]
 
 
+@pytest.mark.wired
 async def test_the_centre_shows_what_the_customer_gets_and_how_to_stop_it(at_work: Running) -> None:
     await at_work.doors.set_topics(1, [*TOPICS, {"key": "xss", "name": "<script>alert(1)</script>"}])
     await at_work.http.post("/v1/preferences/c-1/optout", json={"topic": "news"})
@@ -133,6 +139,7 @@ async def test_the_centre_shows_what_the_customer_gets_and_how_to_stop_it(at_wor
     assert "You get no advertising." in (await anybody(at_work, "GET", path("preferences"))).text
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -149,6 +156,7 @@ async def test_the_centre_says_in_one_sentence_where_things_stand(
     assert words in (await anybody(at_work, "GET", path("preferences"))).text
 
 
+@pytest.mark.wired
 async def test_pages_load_nothing_and_are_framed_by_nobody(at_work: Running) -> None:
     for where in (path("unsubscribe"), path("preferences"), "/u/x", "/p/x"):
         answer = await anybody(at_work, "GET", where)

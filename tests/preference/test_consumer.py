@@ -10,6 +10,8 @@ from schemas.times import DAY, HOUR
 from services.kit.errors import FenceTimeout, Transient
 from tests.support.preference_service import NOW, Running, change, eventually, partition_zero, running
 
+pytestmark = pytest.mark.wired
+
 
 async def test_the_fence_makes_facts_include_every_earlier_event(at_work: Running) -> None:
     for number in range(20):

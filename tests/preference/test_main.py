@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.servers import ROOT, free_port
 
+pytestmark = pytest.mark.wired
+
 KEYS = {
     "TACTFUL_ADMIN_KEY": "admin-key-for-the-tests",
     "TACTFUL_SERVICE_KEY": "service-key-for-tests",

@@ -3,8 +3,12 @@
 import asyncio
 import random
 
+import pytest
+
 from schemas.facts import AttemptScope
 from tests.support.preference_service import Running
+
+pytestmark = pytest.mark.wired
 
 ROUNDS = 30
 DISPATCHERS = 4

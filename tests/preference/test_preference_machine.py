@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
@@ -17,6 +18,8 @@ from services.preference import store
 from services.preference.preference_state import PreferenceState
 from tests.support.database_state_machine import Machine, ground, run_machine
 from tests.support.preference_model import Wishes
+
+pytestmark = pytest.mark.wired
 
 Change = Callable[[PreferenceState], PreferenceState | None]
 people = st.integers(0, 1)

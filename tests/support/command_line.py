@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 
 from tactful.__main__ import main
-from tests.support.servers import free_port
+from tests.support.servers import free_port, start_on_free_ports, wait_until_started
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -114,25 +113,28 @@ class Running:
 
 @contextlib.contextmanager
 def product(directory: Path, *options: str, **given: str) -> Iterator[Running]:
-    """Run `tactful dev` on a free port until the end of the block, with these variables."""
-    port = free_port()
-    command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
-    with (directory.parent / "dev.log").open("w+b") as log:
-        process = subprocess.Popen(command, env=environment(**given), cwd=ROOT, stdout=log, stderr=log)
-        try:
-            _wait(process, f"http://127.0.0.1:{port}", directory.parent / "dev.log")
-            yield Running(directory, f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    """Run `tactful dev` on a free port until the end of the block, with these environment variables."""
+
+    def start() -> tuple[subprocess.Popen[bytes], str]:
+        port = free_port()
+        command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
+        path = directory.parent / "dev.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(command, env=environment(**given), cwd=ROOT, stdout=log, stderr=log)
+        address = f"http://127.0.0.1:{port}"
+        wait_until_started("tactful dev", process, lambda: _is_ready(address), path)
+        return process, address
+
+    process, address = start_on_free_ports(start)
+    try:
+        yield Running(directory, address)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
 
 
-def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/readyz", trust_env=False).status_code == 200:
-                return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"tactful dev did not start:\n{log.read_text('utf-8')}")
-        time.sleep(0.1)
+def _is_ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -14,7 +14,7 @@ from tests.support.delivery_evidence import Evidence
 from tests.support.kafka_event_producer import Sent, Shop, shop
 from tests.support.seed_documents import CAMPAIGNS, Api, customer, seed
 from tests.support.servers import Postgres
-from tests.support.service_processes import FACTS, ROLES, Cluster, Plan, build, running
+from tests.support.service_processes import FACTS, ROLES, Cluster, Plan, running
 
 CAMPAIGN_OF = {document["trigger"]["event"]: str(document["key"]) for document in CAMPAIGNS}
 SERVICES = (*FACTS, "orchestrator")
@@ -68,7 +68,7 @@ def world(server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, .
     """An installation on these servers, with the documents of `seed.py` launched."""
     plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles)
     directory.mkdir(parents=True, exist_ok=True)
-    with running(build(plan, directory)) as cluster:
+    with running(plan, directory) as cluster:
         seed(cluster.orchestrator)
         yield World(cluster, plan)
 

@@ -1,6 +1,9 @@
-"""Real PostgreSQL and Apache Kafka for tests, each with data of its own in a directory that the caller gives.
+"""Real servers for tests: PostgreSQL, Apache Kafka and other processes that listen on a port of loopback.
 
-Both listen on loopback, on free ports; both can be killed and started again, with their data, by fault tests.
+Each has data of its own in a directory that the caller gives. Fault tests kill, freeze and restart them with their
+data. A server that does not start raises `DidNotStart`, whose text ends with the last lines of the server's log: the
+directory is gone by the time somebody reads the failure. `start_on_free_ports` gives a server a second chance on other
+ports, because between `free_port` and the server's own bind another process may take the port.
 """
 
 from __future__ import annotations
@@ -17,24 +20,42 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 60.0
+"""Seconds."""
+LOG_LINES = 40
 PORTS = range(15_000, 32_000)
+
+S = TypeVar("S")
+
+
+class DidNotStart(RuntimeError):
+    """A server ended, or was not ready in time; the text holds the end of its log."""
+
+    def __init__(self, name: str, reason: str, log: Path) -> None:
+        super().__init__(f"{name} did not start: {reason}. The end of {log.name}:\n{log_end(log)}")
 
 
 def absent(what: str) -> NoReturn:
-    """Skip, for want of a server; in CI that is a failure."""
+    """Skip the test because a server is not installed; with CI=true the test fails instead."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}: required in CI", pytrace=False)
     pytest.skip(what)
 
 
+def log_end(log: Path, lines: int = LOG_LINES) -> str:
+    """The last lines of a log file."""
+    if not log.exists():
+        return "(no log was written)"
+    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-lines:]) or "(the log is empty)"
+
+
 def free_port() -> int:
-    """A port on loopback that nobody listens on now; none of those that the kernel lends to connections."""
+    """A port of loopback without a listener at this moment, outside the kernel's range for outgoing connections."""
     while True:
         port = PORTS[secrets.randbelow(len(PORTS))]
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -43,7 +64,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on this port of loopback."""
+    """Whether a process listens on this port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -58,6 +79,37 @@ def wait_for(ready: Callable[[], bool], what: str, timeout: float = START_TIMEOU
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} was not ready within {timeout} s")
         time.sleep(0.1)
+
+
+def wait_until_started(
+    name: str,
+    process: subprocess.Popen[bytes],
+    ready: Callable[[], bool],
+    log: Path,
+    timeout: float = START_TIMEOUT,
+) -> None:
+    """Return when `ready()` is true. Raises DidNotStart if the process ends first, or kills it after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while True:
+        ended = process.poll()
+        if ended is not None:
+            raise DidNotStart(name, f"it ended with status {ended}", log)
+        if ready():
+            return
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise DidNotStart(name, f"it was not ready within {timeout:g} s", log)
+        time.sleep(0.05)
+
+
+def start_on_free_ports(start: Callable[[], S]) -> S:
+    """Call `start`, which takes ports by `free_port`, and once more if it raises DidNotStart."""
+    try:
+        return start()
+    except DidNotStart as first:
+        print(f"{first}\nStarting it once more, on other ports.")
+        return start()
 
 
 @dataclass
@@ -88,10 +140,13 @@ class Postgres:
         self.run("initdb", "-D", data, "-U", "tactful", "-A", "trust", "-E", "UTF8", "--no-sync")
 
     def start(self) -> None:
-        """Start, and wait until it takes connections."""
+        """Start, and wait until it accepts connections."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
-        log = str(self.directory / "server.log")
-        self.run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", log, "-o", options, "start")
+        log = self.directory / "server.log"
+        try:
+            self.run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", str(log), "-o", options, "start")
+        except RuntimeError as error:
+            raise DidNotStart("PostgreSQL", str(error), log) from error
 
     def stop(self, mode: str = "fast") -> None:
         """Stop; `immediate` is a crash."""
@@ -109,17 +164,27 @@ class Postgres:
         return f"postgresql+asyncpg://tactful@127.0.0.1:{self.port}/{name}"
 
 
-@contextlib.contextmanager
-def postgres(directory: Path) -> Iterator[Postgres]:
-    """A running PostgreSQL; skips without one installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
+def postgres_binaries() -> Path | None:
+    """The directory of the newest initdb, as Debian installs it or as PATH names it."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
     on_path = shutil.which("initdb")
-    binaries = found[-1].parent if found else Path(on_path).parent if on_path else None
+    return installed[-1].parent if installed else Path(on_path).parent if on_path else None
+
+
+@contextlib.contextmanager
+def postgres(directory: Path, ports: Callable[[], int] = free_port) -> Iterator[Postgres]:
+    """A running PostgreSQL; skips without one installed."""
+    binaries = postgres_binaries()
     if binaries is None:
         absent("PostgreSQL is not installed (Debian package postgresql)")
-    server = Postgres(binaries, directory, free_port(), _unprivileged())
+    server = Postgres(binaries, directory, 0, _unprivileged())
     server.create()
-    server.start()
+
+    def start() -> None:
+        server.port = ports()
+        server.start()
+
+    start_on_free_ports(start)
     try:
         yield server
     finally:
@@ -128,7 +193,7 @@ def postgres(directory: Path) -> Iterator[Postgres]:
 
 
 def _unprivileged() -> str | None:
-    """Whom to run PostgreSQL as, if we are root."""
+    """The user to run PostgreSQL as, if we are root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -153,18 +218,14 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start, and wait until it takes connections."""
+        """Start, and wait until it accepts connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         script = str(ROOT / "deploy/kafka/run.sh")
         command = [script, str(self.directory), str(self.port), str(self.controller_port)]
-        with (self.directory / "server.log").open("ab") as log:
+        path = self.directory / "server.log"
+        with path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
-        wait_for(self._up, "Kafka")
-
-    def _up(self) -> bool:
-        if self.process is None or self.process.poll() is not None:
-            raise RuntimeError(f"Kafka ended at once, see {self.directory / 'server.log'}")
-        return answers(self.port)
+        wait_until_started("Kafka", self.process, lambda: answers(self.port), path)
 
     def kill(self) -> None:
         """SIGKILL: what it had not written is lost."""
@@ -191,17 +252,35 @@ class Kafka:
             self.process = None
 
 
-@contextlib.contextmanager
-def kafka(directory: Path) -> Iterator[Kafka]:
-    """A running broker; skips without Java or the jars and Maven to fetch them."""
+def kafka_lacks() -> str | None:
+    """What is missing to run a broker, if anything."""
     if shutil.which("java") is None:
-        absent("Kafka needs Java 17")
+        return "Kafka needs Java 17 (Debian package openjdk-17-jre-headless)"
+    if not has_kafka_jars() and shutil.which("mvn") is None:
+        return "Kafka's jars are not there, and Maven, which fetches them, is not either (Debian package maven)"
+    return None
+
+
+def has_kafka_jars() -> bool:
+    """Whether the broker's jars have been fetched."""
     libs = Path(os.environ.get("KAFKA_LIBS", ROOT / ".tools/kafka/libs"))
-    if not list(libs.glob("kafka_*.jar")) and shutil.which("mvn") is None:
-        absent("Kafka's jars are not there and Maven is not either (make kafka)")
-    server = Kafka(directory, free_port(), free_port())
-    try:
+    return any(libs.glob("kafka_*.jar"))
+
+
+@contextlib.contextmanager
+def kafka(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[Kafka]:
+    """A running broker; skips without Java, or without the jars and without Maven to fetch them."""
+    lacking = kafka_lacks()
+    if lacking is not None:
+        absent(lacking)
+    server = Kafka(directory, 0, 0, environment or {})
+
+    def start() -> None:
+        server.port, server.controller_port = free_port(), free_port()
         server.start()
+
+    try:
+        start_on_free_ports(start)
         yield server
     finally:
         server.kill()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.servers import ROOT, answers, free_port, wait_for
+from tests.support.servers import ROOT, answers, free_port, start_on_free_ports, wait_until_started
 
 READY_TIMEOUT = 120.0
 """Seconds."""
@@ -56,12 +56,11 @@ class Process:
             )
 
     def wait_ready(self) -> None:
-        """Return once it says that it is ready."""
-        wait_for(self._ready, self.name, READY_TIMEOUT)
+        """Return once /readyz answers 200. Raises DidNotStart if the process ends first or takes too long."""
+        assert self.running is not None
+        wait_until_started(self.name, self.running, self._ready, self.log, READY_TIMEOUT)
 
     def _ready(self) -> bool:
-        if not self.alive:
-            raise RuntimeError(f"{self.name} ended at once: {self.log.read_text()[-2000:]}")
         if self.ready_path is None:
             return answers(self.port)
         try:
@@ -235,10 +234,20 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(cluster: Cluster) -> Iterator[Cluster]:
-    """The installation, started, and killed at the end."""
+def running(plan: Plan, directory: Path) -> Iterator[Cluster]:
+    """The processes of an installation, started, and killed at the end."""
+    cluster = start_on_free_ports(lambda: _start(plan, directory))
     try:
-        cluster.start()
         yield cluster
     finally:
         cluster.stop()
+
+
+def _start(plan: Plan, directory: Path) -> Cluster:
+    cluster = build(plan, directory)
+    try:
+        cluster.start()
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster

@@ -7,7 +7,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import httpx
 
 from schemas.documents import load
 from schemas.times import MINUTE, Instant, format_instant, parse_instant
-from tests.support.servers import ROOT, free_port
+from tests.support.servers import ROOT, free_port, start_on_free_ports, wait_until_started
 
 BEGIN = parse_instant("2026-10-13T12:20:00Z")
 STEP = 20 * MINUTE
@@ -72,32 +71,36 @@ class Scene:
 
 @contextlib.contextmanager
 def installation(folder: Path) -> Iterator[Scene]:
-    """`tactful dev` with a clock that stands still, and nothing in it."""
+    """`tactful dev` with a clock that stands still, without campaigns and customers."""
+    scene = start_on_free_ports(lambda: _start(folder))
+    try:
+        yield scene
+    finally:
+        scene.process.terminate()
+        scene.process.wait(30)
+
+
+def _start(folder: Path) -> Scene:
     port = free_port()
     log = folder / "dev.log"
     command = [sys.executable, "-m", "tactful", "dev", "--no-demo", "--data-dir", str(folder / "data")]
     command += ["--port", str(port), "--clock", format_instant(BEGIN)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env=dict(os.environ))
+    url = f"http://127.0.0.1:{port}"
+    wait_until_started("tactful dev", process, lambda: _shows_its_link(log, url), log)
+    link = _LINK.search(log.read_text())
+    assert link is not None
+    return Scene(url, json.loads((folder / "data" / "keys.json").read_text()), link[1], process)
+
+
+def _shows_its_link(log: Path, url: str) -> bool:
+    if not _LINK.search(log.read_text()):
+        return False
     try:
-        link = _wait_for_link(log, process)
-        keys = json.loads((folder / "data" / "keys.json").read_text())
-        yield Scene(f"http://127.0.0.1:{port}", keys, link, process)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for_link(log: Path, process: subprocess.Popen[bytes]) -> str:
-    for _ in range(600):
-        if found := _LINK.search(log.read_text()):
-            with contextlib.suppress(httpx.HTTPError):
-                httpx.get(found[1].partition("/console")[0] + "/livez")
-                return found[1]
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise AssertionError(f"tactful dev did not start:\n{log.read_text()}")
+        return httpx.get(f"{url}/livez").is_success
+    except httpx.HTTPError:
+        return False
 
 
 def seed(scene: Scene) -> None:

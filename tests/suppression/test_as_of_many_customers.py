@@ -2,11 +2,15 @@
 
 import random
 
+import pytest
+
 from schemas.facts import Asked
 from schemas.ids import address_hash
 from schemas.times import SECOND
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, Running, event
 from tests.suppression.test_as_of import something
+
+pytestmark = pytest.mark.wired
 
 
 async def test_it_is_what_each_question_alone_would_answer(service: Running) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from schemas.event import encode
 from schemas.facts import Asked, Situation
@@ -8,6 +9,8 @@ from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
 from services.suppression.customer_state import QUARANTINE_KEY
 from tests.support.suppression_service import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event, record
+
+pytestmark = pytest.mark.wired
 
 FILED, RESOLVED = "shop.complaint.filed", "shop.complaint.resolved"
 

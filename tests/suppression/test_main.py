@@ -11,6 +11,8 @@ import pytest
 from tests.support import servers
 from tests.support.suppression_service import ADDRESS_KEY, ADMIN, SERVICE
 
+pytestmark = pytest.mark.wired
+
 
 def environment(directory: Path, **change: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TACTFUL_")}

@@ -10,6 +10,8 @@ from schemas.ids import address_hash
 from services.suppression import suppression_enforcement
 from tests.support.suppression_service import ADDRESS_KEY, Running, running
 
+pytestmark = pytest.mark.wired
+
 ENTRY = {"customer": "c-1", "reason": "manual", "scope": {"channel": "email", "topic": "news"}}
 HOLD = {"key": "kill", "mode": "drop", "reason": "wrong content", "scope": {"campaigns": ["offer"], "region": "PT"}}
 

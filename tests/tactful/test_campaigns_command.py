@@ -8,6 +8,8 @@ import yaml
 
 from tests.support.command_line import EXAMPLES, Running, run
 
+pytestmark = pytest.mark.wired
+
 SHIPPED = EXAMPLES / "campaigns" / "order-shipped.yaml"
 
 

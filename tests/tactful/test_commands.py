@@ -15,6 +15,8 @@ from services.development.all_services import lock
 from tactful.__main__ import main
 from tests.support.command_line import ROOT, Running, environment, product, run
 
+pytestmark = pytest.mark.wired
+
 COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config")
 
 

@@ -18,6 +18,8 @@ from schemas.documents import validate
 from services.development.imaginary_shop import Days, people
 from tests.support.command_line import EXAMPLES, NOON, Running, product, run
 
+pytestmark = pytest.mark.wired
+
 PATIENCE = 60.0
 """Seconds, on a machine that has much else to do."""
 RESERVED = ("+447700900", "+4917139200", "+33639980", "+120255501", "+161355501", "+467017406")

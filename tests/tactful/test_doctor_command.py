@@ -10,6 +10,8 @@ from services.kit.bus.kafka_bus import KafkaBus
 from tests.support.command_line import Done, Running, run
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.wired
+
 
 def states(done: Done) -> dict[str, str]:
     """The state of each check; the data follow the words on the screen."""

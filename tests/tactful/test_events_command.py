@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.command_line import NOON, Running, run
 
+pytestmark = pytest.mark.wired
+
 
 def test_an_event_is_sent_and_its_decisions_are_shown(tactful: Running) -> None:
     done = tactful.run("events", "send", "shop.order.shipped", "--customer", "chiara", "--set", "order=A-1")

@@ -11,6 +11,8 @@ import yaml
 
 from tests.support.command_line import NOON, ROOT, Running, run
 
+pytestmark = pytest.mark.wired
+
 PAGE = (ROOT / "docs/holds.md").read_text("utf-8")
 COMMANDS = [
     line for body in re.findall(r"^```\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE) for line in body.splitlines()

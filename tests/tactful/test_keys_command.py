@@ -1,6 +1,10 @@
 """`tactful keys`."""
 
+import pytest
+
 from tests.support.command_line import Running
+
+pytestmark = pytest.mark.wired
 
 
 def test_a_key_is_made_shown_once_and_works_until_it_is_revoked(tactful: Running) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.command_line import EXAMPLES, Running, run
+
+pytestmark = pytest.mark.wired
 
 POLICY = EXAMPLES / "policy.yaml"
 DAYTIME = """  - {id: day, scope: {channels: [sms]}, from: "19:00", to: "22:00"}

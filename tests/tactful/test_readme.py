@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.command_line import ROOT, Running, product, run
 
+pytestmark = pytest.mark.wired
+
 README = (ROOT / "README.md").read_text("utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 CONSOLE = [tuple(body.removeprefix("$ tactful ").split("\n", 1)) for kind, body in FENCED if kind == "console"]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.command_line import EXAMPLES, NOON, ROOT, Done, Running, fill, product
 
+pytestmark = pytest.mark.wired
+
 PAGE = (ROOT / "docs/shadow.md").read_text("utf-8")
 COMMANDS = [
     line.removeprefix("tactful ")

@@ -4,7 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.command_line import EXAMPLES, Done, run
+
+pytestmark = pytest.mark.wired
 
 
 def simulate(out: Path, *more: str | Path) -> Done:

@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from tests.support.command_line import ROOT, Running, environment
+
+pytestmark = pytest.mark.wired
 
 SHIPPED = ("events", "send", "shop.order.shipped", "--customer")
 

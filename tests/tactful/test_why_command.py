@@ -1,6 +1,10 @@
 """`tactful why`."""
 
+import pytest
+
 from tests.support.command_line import NOON, Running
+
+pytestmark = pytest.mark.wired
 
 
 def test_a_complaint_that_is_open_is_named_with_what_would_have_to_change(tactful: Running) -> None:

@@ -30,6 +30,8 @@ from tests.support.recording_consumer import (
     until_applied,
 )
 
+pytestmark = pytest.mark.wired
+
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:

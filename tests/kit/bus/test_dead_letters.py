@@ -15,6 +15,8 @@ from services.kit.errors import BusGone, Invalid
 from services.kit.runtime.clock import ManualClock
 from tests.support.recording_consumer import DLQ, count, open_database
 
+pytestmark = pytest.mark.wired
+
 HEADERS = (("ce_id", b"1"), ("raw", b"\x00\xff"))
 RECORD = Record("events", 3, 41, b"k\x00", b"\xff{", HEADERS, 1_700_000_000_000_000)
 

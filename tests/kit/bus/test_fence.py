@@ -15,6 +15,8 @@ from services.kit.db.database import Database
 from services.kit.errors import FenceTimeout
 from tests.support.recording_consumer import open_database
 
+pytestmark = pytest.mark.wired
+
 P0, P1 = Partition("events", 0), Partition("events", 1)
 
 

@@ -12,6 +12,8 @@ import pytest
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing, Partition
 
+pytestmark = pytest.mark.wired
+
 _PUBLISHER = """
 import asyncio, sys
 from services.kit.bus.protocol import Outgoing

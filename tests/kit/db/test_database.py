@@ -46,6 +46,7 @@ async def names(database: Database) -> list[str]:
         return [row.name for row in await tx.rows("SELECT name FROM thing ORDER BY name")]
 
 
+@pytest.mark.wired
 async def test_values_come_back_as_they_went(database: Database) -> None:
     await put(database, ("a", LATE + 1, b"\x00\xff", True), ("b", -1, None, False))
     async with database.read() as tx:
@@ -58,6 +59,7 @@ async def test_values_come_back_as_they_went(database: Database) -> None:
     assert late is not None and late.name == "a"
 
 
+@pytest.mark.wired
 async def test_an_error_rolls_back_everything_copied_rows_too(database: Database) -> None:
     async def fail() -> None:
         async with database.write() as tx:
@@ -70,6 +72,7 @@ async def test_an_error_rolls_back_everything_copied_rows_too(database: Database
     assert await names(database) == []
 
 
+@pytest.mark.wired
 async def test_a_cancelled_transaction_is_rolled_back_and_the_next_one_works(database: Database) -> None:
     async def hang() -> None:
         async with database.write() as tx:
@@ -85,6 +88,7 @@ async def test_a_cancelled_transaction_is_rolled_back_and_the_next_one_works(dat
     assert await names(database) == ["kept"]
 
 
+@pytest.mark.wired
 async def test_a_broken_constraint_is_an_integrity_error_on_both_ways_in(database: Database) -> None:
     await put(database, ("a", 1, None, True))
     with pytest.raises(IntegrityError):
@@ -94,6 +98,7 @@ async def test_a_broken_constraint_is_an_integrity_error_on_both_ways_in(databas
             await tx.execute("INSERT INTO thing (name) VALUES ('a')")
 
 
+@pytest.mark.wired
 async def test_errors_do_not_tell_values(database: Database) -> None:
     with pytest.raises(DBAPIError) as caught:
         async with database.write() as tx:
@@ -101,6 +106,7 @@ async def test_errors_do_not_tell_values(database: Database) -> None:
     assert "ann@" not in str(caught.value)
 
 
+@pytest.mark.wired
 async def test_counts_of_rows_touched(database: Database) -> None:
     await put(database, ("a", 1, None, True), ("b", 2, None, True))
     async with database.write() as tx:
@@ -111,6 +117,7 @@ async def test_counts_of_rows_touched(database: Database) -> None:
         assert [row.at for row in await tx.rows("SELECT at FROM thing")] == [7, 7]
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize(
     ("column", "kind", "wanted"),
     [("name", "text", ["a", "q\"'é,{}"]), ("at", "bigint", [LATE, 5]), ("packed", "bytea", [b"\x00\xff", b""])],
@@ -124,6 +131,7 @@ async def test_a_list_is_one_parameter(database: Database, column: str, kind: st
             assert await tx.rows(sql, wanted=tx.list_parameter([])) == []
 
 
+@pytest.mark.wired
 async def test_columns_are_found_by_keys(database: Database) -> None:
     await put(database, ("a", 1, b"x", True), ("b", 2, None, True))
     async with database.read() as tx:
@@ -135,6 +143,7 @@ async def test_columns_are_found_by_keys(database: Database) -> None:
         assert await tx.lookup_column("thing", ("name",), [], "at") == {}
 
 
+@pytest.mark.wired
 async def test_the_database_has_a_clock_that_goes_on_in_a_transaction(database: Database) -> None:
     async with database.read() as tx:
         first = await tx.now()
@@ -142,6 +151,7 @@ async def test_the_database_has_a_clock_that_goes_on_in_a_transaction(database: 
         assert first < await tx.now() < await database.now() + 1_000_000
 
 
+@pytest.mark.wired
 async def test_rows_are_updated_from_a_table_of_parameters(database: Database) -> None:
     await put(database, ("a", 1, None, True), ("b", 2, None, True), ("c", 3, None, True))
     kinds = {"name": "text", "at": "bigint", "packed": "bytea"}
@@ -153,6 +163,7 @@ async def test_rows_are_updated_from_a_table_of_parameters(database: Database) -
     assert {row.name for row in moved} == {"a", "c"}
 
 
+@pytest.mark.wired
 async def test_a_read_is_one_snapshot(database: Database) -> None:
     await put(database, ("a", 1, None, True))
     async with database.read() as tx:
@@ -162,6 +173,7 @@ async def test_a_read_is_one_snapshot(database: Database) -> None:
     assert await names(database) == ["a", "b"]
 
 
+@pytest.mark.wired
 async def test_writers_wait_for_each_other(database: Database) -> None:
     await put(database, ("a", 0, None, True))
 
@@ -178,10 +190,12 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
     assert row is not None and row.at == 40
 
 
+@pytest.mark.wired
 async def test_the_clock_of_the_database(database: Database) -> None:
     assert abs(await database.now() - time.time_ns() // 1000) < 1_000_000
 
 
+@pytest.mark.wired
 async def test_another_process_that_writes_makes_us_wait_then_give_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from services.kit.db import idle_ping
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 
+pytestmark = pytest.mark.wired
+
 MINE = "SELECT pg_backend_pid() AS pid"
 
 

@@ -14,6 +14,8 @@ from services.kit.db.database import Database
 from services.kit.db.migrate import is_up_to_date, upgrade_schema
 from tests.support.recording_consumer import metadata
 
+pytestmark = pytest.mark.wired
+
 _STEP = '''
 """step"""
 import sqlalchemy as sa

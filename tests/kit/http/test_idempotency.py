@@ -13,6 +13,8 @@ from services.kit.http.auth import requires
 from services.kit.http.idempotency import RETENTION, IdempotencyStore
 from tests.support.http_apps import app_of, client_of
 
+pytestmark = pytest.mark.wired
+
 BODY = {"name": "anna"}
 
 

@@ -100,7 +100,7 @@ def test_an_error_is_its_class_and_place_never_its_message(stream: io.StringIO) 
     logs.log_error("refused", Conflict(CANARY, code="wrong_state"), "warning")
     first, second = lines(stream)
     assert (first["level"], first["error_class"], first["customer"]) == ("error", "KeyError", "c-1")
-    assert first["error_at"][-1].startswith("tests/kit/observability/test_logs.py:")
+    assert first["error_at"][-1].startswith("kit/observability/test_logs.py:")
     assert (second["level"], second["error_code"]) == ("warning", "wrong_state")
     assert "canary" not in stream.getvalue()
 

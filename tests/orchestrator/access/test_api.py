@@ -10,6 +10,8 @@ from services.kit.http.auth import hash_key
 from services.orchestrator.access.api_keys import DatabaseKeyRing
 from tests.support.orchestrator_app import ADMIN_KEY, SERVICE_KEY, World
 
+pytestmark = pytest.mark.wired
+
 
 async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/campaigns") -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(here.app), base_url="http://test") as client:

@@ -9,6 +9,8 @@ import pytest
 from services.orchestrator.campaigns import store
 from tests.support.orchestrator_app import World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 PATH = "/v1/campaigns/referral-ask"
 
 

@@ -8,6 +8,8 @@ import pytest
 from services.orchestrator.campaigns import store
 from tests.support.orchestrator_app import World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 SITUATIONS = "/internal/suppression/situations"
 TOPICS = "/internal/preference/topics"
 

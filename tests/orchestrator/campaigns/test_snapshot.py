@@ -7,6 +7,8 @@ from services.orchestrator.campaigns import store
 from services.orchestrator.policy.match import Catalogue
 from tests.support.orchestrator_app import World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 
 async def seen(here: World) -> Catalogue:
     async with here.database.read() as tx:

@@ -15,6 +15,8 @@ from services.orchestrator.decisions.read_store import StoredDecision
 from tests.orchestrator.console.conftest import House
 from tests.support.decision_records import decision, event, keep
 
+pytestmark = pytest.mark.wired
+
 
 def request(**headers: str) -> Request:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]

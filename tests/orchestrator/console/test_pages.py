@@ -1,11 +1,14 @@
 """What the pages show, and what they are sent with."""
 
 import httpx
+import pytest
 
 from schemas.documents import load
 from services.orchestrator.console.inbox_page import as_page, pieces
 from tests.orchestrator.console.conftest import House
 from tests.support.servers import ROOT
+
+pytestmark = pytest.mark.wired
 
 PAGES = (
     "/console/",

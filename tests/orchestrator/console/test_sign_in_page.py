@@ -7,6 +7,8 @@ from schemas.times import HOUR, MINUTE, SECOND
 from services.kit.http.sessions import COOKIE
 from tests.orchestrator.console.conftest import HTML, House
 
+pytestmark = pytest.mark.wired
+
 PAGES = (
     "/console/",
     "/console/decisions",

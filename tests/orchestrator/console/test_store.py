@@ -15,6 +15,8 @@ from services.orchestrator.console.store import Place, Wanted
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.orchestrator_app import NOON
 
+pytestmark = pytest.mark.wired
+
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:

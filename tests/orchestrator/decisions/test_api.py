@@ -21,6 +21,8 @@ from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.orchestrator_app import ADMIN_KEY, NOON, SERVICE_KEY, World
 
+pytestmark = pytest.mark.wired
+
 
 async def fill(here: World) -> None:
     """Five decisions about two customers: three at noon, two a second later."""

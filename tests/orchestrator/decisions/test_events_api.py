@@ -12,6 +12,8 @@ from services.kit.bus.protocol import Partition
 from tests.support.decision_records import decision, event, keep
 from tests.support.orchestrator_app import World
 
+pytestmark = pytest.mark.wired
+
 SINGLE = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 

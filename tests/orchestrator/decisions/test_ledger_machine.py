@@ -218,6 +218,7 @@ def is_kept(entry: Entry, before: int) -> bool:
     return entry.at >= before or entry.state == "planned"
 
 
+@pytest.mark.wired
 def test_the_ledger_keeps_what_a_dictionary_keeps(database_url: str) -> None:
     with ground(database_url, "services.orchestrator") as here:
         run_machine(LedgerMachine, here)

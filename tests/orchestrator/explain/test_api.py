@@ -11,6 +11,8 @@ from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.decision_records import decision, event, keep
 from tests.support.orchestrator_app import NOON, World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 ASK = "/v1/why?customer=c-1&campaign=referral-ask"
 CONSENT = Consent("sms", "*", "granted", NOON - DAY)
 PHONE = Address("sms", "+491701234567", True)

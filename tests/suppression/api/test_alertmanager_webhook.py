@@ -11,6 +11,8 @@ import pytest
 from schemas.times import DAY, HOUR, MINUTE, format_instant
 from tests.support.suppression_service import NOW, Running
 
+pytestmark = pytest.mark.wired
+
 FOLDER = Path(__file__).parents[1] / "alertmanager"
 FIRING, RESOLVED, GROUP = (
     json.loads((FOLDER / f"{name}.json").read_text()) for name in ("firing", "resolved", "group")

@@ -20,6 +20,7 @@ async def entries(service: Running, customer: str = "c-1", *addresses: tuple[str
     return (await service.client.get_facts([asked], {})).customers[0].entries
 
 
+@pytest.mark.wired
 async def test_an_entry_of_a_customer_is_told_as_a_fact(service: Running) -> None:
     body = {
         "customer": "c-1",
@@ -34,6 +35,7 @@ async def test_an_entry_of_a_customer_is_told_as_a_fact(service: Running) -> Non
     assert (entry.at, entry.expires, entry.reason, entry.address) == (NOW, None, "manual", None)
 
 
+@pytest.mark.wired
 async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Running) -> None:
     first = await service.http.post("/v1/suppressions", json=ADA)
     again = await service.http.post("/v1/suppressions", json=ADA | {"address": " ada@example.org"})
@@ -42,12 +44,14 @@ async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Runn
     assert len(await entries(service, "c-9", ("email", "ada@example.org"))) == 1
 
 
+@pytest.mark.wired
 async def test_an_address_without_a_channel_is_suppressed_on_every_channel(service: Running) -> None:
     await service.http.post("/v1/suppressions", json={"address": "+4917", "reason": "stop_keyword"})
     found = await entries(service, "c-1", ("email", "x@y.z"), ("sms", " +4917 "), ("push", "+4917"))
     assert [entry.address for entry in found] == [1, 2]
 
 
+@pytest.mark.wired
 async def test_no_plain_address_is_kept_anywhere(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=ADA)
     async with service.database.read() as tx:
@@ -56,6 +60,7 @@ async def test_no_plain_address_is_kept_anywhere(service: Running) -> None:
             assert "ada@" not in repr([tuple(row) for row in rows]).lower()
 
 
+@pytest.mark.wired
 async def test_people_see_an_address_masked(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=ADA)
     (item,) = (await service.http.get("/v1/suppressions")).json()["items"]
@@ -72,6 +77,7 @@ def test_masks(address: str, shown: str) -> None:
     assert mask_address(address) == shown
 
 
+@pytest.mark.wired
 async def test_an_address_is_looked_up_in_the_body_not_in_the_url(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=ADA)
     found = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org"})
@@ -80,6 +86,7 @@ async def test_an_address_is_looked_up_in_the_body_not_in_the_url(service: Runni
     assert other.json()["items"] == []
 
 
+@pytest.mark.wired
 async def test_a_removed_entry_is_no_fact_any_more_but_stays_on_record(service: Running) -> None:
     bodies = [{"customer": "c-1", "reason": "manual"}, ADA]
     ids = [(await service.http.post("/v1/suppressions", json=body)).json()["id"] for body in bodies]
@@ -96,6 +103,7 @@ async def test_a_removed_entry_is_no_fact_any_more_but_stays_on_record(service: 
     assert len(rows) == 2
 
 
+@pytest.mark.wired
 async def test_removing_needs_a_reason_and_a_role(service: Running) -> None:
     entry_id = (await service.http.post("/v1/suppressions", json=ADA)).json()["id"]
     url = f"/v1/suppressions/{entry_id}"
@@ -105,6 +113,7 @@ async def test_removing_needs_a_reason_and_a_role(service: Running) -> None:
         assert (await service.http.request("DELETE", url, json={"reason": "r"}, headers=headers)).status_code == status
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize(
     ("role", "read", "write"), [("viewer", 403, 403), ("agent", 200, 403), ("auditor", 200, 403), ("privacy", 200, 200)]
 )
@@ -114,6 +123,7 @@ async def test_roles(service: Running, role: str, read: int, write: int) -> None
     assert (await service.http.post("/v1/suppressions", json=ADA, headers=headers)).status_code == write
 
 
+@pytest.mark.wired
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -135,12 +145,14 @@ async def test_a_wrong_entry_is_refused(service: Running, change: dict[str, obje
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+@pytest.mark.wired
 async def test_half_a_surrogate_pair_is_refused(service: Running) -> None:
     raw = json.dumps(ADA).replace("sendgrid", "\\ud800")
     answer = await service.http.post("/v1/suppressions", content=raw, headers={"content-type": "application/json"})
     assert answer.status_code == 422
 
 
+@pytest.mark.wired
 async def test_of_many_rows_each_stands_or_falls_alone(service: Running) -> None:
     rows = [ADA, {"customer": "c-1", "reason": "legal"}, {"customer": "c-1"}, ADA, 7]
     answer = (await service.http.post("/v1/suppressions", json=rows)).json()
@@ -149,6 +161,7 @@ async def test_of_many_rows_each_stands_or_falls_alone(service: Running) -> None
     assert (answer["added"], answer["exists"], answer["invalid"], answer["enforced"]) == (2, 1, 2, True)
 
 
+@pytest.mark.wired
 async def test_ten_thousand_lines_are_taken_and_more_are_not(service: Running) -> None:
     lines = [json.dumps({"customer": f"c-{n % 7000}", "reason": "imported"}).encode() for n in range(10_000)]
     headers = {"content-type": "application/x-ndjson"}
@@ -159,6 +172,7 @@ async def test_ten_thousand_lines_are_taken_and_more_are_not(service: Running) -
     assert more.status_code == 413
 
 
+@pytest.mark.wired
 async def test_a_line_that_is_not_json_is_told_as_its_row(service: Running) -> None:
     content = b'{"customer": "c-1", "reason": "legal"}\n\n{"customer": \n'
     headers = {"content-type": "application/x-ndjson"}
@@ -166,10 +180,12 @@ async def test_a_line_that_is_not_json_is_told_as_its_row(service: Running) -> N
     assert [item["status"] for item in answer["items"]] == ["added", "invalid"]
 
 
+@pytest.mark.wired
 async def test_an_empty_list_is_refused(service: Running) -> None:
     assert (await service.http.post("/v1/suppressions", json=[])).status_code == 422
 
 
+@pytest.mark.wired
 async def test_the_list_comes_in_pages_and_is_filtered(service: Running) -> None:
     rows = [{"customer": f"c-{n}", "reason": "legal" if n % 2 else "manual"} for n in range(7)]
     await service.http.post("/v1/suppressions", json=rows)
@@ -187,11 +203,13 @@ async def test_the_list_comes_in_pages_and_is_filtered(service: Running) -> None
     assert (await service.http.get("/v1/suppressions", params={"after": "x"})).status_code == 422
 
 
+@pytest.mark.wired
 async def test_two_at_once_add_an_address_once(service: Running) -> None:
     await asyncio.gather(*(service.http.post("/v1/suppressions", json=ADA) for _ in range(8)))
     assert len(await entries(service, "c-1", ("email", "ada@example.org"))) == 1
 
 
+@pytest.mark.wired
 async def test_an_idempotency_key_gives_the_same_answer(service: Running) -> None:
     headers = {"Idempotency-Key": "k-1"}
     first = await service.http.post("/v1/suppressions", json=ADA, headers=headers)
@@ -199,6 +217,7 @@ async def test_an_idempotency_key_gives_the_same_answer(service: Running) -> Non
     assert again.json() == first.json()
 
 
+@pytest.mark.wired
 async def test_entries_are_counted_by_reason(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=[ADA, {"customer": "c-1", "reason": "legal"}])
     await service.service._components.gauges.update_counts()

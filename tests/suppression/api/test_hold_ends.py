@@ -1,8 +1,12 @@
 """What the orchestrator asks about holds that stand no more."""
 
+import pytest
+
 from schemas.times import HOUR, MINUTE
 from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from tests.support.suppression_service import NOW, Running
+
+pytestmark = pytest.mark.wired
 
 HOLD = {"mode": "defer", "scope": {}, "reason": "r"}
 

@@ -5,6 +5,8 @@ import pytest
 from schemas.times import DAY, HOUR, MINUTE
 from tests.support.suppression_service import NOW, Running
 
+pytestmark = pytest.mark.wired
+
 OUTAGE = {"key": "outage-7", "mode": "defer", "scope": {"channels": ["email"]}, "reason": "provider is down"}
 
 

@@ -23,6 +23,7 @@ from tests.support.suppression_service import (
 )
 
 
+@pytest.mark.wired
 async def test_a_question_waits_until_the_log_is_applied_up_to_where_the_asker_has_read(service: Running) -> None:
     await service.situations(COMPLAINT)
     for n in range(20):
@@ -31,6 +32,7 @@ async def test_a_question_waits_until_the_log_is_applied_up_to_where_the_asker_h
         assert len(answer.customers[0].situations) == n + 1
 
 
+@pytest.mark.wired
 async def test_positions_that_are_not_reached_in_time_are_answered_with_come_back_later(service: Running) -> None:
     await service.service.consume_loop.stop(5)
     positions = await service.publish(record(event("shop.order")))
@@ -41,6 +43,7 @@ async def test_positions_that_are_not_reached_in_time_are_answered_with_come_bac
     assert 1.9 < time.monotonic() - began < 10
 
 
+@pytest.mark.wired
 async def test_a_restarted_service_has_not_forgotten_how_far_it_was(database_url: str, tmp_path: Path) -> None:
     async with running(database_url, tmp_path) as first:
         await first.situations(COMPLAINT)
@@ -51,12 +54,14 @@ async def test_a_restarted_service_has_not_forgotten_how_far_it_was(database_url
         assert len(answer.customers[0].situations) == 1
 
 
+@pytest.mark.wired
 async def test_answers_come_in_the_order_asked_and_twice_for_one_asked_twice(service: Running) -> None:
     answer = await service.client.get_facts([Asked("c-2"), Asked("c-1"), Asked("c-2")], {})
     assert [item.customer for item in answer.customers] == ["c-2", "c-1", "c-2"]
     assert all(item.version == 0 for item in answer.customers)
 
 
+@pytest.mark.wired
 async def test_an_answer_repeats_nothing_that_the_asker_knows(service: Running) -> None:
     await service.situations(COMPLAINT)
     asked = [Asked("c-1"), Asked("c-2")]
@@ -69,6 +74,7 @@ async def test_an_answer_repeats_nothing_that_the_asker_knows(service: Running) 
     assert second is known["c-2"]
 
 
+@pytest.mark.wired
 async def test_entries_of_addresses_are_always_told_and_always_asked_for_again(service: Running) -> None:
     """They change without the customer's version: one that was added is told, one that was removed is gone."""
     address = ("email", address_hash(ADDRESS_KEY.encode(), "email", "a@example.org"))
@@ -83,6 +89,7 @@ async def test_entries_of_addresses_are_always_told_and_always_asked_for_again(s
     assert gone.entries == ()
 
 
+@pytest.mark.wired
 async def test_an_event_loses_nothing_to_an_entry_added_meanwhile(service: Running) -> None:
     await service.situations(COMPLAINT)
     rows = [{"customer": "c-1", "reason": "manual", "scope": {"topic": f"t-{n}"}} for n in range(10)]
@@ -94,6 +101,7 @@ async def test_an_event_loses_nothing_to_an_entry_added_meanwhile(service: Runni
     assert (len(found.entries), len(found.situations), found.version) == (10, 10, 20)
 
 
+@pytest.mark.wired
 async def test_another_address_key_is_refused_on_both_sides(service: Running) -> None:
     other = SuppressionClient(service.http, SERVICE, b"another key")
     asked = Asked("c-1", (("email", address_hash(b"another key", "email", "a@b.c")),))
@@ -105,24 +113,28 @@ async def test_another_address_key_is_refused_on_both_sides(service: Running) ->
         await internal_api.call(service.http, FACTS_PATH, unnamed, SuppressionAnswer, key=SERVICE)
 
 
+@pytest.mark.wired
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(service: Running) -> None:
     lame = SuppressionQuestion((Asked("c-1"), Asked("c-2")), {}, "", (0,))
     with pytest.raises(Permanent):
         await internal_api.call(service.http, FACTS_PATH, lame, SuppressionAnswer, key=SERVICE)
 
 
+@pytest.mark.wired
 async def test_a_topic_that_we_do_not_read_is_refused_rather_than_waited_for(service: Running) -> None:
     with pytest.raises(Permanent) as raised:
         await service.client.get_facts([], {"other": {0: 1}})
     assert raised.value.code == "unknown_topic"
 
 
+@pytest.mark.wired
 async def test_situations_that_cannot_be_understood_are_refused(service: Running) -> None:
     for wrong in ({"kind": "k"}, LOW_SCORE | {"opens": [{"event": "x", "when": "customer.id == 'c'"}]}):
         with pytest.raises(Permanent):
             await service.situations(wrong)
 
 
+@pytest.mark.wired
 async def test_handing_over_the_same_again_changes_nothing(service: Running) -> None:
     for version, documents in ((1, [COMPLAINT]), (1, [COMPLAINT]), (2, [LOW_SCORE]), (1, [COMPLAINT])):
         await service.situations(*documents, version=version)
@@ -131,6 +143,7 @@ async def test_handing_over_the_same_again_changes_nothing(service: Running) -> 
     assert [row.policy_version for row in rows] == [1, 2]
 
 
+@pytest.mark.wired
 async def test_the_doors_are_for_the_services_alone(service: Running) -> None:
     headers = {"content-type": "application/msgpack"}
     assert (await service.http.post(FACTS_PATH, content=b"\x80", headers=headers)).status_code == 401
@@ -139,6 +152,7 @@ async def test_the_doors_are_for_the_services_alone(service: Running) -> None:
     assert (await service.http.get(HOLDS_PATH, headers=service_key)).content == b"\x90"
 
 
+@pytest.mark.wired
 async def test_a_database_of_another_address_key_refuses_to_start(service: Running) -> None:
     async with service.database.write() as tx:
         await tx.execute("UPDATE settled SET value = 'other'")

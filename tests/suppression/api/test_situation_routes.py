@@ -5,6 +5,8 @@ import pytest
 from services.kit.bus.protocol import Consumer, Record
 from tests.support.suppression_service import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event
 
+pytestmark = pytest.mark.wired
+
 OPEN = {"action": "open", "kind": "complaint", "ref": "A"}
 
 

@@ -7,6 +7,8 @@ from services.orchestrator.insight.audit import store
 from services.orchestrator.insight.audit.store import Broken
 from tests.support.orchestrator_app import NOON, World
 
+pytestmark = pytest.mark.wired
+
 OVER_CAP = Broken("over_cap", "msg_1", "c-1", "frequency_cap", "one-a-day", 3, NOON)
 
 

@@ -14,6 +14,8 @@ from services.orchestrator.policy.match import Catalogue
 from tests.support import decision_records
 from tests.support.orchestrator_app import NOON, World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 PATH = "/v1/campaigns/referral-ask"
 
 

@@ -19,6 +19,8 @@ from tests.support import decision_records
 from tests.support.orchestrator_app import NOON
 from tests.support.shadow_builders import rendered
 
+pytestmark = pytest.mark.wired
+
 POLICY = Watched("policy", "policy", 2)
 ALL = [1, 0, -1]
 

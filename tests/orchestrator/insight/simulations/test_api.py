@@ -8,6 +8,8 @@ from schemas.times import HOUR, format_instant
 from services.orchestrator.insight.simulations import store
 from tests.support.orchestrator_app import NOON, World, campaign, policy_document
 
+pytestmark = pytest.mark.wired
+
 SPAN = {"from": format_instant(NOON - HOUR), "to": format_instant(NOON)}
 
 

@@ -15,6 +15,8 @@ from services.orchestrator.insight.simulations.runner import Runner
 from services.orchestrator.insight.simulations.store import State
 from tests.support.orchestrator_app import NOON, World, campaign
 
+pytestmark = pytest.mark.wired
+
 SPAN = {"from": format_instant(NOON - HOUR), "to": format_instant(NOON)}
 
 

@@ -1,9 +1,13 @@
 """The queue of simulations, on both databases: one at a time, begun again once, few kept."""
 
+import pytest
+
 from services.kit.db.database import Database
 from services.orchestrator.insight.simulations import store
 from services.orchestrator.insight.simulations.store import End, State
 from tests.support.orchestrator_app import NOON, World
+
+pytestmark = pytest.mark.wired
 
 LATER = NOON + store.SILENT + 1
 
