@@ -1,4 +1,4 @@
-"""Attributes that are worked out when somebody asks for them, and kept."""
+"""A lazily computed attribute, without the lock that functools.cached_property takes in Python 3.11."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
@@ -7,8 +7,9 @@ T = TypeVar("T")
 
 
 class cached_attribute(Generic[T]):
-    """Turns a method into such an attribute. Unlike `functools.cached_property` it takes no lock: its value is pure,
-    so two threads that work it out at once do no harm. The instance needs a `__dict__`.
+    """Decorator: computes the value on first access and stores it in the instance's `__dict__`.
+
+    It takes no lock, because the values are pure: two threads that compute one at the same time get equal results.
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:

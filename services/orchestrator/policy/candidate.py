@@ -1,4 +1,4 @@
-"""A candidate: one campaign on one channel for one event, with everything that does not depend on the instant."""
+"""A candidate: one triggered campaign on one channel, with everything that does not depend on the evaluated instant."""
 
 import msgspec
 
@@ -13,11 +13,14 @@ from services.orchestrator.policy.match import TriggeredCampaign, condition_vari
 from services.orchestrator.policy.scope import MessageAttributes
 
 CLOCK_TOLERANCE = 5 * MINUTE
-"""How far ahead a refusing entry may lie and still count at the gate, and when judging again what it stopped."""
+"""In a recheck, a refusing entry counts up to five minutes before it begins.
+
+The services' clocks differ, so an opt-out that has committed may carry an instant slightly in our future.
+"""
 
 
 class AudienceCheck:
-    """Whether the customer is in the campaign's audience: evaluated at most once for all channels and instants."""
+    """The campaign's audience condition for one customer, evaluated at most once for all channels and instants."""
 
     __slots__ = ("_error", "_facts", "_matches", "_triggered")
 
@@ -28,7 +31,7 @@ class AudienceCheck:
         self._error: Exception | None = None
 
     def matches(self) -> bool:
-        """The condition's value. Raises what the condition raises."""
+        """Returns the condition's value. Raises what the condition raises."""
         condition = self._triggered.campaign.audience_condition
         if condition is None:
             return True
@@ -47,7 +50,7 @@ class AudienceCheck:
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """What rules judge, together with the facts. `ahead` is above 0 at the gate only."""
+    """What rules evaluate, together with the facts. `clock_tolerance` (microseconds) is 0 except in a recheck."""
 
     triggered: TriggeredCampaign
     campaign: CompiledCampaign
@@ -60,21 +63,21 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def customer(self) -> str:
-        """Whom it is for."""
+        """The customer id."""
         return self.triggered.event.subject
 
     @property
     def message_id(self) -> str:
-        """Its message."""
+        """The id of the candidate's message."""
         return self.triggered.message_id(self.channel)
 
     @property
     def first_planned(self) -> Instant | None:
-        """When it was first planned."""
+        """When the message was first planned; None for a new one."""
         return self.triggered.first_planned_on(self.channel)
 
     def fails_open(self, facts: Facts) -> bool:
-        """Whether it may pass where a rule could not be judged."""
+        """Whether it may pass although a rule could not be evaluated: transactional, and listed in the policy."""
         return self.campaign.cls == Class.TRANSACTIONAL and self.campaign.key in facts.policy.fail_open_campaigns
 
 
@@ -88,7 +91,7 @@ def build_candidate(
     claimed_at: Instant | None = None,
     clock_tolerance: int = 0,
 ) -> Candidate:
-    """The touch on one channel, and the contacts that count against it. With `marked_at`: at the gate."""
+    """Builds the candidate and counts the contacts against it. `claimed_at` is set in a recheck."""
     campaign, policy = triggered.campaign, facts.policy
     attributes = campaign.attributes_by_channel.get(channel) or MessageAttributes(
         campaign.key, campaign.topic, channel, campaign.cls, campaign.intent

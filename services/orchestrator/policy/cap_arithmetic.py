@@ -1,4 +1,4 @@
-"""Frequency caps as arithmetic; shared by the rules `frequency_cap` and `arbitration`."""
+"""Frequency cap arithmetic: when a cap next allows a contact, and which contact displaced a candidate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from services.orchestrator.policy.time_zones import Zone, calendar_period
 
 @dataclass(frozen=True, slots=True)
 class CapWinner:
-    """The cap would allow without contacts that outrank the candidate; `to` is the lowest-ranked of them."""
+    """The lowest-ranked contact without which the cap would have allowed the candidate."""
 
     message_id: str
 
 
 def cap_zone(cap: Cap, facts: Facts) -> Zone:
-    """The zone of a calendar cap."""
+    """Returns the time zone of a calendar cap."""
     return facts.calendar_zone if cap.in_customer_zone else facts.policy.zone
 
 
 def next_free(cap: Cap, times: Sequence[Instant], facts: Facts, t: Instant) -> Instant:
-    """The least instant from `t` on that the cap allows when these times are counted."""
+    """Returns the earliest instant from `t` on that the cap allows, given the counted times."""
     if cap.rolling is not None:
         return free_instants.next_free_rolling(times, cap.limit, cap.rolling, t)
     return free_instants.next_free_calendar(
@@ -36,9 +36,9 @@ def next_free(cap: Cap, times: Sequence[Instant], facts: Facts, t: Instant) -> I
 
 
 def next_allowed(cap: Cap, contacts: CountedContacts, facts: Facts, t: Instant) -> Instant:
-    """The least instant from `t` on that the cap allows against these contacts. Raises Incomplete."""
+    """Returns the earliest instant from `t` on that the cap allows, given these contacts. Raises Incomplete."""
     times, back_to = contacts.times_by_slot[cap.slot], t - cap.look_back
-    if len(times) < cap.limit or times[-cap.limit] <= back_to:  # mostly, and then nothing needs to be worked out
+    if len(times) < cap.limit or times[-cap.limit] <= back_to:  # the usual case: far from full
         contacts.require_complete_since(back_to)
         return t
     found = next_free(cap, times, facts, t)

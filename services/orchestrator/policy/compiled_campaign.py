@@ -1,4 +1,4 @@
-"""A campaign, ready to judge."""
+"""A campaign version compiled for evaluation: conditions as callables, attributes per channel."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from services.orchestrator.policy.scope import MessageAttributes
 
 
 class CompiledCondition(Protocol):
-    """A compiled condition over `event` and `customer`; raises on a type error, a missing value is false."""
+    """A compiled condition over `event` and `customer`. Raises on a type error; a missing value makes it false."""
 
     def __call__(self, variables: Mapping[str, Any], /) -> bool: ...
 

@@ -1,4 +1,12 @@
-"""The policy, ready to judge: its entries with their scopes resolved, and which of them concern whom."""
+"""The policy document compiled for evaluation: entries with resolved scopes, and which of them apply to which messages.
+
+A policy is compiled once per version; every evaluation asks it which entries apply to a message. The answers depend
+only on the message's attributes, of which there are few, so they are remembered per attribute value.
+
+Entries that count contacts have a slot, a bit number from 0 on: bit `slot` of `slot_mask(attributes)` is set when the
+entry counts contacts with these attributes. Slot 0 is the customer's own frequency wish. Slots are numbers within one
+compiled policy and are never stored.
+"""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,13 +38,13 @@ class Cap:
     rolling: int | None
     period: str
     in_customer_zone: bool
-    """Whether the calendar is in the customer's zone."""
+    """Whether calendar periods follow the customer's time zone instead of the organisation's."""
     drops: bool
     excludes_siblings: bool
-    """A cap that names no channels leaves siblings out."""
+    """Messages of the same event and campaign on other channels count once: true for caps that name no channels."""
     slot: int
     look_back: int = field(init=False)
-    """How far back it may have to look."""
+    """Microseconds back from the evaluated instant within which contacts can matter."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "look_back", LONGEST_PERIOD[self.period] if self.rolling is None else self.rolling)
@@ -44,7 +52,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """No two contacts closer than `gap`."""
+    """No two contacts closer than `gap` microseconds."""
 
     id: str
     scope: CompiledScope
@@ -54,7 +62,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRule:
-    """Never within `within` of contacts of a scope, or of a situation."""
+    """A contact-history rule: nothing within `within` microseconds of certain contacts, or of a situation."""
 
     id: str
     scope: CompiledScope
@@ -69,7 +77,7 @@ class HistoryRule:
 
 @dataclass(frozen=True, slots=True)
 class ApplicablePolicy:
-    """The entries that concern candidates of one kind, and the slots they count contacts in."""
+    """The policy entries that apply to candidates with given attributes, and the slots in which they count contacts."""
 
     caps: tuple[Cap, ...]
     gaps: tuple[Gap, ...]
@@ -77,11 +85,11 @@ class ApplicablePolicy:
     quiet_windows: tuple[QuietWindow, ...]
     slots: frozenset[int]
     sibling_slots: frozenset[int]
-    """Slots of caps that name channels, in which siblings count like all others."""
+    """Slots of caps that name channels: there siblings count like other contacts."""
     dropping_caps: tuple[Cap, ...] = field(init=False)
-    """The caps that drop."""
+    """The caps that suppress instead of deferring."""
     look_back: int = field(init=False)
-    """How far back these may have to look."""
+    """The longest `look_back` of the dropping caps."""
 
     def __post_init__(self) -> None:
         dropping_caps = tuple(cap for cap in self.caps if cap.drops)
@@ -91,7 +99,7 @@ class ApplicablePolicy:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """One version of the policy."""
+    """One version of the policy. The two private dictionaries are caches, cleared when full."""
 
     document: schemas.policy.Policy = field(repr=False)
     version: int
@@ -108,39 +116,39 @@ class CompiledPolicy:
     _slot_masks: dict[MessageAttributes, int] = field(default_factory=dict, repr=False, compare=False)
     _applicable: dict[MessageAttributes, ApplicablePolicy] = field(default_factory=dict, repr=False, compare=False)
 
-    def slot_mask(self, kind: MessageAttributes) -> int:
-        """The slots in which contacts of this kind count, a bit for each; remembered."""
-        found = self._slot_masks.get(kind)
+    def slot_mask(self, attributes: MessageAttributes) -> int:
+        """Returns the slots in which contacts with these attributes count, as a bit mask."""
+        found = self._slot_masks.get(attributes)
         if found is None:
             if len(self._slot_masks) >= _MAX_CACHED:
                 self._slot_masks.clear()
             scopes = [(CUSTOMER_CAP_SLOT, _CUSTOMER_CAP_SCOPE), *((cap.slot, cap.scope) for cap in self.caps)]
             scopes += [(gap.slot, gap.scope) for gap in self.gaps]
             scopes += [(history.slot, history.contacts) for history in self.histories if history.contacts]
-            found = self._slot_masks[kind] = sum(1 << slot for slot, scope in scopes if scope.covers(kind))
+            found = self._slot_masks[attributes] = sum(1 << slot for slot, scope in scopes if scope.covers(attributes))
         return found
 
-    def counts_in_slot(self, kind: MessageAttributes, slot: int) -> bool:
-        """Whether contacts of this kind count in a slot."""
-        return self.slot_mask(kind) >> slot & 1 == 1
+    def counts_in_slot(self, attributes: MessageAttributes, slot: int) -> bool:
+        """Whether contacts with these attributes count in a slot."""
+        return self.slot_mask(attributes) >> slot & 1 == 1
 
-    def applicable_to(self, kind: MessageAttributes) -> ApplicablePolicy:
-        """The entries that concern candidates of this kind; remembered."""
-        found = self._applicable.get(kind)
+    def applicable_to(self, attributes: MessageAttributes) -> ApplicablePolicy:
+        """Returns the entries that apply to candidates with these attributes."""
+        found = self._applicable.get(attributes)
         if found is None:
             if len(self._applicable) >= _MAX_CACHED:
                 self._applicable.clear()
-            found = self._applicable[kind] = self._find_applicable(kind)
+            found = self._applicable[attributes] = self._find_applicable(attributes)
         return found
 
-    def _find_applicable(self, kind: MessageAttributes) -> ApplicablePolicy:
-        caps = tuple(cap for cap in self.caps if cap.scope.covers(kind))
-        gaps = tuple(gap for gap in self.gaps if gap.scope.covers(kind))
-        histories = tuple(history for history in self.histories if history.scope.covers(kind))
-        quiet_windows = tuple(entry for entry in self.quiet_windows if entry.scope.covers(kind))
+    def _find_applicable(self, attributes: MessageAttributes) -> ApplicablePolicy:
+        caps = tuple(cap for cap in self.caps if cap.scope.covers(attributes))
+        gaps = tuple(gap for gap in self.gaps if gap.scope.covers(attributes))
+        histories = tuple(history for history in self.histories if history.scope.covers(attributes))
+        quiet_windows = tuple(entry for entry in self.quiet_windows if entry.scope.covers(attributes))
         slots = {cap.slot for cap in caps} | {gap.slot for gap in gaps}
         slots |= {history.slot for history in histories if history.contacts}
-        if _CUSTOMER_CAP_SCOPE.covers(kind):
+        if _CUSTOMER_CAP_SCOPE.covers(attributes):
             slots.add(CUSTOMER_CAP_SLOT)
         sibling_slots = frozenset(cap.slot for cap in caps if not cap.excludes_siblings)
         return ApplicablePolicy(caps, gaps, histories, quiet_windows, frozenset(slots), sibling_slots)
@@ -149,7 +157,7 @@ class CompiledPolicy:
 def compile_policy(
     document: schemas.policy.Policy, version: int, compile_condition: CompileCondition | None = None
 ) -> CompiledPolicy:
-    """The document, ready to judge. With `compile_condition`, its situations' conditions are tried as well."""
+    """Compiles a policy document. `compile_condition`, if given, checks the conditions of its situations."""
     if compile_condition is not None:
         for kind in document.situations:
             for trigger in (*kind.opens, *kind.closes):
@@ -180,7 +188,7 @@ def compile_policy(
 
 
 def customer_cap(frequency: PreferredFrequency | Frequency) -> Cap:
-    """The customer's own wish as a cap on marketing."""
+    """Returns the customer's own frequency wish as a cap on marketing."""
     return _customer_cap(frequency.limit, str(frequency.per))
 
 
@@ -192,7 +200,7 @@ def _customer_cap(limit: int, per: str) -> Cap:
 def _load_zone(name: str) -> Zone:
     found = load_zone(name)
     if found is None:
-        raise ValueError(f"`{name}` is no zone of the tz database")
+        raise ValueError(f"`{name}` is not a zone of the tz database")
     return found
 
 

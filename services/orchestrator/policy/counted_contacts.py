@@ -1,4 +1,10 @@
-"""The contacts that count against one candidate: a ledger, seen with the candidate's eyes."""
+"""Selects the ledger entries that count toward one candidate's caps, gaps and contact-history rules.
+
+Every policy entry that counts contacts (a frequency cap, a minimum gap, a contact-history rule) has a slot: a small
+number given when the policy is compiled. For each distinct message attribute value the policy has a bit mask of the
+slots that count it, so sorting a ledger of any length into slots needs one mask per attribute value instead of one
+scope comparison per contact and entry (`python -m tests.bench.judging`, row "64 contacts").
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
@@ -15,11 +21,11 @@ from services.orchestrator.policy.scope import MessageAttributes
 
 
 class Incomplete(LookupError):
-    """A rule looks further back than the ledger reaches: it fails closed."""
+    """A rule needs contacts from before the ledger's `complete_from`. The rule then fails closed."""
 
 
 class CandidateView(msgspec.Struct, frozen=True, dict=True):
-    """Whose eyes: a candidate's touch and kind. At the gate nothing merely planned counts."""
+    """The candidate for which contacts are selected. In a recheck, planned contacts of others do not count."""
 
     triggered: TriggeredCampaign
     attributes: MessageAttributes
@@ -27,34 +33,37 @@ class CandidateView(msgspec.Struct, frozen=True, dict=True):
 
     @cached_attribute
     def raw_message_id(self) -> bytes:
-        """The candidate's message."""
+        """The candidate's message id as bytes."""
         return message_id_bytes(self.triggered.message_id(self.attributes.channel))
 
     @cached_attribute
     def rank(self) -> Rank:
-        """The candidate's rank."""
+        """The candidate's place in the order of rank."""
         campaign, first_planned = self.triggered.campaign, self.triggered.first_planned_on(self.attributes.channel)
         return make_rank(campaign.cls, campaign.priority, first_planned, campaign.key, self.raw_message_id)
 
 
 class CountedContacts(msgspec.Struct):
-    """Counted times, ascending, by the slot of the entry that counts them."""
+    """The contacts that count toward a candidate: their times, ascending, by slot."""
 
     ledger: Ledger
     view: CandidateView
     times_by_slot: dict[int, Sequence[Instant]]
     excluded: Sequence[int]
-    """Places on the ledger that do not count like others: lower planned ones, the candidate's own, its siblings."""
+    """Indexes of contacts that do not count: outranked planned ones, the candidate's own, and its siblings.
+
+    Siblings are the messages of the same event and campaign on other channels.
+    """
     siblings: Sequence[int]
-    """Places of those siblings that count in their way."""
+    """Indexes of siblings. They count toward caps that name channels, and otherwise only once one was made."""
     sibling_made_at: dict[int, Instant]
-    """By slot: when the first sibling was made that a one-touch cap leaves out."""
+    """By slot: when the first sibling was made, for caps that exclude siblings."""
     claimed_at: Instant | None
-    """At the gate: the time of the mark, for which rules over contacts are judged."""
+    """In a recheck: the instant of the claim. Rules over contacts are evaluated for it."""
 
     @property
     def same_campaign_times(self) -> list[Instant]:
-        """Contacts of the candidate's campaign from other events."""
+        """Times of contacts of the same campaign because of other events."""
         ledger, campaign = self.ledger, self.view.attributes.campaign
         own = [attributes.campaign == campaign for attributes in ledger.attribute_table]
         if True not in own:
@@ -64,16 +73,16 @@ class CountedContacts(msgspec.Struct):
             _without_indexes(ledger.attribute_indexes, self.excluded),
             strict=True,
         )
-        return [at for at, attributes in counted if own[attributes]]
+        return [at for at, attributes_index in counted if own[attributes_index]]
 
     def evaluation_time(self, t: Instant) -> Instant:
-        """The instant for which rules over contacts are judged when all others are judged for `t`."""
+        """The instant for which rules over contacts are evaluated when all others are evaluated for `t`."""
         return t if self.claimed_at is None else self.claimed_at
 
     def require_complete_since(self, back_to: Instant) -> None:
-        """Raises Incomplete when the ledger may have forgotten contacts at or after an instant."""
+        """Raises Incomplete if the ledger may lack contacts at or after an instant."""
         if self.ledger.complete_from > back_to:
-            raise Incomplete(f"the ledger is complete from {self.ledger.complete_from} only")
+            raise Incomplete(f"the ledger is complete only from {self.ledger.complete_from}")
 
 
 def count_contacts(
@@ -83,10 +92,7 @@ def count_contacts(
     applicable: ApplicablePolicy,
     claimed_at: Instant | None,
 ) -> CountedContacts:
-    """Sorts the ledger's contacts into the slots of the entries that concern the candidate.
-
-    Siblings count like others in caps that name channels; elsewhere it matters only when one was made.
-    """
+    """Sorts the ledger's contacts into the slots of the policy entries that apply to the candidate."""
     excluded, siblings = _excluded_indexes(ledger, view)
     slot_masks = [policy.slot_mask(attributes) for attributes in ledger.attribute_table]
     times = _times_by_slot(_without_indexes(ledger.times, excluded), ledger, excluded, slot_masks, applicable.slots)
@@ -97,34 +103,36 @@ def count_contacts(
 
 
 def _excluded_indexes(ledger: Ledger, view: CandidateView) -> tuple[Sequence[int], Sequence[int]]:
-    """Which places do not count against the candidate like others, and of its siblings those that do in their way.
+    """Returns the indexes of contacts that do not count toward the candidate, and those of its siblings.
 
-    Not its own, nor its choice's. A planned one counts only if it outranks the candidate, and at the gate never.
+    A planned contact counts only if it outranks the candidate; in a recheck it never does.
     """
     flags, event = ledger.flags, view.triggered.event_hash
-    lower: Sequence[int] = ()
+    lower_ranked: Sequence[int] = ()
     if PLANNED in flags:
         planned = [index for index, each in enumerate(flags) if each == PLANNED]
-        lower = planned if view.is_recheck else [index for index in planned if contact_rank(ledger, index) >= view.rank]
+        lower_ranked = (
+            planned if view.is_recheck else [index for index in planned if contact_rank(ledger, index) >= view.rank]
+        )
     if event not in ledger.event_hashes:
-        return lower, ()
-    touch = [
+        return lower_ranked, ()
+    same_trigger = [
         index
         for index, each in enumerate(ledger.event_hashes)
         if each == event
         and ledger.attribute_table[ledger.attribute_indexes[index]].campaign == view.attributes.campaign
-        and index not in lower
+        and index not in lower_ranked
     ]
     siblings = (
-        [index for index in touch if ledger.row_at(index).id != view.raw_message_id]
+        [index for index in same_trigger if ledger.row_at(index).id != view.raw_message_id]
         if view.triggered.campaign.sends_on_all_channels
         else ()
     )
-    return sorted([*lower, *touch]), siblings
+    return sorted([*lower_ranked, *same_trigger]), siblings
 
 
 def _without_indexes(column: Sequence[int], excluded: Sequence[int]) -> Sequence[int]:
-    """A column of the ledger without these places, which are ascending."""
+    """Returns a ledger column without the given indexes, which are ascending."""
     if not excluded:
         return column
     kept = list(column)
@@ -136,7 +144,11 @@ def _without_indexes(column: Sequence[int], excluded: Sequence[int]) -> Sequence
 def _times_by_slot(
     times: Sequence[Instant], ledger: Ledger, excluded: Sequence[int], slot_masks: Sequence[int], slots: Iterable[int]
 ) -> dict[int, Sequence[Instant]]:
-    """What counts in each slot. Slots that count all kinds, none, or the same ones share what they count."""
+    """Returns the times that count in each slot.
+
+    Slots that count the same attribute values share one list: a typical policy has many entries and few distinct
+    scopes, so most slots cost a dictionary look-up instead of a pass over the contacts.
+    """
     slots_of_all, slots_of_any = -1, 0
     for each in slot_masks:
         slots_of_all &= each
@@ -154,7 +166,7 @@ def _times_by_slot(
                 shared[counts] = list(
                     compress(
                         times,
-                        [counts[attributes] for attributes in _without_indexes(ledger.attribute_indexes, excluded)],
+                        [counts[index] for index in _without_indexes(ledger.attribute_indexes, excluded)],
                     )
                 )
             found[slot] = shared[counts]
@@ -162,7 +174,7 @@ def _times_by_slot(
 
 
 def _add_siblings(contacts: CountedContacts, slot_masks: Sequence[int], applicable: ApplicablePolicy) -> None:
-    """Takes in the siblings."""
+    """Adds the siblings to the slots that count them, and notes when the first of them was made."""
     for row in map(contacts.ledger.row_at, contacts.siblings):
         for slot in applicable.slots:
             if not slot_masks[row.attributes_index] >> slot & 1:

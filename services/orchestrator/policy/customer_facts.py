@@ -1,4 +1,4 @@
-"""All that a rule may know about one customer, besides their ledger: frozen, and derived once, when it is asked for."""
+"""Facts about one customer that rules use besides the ledger: frozen, with derived values computed on demand."""
 
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ _CUSTOMER_SCOPE = CompiledScope(classes=DEFAULT_CLASSES)
 
 
 class Facts(msgspec.Struct, frozen=True, dict=True):
-    """One customer's preference and suppressions, everybody's holds, the policy, and the channels that can send."""
+    """A customer's preferences and suppressions, holds on everybody, the policy, and the channels with an adapter."""
 
     preference: Preference
     suppressions: Suppressions
@@ -30,17 +30,20 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
     @cached_attribute
     def customer_values(self) -> dict[str, Any]:
-        """What conditions see as `customer`."""
+        """The variable `customer` of conditions."""
         return customer_variables(self.preference)
 
     @cached_attribute
     def calendar_zone(self) -> Zone:
-        """The zone of the customer's calendar; the organisation's where theirs is unknown."""
+        """The customer's time zone for calendar caps; the organisation's if theirs is unknown."""
         return load_zone(self.preference.zone) or self.policy.zone
 
     @cached_attribute
     def quiet_zones(self) -> tuple[Zone, ...]:
-        """The zones that must all be outside a quiet window."""
+        """The zones that must all be outside a quiet window.
+
+        The customer's own, else all zones of their country, else those that the policy names for unknown zones.
+        """
         own = load_zone(self.preference.zone)
         if own is not None:
             return (own,)
@@ -48,7 +51,7 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def own_quiet_windows(self) -> tuple[QuietWindow, ...]:
-        """The customer's own hours of silence."""
+        """The customer's own quiet hours."""
         return tuple(map(_customer_quiet_window, self.preference.quiet_hours))
 
     @property
@@ -58,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
     @cached_attribute
     def all_holds(self) -> tuple[HoldFact, ...]:
-        """Everybody's holds and the customer's own, in order of key."""
+        """Holds on everybody and on this customer, in order of key."""
         return tuple(sorted((*self.holds, *self.suppressions.holds), key=lambda hold: hold.key))
 
     @cached_attribute
@@ -70,14 +73,14 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         return found
 
     def has_address(self, channel: str, cls: str) -> bool:
-        """Whether there is any such address."""
+        """Whether the customer has an address that such a message may use."""
         for address in self.preference.addresses:
             if address.channel == channel and (address.verified or cls != _MARKETING):
                 return True
         return False
 
     def usable_address_indexes(self, channel: str, cls: str) -> tuple[int, ...]:
-        """Indexes of the customer's addresses that such a message may use; marketing needs a verified one."""
+        """Returns the indexes of addresses that such a message may use; marketing needs a verified one."""
         return tuple(
             [
                 index
@@ -87,7 +90,10 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         )
 
     def live_suppressions(self, attributes: MessageAttributes, t: Instant, clock_tolerance: int = 0) -> list[Entry]:
-        """Do-not-contact entries in force at `t` that cover the kind; `ahead` takes in what begins a little later."""
+        """Returns the do-not-contact entries in force at `t` for such a message.
+
+        `clock_tolerance` (microseconds) includes entries that begin slightly later.
+        """
         return [
             entry
             for entry in self.suppressions.entries
@@ -99,8 +105,9 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         ]
 
     def delivery_address(self, attributes: MessageAttributes, t: Instant) -> Address | None:
-        """Where the message goes: the first verified address that is not suppressed, else (not for marketing) the
-        first that is not. None when there is none, and on a channel that needs none.
+        """Returns the first verified address that is not suppressed, else (not for marketing) the first unverified one.
+
+        None when there is none, and on a channel that needs no address.
         """
         if attributes.channel in CHANNELS_WITHOUT_ADDRESS:
             return None

@@ -1,4 +1,4 @@
-"""Why, or why not: the decisions that a judging would make, with nothing changed."""
+"""Explains what would be decided now, without changing anything."""
 
 from schemas.decision import Decision, Verdict
 from schemas.times import Instant
@@ -10,12 +10,12 @@ from services.orchestrator.policy.match import TriggeredCampaign
 
 
 def explain(triggered: TriggeredCampaign, facts: Facts, ledger: Ledger, now: Instant) -> list[Decision]:
-    """One decision for each channel of the touch, with all verdicts and jumps."""
+    """Returns one decision per channel of the triggered campaign, with all verdicts and jumps."""
     return list(decide([triggered], facts, ledger, now).decisions)
 
 
 def blocking_verdicts(decision: Decision) -> list[Verdict]:
-    """What would have to change: the verdicts that do not allow and are not merely watched."""
+    """Returns the verdicts that would have to change: those that do not allow, except shadow and fail-open ones."""
     return [
         verdict
         for verdict in decision.verdicts

@@ -1,4 +1,4 @@
-"""Arithmetic on instants: which of them the counted times leave free."""
+"""Arithmetic on instants: the earliest one that a cap or gap allows, given the times of counted contacts."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from services.orchestrator.policy.time_zones import LONGEST_PERIOD, Zone, calend
 
 
 def next_free_rolling(times: Sequence[Instant], limit: int, length: int, t: Instant) -> Instant:
-    """The least instant from `t` on at which no half-open window of `length` that contains it holds `limit` times.
+    """Returns the earliest instant from `t` on whose half-open windows of `length` all hold fewer than `limit` times.
 
     `times` are in ascending order. Of each `limit` neighbours, first a and last b, closer together than `length`,
     a window holds them and t for every t strictly between b - length and a + length.
@@ -25,7 +25,7 @@ def next_free_rolling(times: Sequence[Instant], limit: int, length: int, t: Inst
 
 
 def next_free_after_each(times: Sequence[Instant], within: int, t: Instant) -> Instant:
-    """The least instant from `t` on that lies in no `[c, c + within)` of the ascending `times`."""
+    """Returns the earliest instant from `t` on that is in no `[c, c + within)` of the ascending `times`."""
     if not times or times[-1] <= t - within:
         return t
     for index in range(bisect_right(times, t - within), len(times)):
@@ -39,7 +39,7 @@ def next_free_after_each(times: Sequence[Instant], within: int, t: Instant) -> I
 def next_free_calendar(
     times: Sequence[Instant], limit: int, unit: str, zone: Zone, week_start: int, t: Instant
 ) -> Instant:
-    """The least instant from `t` on whose local day, week or month holds fewer than `limit` of the times."""
+    """Returns the earliest instant from `t` on whose local day, week or month holds fewer than `limit` of the times."""
     if len(times) < limit or times[-limit] <= t - LONGEST_PERIOD[unit]:
         return t
     first, after = calendar_period(zone.local_day(t), unit, week_start)
@@ -50,7 +50,7 @@ def next_free_calendar(
 
 
 def _count_in_days(times: Sequence[Instant], zone: Zone, first: int, after: int) -> int:
-    """How many lie in the local days from `first` to before `after`. Only those near an edge need the zone."""
+    """Counts the times in local days `first` to before `after`; only times near an edge need the zone look-up."""
     low, inner = bisect_left(times, (first - 1) * DAY), bisect_left(times, (first + 1) * DAY)
     outer, high = max(inner, bisect_left(times, (after - 1) * DAY)), bisect_left(times, (after + 1) * DAY)
     near = (*times[low:inner], *times[outer:high])

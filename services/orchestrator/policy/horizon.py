@@ -1,4 +1,4 @@
-"""How far back any rule may look."""
+"""How far back any rule of a policy may look for contacts: what a ledger must keep."""
 
 from collections.abc import Iterable
 
@@ -10,13 +10,13 @@ from services.orchestrator.policy.time_zones import LONGEST_PERIOD
 
 
 def look_back_start(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign], now: Instant) -> Instant:
-    """The instant before which no rule looks, judged at `now`."""
+    """Returns the instant before which contacts no longer matter, for evaluations at `now`."""
     span = look_back_span(policy, campaigns)
     return BEGINNING_OF_TIME if span is None else now - span
 
 
 def look_back_span(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign]) -> int | None:
-    """Microseconds before the present within which a contact can still count; None: for ever (reentry `once`).
+    """Microseconds before the present within which a contact can still count; None means for ever (reentry `once`).
 
     Any customer may wish for a cap a month, so it is never less than that.
     """

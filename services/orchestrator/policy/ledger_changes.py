@@ -1,4 +1,4 @@
-"""What changed between two ledgers of one customer."""
+"""Compares two ledgers of one customer, for the rows that the contact history appends."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,10 +7,7 @@ from services.orchestrator.policy.ledger import PLANNED, Contact, Ledger
 
 
 class LedgerChanges(NamedTuple):
-    """Contacts that are new or other than they were, and those that gave up their place; both in order of time.
-
-    What was only forgotten gave up nothing.
-    """
+    """New or changed contacts, and released ones; both in order of time. Forgotten contacts are not released."""
 
     contacts: tuple[Contact, ...] = ()
     released: tuple[Contact, ...] = ()
@@ -20,7 +17,7 @@ _NO_CHANGES = LedgerChanges()
 
 
 def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
-    """From the earlier to the later."""
+    """Returns what changed from the earlier ledger to the later."""
     if after.packed_rows == before.packed_rows and after.packed_table == before.packed_table:
         return _NO_CHANGES
     if (
@@ -28,7 +25,7 @@ def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
         and after.attribute_table[: len(before.attribute_table)] != before.attribute_table
     ):
         return _diff_by_contact(before, after)
-    if after.packed_rows.startswith(before.packed_rows):  # mostly all that is new is also the latest
+    if after.packed_rows.startswith(before.packed_rows):  # the usual case: contacts were only appended
         return LedgerChanges(tuple([after.contact_at(index) for index in range(len(before), len(after))]))
     old, new = before.row_bytes, after.row_bytes
     known, remaining = set(old), set(new)
@@ -39,7 +36,7 @@ def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
 
 
 def _diff_by_contact(before: Ledger, after: Ledger) -> LedgerChanges:
-    """Where forgetting has renumbered the kinds."""
+    """Compares decoded contacts, since `forget` has renumbered the attribute table and packed rows differ."""
     known = set(before)
     found = tuple([contact for contact in after if contact not in known])
     return LedgerChanges(found, _released(before, after, range(len(before))))

@@ -1,4 +1,4 @@
-"""Event x campaigns -> touches: what an event triggers for its customer."""
+"""Finds the campaigns that an event triggers, and holds the catalogue they are looked up in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ _NO_INSTANTS: Mapping[str, Instant] = MappingProxyType({})
 
 
 class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
-    """One campaign triggered by one event. `channels` are those to judge.
+    """One campaign triggered by one event.
 
-    `since`: when it was first planned; `planned` the same for each message of a campaign that uses all its channels.
-    `broken`: the trigger's condition could not be evaluated.
+    `channels`: those to evaluate. `first_planned`: when it was first planned, None for a new one;
+    `first_planned_by_channel` is the same per message of a campaign that sends on all its channels.
+    `condition_failed`: the trigger's condition could not be evaluated.
     """
 
     event: Event
@@ -36,12 +37,12 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
 
     @cached_attribute
     def event_hash(self) -> int:
-        """How the ledger knows the event."""
+        """The event's hash, as the ledger stores it."""
         return event_hash(self.event.source, self.event.id)
 
     @property
     def expires_at(self) -> Instant:
-        """The instant from which it is too late: the campaign's `ttl` and the event's `expirytime`, the earlier."""
+        """When the message expires: the campaign's `ttl` or the event's `expirytime`, whichever is earlier."""
         ttl_ends = self.event.time + self.campaign.ttl
         return ttl_ends if self.event.expirytime is None else min(ttl_ends, self.event.expirytime)
 
@@ -50,7 +51,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
         return {}
 
     def message_id(self, channel: str) -> str:
-        """The id of its message on a channel."""
+        """Returns the id of the message on a channel. It is a hash of event, campaign and channel."""
         found = self._message_ids.get(channel)
         if found is None:
             event = self.event
@@ -59,7 +60,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
         return found
 
     def first_planned_on(self, channel: str) -> Instant | None:
-        """Seniority of its candidate on a channel."""
+        """Returns when the message on a channel was first planned: its seniority."""
         return (
             self.first_planned_by_channel.get(channel, self.first_planned)
             if self.campaign.sends_on_all_channels
@@ -69,20 +70,20 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
 
 @dataclass(frozen=True)
 class ShadowVersions:
-    """Versions in shadow, judged beside the live ones without any effect: at most one a campaign, and one policy."""
+    """Versions in shadow, evaluated beside the live ones without effect: at most one per campaign, and one policy."""
 
     campaigns: Mapping[str, CompiledCampaign]
     policy: CompiledPolicy | None = None
 
     @cached_property
     def event_types(self) -> frozenset[str]:
-        """The event types that trigger the campaigns."""
+        """The event types that trigger these campaigns."""
         return frozenset(campaign.event_type for campaign in self.campaigns.values())
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The active and paused campaigns, the active policy, the channels that can send, and what is in shadow."""
+    """The active and paused campaigns, the active policy, the channels that have an adapter, and versions in shadow."""
 
     campaigns: Mapping[str, CompiledCampaign]
     policy: CompiledPolicy
@@ -103,7 +104,7 @@ class Catalogue:
 
 
 def customer_variables(preference: Preference) -> dict[str, Any]:
-    """What conditions see as `customer`."""
+    """Returns the variable `customer` of conditions."""
     return {
         "id": preference.customer,
         "traits": msgspec.json.decode(preference.traits),
@@ -114,16 +115,17 @@ def customer_variables(preference: Preference) -> dict[str, Any]:
 
 
 def condition_variables(event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
-    """What conditions see."""
+    """Returns the variables of conditions."""
     return {"event": {"type": event.type, "time": event.time, "data": data}, "customer": customer}
 
 
 def match_campaigns(
     event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue
 ) -> list[TriggeredCampaign]:
-    """A touch for each campaign whose trigger the event meets; a broken one where `when` cannot be evaluated.
+    """Returns a triggered campaign for each one whose trigger the event meets.
 
-    `customer`: what conditions see of them.
+    `customer`: see `customer_variables`. Where `when` cannot be evaluated the result has `condition_failed` set, so
+    that the failure becomes a decision instead of a silent skip.
     """
     found: list[TriggeredCampaign] = []
     values: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Quiet windows: hours of silence on the wall clocks of one or several zones."""
+"""Quiet hours as arithmetic: whether an instant is inside a window, and the next instant outside, in several zones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SEARCH_LIMIT = 32 * DAY
 
 
 def split_wall_time(wall: int) -> tuple[int, int]:
-    """The weekday of a wall time (Monday is 0), and the microseconds since its midnight."""
+    """Splits a wall time into weekday (Monday is 0) and microseconds since midnight."""
     day, clock = divmod(wall, DAY)
     return (day + 3) % 7, clock
 
@@ -32,26 +32,26 @@ class QuietWindow:
 
     @staticmethod
     def from_minutes(id: str, days: Iterable[str], start: int, end: int, scope: CompiledScope) -> "QuietWindow":
-        """From names of days and minutes of the day."""
+        """Builds a window from names of days and minutes of the day."""
         return QuietWindow(id, frozenset(DAYS.index(day) for day in days), start * MINUTE, end * MINUTE, scope)
 
     def contains(self, weekday: int, clock: int) -> bool:
-        """Whether it is silent on a day (Monday is 0) at a time, in microseconds after local midnight."""
+        """Whether a weekday (Monday is 0) and time (microseconds after local midnight) are inside the window."""
         if self.start < self.end:
             return self.start <= clock < self.end and weekday in self.days
         return (clock >= self.start and weekday in self.days) or (clock < self.end and (weekday - 1) % 7 in self.days)
 
     def window_end(self, wall: int) -> int | None:
-        """The wall time at which the window that holds `wall` ends; None when it lies in none."""
+        """Returns the wall time at which the window containing `wall` ends; None outside any window."""
         weekday, clock = split_wall_time(wall)
         if not self.contains(weekday, clock):
             return None
         return wall - clock + self.end if clock < self.end else wall - clock + DAY + self.end
 
     def first_instant_outside(self, zones: Iterable[Zone], t: Instant) -> Instant:
-        """The first instant from `t` on at which every zone is outside the window.
+        """Returns the first instant from `t` on at which every zone is outside the window.
 
-        Where zones leave no such instant, one far enough ahead (32 days) to expire what waits for it.
+        If the zones never agree, returns an instant 32 days ahead, by which a waiting message has expired.
         """
         zones, limit = tuple(zones), t + _SEARCH_LIMIT
         moved = True

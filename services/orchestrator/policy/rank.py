@@ -1,4 +1,4 @@
-"""Who goes first: class, priority descending, seniority, campaign key, message id."""
+"""The order in which candidates compete: class, priority (descending), seniority, campaign key, message id."""
 
 from typing import Final
 
@@ -13,12 +13,12 @@ CLASS_ORDER: Final = {Class.TRANSACTIONAL.value: 0, Class.SERVICE.value: 1, Clas
 
 
 def make_rank(cls: str, priority: int, first_planned: Instant | None, campaign: str, raw_id: bytes) -> Rank:
-    """The smaller one outranks the other; who was never planned comes last among equals."""
+    """Returns a rank; the smaller one goes first. A message never planned before comes last among equals."""
     return CLASS_ORDER[cls], -priority, NEVER_PLANNED if first_planned is None else first_planned, campaign, raw_id
 
 
 def contact_rank(ledger: Ledger, index: int) -> Rank:
-    """The rank of a contact on a ledger, by its frozen attributes."""
+    """Returns the rank of a ledger contact, from the attributes frozen when it was planned."""
     row = ledger.row_at(index)
     attributes = ledger.attribute_table[row.attributes_index]
     return CLASS_ORDER[attributes.cls], -row.priority, row.first_planned, attributes.campaign, row.id

@@ -1,4 +1,4 @@
-"""Facts as they were recorded, put together as a rule may know them. Pure."""
+"""Rebuilds the suppressions of a past instant from recorded history. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from schemas.facts import Preference, Suppressions
 def reindex_address_entries(
     suppressions: Suppressions, recorded_addresses: Sequence[tuple[str, str]], preference: Preference
 ) -> Suppressions:
-    """The suppressions with each entry of an address at that address's place among those of `preference`.
+    """Returns the suppressions with address entries pointing into the addresses of `preference`.
 
     `asked`: the addresses, as channel and address, whose places the entries name. An entry of an address that the
     customer had not at the time is left out.

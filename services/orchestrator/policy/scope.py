@@ -1,4 +1,4 @@
-"""What a message is, as rules tell messages apart, and which of them a rule covers."""
+"""Message attributes and scopes: which messages a policy entry, hold or opt-out covers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ ALL_CLASSES = frozenset(cls.value for cls in Class)
 
 
 class MessageAttributes(NamedTuple):
-    """The attributes of a candidate or contact that scopes look at; frozen when a contact is planned."""
+    """The attributes of a candidate or contact that scopes match on; frozen when a contact is planned."""
 
     campaign: str
     topic: str | None
@@ -21,7 +21,7 @@ class MessageAttributes(NamedTuple):
 
 
 class ScopeFields(Protocol):
-    """A scope as documents and facts write it: an absent field is None."""
+    """The fields of a scope as documents and facts have them; an absent field is None."""
 
     @property
     def channels(self) -> Iterable[str] | None: ...
@@ -41,7 +41,7 @@ def _as_strings(values: Iterable[str] | None) -> frozenset[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class CompiledScope:
-    """None matches all; `excluded_channels` are left out all the same."""
+    """A scope with sets for look-up. None matches everything; `excluded_channels` never match."""
 
     channels: frozenset[str] | None = None
     topics: frozenset[str] | None = None
@@ -52,7 +52,7 @@ class CompiledScope:
 
     @classmethod
     def from_fields(cls, fields: ScopeFields) -> "CompiledScope":
-        """The scope as written; absent classes are service and marketing."""
+        """Compiles a scope. Absent classes mean service and marketing."""
         return cls(
             _as_strings(fields.channels),
             _as_strings(fields.topics),
@@ -62,13 +62,13 @@ class CompiledScope:
         )
 
     def for_cap(self) -> "CompiledScope":
-        """A cap that names no channels leaves out those that count only where they are named."""
+        """Returns the scope of a cap; naming no channels, it excludes those that count only where they are named."""
         if self.channels is not None:
             return self
         return replace(self, excluded_channels=CHANNELS_OUTSIDE_GENERAL_CAPS)
 
     def covers(self, attributes: MessageAttributes) -> bool:
-        """Whether every field matches."""
+        """Whether a message with these attributes is in scope."""
         return (
             attributes.cls in self.classes
             and (self.channels is None or attributes.channel in self.channels)

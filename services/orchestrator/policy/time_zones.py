@@ -1,4 +1,4 @@
-"""Local time: between instants and wall clocks, exact over gaps and repeated hours.
+"""Local time: converts between instants and wall-clock time, exactly over skipped and repeated hours.
 
 A wall time is an `int` like an instant: microseconds since 1970-01-01T00:00 as a clock on the wall counts them.
 The rules of the zones come from the `tzdata` package, so that every machine decides alike.

@@ -1,4 +1,4 @@
-"""Short ways to write verdicts. One that allows without evidence is built once and shared."""
+"""Constructors of verdicts. The verdict that allows without evidence is built once per rule and shared."""
 
 from functools import lru_cache
 from typing import Any, Final
@@ -15,26 +15,26 @@ FAIL: Final = "fail"
 
 @lru_cache(maxsize=8192)
 def allow(rule: str, id: str | None = None) -> Verdict:
-    """The rule has nothing against it."""
+    """The rule has no objection."""
     return Verdict(rule, id, ALLOW, None, None, {})
 
 
 def deny(rule: str, reason: Reason, id: str | None = None, *, until: Instant | None = None, **evidence: Any) -> Verdict:
-    """Never now; `until` is the instant from which this rule would allow it, where that can be told."""
+    """The rule refuses. `until` is the instant from which it would allow, where that is known."""
     return Verdict(rule, id, DENY, until, reason.value, evidence)
 
 
 def defer(rule: str, reason: Reason, id: str | None, until: Instant | None, **evidence: Any) -> Verdict:
-    """Not before `until`; None parks the message."""
+    """The rule refuses until an instant. None parks the message: there is no instant to wait for."""
     return Verdict(rule, id, DEFER, until, reason.value, evidence)
 
 
 def fail(rule: str, id: str | None = None, **evidence: Any) -> Verdict:
-    """The rule could not be judged: it fails closed."""
+    """The rule could not be evaluated: the candidate fails closed."""
     return Verdict(rule, id, FAIL, None, Reason.POLICY_UNAVAILABLE.value, evidence)
 
 
 @lru_cache(maxsize=8192)
 def instant_text(instant: Instant | None) -> str | None:
-    """An instant as evidence shows it."""
+    """Formats an instant for evidence."""
     return None if instant is None else format_instant(instant)
