@@ -22,7 +22,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import ManualClock
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 HARMLESS = frozenset({"sandbox", "off"})
 CUSTOMERS = 200
 """Those of `examples/`, and as many more as are made up."""
