@@ -14,7 +14,8 @@ from typing import Any, Literal
 import httpx
 
 from schemas.times import format_instant, from_datetime
-from services.kit.runtime.settings import ServiceSettings, SettingsError, list_setting_origins, load_settings
+from services.deployment_settings import DeploymentSettings
+from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tactful.command_errors import NOT_FOUND, CommandError, of_response
 
 KEYS, ADDRESS = "keys.json", "address"
@@ -86,10 +87,10 @@ class Api:
         return response.json() if response.content else None
 
 
-def settings() -> ServiceSettings:
+def settings() -> DeploymentSettings:
     """The settings of this process."""
     try:
-        return load_settings(ServiceSettings)
+        return load_settings(DeploymentSettings)
     except SettingsError as error:
         raise CommandError(str(error)) from None
 
@@ -131,7 +132,7 @@ def _open(where: str, key: str | None, development: bool = False) -> Iterator[Ap
         yield Api(client, development)
 
 
-def address(known: ServiceSettings, service: Service = "orchestrator") -> str:
+def address(known: DeploymentSettings, service: Service = "orchestrator") -> str:
     """Where the product is: as it is set; else where `tactful dev` says that it is; else the default."""
     if service != "orchestrator" and _is_set(known, f"TACTFUL_SERVICES__{service.upper()}_URL"):
         return str(getattr(known.services, f"{service}_url"))
@@ -141,11 +142,11 @@ def address(known: ServiceSettings, service: Service = "orchestrator") -> str:
     return known.services.orchestrator_url
 
 
-def _is_set(known: ServiceSettings, variable: str) -> bool:
+def _is_set(known: DeploymentSettings, variable: str) -> bool:
     return any(each.name == variable and each.origin != "default" for each in list_setting_origins(known))
 
 
-def _keys(known: ServiceSettings) -> Mapping[str, str]:
+def _keys(known: DeploymentSettings) -> Mapping[str, str]:
     path = known.data_dir / KEYS
     try:
         found = json.loads(path.read_text("utf-8"))

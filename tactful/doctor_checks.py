@@ -15,10 +15,10 @@ import httpx
 
 from schemas.times import SECOND, parse_instant
 from schemas.topics import DEAD_LETTERS
+from services.deployment_settings import DeploymentSettings
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
-from services.kit.runtime.settings import ServiceSettings
 from tactful.command_errors import NOT_FOUND, CommandError
 from tactful.connection import ADDRESS, KEYS, address, connect
 
@@ -52,12 +52,12 @@ class Finding:
         return {**asdict(self), "state": self.state.value}
 
 
-def is_development(known: ServiceSettings) -> bool:
+def is_development(known: DeploymentSettings) -> bool:
     """Whether we look at `tactful dev`, which is all services at one address."""
     return known.database.url is None and (known.data_dir / ADDRESS).exists()
 
 
-def directory(known: ServiceSettings) -> Finding:
+def directory(known: DeploymentSettings) -> Finding:
     """The data directory: there, with room, and its keys for its owner alone."""
     check, path = "data", known.data_dir
     if not path.is_dir():
@@ -71,7 +71,7 @@ def directory(known: ServiceSettings) -> Finding:
     return Finding(check, State.GREEN, f"{path}, {free // 1024**3} GiB free")
 
 
-async def file_of(known: ServiceSettings, service: str) -> Finding:
+async def file_of(known: DeploymentSettings, service: str) -> Finding:
     """One of the databases of `tactful dev`."""
     path = known.data_dir / f"{service}.db"
     if not path.exists():
@@ -108,7 +108,7 @@ async def database_clock(url: str) -> Finding:
     return _apart("clock", "the database's", apart, CLOCK_ERROR)
 
 
-async def log(known: ServiceSettings) -> Finding:
+async def log(known: DeploymentSettings) -> Finding:
     """Can the log be reached, and are its topics there."""
     if known.kafka.bootstrap is None:
         path = known.data_dir / "log.db"
@@ -150,7 +150,7 @@ async def _topics(bootstrap: str) -> Mapping[str, list[dict[str, Any]]]:
         await admin.close()
 
 
-def addresses(known: ServiceSettings, development: bool) -> Mapping[str, str]:
+def addresses(known: DeploymentSettings, development: bool) -> Mapping[str, str]:
     """Where the services answer."""
     if development:
         return {"services": address(known)}
@@ -199,7 +199,7 @@ def product() -> Iterator[Finding]:
         yield Finding("time", State.AMBER, f"the clock stands at {now}", "start without --clock to let it run")
 
 
-def adapter(known: ServiceSettings, channel: str, name: str, development: bool) -> Finding:
+def adapter(known: DeploymentSettings, channel: str, name: str, development: bool) -> Finding:
     """Can a channel send."""
     check = f"send {channel}"
     if name == "webhook" and (known.webhook.url is None or known.webhook.secret is None):

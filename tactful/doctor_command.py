@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.kit.runtime.settings import ServiceSettings, SettingsError, list_setting_origins, load_settings
+from services.deployment_settings import DeploymentSettings
+from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tactful import doctor_checks
 from tactful.command_errors import CommandError
 from tactful.db_command import Service
@@ -32,7 +33,7 @@ def doctor(
 
 async def _examine(service: Service) -> list[Finding]:
     try:
-        known = load_settings(ServiceSettings)
+        known = load_settings(DeploymentSettings)
     except SettingsError as error:
         return [Finding("settings", State.RED, str(error), "mend this setting; `.env.example` lists them all")]
     given = sum(each.origin != "default" for each in list_setting_origins(known))
@@ -40,7 +41,7 @@ async def _examine(service: Service) -> list[Finding]:
     return [settings, *[finding async for finding in _all(known, service)]]
 
 
-async def _all(known: ServiceSettings, service: Service) -> AsyncIterator[Finding]:
+async def _all(known: DeploymentSettings, service: Service) -> AsyncIterator[Finding]:
     """The checks, one after the other; those that only make sense together in one."""
     development = doctor_checks.is_development(known)
     yield doctor_checks.directory(known)

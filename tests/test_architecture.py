@@ -27,8 +27,10 @@ LONG_FUNCTIONS = frozenset(
     }
 )
 
-WIRING = "services.development"
+WIRING = ("services.development", "services.deployment_settings")
 """Put the services together in one process, with the demo, so they may import all of them."""
+ENTRY_POINTS = tuple(f"services.{service}.__main__" for service in SERVICES)
+"""They validate the settings of the whole deployment, which every process may be given."""
 SHARED_CORES = {
     "services.simulation": (
         "services.orchestrator.policy",
@@ -120,14 +122,19 @@ def test_the_kit_knows_no_service() -> None:
 def test_a_service_knows_others_by_their_client_alone(service: str) -> None:
     own = f"services.{service}"
     shared = ("services.kit", "services.clients", *LIBRARIES)
-    wrong = [f"{a} imports {b}" for a, b in ours(own) if not within(b, "schemas", own, *shared)]
+    wrong = [
+        f"{a} imports {b}"
+        for a, b in ours(own)
+        if not within(b, "schemas", own, *shared)
+        and (a, b) not in {(e, "services.deployment_settings") for e in ENTRY_POINTS}
+    ]
     assert wrong == []
 
 
 def test_only_wiring_puts_services_together() -> None:
     alone = ("services.kit", "services.clients", *LIBRARIES, *(f"services.{service}" for service in SERVICES))
     together = [name for name in sources() if name.startswith("services.") and not within(name, *alone)]
-    assert [name for name in together if not within(name, *SHARED_CORES, WIRING)] == []
+    assert [name for name in together if not within(name, *SHARED_CORES, *WIRING)] == []
 
 
 @pytest.mark.parametrize("module", SHARED_CORES)
@@ -137,7 +144,7 @@ def test_simulation_uses_pure_modules_of_the_services_alone(module: str) -> None
 
 
 def test_the_command_line_talks_to_the_product_or_to_pure_functions() -> None:
-    allowed = ("tactful", "schemas", "services.kit", "services.simulation", *LIBRARIES, WIRING)
+    allowed = ("tactful", "schemas", "services.kit", "services.simulation", *LIBRARIES, *WIRING)
     assert [f"{a} imports {b}" for a, b in ours("tactful") if not within(b, *allowed)] == []
 
 

@@ -23,6 +23,7 @@ from schemas.times import Instant
 from services.clients.orchestrator import OrchestratorClient
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.deployment_settings import DeploymentSettings
 from services.development.virtual_time import VirtualTime, router
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
@@ -34,7 +35,7 @@ from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock, ManualClock, SystemClock
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.kit.runtime.settings import SettingsError, load_settings
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
@@ -114,7 +115,7 @@ class Together:
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        settings: DeploymentSettings,
         databases: Mapping[str, Database],
         bus: Bus,
         clock: Clock,
@@ -249,9 +250,9 @@ class Embedded:
         return self.together.jobs()
 
 
-def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> ServiceSettings:
+def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> DeploymentSettings:
     return load_settings(
-        ServiceSettings,
+        DeploymentSettings,
         data_dir=directory,
         admin_key=kept["admin"],
         service_key=kept["service"],

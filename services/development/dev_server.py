@@ -11,6 +11,7 @@ import uvloop
 
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
+from services.deployment_settings import DeploymentSettings
 from services.development import demo as shop
 from services.development.all_services import Embedded
 from services.development.demo import Demo
@@ -19,7 +20,7 @@ from services.kit.http.server import create_server
 from services.kit.observability import logs
 from services.kit.observability.metrics import log_counter
 from services.kit.runtime.clock import ManualClock
-from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.kit.runtime.settings import SettingsError, load_settings
 from services.kit.runtime.standalone import StartupRefused
 
 HOST = "127.0.0.1"
@@ -42,7 +43,7 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Start everything, say where it is, and serve. Port 0 is any free one."""
     if demo:
-        shop.refuse_delivery(load_settings(ServiceSettings).adapters)
+        shop.refuse_delivery(load_settings(DeploymentSettings).adapters)
     with _listening(port) as listener:
         embedded = Embedded(data_dir, port=listener.getsockname()[1], clock=clock)
         logs.configure_logging("tactful", level="warning", on_line=log_counter(embedded.registry))
@@ -113,7 +114,7 @@ def _box(embedded: Embedded, link: str, demo: bool) -> str:
     ]
     if isinstance(embedded.clock, ManualClock):
         lines.append(f"Clock     stands still at {format_instant(embedded.clock.now())}")
-    if load_settings(ServiceSettings).data_dir.resolve() != embedded.directory.resolve():
+    if load_settings(DeploymentSettings).data_dir.resolve() != embedded.directory.resolve():
         lines.append(f"Commands  export TACTFUL_DATA_DIR={embedded.directory.resolve()}")
     lines += ["", *_ideas(demo)]
     width = max(map(len, lines)) + 2

@@ -8,6 +8,7 @@ import httpx
 
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.deployment_settings import SERVICE_SETTINGS
 from services.kit.runtime import standalone
 from services.orchestrator.app import ROLES, build
 from services.orchestrator.settings import OrchestratorSettings
@@ -41,7 +42,12 @@ def _add_role_option(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
     return standalone.run_process(
-        "orchestrator", OrchestratorSettings, run_orchestrator, arguments, add_arguments=_add_role_option
+        "orchestrator",
+        OrchestratorSettings,
+        run_orchestrator,
+        arguments,
+        deployment=SERVICE_SETTINGS,
+        add_arguments=_add_role_option,
     )
 
 

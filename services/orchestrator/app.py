@@ -23,7 +23,6 @@ from services.kit.db.database_series import DatabaseMetrics, PeriodicCheck, run_
 from services.kit.observability.health import Health, Heartbeat
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings
 from services.orchestrator.components import Components
 from services.orchestrator.console.sign_in_page import SignIn
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
@@ -37,6 +36,7 @@ from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.audit_series import AuditSeries
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.simulations.runner import Runner
+from services.orchestrator.settings import OrchestratorSettings
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
 ROLES: tuple[Role, ...] = ("api", "decide", "dispatch", "schedule", "all")
@@ -110,7 +110,7 @@ class OrchestratorService:
 
 
 def build(
-    settings: ServiceSettings,
+    settings: OrchestratorSettings,
     *,
     database: Database,
     bus: Bus,
@@ -228,7 +228,11 @@ def _add_schedule_role(
 
 
 def _add_dispatch_role(
-    service: OrchestratorService, components: Components, settings: ServiceSettings, database: Database, clock: Clock
+    service: OrchestratorService,
+    components: Components,
+    settings: OrchestratorSettings,
+    database: Database,
+    clock: Clock,
 ) -> None:
     limits = settings.dispatch
     service.recovery = AttemptRecovery(

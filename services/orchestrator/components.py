@@ -9,7 +9,6 @@ from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.adapter_setup import build_adapters
@@ -22,6 +21,7 @@ from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import Shadow
 from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
 from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.settings import OrchestratorSettings
 
 
 class Components:
@@ -29,7 +29,7 @@ class Components:
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        settings: OrchestratorSettings,
         database: Database,
         clock: Clock,
         preference: PreferenceClient,

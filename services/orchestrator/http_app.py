@@ -13,17 +13,17 @@ from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings
 from services.orchestrator.access.api_keys import DatabaseKeyRing
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
 from services.orchestrator.explain.api import Explainer
+from services.orchestrator.settings import OrchestratorSettings
 
 
 def build_console_context(
-    settings: ServiceSettings,
+    settings: OrchestratorSettings,
     components: Components,
     database: Database,
     bus: Bus,
@@ -53,7 +53,7 @@ def build_console_context(
 
 
 def build_http_app(
-    settings: ServiceSettings,
+    settings: OrchestratorSettings,
     components: Components,
     console_context: console.Parts,
     preference: PreferenceClient,
@@ -87,5 +87,5 @@ def build_http_app(
     )
 
 
-def _key_ring(settings: ServiceSettings, stored: DatabaseKeyRing) -> KeyRing:
+def _key_ring(settings: OrchestratorSettings, stored: DatabaseKeyRing) -> KeyRing:
     return KeyRingChain(EnvKeyRing(settings.require("admin_key")), stored) if settings.admin_key else stored

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx
 
 from services.clients.orchestrator import OrchestratorClient
+from services.deployment_settings import SERVICE_SETTINGS
 from services.kit.runtime import standalone
 from services.preference.app import build
 from services.preference.settings import PreferenceSettings
@@ -31,7 +32,9 @@ async def serve_preference(settings: PreferenceSettings, _options: argparse.Name
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return standalone.run_process("preference", PreferenceSettings, serve_preference, arguments)
+    return standalone.run_process(
+        "preference", PreferenceSettings, serve_preference, arguments, deployment=SERVICE_SETTINGS
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health, Heartbeat
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings
 from services.preference import store
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
@@ -32,6 +31,7 @@ from services.preference.editor import PreferenceEditor
 from services.preference.link_tokens import derive_token_key
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_enforcement import OptOutEnforcer
+from services.preference.settings import PreferenceSettings
 
 DRAIN_SECONDS = 5.0
 """Seconds that a batch under way may still take."""
@@ -113,7 +113,7 @@ class PreferenceService:
 
 
 def build(
-    settings: ServiceSettings,
+    settings: PreferenceSettings,
     *,
     database: Database,
     bus: Bus,
@@ -154,7 +154,7 @@ def build(
     )
 
 
-def _build_key_ring(settings: ServiceSettings, orchestrator: OrchestratorApi) -> KeyRing:
+def _build_key_ring(settings: PreferenceSettings, orchestrator: OrchestratorApi) -> KeyRing:
     remote_keys = RemoteKeyRing(orchestrator.find_key)
     return KeyRingChain(EnvKeyRing(settings.require("admin_key")), remote_keys) if settings.admin_key else remote_keys
 

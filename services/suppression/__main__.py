@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx
 
 from services.clients.orchestrator import OrchestratorClient
+from services.deployment_settings import SERVICE_SETTINGS
 from services.kit.runtime import standalone
 from services.suppression.app import build
 from services.suppression.settings import SuppressionSettings
@@ -31,7 +32,9 @@ async def serve_suppression(settings: SuppressionSettings, _options: argparse.Na
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    return standalone.run_process("suppression", SuppressionSettings, serve_suppression, arguments)
+    return standalone.run_process(
+        "suppression", SuppressionSettings, serve_suppression, arguments, deployment=SERVICE_SETTINGS
+    )
 
 
 if __name__ == "__main__":

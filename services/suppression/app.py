@@ -22,7 +22,6 @@ from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
@@ -35,6 +34,7 @@ from services.suppression.consumer import SituationKindsCache, SuppressionBatch,
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
 from services.suppression.metrics import SuppressionMetrics
+from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
 from services.suppression.store import situation_store as store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
@@ -136,7 +136,7 @@ class SuppressionComponents:
 
 
 def build(
-    settings: ServiceSettings,
+    settings: SuppressionSettings,
     *,
     database: Database,
     bus: Bus,
@@ -219,7 +219,7 @@ def compile_event_condition(text: str, variables: frozenset[str]) -> EventCondit
     return compile_condition(text, variables)
 
 
-def _build_key_ring(settings: ServiceSettings, orchestrator: OrchestratorHoldApi) -> KeyRing:
+def _build_key_ring(settings: SuppressionSettings, orchestrator: OrchestratorHoldApi) -> KeyRing:
     remote_keys = RemoteKeyRing(orchestrator.find_key)
     return KeyRingChain(EnvKeyRing(settings.require("admin_key")), remote_keys) if settings.admin_key else remote_keys
 

@@ -1,15 +1,16 @@
-"""The settings of this service: those that all services know, with a port of its own."""
+"""Settings of the suppression service: those that all services have, with a default port of its own."""
 
-from services.kit.runtime.settings import Port, ServiceSettings, WebSettings
+from services.clients.settings import ConnectedServiceSettings
+from services.kit.runtime.settings import Port, WebSettings
 
 
 class SuppressionWebSettings(WebSettings):
-    """Where we listen."""
+    """HTTP, with the default port of this service."""
 
     port: Port = 8002
 
 
-class SuppressionSettings(ServiceSettings):
-    """Read once at start."""
+class SuppressionSettings(ConnectedServiceSettings):
+    """The settings of the suppression service."""
 
     web: WebSettings = SuppressionWebSettings()

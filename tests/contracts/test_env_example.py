@@ -3,10 +3,10 @@
 from itertools import pairwise
 from pathlib import Path
 
+from services.deployment_settings import DeploymentSettings
 from services.kit.runtime.settings import (
     CONFIG_VARIABLE,
     SECRETS_DIR_VARIABLE,
-    ServiceSettings,
     known_variables,
     list_setting_origins,
 )
@@ -16,11 +16,11 @@ SET = dict(line.split("=", 1) for line in LINES if line and not line.startswith(
 
 
 def test_every_setting_is_there_and_no_other() -> None:
-    assert set(SET) == known_variables()
+    assert set(SET) == known_variables(DeploymentSettings)
 
 
 def test_the_values_are_the_defaults() -> None:
-    defaults = {item.name: item.value for item in list_setting_origins(ServiceSettings.model_construct())}
+    defaults = {item.name: item.value for item in list_setting_origins(DeploymentSettings.model_construct())}
     assert defaults | {CONFIG_VARIABLE: "", SECRETS_DIR_VARIABLE: ""} == SET
 
 

@@ -16,8 +16,9 @@ from services.clients.suppression import SuppressionClient
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.db.database import Database
 from services.kit.runtime.clock import SystemClock
-from services.kit.runtime.settings import ServiceSettings, load_settings
+from services.kit.runtime.settings import load_settings
 from services.orchestrator.app import OrchestratorService, build
+from services.orchestrator.settings import OrchestratorSettings
 from tests.support.event_load import under_load
 from tests.support.installation import World
 from tests.support.service_processes import ADDRESS_KEY, SECRET, SERVICE_KEY
@@ -35,7 +36,7 @@ async def reader(world: World) -> AsyncIterator[OrchestratorService]:
     """One more `decide` of this installation, in our process so that it comes and goes fast."""
     plan, cluster = world.plan, world.cluster
     settings = load_settings(
-        ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
+        OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
         adapters={"push": "webhook", "email": "off", "sms": "off", "in_app": "off"},
         webhook={"url": f"{cluster['sink'].url}/messages", "secret": SECRET},
         dispatch={"deadline": plan.deadline, "slack": plan.slack, "timeout": plan.timeout},

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 from schemas.documents import load
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
+from services.deployment_settings import DeploymentSettings
 from services.development.all_services import SERVICES, Together
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.runtime.clock import ManualClock
-from services.kit.runtime.settings import ServiceSettings
 from services.orchestrator.access import api_keys
 
 ADMIN = "admin-key-of-the-tests"
@@ -112,9 +112,9 @@ class Live:
         await self.reviewer.aclose()
 
 
-def settings() -> ServiceSettings:
+def settings() -> DeploymentSettings:
     """Settings for tests: no environment, three keys."""
-    return ServiceSettings(
+    return DeploymentSettings(
         admin_key=SecretStr(ADMIN),
         service_key=SecretStr("service-key-of-the-tests"),
         address_key=SecretStr("address-key-of-the-tests"),

@@ -38,8 +38,8 @@ from services.kit.http import internal_api
 from services.kit.http.auth import hash_key
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
-from services.kit.runtime.settings import ServiceSettings
 from services.suppression.app import SuppressionService, build
+from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import SituationKinds, compile_kinds
 
 ADMIN = "admin-key-of-the-tests"
@@ -167,7 +167,9 @@ class Running:
 async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
     await migrate.upgrade_schema(url, "services.suppression")
-    settings = ServiceSettings.model_validate({"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY})
+    settings = SuppressionSettings.model_validate(
+        {"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY}
+    )
     database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), ManualClock(NOW)
     handovers, registry = Handovers(), Registry()
     transport = httpx.ASGITransport(handovers.app())

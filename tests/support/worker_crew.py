@@ -38,7 +38,7 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database
 from services.kit.runtime.clock import ManualClock
-from services.kit.runtime.settings import ServiceSettings, load_settings
+from services.kit.runtime.settings import load_settings
 from services.orchestrator import app as orchestrator
 from services.orchestrator.access import api_keys
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
@@ -51,6 +51,7 @@ from services.orchestrator.delivery.inline_delivery import InlineDelivery
 from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.delivery.sender import HandoverLimits, Sender
+from services.orchestrator.settings import OrchestratorSettings
 
 START = parse_instant("2026-03-02T12:00:00Z")
 TOPIC = "customer.events"
@@ -184,7 +185,7 @@ async def crew(
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
     clock, provider, others = ManualClock(START), Provider(random.Random(seed)), Others()
-    settings = load_settings(ServiceSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
+    settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(

@@ -1,7 +1,9 @@
-"""Settings: environment variables `TACTFUL_SECTION__KEY`, files of secrets, a TOML file; refused when not understood.
+"""Settings of a service, read once at start from environment variables, secret files and a TOML file.
 
-One service's settings are a subclass of `ServiceSettings`. All sections of all services are here, because all
-services of a deployment may be given the same environment.
+`TACTFUL_SECTION__KEY` sets `key` in the section `section`. A service declares its settings as a subclass of
+`ServiceSettings`, which holds what every service has: database, log, HTTP, keys. A name that nobody knows stops the
+start, because a misspelt variable would otherwise leave a default in force without a word. All services of a deployment
+may be given the same environment, so a name is unknown only when none of their settings types has it.
 """
 
 import os
@@ -19,13 +21,11 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
-    field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import NestedSecretsSettingsSource as SecretFiles
 
 from schemas.documents import problems, suggestion
-from schemas.vocabulary import CHANNELS
 from services.kit.observability.logs import Level
 
 ENV_PREFIX = "TACTFUL_"
@@ -38,7 +38,7 @@ Settings = TypeVar("Settings", bound="ServiceSettings")
 
 
 class SettingsError(ValueError):
-    """The configuration cannot be used; the text is one line and shows no secret."""
+    """The settings cannot be used. The message is one line and contains no secret."""
 
 
 def _check_key_length(key: SecretStr) -> SecretStr:
@@ -53,27 +53,29 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Section(BaseModel):
-    """A group of settings."""
+    """A group of settings that share a prefix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
 
 class DatabaseSettings(Section):
-    """The database of the one service that this process is. `pool`: connections at most."""
+    """The database of the service that this process runs. `pool`: the most connections it opens."""
 
     url: str | None = Field(default=None, repr=False, pattern=r"^(sqlite\+aiosqlite|postgresql\+asyncpg):///?.")
     pool: int = Field(default=8, ge=1, le=200)
 
 
 class KafkaSettings(Section):
-    """The log. Without `bootstrap` (host:port, comma separated) it is an embedded one in `data_dir`."""
+    """The event log. `bootstrap` is host:port, comma separated; without it the log is a file in `data_dir`."""
 
     bootstrap: str | None = None
     events_topic: str = Field(default="customer.events", pattern=r"^[a-zA-Z0-9._-]{1,249}$")
 
 
 class WebSettings(Section):
-    """Where we listen, the bytes of a request body at most, and where customers reach us. Port 0: any free one."""
+    """HTTP: the address to listen on (port 0 takes any free one), the largest request body in bytes, and the URL under
+    which this process is reached from outside.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8000
@@ -81,31 +83,8 @@ class WebSettings(Section):
     public_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s]+$")
 
 
-class ServicesSettings(Section):
-    """Where the other services are."""
-
-    orchestrator_url: str = "http://127.0.0.1:8000"
-    preference_url: str = "http://127.0.0.1:8001"
-    suppression_url: str = "http://127.0.0.1:8002"
-
-
-class DispatchSettings(Section):
-    """Handover: seconds one attempt may take at most, what the clocks may differ by, a provider's time to answer."""
-
-    deadline: Seconds = 30.0
-    slack: Seconds = 5.0
-    timeout: Seconds = 10.0
-
-
-class WebhookEndpointSettings(Section):
-    """The webhook adapter: where it posts, and the secret that signs."""
-
-    url: str | None = Field(default=None, repr=False)
-    secret: SecretKey | None = None
-
-
 class ServiceSettings(BaseSettings):
-    """What every service knows. Read once, by `load`; nothing in it changes afterwards."""
+    """The settings that every service has. `load_settings` reads them; they do not change afterwards."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -120,30 +99,15 @@ class ServiceSettings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
-    services: ServicesSettings = ServicesSettings()
-    dispatch: DispatchSettings = DispatchSettings()
-    webhook: WebhookEndpointSettings = WebhookEndpointSettings()
-    adapters: dict[str, str] = Field(default_factory=lambda: dict.fromkeys(CHANNELS, "sandbox"))
     data_dir: Path = Path("tactful-data")
     log_level: Level = "info"
     admin_key: SecretKey | None = None
     service_key: SecretKey | None = None
-    address_key: SecretKey | None = None
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("adapters", mode="before")
-    @classmethod
-    def _fill_channels(cls, channels_given: object) -> object:
-        if not isinstance(channels_given, Mapping):
-            return channels_given
-        for channel in channels_given:
-            if channel not in CHANNELS:
-                raise ValueError(f"unknown channel `{channel}`{suggestion(str(channel), CHANNELS)}")
-        return {**dict.fromkeys(CHANNELS, "sandbox"), **channels_given}
-
     def require(self, name: str) -> str:
-        """The value of a top-level setting or `section.key` that must be there. Raises SettingsError."""
+        """Return the value of `name` or `section.key`. Raises SettingsError when it is not set."""
         value: Any = self
         for part in name.split("."):
             value = getattr(value, part)
@@ -169,25 +133,33 @@ class ServiceSettings(BaseSettings):
 
 
 class SettingOrigin(NamedTuple):
-    """One setting: the variable that sets it, its value with secrets masked, where the value is from."""
+    """One setting: the variable that sets it, its value with secrets masked, and the source of the value."""
 
     name: str
     value: str
     origin: str
 
 
-def load_settings(settings_type: type[Settings], **arguments: Any) -> Settings:
+def load_settings(
+    settings_type: type[Settings], *, deployment: Sequence[type["ServiceSettings"]] = (), **arguments: Any
+) -> Settings:
     """Read the settings. `arguments` (from the command line) win over the environment, then come files, then defaults.
 
-    Raises SettingsError with one clear line for an unknown name, a wrong value, a weak key, an unreadable file.
+    `deployment` names the settings types of the services that may be given the same environment. Their variables are
+    accepted and validated too, so that a mistake stops whichever process starts first; defaults that differ are those
+    of `settings_type`.
+
+    Raises SettingsError with one line for an unknown name, a wrong value, a weak key or an unreadable file.
     """
-    _refuse_unknown(os.environ, "environment variable")
+    process_type = _combine(settings_type, deployment)
+    known = known_variables(process_type)
+    _refuse_unknown(os.environ, known, "environment variable")
     secrets, config = _secret_file_names(), _read_toml()
-    _refuse_unknown(secrets, f"file in {SECRETS_DIR_VARIABLE}")
+    _refuse_unknown(secrets, known, f"file in {SECRETS_DIR_VARIABLE}")
     try:
-        settings = settings_type(**arguments)
+        settings = process_type(**arguments)
     except ValidationError as error:
-        raise SettingsError("; ".join(_error_lines(settings_type, error))) from None
+        raise SettingsError("; ".join(_error_lines(process_type, error))) from None
     layers = (
         ("default", ()),
         (f"file {os.environ.get(CONFIG_VARIABLE)}", _paths_in(config)),
@@ -203,21 +175,28 @@ def load_settings(settings_type: type[Settings], **arguments: Any) -> Settings:
 
 
 def list_setting_origins(settings: ServiceSettings) -> list[SettingOrigin]:
-    """Every setting with its value (secrets masked) and where it is from."""
+    """Return every setting with its value (secrets masked) and its source, sorted by name."""
     return [
         SettingOrigin(_variable_name(path), _mask_secrets(value), settings._origins.get(path, "default"))
         for path, value in sorted(dict(_values_in(settings)).items())
     ]
 
 
-def known_variables() -> frozenset[str]:
-    """Every environment variable that any service of a deployment may be given."""
-    names = {_variable_name(path) for path, _ in _values_in(ServiceSettings.model_construct())}
+def known_variables(settings_type: type[ServiceSettings]) -> frozenset[str]:
+    """Return the names of the environment variables that these settings are read from."""
+    names = {_variable_name(path) for path, _ in _values_in(settings_type.model_construct())}
     return frozenset(names | {CONFIG_VARIABLE, SECRETS_DIR_VARIABLE})
 
 
-def _refuse_unknown(names: Iterable[str], source_name: str) -> None:
-    known = known_variables()
+def _combine(settings_type: type[Settings], deployment: Sequence[type[ServiceSettings]]) -> type[Settings]:
+    """Return a subclass of `settings_type` that has the fields of the other types as well."""
+    others = tuple(other for other in deployment if not issubclass(settings_type, other))
+    if not others:
+        return settings_type
+    return type(settings_type.__name__, (settings_type, *others), {"__module__": settings_type.__module__})
+
+
+def _refuse_unknown(names: Iterable[str], known: frozenset[str], source_name: str) -> None:
     for name in sorted(names):
         if _is_tactful_variable(name) and name.upper() not in known:
             raise SettingsError(f"unknown {source_name} {name}{suggestion(name.upper(), known)}")
@@ -270,7 +249,7 @@ def _paths_in(tree: Mapping[str, Any]) -> Iterator[SettingPath]:
 
 def _values_in(model: BaseModel) -> Iterator[tuple[SettingPath, object]]:
     for name in type(model).model_fields:
-        value = getattr(model, name)
+        value = getattr(model, name, None)
         if isinstance(value, BaseModel):
             yield from (((name, *path), leaf) for path, leaf in _values_in(value))
         elif isinstance(value, Mapping):

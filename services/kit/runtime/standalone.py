@@ -134,6 +134,7 @@ def run_process(
     run_service: Callable[[Settings, argparse.Namespace], Awaitable[int]],
     arguments: Sequence[str] | None = None,
     *,
+    deployment: Sequence[type[ServiceSettings]] = (),
     add_arguments: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> int:
     """Read arguments and settings, run, and say in one line why not. Exit codes: 0 ok, 1 failed, 2 usage."""
@@ -146,7 +147,8 @@ def run_process(
         return await run_service(settings, options)
 
     try:
-        settings = load_settings(settings_type, **({} if options.port is None else {"web": {"port": options.port}}))
+        given = {} if options.port is None else {"web": {"port": options.port}}
+        settings = load_settings(settings_type, deployment=deployment, **given)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(start())
     except (SettingsError, StartupRefused, TactfulError) as error:

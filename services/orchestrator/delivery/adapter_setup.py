@@ -8,17 +8,18 @@ from pydantic import SecretStr, ValidationError
 from schemas.message import Message
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.settings import ServiceSettings, SettingsError
+from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters import Adapter
 from services.orchestrator.delivery.adapters.null import NullAdapter
 from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
 from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
+from services.orchestrator.settings import OrchestratorSettings
 
 OFF = "off"
 """A channel whose adapter is `off` is not configured."""
 
 
-def build_adapters(settings: ServiceSettings, database: Database, clock: Clock) -> Mapping[str, Adapter]:
+def build_adapters(settings: OrchestratorSettings, database: Database, clock: Clock) -> Mapping[str, Adapter]:
     """The adapter of each channel that can send. Raises SettingsError for an unknown or unfinished one."""
     built: dict[str, Adapter] = {}
     by_channel: dict[str, Adapter] = {}
@@ -33,7 +34,7 @@ def build_adapters(settings: ServiceSettings, database: Database, clock: Clock) 
     return by_channel
 
 
-def _build_adapter(name: str, settings: ServiceSettings, database: Database, clock: Clock) -> Adapter:
+def _build_adapter(name: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
     match name:
         case "sandbox":
             return SandboxAdapter(_SandboxWriter(database))
@@ -45,7 +46,7 @@ def _build_adapter(name: str, settings: ServiceSettings, database: Database, clo
             raise SettingsError(f"there is no adapter `{name}`: use sandbox, webhook, null or off")
 
 
-def _webhook_settings(settings: ServiceSettings) -> WebhookAdapterSettings:
+def _webhook_settings(settings: OrchestratorSettings) -> WebhookAdapterSettings:
     try:
         return WebhookAdapterSettings(
             url=settings.require("webhook.url"),

@@ -2,14 +2,16 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from services.kit.runtime.settings import (
     MASK,
+    Seconds,
     SecretKey,
+    Section,
     ServiceSettings,
     SettingsError,
     WebSettings,
-    known_variables,
     list_setting_origins,
     load_settings,
 )
@@ -17,16 +19,26 @@ from services.kit.runtime.settings import (
 SECRET = "canary-secret-of-32-characters-xx"
 
 
-class OrchestratorSettings(ServiceSettings):
+class WorkerSettings(ServiceSettings):
     """A service that needs a key."""
 
     service_key: SecretKey
 
 
-class SuppressionSettings(ServiceSettings):
-    """A service with a default port of its own."""
+class BreakSettings(Section):
+    """A section with a rule and a secret."""
+
+    length: Seconds = 30.0
+    url: str | None = Field(default=None, repr=False)
+    secret: SecretKey | None = None
+
+
+class TeaSettings(ServiceSettings):
+    """A service with a section and a default port of its own."""
 
     web: WebSettings = WebSettings(port=8002)
+    tea: BreakSettings = BreakSettings()
+    cups: dict[str, str] = Field(default_factory=lambda: {"large": "blue"})
 
 
 @pytest.fixture(autouse=True)
@@ -41,21 +53,20 @@ def test_defaults_are_enough_to_start() -> None:
     assert settings.kafka.bootstrap is None
     assert settings.kafka.events_topic == "customer.events"
     assert (settings.web.port, settings.web.max_body, settings.database.pool) == (8000, 1024 * 1024, 8)
-    assert settings.adapters == {"email": "sandbox", "sms": "sandbox", "push": "sandbox", "in_app": "sandbox"}
 
 
 def test_the_environment_names_section_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://u:p@db/tactful")
     monkeypatch.setenv("TACTFUL_KAFKA__EVENTS_TOPIC", "events")
-    monkeypatch.setenv("TACTFUL_ADAPTERS__IN_APP", "webhook")
+    monkeypatch.setenv("TACTFUL_CUPS__LARGE", "red")
     monkeypatch.setenv("TACTFUL_ADMIN_KEY", SECRET)
-    monkeypatch.setenv("TACTFUL_WEBHOOK__SECRET", SECRET)
+    monkeypatch.setenv("TACTFUL_TEA__SECRET", SECRET)
     monkeypatch.setenv("TACTFUL_DATA_DIR", "/data")
-    settings = load_settings(ServiceSettings)
+    settings = load_settings(TeaSettings)
     assert settings.database.url == "postgresql+asyncpg://u:p@db/tactful"
     assert settings.kafka.events_topic == "events"
-    assert settings.adapters == {"email": "sandbox", "sms": "sandbox", "push": "sandbox", "in_app": "webhook"}
-    assert settings.require("admin_key") == settings.require("webhook.secret") == SECRET
+    assert settings.cups == {"large": "red"}
+    assert settings.require("admin_key") == settings.require("tea.secret") == SECRET
     assert settings.data_dir == Path("/data")
 
 
@@ -65,7 +76,7 @@ def test_the_environment_names_section_and_key(monkeypatch: pytest.MonkeyPatch) 
         ("TACTFUL_DATABSE__URL", "unknown environment variable TACTFUL_DATABSE__URL, did you mean `TACTFUL_DATABASE__"),
         ("TACTFUL_ADMINKEY", "unknown environment variable TACTFUL_ADMINKEY, did you mean `TACTFUL_ADMIN_KEY`?"),
         ("TACTFUL_KAFKA", "unknown environment variable TACTFUL_KAFKA"),
-        ("TACTFUL_ADAPTERS__FAX", "unknown environment variable TACTFUL_ADAPTERS__FAX"),
+        ("TACTFUL_TEA__LENGTH", "unknown environment variable TACTFUL_TEA__LENGTH"),
         ("tactful_database__ulr", "unknown environment variable tactful_database__ulr"),
     ],
 )  # fmt: skip
@@ -78,13 +89,27 @@ def test_an_unknown_variable_refuses_with_one_line(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(caught.value)
 
 
-def test_every_service_takes_the_variables_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_takes_the_variables_of_its_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = (WorkerSettings, TeaSettings)
     monkeypatch.setenv("TACTFUL_SERVICE_KEY", SECRET)
-    monkeypatch.setenv("TACTFUL_DISPATCH__DEADLINE", "10")
-    monkeypatch.setenv("TACTFUL_SERVICES__PREFERENCE_URL", "http://preference:8001")
-    assert load_settings(OrchestratorSettings).dispatch.deadline == 10
-    assert load_settings(ServiceSettings).services.preference_url == "http://preference:8001"
-    assert {"TACTFUL_CONFIG", "TACTFUL_DATABASE__URL", "TACTFUL_ADAPTERS__EMAIL"} <= known_variables()
+    monkeypatch.setenv("TACTFUL_TEA__LENGTH", "10")
+    with pytest.raises(SettingsError, match="unknown environment variable TACTFUL_TEA__LENGTH"):
+        load_settings(WorkerSettings)
+    settings = load_settings(WorkerSettings, deployment=deployment)
+    assert isinstance(settings, WorkerSettings)
+    assert settings.web.port == 8000, "defaults that differ are those of the service itself"
+    assert ("TACTFUL_TEA__LENGTH", "10.0", "environment") in list_setting_origins(settings)
+    assert load_settings(TeaSettings, deployment=deployment).web.port == 8002
+
+
+def test_a_wrong_value_for_another_service_of_the_deployment_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_SERVICE_KEY", SECRET)
+    monkeypatch.setenv("TACTFUL_TEA__LENGTH", "-1")
+    with pytest.raises(SettingsError, match="TACTFUL_TEA__LENGTH: "):
+        load_settings(WorkerSettings, deployment=(TeaSettings,))
+    monkeypatch.setenv("TACTFUL_TEA__LENGHT", "1")
+    with pytest.raises(SettingsError, match="did you mean `TACTFUL_TEA__LENGTH`"):
+        load_settings(WorkerSettings, deployment=(TeaSettings,))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +120,8 @@ def test_every_service_takes_the_variables_of_the_others(monkeypatch: pytest.Mon
         ("TACTFUL_DATABASE__URL", "mysql://u:canary@db/x", "TACTFUL_DATABASE__URL: "),
         ("TACTFUL_ADMIN_KEY", "short-canary", "TACTFUL_ADMIN_KEY: a key needs at least 16 characters"),
         ("TACTFUL_SERVICE_KEY", "x" * 15, "TACTFUL_SERVICE_KEY: a key needs at least 16 characters"),
-        ("TACTFUL_DISPATCH__DEADLINE", "nan", "TACTFUL_DISPATCH__DEADLINE: "),
-        ("TACTFUL_DISPATCH__SLACK", "-1", "TACTFUL_DISPATCH__SLACK: "),
+        ("TACTFUL_TEA__LENGTH", "nan", "TACTFUL_TEA__LENGTH: "),
+        ("TACTFUL_TEA__LENGTH", "-1", "TACTFUL_TEA__LENGTH: "),
         ("TACTFUL_WEB__PORT", "70000", "TACTFUL_WEB__PORT: "),
         ("TACTFUL_LOG_LEVEL", "loud", "TACTFUL_LOG_LEVEL: "),
     ],
@@ -106,7 +131,7 @@ def test_a_wrong_value_is_named_but_not_shown(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
-        load_settings(ServiceSettings)
+        load_settings(TeaSettings)
     assert str(caught.value).startswith(part)
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -114,18 +139,18 @@ def test_a_wrong_value_is_named_but_not_shown(
 
 def test_a_missing_secret_refuses_to_start() -> None:
     with pytest.raises(SettingsError, match="TACTFUL_SERVICE_KEY: the field `service_key` is required"):
-        load_settings(OrchestratorSettings)
-    with pytest.raises(SettingsError, match="TACTFUL_ADDRESS_KEY is not set"):
-        load_settings(ServiceSettings).require("address_key")
+        load_settings(WorkerSettings)
+    with pytest.raises(SettingsError, match="TACTFUL_ADMIN_KEY is not set"):
+        load_settings(ServiceSettings).require("admin_key")
     with pytest.raises(SettingsError, match="TACTFUL_DATABASE__URL is not set"):
         load_settings(ServiceSettings).require("database.url")
 
 
 def test_a_services_own_defaults_stay_when_another_key_of_the_section_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_WEB__HOST", "0.0.0.0")
-    web = load_settings(SuppressionSettings).web
+    web = load_settings(TeaSettings).web
     assert (web.host, web.port) == ("0.0.0.0", 8002)
-    assert load_settings(SuppressionSettings, web={"port": 9}).web.port == 9
+    assert load_settings(TeaSettings, web={"port": 9}).web.port == 9
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +175,6 @@ def test_a_file_gives_what_the_environment_does_not(monkeypatch: pytest.MonkeyPa
     assert found["TACTFUL_KAFKA__EVENTS_TOPIC"] == ("from-environment", "environment")
     assert found["TACTFUL_WEB__PORT"] == ("9000", "argument")
     assert found["TACTFUL_WEB__HOST"] == ("127.0.0.1", "default")
-    assert found["TACTFUL_ADAPTERS__SMS"] == ("sandbox", "default")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +182,6 @@ def test_a_file_gives_what_the_environment_does_not(monkeypatch: pytest.MonkeyPa
     [
         ("[kafka]\nbotstrap = 'x'\n", "TACTFUL_KAFKA__BOTSTRAP: unknown field `botstrap`, did you mean `bootstrap`?"),
         ("datadir = 'x'\n", "TACTFUL_DATADIR: unknown field `datadir`, did you mean `data_dir`?"),
-        ("[adapters]\nfax = 'x'\n", "TACTFUL_ADAPTERS: unknown channel `fax`"),
         ("not toml", "TACTFUL_CONFIG: cannot read"),
     ],
 )
@@ -196,11 +219,11 @@ def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ADMIN_KEY", "SERVICE_KEY", "ADDRESS_KEY", "WEBHOOK__SECRET"):
+    for name in ("ADMIN_KEY", "SERVICE_KEY", "TEA__SECRET"):
         monkeypatch.setenv(f"TACTFUL_{name}", SECRET)
     monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://tactful:canary-password@db:5432/tactful")
-    monkeypatch.setenv("TACTFUL_WEBHOOK__URL", "https://user:canary-password@hooks/x")
-    settings = load_settings(ServiceSettings)
+    monkeypatch.setenv("TACTFUL_TEA__URL", "https://user:canary-password@hooks/x")
+    settings = load_settings(TeaSettings)
     shown = list_setting_origins(settings)
     assert "canary" not in f"{settings!r} {settings} {shown}"
     assert ("TACTFUL_DATABASE__URL", f"postgresql+asyncpg://tactful:{MASK}@db:5432/tactful", "environment") in shown

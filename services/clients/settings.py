@@ -1,0 +1,25 @@
+"""Settings of a service that talks to the other services: their URLs, and the key that hashes addresses.
+
+The services authenticate to each other with `service_key`, which every service has.
+"""
+
+from services.kit.runtime.settings import SecretKey, Section, ServiceSettings
+
+
+class ServicesSettings(Section):
+    """The base URLs of the services."""
+
+    orchestrator_url: str = "http://127.0.0.1:8000"
+    preference_url: str = "http://127.0.0.1:8001"
+    suppression_url: str = "http://127.0.0.1:8002"
+
+
+class ConnectedServiceSettings(ServiceSettings):
+    """The settings of a service that calls others.
+
+    `address_key` keys the hashes under which suppressed addresses are stored and the tokens in unsubscribe links. All
+    services need the same one, and it never changes: entries hashed under another key would not be found.
+    """
+
+    services: ServicesSettings = ServicesSettings()
+    address_key: SecretKey | None = None
