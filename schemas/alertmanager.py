@@ -4,32 +4,32 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.fields import InstantField, tupled
+from schemas.fields import InstantField, as_tuple
 
-MOST_ALERTS = 200
+MAX_ALERTS = 200
 """Alerts of one request. Alertmanager's `max_alerts` keeps to it; what it cut away it counts in `truncatedAlerts`."""
-_Words = Annotated[dict[str, str], Field(max_length=200)]
+_StringMap = Annotated[dict[str, str], Field(max_length=200)]
 
 
-class Foreign(BaseModel):
+class ExternalDocument(BaseModel):
     """A form that others write: fields that we do not know are theirs."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
-class Alert(Foreign):
+class Alert(ExternalDocument):
     """One alert. While it fires, `ends` has no meaning."""
 
     status: Literal["firing", "resolved"]
-    labels: _Words = {}
-    annotations: _Words = {}
+    labels: _StringMap = {}
+    annotations: _StringMap = {}
     starts: InstantField = Field(alias="startsAt")
     ends: InstantField = Field(alias="endsAt")
     generator: str = Field("", alias="generatorURL")
     fingerprint: Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
 
 
-class Notification(Foreign):
+class Notification(ExternalDocument):
     """One request of the webhook: alerts of a group, new and repeated ones."""
 
     version: Literal["4"]
@@ -37,4 +37,4 @@ class Notification(Foreign):
     status: Literal["firing", "resolved"]
     receiver: str
     truncated: int = Field(0, alias="truncatedAlerts")
-    alerts: Annotated[tuple[Alert, ...], tupled, Field(max_length=MOST_ALERTS)]
+    alerts: Annotated[tuple[Alert, ...], as_tuple, Field(max_length=MAX_ALERTS)]

@@ -14,7 +14,7 @@ from schemas.fields import (
     IntentField,
     Key,
     Text,
-    word,
+    enum_member,
 )
 from schemas.times import DAY, parse_duration
 from schemas.vocabulary import Class, Strategy
@@ -29,7 +29,7 @@ class Trigger(Document):
     when: Condition | None = None
 
 
-def _reentry(value: Any) -> Any:
+def _validate_reentry(value: Any) -> Any:
     if value in ("always", "once"):
         return value
     if isinstance(value, str) and value.startswith("every "):
@@ -41,7 +41,7 @@ def _reentry(value: Any) -> Any:
     raise ValueError("must be `always`, `once` or `every <duration>`, such as `every 90d`")
 
 
-Reentry = Annotated[str, BeforeValidator(_reentry)]
+Reentry = Annotated[str, BeforeValidator(_validate_reentry)]
 
 
 class Campaign(Document):
@@ -57,7 +57,7 @@ class Campaign(Document):
     trigger: Trigger
     audience: Condition | None = None
     channels: Channels
-    strategy: Annotated[Strategy, word(Strategy)] = Strategy.FIRST
+    strategy: Annotated[Strategy, enum_member(Strategy)] = Strategy.FIRST
     fallback_after: Duration | None = None
     ttl: Duration = 7 * DAY
     reentry: Reentry = "always"
@@ -68,7 +68,7 @@ class Campaign(Document):
     content: dict[str, dict[Locale, dict[str, str]]]
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Campaign":
+    def _check_consistency(self) -> "Campaign":
         if self.class_ is Class.MARKETING and self.topic is None:
             raise ValueError("a marketing campaign needs a `topic` that customers can switch off")
         if self.class_ is Class.TRANSACTIONAL and self.holdout:
@@ -86,6 +86,6 @@ class Campaign(Document):
         return self
 
     @property
-    def reentry_every(self) -> int | None:
+    def reentry_interval(self) -> int | None:
         """Microseconds of `every <duration>`, else None."""
         return parse_duration(self.reentry.removeprefix("every ")) if self.reentry.startswith("every ") else None

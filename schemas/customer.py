@@ -14,8 +14,8 @@ from schemas.fields import (
     Key,
     Text,
     WallTime,
+    as_tuple,
     distinct,
-    tupled,
 )
 from schemas.policy import Days, Period, Zone
 from schemas.vocabulary import DAYS
@@ -54,7 +54,7 @@ class OptOutEntry(Document):
     topic: Key | None = None
 
     @model_validator(mode="after")
-    def _one_thing(self) -> "OptOutEntry":
+    def _check_one_target(self) -> "OptOutEntry":
         named = [self.all is not None, self.class_ is not None, self.channel is not None or self.topic is not None]
         if sum(named) != 1:
             raise ValueError(
@@ -79,7 +79,7 @@ class OwnQuietHours(Document):
     end: WallTime = Field(alias="to")
 
     @model_validator(mode="after")
-    def _not_empty(self) -> "OwnQuietHours":
+    def _check_not_empty(self) -> "OwnQuietHours":
         if self.start == self.end:
             raise ValueError("`from` and `to` must differ")
         return self
@@ -93,10 +93,10 @@ class Customer(Document):
     country: Country | None = None
     zone: Zone | None = None
     traits: Annotated[dict[str, Any], Field(max_length=200)] = Field(default_factory=dict)
-    addresses: Annotated[tuple[AddressEntry, ...], tupled, Field(max_length=100)] = ()
-    consent: Annotated[tuple[ConsentRecord, ...], tupled, Field(max_length=1000)] = ()
-    opt_outs: Annotated[tuple[OptOutEntry, ...], tupled, Field(max_length=1000)] = ()
+    addresses: Annotated[tuple[AddressEntry, ...], as_tuple, Field(max_length=100)] = ()
+    consent: Annotated[tuple[ConsentRecord, ...], as_tuple, Field(max_length=1000)] = ()
+    opt_outs: Annotated[tuple[OptOutEntry, ...], as_tuple, Field(max_length=1000)] = ()
     paused_until: InstantField | None = None
-    channel_order: Annotated[tuple[ChannelField, ...], tupled, distinct] = ()
+    channel_order: Annotated[tuple[ChannelField, ...], as_tuple, distinct] = ()
     frequency: Frequency | None = None
-    quiet_hours: Annotated[tuple[OwnQuietHours, ...], tupled, Field(max_length=50)] = ()
+    quiet_hours: Annotated[tuple[OwnQuietHours, ...], as_tuple, Field(max_length=50)] = ()

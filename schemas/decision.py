@@ -62,7 +62,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     jumps: tuple[Jump, ...] = ()
 
 
-def _time(instant: Instant | None) -> str | None:
+def _format_optional_instant(instant: Instant | None) -> str | None:
     return None if instant is None else format_instant(instant)
 
 
@@ -90,27 +90,32 @@ def to_document(decision: Decision, trace: str = "decisive") -> dict[str, Any]:
         "outcome": decision.outcome,
         "reason": decision.reason,
         "rule_id": decision.rule_id,
-        "until": _time(decision.until),
-        "allowed_from": _time(decision.allowed_from),
+        "until": _format_optional_instant(decision.until),
+        "allowed_from": _format_optional_instant(decision.allowed_from),
         "lost_to": decision.lost_to,
     }
     if trace != "none":
         document["verdicts"] = [
-            _verdict(verdict) for verdict in decision.verdicts if trace == "full" or verdict.verdict != "allow"
+            _verdict_document(verdict) for verdict in decision.verdicts if trace == "full" or verdict.verdict != "allow"
         ]
         document["jumps"] = [
-            {"at": format_instant(jump.at), "rule": jump.rule, "id": jump.id, "until": _time(jump.until)}
+            {
+                "at": format_instant(jump.at),
+                "rule": jump.rule,
+                "id": jump.id,
+                "until": _format_optional_instant(jump.until),
+            }
             for jump in decision.jumps
         ]
     return document
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     return {
         "rule": verdict.rule,
         "id": verdict.id,
         "verdict": verdict.verdict,
-        "until": _time(verdict.until),
+        "until": _format_optional_instant(verdict.until),
         "reason": verdict.reason,
         "evidence": verdict.evidence,
     }

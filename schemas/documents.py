@@ -11,39 +11,39 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-MAX_DOCUMENT = 1024 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_DEPTH = 32
-MAX_NODES = 50_000
-MOST_PROBLEMS = 100
-_LARGEST = 2**63
+MAX_VALUES = 50_000
+MAX_PROBLEMS = 100
+_INT64_LIMIT = 2**63
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 """Without such a run of digits no number is beyond 64 bits."""
 
-Problem = tuple[str, str, str]
+DocumentProblem = tuple[str, str, str]
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class DocumentError(ValueError):
     """What is wrong with a document: (JSON pointer, code, detail) each."""
 
-    def __init__(self, errors: Iterable[Problem]) -> None:
+    def __init__(self, errors: Iterable[DocumentProblem]) -> None:
         self.errors = list(errors)
         super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in self.errors))
 
 
-def load(text: bytes | str) -> Any:
+def load_document(text: bytes | str) -> Any:
     """A YAML or JSON text as plain values. Raises DocumentError for anything doubtful: see `load_json`."""
     raw = text.encode() if isinstance(text, str) else text
     _check_size(raw)
     if raw.lstrip()[:1] in (b"{", b"["):
         return load_json(raw)
     try:
-        value = yaml.load(raw.decode("utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+        value = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a safe loader, made stricter
     except UnicodeDecodeError:
         raise DocumentError([("", "malformed", "not UTF-8")]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise DocumentError([("", "malformed", f"not YAML: {' '.join(str(error).split())}")]) from None
-    _check_shape(value)
+    _check_limits(value)
     return value
 
 
@@ -54,7 +54,7 @@ def load_json(raw: bytes) -> Any:
     more than 50,000 values, more than 1 MiB, text that is not UTF-8.
     """
     _check_size(raw)
-    depth = _depth(raw)
+    depth = _nesting_depth(raw)
     if depth > MAX_DEPTH:
         raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
     try:
@@ -66,28 +66,28 @@ def load_json(raw: bytes) -> Any:
         raise DocumentError([("", "malformed", detail)]) from None
     except ValueError as error:
         raise DocumentError([("", "malformed", str(error))]) from None
-    if len(raw) > MAX_NODES or _LONG_NUMBER.search(raw):
-        _check_shape(value)
+    if len(raw) > MAX_VALUES or _LONG_NUMBER.search(raw):
+        _check_limits(value)
     return value
 
 
-def validate(model: type[Model], data: Any) -> Model:
+def validate_document(model: type[Model], data: Any) -> Model:
     """The data as the model. Raises DocumentError with a pointer and, for an unknown field, a suggestion."""
     if not isinstance(data, Mapping):
         raise DocumentError([("", "wrong_type", "the document must be an object with fields")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise DocumentError(problems(model, error)) from None
+        raise DocumentError(to_problems(model, error)) from None
 
 
-def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def to_problems(model: type[BaseModel], error: ValidationError) -> list[DocumentProblem]:
     """Pydantic's findings in our words."""
-    found: list[Problem] = []
-    for item in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
-        pointer = "".join(f"/{_escape(part)}" for part in item["loc"])
+    found: list[DocumentProblem] = []
+    for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
+        pointer = "".join(f"/{_escape_pointer(part)}" for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            found.append((pointer, "unknown_field", _unknown(model, item["loc"])))
+            found.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
         elif item["type"] == "missing":
             found.append((pointer, "missing", f"the field `{item['loc'][-1]}` is required"))
         else:
@@ -96,61 +96,61 @@ def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     return found
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean ...?` for a word that resembles a known one, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean `{close[0]}`?" if close else ""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean `{matches[0]}`?" if matches else ""
 
 
-def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+def _describe_unknown_field(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     fields: Iterable[str] = ()
     current: Any = model
     for part in location[:-1]:
-        current = _step(current, part)
-    for candidate in _models(current):
+        current = _field_type(current, part)
+    for candidate in _models_in(current):
         fields = [*fields, *(info.alias or name for name, info in candidate.model_fields.items())]
     word = str(location[-1])
-    return f"unknown field `{word}`{suggestion(word, fields)}"
+    return f"unknown field `{word}`{did_you_mean(word, fields)}"
 
 
-def _step(kind: Any, part: int | str) -> Any:
-    for candidate in _models(kind):
+def _field_type(annotation: Any, part: int | str) -> Any:
+    for candidate in _models_in(annotation):
         for name, info in candidate.model_fields.items():
             if part in (name, info.alias):
                 return info.annotation
-    return kind
+    return annotation
 
 
-def _models(kind: Any) -> list[type[BaseModel]]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return [kind]
-    if typing.get_origin(kind) is not None or isinstance(kind, types.UnionType):
-        return [model for part in typing.get_args(kind) for model in _models(part)]
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
+        return [model for part in typing.get_args(annotation) for model in _models_in(part)]
     return []
 
 
-def _escape(part: int | str) -> str:
+def _escape_pointer(part: int | str) -> str:
     return str(part).replace("~", "~0").replace("/", "~1")
 
 
 def _check_size(raw: bytes) -> None:
-    if len(raw) > MAX_DOCUMENT:
-        raise DocumentError([("", "too_large", f"larger than {MAX_DOCUMENT} bytes")])
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise DocumentError([("", "too_large", f"larger than {MAX_DOCUMENT_BYTES} bytes")])
 
 
-def _depth(raw: bytes) -> int:
+def _nesting_depth(raw: bytes) -> int:
     depth = deepest = 0
-    inside = escaped = False
+    in_string = escaped = False
     for byte in raw if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH else b"":
-        if inside:
+        if in_string:
             if escaped:
                 escaped = False
             elif byte == 0x5C:
                 escaped = True
             elif byte == 0x22:
-                inside = False
+                in_string = False
         elif byte == 0x22:
-            inside = True
+            in_string = True
         elif byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -161,7 +161,7 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()
@@ -172,24 +172,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _no_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"the number {text[:40]} is out of range")
     return value
 
 
-def _check_shape(value: Any) -> None:
+def _check_limits(value: Any) -> None:
     stack, nodes = [(value, 1)], 0
     while stack:
         item, depth = stack.pop()
         nodes += 1
-        if nodes > MAX_NODES:
-            raise DocumentError([("", "too_large", f"more than {MAX_NODES} values")])
+        if nodes > MAX_VALUES:
+            raise DocumentError([("", "too_large", f"more than {MAX_VALUES} values")])
         if depth > MAX_DEPTH + 1:
             raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
         if isinstance(item, dict):
@@ -199,14 +199,16 @@ def _check_shape(value: Any) -> None:
                     raise DocumentError([("", "malformed", f"the key {key!r} is not text: quote it")])
         elif isinstance(item, list):
             stack.extend((child, depth + 1) for child in item)
-        elif isinstance(item, int) and not isinstance(item, bool) and not -_LARGEST <= item < _LARGEST:
+        elif isinstance(item, int) and not isinstance(item, bool) and not -_INT64_LIMIT <= item < _INT64_LIMIT:
             raise DocumentError([("", "out_of_range", "a whole number beyond 64 bits")])
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant, parse_float=_parse_finite
+)
 
 
-class _Loader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """YAML without surprises: no anchors, no duplicate keys, times stay text, only true and false are booleans."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -223,7 +225,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {
+_StrictLoader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
@@ -232,5 +234,5 @@ _Loader.yaml_implicit_resolvers = {
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))

@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 
 from schemas.documents import DocumentError, load_json
-from schemas.ids import bad_id
+from schemas.ids import describe_invalid_id
 from schemas.times import DAY, Instant, format_instant, parse_instant
 
-MAX_EVENT = 256 * 1024
-MAX_AHEAD = DAY
-EARLIEST = parse_instant("2000-01-01T00:00:00Z")
+MAX_EVENT_BYTES = 256 * 1024
+CLOCK_TOLERANCE = DAY
+EARLIEST_TIME = parse_instant("2000-01-01T00:00:00Z")
 NO_DATA = msgspec.Raw(b"{}")
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-class BadEvent(ValueError):
+class InvalidEvent(ValueError):
     """An event that cannot be taken: `pointer` says where, the text what is wrong and how to mend it."""
 
     def __init__(self, pointer: str, detail: str) -> None:
@@ -64,11 +64,11 @@ class _TypeOnly(msgspec.Struct):
     type: str = ""
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_TYPE = msgspec.json.Decoder(_TypeOnly)
+_ENVELOPE_DECODER = msgspec.json.Decoder(_Envelope)
+_TYPE_DECODER = msgspec.json.Decoder(_TypeOnly)
 
 
-def _header(headers: Headers, name: str) -> bytes | None:
+def _find_header(headers: Headers, name: str) -> bytes | None:
     for key, value in headers:
         if key == name or key.lower() == name:
             return value
@@ -77,46 +77,46 @@ def _header(headers: Headers, name: str) -> bytes | None:
 
 def is_binary(headers: Headers) -> bool:
     """Whether the record is in Kafka's binary mode, its envelope in `ce_*` headers."""
-    return _header(headers, "ce_specversion") is not None or _header(headers, "ce_type") is not None
+    return _find_header(headers, "ce_specversion") is not None or _find_header(headers, "ce_type") is not None
 
 
-def type_of(headers: Headers, value: bytes | None) -> str | None:
+def peek_type(headers: Headers, value: bytes | None) -> str | None:
     """The event's type at the price of one look: a header in binary mode, one field in structured mode.
 
     None when it cannot be told; the full decoding will say why.
     """
-    found = _header(headers, "ce_type")
+    found = _find_header(headers, "ce_type")
     try:
         if found is not None:
             return found.decode()
-        return _TYPE.decode(value).type or None if value else None
+        return _TYPE_DECODER.decode(value).type or None if value else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def decode(headers: Headers, value: bytes | None, now: Instant | None = None) -> Event:
+def decode_record(headers: Headers, value: bytes | None, now: Instant | None = None) -> Event:
     """The event of a Kafka record. With `now`, a time more than a day ahead is refused.
 
     Raises BadEvent for anything that is not one valid customer event.
     """
-    if value is not None and len(value) > MAX_EVENT:
-        raise BadEvent("", f"the event is larger than {MAX_EVENT} bytes")
+    if value is not None and len(value) > MAX_EVENT_BYTES:
+        raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     if is_binary(headers):
-        return _checked(_from_headers(headers, value), now)
+        return _validate_envelope(_from_headers(headers, value), now)
     if not value:
-        raise BadEvent("", "the record has no value: an event needs a body or ce_* headers")
-    return decode_structured(value, now)
+        raise InvalidEvent("", "the record has no value: an event needs a body or ce_* headers")
+    return decode_event(value, now)
 
 
-def decode_structured(value: bytes, now: Instant | None = None) -> Event:
+def decode_event(value: bytes, now: Instant | None = None) -> Event:
     """The event of a structured-mode JSON text. Raises BadEvent."""
-    if len(value) > MAX_EVENT:
-        raise BadEvent("", f"the event is larger than {MAX_EVENT} bytes")
+    if len(value) > MAX_EVENT_BYTES:
+        raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     try:
-        envelope = _ENVELOPE.decode(value)
+        envelope = _ENVELOPE_DECODER.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent("", f"not a CloudEvent in JSON: {error}") from None
-    return _checked(envelope, now)
+        raise InvalidEvent("", f"not a CloudEvent in JSON: {error}") from None
+    return _validate_envelope(envelope, now)
 
 
 def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
@@ -128,27 +128,27 @@ def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
         try:
             setattr(envelope, name[3:], raw.decode())
         except UnicodeDecodeError:
-            raise BadEvent(f"/{name[3:]}", "the header is not UTF-8") from None
+            raise InvalidEvent(f"/{name[3:]}", "the header is not UTF-8") from None
     envelope.data = msgspec.Raw(value) if value else NO_DATA
     return envelope
 
 
-def _checked(envelope: _Envelope, now: Instant | None) -> Event:
+def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
     if envelope.specversion != "1.0":
-        raise BadEvent("/specversion", "must be 1.0")
+        raise InvalidEvent("/specversion", "must be 1.0")
     if envelope.data_base64 is not None:
-        raise BadEvent("/data_base64", "binary data is not supported: send JSON in `data`")
+        raise InvalidEvent("/data_base64", "binary data is not supported: send JSON in `data`")
     for field in ("id", "source", "type", "subject"):
-        wrong = bad_id(getattr(envelope, field))
-        if wrong:
+        problem = describe_invalid_id(getattr(envelope, field))
+        if problem:
             hint = " (the customer's id)" if field == "subject" else ""
-            raise BadEvent(f"/{field}", f"`{field}`{hint} {wrong}")
-    time = _instant("/time", envelope.time)
-    if time < EARLIEST:
-        raise BadEvent("/time", "the time lies before the year 2000: is the producer's clock set?")
-    if now is not None and time > now + MAX_AHEAD:
-        raise BadEvent("/time", "the time lies more than a day ahead of ours: is the producer's clock set?")
-    expiry = None if envelope.expirytime is None else _instant("/expirytime", envelope.expirytime)
+            raise InvalidEvent(f"/{field}", f"`{field}`{hint} {problem}")
+    time = _parse_time("/time", envelope.time)
+    if time < EARLIEST_TIME:
+        raise InvalidEvent("/time", "the time lies before the year 2000: is the producer's clock set?")
+    if now is not None and time > now + CLOCK_TOLERANCE:
+        raise InvalidEvent("/time", "the time lies more than a day ahead of ours: is the producer's clock set?")
+    expiry = None if envelope.expirytime is None else _parse_time("/expirytime", envelope.expirytime)
     return Event(
         id=envelope.id,
         source=envelope.source,
@@ -161,14 +161,14 @@ def _checked(envelope: _Envelope, now: Instant | None) -> Event:
     )
 
 
-def _instant(pointer: str, text: str) -> Instant:
+def _parse_time(pointer: str, text: str) -> Instant:
     try:
         return parse_instant(text)
     except (ValueError, OverflowError) as error:
-        raise BadEvent(pointer, str(error)) from None
+        raise InvalidEvent(pointer, str(error)) from None
 
 
-def data_of(event: Event) -> Mapping[str, Any]:
+def parse_data(event: Event) -> Mapping[str, Any]:
     """The event's `data` as a mapping, strictly parsed: no duplicate keys, no NaN, bounded depth and numbers.
 
     Raises BadEvent when it is not a JSON object.
@@ -176,43 +176,43 @@ def data_of(event: Event) -> Mapping[str, Any]:
     try:
         data = load_json(bytes(event.data))
     except DocumentError as error:
-        raise BadEvent("/data" + error.errors[0][0], error.errors[0][2]) from None
+        raise InvalidEvent("/data" + error.errors[0][0], error.errors[0][2]) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise BadEvent("/data", "must be a JSON object")
+        raise InvalidEvent("/data", "must be a JSON object")
     return data
 
 
-def parse_http(body: bytes, batch: bool, now: Instant) -> list[Event | BadEvent]:
+def parse_request(body: bytes, batch: bool, now: Instant) -> list[Event | InvalidEvent]:
     """The events of a request, each one either taken or told what is wrong with it.
 
     Raises BadEvent when the body as a whole cannot be read.
     """
     if not batch:
-        return [_take(body, now)]
+        return [_parse_event(body, now)]
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent("", f"not a JSON array of CloudEvents: {error}") from None
+        raise InvalidEvent("", f"not a JSON array of CloudEvents: {error}") from None
     if len(items) > 1000:
-        raise BadEvent("", "more than 1,000 events in one request")
-    return [_take(bytes(item), now) for item in items]
+        raise InvalidEvent("", "more than 1,000 events in one request")
+    return [_parse_event(bytes(item), now) for item in items]
 
 
-def _take(body: bytes, now: Instant) -> Event | BadEvent:
+def _parse_event(body: bytes, now: Instant) -> Event | InvalidEvent:
     try:
         load_json(body)
-        event = decode_structured(body, now)
-        data_of(event)
+        event = decode_event(body, now)
+        parse_data(event)
         return event
     except DocumentError as error:
-        return BadEvent(error.errors[0][0], error.errors[0][2])
-    except BadEvent as error:
+        return InvalidEvent(error.errors[0][0], error.errors[0][2])
+    except InvalidEvent as error:
         return error
 
 
-def encode(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """The event as a structured-mode JSON text."""
     document: dict[str, Any] = {
         "specversion": "1.0",

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.times import Instant
 
-Positions = dict[str, dict[int, int]]
+LogPositions = dict[str, dict[int, int]]
 """Topic -> partition -> next offset: how far the asker has read."""
 
 
@@ -40,14 +40,14 @@ class OptOut(msgspec.Struct, frozen=True, array_like=True):
     topic: str | None = None
 
 
-class Frequency(msgspec.Struct, frozen=True, array_like=True):
+class FrequencyLimit(msgspec.Struct, frozen=True, array_like=True):
     """The customer's own cap on marketing: `limit` per `day`, `week` or `month`."""
 
     limit: int
     per: str
 
 
-class OwnQuiet(msgspec.Struct, frozen=True, array_like=True):
+class CustomerQuietHours(msgspec.Struct, frozen=True, array_like=True):
     """The customer's own hours of silence: `start` and `end` are minutes since local midnight."""
 
     days: tuple[str, ...]
@@ -69,11 +69,11 @@ class Preference(msgspec.Struct, frozen=True, array_like=True):
     opt_outs: tuple[OptOut, ...] = ()
     paused_until: Instant | None = None
     channel_order: tuple[str, ...] = ()
-    frequency: Frequency | None = None
-    quiet_hours: tuple[OwnQuiet, ...] = ()
+    frequency: FrequencyLimit | None = None
+    quiet_hours: tuple[CustomerQuietHours, ...] = ()
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class SuppressionEntry(msgspec.Struct, frozen=True, array_like=True):
     """A do-not-contact entry; `address` is None for the customer's, else the index of the address asked about."""
 
     channel: str | None
@@ -94,7 +94,7 @@ class Situation(msgspec.Struct, frozen=True, array_like=True):
     closed: Instant | None = None
 
 
-class Scope(msgspec.Struct, frozen=True, array_like=True):
+class MessageScope(msgspec.Struct, frozen=True, array_like=True):
     """What a hold covers; None matches all (for `classes`: service and marketing)."""
 
     channels: frozenset[str] | None = None
@@ -111,7 +111,7 @@ class HoldFact(msgspec.Struct, frozen=True, array_like=True):
     mode: str
     start: Instant
     until: Instant | None = None
-    scope: Scope = Scope()
+    scope: MessageScope = MessageScope()
     region: str | None = None
     trait: dict[str, Any] | None = None
     reason: str = ""
@@ -123,43 +123,43 @@ class Suppressions(msgspec.Struct, frozen=True, array_like=True):
 
     customer: str
     version: int = 0
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[SuppressionEntry, ...] = ()
     situations: tuple[Situation, ...] = ()
     holds: tuple[HoldFact, ...] = ()
 
 
-class PreferenceQuestion(msgspec.Struct, frozen=True):
+class PreferenceRequest(msgspec.Struct, frozen=True):
     """Facts of these customers, once the log has been applied up to the positions.
 
     `versions`: what the asker knows of each of them already; whoever still has that version is left out of the answer.
     """
 
     customers: tuple[str, ...]
-    positions: Positions = {}
+    positions: LogPositions = {}
     versions: tuple[int, ...] = ()
 
 
-class Asked(msgspec.Struct, frozen=True, array_like=True):
+class CustomerAddressHashes(msgspec.Struct, frozen=True, array_like=True):
     """One customer and their addresses as (channel, keyed hash)."""
 
     customer: str
     addresses: tuple[tuple[str, str], ...] = ()
 
 
-class SuppressionQuestion(msgspec.Struct, frozen=True):
+class SuppressionRequest(msgspec.Struct, frozen=True):
     """Facts of these customers and addresses. `address_key` is the fingerprint of the key that hashed them.
 
     `versions`: what the asker knows of each customer already; whoever still has that version, and no entry for any
     of the addresses, is left out of the answer. An asker who knows an entry of an address knows no version.
     """
 
-    customers: tuple[Asked, ...]
-    positions: Positions = {}
+    customers: tuple[CustomerAddressHashes, ...]
+    positions: LogPositions = {}
     address_key: str = ""
     versions: tuple[int, ...] = ()
 
 
-class SuppressionAnswer(msgspec.Struct, frozen=True):
+class SuppressionResponse(msgspec.Struct, frozen=True):
     """Facts per customer in the order asked, but for those known already, and everybody's holds, live or to come."""
 
     customers: tuple[Suppressions, ...]

@@ -13,7 +13,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from schemas.ids import KEY, KIND, bad_id
+from schemas.ids import KEY_PATTERN, SITUATION_KIND_PATTERN, describe_invalid_id
 from schemas.times import format_duration, format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Channel, Class, Intent
 
@@ -24,19 +24,19 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
 
-def _duration(value: Any) -> int:
+def _parse_duration(value: Any) -> int:
     if not isinstance(value, str):
         raise ValueError("not a duration: a whole number above 0 and one of s, m, h, d, w, such as 30d")
     return parse_duration(value)
 
 
-def _instant(value: Any) -> int:
+def _parse_instant(value: Any) -> int:
     if not isinstance(value, str):
         raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")
     return parse_instant(value)
 
 
-def _wall(value: Any) -> int:
+def _parse_wall_time(value: Any) -> int:
     """Minutes since local midnight of a wall time HH:MM."""
     if not isinstance(value, str) or len(value) != 5 or value[2] != ":" or not (value[:2] + value[3:]).isdecimal():
         raise ValueError('not a wall time such as "21:00"; in YAML put it in quotes')
@@ -46,76 +46,76 @@ def _wall(value: Any) -> int:
     return hours * 60 + minutes
 
 
-def _outsiders_id(value: str) -> str:
-    wrong = bad_id(value)
-    if wrong:
-        raise ValueError(f"the id {wrong}")
+def _validate_id(value: str) -> str:
+    problem = describe_invalid_id(value)
+    if problem:
+        raise ValueError(f"the id {problem}")
     return value
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _require_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
         raise ValueError("names something twice")
     return values
 
 
-def _word(kind: type) -> BeforeValidator:
+def _enum_validator(enum_type: type) -> BeforeValidator:
     """Reads a member of a closed list from its text even though models are strict."""
-    words = [str(member) for member in kind]  # type: ignore[attr-defined]
+    words = [str(member) for member in enum_type]  # type: ignore[attr-defined]
 
     def read(value: Any) -> Any:
-        if isinstance(value, kind):
+        if isinstance(value, enum_type):
             return value
         if not isinstance(value, str) or value not in words:
             raise ValueError(f"`{value}` is none of: {', '.join(words)}")
-        return kind(value)
+        return enum_type(value)
 
     return BeforeValidator(read)
 
 
-def _tuple(value: Any) -> Any:
+def _list_to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Key = Annotated[str, StringConstraints(pattern=KEY)]
-Kind = Annotated[str, StringConstraints(pattern=KIND)]
-CustomerId = Annotated[str, AfterValidator(_outsiders_id)]
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+SituationKindName = Annotated[str, StringConstraints(pattern=SITUATION_KIND_PATTERN)]
+CustomerId = Annotated[str, AfterValidator(_validate_id)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Duration = Annotated[
     int,
-    BeforeValidator(_duration),
+    BeforeValidator(_parse_duration),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$", "examples": ["30d"]}),
 ]
 InstantField = Annotated[
     int,
-    BeforeValidator(_instant),
+    BeforeValidator(_parse_instant),
     PlainSerializer(format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 WallTime = Annotated[
     int,
-    BeforeValidator(_wall),
+    BeforeValidator(_parse_wall_time),
     PlainSerializer(lambda minutes: f"{minutes // 60:02d}:{minutes % 60:02d}", return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
 ]
-ClassField = Annotated[Class, _word(Class)]
-IntentField = Annotated[Intent, _word(Intent)]
-ChannelField = Annotated[Channel, _word(Channel)]
+ClassField = Annotated[Class, _enum_validator(Class)]
+IntentField = Annotated[Intent, _enum_validator(Intent)]
+ChannelField = Annotated[Channel, _enum_validator(Channel)]
 Condition = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
-word = _word
-tupled = BeforeValidator(_tuple)
-distinct = AfterValidator(_distinct)
+enum_member = _enum_validator
+as_tuple = BeforeValidator(_list_to_tuple)
+distinct = AfterValidator(_require_distinct)
 
-Channels = Annotated[tuple[ChannelField, ...], tupled, Field(min_length=1), distinct]
+Channels = Annotated[tuple[ChannelField, ...], as_tuple, Field(min_length=1), distinct]
 
 
 class Scope(Document):
     """What a rule covers. An absent field matches all, except `classes`: absent means service and marketing."""
 
     channels: Channels | None = None
-    topics: Annotated[tuple[Key, ...], tupled, Field(min_length=1), distinct] | None = None
-    classes: Annotated[tuple[ClassField, ...], tupled, Field(min_length=1), distinct] | None = None
-    intents: Annotated[tuple[IntentField, ...], tupled, Field(min_length=1), distinct] | None = None
-    campaigns: Annotated[tuple[Key, ...], tupled, Field(min_length=1), distinct] | None = None
+    topics: Annotated[tuple[Key, ...], as_tuple, Field(min_length=1), distinct] | None = None
+    classes: Annotated[tuple[ClassField, ...], as_tuple, Field(min_length=1), distinct] | None = None
+    intents: Annotated[tuple[IntentField, ...], as_tuple, Field(min_length=1), distinct] | None = None
+    campaigns: Annotated[tuple[Key, ...], as_tuple, Field(min_length=1), distinct] | None = None

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from schemas.campaign import Campaign
 from schemas.customer import Customer
-from schemas.ids import KEY, MAX_ID
+from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
 from schemas.policy import Policy
 from schemas.suppression import Hold, Suppression
 from schemas.times import format_duration
@@ -26,30 +26,30 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "suppression": Suppression,
     "hold": Hold,
 }
-_LENGTHS = {"minLength": "minItems", "maxLength": "maxItems"}
+_LIST_LENGTHS = {"minLength": "minItems", "maxLength": "maxItems"}
 _TEXT = {"type": "string"}
-_MAYBE = {"type": ["string", "null"]}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
 _COUNT = {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time"}
-_MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
-_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_NULLABLE_TIME = {"type": ["string", "null"], "format": "date-time"}
+_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Every form by its name."""
-    found = {name: _document(name, model) for name, model in DOCUMENTS.items()}
-    return found | {"event": _event(), "decision": _decision()}
+    schemas_by_name = {name: _document_schema(name, model) for name, model in DOCUMENTS.items()}
+    return schemas_by_name | {"event": _event_schema(), "decision": _decision_schema()}
 
 
-def text_of(schema: Mapping[str, Any]) -> str:
+def format_schema(schema: Mapping[str, Any]) -> str:
     """A schema as its file holds it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def write(folder: Path = FOLDER) -> None:
+def write_schemas(folder: Path = FOLDER) -> None:
     """Write all files; one that no form stands behind any more is removed."""
     folder.mkdir(exist_ok=True)
-    current = {f"{name}.schema.json": text_of(schema) for name, schema in schemas().items()}
+    current = {f"{name}.schema.json": format_schema(schema) for name, schema in schemas().items()}
     for path in folder.glob("*.schema.json"):
         if path.name not in current:
             path.unlink()
@@ -57,40 +57,40 @@ def write(folder: Path = FOLDER) -> None:
         (folder / name).write_text(text, "utf-8")
 
 
-def _document(name: str, model: type[BaseModel]) -> dict[str, Any]:
+def _document_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True)
     schema["title"] = name.capitalize()
-    return {**_head(name), **_mended(schema)}
+    return {**_schema_header(name), **_normalise(schema)}
 
 
-def _head(name: str) -> dict[str, Any]:
+def _schema_header(name: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:tactful:schema:{name}"}
 
 
-def _mended(node: Any) -> Any:
+def _normalise(node: Any) -> Any:
     """Lengths of lists are `minItems`; a default duration is a text; a field's title says no more than its name."""
     if isinstance(node, list):
-        return [_mended(item) for item in node]
+        return [_normalise(item) for item in node]
     if not isinstance(node, dict):
         return node
-    plain = {name: _mended(value) for name, value in node.items() if name not in ("properties", "$defs")}
+    normalised = {name: _normalise(value) for name, value in node.items() if name not in ("properties", "$defs")}
     for part in ("properties", "$defs"):
         if part in node:
-            plain[part] = {name: _untitled(_mended(value)) for name, value in node[part].items()}
-    if plain.get("type") == "array":
-        plain = {_LENGTHS.get(name, name): value for name, value in plain.items()}
-    if plain.get("type") == "string" and isinstance(plain.get("default"), int):
-        plain["default"] = format_duration(plain["default"])
-    if plain.get("default", 0) is None:
-        del plain["default"]
-    return plain
+            normalised[part] = {name: _without_title(_normalise(value)) for name, value in node[part].items()}
+    if normalised.get("type") == "array":
+        normalised = {_LIST_LENGTHS.get(name, name): value for name, value in normalised.items()}
+    if normalised.get("type") == "string" and isinstance(normalised.get("default"), int):
+        normalised["default"] = format_duration(normalised["default"])
+    if normalised.get("default", 0) is None:
+        del normalised["default"]
+    return normalised
 
 
-def _untitled(schema: Any) -> Any:
+def _without_title(schema: Any) -> Any:
     return {name: value for name, value in schema.items() if name != "title"} if isinstance(schema, dict) else schema
 
 
-def _object(properties: Mapping[str, Any], required: tuple[str, ...] | None = None) -> dict[str, Any]:
+def _object_schema(properties: Mapping[str, Any], required: tuple[str, ...] | None = None) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": dict(properties),
@@ -98,7 +98,7 @@ def _object(properties: Mapping[str, Any], required: tuple[str, ...] | None = No
     }
 
 
-def _event() -> dict[str, Any]:
+def _event_schema() -> dict[str, Any]:
     properties = {
         "specversion": {"const": "1.0"},
         "id": _ID,
@@ -113,45 +113,45 @@ def _event() -> dict[str, Any]:
     }
     required = ("specversion", "id", "source", "type", "subject", "time")
     about = {"title": "Event", "description": "A CloudEvent 1.0 about one customer. Other extensions are ignored."}
-    return {**_head("event"), **about, **_object(properties, required)}
+    return {**_schema_header("event"), **about, **_object_schema(properties, required)}
 
 
-def _decision() -> dict[str, Any]:
-    event = _object({"source": _ID, "id": _ID, "type": _ID, "time": _TIME})
+def _decision_schema() -> dict[str, Any]:
+    event = _object_schema({"source": _ID, "id": _ID, "type": _ID, "time": _TIME})
     verdict = {
         "rule": {"enum": list(RULES)},
-        "id": _MAYBE,
+        "id": _NULLABLE_TEXT,
         "verdict": {"enum": ["allow", "defer", "deny", "fail"]},
-        "until": _MAYBE_TIME,
+        "until": _NULLABLE_TIME,
         "reason": {"enum": [*Reason, None]},
         "evidence": {"type": "object", "description": "The values that the rule saw."},
     }
-    jump = {"at": _TIME, "rule": {"enum": list(RULES)}, "id": _MAYBE, "until": _MAYBE_TIME}
+    jump = {"at": _TIME, "rule": {"enum": list(RULES)}, "id": _NULLABLE_TEXT, "until": _NULLABLE_TIME}
     properties = {
         "time": {**_TIME, "description": "The decision time."},
         "message_id": {"type": "string", "pattern": "^msg_[0-9a-f]{32}$"},
         "customer": _ID,
         "event": event,
-        "campaign": {"type": "string", "pattern": KEY},
+        "campaign": {"type": "string", "pattern": KEY_PATTERN},
         **dict.fromkeys(("version", "policy_version", "preference_version"), _COUNT),
         "channel": {"enum": list(CHANNELS)},
         "class": {"enum": list(Class)},
         "intent": {"enum": list(Intent)},
-        "topic": _MAYBE,
+        "topic": _NULLABLE_TEXT,
         "priority": {"type": "integer", "minimum": 0, "maximum": 100},
         "outcome": {"enum": list(Outcome)},
         "reason": {"enum": list(Reason)},
-        "rule_id": {**_MAYBE, "description": "The policy's entry, the hold, or the customer's own wish."},
-        "until": {**_MAYBE_TIME, "description": "With `defer`: when it is judged again."},
-        "allowed_from": {**_MAYBE_TIME, "description": "The earliest instant at which what denied would allow it."},
-        "lost_to": {**_MAYBE, "description": "The message that the cap went to."},
-        "verdicts": {"type": "array", "items": _object(verdict)},
-        "jumps": {"type": "array", "items": _object(jump)},
+        "rule_id": {**_NULLABLE_TEXT, "description": "The policy's entry, the hold, or the customer's own wish."},
+        "until": {**_NULLABLE_TIME, "description": "With `defer`: when it is judged again."},
+        "allowed_from": {**_NULLABLE_TIME, "description": "The earliest instant at which what denied would allow it."},
+        "lost_to": {**_NULLABLE_TEXT, "description": "The message that the cap went to."},
+        "verdicts": {"type": "array", "items": _object_schema(verdict)},
+        "jumps": {"type": "array", "items": _object_schema(jump)},
     }
     required = tuple(name for name in properties if name not in ("verdicts", "jumps"))
     about = {"title": "Decision", "description": "One line each time a message is judged."}
-    return {**_head("decision"), **about, **_object(properties, required)}
+    return {**_schema_header("decision"), **about, **_object_schema(properties, required)}
 
 
 if __name__ == "__main__":
-    write()
+    write_schemas()

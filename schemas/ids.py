@@ -9,16 +9,16 @@ import msgspec
 
 from schemas.channel_registry import CHANNEL_REGISTRY
 
-KEY = r"^[a-z0-9][a-z0-9-]{0,62}$"
-KIND = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-MAX_ID = 256
+KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+SITUATION_KIND_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+MAX_ID_BYTES = 256
 
 _COMPARABLE_ADDRESS = {each.id: each.comparable_address for each in CHANNEL_REGISTRY.declarations.values()}
 _JSON = msgspec.json.Encoder()
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def message_id(
+def compute_message_id(
     customer: str, source: str, event_id: str, campaign: str, channel: str, step: str = "", occurrence: int = 0
 ) -> str:
     """`msg_` and the first 32 hex digits of SHA-256 over the JSON array of its parts (docs/documents.md)."""
@@ -26,7 +26,7 @@ def message_id(
     return "msg_" + hashlib.sha256(_JSON.encode(parts)).hexdigest()[:32]
 
 
-def event_hash(source: str, event_id: str) -> int:
+def hash_event(source: str, event_id: str) -> int:
     """64 bits that stand for (source, id) on a customer's ledger; signed, as databases keep them."""
     digest = hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
@@ -37,31 +37,31 @@ def normalise_address(channel: str, address: str) -> str:
     return _COMPARABLE_ADDRESS.get(channel, str.strip)(address)
 
 
-def address_hasher(key: bytes) -> Callable[[str, str], str]:
+def create_address_hasher(key: bytes) -> Callable[[str, str], str]:
     """Channel and address -> keyed hash (HMAC-SHA256, hex) under which suppressions know an address."""
-    keyed = hmac.new(key, digestmod="sha256")
+    base_mac = hmac.new(key, digestmod="sha256")
 
-    def hashed(channel: str, address: str) -> str:
-        mac = keyed.copy()
+    def compute_hash(channel: str, address: str) -> str:
+        mac = base_mac.copy()
         mac.update(f"{channel}\0{normalise_address(channel, address)}".encode())
         return mac.hexdigest()
 
-    return hashed
+    return compute_hash
 
 
-def address_hash(key: bytes, channel: str, address: str) -> str:
+def hash_address(key: bytes, channel: str, address: str) -> str:
     """One hash of `address_hasher`."""
-    return address_hasher(key)(channel, address)
+    return create_address_hasher(key)(channel, address)
 
 
-def bad_id(text: str) -> str | None:
+def describe_invalid_id(text: str) -> str | None:
     """What is wrong with an outsider's id (empty, too long, control or direction marks), or None."""
-    if 0 < len(text) <= MAX_ID and text.isascii() and text.isprintable():
+    if 0 < len(text) <= MAX_ID_BYTES and text.isascii() and text.isprintable():
         return None
     if not text:
         return "is empty"
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_ID:
-        return f"is longer than {MAX_ID} bytes"
-    if _CONTROL.search(text):
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
+        return f"is longer than {MAX_ID_BYTES} bytes"
+    if _CONTROL_CHARACTERS.search(text):
         return "holds a control or text-direction character"
     return None

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.times import Instant
 
-HandedOutcome = Literal["accepted", "rejected", "retry", "unknown"]
+HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True):
     at: Instant
 
 
-class Handed(msgspec.Struct, frozen=True):
+class HandoverResult(msgspec.Struct, frozen=True):
     """The end of one attempt.
 
     accepted: the provider took it. rejected: it will never take it. retry: it did not take it and may later, or it
@@ -35,7 +35,7 @@ class Handed(msgspec.Struct, frozen=True):
     """
 
     message_id: str
-    outcome: HandedOutcome
+    outcome: HandoverOutcome
     provider_id: str | None = None
     detail: str | None = None
     retry_after: float | None = None

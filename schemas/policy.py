@@ -6,27 +6,38 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from schemas.fields import Condition, Document, Duration, Key, Kind, Scope, Text, WallTime, distinct, tupled
+from schemas.fields import (
+    Condition,
+    Document,
+    Duration,
+    Key,
+    Scope,
+    SituationKindName,
+    Text,
+    WallTime,
+    as_tuple,
+    distinct,
+)
 from schemas.vocabulary import DAYS
 
 
 @cache
-def _zones() -> frozenset[str]:
+def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _zone(value: str) -> str:
-    if value not in _zones():
+def _validate_zone(value: str) -> str:
+    if value not in _zone_names():
         raise ValueError(f"`{value}` is no zone of the tz database, such as Europe/Berlin")
     return value
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
+Zone = Annotated[str, AfterValidator(_validate_zone)]
 OnExceed = Literal["defer", "drop"]
 Period = Literal["day", "week", "month"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-Days = Annotated[tuple[Day, ...], tupled, Field(min_length=1), distinct]
+Days = Annotated[tuple[Day, ...], as_tuple, Field(min_length=1), distinct]
 
 
 class Topic(Document):
@@ -47,14 +58,14 @@ class SituationTrigger(Document):
 class SituationKind(Document):
     """Which events open and close an interval in a customer's history; `ref` is a path such as `data.case`."""
 
-    kind: Kind
-    opens: Annotated[tuple[SituationTrigger, ...], tupled, Field(min_length=1)]
-    closes: Annotated[tuple[SituationTrigger, ...], tupled] = ()
+    kind: SituationKindName
+    opens: Annotated[tuple[SituationTrigger, ...], as_tuple, Field(min_length=1)]
+    closes: Annotated[tuple[SituationTrigger, ...], as_tuple] = ()
     ref: Annotated[str, StringConstraints(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$")] | None = None
     lapses: Duration | None = None
 
 
-def _after(value: Any) -> Any:
+def _validate_after(value: Any) -> Any:
     if isinstance(value, dict) and ("contacts" in value) == ("situation" in value):
         raise ValueError("needs either `contacts` with a scope or `situation` with a kind")
     return value
@@ -64,13 +75,13 @@ class After(Document):
     """What a history rule looks back at: contacts of a scope, or situations of a kind."""
 
     contacts: Scope | None = None
-    situation: Kind | None = None
+    situation: SituationKindName | None = None
 
 
 class Never(Document):
     """Never within `within` of `after`; `while_open` adds the time at which the situation is open."""
 
-    after: Annotated[After, BeforeValidator(_after)]
+    after: Annotated[After, BeforeValidator(_validate_after)]
     within: Duration
     while_open: bool = False
 
@@ -92,7 +103,7 @@ class Window(Document):
     zone: Literal["customer", "org"] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "Window":
+    def _check_one_kind(self) -> "Window":
         if (self.rolling is None) == (self.calendar is None):
             raise ValueError("needs either `rolling` with a duration or `calendar` with day, week or month")
         if self.rolling is not None and self.zone is not None:
@@ -128,7 +139,7 @@ class QuietHours(Document):
     end: WallTime = Field(alias="to")
 
     @model_validator(mode="after")
-    def _not_empty(self) -> "QuietHours":
+    def _check_not_empty(self) -> "QuietHours":
         if self.start == self.end:
             raise ValueError("`from` and `to` must differ")
         return self
@@ -146,23 +157,23 @@ class Policy(Document):
 
     zone: Zone
     week_start: WeekDay = "monday"
-    unknown_zones: Annotated[tuple[Zone, ...], tupled, Field(min_length=1), distinct] | None = None
-    topics: Annotated[tuple[Topic, ...], tupled] = ()
-    situations: Annotated[tuple[SituationKind, ...], tupled] = ()
-    contact_history: Annotated[tuple[ContactHistoryRule, ...], tupled] = ()
-    frequency_caps: Annotated[tuple[FrequencyCap, ...], tupled] = ()
-    min_gaps: Annotated[tuple[MinGap, ...], tupled] = ()
-    quiet_hours: Annotated[tuple[QuietHours, ...], tupled] = ()
+    unknown_zones: Annotated[tuple[Zone, ...], as_tuple, Field(min_length=1), distinct] | None = None
+    topics: Annotated[tuple[Topic, ...], as_tuple] = ()
+    situations: Annotated[tuple[SituationKind, ...], as_tuple] = ()
+    contact_history: Annotated[tuple[ContactHistoryRule, ...], as_tuple] = ()
+    frequency_caps: Annotated[tuple[FrequencyCap, ...], as_tuple] = ()
+    min_gaps: Annotated[tuple[MinGap, ...], as_tuple] = ()
+    quiet_hours: Annotated[tuple[QuietHours, ...], as_tuple] = ()
     holdout: Holdout | None = None
-    shadow: Annotated[tuple[Key, ...], tupled, distinct] = ()
-    fail_open: Annotated[tuple[Key, ...], tupled, distinct] = ()
+    shadow: Annotated[tuple[Key, ...], as_tuple, distinct] = ()
+    fail_open: Annotated[tuple[Key, ...], as_tuple, distinct] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Policy":
+    def _check_consistency(self) -> "Policy":
         ids = [rule.id for rule in self.rules()]
-        _once("id", ids)
-        _once("topic", [topic.key for topic in self.topics])
-        _once("situation", [situation.kind for situation in self.situations])
+        _require_unique("id", ids)
+        _require_unique("topic", [topic.key for topic in self.topics])
+        _require_unique("situation", [situation.kind for situation in self.situations])
         unknown = [rule for rule in self.shadow if rule not in ids]
         if unknown:
             raise ValueError(f"`shadow` names `{unknown[0]}`, which is no rule of this policy")
@@ -186,7 +197,7 @@ class Policy(Document):
         return (*self.contact_history, *self.frequency_caps, *self.min_gaps, *self.quiet_hours)
 
 
-def _once(what: str, names: list[str]) -> None:
+def _require_unique(what: str, names: list[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:

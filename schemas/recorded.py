@@ -5,11 +5,11 @@ A state counts from the instant at which its service recorded it. `by_event`: an
 
 import msgspec
 
-from schemas.facts import Asked, HoldFact, Preference, Suppressions
+from schemas.facts import CustomerAddressHashes, HoldFact, Preference, Suppressions
 from schemas.times import Instant
 
 
-class KnownPreference(msgspec.Struct, frozen=True, array_like=True):
+class PreferenceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """What a customer had chosen, as known from `at` on."""
 
     at: Instant
@@ -17,7 +17,7 @@ class KnownPreference(msgspec.Struct, frozen=True, array_like=True):
     by_event: bool = False
 
 
-class KnownSuppressions(msgspec.Struct, frozen=True, array_like=True):
+class SuppressionsSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """What spoke against speaking to a customer, as known from `at` on."""
 
     at: Instant
@@ -25,7 +25,7 @@ class KnownSuppressions(msgspec.Struct, frozen=True, array_like=True):
     by_event: bool = False
 
 
-class RecordedHold(msgspec.Struct, frozen=True, array_like=True):
+class HoldPeriod(msgspec.Struct, frozen=True, array_like=True):
     """Everybody's hold, and from when until when it was known."""
 
     placed: Instant
@@ -33,7 +33,7 @@ class RecordedHold(msgspec.Struct, frozen=True, array_like=True):
     hold: HoldFact
 
 
-class PreferencesBetween(msgspec.Struct, frozen=True):
+class PreferenceHistoryRequest(msgspec.Struct, frozen=True):
     """Of these customers, the state as of `since` and each later one until `until`."""
 
     customers: tuple[str, ...]
@@ -41,30 +41,30 @@ class PreferencesBetween(msgspec.Struct, frozen=True):
     until: Instant
 
 
-class SuppressionsBetween(msgspec.Struct, frozen=True):
+class SuppressionHistoryRequest(msgspec.Struct, frozen=True):
     """As `PreferencesBetween`, of customers and addresses. `address_key` is the fingerprint of the key."""
 
-    customers: tuple[Asked, ...]
+    customers: tuple[CustomerAddressHashes, ...]
     since: Instant
     until: Instant
     address_key: str = ""
 
 
-class RecordedSuppressions(msgspec.Struct, frozen=True):
+class SuppressionHistory(msgspec.Struct, frozen=True):
     """The states of each customer in the order asked, and all holds that stood at some instant between.
 
     `unknown`: how many entries of addresses stood then and were removed later, so that whose they were is not kept.
     """
 
-    customers: tuple[tuple[KnownSuppressions, ...], ...]
-    holds: tuple[RecordedHold, ...] = ()
+    customers: tuple[tuple[SuppressionsSnapshot, ...], ...]
+    holds: tuple[HoldPeriod, ...] = ()
     unknown: int = 0
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class CustomerHistory(msgspec.Struct, frozen=True):
     """One customer between two instants. Entries of addresses name their place in `asked`: channel and address."""
 
     customer: str
-    preferences: tuple[KnownPreference, ...]
+    preferences: tuple[PreferenceSnapshot, ...]
     asked: tuple[tuple[str, str], ...]
-    suppressions: tuple[KnownSuppressions, ...]
+    suppressions: tuple[SuppressionsSnapshot, ...]

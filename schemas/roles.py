@@ -17,34 +17,38 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_READ = frozenset(
+_READ_ACTIONS = frozenset(
     {"campaigns:read", "policy:read", "decisions:read", "messages:read", "holds:read", "why:read", "events:read"}
     | {"simulations:read"}
 )
-_PEOPLE = frozenset({"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read"})
+_CUSTOMER_ACTIONS = frozenset(
+    {"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read"}
+)
 
-ALLOWED: dict[Role, frozenset[str]] = {
+ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.PUBLISHER: frozenset({"events:write", "events:read"}),
-    Role.VIEWER: _READ,
-    Role.MARKETER: _READ
+    Role.VIEWER: _READ_ACTIONS,
+    Role.MARKETER: _READ_ACTIONS
     | {"campaigns:write", "campaigns:submit", "campaigns:pause", "campaigns:activate", "policy:write", "policy:submit"}
     | {"campaigns:shadow", "preview:write", "sandbox:read", "simulations:write"},
-    Role.APPROVER: _READ
+    Role.APPROVER: _READ_ACTIONS
     | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
     | {"campaigns:shadow", "policy:shadow", "sandbox:read"},
-    Role.AGENT: _READ | _PEOPLE | {"preferences:write", "situations:write", "sandbox:read"},
-    Role.OPERATOR: _READ
+    Role.AGENT: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"preferences:write", "situations:write", "sandbox:read"},
+    Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
     | {"attempts:close", "suppressions:read", "violations:read", "events:write"},
-    Role.PRIVACY: _READ
-    | _PEOPLE
+    Role.PRIVACY: _READ_ACTIONS
+    | _CUSTOMER_ACTIONS
     | {"preferences:write", "suppressions:write", "suppressions:delete", "customers:export", "customers:erase"},
-    Role.AUDITOR: _READ | _PEOPLE | {"sandbox:read", "audit:read", "dead_letters:read", "violations:read"},
+    Role.AUDITOR: _READ_ACTIONS
+    | _CUSTOMER_ACTIONS
+    | {"sandbox:read", "audit:read", "dead_letters:read", "violations:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 
 
-def may(role: Role, action: str) -> bool:
+def is_allowed(role: Role, action: str) -> bool:
     """Whether the role may do the action."""
-    allowed = ALLOWED.get(role, frozenset())
+    allowed = ALLOWED_ACTIONS.get(role, frozenset())
     return action in allowed or "*" in allowed

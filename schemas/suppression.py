@@ -14,9 +14,9 @@ from schemas.fields import (
     Key,
     Scope,
     Text,
+    as_tuple,
     distinct,
-    tupled,
-    word,
+    enum_member,
 )
 from schemas.vocabulary import SuppressionReason
 
@@ -26,7 +26,7 @@ class SuppressionScope(Document):
 
     channel: ChannelField | None = None
     topic: Key | None = None
-    classes: Annotated[tuple[ClassField, ...], tupled, Field(min_length=1), distinct] | None = None
+    classes: Annotated[tuple[ClassField, ...], as_tuple, Field(min_length=1), distinct] | None = None
 
 
 class Suppression(Document):
@@ -35,13 +35,13 @@ class Suppression(Document):
     customer: CustomerId | None = None
     address: AddressText | None = None
     scope: SuppressionScope = SuppressionScope()
-    reason: Annotated[SuppressionReason, word(SuppressionReason)]
+    reason: Annotated[SuppressionReason, enum_member(SuppressionReason)]
     source: Text | None = None
     at: InstantField
     expires: InstantField | None = None
 
     @model_validator(mode="after")
-    def _one_subject(self) -> "Suppression":
+    def _check_subject(self) -> "Suppression":
         if (self.customer is None) == (self.address is None):
             raise ValueError("names either a `customer` or an `address`")
         if self.expires is not None and self.expires <= self.at:
@@ -68,7 +68,7 @@ class Hold(Document):
     placed_by: Text | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> "Hold":
+    def _check_order(self) -> "Hold":
         if self.until is not None and self.until <= self.start:
             raise ValueError("`until` must lie after `from`")
         return self

@@ -47,8 +47,8 @@ def parse_instant(text: str) -> Instant:
         hours, minutes = map(int, offset)
         if hours > 23 or minutes > 59:
             raise ValueError("the zone's offset is out of range")
-        ahead = (hours * 60 + minutes) * MINUTE
-        instant += -ahead if sign == "+" else ahead
+        utc_offset = (hours * 60 + minutes) * MINUTE
+        instant += -utc_offset if sign == "+" else utc_offset
     if not -62_135_596_800 * SECOND <= instant <= MAX_INSTANT:
         raise ValueError("outside the years 1 to 9999")
     return instant

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
+class KafkaTopic:
     """A topic's default name, what its key is, what a record holds, and how many partitions it is created with."""
 
     name: str
@@ -13,7 +13,7 @@ class Topic:
     partitions: int
 
 
-EVENTS = Topic("customer.events", "customer id", "schemas.event.Event (CloudEvent, binary or structured)", 12)
-DEAD_LETTERS = Topic("customer.events.dlq", "as received", "original bytes with dlq.* headers", 1)
-MESSAGES = Topic("tactful.messages", "customer id", "CloudEvent tactful.message.*", 12)
-OPT_OUTS = Topic("tactful.optouts", "customer id and scope", "compacted: one opt-out", 12)
+EVENTS = KafkaTopic("customer.events", "customer id", "schemas.event.Event (CloudEvent, binary or structured)", 12)
+DEAD_LETTERS = KafkaTopic("customer.events.dlq", "as received", "original bytes with dlq.* headers", 1)
+MESSAGES = KafkaTopic("tactful.messages", "customer id", "CloudEvent tactful.message.*", 12)
+OPT_OUTS = KafkaTopic("tactful.optouts", "customer id and scope", "compacted: one opt-out", 12)

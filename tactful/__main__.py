@@ -22,11 +22,11 @@ from tactful.command_errors import CommandError
 from tactful.dev_command import dev
 from tactful.doctor_command import doctor
 from tactful.generate_command import generate
-from tactful.output import complain
+from tactful.output import print_error
 from tactful.simulate_command import simulate
 from tactful.why_command import replay, why
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 COMMAND_GROUPS = {
     "events": events_command,
     "campaigns": campaigns_command,
@@ -39,7 +39,7 @@ COMMAND_GROUPS = {
 }
 
 
-def build() -> typer.Typer:
+def build_cli() -> typer.Typer:
     """The command line with all its nouns."""
     app = typer.Typer(
         name="tactful",
@@ -63,14 +63,14 @@ def build() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     try:
-        build()(args=None if arguments is None else list(arguments), prog_name="tactful")
+        build_cli()(args=None if arguments is None else list(arguments), prog_name="tactful")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except CommandError as error:
-        complain(error)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         return 0
     return 0

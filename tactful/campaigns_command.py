@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from schemas.campaign import Campaign
-from tactful.command_errors import NOT_FOUND, CommandError
-from tactful.connection import Api, Person, connect
-from tactful.document_files import checked, documents, is_same
-from tactful.lint_findings import tell
-from tactful.output import Format, Output, following, show, talk
-from tactful.shadow_report import Report
-from tactful.shadow_report import report as tell_shadow
-from tactful.version_lifecycle import goes_on, lead, report
+from tactful.command_errors import EXIT_NOT_FOUND, CommandError
+from tactful.connection import ApiClient, KeyName, connect
+from tactful.document_files import find_documents, is_same_document, read_and_validate
+from tactful.lint_findings import print_findings
+from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
+from tactful.shadow_report import ReportOption, print_shadow_report
+from tactful.version_lifecycle import advance_version, is_active_or_pending, print_status
 
 app = typer.Typer(no_args_is_help=True, help="Register campaigns, and lead them through their life.")
 PATH = "/v1/campaigns"
@@ -25,128 +24,135 @@ COLUMNS = {
     "newest": "newest",
     "runs": "runs",
 }
-Key = Annotated[str, typer.Argument(help="The campaign's key.")]
-Reason = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
+KeyArgument = Annotated[str, typer.Argument(help="The campaign's key.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
 
 
 @app.command()
 def apply(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", exists=True)],
     activate: Annotated[bool, typer.Option("--activate", help="Go all the way; with `tactful dev` alone.")] = False,
-    reason: Reason = None,
-    output: Output = Format.TABLE,
+    reason: ReasonOption = None,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Register campaigns from files and submit them for approval."""
-    read = [(path, *checked(path, Campaign)) for path in documents(paths)]
-    applied = [_apply(path, data, campaign, activate, reason) for path, data, campaign in read]
-    show([_line(version) for version in applied], output, COLUMNS)
-    waiting = [version["key"] for version in applied if version["status"] == "submitted"]
-    if waiting:
-        following(f"tactful campaigns approve {waiting[0]}")
+    inputs = [(path, *read_and_validate(path, Campaign)) for path in find_documents(paths)]
+    versions = [_apply_file(path, data, campaign, activate, reason) for path, data, campaign in inputs]
+    print_data([_campaign_row(version) for version in versions], output, COLUMNS)
+    submitted_keys = [version["key"] for version in versions if version["status"] == "submitted"]
+    if submitted_keys:
+        suggest_command(f"tactful campaigns approve {submitted_keys[0]}")
 
 
-def _apply(path: Path, data: Any, campaign: Campaign, activate: bool, reason: str | None) -> dict[str, Any]:
+def _apply_file(path: Path, data: Any, campaign: Campaign, activate: bool, reason: str | None) -> dict[str, Any]:
     with connect() as api:
-        before = _current(api, campaign.key)
-        same = before is not None and goes_on(before) and is_same(Campaign, before, campaign)
+        current = _get_campaign(api, campaign.key)
+        is_unchanged = (
+            current is not None and is_active_or_pending(current) and is_same_document(Campaign, current, campaign)
+        )
         try:
-            version: dict[str, Any] = before if same and before else api.put(f"{PATH}/{campaign.key}", data)
+            version: dict[str, Any] = current if is_unchanged and current else api.put(f"{PATH}/{campaign.key}", data)
         except CommandError as error:
-            error.what = f"{path}: {error.what}"
+            error.message = f"{path}: {error.message}"
             raise
-    tell(campaign.key, version)
-    version = lead(f"{PATH}/{campaign.key}", version, activate, reason)
-    report(campaign.key, version, not same)
+    print_findings(campaign.key, version)
+    version = advance_version(f"{PATH}/{campaign.key}", version, activate, reason)
+    print_status(campaign.key, version, not is_unchanged)
     return version
 
 
-def _current(api: Api, key: str) -> dict[str, Any] | None:
+def _get_campaign(api: ApiClient, key: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = api.get(f"{PATH}/{key}")
     except CommandError as error:
-        if error.exit_code == NOT_FOUND:
+        if error.exit_code == EXIT_NOT_FOUND:
             return None
         raise
     return found
 
 
 @app.command("list")
-def list_(output: Output = Format.TABLE) -> None:
+def list_(output: OutputOption = OutputFormat.TABLE) -> None:
     """List all campaigns."""
     with connect() as api:
-        found = list(api.every(PATH))
-    show([_line(item) for item in found] if output is Format.TABLE else found, output, COLUMNS)
+        found = list(api.list_all(PATH))
+    print_data([_campaign_row(item) for item in found] if output is OutputFormat.TABLE else found, output, COLUMNS)
 
 
 @app.command("show")
 def show_(
-    key: Key,
+    key: KeyArgument,
     version: Annotated[int | None, typer.Option(help="Which version.", show_default="the newest")] = None,
-    output: Output = Format.YAML,
+    output: OutputOption = OutputFormat.YAML,
 ) -> None:
     """Show one campaign with its content."""
     with connect() as api:
-        show(api.get(f"{PATH}/{key}" if version is None else f"{PATH}/{key}/versions/{version}"), output)
+        print_data(api.get(f"{PATH}/{key}" if version is None else f"{PATH}/{key}/versions/{version}"), output)
 
 
 @app.command()
-def approve(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def approve(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Approve a submitted campaign; its last editor cannot."""
-    _act(key, "approve", reason, output, "reviewer")
-    following(f"tactful campaigns activate {key}")
+    _change_status(key, "approve", reason, output, "reviewer")
+    suggest_command(f"tactful campaigns activate {key}")
 
 
 @app.command()
-def activate(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def activate(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Start an approved campaign, or resume a paused one."""
-    _act(key, "activate", reason, output)
+    _change_status(key, "activate", reason, output)
 
 
 @app.command()
-def shadow(key: Key, report: Report = False, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def shadow(
+    key: KeyArgument,
+    report: ReportOption = False,
+    reason: ReasonOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
     """Let an approved campaign decide on live events without sending, or show what it decided."""
     if report:
-        tell_shadow(key, f"{PATH}/{key}/shadow", output)
+        print_shadow_report(key, f"{PATH}/{key}/shadow", output)
     else:
-        _act(key, "shadow", reason, output)
-        following(f"tactful campaigns shadow {key} --report")
+        _change_status(key, "shadow", reason, output)
+        suggest_command(f"tactful campaigns shadow {key} --report")
 
 
 @app.command()
-def submit(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def submit(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Ask for the approval of a draft."""
-    _act(key, "submit", reason, output)
-    following(f"tactful campaigns approve {key}")
+    _change_status(key, "submit", reason, output)
+    suggest_command(f"tactful campaigns approve {key}")
 
 
 @app.command()
-def reject(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def reject(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Send a submitted campaign, or one in shadow, back to its editor."""
-    _act(key, "reject", reason, output, "reviewer")
-    following("tactful campaigns apply FILE")
+    _change_status(key, "reject", reason, output, "reviewer")
+    suggest_command("tactful campaigns apply FILE")
 
 
 @app.command()
-def stop(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def stop(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """End a campaign for good; `pause` can be undone."""
-    _act(key, "stop", reason, output)
+    _change_status(key, "stop", reason, output)
 
 
 @app.command()
-def pause(key: Key, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def pause(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Stop a running campaign until it is activated again."""
-    _act(key, "pause", reason, output)
-    following(f"tactful campaigns activate {key}")
+    _change_status(key, "pause", reason, output)
+    suggest_command(f"tactful campaigns activate {key}")
 
 
-def _act(key: str, action: str, reason: str | None, output: Format, person: Person = "admin") -> None:
+def _change_status(key: str, action: str, reason: str | None, output: OutputFormat, person: KeyName = "admin") -> None:
     with connect(person) as api:
         version = api.post(f"{PATH}/{key}/{action}", {"reason": reason} if reason else {})
-    talk(f"{key} version {version['version']}: {version['status']}")
-    show([_line(version)] if output is Format.TABLE else version, output, COLUMNS)
+    print_message(f"{key} version {version['version']}: {version['status']}")
+    print_data([_campaign_row(version)] if output is OutputFormat.TABLE else version, output, COLUMNS)
 
 
-def _line(version: dict[str, Any]) -> dict[str, Any]:
+def _campaign_row(version: dict[str, Any]) -> dict[str, Any]:
     active = version.get("active_version")
     return {
         **{name: version.get(name) for name in ("key", "class", "priority")},

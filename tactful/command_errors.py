@@ -10,8 +10,8 @@ import httpx
 
 from schemas.documents import DocumentError
 
-FAILED, NOT_FOUND, REFUSED = 1, 3, 4
-_EXIT = {404: NOT_FOUND, 403: REFUSED}
+EXIT_FAILED, EXIT_NOT_FOUND, EXIT_REFUSED = 1, 3, 4
+_EXIT_CODES = {404: EXIT_NOT_FOUND, 403: EXIT_REFUSED}
 _HINTS = {
     "unauthorised": "set TACTFUL_ADMIN_KEY to a key that is known there, or TACTFUL_DATA_DIR to the directory of"
     " `tactful dev`",
@@ -24,38 +24,38 @@ class CommandError(Exception):
     """A command failed: `what` went wrong, `where` line by line, `how` to mend it."""
 
     def __init__(
-        self, what: str, *, where: Iterable[str] = (), how: str | None = None, exit_code: int = FAILED
+        self, message: str, *, details: Iterable[str] = (), hint: str | None = None, exit_code: int = EXIT_FAILED
     ) -> None:
-        super().__init__(what)
-        self.what, self.where, self.how, self.exit_code = what, list(where), how, exit_code
+        super().__init__(message)
+        self.message, self.details, self.hint, self.exit_code = message, list(details), hint, exit_code
 
 
-def of_response(response: httpx.Response) -> CommandError:
+def error_from_response(response: httpx.Response) -> CommandError:
     """The error that an answer reports: problem+json, or whatever a gateway in between said."""
-    problem = _problem(response)
+    problem = _parse_problem(response)
     code = str(problem.get("code", ""))
-    what = str(
+    message = str(
         problem.get("detail") or f"{response.request.method} {response.request.url.path}: {response.status_code}"
     )
-    where = [f"{item.get('pointer') or '/'}: {item.get('detail')}" for item in problem.get("errors") or ()]
+    details = [f"{item.get('pointer') or '/'}: {item.get('detail')}" for item in problem.get("errors") or ()]
     if response.status_code >= 500 and problem.get("trace_id"):
-        where.append(f"trace_id {problem['trace_id']}")
+        details.append(f"trace_id {problem['trace_id']}")
     return CommandError(
-        f"{what} ({code})" if code else what,
-        where=where,
-        how=_HINTS.get(code),
-        exit_code=_EXIT.get(response.status_code, FAILED),
+        f"{message} ({code})" if code else message,
+        details=details,
+        hint=_HINTS.get(code),
+        exit_code=_EXIT_CODES.get(response.status_code, EXIT_FAILED),
     )
 
 
-def of_document(name: str, error: DocumentError) -> CommandError:
+def error_from_document(name: str, error: DocumentError) -> CommandError:
     """The error that a document on our side has."""
     count = len(error.errors)
-    where = [f"{pointer or '/'}: {detail}" for pointer, _, detail in error.errors]
-    return CommandError(f"{name}: {count} {'fault' if count == 1 else 'faults'}", where=where)
+    details = [f"{pointer or '/'}: {detail}" for pointer, _, detail in error.errors]
+    return CommandError(f"{name}: {count} {'fault' if count == 1 else 'faults'}", details=details)
 
 
-def _problem(response: httpx.Response) -> Mapping[str, Any]:
+def _parse_problem(response: httpx.Response) -> Mapping[str, Any]:
     try:
         found = response.json()
     except ValueError:

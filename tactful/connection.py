@@ -16,18 +16,18 @@ import httpx
 from schemas.times import format_instant, from_datetime
 from services.deployment_settings import DeploymentSettings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
-from tactful.command_errors import NOT_FOUND, CommandError, of_response
+from tactful.command_errors import EXIT_NOT_FOUND, CommandError, error_from_response
 
-KEYS, ADDRESS = "keys.json", "address"
+KEYS_FILE, ADDRESS_FILE = "keys.json", "address"
 """Files in the data directory of `tactful dev`."""
-URL = "TACTFUL_SERVICES__ORCHESTRATOR_URL"
-TIMEOUT = 60.0
+URL_VARIABLE = "TACTFUL_SERVICES__ORCHESTRATOR_URL"
+TIMEOUT_SECONDS = 60.0
 """Seconds. The longest answer waits 30 s for decisions."""
-Person = Literal["admin", "reviewer"]
-Service = Literal["orchestrator", "preference", "suppression"]
+KeyName = Literal["admin", "reviewer"]
+ServiceName = Literal["orchestrator", "preference", "suppression"]
 
 
-class Api:
+class ApiClient:
     """The HTTP interface. Every method raises CommandError for an answer that is an error."""
 
     def __init__(self, client: httpx.Client, development: bool = False) -> None:
@@ -41,27 +41,27 @@ class Api:
             try:
                 return str(self.get("/v1/dev/clock")["now"])
             except CommandError as error:
-                if error.exit_code != NOT_FOUND:
+                if error.exit_code != EXIT_NOT_FOUND:
                     raise
         return format_instant(from_datetime(datetime.now(UTC)))
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The answer to a GET; a query of None is left out."""
-        return self.ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return self.request("GET", path, params={name: value for name, value in query.items() if value is not None})
 
     def put(self, path: str, body: Any) -> Any:
         """The answer to a PUT."""
-        return self.ask("PUT", path, json=body)
+        return self.request("PUT", path, json=body)
 
     def post(self, path: str, body: Any = None) -> Any:
         """The answer to a POST."""
-        return self.ask("POST", path, json=body)
+        return self.request("POST", path, json=body)
 
     def delete(self, path: str) -> None:
         """DELETE."""
-        self.ask("DELETE", path)
+        self.request("DELETE", path)
 
-    def every(self, path: str, **query: str | None) -> Iterator[Any]:
+    def list_all(self, path: str, **query: str | None) -> Iterator[Any]:
         """All items of a list, page by page."""
         after: str | None = None
         while True:
@@ -71,23 +71,23 @@ class Api:
             if after is None:
                 return
 
-    def ask(self, method: str, path: str, **request: Any) -> Any:
+    def request(self, method: str, path: str, **request: Any) -> Any:
         """The answer to any request: its JSON, or None when it has no body."""
         try:
             response = self._client.request(method, path, **request)
         except httpx.TimeoutException:
-            raise CommandError(f"{self._client.base_url} did not answer within {TIMEOUT:g} s") from None
+            raise CommandError(f"{self._client.base_url} did not answer within {TIMEOUT_SECONDS:g} s") from None
         except httpx.HTTPError as error:
             raise CommandError(
                 f"cannot reach Tactful at {self._client.base_url} ({error})",
-                how=f"start it with `tactful dev`, or set {URL}",
+                hint=f"start it with `tactful dev`, or set {URL_VARIABLE}",
             ) from None
         if response.is_error:
-            raise of_response(response)
+            raise error_from_response(response)
         return response.json() if response.content else None
 
 
-def settings() -> DeploymentSettings:
+def load_service_settings() -> DeploymentSettings:
     """The settings of this process."""
     try:
         return load_settings(DeploymentSettings)
@@ -96,62 +96,65 @@ def settings() -> DeploymentSettings:
 
 
 @contextmanager
-def connect(person: Person = "admin", service: Service = "orchestrator") -> Iterator[Api]:
+def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") -> Iterator[ApiClient]:
     """The product, with the configured key; with that of `person` where `tactful dev` made the keys."""
-    known = settings()
-    where = address(known, service)
-    if known.admin_key is not None:
-        api = _open(where, known.admin_key.get_secret_value())
+    settings = load_service_settings()
+    url = service_url(settings, service)
+    if settings.admin_key is not None:
+        api = _open_client(url, settings.admin_key.get_secret_value())
     else:
-        key = _keys(known).get(person)
-        api = _open(where, key, development=key is not None)
-    with api as opened:
-        yield opened
+        key = _read_keys(settings).get(person)
+        api = _open_client(url, key, development=key is not None)
+    with api as client:
+        yield client
 
 
 @contextmanager
-def connect_dev(person: Person, what: str, how: str = "set TACTFUL_DATA_DIR to its directory") -> Iterator[Api]:
+def connect_dev(
+    person: KeyName, feature: str, hint: str = "set TACTFUL_DATA_DIR to its directory"
+) -> Iterator[ApiClient]:
     """The product as `tactful dev` runs it, with one of the keys that it made.
 
     Elsewhere raises CommandError: `what` works there alone, `how` to do it else.
     """
-    known = settings()
-    key = _keys(known).get(person)
+    settings = load_service_settings()
+    key = _read_keys(settings).get(person)
     if key is None:
         raise CommandError(
-            f"{known.data_dir / KEYS} has no key of the {person}: {what} works with `tactful dev` alone", how=how
+            f"{settings.data_dir / KEYS_FILE} has no key of the {person}: {feature} works with `tactful dev` alone",
+            hint=hint,
         )
-    with _open(address(known), key, development=True) as api:
+    with _open_client(service_url(settings), key, development=True) as api:
         yield api
 
 
 @contextmanager
-def _open(where: str, key: str | None, development: bool = False) -> Iterator[Api]:
+def _open_client(url: str, key: str | None, development: bool = False) -> Iterator[ApiClient]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(base_url=where, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
-        yield Api(client, development)
+    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+        yield ApiClient(client, development)
 
 
-def address(known: DeploymentSettings, service: Service = "orchestrator") -> str:
+def service_url(settings: DeploymentSettings, service: ServiceName = "orchestrator") -> str:
     """Where the product is: as it is set; else where `tactful dev` says that it is; else the default."""
-    if service != "orchestrator" and _is_set(known, f"TACTFUL_SERVICES__{service.upper()}_URL"):
-        return str(getattr(known.services, f"{service}_url"))
-    if known.admin_key is None and not _is_set(known, URL):
+    if service != "orchestrator" and _is_set(settings, f"TACTFUL_SERVICES__{service.upper()}_URL"):
+        return str(getattr(settings.services, f"{service}_url"))
+    if settings.admin_key is None and not _is_set(settings, URL_VARIABLE):
         with suppress(OSError):
-            return (known.data_dir / ADDRESS).read_text("utf-8").strip()
-    return known.services.orchestrator_url
+            return (settings.data_dir / ADDRESS_FILE).read_text("utf-8").strip()
+    return settings.services.orchestrator_url
 
 
-def _is_set(known: DeploymentSettings, variable: str) -> bool:
-    return any(each.name == variable and each.origin != "default" for each in list_setting_origins(known))
+def _is_set(settings: DeploymentSettings, variable: str) -> bool:
+    return any(each.name == variable and each.origin != "default" for each in list_setting_origins(settings))
 
 
-def _keys(known: DeploymentSettings) -> Mapping[str, str]:
-    path = known.data_dir / KEYS
+def _read_keys(settings: DeploymentSettings) -> Mapping[str, str]:
+    path = settings.data_dir / KEYS_FILE
     try:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise CommandError(f"cannot read the keys in {path}: {error}", how="set TACTFUL_ADMIN_KEY") from None
+        raise CommandError(f"cannot read the keys in {path}: {error}", hint="set TACTFUL_ADMIN_KEY") from None
     return found if isinstance(found, dict) else {}

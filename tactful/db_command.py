@@ -10,14 +10,14 @@ import typer
 from services.kit.errors import TactfulError
 from services.kit.runtime.settings import SettingsError
 from tactful.command_errors import CommandError
-from tactful.connection import settings
-from tactful.output import talk
+from tactful.connection import load_service_settings
+from tactful.output import print_message
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="The schema of a service's database.")
 
 
-class Service(StrEnum):
+class DatabaseService(StrEnum):
     """The services; each has a database of its own."""
 
     ORCHESTRATOR = "orchestrator"
@@ -25,33 +25,33 @@ class Service(StrEnum):
     SUPPRESSION = "suppression"
 
 
-Whose = Annotated[Service, typer.Option("--service", help="Whose database.")]
-Url = Annotated[str | None, typer.Option("--url", help="Where it is.", show_default="TACTFUL_DATABASE__URL")]
+ServiceOption = Annotated[DatabaseService, typer.Option("--service", help="Whose database.")]
+UrlOption = Annotated[str | None, typer.Option("--url", help="Where it is.", show_default="TACTFUL_DATABASE__URL")]
 
 
 @app.command()
-def upgrade(service: Whose, url: Url = None) -> None:
+def upgrade(service: ServiceOption, url: UrlOption = None) -> None:
     """Bring the schema to the newest step; all steps or none. Safe to repeat, and from several machines at once."""
     from services.kit.db import migrate
 
-    _run(lambda where: migrate.upgrade_schema(where, f"services.{service}"), url)
-    talk(f"{service}: the schema is at its newest step")
+    _run_migration(lambda database_url: migrate.upgrade_schema(database_url, f"services.{service}"), url)
+    print_message(f"{service}: the schema is at its newest step")
 
 
 @app.command()
-def check(service: Whose, url: Url = None) -> None:
+def check(service: ServiceOption, url: UrlOption = None) -> None:
     """Say whether the schema is at its newest step; exit code 1 when it is not."""
     from services.kit.db import migrate
 
-    if not _run(lambda where: migrate.is_up_to_date(where, f"services.{service}"), url):
+    if not _run_migration(lambda database_url: migrate.is_up_to_date(database_url, f"services.{service}"), url):
         raise CommandError(
-            f"{service}: the schema is not at its newest step", how=f"tactful db upgrade --service {service}"
+            f"{service}: the schema is not at its newest step", hint=f"tactful db upgrade --service {service}"
         )
-    talk(f"{service}: the schema is at its newest step")
+    print_message(f"{service}: the schema is at its newest step")
 
 
-def _run(work: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:
+def _run_migration(operation: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:
     try:
-        return asyncio.run(work(url or settings().require("database.url")))
+        return asyncio.run(operation(url or load_service_settings().require("database.url")))
     except (SettingsError, TactfulError) as error:
         raise CommandError(str(error)) from None

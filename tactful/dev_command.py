@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from schemas.times import Instant, parse_instant
-from tactful.connection import settings
+from tactful.connection import load_service_settings
 
 
 def dev(
@@ -16,13 +16,13 @@ def dev(
     clock: Annotated[str | None, typer.Option(help="Let time stand still at this instant (RFC 3339).")] = None,
 ) -> None:
     """Run everything in one process, with files instead of Kafka and PostgreSQL. Not for production."""
-    from services.development import dev_server as embedded
+    from services.development import dev_server
 
-    at = _instant(clock)
-    raise typer.Exit(embedded.main(data_dir or settings().data_dir, port, demo, at))
+    at = _parse_clock(clock)
+    raise typer.Exit(dev_server.run_dev_server(data_dir or load_service_settings().data_dir, port, demo, at))
 
 
-def _instant(text: str | None) -> Instant | None:
+def _parse_clock(text: str | None) -> Instant | None:
     try:
         return None if text is None else parse_instant(text)
     except ValueError as error:

@@ -10,56 +10,62 @@ from services.deployment_settings import DeploymentSettings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tactful import doctor_checks
 from tactful.command_errors import CommandError
-from tactful.db_command import Service
-from tactful.doctor_checks import Finding, State
-from tactful.output import Format, Output, show, working
+from tactful.db_command import DatabaseService
+from tactful.doctor_checks import CheckState, DoctorFinding
+from tactful.output import OutputFormat, OutputOption, print_data, show_spinner
 
 COLUMNS = {"state": "state", "check": "check", "found": "found"}
 
 
 def doctor(
-    service: Annotated[Service, typer.Option(help="Whose database TACTFUL_DATABASE__URL is.")] = Service.ORCHESTRATOR,
-    output: Output = Format.TABLE,
+    service: Annotated[
+        DatabaseService, typer.Option(help="Whose database TACTFUL_DATABASE__URL is.")
+    ] = DatabaseService.ORCHESTRATOR,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Examine settings, files, databases, log, services, clocks and adapters. Exit code 1 when something is red."""
-    with working("examining"):
-        found = asyncio.run(_examine(service))
-    plain = [finding.plain() for finding in found]
-    show([_line(finding) for finding in found] if output is Format.TABLE else plain, output, COLUMNS)
-    red = sum(finding.state is State.RED for finding in found)
+    with show_spinner("examining"):
+        found = asyncio.run(_collect_findings(service))
+    plain = [finding.to_dict() for finding in found]
+    print_data([_finding_row(finding) for finding in found] if output is OutputFormat.TABLE else plain, output, COLUMNS)
+    red = sum(finding.state is CheckState.RED for finding in found)
     if red:
         raise CommandError(f"{red} of {len(found)} checks are red")
 
 
-async def _examine(service: Service) -> list[Finding]:
+async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
     try:
-        known = load_settings(DeploymentSettings)
+        settings = load_settings(DeploymentSettings)
     except SettingsError as error:
-        return [Finding("settings", State.RED, str(error), "mend this setting; `.env.example` lists them all")]
-    given = sum(each.origin != "default" for each in list_setting_origins(known))
-    settings = Finding("settings", State.GREEN, f"{given} are set, the others stand at their defaults")
-    return [settings, *[finding async for finding in _all(known, service)]]
+        return [
+            DoctorFinding("settings", CheckState.RED, str(error), "mend this setting; `.env.example` lists them all")
+        ]
+    configured_count = sum(each.origin != "default" for each in list_setting_origins(settings))
+    settings_finding = DoctorFinding(
+        "settings", CheckState.GREEN, f"{configured_count} are set, the others stand at their defaults"
+    )
+    return [settings_finding, *[finding async for finding in _run_checks(settings, service)]]
 
 
-async def _all(known: DeploymentSettings, service: Service) -> AsyncIterator[Finding]:
+async def _run_checks(settings: DeploymentSettings, service: DatabaseService) -> AsyncIterator[DoctorFinding]:
     """The checks, one after the other; those that only make sense together in one."""
-    development = doctor_checks.is_development(known)
-    yield doctor_checks.directory(known)
-    if known.database.url is None:
-        for each in Service:
-            yield await doctor_checks.file_of(known, each)
+    development = doctor_checks.is_development(settings)
+    yield doctor_checks.check_data_directory(settings)
+    if settings.database.url is None:
+        for each in DatabaseService:
+            yield await doctor_checks.check_database_file(settings, each)
     else:
-        yield await doctor_checks.database(known.database.url, service)
-        yield await doctor_checks.database_clock(known.database.url)
-    yield await doctor_checks.log(known)
-    for name, address in doctor_checks.addresses(known, development).items():
-        yield await doctor_checks.ready(name, address)
-    for finding in doctor_checks.product():
+        yield await doctor_checks.check_database(settings.database.url, service)
+        yield await doctor_checks.check_database_clock(settings.database.url)
+    yield await doctor_checks.check_event_log(settings)
+    for name, address in doctor_checks.service_urls(settings, development).items():
+        yield await doctor_checks.check_readiness(name, address)
+    for finding in doctor_checks.check_api():
         yield finding
-    for channel, adapter in known.adapters.items():
-        yield doctor_checks.adapter(known, channel, adapter, development)
+    for channel, adapter in settings.adapters.items():
+        yield doctor_checks.check_adapter(settings, channel, adapter, development)
 
 
-def _line(finding: Finding) -> dict[str, str]:
+def _finding_row(finding: DoctorFinding) -> dict[str, str]:
     found = finding.detail if finding.mend is None else f"{finding.detail}\nmend: {finding.mend}"
     return {"state": finding.state.value, "check": finding.check, "found": found}

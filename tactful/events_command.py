@@ -11,18 +11,18 @@ import typer
 
 from schemas.documents import DocumentError, load_json
 from schemas.times import format_instant, parse_instant
-from tactful.command_errors import FAILED, CommandError, of_document
-from tactful.connection import Api, connect
-from tactful.document_files import SUFFIXES, read
-from tactful.output import Format, Output, following, show, talk
+from tactful.command_errors import EXIT_FAILED, CommandError, error_from_document
+from tactful.connection import ApiClient, connect
+from tactful.document_files import DOCUMENT_SUFFIXES, read_document
+from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 from tactful.tail_command import tail
 
 app = typer.Typer(no_args_is_help=True, help="Facts about customers.")
 app.command()(tail)
 PATH = "/v1/events"
-SOURCE = "/tactful/cli"
-BATCH = 500
-SINGLE_TYPE, BATCH_TYPE = "application/cloudevents+json", "application/cloudevents-batch+json"
+DEFAULT_SOURCE = "/tactful/cli"
+BATCH_SIZE = 500
+SINGLE_CONTENT_TYPE, BATCH_CONTENT_TYPE = "application/cloudevents+json", "application/cloudevents-batch+json"
 COLUMNS = {
     "campaign": "campaign",
     "channel": "channel",
@@ -41,17 +41,17 @@ def send(
     data: Annotated[str | None, typer.Option(help="The data as JSON; --set adds to it.")] = None,
     file: Annotated[Path | None, typer.Option(help="One event (YAML, JSON) or many (.jsonl).", dir_okay=False)] = None,
     id_: Annotated[str | None, typer.Option("--id", help="The event's id.", show_default="a new one")] = None,
-    source: Annotated[str, typer.Option(help="Who says so.")] = SOURCE,
+    source: Annotated[str, typer.Option(help="Who says so.")] = DEFAULT_SOURCE,
     time: Annotated[str | None, typer.Option(help="When it happened (RFC 3339).", show_default="now")] = None,
     wait: Annotated[str, typer.Option(help="How long to wait for the decisions; 0s: not at all.")] = "5s",
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Send an event, and show what was decided because of it."""
     if (type_ is None) == (file is None):
         raise typer.BadParameter("give either a TYPE or a --file")
     with connect() as api:
         if file is not None:
-            _send_all(api, _events_of(file), None if wait == "0s" else wait, output)
+            _send_events(api, _read_events(file), None if wait == "0s" else wait, output)
             return
         if customer is None:
             raise typer.BadParameter("an event is about a customer", param_hint="--customer")
@@ -61,104 +61,108 @@ def send(
             "source": source,
             "type": type_,
             "subject": customer,
-            "time": _time(api, time),
-            "data": _data(data, set_ or ()),
+            "time": _event_time(api, time),
+            "data": _build_data(data, set_ or ()),
         }
-        _send_all(api, [event], None if wait == "0s" else wait, output)
+        _send_events(api, [event], None if wait == "0s" else wait, output)
 
 
-def _send_all(api: Api, found: Iterable[dict[str, Any]], wait: str | None, form: Format) -> None:
+def _send_events(
+    api: ApiClient, found: Iterable[dict[str, Any]], wait: str | None, output_format: OutputFormat
+) -> None:
     refused = 0
-    for batch in _batches(found):
-        items = _post(api, batch, wait)
+    for batch in _split_batches(found):
+        items = _post_batch(api, batch, wait)
         refused += sum(item["status"] == "invalid" for item in items)
-        _report(batch, items, wait, form)
+        _print_batch(batch, items, wait, output_format)
     if refused:
-        raise CommandError(f"{refused} events were not taken", exit_code=FAILED)
+        raise CommandError(f"{refused} events were not taken", exit_code=EXIT_FAILED)
 
 
-def _post(api: Api, batch: list[dict[str, Any]], wait: str | None) -> list[dict[str, Any]]:
+def _post_batch(api: ApiClient, batch: list[dict[str, Any]], wait: str | None) -> list[dict[str, Any]]:
     single = len(batch) == 1
     body = msgspec.json.encode(batch[0] if single else batch)
-    headers = {"Content-Type": SINGLE_TYPE if single else BATCH_TYPE}
+    headers = {"Content-Type": SINGLE_CONTENT_TYPE if single else BATCH_CONTENT_TYPE}
     params = {"wait": wait} if wait else {}
-    items: list[dict[str, Any]] = api.ask("POST", PATH, content=body, headers=headers, params=params)["items"]
+    items: list[dict[str, Any]] = api.request("POST", PATH, content=body, headers=headers, params=params)["items"]
     return items
 
 
-def _report(batch: list[dict[str, Any]], items: list[dict[str, Any]], wait: str | None, form: Format) -> None:
-    if form is not Format.TABLE:
-        show(items, form)
+def _print_batch(
+    batch: list[dict[str, Any]], items: list[dict[str, Any]], wait: str | None, output_format: OutputFormat
+) -> None:
+    if output_format is not OutputFormat.TABLE:
+        print_data(items, output_format)
         return
     if len(items) > 1:
-        _report_many(batch, items)
+        _print_counts(batch, items)
         return
     item, event = items[0], batch[0]
-    talk(f"{item['status']} {event['id']}")
+    print_message(f"{item['status']} {event['id']}")
     decisions = item.get("decisions")
     if decisions:
-        show([_line(decision) for decision in decisions], form, COLUMNS)
-        following(f"tactful why {event['subject']} {decisions[0]['campaign']}")
+        print_data([_decision_row(decision) for decision in decisions], output_format, COLUMNS)
+        suggest_command(f"tactful why {event['subject']} {decisions[0]['campaign']}")
     elif decisions is not None:
-        talk("No active campaign is triggered by it.")
+        print_message("No active campaign is triggered by it.")
     elif wait is not None:
-        talk(f"Not decided within {wait}; see GET {item['status_url']}")
+        print_message(f"Not decided within {wait}; see GET {item['status_url']}")
 
 
-def _report_many(batch: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
+def _print_counts(batch: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
     for event, item in zip(batch, items, strict=True):
         for error in item.get("errors", ()):
-            talk(f"invalid {event.get('id')}: {error['pointer'] or '/'}: {error['detail']}", "red")
+            print_message(f"invalid {event.get('id')}: {error['pointer'] or '/'}: {error['detail']}", "red")
     statuses = [item["status"] for item in items]
     outcomes = [decision["outcome"] for item in items for decision in item.get("decisions", ())]
     for words in (statuses, outcomes):
         if words:
-            talk(", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)))
+            print_message(", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)))
 
 
-def _line(decision: dict[str, Any]) -> dict[str, Any]:
+def _decision_row(decision: dict[str, Any]) -> dict[str, Any]:
     return {**decision, "when": decision["until"] or decision["allowed_from"]}
 
 
-def _batches(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _split_batches(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     for event in found:
         batch.append(event)
-        if len(batch) == BATCH:
+        if len(batch) == BATCH_SIZE:
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def _events_of(path: Path) -> Iterator[dict[str, Any]]:
-    if path.suffix in SUFFIXES:
-        yield _object(str(path), read(path))
+def _read_events(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix in DOCUMENT_SUFFIXES:
+        yield _require_object(str(path), read_document(path))
         return
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _object(f"{path}:{number}", _json(f"{path}:{number}", line))
+                    yield _require_object(f"{path}:{number}", _parse_json(f"{path}:{number}", line))
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
 
 
-def _object(place: str, value: Any) -> dict[str, Any]:
+def _require_object(place: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CommandError(f"{place}: an event is a JSON object")
     return value
 
 
-def _json(place: str, text: bytes) -> Any:
+def _parse_json(place: str, text: bytes) -> Any:
     try:
         return load_json(text)
     except DocumentError as error:
-        raise of_document(place, error) from None
+        raise error_from_document(place, error) from None
 
 
-def _data(text: str | None, fields: Iterable[str]) -> dict[str, Any]:
-    data = _object("--data", {} if text is None else _json("--data", text.encode()))
+def _build_data(text: str | None, fields: Iterable[str]) -> dict[str, Any]:
+    data = _require_object("--data", {} if text is None else _parse_json("--data", text.encode()))
     for field in fields:
         path, equals, value = field.partition("=")
         *parents, name = path.split(".")
@@ -169,11 +173,11 @@ def _data(text: str | None, fields: Iterable[str]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise typer.BadParameter(f"`{parent}` is a value already", param_hint="--set")
-        place[name] = _value(value)
+        place[name] = _parse_value(value)
     return data
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     """A number, true, false, null, a list or an object where it reads as one in JSON; else the text itself."""
     try:
         return load_json(text.encode())
@@ -181,7 +185,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _time(api: Api, text: str | None) -> str:
+def _event_time(api: ApiClient, text: str | None) -> str:
     if text is None:
         return api.now()
     try:

@@ -7,8 +7,8 @@ import typer
 
 from schemas.times import DAY, parse_instant
 from tactful.command_errors import CommandError
-from tactful.output import following, talk
-from tactful.progress import progress
+from tactful.output import print_message, suggest_command
+from tactful.progress import show_progress
 
 
 def generate(
@@ -20,22 +20,25 @@ def generate(
     seed: Annotated[int, typer.Option(help="Another seed makes another year.")] = 7,
 ) -> None:
     """Make the customers and events of an imaginary shop. Equal options give equal bytes."""
-    from services.simulation import generated_year as shop
+    from services.simulation import generated_year
 
     try:
-        first = parse_instant(start)
+        first_midnight = parse_instant(start)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--start") from None
-    if first % DAY:
+    if first_midnight % DAY:
         raise typer.BadParameter("must be a midnight in UTC", param_hint="--start")
     try:
-        with progress("generating", events) as told:
-            shop.write_traffic(folder, shop.TrafficSize(customers, events, days, seed, first), told)
+        with show_progress("generating", events) as on_progress:
+            generated_year.write_traffic(
+                folder, generated_year.TrafficSize(customers, events, days, seed, first_midnight), on_progress
+            )
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from None
-    talk(f"{customers} customers and {events} events in {folder}")
-    following(
+    print_message(f"{customers} customers and {events} events in {folder}")
+    suggest_command(
         "tactful simulate --campaigns examples/campaigns --policy examples/policy.yaml"
-        f" --preferences {folder / shop.CUSTOMERS_FILE} --suppressions {folder / shop.SUPPRESSIONS_FILE}"
-        f" --events {folder / shop.EVENTS_FILE} --out decisions.jsonl"
+        f" --preferences {folder / generated_year.CUSTOMERS_FILE}"
+        f" --suppressions {folder / generated_year.SUPPRESSIONS_FILE}"
+        f" --events {folder / generated_year.EVENTS_FILE} --out decisions.jsonl"
     )

@@ -11,14 +11,14 @@ import typer
 from schemas.times import format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Channel, Class, Intent
 from tactful.command_errors import CommandError
-from tactful.connection import Api, connect
-from tactful.document_files import read
-from tactful.output import Format, Output, following, show, talk
+from tactful.connection import ApiClient, connect
+from tactful.document_files import read_document
+from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 
 app = typer.Typer(no_args_is_help=True, help="Stop messages by scope; see what lifting would send; let them go.")
 PATH = "/v1/holds"
 COLUMNS = {"key": "key", "mode": "mode", "state": "state", "scope": "scope", "until": "until", "by": "by", "why": "why"}
-PLAN = {
+PLAN_COLUMNS = {
     "campaign": "campaign",
     "channel": "channel",
     "outcome": "outcome",
@@ -26,13 +26,15 @@ PLAN = {
     "now": "now",
     "after caps": "after_caps",
 }
-LOTS = ("channels", "classes", "topics", "intents", "campaigns")
+SCOPE_FIELDS = ("channels", "classes", "topics", "intents", "campaigns")
 
-Key = Annotated[str, typer.Argument(help="The hold's key.")]
-Rate = Annotated[int | None, typer.Option(help="Messages a second of the release.", min=1, max=1000, show_default="50")]
+KeyArgument = Annotated[str, typer.Argument(help="The hold's key.")]
+RateOption = Annotated[
+    int | None, typer.Option(help="Messages a second of the release.", min=1, max=1000, show_default="50")
+]
 
 
-class Mode(StrEnum):
+class HoldMode(StrEnum):
     """What becomes of a message that a hold covers."""
 
     DEFER = "defer"
@@ -43,7 +45,7 @@ class Mode(StrEnum):
 def place(
     key: Annotated[str | None, typer.Argument(help="The hold's key; lifting names it.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why: people read it.")] = None,
-    mode: Annotated[Mode | None, typer.Option(help="Whether messages wait or are dropped.")] = None,
+    mode: Annotated[HoldMode | None, typer.Option(help="Whether messages wait or are dropped.")] = None,
     channel: Annotated[list[Channel] | None, typer.Option(help="On this channel.", show_default="all")] = None,
     class_: Annotated[
         list[Class] | None, typer.Option("--class", help="Of this class.", show_default="service, marketing")
@@ -56,80 +58,82 @@ def place(
     until: Annotated[str | None, typer.Option(help="Until then (RFC 3339).", show_default="until lifted")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="For so long: 6h", show_default="until lifted")] = None,
     file: Annotated[Path | None, typer.Option(help="The hold in a file (YAML, JSON).", dir_okay=False)] = None,
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Stop messages now; answered once no handover that the hold covers can start any more."""
-    scope = _scope(region, trait, (channel, class_, topic, intent, campaign))
-    given = {"key": key, "reason": reason, "mode": mode and mode.value, "scope": scope}
-    document = {**_file(file), **{name: value for name, value in given.items() if value}}
+    scope = _build_scope(region, trait, (channel, class_, topic, intent, campaign))
+    options = {"key": key, "reason": reason, "mode": mode and mode.value, "scope": scope}
+    document = {**_read_hold(file), **{name: value for name, value in options.items() if value}}
     for name in ("key", "reason", "mode"):
         if not document.get(name):
             raise typer.BadParameter("a hold needs it", param_hint="KEY" if name == "key" else f"--{name}")
     with connect(service="suppression") as api:
-        placed = api.post(PATH, {**document, **_end(api, until, for_)})
-    _report(placed, output)
-    if not placed["enforced"]:
-        left = placed["in_flight"]
-        talk(f"not enforced yet: {'some' if left is None else left} handovers are under way", "yellow")
-    following(f"tactful hold plan {placed['key']}")
+        new_hold = api.post(PATH, {**document, **_parse_end(api, until, for_)})
+    _print_hold(new_hold, output)
+    if not new_hold["enforced"]:
+        remaining = new_hold["in_flight"]
+        print_message(
+            f"not enforced yet: {'some' if remaining is None else remaining} handovers are under way", "yellow"
+        )
+    suggest_command(f"tactful hold plan {new_hold['key']}")
 
 
 @app.command("list")
 def list_(
     all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List the holds that stand or are to come: who placed each, when and why."""
     with connect(service="suppression") as api:
-        found = list(api.every(PATH, state="all" if all_ else None))
-    show([_line(hold) for hold in found] if output is Format.TABLE else found, output, COLUMNS)
+        found = list(api.list_all(PATH, state="all" if all_ else None))
+    print_data([_hold_row(hold) for hold in found] if output is OutputFormat.TABLE else found, output, COLUMNS)
 
 
 @app.command()
-def plan(key: Key, rate: Rate = None, output: Output = Format.TABLE) -> None:
+def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Tell what lifting a hold would send, now and after caps. Nothing is changed."""
     with connect(service="suppression") as api:
         found = api.get(f"{PATH}/{key}/plan", rate=rate)
-    part = "" if found["complete"] else f"; only the first {found['judged']} were judged"
-    talk(f"{key}: {found['waiting']} wait{part}")
-    talk(
+    limit_note = "" if found["complete"] else f"; only the first {found['judged']} were judged"
+    print_message(f"{key}: {found['waiting']} wait{limit_note}")
+    print_message(
         f"lifted now, {found['after_caps']['send']} are sent ({found['now']['send']} without caps), "
         f"{found['expired']} expire; the release takes {found['release_seconds']} s at {found['rate']} a second"
     )
-    show(_compared(found) if output is Format.TABLE else found, output, PLAN)
-    following(f"tactful hold lift {key} --reason WHY")
+    print_data(_plan_rows(found) if output is OutputFormat.TABLE else found, output, PLAN_COLUMNS)
+    suggest_command(f"tactful hold lift {key} --reason WHY")
 
 
 @app.command()
 def lift(
-    key: Key,
+    key: KeyArgument,
     reason: Annotated[str | None, typer.Option(help="Why; it is kept with the hold.")] = None,
-    rate: Rate = None,
-    output: Output = Format.TABLE,
+    rate: RateOption = None,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """End a hold now; what it kept back is judged again, at a bounded rate."""
     how = {"reason": reason, "rate": rate}
     with connect(service="suppression") as api:
         lifted = api.post(f"{PATH}/{key}/lift", {name: value for name, value in how.items() if value is not None})
-    talk(f"{key}: lifted; what it kept back is released at {lifted['release_rate']} messages a second")
-    _report(lifted, output)
+    print_message(f"{key}: lifted; what it kept back is released at {lifted['release_rate']} messages a second")
+    _print_hold(lifted, output)
 
 
-def _scope(
-    region: str | None, traits: Sequence[str] | None, lots: Sequence[Sequence[str] | None]
+def _build_scope(
+    region: str | None, traits: Sequence[str] | None, value_lists: Sequence[Sequence[str] | None]
 ) -> dict[str, Any] | None:
     """The scope that the options name; None when they name none."""
     scope: dict[str, Any] = {
-        name: [str(value) for value in values] for name, values in zip(LOTS, lots, strict=True) if values
+        name: [str(value) for value in values] for name, values in zip(SCOPE_FIELDS, value_lists, strict=True) if values
     }
     if region:
         scope["region"] = region
     if traits:
-        scope["trait"] = dict(map(_trait, traits))
+        scope["trait"] = dict(map(_parse_trait, traits))
     return scope or None
 
 
-def _trait(text: str) -> tuple[str, Any]:
+def _parse_trait(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter(f"`{text}` is not name=value", param_hint="--trait")
@@ -139,7 +143,7 @@ def _trait(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _end(api: Api, until: str | None, for_: str | None) -> dict[str, str]:
+def _parse_end(api: ApiClient, until: str | None, for_: str | None) -> dict[str, str]:
     if until is not None and for_ is not None:
         raise typer.BadParameter("give either --until or --for", param_hint="--for")
     try:
@@ -150,42 +154,42 @@ def _end(api: Api, until: str | None, for_: str | None) -> dict[str, str]:
         raise typer.BadParameter(str(error), param_hint="--for" if for_ else "--until") from None
 
 
-def _file(path: Path | None) -> Mapping[str, Any]:
-    found = {} if path is None else read(path)
+def _read_hold(path: Path | None) -> Mapping[str, Any]:
+    found = {} if path is None else read_document(path)
     if not isinstance(found, Mapping):
-        raise CommandError(f"{path}: not a hold", how='write an object such as {"key": "inc-482", "mode": "defer"}')
+        raise CommandError(f"{path}: not a hold", hint='write an object such as {"key": "inc-482", "mode": "defer"}')
     return found
 
 
-def _report(hold: dict[str, Any], output: Format) -> None:
-    show([_line(hold)] if output is Format.TABLE else hold, output, COLUMNS)
+def _print_hold(hold: dict[str, Any], output: OutputFormat) -> None:
+    print_data([_hold_row(hold)] if output is OutputFormat.TABLE else hold, output, COLUMNS)
 
 
-def _line(hold: Mapping[str, Any]) -> dict[str, Any]:
+def _hold_row(hold: Mapping[str, Any]) -> dict[str, Any]:
     """A hold in one row: who did what to it last, and why."""
     lifted = hold["state"] == "lifted"
     return {
         **{name: hold.get(name) for name in ("key", "mode", "state", "until")},
-        "scope": _words(hold["scope"]) or "everything",
+        "scope": _format_scope(hold["scope"]) or "everything",
         "by": hold["lifted_by"] if lifted else f"{hold['placed_by']} {hold['placed_at']}",
         "why": hold["lift_reason"] if lifted else hold["reason"],
     }
 
 
-def _words(scope: Mapping[str, Any]) -> str:
-    words = [word for name in LOTS for word in scope.get(name) or ()]
+def _format_scope(scope: Mapping[str, Any]) -> str:
+    words = [word for name in SCOPE_FIELDS for word in scope.get(name) or ()]
     words += [scope["region"]] if scope.get("region") else []
     words += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in (scope.get("trait") or {}).items()]
     return " ".join(words)
 
 
-def _compared(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _plan_rows(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Both counts side by side, in the order of the plan."""
     lines: dict[tuple[str, ...], dict[str, Any]] = {}
     names = ("campaign", "channel", "outcome", "reason")
-    for which in ("after_caps", "now"):
-        for item in plan[which]["items"]:
-            kind = tuple(item[name] for name in names)
-            line = lines.setdefault(kind, {**dict(zip(names, kind, strict=True)), "now": 0, "after_caps": 0})
-            line[which] = item["messages"]
+    for count_name in ("after_caps", "now"):
+        for item in plan[count_name]["items"]:
+            group = tuple(item[name] for name in names)
+            line = lines.setdefault(group, {**dict(zip(names, group, strict=True)), "now": 0, "after_caps": 0})
+            line[count_name] = item["messages"]
     return list(lines.values())

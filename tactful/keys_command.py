@@ -6,7 +6,7 @@ import typer
 
 from schemas.roles import Role
 from tactful.connection import connect
-from tactful.output import Format, Output, show, talk
+from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
 app = typer.Typer(no_args_is_help=True, help="API keys: a person or a program each.")
 PATH = "/v1/keys"
@@ -23,20 +23,20 @@ COLUMNS = {
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     role: Annotated[Role, typer.Option(help="What it may do.")],
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a key. It is shown this once."""
     with connect() as api:
-        made = api.post(PATH, {"name": name, "role": role.value})
-    show(made, output)
-    talk("Keep the key now: it is not shown again.")
+        created_key = api.post(PATH, {"name": name, "role": role.value})
+    print_data(created_key, output)
+    print_message("Keep the key now: it is not shown again.")
 
 
 @app.command("list")
-def list_(output: Output = Format.TABLE) -> None:
+def list_(output: OutputOption = OutputFormat.TABLE) -> None:
     """List all keys by their prefixes."""
     with connect() as api:
-        show(list(api.every(PATH)), output, COLUMNS)
+        print_data(list(api.list_all(PATH)), output, COLUMNS)
 
 
 @app.command()
@@ -44,4 +44,4 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's i
     """Revoke a key: it works nowhere after at most 5 seconds."""
     with connect() as api:
         api.delete(f"{PATH}/{key_id}")
-    talk(f"revoked {key_id}")
+    print_message(f"revoked {key_id}")

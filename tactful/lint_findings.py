@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tactful.output import WAITING, talk
+from tactful.output import WARNING_STYLE, print_message
 
 
-def tell(name: str, answer: Mapping[str, Any]) -> None:
+def print_findings(name: str, answer: Mapping[str, Any]) -> None:
     """Print each finding of an answer to a PUT, with its place, its reason and what to do about it."""
     for finding in answer.get("findings", ()):
-        talk(f"{name} {finding['pointer']}: {finding['detail']} ({finding['code']})", WAITING)
-        talk(f"  mend: {finding['suggestion']}")
+        print_message(f"{name} {finding['pointer']}: {finding['detail']} ({finding['code']})", WARNING_STYLE)
+        print_message(f"  mend: {finding['suggestion']}")

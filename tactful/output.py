@@ -16,18 +16,18 @@ from rich.text import Text
 
 from tactful.command_errors import CommandError
 
-GOOD, WAITING, BAD = "green", "yellow", "red"
-STYLES: Mapping[str, str] = {
-    **dict.fromkeys(("send", "allow", "active", "accepted", "green"), GOOD),
-    **dict.fromkeys(("defer", "paused", "shadow", "submitted", "duplicate", "amber"), WAITING),
-    **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD),
+GOOD_STYLE, WARNING_STYLE, BAD_STYLE = "green", "yellow", "red"
+WORD_STYLES: Mapping[str, str] = {
+    **dict.fromkeys(("send", "allow", "active", "accepted", "green"), GOOD_STYLE),
+    **dict.fromkeys(("defer", "paused", "shadow", "submitted", "duplicate", "amber"), WARNING_STYLE),
+    **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD_STYLE),
 }
 """The colour of a word, wherever it appears alone in a cell."""
-FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
+FRACTIONAL_SECONDS = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
 """What a table leaves out of an instant."""
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """How data is printed."""
 
     TABLE = "table"
@@ -35,33 +35,33 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
+OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
 Columns = Mapping[str, str]
 """Heading -> field."""
-UNBROKEN = frozenset({"id", "class", "outcome", "verdict", "state", "check"})
+NO_WRAP_COLUMNS = frozenset({"id", "class", "outcome", "verdict", "state", "check"})
 """Columns of short words, which stay in one piece."""
 
 
-def console(error: bool = False) -> Console:
+def create_console(error: bool = False) -> Console:
     """Where to print: data, or with `error` talk."""
     file = sys.stderr if error else sys.stdout
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=not error)
 
 
-def talk(text: str, style: str | None = None) -> None:
+def print_message(text: str, style: str | None = None) -> None:
     """Tell people something."""
-    console(error=True).print(Text(text, style=style or ""), soft_wrap=True)
+    create_console(error=True).print(Text(text, style=style or ""), soft_wrap=True)
 
 
-def following(command: str) -> None:
+def suggest_command(command: str) -> None:
     """Name the one command that people want next."""
-    talk(f"Next: {command}", "dim")
+    print_message(f"Next: {command}", "dim")
 
 
 @contextmanager
-def working(text: str) -> Iterator[None]:
+def show_spinner(text: str) -> Iterator[None]:
     """Show on a terminal that something goes on whose end is not known."""
-    target = console(error=True)
+    target = create_console(error=True)
     if not target.is_terminal:
         yield
         return
@@ -69,56 +69,56 @@ def working(text: str) -> Iterator[None]:
         yield
 
 
-def complain(error: CommandError) -> None:
+def print_error(error: CommandError) -> None:
     """Print what went wrong, where, and how to mend it."""
-    talk(f"error: {error.what}", BAD)
-    for line in error.where:
-        talk(f"  {line}")
-    if error.how:
-        talk(f"  mend: {error.how}")
+    print_message(f"error: {error.message}", BAD_STYLE)
+    for line in error.details:
+        print_message(f"  {line}")
+    if error.hint:
+        print_message(f"  mend: {error.hint}")
 
 
-def show(data: Any, form: Format, columns: Columns | None = None) -> None:
+def print_data(data: Any, output_format: OutputFormat, columns: Columns | None = None) -> None:
     """Print data. A list with `columns` may be a table, one object a list of its fields."""
-    match form:
-        case Format.JSON:
+    match output_format:
+        case OutputFormat.JSON:
             print(json.dumps(data, indent=2, ensure_ascii=False))
-        case Format.YAML:
+        case OutputFormat.YAML:
             print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100), end="")
-        case Format.TABLE if isinstance(data, Sequence) and columns is not None:
-            rows(data, columns)
-        case Format.TABLE:
-            _fields(data)
+        case OutputFormat.TABLE if isinstance(data, Sequence) and columns is not None:
+            print_table(data, columns)
+        case OutputFormat.TABLE:
+            _print_fields(data)
 
 
-def rows(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
+def print_table(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
     """A table that fits the terminal, or 80 columns; long words are folded, nothing is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in columns:
-        table.add_column(heading, overflow="fold", no_wrap=heading in UNBROKEN)
+        table.add_column(heading, overflow="fold", no_wrap=heading in NO_WRAP_COLUMNS)
     for item in items:
-        table.add_row(*(cell(item.get(field)) for field in columns.values()))
-    console().print(table, soft_wrap=False)
+        table.add_row(*(format_cell(item.get(field)) for field in columns.values()))
+    create_console().print(table, soft_wrap=False)
 
 
-def cell(value: Any) -> Text:
+def format_cell(value: Any) -> Text:
     """A value in a table."""
-    text = "-" if value is None or value == "" else _short(value)
-    return Text(text, style=STYLES.get(text, ""))
+    text = "-" if value is None or value == "" else _format_value(value)
+    return Text(text, style=WORD_STYLES.get(text, ""))
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return FRACTION.sub("", value)
+        return FRACTIONAL_SECONDS.sub("", value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _fields(data: Mapping[str, Any]) -> None:
+def _print_fields(data: Mapping[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in data.items():
-        table.add_row(name, cell(value))
-    console().print(table, soft_wrap=False)
+        table.add_row(name, format_cell(value))
+    create_console().print(table, soft_wrap=False)

@@ -6,83 +6,89 @@ from typing import Annotated, Any
 import typer
 
 from schemas.policy import Policy
-from tactful.connection import Person, connect
-from tactful.document_files import checked, is_same
-from tactful.lint_findings import tell
-from tactful.output import Format, Output, following, show
-from tactful.shadow_report import Report
-from tactful.shadow_report import report as tell_shadow
-from tactful.version_lifecycle import goes_on, lead, report
+from tactful.connection import KeyName, connect
+from tactful.document_files import is_same_document, read_and_validate
+from tactful.lint_findings import print_findings
+from tactful.output import OutputFormat, OutputOption, print_data, suggest_command
+from tactful.shadow_report import ReportOption, print_shadow_report
+from tactful.version_lifecycle import advance_version, is_active_or_pending, print_status
 
 app = typer.Typer(no_args_is_help=True, help="Caps, gaps, quiet hours, history rules, situations and topics.")
 PATH = "/v1/policy"
 COLUMNS = {"version": "version", "status": "status", "editor": "editor", "approved by": "approved_by"}
-Number = Annotated[int, typer.Argument(help="The version.", min=1)]
-Reason = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
+VersionArgument = Annotated[int, typer.Argument(help="The version.", min=1)]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
 
 
 @app.command()
 def apply(
     path: Annotated[Path, typer.Argument(help="The document.", exists=True, dir_okay=False)],
     activate: Annotated[bool, typer.Option("--activate", help="Go all the way; with `tactful dev` alone.")] = False,
-    reason: Reason = None,
-    output: Output = Format.TABLE,
+    reason: ReasonOption = None,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Keep a policy as the next draft and submit it for approval."""
-    data, policy = checked(path, Policy)
+    data, policy = read_and_validate(path, Policy)
     with connect() as api:
         newest = next(iter(api.get(f"{PATH}/versions", limit=1)["items"]), None)
-        same = newest is not None and goes_on(newest) and is_same(Policy, newest, policy)
-        version: dict[str, Any] = newest if newest and same else api.put(PATH, data)
-    tell("policy", version)
-    version = lead(f"{PATH}/versions/{version['version']}", version, activate, reason)
-    report("policy", version, not same)
-    show([version] if output is Format.TABLE else version, output, COLUMNS)
+        is_unchanged = newest is not None and is_active_or_pending(newest) and is_same_document(Policy, newest, policy)
+        version: dict[str, Any] = newest if newest and is_unchanged else api.put(PATH, data)
+    print_findings("policy", version)
+    version = advance_version(f"{PATH}/versions/{version['version']}", version, activate, reason)
+    print_status("policy", version, not is_unchanged)
+    print_data([version] if output is OutputFormat.TABLE else version, output, COLUMNS)
     if version["status"] == "submitted":
-        following(f"tactful policy approve {version['version']}")
+        suggest_command(f"tactful policy approve {version['version']}")
 
 
 @app.command("show")
 def show_(
     version: Annotated[int | None, typer.Option(help="Which version.", show_default="the active one")] = None,
-    output: Output = Format.YAML,
+    output: OutputOption = OutputFormat.YAML,
 ) -> None:
     """Show the policy."""
     with connect() as api:
-        show(api.get(PATH if version is None else f"{PATH}/versions/{version}"), output)
+        print_data(api.get(PATH if version is None else f"{PATH}/versions/{version}"), output)
 
 
 @app.command()
-def approve(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def approve(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Approve a submitted version; its last editor cannot."""
-    _act(version, "approve", reason, output, "reviewer")
-    following(f"tactful policy activate {version}")
+    _change_status(version, "approve", reason, output, "reviewer")
+    suggest_command(f"tactful policy activate {version}")
 
 
 @app.command()
-def activate(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def activate(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Make an approved version the one that decides."""
-    _act(version, "activate", reason, output)
+    _change_status(version, "activate", reason, output)
 
 
 @app.command()
-def shadow(version: Number, report: Report = False, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def shadow(
+    version: VersionArgument,
+    report: ReportOption = False,
+    reason: ReasonOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
     """Let an approved version decide on live events without effect, or show what it decided."""
     if report:
-        tell_shadow("policy", f"{PATH}/versions/{version}/shadow", output)
+        print_shadow_report("policy", f"{PATH}/versions/{version}/shadow", output)
     else:
-        _act(version, "shadow", reason, output)
-        following(f"tactful policy shadow {version} --report")
+        _change_status(version, "shadow", reason, output)
+        suggest_command(f"tactful policy shadow {version} --report")
 
 
 @app.command()
-def reject(version: Number, reason: Reason = None, output: Output = Format.TABLE) -> None:
+def reject(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Send a submitted version, or one in shadow, back to its editor."""
-    _act(version, "reject", reason, output, "reviewer")
-    following("tactful policy apply FILE")
+    _change_status(version, "reject", reason, output, "reviewer")
+    suggest_command("tactful policy apply FILE")
 
 
-def _act(number: int, action: str, reason: str | None, output: Format, person: Person = "admin") -> None:
+def _change_status(
+    number: int, action: str, reason: str | None, output: OutputFormat, person: KeyName = "admin"
+) -> None:
     with connect(person) as api:
         version = api.post(f"{PATH}/versions/{number}/{action}", {"reason": reason} if reason else {})
-    show([version] if output is Format.TABLE else version, output, COLUMNS)
+    print_data([version] if output is OutputFormat.TABLE else version, output, COLUMNS)

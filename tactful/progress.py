@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tactful.output import console
+from tactful.output import create_console
 
 
 @contextmanager
-def progress(word: str, total: int) -> Iterator[Callable[[int], None]]:
+def show_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Gives a function that is told how much more of `total` is done."""
-    columns = (TextColumn(word), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    target = console(error=True)
+    columns = (TextColumn(label), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    target = create_console(error=True)
     with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
-        task = bar.add_task(word, total=total)
-        yield lambda more: bar.advance(task, more)
+        task = bar.add_task(label, total=total)
+        yield lambda amount: bar.advance(task, amount)

@@ -12,35 +12,35 @@ from rich.text import Text
 
 from schemas.times import SECOND, Instant, format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Outcome
-from tactful.connection import Api, connect
-from tactful.output import STYLES, Format, Output, console, talk
+from tactful.connection import ApiClient, connect
+from tactful.output import WORD_STYLES, OutputFormat, OutputOption, create_console, print_message
 
 PATH = "/v1/decisions"
-POLL = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks."""
 OVERLAP = 10 * SECOND
 """How far each look goes back: several workers decide, and the later of two decisions may be kept first."""
 WIDTHS = {"customer": 11, "campaign": 20, "channel": 7, "outcome": 8}
 
 
-class Tail:
+class DecisionTail:
     """Decisions from an instant on, each once. `wanted`: the filters of GET /v1/decisions."""
 
-    def __init__(self, api: Api, since: Instant, type_: str | None, wanted: Mapping[str, str | None]) -> None:
+    def __init__(self, api: ApiClient, since: Instant, type_: str | None, filters: Mapping[str, str | None]) -> None:
         self._api = api
         self._since = since
         self._type = type_
-        self._wanted = wanted
-        self._seen: dict[int, Instant] = {}
+        self._filters = filters
+        self._seen_times: dict[int, Instant] = {}
 
-    def fresh(self) -> Iterator[dict[str, Any]]:
+    def read_new(self) -> Iterator[dict[str, Any]]:
         """What has come since the last look, in order of time."""
-        newest = max(self._seen.values(), default=self._since)
-        begin = max(self._since, newest - OVERLAP)
-        self._seen = {number: at for number, at in self._seen.items() if at >= begin}
-        for decision in self._api.every(PATH, **self._wanted, **{"from": format_instant(begin)}):
-            if decision["decision_id"] not in self._seen:
-                self._seen[decision["decision_id"]] = parse_instant(decision["time"])
+        newest = max(self._seen_times.values(), default=self._since)
+        window_start = max(self._since, newest - OVERLAP)
+        self._seen_times = {number: at for number, at in self._seen_times.items() if at >= window_start}
+        for decision in self._api.list_all(PATH, **self._filters, **{"from": format_instant(window_start)}):
+            if decision["decision_id"] not in self._seen_times:
+                self._seen_times[decision["decision_id"]] = parse_instant(decision["time"])
                 if self._type in (None, decision["event"]["type"]):
                     yield decision
 
@@ -52,51 +52,51 @@ def tail(
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome.")] = None,
     since: Annotated[str | None, typer.Option(help="How far back to begin: 10m, 2h.", show_default="now")] = None,
     once: Annotated[bool, typer.Option("--once", help="Show what is there and end.")] = False,
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Follow what events lead to, one line a decision, until Ctrl-C."""
-    wanted = {"customer": customer, "campaign": campaign, "outcome": outcome and outcome.value}
+    filters = {"customer": customer, "campaign": campaign, "outcome": outcome and outcome.value}
     with connect() as api:
-        following = Tail(api, parse_instant(api.now()) - _span(since), type_, wanted)
+        decision_tail = DecisionTail(api, parse_instant(api.now()) - _parse_since(since), type_, filters)
         if once:
-            _print(following.fresh(), output)
+            _print_decisions(decision_tail.read_new(), output)
             return
-        talk("Waiting for decisions; Ctrl-C ends it.", "dim")
+        print_message("Waiting for decisions; Ctrl-C ends it.", "dim")
         with suppress(KeyboardInterrupt):
-            _print(_endless(following), output)
+            _print_decisions(_follow(decision_tail), output)
 
 
-def _endless(following: Tail) -> Iterator[dict[str, Any]]:
+def _follow(decision_tail: DecisionTail) -> Iterator[dict[str, Any]]:
     while True:
-        yield from following.fresh()
-        time.sleep(POLL)
+        yield from decision_tail.read_new()
+        time.sleep(POLL_SECONDS)
 
 
-def _print(decisions: Iterable[Mapping[str, Any]], output: Format) -> None:
+def _print_decisions(decisions: Iterable[Mapping[str, Any]], output: OutputFormat) -> None:
     day = ""
     for decision in decisions:
-        if output is Format.TABLE and decision["time"][:10] != day:
+        if output is OutputFormat.TABLE and decision["time"][:10] != day:
             day = decision["time"][:10]
-            talk(day, "bold")
-        _line(decision, output)
+            print_message(day, "bold")
+        _print_decision(decision, output)
 
 
-def _line(decision: Mapping[str, Any], output: Format) -> None:
+def _print_decision(decision: Mapping[str, Any], output: OutputFormat) -> None:
     match output:
-        case Format.JSON:
+        case OutputFormat.JSON:
             print(json.dumps(decision, ensure_ascii=False), flush=True)
-        case Format.YAML:
+        case OutputFormat.YAML:
             print(
                 "---\n" + yaml.safe_dump(decision, sort_keys=False, allow_unicode=True, width=100), end="", flush=True
             )
-        case Format.TABLE:
+        case OutputFormat.TABLE:
             line = Text(decision["time"][11:19])
             for field, width in WIDTHS.items():
-                line.append(f"  {decision[field]:<{width}}", STYLES.get(decision[field], ""))
-            console().print(line.append(f"  {decision['reason']}"))
+                line.append(f"  {decision[field]:<{width}}", WORD_STYLES.get(decision[field], ""))
+            create_console().print(line.append(f"  {decision['reason']}"))
 
 
-def _span(text: str | None) -> int:
+def _parse_since(text: str | None) -> int:
     try:
         return 0 if text is None else parse_duration(text)
     except ValueError as error:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tactful.connection import connect, connect_dev
-from tactful.output import talk
+from tactful.output import print_message
 
-STEPS: Mapping[str, tuple[str, ...]] = {
+REMAINING_STEPS: Mapping[str, tuple[str, ...]] = {
     "draft": ("submit", "approve", "activate"),
     "submitted": ("approve", "activate"),
     "approved": ("activate",),
@@ -15,22 +15,22 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """What leads from a status to active, in order. From any other status nothing does."""
 
-ELSEWHERE = "apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR"
+ACTIVATE_HINT = "apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR"
 
 
-def goes_on(version: Mapping[str, Any]) -> bool:
+def is_active_or_pending(version: Mapping[str, Any]) -> bool:
     """Whether this version is, or may become, the active one; else the same document needs a new version."""
-    return version["status"] in {*STEPS, "active"}
+    return version["status"] in {*REMAINING_STEPS, "active"}
 
 
-def lead(path: str, version: dict[str, Any], activate: bool, reason: str | None) -> dict[str, Any]:
+def advance_version(path: str, version: dict[str, Any], activate: bool, reason: str | None) -> dict[str, Any]:
     """Submit; with `activate` also approve, as the reviewer of `tactful dev`, and activate. The version afterwards."""
     body = {"reason": reason} if reason else {}
-    for step in STEPS.get(version["status"], ()):
+    for step in REMAINING_STEPS.get(version["status"], ()):
         if step != "submit" and not activate:
             break
         if step == "approve":
-            with connect_dev("reviewer", "`--activate`", ELSEWHERE) as reviewer:
+            with connect_dev("reviewer", "`--activate`", ACTIVATE_HINT) as reviewer:
                 version = reviewer.post(f"{path}/{step}", body)
         else:
             with connect() as api:
@@ -38,6 +38,6 @@ def lead(path: str, version: dict[str, Any], activate: bool, reason: str | None)
     return version
 
 
-def report(name: str, version: Mapping[str, Any], changed: bool) -> None:
+def print_status(name: str, version: Mapping[str, Any], changed: bool) -> None:
     """Say where a version stands now."""
-    talk(f"{name} version {version['version']}: {'' if changed else 'unchanged, '}{version['status']}")
+    print_message(f"{name} version {version['version']}: {'' if changed else 'unchanged, '}{version['status']}")

@@ -9,9 +9,18 @@ from rich.text import Text
 from schemas.vocabulary import Channel
 from tactful.command_errors import CommandError
 from tactful.connection import connect
-from tactful.output import STYLES, Format, Output, cell, console, rows, show, talk
+from tactful.output import (
+    WORD_STYLES,
+    OutputFormat,
+    OutputOption,
+    create_console,
+    format_cell,
+    print_data,
+    print_message,
+    print_table,
+)
 
-COMPARED = {"": "", "then": "then", "again": "again"}
+COMPARISON_COLUMNS = {"": "", "then": "then", "again": "again"}
 COLUMNS = {"rule": "rule", "verdict": "verdict", "until": "until", "saw": "saw"}
 
 
@@ -24,67 +33,74 @@ def why(
     at: Annotated[
         str | None, typer.Option(help="As of an instant of the past, in RFC 3339.", show_default="now")
     ] = None,
-    output: Output = Format.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Explain what would be decided now, or would have been then, rule by rule. Nothing is sent or changed."""
     with connect() as api:
         answer = api.get("/v1/why", customer=customer, campaign=campaign, channel=channel, at=at)
-    if output is Format.TABLE:
-        _explain(answer)
+    if output is OutputFormat.TABLE:
+        _print_explanation(answer)
     else:
-        show(answer, output)
+        print_data(answer, output)
 
 
-def _explain(answer: Mapping[str, Any]) -> None:
+def _print_explanation(answer: Mapping[str, Any]) -> None:
     outcome = answer["outcome"]
     heading = Text.assemble(
-        (outcome, f"bold {STYLES.get(outcome, '')}"),
+        (outcome, f"bold {WORD_STYLES.get(outcome, '')}"),
         f"  {answer['campaign']} -> {answer['customer']} on {answer['channel']}: {answer['reason']}",
     )
-    to = console()
-    to.print(heading)
-    to.print(cell(answer["sentence"]))
-    to.print()
-    rows([_line(verdict) for verdict in answer["verdicts"]], COLUMNS)
+    out = create_console()
+    out.print(heading)
+    out.print(format_cell(answer["sentence"]))
+    out.print()
+    print_table([_verdict_row(verdict) for verdict in answer["verdicts"]], COLUMNS)
     others = [each for each in answer["channels"] if each["channel"] != answer["channel"]]
     if others:
-        to.print()
-        rows(others, {"other channel": "channel", "outcome": "outcome", "because": "sentence"})
+        out.print()
+        print_table(others, {"other channel": "channel", "outcome": "outcome", "because": "sentence"})
     for unknown in answer["unknown"]:
-        talk(f"unknown: {unknown}")
+        print_message(f"unknown: {unknown}")
 
 
 def replay(
-    decision: Annotated[int, typer.Argument(help="The decision's id.", min=1)], output: Output = Format.TABLE
+    decision: Annotated[int, typer.Argument(help="The decision's id.", min=1)],
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Judge a decision again from what was kept of its time; fails when it comes out differently."""
     with connect() as api:
         answer = api.get(f"/v1/decisions/{decision}", replay="true")
     replayed = answer["replay"]
-    if output is Format.TABLE:
-        _compare(answer, replayed)
+    if output is OutputFormat.TABLE:
+        _print_comparison(answer, replayed)
     else:
-        show(answer, output)
+        print_data(answer, output)
     if replayed["same"] is False:
         raise CommandError(f"decision {decision} comes out differently when it is judged again")
 
 
-def _compare(then: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
-    again = replayed["decision"] or {}
+def _print_comparison(original: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
+    replayed_decision = replayed["decision"] or {}
     verdict = {True: "the same", False: "different", None: "cannot be told"}[replayed["same"]]
-    console().print(f"{verdict}  {then['campaign']} -> {then['customer']} on {then['channel']} at {then['time']}")
+    create_console().print(
+        f"{verdict}  {original['campaign']} -> {original['customer']} on {original['channel']} at {original['time']}"
+    )
     fields = ("outcome", "reason", "rule_id", "until", "lost_to", "sentence")
-    said = {**again, "sentence": replayed["sentence"]}
-    rows([{"": name, "then": then[name], "again": said.get(name)} for name in fields], COMPARED)
+    replayed_values = {**replayed_decision, "sentence": replayed["sentence"]}
+    print_table(
+        [{"": name, "then": original[name], "again": replayed_values.get(name)} for name in fields], COMPARISON_COLUMNS
+    )
     for unknown in replayed["unknown"]:
-        talk(f"unknown: {unknown}")
+        print_message(f"unknown: {unknown}")
 
 
-def _line(verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
     name = f"{verdict['rule']}: {verdict['id']}" if verdict["id"] else verdict["rule"]
-    saw = ", ".join(f"{key} {_plain(value)}" for key, value in verdict["evidence"].items() if value is not None)
-    return {"rule": name, "verdict": verdict["verdict"], "until": verdict["until"], "saw": saw}
+    observed = ", ".join(
+        f"{key} {_format_evidence(value)}" for key, value in verdict["evidence"].items() if value is not None
+    )
+    return {"rule": name, "verdict": verdict["verdict"], "until": verdict["until"], "saw": observed}
 
 
-def _plain(value: Any) -> str:
+def _format_evidence(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import Positions, Preference, PreferenceQuestion
-from schemas.recorded import KnownPreference, PreferencesBetween
+from schemas.facts import LogPositions, Preference, PreferenceRequest
+from schemas.recorded import PreferenceHistoryRequest, PreferenceSnapshot
 from schemas.times import Instant
 from services.kit.http import internal_api
 from services.preference.link_tokens import LinkBuilder, create_link_builder
@@ -45,14 +45,14 @@ class PreferenceClient:
         self._service_key = service_key
 
     async def get_facts(
-        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = NO_PREFERENCES
+        self, customers: Sequence[str], positions: LogPositions, known: Mapping[str, Preference] = NO_PREFERENCES
     ) -> dict[str, Preference]:
         """What these customers chose, once the log has been applied up to the positions; unknown ones: version 0.
 
         `known`: earlier answers, which are not repeated over the wire where they still hold.
         """
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
-        payload = PreferenceQuestion(tuple(customers), positions, versions)
+        payload = PreferenceRequest(tuple(customers), positions, versions)
         responses = await internal_api.call(self._client, FACTS_PATH, payload, list[Preference], key=self._service_key)
         updated = {preference.customer: preference for preference in responses}
         return {name: updated[name] if name in updated else known[name] for name in customers}
@@ -65,9 +65,12 @@ class PreferenceClient:
 
     async def read_recorded(
         self, customers: Sequence[str], since: Instant, until: Instant
-    ) -> dict[str, tuple[KnownPreference, ...]]:
+    ) -> dict[str, tuple[PreferenceSnapshot, ...]]:
         """What these customers had chosen as of `since`, and after each change until `until`."""
-        payload, response_type = PreferencesBetween(tuple(customers), since, until), list[tuple[KnownPreference, ...]]
+        payload, response_type = (
+            PreferenceHistoryRequest(tuple(customers), since, until),
+            list[tuple[PreferenceSnapshot, ...]],
+        )
         responses = await internal_api.call(
             self._client, RECORDED_PATH, payload, response_type, key=self._service_key, timeout=BACKGROUND_TIMEOUT
         )

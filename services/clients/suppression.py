@@ -8,8 +8,15 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import Asked, HoldFact, Positions, SuppressionAnswer, SuppressionQuestion, Suppressions
-from schemas.recorded import RecordedSuppressions, SuppressionsBetween
+from schemas.facts import (
+    CustomerAddressHashes,
+    HoldFact,
+    LogPositions,
+    SuppressionRequest,
+    SuppressionResponse,
+    Suppressions,
+)
+from schemas.recorded import SuppressionHistory, SuppressionHistoryRequest
 from schemas.times import Instant
 from services.kit.http import internal_api
 from services.suppression.as_of import SuppressionsAsOf
@@ -52,7 +59,7 @@ class PolicySituations(msgspec.Struct, frozen=True):
 class PastSuppressionsRequest(msgspec.Struct, frozen=True):
     """What was known of a customer and their addresses between two instants of the past."""
 
-    customer: Asked
+    customer: CustomerAddressHashes
     since: Instant
     until: Instant
     address_key: str = ""
@@ -114,31 +121,36 @@ class SuppressionClient:
         self._fingerprint = address_key_fingerprint(address_key)
 
     async def get_facts(
-        self, queries: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = NO_SUPPRESSIONS
-    ) -> SuppressionAnswer:
+        self,
+        queries: Sequence[CustomerAddressHashes],
+        positions: LogPositions,
+        known: Mapping[str, Suppressions] = NO_SUPPRESSIONS,
+    ) -> SuppressionResponse:
         """Facts of the customers in the order asked, and everybody's holds, no older than the log positions.
 
         `known`: earlier answers about the same addresses, which are not repeated over the wire where they still hold.
         """
         versions = tuple(_known_version(known.get(item.customer)) for item in queries) if known else ()
-        payload = SuppressionQuestion(tuple(queries), positions, self._fingerprint, versions)
-        answer = await internal_api.call(self._http, FACTS_PATH, payload, SuppressionAnswer, key=self._service_key)
+        payload = SuppressionRequest(tuple(queries), positions, self._fingerprint, versions)
+        answer = await internal_api.call(self._http, FACTS_PATH, payload, SuppressionResponse, key=self._service_key)
         if not known:
             return answer
         updated = {item.customer: item for item in answer.customers}
         customers = tuple(updated.get(item.customer) or known[item.customer] for item in queries)
         return msgspec.structs.replace(answer, customers=customers)
 
-    async def get_facts_at(self, queries: Asked, since: Instant, until: Instant) -> PastSuppressions:
+    async def get_facts_at(self, queries: CustomerAddressHashes, since: Instant, until: Instant) -> PastSuppressions:
         """What was known of the customer as of `since`, and after each change until `until`."""
         payload = PastSuppressionsRequest(queries, since, until, self._fingerprint)
         return await internal_api.call(self._http, FACTS_AT_PATH, payload, PastSuppressions, key=self._service_key)
 
-    async def read_recorded(self, queries: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+    async def read_recorded(
+        self, queries: Sequence[CustomerAddressHashes], since: Instant, until: Instant
+    ) -> SuppressionHistory:
         """What was known of these customers as of `since`, and after each change until `until`."""
-        payload = SuppressionsBetween(tuple(queries), since, until, self._fingerprint)
+        payload = SuppressionHistoryRequest(tuple(queries), since, until, self._fingerprint)
         return await internal_api.call(
-            self._http, RECORDED_PATH, payload, RecordedSuppressions, key=self._service_key, timeout=BACKGROUND_TIMEOUT
+            self._http, RECORDED_PATH, payload, SuppressionHistory, key=self._service_key, timeout=BACKGROUND_TIMEOUT
         )
 
     async def get_holds(self) -> tuple[HoldFact, ...]:

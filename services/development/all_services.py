@@ -24,7 +24,7 @@ from services.clients.orchestrator import OrchestratorClient
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.deployment_settings import DeploymentSettings
-from services.development.virtual_time import VirtualTime, router
+from services.development.virtual_time import VirtualTime, clock_routes
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
 from services.kit.db import migrate
@@ -41,8 +41,8 @@ from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
 from services.suppression import app as suppression_app
 
-SERVICES = ("orchestrator", "preference", "suppression")
-PATHS: Mapping[str, tuple[str, ...]] = {
+SERVICE_NAMES = ("orchestrator", "preference", "suppression")
+PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "preference": ("/v1/preferences", "/p/", "/u/", "/internal/preference"),
     "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
     "development": ("/v1/dev",),
@@ -58,14 +58,14 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the service whose path it is."""
         path = scope.get("path", "")
-        for name, prefixes in PATHS.items():
+        for name, prefixes in PATH_PREFIXES.items():
             if name in self.apps and path.startswith(prefixes):
                 await self.apps[name](scope, receive, send)
                 return
         await self.apps["orchestrator"](scope, receive, send)
 
 
-class Doors(httpx.AsyncBaseTransport):
+class InProcessTransport(httpx.AsyncBaseTransport):
     """The way from one service to another inside this process."""
 
     def __init__(self) -> None:
@@ -78,10 +78,10 @@ class Doors(httpx.AsyncBaseTransport):
         return await httpx.ASGITransport(app=self.gateway).handle_async_request(request)
 
 
-def lock(directory: Path) -> IO[str]:
+def lock_data_dir(directory: Path) -> IO[str]:
     """Lock the data directory for this process. Raises SettingsError when another one has it."""
     directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / "lock").open("w")
+    file = (directory / "lock_data_dir").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -90,27 +90,27 @@ def lock(directory: Path) -> IO[str]:
     return file
 
 
-def own_keys(directory: Path) -> dict[str, str]:
+def load_or_create_keys(directory: Path) -> dict[str, str]:
     """The keys of this installation, made at the first start and kept in `keys.json`, readable by its owner only."""
     path = directory / "keys.json"
     if path.exists():
-        kept: dict[str, str] = json.loads(path.read_text())
-        return kept
-    made = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
-    _write_keys(path, made)
-    return made
+        keys: dict[str, str] = json.loads(path.read_text())
+        return keys
+    new_keys = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
+    _write_keys(path, new_keys)
+    return new_keys
 
 
-def _write_keys(path: Path, kept: Mapping[str, str]) -> None:
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(kept, file, indent=2)
+def _write_keys(path: Path, keys: Mapping[str, str]) -> None:
+    temporary_path = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(keys, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    temporary_path.replace(path)
 
 
-class Together:
+class AllServices:
     """The three services over given databases, log and clock. With a clock that stands still, `virtual` moves it."""
 
     def __init__(
@@ -120,22 +120,24 @@ class Together:
         bus: Bus,
         clock: Clock,
         *,
-        proof_of_death: bool = False,
+        is_sole_dispatcher: bool = False,
         registry: Registry | None = None,
     ) -> None:
         self.settings = settings
         self.databases = databases
         self.bus = bus
         self.clock = clock
-        self._doors = Doors()
-        self._client = httpx.AsyncClient(transport=self._doors, base_url="http://tactful")
-        self._build(self._client, settings.require("service_key"), registry or Registry(), proof_of_death)
-        self.virtual = self._virtual_time()
-        self.app = self._doors.gateway = Gateway({name: getattr(self, name).app for name in SERVICES})
-        if self.virtual is not None:
-            self.develop()
+        self._transport = InProcessTransport()
+        self._client = httpx.AsyncClient(transport=self._transport, base_url="http://tactful")
+        self._build_services(self._client, settings.require("service_key"), registry or Registry(), is_sole_dispatcher)
+        self.virtual_time = self._create_virtual_time()
+        self.app = self._transport.gateway = Gateway({name: getattr(self, name).app for name in SERVICE_NAMES})
+        if self.virtual_time is not None:
+            self.serve_development_api()
 
-    def _build(self, client: httpx.AsyncClient, key: str, registry: Registry, proof_of_death: bool) -> None:
+    def _build_services(
+        self, client: httpx.AsyncClient, key: str, registry: Registry, is_sole_dispatcher: bool
+    ) -> None:
         shared: Any = {"bus": self.bus, "clock": self.clock, "registry": registry}
         orchestrator = OrchestratorClient(client, key)
         self.preference = preference_app.build(
@@ -150,13 +152,13 @@ class Together:
             preference=PreferenceClient(client, key),
             suppression=SuppressionClient(client, key, self.settings.require("address_key").encode()),
             free_running=not isinstance(self.clock, ManualClock),
-            is_sole_dispatcher=proof_of_death,
+            is_sole_dispatcher=is_sole_dispatcher,
             **shared,
         )
-        for name, other in (("preference", self.preference), ("suppression", self.suppression)):
-            self.orchestrator.health.add_check(name, partial(_all_ready, other.health))
+        for name, service in (("preference", self.preference), ("suppression", self.suppression)):
+            self.orchestrator.health.add_check(name, partial(_passes_all_checks, service.health))
 
-    def _virtual_time(self) -> VirtualTime | None:
+    def _create_virtual_time(self) -> VirtualTime | None:
         if not isinstance(self.clock, ManualClock) or self.orchestrator.scheduler is None:
             return None
         return VirtualTime(
@@ -168,10 +170,10 @@ class Together:
             self.settings.kafka.events_topic,
         )
 
-    def develop(self, *routers: APIRouter) -> None:
+    def serve_development_api(self, *routers: APIRouter) -> None:
         """Serve `/v1/dev`, which exists in development alone: the clock that stands still, and these routes."""
-        if self.virtual is not None and isinstance(self.clock, ManualClock):
-            routers = (*routers, router(self.virtual, self.clock))
+        if self.virtual_time is not None and isinstance(self.clock, ManualClock):
+            routers = (*routers, clock_routes(self.virtual_time, self.clock))
         self.app.apps["development"] = build_app(
             title="Tactful: development",
             registry=Registry(),
@@ -196,70 +198,72 @@ class Together:
         return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.jobs()]
 
 
-class Embedded:
+class EmbeddedTactful:
     """The whole of Tactful in this process, on files in one directory."""
 
     def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
         self.directory = directory
-        self._lock = lock(directory)
-        self.keys = own_keys(directory)
-        self.settings = _settings(directory, port, self.keys)
+        self._lock_file = lock_data_dir(directory)
+        self.keys = load_or_create_keys(directory)
+        self.settings = _load_settings(directory, port, self.keys)
         self.clock: Clock = SystemClock() if clock is None else ManualClock(clock)
         self.registry = Registry()
-        publish_build_info(self.registry, *SERVICES)
-        self.together: Together
+        publish_build_info(self.registry, *SERVICE_NAMES)
+        self.services: AllServices
 
     @property
     def app(self) -> ASGIApp:
         """Serves everything at one address."""
-        return self.together.app
+        return self.services.app
 
     async def start(self) -> None:
         """Bring the files up to date and start."""
         databases: dict[str, Database] = {}
-        for name in SERVICES:
+        for name in SERVICE_NAMES:
             url = f"sqlite+aiosqlite:///{self.directory / name}.db"
             await migrate.upgrade_schema(url, f"services.{name}")
             databases[name] = Database.open(url)
         bus = LocalBus(self.directory / "log.db")
-        self.together = Together(self.settings, databases, bus, self.clock, proof_of_death=True, registry=self.registry)
-        await self._reviewer(databases["orchestrator"])
-        await self.together.start()
+        self.services = AllServices(
+            self.settings, databases, bus, self.clock, is_sole_dispatcher=True, registry=self.registry
+        )
+        await self._ensure_reviewer_key(databases["orchestrator"])
+        await self.services.start()
 
-    async def _reviewer(self, database: Database) -> None:
+    async def _ensure_reviewer_key(self, database: Database) -> None:
         """A second person, since nobody approves their own edit."""
         if "reviewer" not in self.keys:
             _, plain = await api_keys.create_key(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
             _write_keys(self.directory / "keys.json", self.keys)
 
-    def leave(self) -> None:
+    def begin_shutdown(self) -> None:
         """Say that the end begins: answers that go on for ever end now."""
-        self.together.orchestrator.health.stopping = True
+        self.services.orchestrator.health.stopping = True
 
     async def stop(self) -> None:
         """Finish what is under way and close everything."""
-        await self.together.stop()
-        await self.together.bus.close()
-        for database in self.together.databases.values():
+        await self.services.stop()
+        await self.services.bus.close()
+        for database in self.services.databases.values():
             await database.close()
-        self._lock.close()
+        self._lock_file.close()
 
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that must not end before their time."""
-        return self.together.jobs()
+        return self.services.jobs()
 
 
-def _settings(directory: Path, port: int, kept: Mapping[str, str]) -> DeploymentSettings:
+def _load_settings(directory: Path, port: int, keys: Mapping[str, str]) -> DeploymentSettings:
     return load_settings(
         DeploymentSettings,
         data_dir=directory,
-        admin_key=kept["admin"],
-        service_key=kept["service"],
-        address_key=kept["address"],
+        admin_key=keys["admin"],
+        service_key=keys["service"],
+        address_key=keys["address"],
         web={"port": port, "public_url": f"http://127.0.0.1:{port}"},
     )
 
 
-async def _all_ready(health: Health) -> bool:
+async def _passes_all_checks(health: Health) -> bool:
     return all(finding.ok for finding in (await health.run_checks()).values())

@@ -12,9 +12,9 @@ import uvloop
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
 from services.deployment_settings import DeploymentSettings
-from services.development import demo as shop
-from services.development.all_services import Embedded
-from services.development.demo import Demo
+from services.development import demo as demo_module
+from services.development.all_services import EmbeddedTactful
+from services.development.demo import DemoShop
 from services.kit.errors import TactfulError
 from services.kit.http.server import create_server
 from services.kit.observability import logs
@@ -24,11 +24,11 @@ from services.kit.runtime.settings import SettingsError, load_settings
 from services.kit.runtime.standalone import StartupRefused
 
 HOST = "127.0.0.1"
-ADDRESS = "address"
+ADDRESS_FILE = "address"
 """The file in the data directory that says where it answers, for as long as it does."""
 
 
-def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
+def run_dev_server(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Serve until a signal comes. Returns the exit code: 0 ok, 1 failed."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -43,39 +43,41 @@ def main(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
     """Start everything, say where it is, and serve. Port 0 is any free one."""
     if demo:
-        shop.refuse_delivery(load_settings(DeploymentSettings).adapters)
-    with _listening(port) as listener:
-        embedded = Embedded(data_dir, port=listener.getsockname()[1], clock=clock)
+        demo_module.require_sandbox(load_settings(DeploymentSettings).adapters)
+    with _open_listener(port) as listener:
+        embedded = EmbeddedTactful(data_dir, port=listener.getsockname()[1], clock=clock)
         logs.configure_logging("tactful", level="warning", on_line=log_counter(embedded.registry))
         await embedded.start()
         try:
-            await _serve(embedded, listener, demo)
+            await _serve_until_stopped(embedded, listener, demo)
         finally:
             await embedded.stop()
     return 0
 
 
-async def _serve(embedded: Embedded, listener: socket.socket, demo: bool) -> None:
-    playing = Demo(embedded)
-    embedded.together.develop(shop.router(playing))
-    web = create_server(embedded.app, host=HOST, port=embedded.settings.web.port, drain=5, on_shutdown=embedded.leave)
+async def _serve_until_stopped(embedded: EmbeddedTactful, listener: socket.socket, demo: bool) -> None:
+    demo_shop = DemoShop(embedded)
+    embedded.services.serve_development_api(demo_module.demo_routes(demo_shop))
+    server = create_server(
+        embedded.app, host=HOST, port=embedded.settings.web.port, drain=5, on_shutdown=embedded.begin_shutdown
+    )
     for task in embedded.jobs():
-        task.add_done_callback(lambda _: setattr(web, "should_exit", True))
-    opening = asyncio.create_task(playing.play()) if demo else None
-    link = await embedded.together.orchestrator.sign_in.link("admin", Role.ADMIN)
-    print(_box(embedded, link, demo), file=sys.stderr, flush=True)  # noqa: T201 - for people
+        task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    start_task = asyncio.create_task(demo_shop.try_start()) if demo else None
+    link = await embedded.services.orchestrator.sign_in.create_link("admin", Role.ADMIN)
+    print(_format_banner(embedded, link, demo), file=sys.stderr, flush=True)  # noqa: T201 - for people
     try:
-        with _found(embedded):
-            await web.serve(sockets=[listener])
+        with _publish_address(embedded):
+            await server.serve(sockets=[listener])
     finally:
-        if opening is not None:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-        await playing.stop()
+        if start_task is not None:
+            start_task.cancel()
+            await asyncio.gather(start_task, return_exceptions=True)
+        await demo_shop.stop()
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _open_listener(port: int) -> Iterator[socket.socket]:
     """The port, taken before anything is started. Raises SettingsError when somebody has it."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,9 +92,9 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _found(embedded: Embedded) -> Iterator[None]:
+def _publish_address(embedded: EmbeddedTactful) -> Iterator[None]:
     """The command line finds the address in the data directory while this runs."""
-    path = embedded.directory / ADDRESS
+    path = embedded.directory / ADDRESS_FILE
     path.write_text(f"{embedded.settings.web.public_url}\n", "utf-8")
     try:
         yield
@@ -100,9 +102,9 @@ def _found(embedded: Embedded) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _box(embedded: Embedded, link: str, demo: bool) -> str:
+def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
     adapters = sorted(set(embedded.settings.adapters.values()) - {"off"})
-    harmless = shop.HARMLESS.issuperset(adapters)
+    is_sandbox = demo_module.SANDBOX_ADAPTERS.issuperset(adapters)
     lines = [
         "Tactful is running in one process. Not for production.",
         "",
@@ -110,28 +112,28 @@ def _box(embedded: Embedded, link: str, demo: bool) -> str:
         f"Console   {link}",
         "          works once, within 15 minutes; afterwards sign in with a key of keys.json",
         f"Data      {embedded.directory}   (keys in keys.json)",
-        "Delivery  sandbox: nothing leaves this machine" if harmless else f"Delivery  {', '.join(adapters)}",
+        "Delivery  sandbox: nothing leaves this machine" if is_sandbox else f"Delivery  {', '.join(adapters)}",
     ]
     if isinstance(embedded.clock, ManualClock):
         lines.append(f"Clock     stands still at {format_instant(embedded.clock.now())}")
     if load_settings(DeploymentSettings).data_dir.resolve() != embedded.directory.resolve():
         lines.append(f"Commands  export TACTFUL_DATA_DIR={embedded.directory.resolve()}")
-    lines += ["", *_ideas(demo)]
+    lines += ["", *_suggest_commands(demo)]
     width = max(map(len, lines)) + 2
     body = [f"│ {line.ljust(width - 1)}│" for line in lines]
     return "\n".join([f"╭{'─' * width}╮", *body, f"╰{'─' * width}╯"])
 
 
-def _ideas(demo: bool) -> list[str]:
+def _suggest_commands(demo: bool) -> list[str]:
     """Three things to try."""
-    ideas = [
+    commands = [
         ("tactful why ada referral-ask", "would she get it now, rule by rule"),
         ("tactful events send shop.order.delivered --customer ada --set total=80", ""),
     ]
     if demo:
-        ideas.append(("tactful events tail", "the decisions of the shop, as they come"))
+        commands.append(("tactful events tail", "the decisions of the shop, as they come"))
     else:
-        ideas.insert(0, ("tactful demo start", "an imaginary shop with 200 customers"))
-    wide = max(len(command) for command, why in ideas if why)
-    texts = [f"{command.ljust(wide)}   {why}" if why else command for command, why in ideas]
+        commands.insert(0, ("tactful demo start", "an imaginary shop with 200 customers"))
+    command_width = max(len(command) for command, why in commands if why)
+    texts = [f"{command.ljust(command_width)}   {why}" if why else command for command, why in commands]
     return [f"{'Try' if number == 0 else '':<10}{text}" for number, text in enumerate(texts)]

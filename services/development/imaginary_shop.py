@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-GRANTED = "2025-03-01T10:00:00Z"
+CONSENT_TIME = "2025-03-01T10:00:00Z"
 """When everybody gave their consent."""
 INTERESTS = ("herbs", "trees", "roses", "bonsai")
 PRODUCTS = {
@@ -17,7 +17,7 @@ PRODUCTS = {
     "roses": "Climbing roses",
     "bonsai": "A first bonsai",
 }
-DECLARED = "Parcels of this week are two days late."
+INCIDENT_TEXT = "Parcels of this week are two days late."
 
 
 class Region(NamedTuple):
@@ -27,7 +27,7 @@ class Region(NamedTuple):
     zones: tuple[str, ...]
     locales: tuple[str, ...]
     names: str
-    number: Callable[[int], str] | None = None
+    phone_number: Callable[[int], str] | None = None
 
 
 REGIONS = (
@@ -62,126 +62,130 @@ REGIONS = (
 )
 
 
-def people(count: int, seed: int = 7) -> Iterator[dict[str, Any]]:
+def generate_customers(count: int, seed: int = 7) -> Iterator[dict[str, Any]]:
     """This many customers, as documents; the same ones each time."""
-    chance = Random(seed)  # noqa: S311 - a demo, not a secret
+    rng = Random(seed)  # noqa: S311 - a demo, not a secret
     for number in range(count):
-        yield _person(chance, number)
+        yield _generate_customer(rng, number)
 
 
-def _person(chance: Random, number: int) -> dict[str, Any]:
-    region = chance.choice(REGIONS)
-    name = chance.choice(region.names.split())
+def _generate_customer(rng: Random, number: int) -> dict[str, Any]:
+    region = rng.choice(REGIONS)
+    name = rng.choice(region.names.split())
     customer = f"c-{number + 1:03}"
-    addresses = _addresses(chance, region, customer, number)
+    addresses = _generate_addresses(rng, region, customer, number)
     person: dict[str, Any] = {
         "customer": customer,
-        "locale": chance.choice(region.locales),
+        "locale": rng.choice(region.locales),
         "country": region.country,
-        "traits": {"name": name, "interests": sorted(chance.sample(INTERESTS, chance.randint(0, 2)))},
+        "traits": {"name": name, "interests": sorted(rng.sample(INTERESTS, rng.randint(0, 2)))},
         "addresses": addresses,
-        "consent": list(_consent(chance, [each["channel"] for each in addresses])),
+        "consent": list(_generate_consent(rng, [each["channel"] for each in addresses])),
     }
-    if chance.random() < 0.92:
-        person["zone"] = chance.choice(region.zones)
-    return person | _wishes(chance)
+    if rng.random() < 0.92:
+        person["zone"] = rng.choice(region.zones)
+    return person | _generate_preferences(rng)
 
 
-def _addresses(chance: Random, region: Region, customer: str, number: int) -> list[dict[str, Any]]:
-    kinds = [("email", f"{customer}@example.org", 0.95)]
-    if region.number is not None:
-        kinds.append(("sms", region.number(number), 0.5))
-    kinds += [("push", f"device-of-{customer}", 0.4), ("in_app", customer, 0.5)]
+def _generate_addresses(rng: Random, region: Region, customer: str, number: int) -> list[dict[str, Any]]:
+    choices = [("email", f"{customer}@example.org", 0.95)]
+    if region.phone_number is not None:
+        choices.append(("sms", region.phone_number(number), 0.5))
+    choices += [("push", f"device-of-{customer}", 0.4), ("in_app", customer, 0.5)]
     return [
-        {"channel": channel, "address": address, "verified": chance.random() < 0.9}
-        for channel, address, share in kinds
-        if chance.random() < share
+        {"channel": channel, "address": address, "verified": rng.random() < 0.9}
+        for channel, address, probability in choices
+        if rng.random() < probability
     ]
 
 
-def _consent(chance: Random, channels: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for topic, share in (("news", 0.7), ("referrals", 0.6)):
-        if chance.random() < share:
+def _generate_consent(rng: Random, channels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for topic, probability in (("news", 0.7), ("referrals", 0.6)):
+        if rng.random() < probability:
             for channel in channels:
                 yield {
                     "channel": channel,
                     "topic": topic,
                     "status": "granted",
-                    "at": GRANTED,
+                    "at": CONSENT_TIME,
                     "source": "checkout",
                     "wording": "newsletter-3",
                     "basis": "consent",
                 }
 
 
-def _wishes(chance: Random) -> dict[str, Any]:
-    wishes: dict[str, Any] = {}
-    if chance.random() < 0.12:
-        wishes["opt_outs"] = [chance.choice(({"topic": "news"}, {"class": "marketing"}, {"channel": "sms"}))]
-    if chance.random() < 0.08:
-        wishes["frequency"] = {"limit": chance.randint(1, 2), "per": "week"}
-    if chance.random() < 0.08:
-        wishes["quiet_hours"] = [{"days": ["sat", "sun"], "from": "20:00", "to": "10:00"}]
-    return wishes
+def _generate_preferences(rng: Random) -> dict[str, Any]:
+    preferences: dict[str, Any] = {}
+    if rng.random() < 0.12:
+        preferences["opt_outs"] = [rng.choice(({"topic": "news"}, {"class": "marketing"}, {"channel": "sms"}))]
+    if rng.random() < 0.08:
+        preferences["frequency"] = {"limit": rng.randint(1, 2), "per": "week"}
+    if rng.random() < 0.08:
+        preferences["quiet_hours"] = [{"days": ["sat", "sun"], "from": "20:00", "to": "10:00"}]
+    return preferences
 
 
-class Happening(NamedTuple):
+class ShopEvent(NamedTuple):
     """What happened to a customer."""
 
     customer: str
-    kind: str
+    event_type: str
     data: Mapping[str, Any]
 
 
-class Days:
+class ShopEventGenerator:
     """What happens in the shop, one thing after the other."""
 
     def __init__(self, seed: int = 7) -> None:
-        self._chance = Random(seed)  # noqa: S311 - a demo, not a secret
-        self._number = 1000
+        self._rng = Random(seed)  # noqa: S311 - a demo, not a secret
+        self._last_order_number = 1000
 
-    def opening(self, customers: Sequence[str]) -> list[Happening]:
+    def opening_events(self, customers: Sequence[str]) -> list[ShopEvent]:
         """What has just happened to the first few customers: a little of everything, complaint and ask included."""
         first, second, third, fourth, fifth = customers[:5]
         return [
-            Happening(first, "shop.order.shipped", self._order()),
-            Happening(second, "shop.payment.failed", self._order()),
-            Happening(third, "shop.complaint.filed", _case(third)),
-            Happening(third, "shop.order.delivered", {**self._order(), "total": 84.5}),
-            Happening(fourth, "shop.order.delivered", {**self._order(), "total": 120}),
-            Happening(fifth, "shop.support.closed", _case(fifth)),
+            ShopEvent(first, "shop.order.shipped", self._order_data()),
+            ShopEvent(second, "shop.payment.failed", self._order_data()),
+            ShopEvent(third, "shop.complaint.filed", _case_data(third)),
+            ShopEvent(third, "shop.order.delivered", {**self._order_data(), "total": 84.5}),
+            ShopEvent(fourth, "shop.order.delivered", {**self._order_data(), "total": 120}),
+            ShopEvent(fifth, "shop.support.closed", _case_data(fifth)),
         ]
 
-    def next(self, customers: Sequence[str]) -> Happening:
+    def next_event(self, customers: Sequence[str]) -> ShopEvent:
         """One thing that happens to one of the customers."""
-        customer = self._chance.choice(customers)
-        kinds = {
-            "shop.order.shipped": (36, self._order),
-            "shop.order.delivered": (25, self._order),
-            "shop.product.launched": (10, self._product),
-            "shop.payment.failed": (8, self._order),
-            "shop.support.closed": (5, lambda: _case(customer)),
-            "tactful.feedback.given": (3, lambda: {"score": self._chance.randint(0, 10)}),
-            "shop.incident.declared": (1, lambda: {"what": DECLARED}),
-            "shop.complaint.filed": (4, lambda: _case(customer)),
-            "shop.complaint.resolved": (4, lambda: _case(customer)),
-            "tactful.preference.changed": (4, self._wish),
+        customer = self._rng.choice(customers)
+        choices = {
+            "shop.order.shipped": (36, self._order_data),
+            "shop.order.delivered": (25, self._order_data),
+            "shop.product.launched": (10, self._product_data),
+            "shop.payment.failed": (8, self._order_data),
+            "shop.support.closed": (5, lambda: _case_data(customer)),
+            "tactful.feedback.given": (3, lambda: {"score": self._rng.randint(0, 10)}),
+            "shop.incident.declared": (1, lambda: {"what": INCIDENT_TEXT}),
+            "shop.complaint.filed": (4, lambda: _case_data(customer)),
+            "shop.complaint.resolved": (4, lambda: _case_data(customer)),
+            "tactful.preference.changed": (4, self._opt_out_data),
         }
-        (kind,) = self._chance.choices(list(kinds), [weight for weight, _ in kinds.values()])
-        return Happening(customer, kind, kinds[kind][1]())
+        (event_type,) = self._rng.choices(list(choices), [weight for weight, _ in choices.values()])
+        return ShopEvent(customer, event_type, choices[event_type][1]())
 
-    def _order(self) -> dict[str, Any]:
-        self._number += 1
-        return {"order": f"o-{self._number}", "carrier": "Postbote", "total": self._chance.randint(800, 18_000) / 100}
+    def _order_data(self) -> dict[str, Any]:
+        self._last_order_number += 1
+        return {
+            "order": f"o-{self._last_order_number}",
+            "carrier": "Postbote",
+            "total": self._rng.randint(800, 18_000) / 100,
+        }
 
-    def _product(self) -> dict[str, Any]:
-        about = self._chance.choice(INTERESTS)
-        return {"about": about, "product": PRODUCTS[about]}
+    def _product_data(self) -> dict[str, Any]:
+        interest = self._rng.choice(INTERESTS)
+        return {"about": interest, "product": PRODUCTS[interest]}
 
-    def _wish(self) -> dict[str, Any]:
-        return {"opt_outs": self._chance.choice(([{"topic": "news"}], [{"class": "marketing"}], []))}
+    def _opt_out_data(self) -> dict[str, Any]:
+        return {"opt_outs": self._rng.choice(([{"topic": "news"}], [{"class": "marketing"}], []))}
 
 
-def _case(customer: str) -> dict[str, Any]:
+def _case_data(customer: str) -> dict[str, Any]:
     """A customer has one case, which may be opened again."""
     return {"case": f"k-{customer}"}

@@ -20,7 +20,7 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
 
-POLL = 0.003
+POLL_SECONDS = 0.003
 
 
 class VirtualTime:
@@ -37,58 +37,58 @@ class VirtualTime:
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
-        self._orchestrator = orchestrator
+        self._orchestrator_database = orchestrator
         self._databases = databases
         self._bus = bus
         self._topic = topic
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def move(self, target: Instant) -> None:
+    async def advance_to(self, target: Instant) -> None:
         """Do everything due before `target`, each at its own instant, then let it be `target`."""
-        async with self._turn:
-            await self._quiet()
-            while (due := await self._next()) is not None and due < target:
+        async with self._lock:
+            await self._wait_until_idle()
+            while (due := await self._next_due()) is not None and due < target:
                 if due > self._clock.now():
                     self._clock.set(due)
                 await self._run_due()
             self._clock.set(target)
-            await self._quiet()
+            await self._wait_until_idle()
 
-    async def settle(self) -> None:
+    async def run_until_idle(self) -> None:
         """Do what is due at this very instant."""
-        async with self._turn:
-            await self._quiet()
-            while (due := await self._next()) is not None and due <= self._clock.now():
+        async with self._lock:
+            await self._wait_until_idle()
+            while (due := await self._next_due()) is not None and due <= self._clock.now():
                 await self._run_due()
 
-    async def _next(self) -> Instant | None:
+    async def _next_due(self) -> Instant | None:
         await self._scheduler.release_ended_holds()
         return await self._scheduler.next_due()
 
     async def _run_due(self) -> None:
         while await self._scheduler.tick(self._clock.now()):
-            await self._quiet()
+            await self._wait_until_idle()
 
-    async def _quiet(self) -> None:
+    async def _wait_until_idle(self) -> None:
         """Wait until all events are applied everywhere and nothing is on its way to an adapter."""
-        while not await self._is_quiet():  # noqa: ASYNC110 - what is waited for happens in databases
-            await asyncio.sleep(POLL)
+        while not await self._is_idle():  # noqa: ASYNC110 - what is waited for happens in databases
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _is_quiet(self) -> bool:
-        ends = await self._bus.end_offsets(self._topic)
+    async def _is_idle(self) -> bool:
+        end_offsets = await self._bus.end_offsets(self._topic)
         for database in self._databases:
             async with database.read() as tx:
                 applied = await read_applied_offsets(tx)
-            if any(applied.get(partition, 0) < end for partition, end in ends.items()):
+            if any(applied.get(partition, 0) < end for partition, end in end_offsets.items()):
                 return False
-        async with self._orchestrator.read() as tx:
+        async with self._orchestrator_database.read() as tx:
             row = await tx.row(
                 f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT_SQL}) AS busy"
             )
         return row is None or row.busy == 0
 
 
-def router(time: VirtualTime, clock: ManualClock) -> APIRouter:
+def clock_routes(virtual_time: VirtualTime, clock: ManualClock) -> APIRouter:
     """`POST /v1/dev/clock`: `{"set": TIME}`, `{"advance": "1h"}` or `{"settle": true}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 
@@ -99,15 +99,15 @@ def router(time: VirtualTime, clock: ManualClock) -> APIRouter:
     @routes.post("/clock", summary="Move the clock; answers when everything due before then is done")
     async def move(body: Annotated[dict[str, Any], Body()], _: Principal = requires("clock:write")) -> dict[str, str]:
         if body == {"settle": True}:
-            await time.settle()
+            await virtual_time.run_until_idle()
         else:
-            await time.move(_target(body, clock.now()))
+            await virtual_time.advance_to(_parse_target(body, clock.now()))
         return {"now": format_instant(clock.now())}
 
     return routes
 
 
-def _target(body: dict[str, Any], now: Instant) -> Instant:
+def _parse_target(body: dict[str, Any], now: Instant) -> Instant:
     try:
         match body:
             case {"set": str(text), **rest} if not rest:

@@ -24,7 +24,7 @@ from services.kit.observability.health import Health, Heartbeat
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.components import Components
-from services.orchestrator.console.sign_in_page import SignIn
+from services.orchestrator.console.sign_in_page import SignInLinks
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
@@ -33,9 +33,9 @@ from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.inline_delivery import InlineDelivery
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.http_app import build_console_context, build_http_app
-from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
-from services.orchestrator.insight.simulations.runner import Runner
+from services.orchestrator.insight.simulations.runner import SimulationRunner
 from services.orchestrator.settings import OrchestratorSettings
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
@@ -50,7 +50,13 @@ class OrchestratorService:
     """The orchestrator, ready to start. `app` answers HTTP; each role's work is a task."""
 
     def __init__(
-        self, app: FastAPI, health: Health, bus: Bus, components: Components, topics: dict[str, int], sign_in: SignIn
+        self,
+        app: FastAPI,
+        health: Health,
+        bus: Bus,
+        components: Components,
+        topics: dict[str, int],
+        sign_in: SignInLinks,
     ) -> None:
         self.app = app
         self.health = health
@@ -138,7 +144,7 @@ def build(
     health.add_check("database", lambda: _check_database(database))
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = OrchestratorService(
-        app, health, bus, components, topics, SignIn(console_context.sessions, settings.web.public_url)
+        app, health, bus, components, topics, SignInLinks(console_context.sessions, settings.web.public_url)
     )
     service.is_sole_dispatcher = is_sole_dispatcher
     checks: list[PeriodicCheck] = [DatabaseMetrics(registry, "orchestrator", database, [events]).update_gauges]
@@ -219,12 +225,12 @@ def _add_schedule_role(
         [events],
     )
     service.auditor = Auditor(
-        database, components.recorder, clock, components.metrics, AuditSeries(components.registry)
+        database, components.recorder, clock, components.metrics, AuditMetrics(components.registry)
     )
-    service.add_job("simulations", Runner(database, components.recorder, clock).run)
+    service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         service.add_job("schedule", service.scheduler.run_until_stopped)
-        service.add_job("audit", service.auditor.run)
+        service.add_job("audit", service.auditor.run_until_stopped)
 
 
 def _add_dispatch_role(

@@ -18,8 +18,8 @@ from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.delivery.sender import HandoverLimits, Sender
 from services.orchestrator.insight.history_reader import HistoryReader
-from services.orchestrator.insight.shadow.recorder import Shadow
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -45,7 +45,7 @@ class Components:
         self.registry = registry
         self.metrics = OrchestratorMetrics(registry, clock)
         self.renderer = Renderer(self.snapshot, self.links, self.metrics.record_rendering)
-        self.shadow = Shadow(Renderer(self.snapshot, self.links).render_message, ShadowSeries(registry))
+        self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
         self.outbox_signal = WakeSignal()
         """Told when there is something to hand over."""
         self.decided_signal = WakeSignal()

@@ -32,20 +32,20 @@ def build_console_context(
     suppression: SuppressionClient,
     registry: Registry,
     health: Health,
-) -> console.Parts:
+) -> console.ConsoleContext:
     """What the console works with."""
-    return console.Parts(
+    return console.ConsoleContext(
         database=database,
         clock=clock,
         bus=bus,
         topic=settings.kafka.events_topic,
         snapshot=components.snapshot,
-        gatherer=components.facts_reader,
+        facts_reader=components.facts_reader,
         preference=preference,
         suppression=suppression,
         explainer=Explainer(database, components.snapshot, components.facts_reader, clock),
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
-        ring=_key_ring(settings, DatabaseKeyRing(database, clock)),
+        key_ring=_key_ring(settings, DatabaseKeyRing(database, clock)),
         health=health,
         registry=registry,
         sandbox=all(isinstance(adapter, SandboxAdapter) for adapter in components.adapters.values()),
@@ -55,7 +55,7 @@ def build_console_context(
 def build_http_app(
     settings: OrchestratorSettings,
     components: Components,
-    console_context: console.Parts,
+    console_context: console.ConsoleContext,
     preference: PreferenceClient,
     suppression: SuppressionClient,
 ) -> FastAPI:
@@ -66,7 +66,7 @@ def build_http_app(
         console_context.clock,
         topic=console_context.topic,
         decided_signal=components.decided_signal,
-        ring=console_context.ring,
+        ring=console_context.key_ring,
         topics=preference,
         situations=suppression,
         facts_reader=components.facts_reader,
@@ -78,8 +78,8 @@ def build_http_app(
         title="Tactful: orchestrator",
         registry=console_context.registry,
         health=console_context.health,
-        keys=console_context.ring,
-        routers=[*api, *console.routers(console_context)],
+        keys=console_context.key_ring,
+        routers=[*api, *console.console_routers(console_context)],
         service_key=settings.require("service_key"),
         idempotency=IdempotencyStore(console_context.database),
         sessions=console_context.sessions,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.decision import Decision
-from schemas.message import Handed
+from schemas.message import HandoverResult
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS, RULES, Class, Outcome, Reason
 from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, gauge, histogram
@@ -243,7 +243,7 @@ class OrchestratorMetrics:
         channel: str,
         adapter: str,
         claimed_messages: Sequence[ClaimedMessage],
-        results: Sequence[Handed],
+        results: Sequence[HandoverResult],
         seconds: float,
     ) -> None:
         """An adapter has answered for a batch."""
@@ -264,7 +264,7 @@ class OrchestratorMetrics:
             self._rules_loaded(kind).set_to_current_time()
 
 
-def _attempt_outcome(results: Handed) -> str:
+def _attempt_outcome(results: HandoverResult) -> str:
     if results.outcome == "retry":
         return "retryable" if results.retry_after is None else "throttled"
     if results.outcome == "unknown":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
-from schemas.documents import suggestion
+from schemas.documents import did_you_mean
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.settings import Seconds, SecretKey, Section
@@ -46,5 +46,5 @@ class OrchestratorSettings(ConnectedServiceSettings):
             return adapters
         for channel in adapters:
             if channel not in CHANNELS:
-                raise ValueError(f"unknown channel `{channel}`{suggestion(str(channel), CHANNELS)}")
+                raise ValueError(f"unknown channel `{channel}`{did_you_mean(str(channel), CHANNELS)}")
         return {**dict.fromkeys(CHANNELS, DEFAULT_ADAPTER), **adapters}

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
-from schemas.documents import validate
-from schemas.facts import PreferenceQuestion
-from schemas.ids import bad_id
-from schemas.recorded import KnownPreference, PreferencesBetween
+from schemas.documents import validate_document
+from schemas.facts import PreferenceRequest
+from schemas.ids import describe_invalid_id
+from schemas.recorded import PreferenceHistoryRequest, PreferenceSnapshot
 from schemas.times import format_instant
 from services.clients.preference import FACTS_AT_PATH, FACTS_PATH, RECORDED_PATH, TOPICS_PATH, PastPreferenceRequest
 from services.kit.bus.fence import WakeSignal, wait_until_applied
@@ -67,7 +67,7 @@ def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter
     async def post_opt_out(
         customer: str, request: Request, principal: Principal = requires("preferences:write")
     ) -> Response:
-        entry = to_opt_out(validate(OptOutEntry, await read_json_body(request)))
+        entry = to_opt_out(validate_document(OptOutEntry, await read_json_body(request)))
         enforcement = await editor.opt_out(parse_customer_id(customer), entry, actor=principal.name)
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
@@ -93,7 +93,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
 
     @router.post(FACTS_PATH, summary="Facts of customers, no older than the asker's log positions")
     async def get_facts(request: Request) -> Response:
-        payload = await internal_api.read_request(request, PreferenceQuestion)
+        payload = await internal_api.read_request(request, PreferenceRequest)
         positions = {
             Partition(topic, partition): offset
             for topic, partitions in payload.positions.items()
@@ -128,7 +128,7 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
         RECORDED_PATH, summary="Facts of customers as they were known at an instant, and after each later change"
     )
     async def recorded(request: Request) -> Response:
-        payload = await internal_api.read_request(request, PreferencesBetween)
+        payload = await internal_api.read_request(request, PreferenceHistoryRequest)
         async with database.read() as tx:
             changed_customers = await store.find_changed_customers(tx, payload.customers, payload.since)
             now = await store.get_states(
@@ -138,7 +138,7 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
         answers = [
             rebuild_known_states(customer, then[customer], payload.since)
             if customer in changed_customers
-            else (KnownPreference(payload.since, to_facts(now.get(customer) or empty_state(customer))),)
+            else (PreferenceSnapshot(payload.since, to_facts(now.get(customer) or empty_state(customer))),)
             for customer in payload.customers
         ]
         return internal_api.respond(answers)
@@ -146,7 +146,7 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
 
 def parse_customer_id(customer: str) -> str:
     """The customer's id of a path. Raises Invalid."""
-    id_error = bad_id(customer)
+    id_error = describe_invalid_id(customer)
     if id_error:
         raise Invalid(
             f"the customer's id {id_error}", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")]

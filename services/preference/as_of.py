@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.customer import Customer
-from schemas.documents import validate
+from schemas.documents import validate_document
 from schemas.facts import Preference
-from schemas.recorded import KnownPreference
+from schemas.recorded import PreferenceSnapshot
 from schemas.times import Instant
 from services.preference.document_form import FIELDS, fact_fields
 from services.preference.preference_state import PreferenceState, to_facts
@@ -49,17 +49,19 @@ def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int
         else:
             fields[change.field] = change.value
         last = change.version
-    known = validate(Customer, {"customer": customer, **{name: fields[name] for name in FIELDS if name in fields}})
+    known = validate_document(
+        Customer, {"customer": customer, **{name: fields[name] for name in FIELDS if name in fields}}
+    )
     parts = {**fact_fields(known, FIELDS), "version": last if version is None else version}
     return PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
 
 
 def rebuild_known_states(
     customer: str, changes: Sequence[RecordedChange], since: Instant
-) -> tuple[KnownPreference, ...]:
+) -> tuple[PreferenceSnapshot, ...]:
     """The state as of `since`, and the one that each later change led to, oldest first. Never empty."""
     first = sum(change.recorded <= since for change in changes)
-    found = [KnownPreference(since, to_facts(rebuild_state(customer, changes[:first])))]
+    found = [PreferenceSnapshot(since, to_facts(rebuild_state(customer, changes[:first])))]
     ends = [
         index for index, (current, following) in enumerate(pairwise(changes), 1) if current.version != following.version
     ]
@@ -67,5 +69,5 @@ def rebuild_known_states(
         if end > first:
             last = changes[end - 1]
             state = to_facts(rebuild_state(customer, changes[:end]))
-            found.append(KnownPreference(last.recorded, state, last.event_id is not None))
+            found.append(PreferenceSnapshot(last.recorded, state, last.event_id is not None))
     return tuple(found)

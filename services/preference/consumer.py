@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.event import BadEvent, Event, data_of, decode, encode, type_of
-from schemas.ids import bad_id
+from schemas.event import Event, InvalidEvent, decode_record, encode_event, parse_data, peek_type
+from schemas.ids import describe_invalid_id
 from services.kit.bus.batch import Batch
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
@@ -78,12 +78,12 @@ class PreferenceEventHandler:
         now = self._clock.now()
         items: list[PreferenceEvent | UnreadableChange] = []
         for record in batch.records:
-            if type_of(record.headers, record.value) not in EVENT_TYPES:
+            if peek_type(record.headers, record.value) not in EVENT_TYPES:
                 continue
             try:
-                event = decode(record.headers, record.value, now)
-                change = parse_change(event, data_of(event))
-            except BadEvent as error:
+                event = decode_record(record.headers, record.value, now)
+                change = parse_change(event, parse_data(event))
+            except InvalidEvent as error:
                 batch.reject(record, Unreadable(f"{error.pointer}: {error.detail}"))
                 customer = customer_of(record)
                 items.extend([] if customer is None else [UnreadableChange(customer)])
@@ -146,7 +146,7 @@ def customer_of(record: Record) -> str | None:
             name = candidate.decode() if candidate else ""
         except UnicodeDecodeError:
             continue
-        if bad_id(name) is None:
+        if describe_invalid_id(name) is None:
             return name
     return None
 
@@ -154,7 +154,7 @@ def customer_of(record: Record) -> str | None:
 def _merge_event(before: PreferenceState, preference_event: PreferenceEvent, now: Instant) -> store.StateUpdate | None:
     try:
         after = apply_change(before, preference_event.change)
-    except BadEvent as error:
+    except InvalidEvent as error:
         raise Overgrown(error.detail) from None
     if after is None:
         return None
@@ -169,7 +169,7 @@ def _block_customer(before: PreferenceState, now: Instant) -> store.StateUpdate:
 
 
 def _digest(event: Event) -> bytes:
-    return hashlib.blake2b(encode(msgspec.structs.replace(event, traceparent=None)), digest_size=16).digest()
+    return hashlib.blake2b(encode_event(msgspec.structs.replace(event, traceparent=None)), digest_size=16).digest()
 
 
 def _header_value(record: Record, name: str) -> bytes | None:

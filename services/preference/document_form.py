@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.customer import ConsentRecord, Customer, OptOutEntry
-from schemas.facts import Address, Consent, Frequency, OptOut, OwnQuiet, Preference
+from schemas.facts import Address, Consent, CustomerQuietHours, FrequencyLimit, OptOut, Preference
 from schemas.times import Instant, format_instant
 
 FIELDS = (
@@ -85,9 +85,9 @@ def _fact_field(customer: Customer, name: str) -> Any:
         case "channel_order":
             return tuple(channel.value for channel in value)
         case "frequency":
-            return None if value is None else Frequency(value.limit, value.per)
+            return None if value is None else FrequencyLimit(value.limit, value.per)
         case "quiet_hours":
-            return tuple(OwnQuiet(quiet.days, quiet.start, quiet.end) for quiet in value)
+            return tuple(CustomerQuietHours(quiet.days, quiet.start, quiet.end) for quiet in value)
         case _:
             return value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.documents import suggestion
+from schemas.documents import did_you_mean
 from schemas.facts import OptOut, Preference
 from schemas.vocabulary import Class
 from services.kit.errors import Problem
@@ -74,5 +74,5 @@ def check_opt_out(entry: OptOut, pointer: str, topics: PolicyTopics | None) -> N
 def _check_topic(topic: str, pointer: str, topics: PolicyTopics | None) -> None:
     if topics is None or any(known.key == topic for known in topics.topics):
         return
-    detail = f"unknown topic `{topic}`{suggestion(topic, [known.key for known in topics.topics])}"
+    detail = f"unknown topic `{topic}`{did_you_mean(topic, [known.key for known in topics.topics])}"
     raise UnknownTopic(detail, errors=[Problem(pointer, "unknown_topic", detail)])

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from schemas.customer import Customer
-from schemas.documents import DocumentError, validate
-from schemas.event import BadEvent, Event
+from schemas.documents import DocumentError, validate_document
+from schemas.event import Event, InvalidEvent
 from schemas.facts import Address, Preference
 from schemas.times import DAY, Instant
 from services.preference.document_form import FIELDS, fact_fields, preference_document
@@ -140,7 +140,7 @@ def parse_change(event: Event, data: Mapping[str, Any]) -> PreferenceChange | No
         _reject_misspelled(data)
         given = [name for name in FIELDS if name in data]
         if not given:
-            raise BadEvent(
+            raise InvalidEvent(
                 "/data", f"names no field of a customer's preferences, such as `opt_outs`: {PREFERENCE_CHANGED}"
             )
         return PreferenceChange(event.time, _validate_fields(event, data, given), unblocks=True)
@@ -192,7 +192,7 @@ def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) 
 
     A person's word counts at once, even where an event claims a time that lies ahead of our clock.
     """
-    checked = validate(Customer, {**fields, "customer": state.customer})
+    checked = validate_document(Customer, {**fields, "customer": state.customer})
     parts = fact_fields(checked, [name for name in FIELDS if name in fields])
     return set_fields(state, parts, at, unblocks=True)
 
@@ -218,12 +218,12 @@ def block_until(state: PreferenceState, until: Instant) -> PreferenceState:
 def _validate_fields(event: Event, data: Mapping[str, Any], given: list[str]) -> dict[str, Any]:
     named = data.get("customer", event.subject)
     if named != event.subject:
-        raise BadEvent("/data/customer", "is not the event's `subject`: leave it out or make them agree")
+        raise InvalidEvent("/data/customer", "is not the event's `subject`: leave it out or make them agree")
     try:
-        checked = validate(Customer, {"customer": event.subject, **{name: data[name] for name in given}})
+        checked = validate_document(Customer, {"customer": event.subject, **{name: data[name] for name in given}})
     except DocumentError as error:
         pointer, _, detail = error.errors[0]
-        raise BadEvent(f"/data{pointer}", detail) from None
+        raise InvalidEvent(f"/data{pointer}", detail) from None
     return fact_fields(checked, given)
 
 
@@ -231,9 +231,9 @@ def _parse_traits(traits: Any) -> dict[str, Any]:
     if traits is None:
         return {}
     if not isinstance(traits, dict):
-        raise BadEvent("/data/traits", "must be an object of names and values")
+        raise InvalidEvent("/data/traits", "must be an object of names and values")
     if len(traits) > MAX_TRAITS:
-        raise BadEvent("/data/traits", f"more than {MAX_TRAITS} traits")
+        raise InvalidEvent("/data/traits", f"more than {MAX_TRAITS} traits")
     return traits
 
 
@@ -244,11 +244,11 @@ def _reject_misspelled(data: Mapping[str, Any]) -> None:
             continue
         similar = difflib.get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.8)
         if similar:
-            raise BadEvent(f"/data/{name}", f"unknown field `{name}`, did you mean `{similar[0]}`?")
+            raise InvalidEvent(f"/data/{name}", f"unknown field `{name}`, did you mean `{similar[0]}`?")
 
 
 def _check_size(parts: StateDraft) -> None:
     if len(parts.traits) > MAX_TRAITS:
-        raise BadEvent("/data/traits", f"the customer would have more than {MAX_TRAITS} traits")
+        raise InvalidEvent("/data/traits", f"the customer would have more than {MAX_TRAITS} traits")
     if len(parts.addresses) > MAX_ADDRESSES:
-        raise BadEvent("/data/addresses", f"the customer would have more than {MAX_ADDRESSES} addresses")
+        raise InvalidEvent("/data/addresses", f"the customer would have more than {MAX_ADDRESSES} addresses")

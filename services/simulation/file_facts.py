@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.customer import Customer
 from schemas.event import Event
-from schemas.facts import HoldFact, Scope
+from schemas.facts import HoldFact, MessageScope
 from schemas.suppression import Hold, Suppression
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.campaigns.conditions import compile_situation_condition
@@ -83,4 +83,4 @@ def to_hold_fact(hold: Hold) -> HoldFact:
     scope = hold.scope
     fields = {name: getattr(scope, name) for name in ("channels", "topics", "classes", "intents", "campaigns")}
     known = {name: None if values is None else frozenset(map(str, values)) for name, values in fields.items()}
-    return HoldFact(hold.key, hold.mode, hold.start, hold.until, Scope(**known), scope.region, scope.trait)
+    return HoldFact(hold.key, hold.mode, hold.start, hold.until, MessageScope(**known), scope.region, scope.trait)

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 import schemas.campaign
 import schemas.policy
 from schemas.customer import Customer
-from schemas.documents import DocumentError, load, load_json, validate
-from schemas.event import BadEvent, Event, data_of, decode_structured
+from schemas.documents import DocumentError, load_document, load_json, validate_document
+from schemas.event import Event, InvalidEvent, decode_event, parse_data
 from schemas.suppression import Hold, Suppression
 from services.condition import ConditionSyntaxError
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
@@ -91,9 +91,9 @@ def read_events(path: Path, on_bytes_read: OnBytesRead | None = None) -> Iterato
             on_bytes_read(read)
             read = 0
         try:
-            event = decode_structured(line)
-            yield event, data_of(event)
-        except BadEvent as error:
+            event = decode_event(line)
+            yield event, parse_data(event)
+        except InvalidEvent as error:
             raise BadInput(f"{location}: {error.pointer or '/'}: {error.detail}") from None
 
 
@@ -106,7 +106,7 @@ def _list_folder(folder: Path) -> list[Path]:
 
 def _read_document(path: Path, model: type[Model]) -> Model:
     try:
-        return validate(model, load(path.read_bytes()))
+        return validate_document(model, load_document(path.read_bytes()))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
     except DocumentError as error:
@@ -132,6 +132,6 @@ def _parse_json(location: str, line: bytes) -> Any:
 
 def _parse_line(location: str, model: type[Model], line: bytes) -> Model:
     try:
-        return validate(model, _parse_json(location, line))
+        return validate_document(model, _parse_json(location, line))
     except DocumentError as error:
         raise BadInput(f"{location}: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.decision import to_document
-from schemas.recorded import Recorded, RecordedHold
+from schemas.recorded import CustomerHistory, HoldPeriod
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.policy.match import Catalogue
@@ -50,8 +50,8 @@ def compare_recorded_traffic(folder: Path, on_progress: OnProgress) -> None:
 def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnProgress) -> Mapping[str, Any]:
     policy = read_policy(folder / side / "policy.json")
     catalogue = Catalogue(read_campaigns(folder / side / "campaigns"), policy, frozenset(CHANNELS))
-    holds = msgspec.json.decode((folder / "holds.json").read_bytes(), type=list[RecordedHold])
-    facts_source = RecordedFactsSource(policy, list(read_structs(folder / "customers.jsonl", Recorded)), holds)
+    holds = msgspec.json.decode((folder / "holds.json").read_bytes(), type=list[HoldPeriod])
+    facts_source = RecordedFactsSource(policy, list(read_structs(folder / "customers.jsonl", CustomerHistory)), holds)
     simulator = Simulator(catalogue, facts_source, job.until, read_ledgers(folder))
     outcomes, reasons = Counter[str](), Counter[str]()
     encoder = msgspec.json.Encoder()

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from schemas.event import BadEvent, Event, data_of, decode_structured
+from schemas.event import Event, InvalidEvent, decode_event, parse_data
 from schemas.facts import HoldFact, Preference
-from schemas.recorded import KnownPreference, KnownSuppressions, Recorded, RecordedHold
+from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot, SuppressionsSnapshot
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
@@ -28,7 +28,7 @@ FENCE_WAIT = 2 * SECOND
 """What an event changed is known this much before it was recorded: decisions wait that long for earlier events."""
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
-KnownStates = Sequence[KnownPreference | KnownSuppressions]
+KnownStates = Sequence[PreferenceSnapshot | SuppressionsSnapshot]
 
 
 class EventLine(msgspec.Struct, frozen=True):
@@ -48,7 +48,9 @@ class LedgerLine(msgspec.Struct, frozen=True):
 class RecordedFactsSource:
     """The facts of customers as they were recorded. Events change nothing here: what they changed is recorded too."""
 
-    def __init__(self, policy: CompiledPolicy, customers: Sequence[Recorded], holds: Iterable[RecordedHold]) -> None:
+    def __init__(
+        self, policy: CompiledPolicy, customers: Sequence[CustomerHistory], holds: Iterable[HoldPeriod]
+    ) -> None:
         self._policy = policy
         self._holds = tuple(hold for each in holds if (hold := _hold_while_known(each)) is not None)
         self._recorded = {each.customer: each for each in customers}
@@ -104,9 +106,9 @@ def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
     """The events in order of arrival; one that can not be read any more is left out."""
     for line in read_structs(folder / "events.jsonl", EventLine):
         try:
-            event = decode_structured(bytes(line.event))
-            yield SimulatedEvent(line.at, event, data_of(event))
-        except BadEvent:
+            event = decode_event(bytes(line.event))
+            yield SimulatedEvent(line.at, event, parse_data(event))
+        except InvalidEvent:
             continue
 
 
@@ -130,7 +132,7 @@ def _effective_instants(states: KnownStates) -> list[Instant]:
     return found
 
 
-def _hold_while_known(recorded: RecordedHold) -> HoldFact | None:
+def _hold_while_known(recorded: HoldPeriod) -> HoldFact | None:
     """The hold, in force while it was known as well; None when it never was."""
     hold = recorded.hold
     start = max(hold.start, recorded.placed)

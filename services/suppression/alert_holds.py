@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from schemas.alertmanager import Alert
-from schemas.documents import DocumentError, load_json, suggestion, validate
+from schemas.documents import DocumentError, did_you_mean, load_json, validate_document
 from schemas.suppression import Hold, HoldScope
 from schemas.times import Instant, format_instant, parse_duration
 from services.kit.errors import Problem
@@ -79,7 +79,7 @@ def build_hold(alert: Alert, placed_by: str, now: Instant) -> AlertHold:
     }
     if until is not None and until > now:
         document["until"] = format_instant(until)
-    return AlertHold(validate(Hold, document), tuple(problems))
+    return AlertHold(validate_document(Hold, document), tuple(problems))
 
 
 def has_lapsed(alert: Alert, now: Instant) -> bool:
@@ -104,7 +104,9 @@ def _parse_scope(settings: Mapping[str, str], problems: list[Problem]) -> dict[s
     """The scope that is asked for; everything, when any part of it is not understood."""
     problem_count = len(problems)
     unknown = sorted(settings.keys() - KNOWN_LABELS)
-    problems += [_label_problem(name, "unknown_field", f"unknown{suggestion(name, KNOWN_LABELS)}") for name in unknown]
+    problems += [
+        _label_problem(name, "unknown_field", f"unknown{did_you_mean(name, KNOWN_LABELS)}") for name in unknown
+    ]
     list_values = {
         name: _split_list(settings[LABEL_PREFIX + name]) for name in LIST_FIELDS if LABEL_PREFIX + name in settings
     }
@@ -118,7 +120,7 @@ def _parse_scope(settings: Mapping[str, str], problems: list[Problem]) -> dict[s
             )
         scope = _parse_scope_object(settings[f"{LABEL_PREFIX}scope"], problems)
     try:
-        validate(HoldScope, scope)
+        validate_document(HoldScope, scope)
     except DocumentError as error:
         problems += [_label_problem("scope", code, f"{pointer}: {detail}") for pointer, code, detail in error.errors]
     return {} if len(problems) > problem_count else scope

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from schemas.facts import Entry, HoldFact, Situation, Suppressions
-from schemas.recorded import KnownSuppressions
+from schemas.facts import HoldFact, Situation, SuppressionEntry, Suppressions
+from schemas.recorded import SuppressionsSnapshot
 from schemas.times import Instant
 
 ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
@@ -32,7 +32,7 @@ class SuppressionChange(NamedTuple):
     at: Instant
     action: ChangeAction
     id: str
-    fact: Entry | Situation | HoldFact | None = None
+    fact: SuppressionEntry | Situation | HoldFact | None = None
     by_event: bool = False
 
 
@@ -56,10 +56,10 @@ def rebuild_facts(
 
 def rebuild_known_suppressions(
     customer: str, changes: Sequence[SuppressionChange], since: Instant, until: Instant
-) -> tuple[KnownSuppressions, ...]:
+) -> tuple[SuppressionsSnapshot, ...]:
     """As `standing`, of the customer alone."""
     found = rebuild_facts(customer, changes, since, until)
-    return tuple(KnownSuppressions(past.at, past.customer, past.by_event) for past in found)
+    return tuple(SuppressionsSnapshot(past.at, past.customer, past.by_event) for past in found)
 
 
 class _FactsBuilder:
@@ -67,7 +67,7 @@ class _FactsBuilder:
 
     def __init__(self, customer: str) -> None:
         self._customer = customer
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, SuppressionEntry] = {}
         self._situations: list[Situation] = []
         self._quarantine: tuple[HoldFact, ...] = ()
         self._holds: dict[str, HoldFact] = {}
@@ -75,7 +75,7 @@ class _FactsBuilder:
     def apply_change(self, change: SuppressionChange) -> None:
         """Apply the change."""
         match change.action, change.fact:
-            case "add", Entry() as entry:
+            case "add", SuppressionEntry() as entry:
                 self._entries[change.id] = entry
             case "remove", _:
                 self._entries.pop(change.id, None)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from schemas.documents import validate
-from schemas.event import BadEvent, Event, data_of, decode, type_of
-from schemas.ids import bad_id
+from schemas.documents import validate_document
+from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
+from schemas.ids import describe_invalid_id
 from schemas.policy import SituationKind
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
@@ -76,7 +76,7 @@ class SituationKindsCache:
         """As of this transaction."""
         active = await history.get_active_situations(tx, self._seq)
         if active is not None:
-            documents = [validate(SituationKind, document) for document in active.situations]
+            documents = [validate_document(SituationKind, document) for document in active.situations]
             self._kinds, self._seq = compile_kinds(documents, self._compile), active.seq
         return self._kinds
 
@@ -104,13 +104,13 @@ class SuppressionEventHandler:
             kinds = await self._kinds_cache.current(tx)
         prepared = SuppressionBatch(kinds, self._clock.now())
         for record in batch.records:
-            kind = type_of(record.headers, record.value)
+            kind = peek_type(record.headers, record.value)
             if kind is None:
                 self._note_unreadable(record, prepared)
             elif states.handles(kind, kinds):
                 try:
                     prepared.events.append(_parse_event(record, prepared))
-                except BadEvent as error:
+                except InvalidEvent as error:
                     batch.reject(record, error)
         return prepared
 
@@ -201,16 +201,16 @@ def customer_of(record: Record) -> str | None:
             text = (raw or b"").decode()
         except UnicodeDecodeError:
             continue
-        if bad_id(text) is None:
+        if describe_invalid_id(text) is None:
             return text
     return None
 
 
 def _parse_event(record: Record, prepared: SuppressionBatch) -> SuppressionEvent:
-    event = decode(record.headers, record.value, prepared.now)
+    event = decode_record(record.headers, record.value, prepared.now)
     if not prepared.kinds.handles(event.type):
         return SuppressionEvent(event, NO_TRANSITIONS)
-    return SuppressionEvent(event, prepared.kinds.read_transitions(event, data_of(event)))
+    return SuppressionEvent(event, prepared.kinds.read_transitions(event, parse_data(event)))
 
 
 async def _quarantine_customer(

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.event import Event
-from schemas.facts import Entry, HoldFact, Scope, Situation, Suppressions
+from schemas.facts import HoldFact, MessageScope, Situation, SuppressionEntry, Suppressions
 from schemas.ids import normalise_address
 from schemas.suppression import Suppression
 from schemas.times import DAY, Instant
@@ -25,7 +25,7 @@ class CustomerEntry(msgspec.Struct, frozen=True, array_like=True):
     """An entry that names the customer, with the id under which people find and remove it (empty in simulations)."""
 
     id: str
-    entry: Entry
+    entry: SuppressionEntry
 
 
 class SuppressionState(msgspec.Struct, frozen=True, array_like=True):
@@ -76,10 +76,10 @@ def apply_event(
     return result
 
 
-def to_entry(document: Suppression, address: int | None = None) -> Entry:
+def to_entry(document: Suppression, address: int | None = None) -> SuppressionEntry:
     """The fact that a suppression document states."""
     scope = document.scope
-    return Entry(
+    return SuppressionEntry(
         channel=None if scope.channel is None else scope.channel.value,
         topic=scope.topic,
         classes=None if scope.classes is None else tuple(sorted(cls.value for cls in scope.classes)),
@@ -92,24 +92,24 @@ def to_entry(document: Suppression, address: int | None = None) -> Entry:
 
 def add_erasure(state: SuppressionState, at: Instant, entry_id: str = "") -> SuppressionState:
     """With an entry that covers everything, since the customer was erased at `at`."""
-    return add_entry(state, Entry(None, None, None, at, None, SuppressionReason.ERASED.value), entry_id)
+    return add_entry(state, SuppressionEntry(None, None, None, at, None, SuppressionReason.ERASED.value), entry_id)
 
 
-def add_entry(state: SuppressionState, entry: Entry, entry_id: str = "") -> SuppressionState:
+def add_entry(state: SuppressionState, entry: SuppressionEntry, entry_id: str = "") -> SuppressionState:
     """With this entry; the same object when one that says the same stands at least as long."""
     if any(is_covered_by(entry, customer_entry.entry) for customer_entry in state.entries):
         return state
     return next_version(state, entries=(*state.entries, CustomerEntry(entry_id, entry)))
 
 
-def is_covered_by(new: Entry, known: Entry) -> bool:
+def is_covered_by(new: SuppressionEntry, known: SuppressionEntry) -> bool:
     """Whether `known` has the same scope and reason and stands whenever `new` would."""
     same_scope = _entry_scope(new) == _entry_scope(known) and new.reason == known.reason
     lasts = known.expires is None or (new.expires is not None and new.expires <= known.expires)
     return same_scope and known.at <= new.at and lasts
 
 
-def _entry_scope(entry: Entry) -> tuple[object, ...]:
+def _entry_scope(entry: SuppressionEntry) -> tuple[object, ...]:
     return entry.channel, entry.topic, entry.classes
 
 
@@ -131,7 +131,7 @@ def add_quarantine(state: SuppressionState, now: Instant) -> SuppressionState:
 
 def quarantine_hold(now: Instant) -> HoldFact:
     """The hold on a customer of whom an event could not be read at `now`."""
-    scope = Scope(classes=frozenset({"service", "marketing"}))
+    scope = MessageScope(classes=frozenset({"service", "marketing"}))
     reason = "an event of this customer could not be read"
     return HoldFact(QUARANTINE_KEY, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
 
@@ -142,7 +142,9 @@ def next_version(state: SuppressionState, **fields: Any) -> SuppressionState:
 
 
 def to_facts(
-    state: SuppressionState, address_entries: Mapping[AddressName, Sequence[Entry]], names: Sequence[AddressName]
+    state: SuppressionState,
+    address_entries: Mapping[AddressName, Sequence[SuppressionEntry]],
+    names: Sequence[AddressName],
 ) -> Suppressions:
     """The answer about this customer; `asked` names the customer's addresses as `address_entries` does."""
     return Suppressions(
@@ -156,8 +158,8 @@ def to_facts(
 
 
 def match_address_entries(
-    address_entries: Mapping[AddressName, Sequence[Entry]], names: Sequence[AddressName]
-) -> tuple[Entry, ...]:
+    address_entries: Mapping[AddressName, Sequence[SuppressionEntry]], names: Sequence[AddressName]
+) -> tuple[SuppressionEntry, ...]:
     """The entries of the addresses asked about, each with its address's place in `asked`."""
     if not address_entries:
         return ()
@@ -181,9 +183,9 @@ def plain_address_name(channel: str, address: str) -> tuple[str, str]:
     return channel, normalise_address(channel, address)
 
 
-def index_address_entries(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[Entry, ...]]:
+def index_address_entries(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[SuppressionEntry, ...]]:
     """The entries of those documents that name an address, by `plain_name`, for `facts` in a simulation."""
-    index: dict[tuple[str, str], tuple[Entry, ...]] = {}
+    index: dict[tuple[str, str], tuple[SuppressionEntry, ...]] = {}
     for document in documents:
         for name in address_names(document, plain_address_name):
             index[name] = (*index.get(name, ()), to_entry(document))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.facts import AttemptScope, Entry
-from schemas.ids import address_hash
+from schemas.facts import AttemptScope, SuppressionEntry
+from schemas.ids import hash_address
 from schemas.suppression import Suppression
 from schemas.times import Instant
 from services.kit.db.database import Tx
@@ -49,7 +49,7 @@ class SuppressionList:
 
     def hash_address(self, channel: str, address: str) -> str:
         """The keyed hash under which an address is known."""
-        return address_hash(self._address_key, channel, address)
+        return hash_address(self._address_key, channel, address)
 
     def attempt_scopes(self, document: Suppression) -> tuple[AttemptScope, ...]:
         """The attempts that a document concerns."""
@@ -90,7 +90,7 @@ class SuppressionList:
         document: Suppression,
         entry_id: str,
         known: dict[str, SuppressionState],
-        live_entries: dict[str, tuple[Entry, ...]],
+        live_entries: dict[str, tuple[SuppressionEntry, ...]],
     ) -> str | None:
         """Put the document's entry into `known` or `live`; None when it is there already."""
         entry = to_entry(document)

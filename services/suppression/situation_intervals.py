@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from schemas.event import BadEvent, Event
+from schemas.event import Event, InvalidEvent
 from schemas.facts import Situation
-from schemas.ids import KIND
+from schemas.ids import SITUATION_KIND_PATTERN
 from schemas.policy import SituationKind
 from schemas.times import Instant
 from services.condition import ConditionError
@@ -30,7 +30,7 @@ Intervals: TypeAlias = tuple[Situation, ...]
 EventCondition: TypeAlias = Callable[[Mapping[str, Any]], bool]
 CompileCondition: TypeAlias = Callable[[str, frozenset[str]], EventCondition]
 
-_KIND_PATTERN = re.compile(KIND)
+_KIND_PATTERN = re.compile(SITUATION_KIND_PATTERN)
 
 
 class SituationRef(NamedTuple):
@@ -170,7 +170,7 @@ def _normalise_numbers(value: Any) -> Any:
 def _parse_situation_ref(data: Mapping[str, Any]) -> SituationRef:
     kind = data.get("kind")
     if not isinstance(kind, str) or not _KIND_PATTERN.fullmatch(kind):
-        raise BadEvent("/data/kind", "must name a situation's kind, such as complaint")
+        raise InvalidEvent("/data/kind", "must name a situation's kind, such as complaint")
     return SituationRef(kind, canonical_ref(data.get("ref")))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from services.development.all_services import SERVICES, Embedded
+from services.development.all_services import SERVICE_NAMES, EmbeddedTactful
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing
 from services.kit.db import migrate
@@ -32,18 +32,18 @@ TOPIC = "customer.events"
 async def main(directory: Path, customers: int, events: int) -> None:
     """Fill, seed, lay events ready, and measure."""
     os.environ["TACTFUL_ADAPTERS__PUSH"] = "null"
-    files = {name: f"sqlite+aiosqlite:///{directory / name}.db" for name in SERVICES}
+    files = {name: f"sqlite+aiosqlite:///{directory / name}.db" for name in SERVICE_NAMES}
     for name, url in files.items():
         await migrate.upgrade_schema(url, f"services.{name}")
     await fill(files, customers)
-    product = Embedded(directory)
+    product = EmbeddedTactful(directory)
     await product.start()
     transport = httpx.ASGITransport(app=product.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tactful", timeout=60) as client:
         await seed(client, product.keys["admin"])
     await product.stop()
     await _lay_ready(directory / "log.db", customers, events)
-    product = Embedded(directory)
+    product = EmbeddedTactful(directory)
     before, began = _cpu(), time.monotonic()
     await product.start()
     garbage_collection.tune_garbage_collector()
@@ -64,8 +64,8 @@ async def _lay_ready(log: Path, customers: int, events: int) -> None:
     await bus.close()
 
 
-async def _closed(product: Embedded) -> int:
-    async with product.together.databases["orchestrator"].read() as tx:
+async def _closed(product: EmbeddedTactful) -> int:
+    async with product.services.databases["orchestrator"].read() as tx:
         row = await tx.row("SELECT count(*) AS closed FROM message WHERE state = 'accepted'")
     return 0 if row is None else int(row.closed)
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import validate
-from schemas.event import data_of, decode
+from schemas.documents import validate_document
+from schemas.event import decode_record, parse_data
 from schemas.facts import Preference, Suppressions
-from schemas.ids import event_hash, message_id
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import HOUR, Instant
 from services.orchestrator.campaigns.conditions import compile_campaign_condition
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
@@ -73,8 +73,10 @@ def _round(part: Part, calls: Sequence[Arguments]) -> float:
 
 def catalogue() -> Catalogue:
     """The campaigns and the ten rules of the standard load."""
-    rules = compile_policy(validate(schemas.policy.Policy, load.policy(NOW)), 1)
-    documents = [validate(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)]
+    rules = compile_policy(validate_document(schemas.policy.Policy, load.policy(NOW)), 1)
+    documents = [
+        validate_document(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)
+    ]
     campaigns = [compile_campaign(document, 1, True, compile_campaign_condition) for document in documents]
     return Catalogue({each.key: each for each in campaigns}, rules, frozenset({CHANNEL}))
 
@@ -85,9 +87,9 @@ def many_contacts() -> Ledger:
     for place in range(MANY):
         key, channel = f"past-{place % 8}", ("push", "email")[place % 2]
         kind, at = MessageAttributes(key, "news", channel, "marketing", "inform"), NOW - (place + 1) * 11 * HOUR
-        identity = message_id("everyone", load.SOURCE, f"past-{place}", key, channel)
+        identity = compute_message_id("everyone", load.SOURCE, f"past-{place}", key, channel)
         ledger = ledger.put_contact(
-            Contact(identity, event_hash(load.SOURCE, f"past-{place}"), kind, 50, at, at, "made")
+            Contact(identity, hash_event(load.SOURCE, f"past-{place}"), kind, 50, at, at, "made")
         )
     return ledger
 
@@ -110,9 +112,9 @@ class Ground:
         for _ in range(count):
             self._next += 1
             key, value = load.event(self._next, 1_000_000, NOW)
-            event = decode((), value)
+            event = decode_record((), value)
             preference = load.preference(self._next, NOW).preference
-            yield event, data_of(event), Preference(key.decode(), *_fields(preference)[1:]), self.catalogue
+            yield event, parse_data(event), Preference(key.decode(), *_fields(preference)[1:]), self.catalogue
 
     def facts(self, preference: Preference) -> Facts:
         """What the doors said."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.facts import Address, Consent, Entry, Preference
-from schemas.ids import event_hash, message_id
+from schemas.facts import Address, Consent, Preference, SuppressionEntry
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import DAY, Instant, format_instant
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
@@ -143,7 +143,7 @@ def suppressed(number: int, now: Instant) -> Suppressed | None:
     """What speaks against mail to one customer in twenty."""
     if number % SUPPRESSED_EVERY:
         return None
-    entry = Entry("email", None, None, now - DAY, None, "hard_bounce", None)
+    entry = SuppressionEntry("email", None, None, now - DAY, None, "hard_bounce", None)
     return Suppressed(customer(number), 1, (CustomerEntry(f"sup_{number}", entry),))
 
 
@@ -153,8 +153,8 @@ def past(now: Instant) -> Ledger:
     kind = MessageAttributes("bench-past", "news", "push", "marketing", "inform")
     for place in range(PAST_CONTACTS):
         at = now - 6 * DAY + place * DAY // 2
-        identity = message_id("everyone", SOURCE, f"past-{place}", "bench-past", "push")
-        ledger = ledger.put_contact(Contact(identity, event_hash(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
+        identity = compute_message_id("everyone", SOURCE, f"past-{place}", "bench-past", "push")
+        ledger = ledger.put_contact(Contact(identity, hash_event(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
     return ledger
 
 

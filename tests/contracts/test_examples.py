@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.campaign import Campaign
-from schemas.documents import load, validate
+from schemas.documents import load_document, validate_document
 from schemas.policy import Policy
 from services import simulation
 from services.orchestrator.campaigns import document_checks
@@ -17,12 +17,12 @@ CAMPAIGNS = sorted((EXAMPLES / "campaigns").iterdir())
 
 
 def policy() -> Policy:
-    return document_checks.validate_policy(load((EXAMPLES / "policy.yaml").read_bytes()))
+    return document_checks.validate_policy(load_document((EXAMPLES / "policy.yaml").read_bytes()))
 
 
 @pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
 def test_a_campaign_is_taken_while_the_policy_is_active(path: Path) -> None:
-    campaign = document_checks.validate_campaign(path.stem, load(path.read_bytes()), policy(), check_content)
+    campaign = document_checks.validate_campaign(path.stem, load_document(path.read_bytes()), policy(), check_content)
     assert campaign.key == path.stem
 
 
@@ -33,7 +33,7 @@ def test_the_policy_holds_what_the_documents_speak_of() -> None:
 
 
 def test_all_classes_and_channels_have_a_campaign() -> None:
-    campaigns = [validate(Campaign, load(path.read_bytes())) for path in CAMPAIGNS]
+    campaigns = [validate_document(Campaign, load_document(path.read_bytes())) for path in CAMPAIGNS]
     assert {campaign.class_.value for campaign in campaigns} == {"transactional", "service", "marketing"}
     assert {channel.value for campaign in campaigns for channel in campaign.channels} == set(CHANNELS_BY_ID)
 

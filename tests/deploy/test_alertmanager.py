@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas.alertmanager import MOST_ALERTS
+from schemas.alertmanager import MAX_ALERTS
 from services.suppression.alert_holds import KNOWN_LABELS
 from tests.support.servers import ROOT
 
@@ -22,7 +22,7 @@ def configuration() -> Any:
 def test_the_receiver_is_our_webhook_with_a_key_from_a_file(configuration: Any) -> None:
     (hook,) = next(each for each in configuration["receivers"] if each["name"] == "tactful")["webhook_configs"]
     assert hook["url"].endswith(":8002/v1/holds/alertmanager") and hook["send_resolved"] is True
-    assert hook["max_alerts"] == MOST_ALERTS
+    assert hook["max_alerts"] == MAX_ALERTS
     assert hook["http_config"]["authorization"] == {
         "type": "Bearer",
         "credentials_file": "/etc/alertmanager/tactful-key",

@@ -9,11 +9,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from schemas.times import DAY, HOUR, MINUTE, SECOND
-from services.development.all_services import SERVICES
+from services.development.all_services import SERVICE_NAMES
 from services.kit.db.database import Tx
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions import store
-from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from tests.flow import test_replay as a_shop
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
@@ -32,14 +32,16 @@ NO_ASK = {"id": "no-ask", "scope": {"intents": ["advertise"]}, "on_match": "drop
 def auditor(product: Live) -> Auditor:
     """One that waits for nothing and compares every ledger."""
     parts = product.together.orchestrator.components
-    series = AuditSeries(Registry())
-    return Auditor(product.database, parts.recorder, product.clock, parts.metrics, series, lag=0, sample=1)
+    series = AuditMetrics(Registry())
+    return Auditor(
+        product.database, parts.recorder, product.clock, parts.metrics, series, delay=0, ledger_check_interval=1
+    )
 
 
 async def audit(product: Live) -> list[dict[str, Any]]:
     """Audit everything; what was found, oldest first."""
     at_work = auditor(product)
-    while await at_work.tick():
+    while await at_work.audit_page():
         pass
     items: list[dict[str, Any]] = (await product.ask("GET", "/v1/violations?limit=200"))["items"]
     return items[::-1]
@@ -90,7 +92,7 @@ def urls(request: pytest.FixtureRequest) -> dict[str, str] | None:
     if request.param == "sqlite":
         return None
     server = request.getfixturevalue("postgres_server")
-    return {name: server.database() for name in SERVICES}
+    return {name: server.database() for name in SERVICE_NAMES}
 
 
 @pytest.mark.timeout(300)
@@ -265,12 +267,12 @@ async def test_young_and_open_attempts_wait(product: Live) -> None:
     await product.policy(policy())
     await offer(product, "e-1")
     parts = product.together.orchestrator.components
-    later = Auditor(product.database, parts.recorder, product.clock, parts.metrics, AuditSeries(Registry()))
-    assert not await later.tick()
+    later = Auditor(product.database, parts.recorder, product.clock, parts.metrics, AuditMetrics(Registry()))
+    assert not await later.audit_page()
     async with product.database.write() as tx:
         await tx.execute("UPDATE message SET state = 'handing_over'")
-    assert not await auditor(product).tick()
+    assert not await auditor(product).audit_page()
     async with product.database.write() as tx:
         await tx.execute("UPDATE message SET state = 'accepted'")
-    assert await auditor(product).tick()
-    assert not await auditor(product).tick()
+    assert await auditor(product).audit_page()
+    assert not await auditor(product).audit_page()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.message import Handed, HandedOutcome, Message
+from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import HOUR, MINUTE, SECOND
 from services.orchestrator.delivery import inline_delivery
 from services.orchestrator.delivery.adapters import FirstByteGuard
@@ -25,22 +25,22 @@ class Provider:
     name = "webhook"
     channels = frozenset({"email"})
 
-    def __init__(self, *answers: HandedOutcome, idempotent: bool = True) -> None:
+    def __init__(self, *answers: HandoverOutcome, idempotent: bool = True) -> None:
         self.idempotent = idempotent
         self.taken: list[Message] = []
         self.answers = list(answers)
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         return [await self._send(message, first_byte) for message in messages]
 
-    async def _send(self, message: Message, first_byte: FirstByteGuard) -> Handed:
+    async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         first_byte.before(message.id)
         first_byte.after(message.id)
         self.taken.append(message)
         await self.hold.wait()
-        return Handed(message.id, self.answers.pop(0) if self.answers else "accepted", detail="status 1")
+        return HandoverResult(message.id, self.answers.pop(0) if self.answers else "accepted", detail="status 1")
 
     async def close(self) -> None:
         self.hold.set()

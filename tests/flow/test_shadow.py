@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from schemas.times import HOUR
 from schemas.topics import EVENTS
-from services.development.all_services import SERVICES
+from services.development.all_services import SERVICE_NAMES
 from services.kit.bus.protocol import Outgoing
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import CLOUD_EVENT, Live, live
@@ -60,7 +60,7 @@ def urls(request: pytest.FixtureRequest) -> dict[str, str] | None:
     if request.param == "sqlite":
         return None
     server = request.getfixturevalue("postgres_server")
-    return {service: server.database() for service in SERVICES}
+    return {service: server.database() for service in SERVICE_NAMES}
 
 
 async def test_a_policy_in_shadow_disagrees_while_the_live_one_sends(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.message import Handed, HandedOutcome
+from schemas.message import HandoverOutcome, HandoverResult
 from schemas.times import HOUR
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery.results import AttemptResult, record_results
@@ -100,7 +100,7 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
     made = await message(us, "only")
     assert (made.state, made.attempts) == ("accepted", 2)
     for number in (1, 2):
-        again = AttemptResult("c", number, Handed(made.message_id, "rejected"), True, "webhook")
+        again = AttemptResult("c", number, HandoverResult(made.message_id, "rejected"), True, "webhook")
         async with us.database.write() as tx:
             await record_results(tx, [again], us.clock.now())
     assert (await message(us, "only")).state == "accepted"
@@ -109,15 +109,15 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
 
 @pytest.mark.parametrize(("first", "then"), [("accepted", "unknown"), ("unknown", "accepted")])
 async def test_of_two_ends_of_one_attempt_neither_overwrites_the_other(
-    us: Crew, first: HandedOutcome, then: HandedOutcome
+    us: Crew, first: HandoverOutcome, then: HandoverOutcome
 ) -> None:
     """Its owner's result, and one that was closed for the owner, at the same moment: what was accepted stays so."""
     await us.workers[0].decide_and_mark(record("c", "only", "low", us.clock.now()))
     made = await message(us, "only")
 
-    async def end(outcome: HandedOutcome, written: asyncio.Event, commit: asyncio.Event) -> None:
+    async def end(outcome: HandoverOutcome, written: asyncio.Event, commit: asyncio.Event) -> None:
         async with us.database.write() as tx:
-            result = AttemptResult("c", 1, Handed(made.message_id, outcome), False, "webhook")
+            result = AttemptResult("c", 1, HandoverResult(made.message_id, outcome), False, "webhook")
             await record_results(tx, [result], us.clock.now())
             written.set()
             await commit.wait()
@@ -143,7 +143,7 @@ async def test_a_rejection_of_an_earlier_attempt_releases_nothing_of_a_later_one
     us.clock.advance(HOUR)
     await worker.scheduler.tick(us.clock.now())
     waiting = await message(us, "only")
-    first = AttemptResult("c", 1, Handed(waiting.message_id, "rejected"), True, "webhook")
+    first = AttemptResult("c", 1, HandoverResult(waiting.message_id, "rejected"), True, "webhook")
     async with us.database.write() as tx:
         await tx.execute("UPDATE message SET state = 'handing_over', attempts = 2")
         await record_results(tx, [first], us.clock.now())

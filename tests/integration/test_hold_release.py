@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.times import MINUTE, SECOND
-from services.development.all_services import SERVICES
+from services.development.all_services import SERVICE_NAMES
 from services.kit.observability.metrics import Registry
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.metrics import OrchestratorMetrics
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 async def test_schedulers_that_release_at_once_keep_one_pace(postgres_server: Postgres, tmp_path: Path) -> None:
-    urls = {name: postgres_server.database() for name in SERVICES}
+    urls = {name: postgres_server.database() for name in SERVICE_NAMES}
     async with live(tmp_path, MONDAY, urls) as product:
         await shop(product)
         await hold(product)

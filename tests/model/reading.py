@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from schemas.documents import load
+from schemas.documents import load_document
 from tests.model.instants import instant
 from tests.model.people import Document, Person
 from tests.model.planning import Speaking
@@ -24,8 +24,8 @@ def json_lines(path: Path) -> list[Document]:
 
 def decisions_of(folder: Path) -> list[Line]:
     """The lines that the model gives for a folder laid out like a conformance case."""
-    campaigns = [load(path.read_bytes()) for path in sorted((folder / "campaigns").iterdir())]
-    policy = load(next(folder.glob("policy.*")).read_bytes())
+    campaigns = [load_document(path.read_bytes()) for path in sorted((folder / "campaigns").iterdir())]
+    policy = load_document(next(folder.glob("policy.*")).read_bytes())
     people = {each["customer"]: Person(each["customer"], each) for each in json_lines(folder / "preferences.jsonl")}
     against = json_lines(folder / "suppressions.jsonl")
     entries = [each for each in against if "mode" not in each]

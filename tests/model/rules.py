@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 
-from schemas.ids import message_id
+from schemas.ids import compute_message_id
 from tests.model.conditions import holds, same
 from tests.model.instants import (
     DAY,
@@ -54,7 +54,7 @@ class Candidate:
 
     def __post_init__(self) -> None:
         self.key = (self.event["source"], self.event["id"])
-        self.message_id = message_id(self.person.customer, *self.key, self.campaign["key"], self.channel)
+        self.message_id = compute_message_id(self.person.customer, *self.key, self.campaign["key"], self.channel)
 
     @property
     def cls(self) -> str:

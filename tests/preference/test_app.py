@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.facts import Preference, PreferenceQuestion
+from schemas.facts import Preference, PreferenceRequest
 from services.clients.preference import FACTS_PATH, PreferenceClient
 from services.kit.errors import Permanent
 from services.kit.http import internal_api
@@ -47,7 +47,7 @@ async def test_what_is_known_of_a_customer_who_is_not_there_any_more_is_answered
 
 
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(at_work: Running) -> None:
-    lame = PreferenceQuestion(("c-1", "c-2"), {}, (0,))
+    lame = PreferenceRequest(("c-1", "c-2"), {}, (0,))
     with pytest.raises(Permanent):
         await internal_api.call(at_work.http, FACTS_PATH, lame, list[Preference], key=SERVICE_KEY)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from schemas.customer import Customer
-from schemas.documents import DocumentError, validate
-from schemas.event import BadEvent, Event
+from schemas.documents import DocumentError, validate_document
+from schemas.event import Event, InvalidEvent
 from schemas.times import DAY, HOUR, format_instant, parse_instant
 from services.preference import preference_state as preference
 from services.preference.preference_state import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED, PreferenceState
@@ -65,7 +65,7 @@ def identified(at: int, **data: Any) -> tuple[str, int, dict[str, Any]]:
 
 
 def known() -> PreferenceState:
-    return preference.from_document(validate(Customer, DOCUMENT))
+    return preference.from_document(validate_document(Customer, DOCUMENT))
 
 
 def mail(address: str, verified: bool = False) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def test_a_document_comes_out_as_it_went_in() -> None:
 def test_an_unknown_customer_has_version_0_and_a_document_of_defaults() -> None:
     blank = preference.state_document(preference.empty_state("c-1"))
     assert preference.to_facts(preference.empty_state("c-1")).version == 0
-    assert validate(Customer, blank) == validate(Customer, {"customer": "c-1"})
+    assert validate_document(Customer, blank) == validate_document(Customer, {"customer": "c-1"})
 
 
 def test_a_packed_state_is_the_same_state() -> None:
@@ -172,7 +172,7 @@ def test_a_document_has_no_time_so_any_change_may_replace_its_fields() -> None:
     ],
 )
 def test_a_change_with_any_wrong_field_is_refused_whole(data: dict[str, Any], pointer: str) -> None:
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         preference.apply_event(known(), event(customer="c-1042"), data)
     assert caught.value.pointer == pointer
 
@@ -192,7 +192,7 @@ def test_unknown_fields_that_resemble_none_of_ours_are_passed_over() -> None:
     ],
 )
 def test_an_identifying_event_with_a_wrong_field_is_refused(data: dict[str, Any], pointer: str) -> None:
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         preference.apply_event(preference.empty_state("c-1"), event(CUSTOMER_IDENTIFIED), data)
     assert caught.value.pointer == pointer
 
@@ -247,10 +247,10 @@ def test_a_whole_change_of_addresses_replaces_all_but_those_merged_later() -> No
 
 def test_a_customer_never_grows_beyond_the_documents_limits() -> None:
     state = after(identified(NOON, traits={f"t{number}": 1 for number in range(200)}))
-    with pytest.raises(BadEvent, match="200 traits"):
+    with pytest.raises(InvalidEvent, match="200 traits"):
         preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
     state = after(identified(NOON, addresses=[mail(f"a{number}@example.org") for number in range(100)]))
-    with pytest.raises(BadEvent, match="100 addresses"):
+    with pytest.raises(InvalidEvent, match="100 addresses"):
         preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
 
 

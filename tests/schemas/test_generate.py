@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 
 from schemas import generate
-from schemas.documents import DocumentError, load, validate
+from schemas.documents import DocumentError, load_document, validate_document
 from services import simulation
 
 ROOT = Path(__file__).parents[2]
@@ -44,14 +44,14 @@ def validator(form: str) -> Any:
 
 def test_the_files_are_current() -> None:
     files = {path.name: path.read_text("utf-8") for path in generate.FOLDER.iterdir()}
-    assert files == {f"{name}.schema.json": generate.text_of(schema) for name, schema in generate.schemas().items()}, (
-        "run `make schemas`"
-    )
+    assert files == {
+        f"{name}.schema.json": generate.format_schema(schema) for name, schema in generate.schemas().items()
+    }, "run `make schemas`"
 
 
 def test_write_removes_a_form_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "gone.schema.json").write_text("{}", "utf-8")
-    generate.write(tmp_path)
+    generate.write_schemas(tmp_path)
     assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == set(generate.schemas())
 
 
@@ -76,7 +76,9 @@ def test_campaigns_and_policies_fit_their_schemas(folder: Path) -> None:
         ("policy", [folder / "policy.yaml"]),
     ):
         for path in paths:
-            assert [error.message for error in validator(form).iter_errors(load(path.read_bytes()))] == [], path
+            assert [error.message for error in validator(form).iter_errors(load_document(path.read_bytes()))] == [], (
+                path
+            )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_campaigns_and_policies_fit_their_schemas(folder: Path) -> None:
 )
 def test_what_a_model_refuses_its_schema_refuses_too(form: str, document: dict[str, Any]) -> None:
     with pytest.raises(DocumentError):
-        validate(generate.DOCUMENTS[form], document)
+        validate_document(generate.DOCUMENTS[form], document)
     assert not validator(form).is_valid(document)
 
 

@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import message_id
+from schemas.ids import compute_message_id
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -18,4 +18,4 @@ def test_a_message_id_is_the_hash_of_a_json_array(
     parts = [customer, source, event, campaign, step, channel, occurrence]
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     expected = "msg_" + hashlib.sha256(text.encode()).hexdigest()[:32]
-    assert message_id(customer, source, event, campaign, channel, step, occurrence) == expected
+    assert compute_message_id(customer, source, event, campaign, channel, step, occurrence) == expected

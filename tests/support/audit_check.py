@@ -9,7 +9,7 @@ from services.clients.suppression import SuppressionClient
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import SystemClock
-from services.orchestrator.insight.audit.audit_series import AuditSeries
+from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.metrics import OrchestratorMetrics
@@ -28,9 +28,11 @@ async def broken_promises(world: World) -> list[str]:
             PreferenceClient(preference, SERVICE_KEY), SuppressionClient(suppression, SERVICE_KEY, key), key
         )
         metrics = OrchestratorMetrics(Registry(), clock)
-        auditor = Auditor(database, recorder, clock, metrics, AuditSeries(Registry()), lag=0, sample=1)
+        auditor = Auditor(
+            database, recorder, clock, metrics, AuditMetrics(Registry()), delay=0, ledger_check_interval=1
+        )
         try:
-            while await auditor.tick():
+            while await auditor.audit_page():
                 pass
         finally:
             await database.close()

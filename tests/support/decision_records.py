@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.decision import Decision, EventRef, Verdict
 from schemas.event import Event
-from schemas.ids import message_id
+from schemas.ids import compute_message_id
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
 from services.orchestrator.decisions.store import ReceivedEvent
@@ -21,7 +21,7 @@ def event(id: str = "e-1", customer: str = "c-1", **changes: Any) -> Event:
 def decision(of: Event, channel: str = "sms", **changes: Any) -> Decision:
     fields: dict[str, Any] = {
         "time": NOON,
-        "message_id": message_id(of.subject, of.source, of.id, "referral-ask", channel),
+        "message_id": compute_message_id(of.subject, of.source, of.id, "referral-ask", channel),
         "customer": of.subject,
         "event": EventRef(of.source, of.id, of.type, of.time),
         "campaign": "referral-ask",

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from schemas.documents import load
+from schemas.documents import load_document
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
 from services.deployment_settings import DeploymentSettings
-from services.development.all_services import SERVICES, Together
+from services.development.all_services import SERVICE_NAMES, AllServices
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db import migrate
 from services.kit.db.database import Database
@@ -29,7 +29,7 @@ CLOUD_EVENT = {"content-type": "application/cloudevents+json"}
 class Live:
     """A running product. `editor` and `reviewer` are two people, since nobody approves their own edit."""
 
-    def __init__(self, together: Together, clock: ManualClock, reviewer: str) -> None:
+    def __init__(self, together: AllServices, clock: ManualClock, reviewer: str) -> None:
         self.together = together
         self.clock = clock
         self.editor = self._client(ADMIN)
@@ -126,12 +126,12 @@ async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = N
     """The product on files in `directory`, or on the databases at `urls`."""
     clock = ManualClock(now)
     databases: dict[str, Database] = {}
-    for name in SERVICES:
+    for name in SERVICE_NAMES:
         url = urls[name] if urls else f"sqlite+aiosqlite:///{directory / name}.db"
         await migrate.upgrade_schema(url, f"services.{name}")
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
-    together = Together(settings(), databases, bus, clock, proof_of_death=True)
+    together = AllServices(settings(), databases, bus, clock, is_sole_dispatcher=True)
     _, reviewer = await api_keys.create_key(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
     await together.start()
     product = Live(together, clock, reviewer)
@@ -147,4 +147,4 @@ async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = N
 
 def read(path: Path) -> Any:
     """A document in a file."""
-    return load(path.read_text())
+    return load_document(path.read_text())

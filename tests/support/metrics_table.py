@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.development.all_services import SERVICES, Together
+from services.development.all_services import SERVICE_NAMES, AllServices
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
 from services.kit.observability.build_info import publish_build_info
@@ -22,10 +22,10 @@ MOST_VALUES = 20
 def registry(directory: Path) -> Registry:
     """The metrics of the embedded product, before anything has happened."""
     made = Registry()
-    publish_build_info(made, *SERVICES)
+    publish_build_info(made, *SERVICE_NAMES)
     log_counter(made)
-    databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICES}
-    Together(settings(), databases, LocalBus(directory / "log.db"), SystemClock(), registry=made)
+    databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICE_NAMES}
+    AllServices(settings(), databases, LocalBus(directory / "log.db"), SystemClock(), registry=made)
     return made
 
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
-from schemas.facts import Preference, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.facts import Preference, SuppressionRequest, SuppressionResponse, Suppressions
 from schemas.roles import Role
 from schemas.times import parse_instant
 from services.clients.preference import PreferenceClient
@@ -111,9 +111,9 @@ class Others:
                 (SuppressionsAsOf(asked_of.since, self.suppressions.get(name, Suppressions(name))),), self.removed
             )
         if path.endswith("/suppression/facts"):
-            asked = msgspec.msgpack.decode(raw, type=SuppressionQuestion).customers
+            asked = msgspec.msgpack.decode(raw, type=SuppressionRequest).customers
             found = tuple(self.suppressions.get(each.customer, Suppressions(each.customer)) for each in asked)
-            return SuppressionAnswer(found)
+            return SuppressionResponse(found)
         self.handed.append((path, question))
         return {"policy_version": question["policy_version"]} if path.endswith("/topics") else {"done": True}
 

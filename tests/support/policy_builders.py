@@ -8,10 +8,10 @@ import msgspec
 import schemas.campaign
 import schemas.policy
 from schemas.decision import Verdict
-from schemas.documents import validate
+from schemas.documents import validate_document
 from schemas.event import Event
-from schemas.facts import Address, Consent, Frequency, HoldFact, Preference, Suppressions
-from schemas.ids import event_hash, message_id
+from schemas.facts import Address, Consent, FrequencyLimit, HoldFact, Preference, Suppressions
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import Instant, parse_instant
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, Candidate, build_candidate
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
@@ -54,7 +54,7 @@ def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
 
 def policy(**fields: Any) -> CompiledPolicy:
     document = {"zone": "Etc/UTC", "topics": [NEWS, ACCOUNT], **fields}
-    return compile_policy(validate(schemas.policy.Policy, document), 1)
+    return compile_policy(validate_document(schemas.policy.Policy, document), 1)
 
 
 def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> CompiledCampaign:
@@ -71,7 +71,7 @@ def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing",
         **fields,
     }
     document["content"] = {channel: CONTENT[channel] for channel in document["channels"]}
-    return compile_campaign(validate(schemas.campaign.Campaign, document), 1, active, condition)
+    return compile_campaign(validate_document(schemas.campaign.Campaign, document), 1, active, condition)
 
 
 def event(time: str = "02 10:00", id: str = "e-1", expires: str | None = None, type: str = "shop.offer") -> Event:
@@ -95,7 +95,7 @@ def preference(
     traits: Mapping[str, Any] | None = None, wish: tuple[int, str] | None = None, **fields: Any
 ) -> Preference:
     known: dict[str, Any] = {"zone": "Etc/UTC", "addresses": REACHABLE, "consent": GRANTED, **fields}
-    frequency = None if wish is None else Frequency(*wish)
+    frequency = None if wish is None else FrequencyLimit(*wish)
     return Preference("c-1", 1, traits=msgspec.json.encode(traits or {}), frequency=frequency, **known)
 
 
@@ -120,10 +120,10 @@ def contact(
     reported: bool = False,
 ) -> Contact:
     of, event_id = of or campaign("other"), event_id or f"e of {time}"
-    name = message_id("c-1", "/shop", event_id, of.key, channel)
+    name = compute_message_id("c-1", "/shop", event_id, of.key, channel)
     kind = MessageAttributes(of.key, of.topic, channel, of.cls, of.intent)
     first = at(since or time)
-    return Contact(name, event_hash("/shop", event_id), kind, of.priority, at(time), first, state, reported)
+    return Contact(name, hash_event("/shop", event_id), kind, of.priority, at(time), first, state, reported)
 
 
 def ledger(*contacts: Contact) -> Ledger:

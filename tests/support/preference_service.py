@@ -13,8 +13,8 @@ import httpx
 import msgspec
 from fastapi import FastAPI, Request, Response
 
-from schemas.event import Event, encode
-from schemas.facts import AttemptScope, OpenAttempts, Positions, Preference
+from schemas.event import Event, encode_event
+from schemas.facts import AttemptScope, LogPositions, OpenAttempts, Preference
 from schemas.times import parse_instant
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.orchestrator import (
@@ -114,17 +114,17 @@ class Running:
     http: httpx.AsyncClient
     doors: PreferenceClient
 
-    async def publish(self, *events: Event) -> Positions:
+    async def publish(self, *events: Event) -> LogPositions:
         """Put events on the log. Returns how far it goes then."""
-        return await self.publish_raw(*((event.customer.encode(), encode(event)) for event in events))
+        return await self.publish_raw(*((event.customer.encode(), encode_event(event)) for event in events))
 
-    async def publish_raw(self, *records: tuple[bytes | None, bytes | None]) -> Positions:
+    async def publish_raw(self, *records: tuple[bytes | None, bytes | None]) -> LogPositions:
         """The same with any bytes."""
         await self.bus.publish([Outgoing(EVENTS.name, key, value) for key, value in records])
         ends = await self.bus.end_offsets(EVENTS.name)
         return {EVENTS.name: {partition.partition: offset for partition, offset in ends.items()}}
 
-    async def facts(self, customers: Sequence[str], positions: Positions) -> dict[str, Preference]:
+    async def facts(self, customers: Sequence[str], positions: LogPositions) -> dict[str, Preference]:
         """Facts once the log is applied, however busy the machine: like the orchestrator, we ask again."""
         async with asyncio.timeout(30):
             while True:
@@ -197,7 +197,7 @@ async def eventually(check: Any, timeout: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def partition_zero(positions: Positions, beyond: int) -> Positions:
+def partition_zero(positions: LogPositions, beyond: int) -> LogPositions:
     """Positions that lie `beyond` the end of the first partition."""
     topic = EVENTS.name
     return {topic: {0: positions[topic].get(0, 0) + beyond}}

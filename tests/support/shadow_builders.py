@@ -14,9 +14,9 @@ from services.orchestrator.decisions.evaluation import (
     evaluate_customer,
 )
 from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
-from services.orchestrator.insight.shadow.observations import Notes
-from services.orchestrator.insight.shadow.recorder import Shadow
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from services.orchestrator.insight.shadow.observations import ShadowObservations
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -76,20 +76,20 @@ def shadowed(
     known: Facts | None = None,
     ledgers: dict[str, VersionedLedger] | None = None,
     **options: Any,
-) -> Notes:
+) -> ShadowObservations:
     """The notes of a batch of events."""
     known = known or facts()
-    shadow = Shadow(options.pop("render", rendered), ShadowSeries(Registry()), **options)
-    return shadow.judge(came, lived(of, came, known), {"c-1": known}, ledgers or {}, of, NOW)
+    shadow = ShadowRecorder(options.pop("render", rendered), ShadowMetrics(Registry()), **options)
+    return shadow.evaluate_batch(came, lived(of, came, known), {"c-1": known}, ledgers or {}, of, NOW)
 
 
 def offer(id: str = "e-1", **changes: Any) -> Came:
     return Came(event(id=id), **changes)
 
 
-def lines(notes: Notes) -> list[tuple[str, str, str, str, bool | None]]:
+def lines(notes: ShadowObservations) -> list[tuple[str, str, str, str, bool | None]]:
     """Noun, outcome, reason, live outcome and agreement of each note."""
-    return [(n.watched.noun, n.outcome, n.reason, n.live_outcome, n.agrees) for n in notes.notes]
+    return [(n.shadow.noun, n.outcome, n.reason, n.live_outcome, n.agrees) for n in notes.observations]
 
 
 __all__ = ["Came", "campaign", "catalogue", "lines", "newer", "offer", "policy", "shadowed"]

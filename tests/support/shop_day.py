@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from schemas.documents import load
+from schemas.documents import load_document
 from schemas.times import MINUTE, Instant, format_instant, parse_instant
 from tests.support.servers import ROOT, free_port, start_on_free_ports, wait_until_started
 
@@ -105,10 +105,10 @@ def _shows_its_link(log: Path, url: str) -> bool:
 
 def seed(scene: Scene) -> None:
     """The shop's policy, campaigns and customers."""
-    version = scene.call("PUT", "/v1/policy", load((_EXAMPLES / "policy.yaml").read_text()))["version"]
+    version = scene.call("PUT", "/v1/policy", load_document((_EXAMPLES / "policy.yaml").read_text()))["version"]
     _lead(scene, f"/v1/policy/versions/{version}")
     for path in sorted((_EXAMPLES / "campaigns").glob("*.yaml")):
-        document = load(path.read_text())
+        document = load_document(path.read_text())
         scene.call("PUT", f"/v1/campaigns/{document['key']}", document)
         _lead(scene, f"/v1/campaigns/{document['key']}")
     for line in (_EXAMPLES / "customers.jsonl").read_text().splitlines():
@@ -160,7 +160,7 @@ def _trouble(scene: Scene) -> None:
     """What needs somebody: a hold, and a draft for review."""
     hold = {"key": "checkout-fails", "mode": "defer", "from": format_instant(scene.now), "reason": "INC-482"}
     scene.call("POST", "/v1/holds", {**hold, "scope": {"intents": ["advertise", "ask_referral"]}})
-    draft = load((_EXAMPLES / "campaigns" / "product-news.yaml").read_text())
+    draft = load_document((_EXAMPLES / "campaigns" / "product-news.yaml").read_text())
     scene.call("PUT", f"/v1/campaigns/{draft['key']}", {**draft, "priority": 35})
     scene.call("POST", f"/v1/campaigns/{draft['key']}/submit")
 
@@ -176,7 +176,7 @@ def _finish(scene: Scene) -> None:
 
 def hostile(scene: Scene) -> None:
     """Values that would be markup, scripts or links if somebody forgot to escape them."""
-    campaign = load((_EXAMPLES / "campaigns" / "order-shipped.yaml").read_text())
+    campaign = load_document((_EXAMPLES / "campaigns" / "order-shipped.yaml").read_text())
     campaign |= {"key": "hostile", "name": f"Hostile {HOSTILE}", "trigger": {"event": "shop.hostile"}}
     body = '<p>{{ event.data.what }}</p><p><a href="https://example.com/x">x</a></p>'
     campaign["content"] = {"email": {"en": {"subject": "{{ event.data.what }}", "html": body}}}

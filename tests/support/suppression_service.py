@@ -12,7 +12,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from schemas.event import Event, encode
+from schemas.event import Event, encode_event
 from schemas.facts import AttemptScope, OpenAttempts
 from schemas.policy import SituationKind
 from schemas.times import Instant, parse_instant
@@ -81,7 +81,7 @@ def event(type: str, data: object = None, *, time: Instant = NOW, id: str = "e-1
 
 def record(event: Event) -> Outgoing:
     """The event as it is published."""
-    return Outgoing(TOPIC, event.subject.encode(), encode(event))
+    return Outgoing(TOPIC, event.subject.encode(), encode_event(event))
 
 
 @dataclass

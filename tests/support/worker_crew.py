@@ -23,12 +23,12 @@ from schemas.facts import (
     Consent,
     OptOut,
     Preference,
-    PreferenceQuestion,
-    SuppressionAnswer,
-    SuppressionQuestion,
+    PreferenceRequest,
+    SuppressionRequest,
+    SuppressionResponse,
     Suppressions,
 )
-from schemas.message import Handed, HandedOutcome, Message
+from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.roles import Role
 from schemas.times import format_instant, parse_instant
 from services.clients.preference import PreferenceClient
@@ -90,15 +90,15 @@ class Others:
         if path.endswith("/facts"):
             self.positions.append(msgspec.msgpack.decode(body, strict=False)["positions"])
         if path.endswith("/preference/facts"):
-            question = msgspec.msgpack.decode(body, type=PreferenceQuestion)
+            question = msgspec.msgpack.decode(body, type=PreferenceRequest)
             found = [self._preference(name) for name in question.customers]
             known = question.versions or [-1] * len(found)
             return [each for each, version in zip(found, known, strict=True) if each.version != version]
         if path.endswith("/suppression/facts"):
-            asked = msgspec.msgpack.decode(body, type=SuppressionQuestion)
+            asked = msgspec.msgpack.decode(body, type=SuppressionRequest)
             versions = asked.versions or [-1] * len(asked.customers)
             fresh = [each.customer for each, version in zip(asked.customers, versions, strict=True) if version != 1]
-            return SuppressionAnswer(tuple(Suppressions(name, 1) for name in fresh))
+            return SuppressionResponse(tuple(Suppressions(name, 1) for name in fresh))
         if path.endswith("/topics"):
             return {"policy_version": msgspec.msgpack.decode(body)["policy_version"]}
         return {"done": True} if path.endswith("/situations") else []
@@ -114,23 +114,23 @@ class Provider:
     """Takes messages, dedupes them by id, and refuses some, at random. `taken`: customer -> message -> when."""
 
     dice: random.Random
-    odds: dict[HandedOutcome, float] = field(default_factory=lambda: {"accepted": 1.0})
+    odds: dict[HandoverOutcome, float] = field(default_factory=lambda: {"accepted": 1.0})
     name: str = "webhook"
     channels: frozenset[str] = frozenset({"push"})
     idempotent: bool = True
     taken: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One answer a message."""
         return [self._take(message, first_byte) for message in messages]
 
-    def _take(self, message: Message, first_byte: FirstByteGuard) -> Handed:
+    def _take(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         first_byte.before(message.id)
         first_byte.after(message.id)
         (outcome,) = self.dice.choices(list(self.odds), list(self.odds.values()))
         if outcome in ("accepted", "unknown"):
             self.taken.setdefault(message.customer, {}).setdefault(message.id, []).append(message.at)
-        return Handed(message.id, outcome, detail="dice", retry_after=1.0)
+        return HandoverResult(message.id, outcome, detail="dice", retry_after=1.0)
 
     async def close(self) -> None:
         """Nothing to give back."""

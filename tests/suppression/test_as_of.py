@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import Asked, HoldFact, Suppressions
-from schemas.ids import address_hash
+from schemas.facts import CustomerAddressHashes, HoldFact, Suppressions
+from schemas.ids import hash_address
 from schemas.times import DAY, HOUR, SECOND
 from services.kit.bus.protocol import Outgoing
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, TOPIC, Running, event
 
 pytestmark = pytest.mark.wired
 
-ASKED = Asked("c-1", (("email", address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org")),))
+ASKED = CustomerAddressHashes("c-1", (("email", hash_address(ADDRESS_KEY.encode(), "email", "ada@example.org")),))
 
 
 def plain(facts: Suppressions) -> Suppressions:

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from schemas.facts import Asked
-from schemas.ids import address_hash
+from schemas.facts import CustomerAddressHashes
+from schemas.ids import hash_address
 from schemas.times import SECOND
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, Running, event
 from tests.suppression.test_as_of import something
@@ -22,8 +22,8 @@ async def test_it_is_what_each_question_alone_would_answer(service: Running) -> 
         await something(service, chance, number, state)
     await service.events(event("shop.complaint.filed", {"case": 1}, customer="c-2", id="e-2"))
     end = service.clock.now()
-    known = (("email", address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org")),)
-    asked = [Asked("c-1", known), Asked("c-2"), Asked("nobody")]
+    known = (("email", hash_address(ADDRESS_KEY.encode(), "email", "ada@example.org")),)
+    asked = [CustomerAddressHashes("c-1", known), CustomerAddressHashes("c-2"), CustomerAddressHashes("nobody")]
     since = start + (end - start) // 2
     answer = await service.client.read_recorded(asked, since, end)
     for each, states in zip(asked, answer.customers, strict=True):

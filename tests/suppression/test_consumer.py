@@ -3,8 +3,8 @@ import asyncio
 import msgspec
 import pytest
 
-from schemas.event import encode
-from schemas.facts import Asked, Situation
+from schemas.event import encode_event
+from schemas.facts import CustomerAddressHashes, Situation
 from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
 from services.suppression.customer_state import QUARANTINE_KEY
@@ -16,7 +16,7 @@ FILED, RESOLVED = "shop.complaint.filed", "shop.complaint.resolved"
 
 
 async def facts(service: Running, customer: str = "c-1"):  # type: ignore[no-untyped-def]
-    return (await service.client.get_facts([Asked(customer)], {})).customers[0]
+    return (await service.client.get_facts([CustomerAddressHashes(customer)], {})).customers[0]
 
 
 async def test_events_open_and_close_and_their_history_is_kept(service: Running) -> None:
@@ -85,7 +85,7 @@ async def dead_letters(service: Running) -> int:
 
 async def test_an_event_that_concerns_us_but_cannot_be_read_leaves_the_customer_in_peace(service: Running) -> None:
     await service.situations(COMPLAINT)
-    broken = encode(event(FILED)).replace(b'"1.0"', b'"9.9"')
+    broken = encode_event(event(FILED)).replace(b'"1.0"', b'"9.9"')
     assert await quarantined(service, Outgoing(TOPIC, b"c-1", broken))
     assert await dead_letters(service) == 1
     (hold,) = (await facts(service)).holds
@@ -121,7 +121,7 @@ async def test_a_record_that_names_nobody_is_counted_and_passed(service: Running
 
 
 async def test_a_broken_event_of_a_type_that_does_not_concern_us_is_left_to_others(service: Running) -> None:
-    broken = encode(event("shop.order")).replace(b'"1.0"', b'"9.9"')
+    broken = encode_event(event("shop.order")).replace(b'"1.0"', b'"9.9"')
     assert not await quarantined(service, Outgoing(TOPIC, b"c-1", broken))
     assert await dead_letters(service) == 0
 
@@ -146,5 +146,5 @@ async def test_many_customers_and_writers_at_once_lose_nothing(service: Running)
         *(service.http.post("/v1/suppressions", json=rows[part::3]) for part in range(3)), service.settle(sent)
     )
     assert [answer.status_code for answer in answers[:3] if answer is not None] == [200] * 3
-    answer = await service.client.get_facts([Asked(name) for name in names], sent)
+    answer = await service.client.get_facts([CustomerAddressHashes(name) for name in names], sent)
     assert all(len(item.situations) == 5 and len(item.entries) == 3 for item in answer.customers)

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from schemas.facts import Entry, Situation
+from schemas.facts import Situation, SuppressionEntry
 from schemas.suppression import Suppression
 from schemas.times import DAY
 from services.suppression.customer_state import (
@@ -22,7 +22,7 @@ from services.suppression.customer_state import (
 from tests.support.suppression_service import COMPLAINT, NOW, event, kinds
 
 KINDS = kinds(COMPLAINT)
-BOUNCE = Entry("email", None, None, NOW, None, "hard_bounce")
+BOUNCE = SuppressionEntry("email", None, None, NOW, None, "hard_bounce")
 FOREVER, SHORT = BOUNCE, msgspec.structs.replace(BOUNCE, expires=NOW + DAY)
 
 
@@ -33,7 +33,7 @@ def document(**fields: object) -> Suppression:
 def test_an_erased_customer_is_covered_by_an_entry_of_everything() -> None:
     state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), {}, KINDS)
     assert state is not None
-    assert to_facts(state, {}, ()).entries == (Entry(None, None, None, NOW, None, "erased"),)
+    assert to_facts(state, {}, ()).entries == (SuppressionEntry(None, None, None, NOW, None, "erased"),)
     assert state.version == 1
 
 
@@ -81,7 +81,7 @@ def test_a_state_survives_packing() -> None:
         (FOREVER, msgspec.structs.replace(BOUNCE, classes=("marketing",)), True),
     ],
 )
-def test_an_entry_is_added_unless_one_says_as_much(known: Entry, new: Entry, added: bool) -> None:
+def test_an_entry_is_added_unless_one_says_as_much(known: SuppressionEntry, new: SuppressionEntry, added: bool) -> None:
     state = add_entry(empty_state("c-1"), known, "sup_1")
     assert (add_entry(state, new, "sup_2") is not state) == added
 
@@ -99,7 +99,7 @@ def test_entries_of_addresses_carry_the_place_of_the_address_asked_about() -> No
 
 
 def test_facts_hold_own_entries_before_those_of_addresses() -> None:
-    own = Entry(None, None, None, NOW, None, "manual")
+    own = SuppressionEntry(None, None, None, NOW, None, "manual")
     answer = to_facts(add_entry(empty_state("c-1"), own), {"h": (BOUNCE,)}, ["h"])
     assert [entry.address for entry in answer.entries] == [None, 0]
     assert answer.customer == "c-1" and answer.version == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.event import BadEvent, data_of
+from schemas.event import InvalidEvent, parse_data
 from schemas.facts import Situation
 from schemas.times import DAY, HOUR
 from services.suppression.situation_intervals import (
@@ -29,7 +29,7 @@ def after(*steps: tuple[str, object, int], known: SituationKinds = KINDS) -> Int
     intervals: Intervals = ()
     for kind, data, time in steps:
         happened = event(kind, data, time=time)
-        result = apply_event(intervals, happened, data_of(happened), known)
+        result = apply_event(intervals, happened, parse_data(happened), known)
         assert result is not None
         intervals = result
     return intervals
@@ -143,7 +143,7 @@ def test_the_built_in_events_open_and_close_what_they_name() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"kind": 7}, {"kind": ""}, {"kind": "A B"}, {"kind": "complaint\n"}])
 def test_a_built_in_event_without_a_kind_is_refused(data: object) -> None:
-    with pytest.raises(BadEvent):
+    with pytest.raises(InvalidEvent):
         after(("tactful.situation.opened", data, NOW))
 
 

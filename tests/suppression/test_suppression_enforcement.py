@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.facts import AttemptScope
-from schemas.ids import address_hash
+from schemas.ids import hash_address
 from services.suppression import suppression_enforcement
 from tests.support.suppression_service import ADDRESS_KEY, Running, running
 
@@ -79,7 +79,7 @@ async def test_the_scope_is_that_of_the_entry(service: Running) -> None:
 async def test_an_address_is_asked_about_by_its_hash_on_every_channel(service: Running) -> None:
     await service.http.post("/v1/suppressions", json={"address": "Ada@example.org", "reason": "legal"})
     hashes = {scope.address for scope in service.handovers.asked}
-    assert address_hash(ADDRESS_KEY.encode(), "email", "ada@example.org") in hashes and len(hashes) == 4
+    assert hash_address(ADDRESS_KEY.encode(), "email", "ada@example.org") in hashes and len(hashes) == 4
 
 
 async def test_a_hold_without_classes_concerns_service_and_marketing_of_every_region(service: Running) -> None:

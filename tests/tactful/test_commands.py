@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.development.all_services import lock
+from services.development.all_services import lock_data_dir
 from tactful.__main__ import main
 from tests.support.command_line import ROOT, Running, environment, product, run
 
@@ -92,7 +92,7 @@ def test_db_without_an_address_says_which_setting_it_needs() -> None:
 
 
 def test_dev_refuses_a_directory_that_is_in_use(tmp_path: Path) -> None:
-    held = lock(tmp_path)
+    held = lock_data_dir(tmp_path)
     try:
         done = run("dev", "--data-dir", tmp_path, "--no-demo", "--port", "0")
     finally:

@@ -14,8 +14,8 @@ import phonenumbers
 import pytest
 
 from schemas.customer import Customer
-from schemas.documents import validate
-from services.development.imaginary_shop import Days, people
+from schemas.documents import validate_document
+from services.development.imaginary_shop import ShopEventGenerator, generate_customers
 from tests.support.command_line import EXAMPLES, NOON, Running, product, run
 
 pytestmark = pytest.mark.wired
@@ -98,16 +98,16 @@ def test_it_is_refused_where_something_could_be_sent(tmp_path: Path) -> None:
 
 
 def test_the_people_are_the_same_each_time_and_can_all_be_registered() -> None:
-    made = list(people(180))
-    assert made == list(people(180)) and made != list(people(180, seed=8))
+    made = list(generate_customers(180))
+    assert made == list(generate_customers(180)) and made != list(generate_customers(180, seed=8))
     for person in made:
-        validate(Customer, person)
+        validate_document(Customer, person)
     written = {json.loads(line)["customer"] for line in (EXAMPLES / "customers.jsonl").read_text("utf-8").splitlines()}
     assert len({person["customer"] for person in made} | written) == 200
 
 
 def test_the_people_live_in_many_places_and_nobody_can_be_reached() -> None:
-    made = list(people(180))
+    made = list(generate_customers(180))
     assert len({person.get("zone") for person in made}) > 15
     assert len({person["locale"].partition("-")[0] for person in made}) > 10
     addresses = [address for person in made for address in person["addresses"]]
@@ -121,11 +121,11 @@ def test_the_people_live_in_many_places_and_nobody_can_be_reached() -> None:
 
 
 def test_all_sorts_of_things_happen_complaints_and_opt_outs_among_them() -> None:
-    days = Days()
-    customers = [person["customer"] for person in people(180)]
-    kinds = Counter(days.next(customers).kind for _ in range(1000))
+    days = ShopEventGenerator()
+    customers = [person["customer"] for person in generate_customers(180)]
+    kinds = Counter(days.next_event(customers).event_type for _ in range(1000))
     assert kinds.most_common(1)[0][0] == "shop.order.shipped"
     assert min(kinds["shop.complaint.filed"], kinds["tactful.preference.changed"]) > 10
-    opening = [(each.customer, each.kind) for each in days.opening(customers)]
+    opening = [(each.customer, each.event_type) for each in days.opening_events(customers)]
     complaint = ("shop.complaint.filed", "shop.order.delivered")
     assert any((a[0] == b[0] and (a[1], b[1]) == complaint) for a, b in pairwise(opening))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from schemas.campaign import Campaign
-from schemas.documents import load, validate
+from schemas.documents import load_document, validate_document
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template
 from services.template.runtime import FALLBACK_ERRORS, MAX_ITERATIONS, MAX_TEXT
 from services.template.translate import MAX_ALTERNATIVES, MAX_DEPTH, MAX_NODES
@@ -178,7 +178,7 @@ def test_no_word_of_a_template_becomes_code() -> None:
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples/campaigns"
-CAMPAIGNS = [load(path.read_bytes()) for path in sorted(EXAMPLES.iterdir())] + [bench.campaign(1)]
+CAMPAIGNS = [load_document(path.read_bytes()) for path in sorted(EXAMPLES.iterdir())] + [bench.campaign(1)]
 
 
 @pytest.mark.parametrize("document", CAMPAIGNS, ids=lambda document: document["key"])
@@ -189,7 +189,7 @@ def test_every_template_of_the_examples_and_the_standard_load_is_translated(docu
         "event": {"type": "a", "time": "2026-03-01T10:00:00Z", "data": data | {"goods": [{"count": 1, "name": "fig"}]}},
         "links": {"unsubscribe": "https://example.org/u", "preferences": "https://example.org/p"},
     }
-    for locales in validate(Campaign, document).content.values():
+    for locales in validate_document(Campaign, document).content.values():
         for fields in locales.values():
             for field, source in fields.items():
                 template = compile_template(source, field in ("html", "mjml"))

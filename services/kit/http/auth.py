@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from fastapi import Depends, Request
 
-from schemas.roles import ALLOWED, Role, may
+from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from services.kit.errors import Forbidden, Unauthorised
 from services.kit.http import request_parsing
 from services.kit.http.idempotency import IdempotencyStore
@@ -195,8 +195,8 @@ class RouteAccess:
         principal = await authenticate(request)
         if principal is None:
             raise Unauthorised("send `Authorization: Bearer <key>`")
-        if not may(principal.role, self.action):
-            allowed_roles = ", ".join(role for role in ALLOWED if may(role, self.action))
+        if not is_allowed(principal.role, self.action):
+            allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, self.action))
             raise Forbidden(
                 f"`{self.action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}"
             )

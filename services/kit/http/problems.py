@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from schemas.documents import DocumentError, validate
+from schemas.documents import DocumentError, validate_document
 from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 from services.kit.observability import logs
 
@@ -141,7 +141,7 @@ def _body_problems(request: Request, body: object, violations: list[dict[str, ob
     model = params[0].field_info.annotation if len(params) == 1 else None
     if body is not None and isinstance(model, type) and issubclass(model, BaseModel):
         try:
-            validate(model, body)
+            validate_document(model, body)
         except DocumentError as error:
             return [Problem(*item) for item in error.errors]
     return [

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from fastapi import Request
 
-from schemas.documents import DocumentError, load_json, suggestion
+from schemas.documents import DocumentError, did_you_mean, load_json
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
 from services.kit.http.problems import MAX_ERRORS, WrongMediaType
 
@@ -52,7 +52,7 @@ def check_query(request: Request, known: Collection[str]) -> None:
             break
         if name not in known:
             short = name[:60]
-            detail = f"unknown query parameter `{short}`{suggestion(short, known)}"
+            detail = f"unknown query parameter `{short}`{did_you_mean(short, known)}"
             errors.append(Problem(f"/query/{short}", "unknown_parameter", detail))
         elif name in seen:
             errors.append(Problem(f"/query/{name}", "given_twice", f"the query parameter `{name}` is given twice"))

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import NestedSecretsSettingsSource as SecretFiles
 
-from schemas.documents import problems, suggestion
+from schemas.documents import did_you_mean, to_problems
 from services.kit.observability.logs import Level
 
 ENV_PREFIX = "TACTFUL_"
@@ -199,7 +199,7 @@ def _combine(settings_type: type[Settings], deployment: Sequence[type[ServiceSet
 def _refuse_unknown(names: Iterable[str], known: frozenset[str], source_name: str) -> None:
     for name in sorted(names):
         if _is_tactful_variable(name) and name.upper() not in known:
-            raise SettingsError(f"unknown {source_name} {name}{suggestion(name.upper(), known)}")
+            raise SettingsError(f"unknown {source_name} {name}{did_you_mean(name.upper(), known)}")
 
 
 def _is_tactful_variable(name: str) -> bool:
@@ -228,7 +228,7 @@ def _read_toml() -> dict[str, Any]:
 
 def _error_lines(settings_type: type[BaseModel], error: ValidationError) -> Iterator[str]:
     locations = [item["loc"] for item in error.errors(include_url=False, include_input=False)]
-    for location, (_, _, detail) in zip(locations, problems(settings_type, error), strict=True):
+    for location, (_, _, detail) in zip(locations, to_problems(settings_type, error), strict=True):
         yield f"{_variable_name(location)}: {detail}"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 
-from schemas.documents import suggestion
+from schemas.documents import did_you_mean
 from schemas.roles import Role
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
@@ -60,7 +60,7 @@ def _parse_role(text: str) -> Role:
     try:
         return Role(text)
     except ValueError:
-        hint = suggestion(text, [role.value for role in Role])
+        hint = did_you_mean(text, [role.value for role in Role])
         detail = f"`{text[:60]}` is none of: {', '.join(Role)}{hint}"
         raise Invalid("there is no such role; see errors.", errors=[Problem("/role", "unknown_role", detail)]) from None
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 import schemas.campaign
-from schemas.documents import validate
-from schemas.ids import KEY
+from schemas.documents import validate_document
+from schemas.ids import KEY_PATTERN
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
@@ -37,7 +37,7 @@ CAMPAIGN_PERMISSIONS = {
     LifecycleAction.PAUSE: "campaigns:pause",
     LifecycleAction.STOP: "campaigns:stop",
 }
-CampaignKey = Annotated[str, Path(pattern=KEY)]
+CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _MAX_VERSION = 2**31 - 1
 
@@ -81,7 +81,9 @@ async def _lint_version(database: Database, found: CampaignWithVersion) -> list[
     """What the lint says of the version under the active policy."""
     async with database.read() as tx:
         policy = await campaign_workflow.get_active_policy(tx)
-    return finding_documents(lint_campaign(validate(schemas.campaign.Campaign, found.version.document), policy))
+    return finding_documents(
+        lint_campaign(validate_document(schemas.campaign.Campaign, found.version.document), policy)
+    )
 
 
 def _add_read_routes(routes: APIRouter, database: Database) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Body, Request
 from pydantic import BaseModel, Field
 
-from schemas.documents import DocumentError, validate
+from schemas.documents import DocumentError, validate_document
 from schemas.fields import Document, Text
 from schemas.times import Instant, format_instant
 from services.kit.errors import PreconditionFailed
@@ -89,7 +89,7 @@ def finding_documents(findings: Iterable[LintFinding]) -> list[dict[str, str]]:
 
 def _with_defaults(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        complete = validate(model, document).model_dump(mode="json", by_alias=True, exclude_none=True)
+        complete = validate_document(model, document).model_dump(mode="json", by_alias=True, exclude_none=True)
     except DocumentError:  # kept under rules that have been made stricter since
         complete = {}
     return {**complete, **document}

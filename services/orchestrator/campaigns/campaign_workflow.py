@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import schemas.policy
-from schemas.documents import validate
+from schemas.documents import validate_document
 from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
@@ -14,7 +14,7 @@ from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import CampaignHead, CatalogueLogEntry, DocumentVersion
 from services.orchestrator.insight.shadow import store as shadow_store
-from services.orchestrator.insight.shadow.observations import Watched
+from services.orchestrator.insight.shadow.observations import ShadowVersion
 
 RevisionCheck = Callable[[int | None], None]
 """Raises PreconditionFailed unless the caller's If-Match fits the revision (None: there is no such thing yet)."""
@@ -104,7 +104,7 @@ async def transition_campaign(
         elif Status.SHADOW in (before.status, status):
             await store.increment_catalogue_version(tx)
         if action is LifecycleAction.SHADOW:
-            await shadow_store.begin(tx, Watched("campaign", key, version.version), request.at)
+            await shadow_store.start_shadow(tx, ShadowVersion("campaign", key, version.version), request.at)
         head = await store.update_head(tx, head, request.at)
         await store.append_log_entry(tx, _log_entry(version, action, before.status, request))
     return CampaignWithVersion(head, version)
@@ -134,7 +134,7 @@ async def get_active_policy(tx: Tx) -> schemas.policy.Policy | None:
     """The document of the active policy, if there is one."""
     number = (await store.get_catalogue_state(tx)).active_policy
     version = None if number is None else await store.get_policy_version(tx, number)
-    return None if version is None else validate(schemas.policy.Policy, version.document)
+    return None if version is None else validate_document(schemas.policy.Policy, version.document)
 
 
 async def _target_version(tx: Tx, head: CampaignHead, action: LifecycleAction) -> DocumentVersion:

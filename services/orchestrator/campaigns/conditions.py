@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import Problem
+from schemas.documents import DocumentProblem
 from services.condition import CelCondition, ConditionSyntaxError, compile_condition
 
 EVENT_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
@@ -23,13 +23,13 @@ def compile_situation_condition(text: str) -> CelCondition:
     return compile_condition(text, EVENT_VARIABLES)
 
 
-def campaign_condition_problems(document: schemas.campaign.Campaign) -> Iterator[Problem]:
+def campaign_condition_problems(document: schemas.campaign.Campaign) -> Iterator[DocumentProblem]:
     """What is wrong with a campaign's conditions."""
     texts = (("/trigger/when", document.trigger.when), ("/audience", document.audience))
     return _condition_problems(compile_campaign_condition, texts)
 
 
-def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[Problem]:
+def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[DocumentProblem]:
     """What is wrong with the conditions of a policy's situations."""
     texts = (
         (f"/situations/{index}/{field}/{trigger_index}/when", trigger.when)
@@ -42,7 +42,7 @@ def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[Probl
 
 def _condition_problems(
     compile_text: Callable[[str], CelCondition], texts: Iterable[tuple[str, str | None]]
-) -> Iterator[Problem]:
+) -> Iterator[DocumentProblem]:
     for pointer, text in texts:
         if text is None:
             continue

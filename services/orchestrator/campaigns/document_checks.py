@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import DocumentError, Problem, suggestion, validate
+from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
 from schemas.vocabulary import Class
 from services.orchestrator.campaigns import conditions
 
-ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Problem]]
+ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[DocumentProblem]]
 """Faults of a campaign's content: `services.orchestrator.delivery.channels.content.check_content`."""
 
 
@@ -20,8 +20,8 @@ def validate_campaign(
     key: str, data: Any, policy: schemas.policy.Policy | None, check_content: ContentChecker
 ) -> schemas.campaign.Campaign:
     """The campaign that may be kept under `key` while `policy` is active. Raises DocumentError."""
-    document = validate(schemas.campaign.Campaign, data)
-    problems: list[Problem] = []
+    document = validate_document(schemas.campaign.Campaign, data)
+    problems: list[DocumentProblem] = []
     if document.key != key:
         problems.append(("/key", "wrong_key", f"the path says `{key}`, the document `{document.key}`"))
     problems += conditions.campaign_condition_problems(document)
@@ -35,14 +35,14 @@ def validate_campaign(
 
 def validate_policy(data: Any) -> schemas.policy.Policy:
     """The policy that may be kept. Raises DocumentError."""
-    document = validate(schemas.policy.Policy, data)
+    document = validate_document(schemas.policy.Policy, data)
     problems = list(conditions.policy_condition_problems(document))
     if problems:
         raise DocumentError(problems)
     return document
 
 
-def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[Problem]:
+def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[DocumentProblem]:
     """Names under `fail_open` that are known and not transactional."""
     return [
         (f"/fail_open/{index}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
@@ -51,13 +51,13 @@ def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[s
     ]
 
 
-def _topic_problems(document: schemas.campaign.Campaign, policy: schemas.policy.Policy) -> Iterable[Problem]:
+def _topic_problems(document: schemas.campaign.Campaign, policy: schemas.policy.Policy) -> Iterable[DocumentProblem]:
     if document.topic is None:
         return
     topics = {topic.key: topic for topic in policy.topics}
     topic = topics.get(document.topic)
     if topic is None:
-        known = suggestion(document.topic, topics)
+        known = did_you_mean(document.topic, topics)
         yield "/topic", "unknown_topic", f"the active policy has no topic `{document.topic}`{known}"
     elif topic.required and document.class_ is Class.MARKETING:
         yield "/topic", "required_topic", f"customers cannot switch off `{topic.key}`, so marketing must not use it"

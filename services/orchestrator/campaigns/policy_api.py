@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 import schemas.policy
-from schemas.documents import validate
+from schemas.documents import validate_document
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
@@ -86,7 +86,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
 
 def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, str]]:
     """What the lint says of the version now."""
-    return finding_documents(lint_policy(validate(schemas.policy.Policy, version.document), clock.now()))
+    return finding_documents(lint_policy(validate_document(schemas.policy.Policy, version.document), clock.now()))
 
 
 def _add_read_routes(routes: APIRouter, database: Database) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import schemas.policy
-from schemas.documents import DocumentError, validate
+from schemas.documents import DocumentError, validate_document
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Conflict, NotFound
@@ -14,7 +14,7 @@ from services.orchestrator.campaigns.campaign_workflow import TransitionRequest,
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import POLICY_KEY, CatalogueLogEntry, CatalogueState, DocumentVersion
 from services.orchestrator.insight.shadow import store as shadow_store
-from services.orchestrator.insight.shadow.observations import Watched
+from services.orchestrator.insight.shadow.observations import ShadowVersion
 
 
 class TopicsApi(Protocol):
@@ -99,7 +99,7 @@ async def activate_policy(
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         _check_activation(state, before)
-    document = validate(schemas.policy.Policy, before.document)
+    document = validate_document(schemas.policy.Policy, before.document)
     await situations.set_situations(number, [_to_json(kind) for kind in document.situations])
     await topics.set_topics(number, [_to_json(topic) for topic in document.topics])
     async with database.write() as tx:
@@ -123,7 +123,7 @@ async def _begin_shadow(tx: Tx, version: DocumentVersion, request: TransitionReq
             f"version {other.version} of the policy is in shadow; reject or activate it before another one",
             code="wrong_state",
         )
-    await shadow_store.begin(tx, Watched("policy", POLICY_KEY, version.version), request.at)
+    await shadow_store.start_shadow(tx, ShadowVersion("policy", POLICY_KEY, version.version), request.at)
 
 
 def _check_activation(state: CatalogueState, version: DocumentVersion) -> Status:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Body
 from pydantic import Field
 
 import schemas.campaign
-from schemas.documents import DocumentError, validate
-from schemas.event import BadEvent, data_of, decode_structured
+from schemas.documents import DocumentError, validate_document
+from schemas.event import InvalidEvent, decode_event, parse_data
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.times import Instant, format_instant
 from services.kit.bus.fence import read_applied_offsets
@@ -73,7 +73,7 @@ class Previewer:
                 )
                 if version is None:
                     raise NotFound(f"there is no campaign `{campaign[:80]}`")
-                return validate(schemas.campaign.Campaign, version.document)
+                return validate_document(schemas.campaign.Campaign, version.document)
         try:
             return document_checks.validate_campaign(str(campaign.get("key")), campaign, policy, check_content)
         except DocumentError as error:
@@ -144,9 +144,9 @@ def _event_context(
 ) -> dict[str, Any]:
     if raw is not None:
         try:
-            event = decode_structured(raw)
-            return {"type": event.type, "time": format_instant(event.time), "data": data_of(event)}
-        except BadEvent:  # kept under rules that have been made stricter since
+            event = decode_event(raw)
+            return {"type": event.type, "time": format_instant(event.time), "data": parse_data(event)}
+        except InvalidEvent:  # kept under rules that have been made stricter since
             pass
     sample_event = sample or SampleEvent()
     return {

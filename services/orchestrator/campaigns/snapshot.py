@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import DocumentError, validate
+from schemas.documents import DocumentError, validate_document
 from schemas.vocabulary import CampaignStatus as Status
 from services.condition import ConditionSyntaxError
 from services.kit.db.database import Tx
@@ -109,7 +109,7 @@ class CatalogueSnapshot:
         """The version ready for use. One that cannot be read any more is left out, so that it stops nobody else."""
         active = version.status in (Status.ACTIVE, Status.SHADOW)
         try:
-            document = validate(schemas.campaign.Campaign, version.document)
+            document = validate_document(schemas.campaign.Campaign, version.document)
             campaign = compile_campaign(document, version.version, active, compile_campaign_condition)
             same_version = previous is not None and previous.campaign.version == version.version
             content = previous.content if previous is not None and same_version else compile_content(document)
@@ -125,7 +125,9 @@ class CatalogueSnapshot:
             return self._loaded.catalogue.policy
         version = await store.get_policy_version(tx, number)
         assert version is not None
-        return compile_policy(validate(schemas.policy.Policy, version.document), number, compile_situation_condition)
+        return compile_policy(
+            validate_document(schemas.policy.Policy, version.document), number, compile_situation_condition
+        )
 
     async def _load_shadow_policy(self, tx: Tx) -> CompiledPolicy | None:
         """The policy in shadow. One that cannot be read any more is left out: it must not stop what is live."""
@@ -136,7 +138,7 @@ class CatalogueSnapshot:
         if previous is not None and previous.policy is not None and previous.policy.version == version.version:
             return previous.policy
         try:
-            document = validate(schemas.policy.Policy, version.document)
+            document = validate_document(schemas.policy.Policy, version.document)
             return compile_policy(document, version.version, compile_situation_condition)
         except (DocumentError, ConditionSyntaxError, ValueError) as error:
             logs.log_error("shadow_policy_unreadable", error, version=version.version)

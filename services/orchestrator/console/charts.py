@@ -9,26 +9,26 @@ from schemas.decision import Decision
 from schemas.times import MINUTE, Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.console.decision_words import REASONS
-from services.orchestrator.console.store import Count
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.store import SlotCount
+from services.orchestrator.console.time_format import WallClock
 
 CHART_HEIGHT = 182
 _SPARK_HEIGHT = 26
-_MOST_STEPS = 4
-_TICKS = (1, 2, 4, 8, 12, 24, 48)
+_MAX_STEPS = 4
+_TICK_HOURS = (1, 2, 4, 8, 12, 24, 48)
 
 
-class Tile(NamedTuple):
+class OutcomeTile(NamedTuple):
     """Decisions of one outcome, a minute; and the line that they draw."""
 
     outcome: str
     rate: str
     line: str
     area: str
-    said: str
+    description: str
 
 
-class Bar(NamedTuple):
+class ChartBar(NamedTuple):
     """A rectangle of a chart: x and width in percent, y and height in pixels."""
 
     outcome: str
@@ -38,7 +38,7 @@ class Bar(NamedTuple):
     height: float
 
 
-class Mark(NamedTuple):
+class AxisLabel(NamedTuple):
     """A label at a place: percent or pixels, as the axis says."""
 
     at: float
@@ -46,17 +46,17 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stacked:
+class StackedChart:
     """Bars over time, their two axes, and what they show in words."""
 
-    bars: tuple[Bar, ...]
-    ticks: tuple[Mark, ...]
-    lines: tuple[Mark, ...]
-    said: str
+    bars: tuple[ChartBar, ...]
+    ticks: tuple[AxisLabel, ...]
+    lines: tuple[AxisLabel, ...]
+    description: str
     table: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-class Step(NamedTuple):
+class PlanStep(NamedTuple):
     """One look ahead: when, and what stood in the way then."""
 
     when: str
@@ -64,7 +64,7 @@ class Step(NamedTuple):
     last: bool
 
 
-class Share(NamedTuple):
+class ReasonShare(NamedTuple):
     """A row of bars: a reason with its outcome, its count, and the length of its bar in percent."""
 
     outcome: str
@@ -74,7 +74,7 @@ class Share(NamedTuple):
     width: float
 
 
-def tiles(counts: Sequence[Count], slots: int) -> list[Tile]:
+def outcome_tiles(counts: Sequence[SlotCount], slots: int) -> list[OutcomeTile]:
     """One tile an outcome; each slot is a minute. The slot of this minute is not over and is left out of the line."""
     found = []
     for outcome in Outcome:
@@ -83,23 +83,23 @@ def tiles(counts: Sequence[Count], slots: int) -> list[Tile]:
             if item.outcome == outcome:
                 series[item.slot] += item.number
         rate = sum(series) / slots
-        points = _points(series)
-        said = f"between {min(series):,} and {max(series):,} a minute in the last {slots} minutes"
-        shown = f"{rate:,.0f}" if rate >= 10 or rate == int(rate) else f"{rate:.1f}"
-        found.append(Tile(outcome, shown, f"M{points}", f"M{points}L100 30L0 30Z", said))
+        points = _sparkline_points(series)
+        description = f"between {min(series):,} and {max(series):,} a minute in the last {slots} minutes"
+        rate_text = f"{rate:,.0f}" if rate >= 10 or rate == int(rate) else f"{rate:.1f}"
+        found.append(OutcomeTile(outcome, rate_text, f"M{points}", f"M{points}L100 30L0 30Z", description))
     return found
 
 
-def totals(counts: Sequence[Count]) -> list[tuple[str, int, str]]:
+def outcome_totals(counts: Sequence[SlotCount]) -> list[tuple[str, int, str]]:
     """Each outcome with its number and its share in words."""
     found = Counter[str]()
     for item in counts:
         found[item.outcome] += item.number
     whole = sum(found.values())
-    return [(outcome, found[outcome], _share(found[outcome], whole)) for outcome in Outcome]
+    return [(outcome, found[outcome], _format_share(found[outcome], whole)) for outcome in Outcome]
 
 
-def by_channel(counts: Sequence[Count]) -> list[tuple[str, tuple[int, ...]]]:
+def channel_totals(counts: Sequence[SlotCount]) -> list[tuple[str, tuple[int, ...]]]:
     """Each channel that was used with its number of decisions by outcome."""
     found = Counter[tuple[str, str]]()
     for item in counts:
@@ -108,7 +108,7 @@ def by_channel(counts: Sequence[Count]) -> list[tuple[str, tuple[int, ...]]]:
     return [(channel, tuple(found[channel, outcome] for outcome in Outcome)) for channel in used]
 
 
-def reasons(counts: Sequence[Count], most: int) -> tuple[list[Share], int, int]:
+def reason_shares(counts: Sequence[SlotCount], max_shares: int) -> tuple[list[ReasonShare], int, int]:
     """What kept messages back, the most frequent first; then how many other reasons there are, and how often."""
     found = Counter[tuple[str, str]]()
     for item in counts:
@@ -117,20 +117,22 @@ def reasons(counts: Sequence[Count], most: int) -> tuple[list[Share], int, int]:
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     top = max((count for _, count in ranked), default=1)
     shares = [
-        Share(outcome, code, REASONS[code], count, round(96 * count / top + 0.5, 2))
-        for (outcome, code), count in ranked[:most]
+        ReasonShare(outcome, code, REASONS[code], count, round(96 * count / top + 0.5, 2))
+        for (outcome, code), count in ranked[:max_shares]
     ]
-    rest = ranked[most:]
+    rest = ranked[max_shares:]
     return shares, len(rest), sum(count for _, count in rest)
 
 
-def stacked(counts: Sequence[Count], slots: int, since: Instant, until: Instant, at: Calendar) -> Stacked:
+def stacked_chart(
+    counts: Sequence[SlotCount], slots: int, since: Instant, until: Instant, at: WallClock
+) -> StackedChart:
     """Bars of all outcomes, one a slot."""
     series = {outcome: [0] * slots for outcome in Outcome}
     for item in counts:
         series[Outcome(item.outcome)][item.slot] += item.number
     heights = [sum(series[outcome][slot] for outcome in Outcome) for slot in range(slots)]
-    step = _round_up(max(heights, default=0) / 3)
+    step = _round_up_step(max(heights, default=0) / 3)
     scale = (CHART_HEIGHT - 22) / (3 * step)
     width = 100 / slots
     bars = []
@@ -140,50 +142,52 @@ def stacked(counts: Sequence[Count], slots: int, since: Instant, until: Instant,
             height = series[outcome][slot] * scale
             if height:
                 y -= height
-                x, across = round(slot * width + width * 0.12, 3), round(width * 0.76, 3)
-                bars.append(Bar(outcome, x, across, round(y, 2), round(max(height - 1, 0.8), 2)))
-    lines = tuple(Mark(round(CHART_HEIGHT - index * step * scale, 2), f"{index * step:,}") for index in range(4))
+                x, bar_width = round(slot * width + width * 0.12, 3), round(width * 0.76, 3)
+                bars.append(ChartBar(outcome, x, bar_width, round(y, 2), round(max(height - 1, 0.8), 2)))
+    lines = tuple(AxisLabel(round(CHART_HEIGHT - index * step * scale, 2), f"{index * step:,}") for index in range(4))
     length = (until - since) // slots
     table = tuple(
         (at.moment(since + slot * length), tuple(series[outcome][slot] for outcome in Outcome))
         for slot in range(slots)
         if heights[slot]
     )
-    return Stacked(tuple(bars), _ticks(since, until, at), lines, _said(heights, since, length, at), table)
+    return StackedChart(
+        tuple(bars), _time_ticks(since, until, at), lines, _describe_chart(heights, since, length, at), table
+    )
 
 
-def plan(decision: Decision, at: Calendar) -> list[Step]:
+def plan_steps(decision: Decision, at: WallClock) -> list[PlanStep]:
     """The looks ahead of a message that waits: now, where the rules put it off to, and when it may go."""
     if decision.outcome != Outcome.DEFER or decision.until is None:
         return []
     first = next((item.rule for item in decision.verdicts if item.verdict == "defer"), "")
-    steps = [Step(at.brief(decision.time), _rule(first), False)] if first else []
-    steps += [Step(at.brief(jump.at), f"Still {_rule(jump.rule).lower()}", False) for jump in decision.jumps]
-    steps = steps[:1] + steps[1:][-(_MOST_STEPS - 2) :]
-    return [*steps, Step(at.brief(decision.until), "Judged again", True)]
+    steps = [PlanStep(at.brief(decision.time), _rule_phrase(first), False)] if first else []
+    steps += [PlanStep(at.brief(jump.at), f"Still {_rule_phrase(jump.rule).lower()}", False) for jump in decision.jumps]
+    steps = steps[:1] + steps[1:][-(_MAX_STEPS - 2) :]
+    return [*steps, PlanStep(at.brief(decision.until), "Judged again", True)]
 
 
-def _rule(name: str) -> str:
+def _rule_phrase(name: str) -> str:
     return {"frequency_cap": "Limit full", "min_gap": "Too close", "hold": "On hold"}.get(
         name, name.replace("_", " ").capitalize()
     )
 
 
-def _points(series: Sequence[int]) -> str:
+def _sparkline_points(series: Sequence[int]) -> str:
     top = max(max(series), 1)
     last = max(len(series) - 1, 1)
     points = [f"{100 * i / last:.2f} {28 - _SPARK_HEIGHT * 0.9 * n / top:.2f}" for i, n in enumerate(series)]
     return "L".join(points)
 
 
-def _share(count: int, whole: int) -> str:
+def _format_share(count: int, whole: int) -> str:
     if not whole or not count:
         return "none" if not count else ""
     share = 100 * count / whole
     return f"{share:.0f}%" if share >= 1 else "under 1%"
 
 
-def _round_up(number: float) -> int:
+def _round_up_step(number: float) -> int:
     """The next number that is 1, 2 or 5 times a power of ten."""
     step = 1
     while True:
@@ -193,24 +197,26 @@ def _round_up(number: float) -> int:
         step *= 10
 
 
-def _ticks(since: Instant, until: Instant, at: Calendar) -> tuple[Mark, ...]:
+def _time_ticks(since: Instant, until: Instant, at: WallClock) -> tuple[AxisLabel, ...]:
     hours = (until - since) / (60 * MINUTE)
     if hours <= 2:
         every = 15 * MINUTE
     else:
-        every = next((tick for tick in _TICKS if hours / tick <= 8), 24 * round(hours / 24 / 7 + 0.5)) * 60 * MINUTE
+        every = (
+            next((tick for tick in _TICK_HOURS if hours / tick <= 8), 24 * round(hours / 24 / 7 + 0.5)) * 60 * MINUTE
+        )
     first = at.midnight(since)
     found = []
     t = first
     while t < until:
         if t > since:
             text = at.clock(t) if every < 24 * 60 * MINUTE else at.date(t)
-            found.append(Mark(round(100 * (t - since) / (until - since), 2), text))
+            found.append(AxisLabel(round(100 * (t - since) / (until - since), 2), text))
         t += every
-    return tuple(mark for mark in found if 3 < mark.at < 97)
+    return tuple(label for label in found if 3 < label.at < 97)
 
 
-def _said(heights: Sequence[int], since: Instant, length: int, at: Calendar) -> str:
+def _describe_chart(heights: Sequence[int], since: Instant, length: int, at: WallClock) -> str:
     if not any(heights):
         return "No decisions in this time."
     peak = max(range(len(heights)), key=heights.__getitem__)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from schemas.facts import Preference
-from schemas.roles import may
+from schemas.roles import is_allowed
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
@@ -18,19 +18,19 @@ from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.explain.api import Explainer
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import Zone, load_zone
 
-MOST_NAMES = 200
-_LONGEST_NAME = 60
+MAX_NAMES = 200
+_MAX_NAME_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ConsoleContext:
     """Database, clock, doors to the other services, and the same functions that the API works with.
 
     `sandbox`: nothing that is sent leaves this installation.
@@ -41,62 +41,62 @@ class Parts:
     bus: Bus
     topic: str
     snapshot: CatalogueSnapshot
-    gatherer: FactsReader
+    facts_reader: FactsReader
     preference: PreferenceApi
     suppression: SuppressionApi
     explainer: Explainer
     sessions: SessionStore
-    ring: KeyRing
+    key_ring: KeyRing
     health: Health
     registry: Registry
     sandbox: bool
 
-    async def catalogue(self) -> Catalogue:
+    async def get_catalogue(self) -> Catalogue:
         """Campaigns and policy as they are now."""
         async with self.database.read() as tx:
             return await self.snapshot.get_catalogue(tx)
 
-    async def calendar(self) -> Calendar:
+    async def get_wall_clock(self) -> WallClock:
         """The wall clock of the organisation."""
-        return Calendar((await self.catalogue()).policy.zone, self.clock.now())
+        return WallClock((await self.get_catalogue()).policy.zone, self.clock.now())
 
     def campaign_name(self, key: str) -> str:
         """A campaign's name; its key where it has never run."""
         found = self.snapshot.get_launched_campaign(key)
         return key if found is None else found.document.name
 
-    async def preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
+    async def get_preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
         """What preference knows of these customers; nothing while it cannot answer."""
-        wanted = list(dict.fromkeys(customers))[:MOST_NAMES]
-        if not wanted:
+        unique_customers = list(dict.fromkeys(customers))[:MAX_NAMES]
+        if not unique_customers:
             return {}
         try:
-            return await self.preference.get_facts(wanted, {})
+            return await self.preference.get_facts(unique_customers, {})
         except TactfulError:
             return {}
 
-    async def facts(self, customer: str) -> Facts:
+    async def load_facts(self, customer: str) -> Facts:
         """All that a rule may know about one customer. Raises Transient."""
         async with self.database.read() as tx:
-            positions = await read_applied_offsets(tx)
+            applied_offsets = await read_applied_offsets(tx)
             catalogue = await self.snapshot.get_catalogue(tx)
-        return (await self.gatherer.read_facts([customer], catalogue, positions))[customer]
+        return (await self.facts_reader.read_facts([customer], catalogue, applied_offsets))[customer]
 
 
-def name_of(preference: Preference | None) -> str | None:
+def customer_name(preference: Preference | None) -> str | None:
     """The customer's given name, where traits hold one. Never an address."""
     if preference is None:
         return None
     traits: Any = msgspec.json.decode(preference.traits)
     name = traits.get("name") if isinstance(traits, dict) else None
-    return name[:_LONGEST_NAME] if isinstance(name, str) and name.strip() and "@" not in name else None
+    return name[:_MAX_NAME_LENGTH] if isinstance(name, str) and name.strip() and "@" not in name else None
 
 
-def zone_of(preference: Preference | None, otherwise: Zone) -> Zone:
+def customer_zone(preference: Preference | None, default: Zone) -> Zone:
     """The customer's zone; the organisation's where theirs is unknown."""
-    return otherwise if preference is None else load_zone(preference.zone) or otherwise
+    return default if preference is None else load_zone(preference.zone) or default
 
 
-def names_allowed(principal: Principal) -> bool:
+def may_see_names(principal: Principal) -> bool:
     """Whether somebody may see what customers are called."""
-    return may(principal.role, "customers:read")
+    return is_allowed(principal.role, "customers:read")

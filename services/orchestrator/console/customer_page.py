@@ -12,18 +12,18 @@ from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.console import decision_words, history, store
-from services.orchestrator.console.console_context import Parts, name_of, names_allowed
-from services.orchestrator.console.page_frame import Frame, link, page_class
-from services.orchestrator.console.store import Wanted
-from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
+from services.orchestrator.console.store import DecisionListFilter
+from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
 
 PATH = "/console/customers"
-ROWS = 60
-_NEVER = 2**62
-_STATES = {
+PAGE_SIZE = 60
+_END_OF_TIME = 2**62
+_STATE_PHRASES = {
     "handing_over": "is being handed over",
     "accepted": "was accepted by",
     "delivered": "was delivered by",
@@ -35,7 +35,7 @@ _STATES = {
 }
 
 
-class Entry(NamedTuple):
+class TimelineEntry(NamedTuple):
     """Something that happened. `kind` is event, decision, message, contact, situation, consent, suppression or hold."""
 
     at: Instant
@@ -48,162 +48,178 @@ class Entry(NamedTuple):
     outcome: str
 
 
-def router(parts: Parts, frame: Frame) -> APIRouter:
+def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """The routes of customers."""
-    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+    routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
     async def customers(request: Request, principal: Principal = requires("customers:read")) -> Response:
-        at = await parts.calendar()
+        at = await parts.get_wall_clock()
         async with parts.database.read() as tx:
-            found = await store.newest(tx, Wanted(), at.now - 7 * DAY, None, 300)
+            found = await store.list_newest_decisions(tx, DecisionListFilter(), at.now - 7 * DAY, None, 300)
         latest = {item.decision.customer: item.decision for item in reversed(found)}
-        known = await parts.preferences(list(latest))
+        known = await parts.get_preferences(list(latest))
         rows = sorted(latest.values(), key=lambda decision: decision.time, reverse=True)[:50]
-        people = [(item, name_of(known.get(item.customer)), decision_words.reason(item, at)) for item in rows]
-        return await frame.show(request, principal, "customers.html", at, page="customers", people=people)
+        people = [
+            (item, customer_name(known.get(item.customer)), decision_words.short_reason(item, at)) for item in rows
+        ]
+        return await renderer.render_page(request, principal, "customers.html", at, page="customers", people=people)
 
     @routes.get(PATH + "/{id:path}")
-    async def one(
+    async def show_customer(
         request: Request,
         id: Annotated[str, Path(max_length=256)],
-        before: Annotated[int | None, Query(ge=0, le=_NEVER)] = None,
+        before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
         principal: Principal = requires("customers:read"),
     ) -> Response:
-        organisation = await parts.calendar()
-        facts = await _facts(parts, id)
-        at = Calendar(facts.calendar_zone, organisation.now) if facts else organisation
-        entries, older = await _entries(parts, id, facts, before or _NEVER, at)
-        return await frame.show(
+        organisation = await parts.get_wall_clock()
+        facts = await _load_facts(parts, id)
+        at = WallClock(facts.calendar_zone, organisation.now) if facts else organisation
+        entries, older = await _load_timeline(parts, id, facts, before or _END_OF_TIME, at)
+        return await renderer.render_page(
             request, principal, "customer.html", at,
             page="customers",
             customer=id,
-            name=name_of(facts.preference) if facts else None,
+            name=customer_name(facts.preference) if facts else None,
             facts=facts,
-            now=_now(facts, at) if facts else [],
-            days=_by_day(entries, at),
+            now=_current_state(facts, at) if facts else [],
+            days=_group_by_day(entries, at),
             older=None if older is None else link(f"{PATH}/{id}", before=older),
         )  # fmt: skip
 
     @routes.get("/console/find")
-    async def find(
+    async def search(
         q: Annotated[str, Query(max_length=256)] = "", principal: Principal = requires("decisions:read")
     ) -> Response:
-        wanted = q.strip()
+        search_text = q.strip()
         async with parts.database.read() as tx:
-            campaign = await catalogue_store.get_head(tx, wanted) if wanted else None
-            owner = await store.owner_of_event(tx, wanted) if wanted and campaign is None else None
+            campaign = await catalogue_store.get_head(tx, search_text) if search_text else None
+            owner = await store.find_event_customer(tx, search_text) if search_text and campaign is None else None
         if campaign is not None:
-            return RedirectResponse(link("/console/decisions", campaign=wanted), 303)
-        customer = owner or wanted
-        if names_allowed(principal) and customer:
+            return RedirectResponse(link("/console/decisions", campaign=search_text), 303)
+        customer = owner or search_text
+        if may_see_names(principal) and customer:
             return RedirectResponse(link(f"{PATH}/{customer}"), 303)
         return RedirectResponse(link("/console/decisions", customer=customer), 303)
 
     return routes
 
 
-async def _facts(parts: Parts, customer: str) -> Facts | None:
+async def _load_facts(parts: ConsoleContext, customer: str) -> Facts | None:
     try:
-        return await parts.facts(customer)
+        return await parts.load_facts(customer)
     except TactfulError:
         return None
 
 
-async def _entries(
-    parts: Parts, customer: str, facts: Facts | None, before: Instant, at: Calendar
-) -> tuple[list[Entry], Instant | None]:
+async def _load_timeline(
+    parts: ConsoleContext, customer: str, facts: Facts | None, before: Instant, at: WallClock
+) -> tuple[list[TimelineEntry], Instant | None]:
     """One page of what happened before an instant, and where the next page begins."""
     async with parts.database.read() as tx:
-        events = await history.events(tx, customer, before, ROWS + 1)
-        decisions = await history.decisions(tx, customer, before, ROWS + 1)
-        messages = await history.messages(tx, customer, before, ROWS + 1)
-        held = (await data_plane.load_ledgers(tx, [customer])).get(customer, data_plane.EMPTY_LEDGER)
+        events = await history.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
+        decisions = await history.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
+        messages = await history.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
+        versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(customer, ledger_store.EMPTY_LEDGER)
     found = [
-        *(_event(row) for row in events),
-        *(_decision(parts, item, at) for item in decisions),
-        *(_message(parts, row) for row in messages if row.state in _STATES),
-        *(_contact(contact) for contact in held.ledger if contact.reported),
+        *(_event_entry(row) for row in events),
+        *(_decision_entry(parts, item, at) for item in decisions),
+        *(_message_entry(parts, row) for row in messages if row.state in _STATE_PHRASES),
+        *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported),
         *(_facts_entries(facts, at) if facts else ()),
     ]
-    ranked = sorted((entry for entry in found if entry.at < min(before, at.now + 1)), key=_order, reverse=True)
-    if len(ranked) <= ROWS:
+    ranked = sorted((entry for entry in found if entry.at < min(before, at.now + 1)), key=_sort_key, reverse=True)
+    if len(ranked) <= PAGE_SIZE:
         return ranked, None
-    edge = ranked[ROWS - 1].at
+    edge = ranked[PAGE_SIZE - 1].at
     return [entry for entry in ranked if entry.at >= edge], edge
 
 
-def _order(entry: Entry) -> tuple[Instant, int]:
+def _sort_key(entry: TimelineEntry) -> tuple[Instant, int]:
     ranks = ("situation", "event", "hold", "decision", "message")
     return entry.at, ranks.index(entry.kind) if entry.kind in ranks else 0
 
 
-def _event(row: Any) -> Entry:
-    return Entry(row.received, "event", "activity", row.type, f"from {row.source}", row.event_id, "", "")
+def _event_entry(row: Any) -> TimelineEntry:
+    return TimelineEntry(row.received, "event", "activity", row.type, f"from {row.source}", row.event_id, "", "")
 
 
-def _decision(parts: Parts, kept: Any, at: Calendar) -> Entry:
-    found = kept.decision
+def _decision_entry(parts: ConsoleContext, stored_decision: Any, at: WallClock) -> TimelineEntry:
+    found = stored_decision.decision
     channel = decision_words.CHANNELS[found.channel][0]
-    path = link("/console/decisions", customer=found.customer, decision=kept.decision_id)
+    path = link("/console/decisions", customer=found.customer, decision=stored_decision.decision_id)
     title = f"{parts.campaign_name(found.campaign)}, {channel}"
-    return Entry(
+    return TimelineEntry(
         found.time,
         "decision",
         "list-details",
         title,
-        decision_words.reason(found, at),
+        decision_words.short_reason(found, at),
         found.reason,
         path,
         found.outcome,
     )
 
 
-def _message(parts: Parts, row: Any) -> Entry:
+def _message_entry(parts: ConsoleContext, row: Any) -> TimelineEntry:
     channel, icon = decision_words.CHANNELS[row.channel]
-    title = f"{channel} {_STATES[row.state]} {row.adapter or 'the adapter'}"
-    return Entry(row.updated, "message", icon, title, parts.campaign_name(row.campaign), row.message_id, "", "")
+    title = f"{channel} {_STATE_PHRASES[row.state]} {row.adapter or 'the adapter'}"
+    return TimelineEntry(row.updated, "message", icon, title, parts.campaign_name(row.campaign), row.message_id, "", "")
 
 
-def _contact(contact: Contact) -> Entry:
+def _contact_entry(contact: Contact) -> TimelineEntry:
     kind = contact.attributes
     title = f"Another tool wrote: {decision_words.CHANNELS[kind.channel][0]}"
-    return Entry(contact.at, "contact", "message", title, kind.cls, kind.topic or "", "", "")
+    return TimelineEntry(contact.at, "contact", "message", title, kind.cls, kind.topic or "", "", "")
 
 
-def _facts_entries(facts: Facts, at: Calendar) -> Iterator[Entry]:
+def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
     for item in facts.suppressions.situations:
         name = item.kind.replace("_", " ").capitalize()
-        yield Entry(
-            item.opened, "situation", "alert-triangle", f"{name} opened", "", decision_words.reference(item.ref), "", ""
+        yield TimelineEntry(
+            item.opened,
+            "situation",
+            "alert-triangle",
+            f"{name} opened",
+            "",
+            decision_words.format_reference(item.ref),
+            "",
+            "",
         )
         if item.closed is not None:
-            yield Entry(
-                item.closed, "situation", "check", f"{name} closed", "", decision_words.reference(item.ref), "", ""
+            yield TimelineEntry(
+                item.closed,
+                "situation",
+                "check",
+                f"{name} closed",
+                "",
+                decision_words.format_reference(item.ref),
+                "",
+                "",
             )
     for entry in facts.suppressions.entries:
         scope = ", ".join(str(part) for part in (entry.channel, entry.topic) if part) or "everything"
         reason = entry.reason.replace("_", " ")
-        yield Entry(entry.at, "suppression", "user-off", f"Do not contact: {scope}", reason, "", "", "")
+        yield TimelineEntry(entry.at, "suppression", "user-off", f"Do not contact: {scope}", reason, "", "", "")
     for given in facts.preference.consent:
         what = "all topics" if given.topic == "*" else given.topic
         title = f"Consent {given.status}: {decision_words.CHANNELS[given.channel][0]}, {what}"
         source = f"through {given.source}" if given.source else ""
-        yield Entry(given.at, "consent", "file-certificate", title, source, given.wording or "", "", "")
+        yield TimelineEntry(given.at, "consent", "file-certificate", title, source, given.wording or "", "", "")
     for hold in facts.suppressions.holds:
-        yield Entry(
+        yield TimelineEntry(
             hold.start,
             "hold",
             "hand-stop",
             "Hold on this customer",
-            decision_words.hold_words(hold, at),
+            decision_words.describe_hold(hold, at),
             hold.key,
             "",
             "",
         )
 
 
-def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
+def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
     """What holds for this customer now, in words. No address is among them."""
     known = facts.preference
     reach = [
@@ -213,7 +229,7 @@ def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
     open_now = [item for item in facts.suppressions.situations if item.closed is None]
     rows = [
         ("Can be reached by", ", ".join(dict.fromkeys(reach)) or "no channel"),
-        ("Switched off", ", ".join(_switched_off(item) for item in known.opt_outs) or "nothing"),
+        ("Switched off", ", ".join(_describe_opt_out(item) for item in known.opt_outs) or "nothing"),
         ("Open situations", ", ".join(item.kind.replace("_", " ") for item in open_now) or "none"),
         (
             "Do not contact",
@@ -229,15 +245,15 @@ def _now(facts: Facts, at: Calendar) -> list[tuple[str, str]]:
     return rows
 
 
-def _switched_off(item: OptOut) -> str:
+def _describe_opt_out(item: OptOut) -> str:
     if item.all:
         return "everything"
     parts = [item.cls, decision_words.CHANNELS[item.channel][0] if item.channel else None, item.topic]
     return " ".join(part for part in parts if part)
 
 
-def _by_day(entries: Sequence[Entry], at: Calendar) -> list[tuple[str, list[Entry]]]:
-    found: dict[str, list[Entry]] = {}
+def _group_by_day(entries: Sequence[TimelineEntry], at: WallClock) -> list[tuple[str, list[TimelineEntry]]]:
+    found: dict[str, list[TimelineEntry]] = {}
     for entry in entries:
         found.setdefault(at.day(entry.at), []).append(entry)
     return list(found.items())

@@ -12,7 +12,7 @@ from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.explain.wording import REASON_TITLES, decisive_verdict, explain_decision
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
@@ -26,9 +26,9 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
     id: (channel.label, channel.icon) for id, channel in CHANNEL_REGISTRY.declarations.items()
 }
 """Word and icon of each channel."""
-BY: Mapping[str, str] = {id: channel.in_sentence for id, channel in CHANNEL_REGISTRY.declarations.items()}
+CHANNEL_PHRASES: Mapping[str, str] = {id: channel.in_sentence for id, channel in CHANNEL_REGISTRY.declarations.items()}
 """Each channel within a sentence."""
-_INTENTS: Mapping[str, str] = {
+_INTENT_PHRASES: Mapping[str, str] = {
     "advertise": "advertising",
     "ask_feedback": "asks for feedback",
     "ask_review": "asks for a review",
@@ -41,23 +41,28 @@ REASONS: Mapping[str, str] = {
     "eligible": "Nothing stood in the way",
 }
 VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be judged"}
-_HIDDEN = frozenset({"shadow", "fail_open", "lost_to", "reasons", "entries", "zones", "near"})
-_NAMES = {"granted_at": "granted", "expired_at": "expired", "paused_until": "paused until", "expires_at": "good until"}
-_MOST = 120
+_HIDDEN_EVIDENCE = frozenset({"shadow", "fail_open", "lost_to", "reasons", "entries", "zones", "near"})
+_EVIDENCE_LABELS = {
+    "granted_at": "granted",
+    "expired_at": "expired",
+    "paused_until": "paused until",
+    "expires_at": "good until",
+}
+_MAX_VALUE_LENGTH = 120
 
 
-class Line(NamedTuple):
+class TraceLine(NamedTuple):
     """One rule of a trace: what it said, in words, and whether it decided."""
 
     rule: str
     id: str | None
     verdict: str
-    said: str
-    saw: Markup
-    decided: bool
+    summary: str
+    evidence: Markup
+    is_decisive: bool
 
 
-def headline(decision: Decision, at: Calendar) -> str:
+def headline(decision: Decision, at: WallClock) -> str:
     """The answer above a trace."""
     short = REASONS[decision.reason]
     match decision.outcome:
@@ -66,15 +71,15 @@ def headline(decision: Decision, at: Calendar) -> str:
         case Outcome.DEFER if decision.until is not None:
             return f"Waits until {at.full(decision.until)}"
         case Outcome.DEFER:
-            return f"Waits: {_lower(short)}"
+            return f"Waits: {_lower_first(short)}"
         case Outcome.FAIL:
-            return f"Failed: {_lower(short)}"
+            return f"Failed: {_lower_first(short)}"
     if decision.allowed_from is not None:
         return f"Not sent, allowed from {at.full(decision.allowed_from)}"
-    return f"Not sent: {_lower(short)}"
+    return f"Not sent: {_lower_first(short)}"
 
 
-def answer(decision: Decision, who: str, at: Calendar) -> str:
+def answer_sentence(decision: Decision, who: str, at: WallClock) -> str:
     """The one sentence of the page that asks why: would this person get it now."""
     match decision.outcome:
         case Outcome.SEND:
@@ -82,22 +87,22 @@ def answer(decision: Decision, who: str, at: Calendar) -> str:
         case Outcome.DEFER if decision.until is not None:
             return f"Not now. {who} would get it on {at.full(decision.until)}."
         case Outcome.DEFER:
-            return f"Not now. It would wait: {_lower(REASONS[decision.reason])}."
+            return f"Not now. It would wait: {_lower_first(REASONS[decision.reason])}."
         case Outcome.FAIL:
-            return f"It would fail: {_lower(REASONS[decision.reason])}."
+            return f"It would fail: {_lower_first(REASONS[decision.reason])}."
     if decision.allowed_from is not None:
         return f"No. {who} can get it from {at.full(decision.allowed_from)}."
-    return f"No. {who} would not get it: {_lower(REASONS[decision.reason])}."
+    return f"No. {who} would not get it: {_lower_first(REASONS[decision.reason])}."
 
 
-def because(decision: Decision, at: Calendar) -> Markup:
+def explanation_sentence(decision: Decision, at: WallClock) -> Markup:
     """The sentence under a headline: the API's, unless there is nothing to explain."""
     if decision.outcome == Outcome.SEND:
         return Markup("All {} rules that were asked allowed it.").format(len(decision.verdicts))
-    return at.words(explain_decision(decision))
+    return at.format_instants(explain_decision(decision))
 
 
-def reason(decision: Decision, at: Calendar) -> str:
+def short_reason(decision: Decision, at: WallClock) -> str:
     """The reason in a few words, with the time it ends where it ends."""
     short = REASONS[decision.reason]
     if decision.outcome == Outcome.DEFER and decision.until is not None:
@@ -107,13 +112,13 @@ def reason(decision: Decision, at: Calendar) -> str:
     return short
 
 
-def lines(decision: Decision, at: Calendar) -> list[Line]:
+def trace_lines(decision: Decision, at: WallClock) -> list[TraceLine]:
     """Every rule's verdict in the order of judging."""
     deciding = decisive_verdict(decision)
-    return [_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
+    return [_trace_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
 
 
-def tally(decision: Decision) -> str:
+def verdict_tally(decision: Decision) -> str:
     """`15 allow, 1 defers`."""
     counts = {name: sum(item.verdict == name for item in decision.verdicts) for name in VERDICTS}
     words = {
@@ -125,13 +130,13 @@ def tally(decision: Decision) -> str:
     return ", ".join(f"{count} {words[name][count > 1]}" for name, count in counts.items() if count)
 
 
-def hold_words(hold: HoldFact, at: Calendar) -> str:
+def describe_hold(hold: HoldFact, at: WallClock) -> str:
     """What a hold covers, since when and until when, who placed it and why."""
     scope = hold.scope
     parts = [
         *(sorted(CHANNELS[name][0] for name in scope.channels) if scope.channels else ()),
         *(sorted(scope.classes) if scope.classes else ()),
-        *(_INTENTS.get(name, f"messages that {name}") for name in sorted(scope.intents or ())),
+        *(_INTENT_PHRASES.get(name, f"messages that {name}") for name in sorted(scope.intents or ())),
         *(f"the topic {name}" for name in sorted(scope.topics or ())),
         *(f"the campaign {name}" for name in sorted(scope.campaigns or ())),
     ]
@@ -139,46 +144,48 @@ def hold_words(hold: HoldFact, at: Calendar) -> str:
     where = f" in {hold.region}" if hold.region else ""
     begin = "Since" if hold.start <= at.now else "From"
     end = f"until {at.moment(hold.until)}" if hold.until is not None else "until it is lifted"
-    deed = "are dropped" if hold.mode == "drop" else "wait"
+    effect = "are dropped" if hold.mode == "drop" else "wait"
     by = f" Placed by {hold.placed_by}: {hold.reason}." if hold.placed_by and hold.reason else ""
-    return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {deed}.{by}"
+    return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {effect}.{by}"
 
 
-def reference(canonical: str) -> str:
+def format_reference(canonical: str) -> str:
     """What a situation refers to: canonical JSON, a text without its quotation marks."""
     return canonical[1:-1] if canonical.startswith('"') and canonical.endswith('"') else canonical
 
 
-def _line(verdict: Verdict, decided: bool, at: Calendar) -> Line:
-    said = "decided, " if decided else ""
-    said += VERDICTS[verdict.verdict]
+def _trace_line(verdict: Verdict, is_decisive: bool, at: WallClock) -> TraceLine:
+    summary = "decided, " if is_decisive else ""
+    summary += VERDICTS[verdict.verdict]
     if verdict.verdict != "allow" and verdict.until is not None:
-        said += f" until {at.brief(verdict.until)}"
-    return Line(verdict.rule, verdict.id, verdict.verdict, said, at.words(_evidence(verdict)), decided)
+        summary += f" until {at.brief(verdict.until)}"
+    return TraceLine(
+        verdict.rule, verdict.id, verdict.verdict, summary, at.format_instants(_describe_evidence(verdict)), is_decisive
+    )
 
 
-def _evidence(verdict: Verdict) -> str:
-    seen = verdict.evidence
-    if "shadow" in seen:
-        return f"only watched: {_shown(seen)}".rstrip(": ")
-    if verdict.rule == "frequency_cap" and "limit" in seen:
-        return f"{seen.get('counted', 0)} counted, {seen['limit']} allowed at a time"
+def _describe_evidence(verdict: Verdict) -> str:
+    evidence = verdict.evidence
+    if "shadow" in evidence:
+        return f"only watched: {_format_evidence(evidence)}".rstrip(": ")
+    if verdict.rule == "frequency_cap" and "limit" in evidence:
+        return f"{evidence.get('counted', 0)} counted, {evidence['limit']} allowed at a time"
     if verdict.reason in (Reason.SUPPRESSION_LIST,):
-        return ", ".join(str(item).replace("_", " ") for item in seen.get("reasons", ()))
-    if "zones" in seen:
-        return f"night in {', '.join(map(str, seen['zones']))}"
-    return _shown(seen)
+        return ", ".join(str(item).replace("_", " ") for item in evidence.get("reasons", ()))
+    if "zones" in evidence:
+        return f"night in {', '.join(map(str, evidence['zones']))}"
+    return _format_evidence(evidence)
 
 
-def _shown(seen: Mapping[str, Any]) -> str:
+def _format_evidence(evidence: Mapping[str, Any]) -> str:
     parts = []
-    for name, value in seen.items():
-        if name in _HIDDEN or value is None or value == "":
+    for name, value in evidence.items():
+        if name in _HIDDEN_EVIDENCE or value is None or value == "":
             continue
-        text = reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
-        parts.append(f"{_NAMES.get(name, name.replace('_', ' '))} {text[:_MOST]}")
+        text = format_reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
+        parts.append(f"{_EVIDENCE_LABELS.get(name, name.replace('_', ' '))} {text[:_MAX_VALUE_LENGTH]}")
     return ", ".join(parts)
 
 
-def _lower(text: str) -> str:
+def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]

@@ -14,89 +14,99 @@ from starlette.responses import StreamingResponse
 
 from services.kit.errors import RateLimited, Transient
 from services.orchestrator.console import store
-from services.orchestrator.console.console_context import Parts
-from services.orchestrator.console.store import Wanted
+from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.store import DecisionListFilter
 from services.orchestrator.decisions.read_store import StoredDecision
 
-MOST_STREAMS: Final = 64
-MOST_ROWS: Final = 50
-EVERY: Final = 1.0
-HEARTBEAT: Final = 15.0
-LIFE: Final = 300.0
-OVERLAP: Final = 200
+MAX_STREAMS: Final = 64
+MAX_ROWS: Final = 50
+POLL_INTERVAL: Final = 1.0
+HEARTBEAT_INTERVAL: Final = 15.0
+MAX_STREAM_AGE: Final = 300.0
+ID_OVERLAP: Final = 200
 """Numbers are given before a transaction commits, so a lower one may appear late: so far back each look begins."""
-MOST_BEHIND: Final = 1000
+MAX_BACKLOG: Final = 1000
 """Who is further behind than this goes on with the newest rows; nobody reads faster."""
 
-Render = Callable[[Sequence[StoredDecision]], Awaitable[list[tuple[int, str]]]]
+RowRenderer = Callable[[Sequence[StoredDecision]], Awaitable[list[tuple[int, str]]]]
 """Makes rows of decisions: (number, HTML) each."""
 
 
-class Stream:
+class DecisionStream:
     """Makes the answers to `EventSource`."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._open = 0
+    def __init__(self, context: ConsoleContext) -> None:
+        self._context = context
+        self._open_streams = 0
 
-    def response(self, request: Request, wanted: Wanted, after: int | None, render: Render) -> StreamingResponse:
+    def open_stream(
+        self, request: Request, decision_filter: DecisionListFilter, after: int | None, render: RowRenderer
+    ) -> StreamingResponse:
         """Rows of decisions newer than `after` until the browser leaves. Raises RateLimited: too many look on."""
-        if self._open >= MOST_STREAMS:
+        if self._open_streams >= MAX_STREAMS:
             raise RateLimited("too many people watch live; load the page again for the newest decisions")
-        given = request.headers.get("last-event-id", "")
-        after = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else after
+        last_event_id = request.headers.get("last-event-id", "")
+        after = (
+            int(last_event_id)
+            if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19
+            else after
+        )
         headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-        return StreamingResponse(self._events(wanted, after, render), 200, headers, "text/event-stream")
+        return StreamingResponse(
+            self._generate_events(decision_filter, after, render), 200, headers, "text/event-stream"
+        )
 
-    async def _events(self, wanted: Wanted, after: int | None, render: Render) -> AsyncIterator[str]:
-        self._open += 1
+    async def _generate_events(
+        self, decision_filter: DecisionListFilter, after: int | None, render: RowRenderer
+    ) -> AsyncIterator[str]:
+        self._open_streams += 1
         try:
             yield "retry: 3000\n\n"
-            look = _Look(self._parts, wanted, after)
-            ends = time.monotonic() + LIFE
-            spoke = time.monotonic()
-            while time.monotonic() < ends and not self._parts.health.stopping:
-                for id, html in await render(await look()):
-                    spoke = time.monotonic()
-                    yield _event(id, html)
-                if time.monotonic() - spoke >= HEARTBEAT:
-                    spoke = time.monotonic()
+            read_new_decisions = _NewDecisionReader(self._context, decision_filter, after)
+            deadline = time.monotonic() + MAX_STREAM_AGE
+            last_sent = time.monotonic()
+            while time.monotonic() < deadline and not self._context.health.stopping:
+                for id, html in await render(await read_new_decisions()):
+                    last_sent = time.monotonic()
+                    yield _format_event(id, html)
+                if time.monotonic() - last_sent >= HEARTBEAT_INTERVAL:
+                    last_sent = time.monotonic()
                     yield ": still here\n\n"
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(POLL_INTERVAL)
         finally:
-            self._open -= 1
+            self._open_streams -= 1
 
 
-class _Look:
+class _NewDecisionReader:
     """Finds each new decision once."""
 
-    def __init__(self, parts: Parts, wanted: Wanted, after: int | None) -> None:
-        self._parts = parts
-        self._wanted = wanted
+    def __init__(self, context: ConsoleContext, decision_filter: DecisionListFilter, after: int | None) -> None:
+        self._context = context
+        self._filter = decision_filter
         self._after = after
         self._floor = after
         self._seen: set[int] = set()
 
     async def __call__(self) -> list[StoredDecision]:
         try:
-            async with self._parts.database.read() as tx:
-                newest = await store.last_id(tx)
+            async with self._context.database.read() as tx:
+                newest = await store.newest_decision_id(tx)
                 if self._after is None or self._floor is None:
                     self._after = self._floor = newest
-                elif newest - self._after > MOST_BEHIND:
-                    self._after = self._floor = newest - MOST_ROWS
-                start = max(self._floor, self._after - OVERLAP)
-                found = await store.later(tx, self._wanted, start, OVERLAP + MOST_ROWS)
+                elif newest - self._after > MAX_BACKLOG:
+                    self._after = self._floor = newest - MAX_ROWS
+                start = max(self._floor, self._after - ID_OVERLAP)
+                found = await store.list_decisions_after(tx, self._filter, start, ID_OVERLAP + MAX_ROWS)
         except Transient:
             return []
-        fresh = [item for item in found if item.decision_id not in self._seen][:MOST_ROWS]
+        fresh = [item for item in found if item.decision_id not in self._seen][:MAX_ROWS]
         self._seen |= {item.decision_id for item in fresh}
         if fresh:
             self._after = max(self._after, fresh[-1].decision_id)
-            self._seen = {id for id in self._seen if id > self._after - OVERLAP}
+            self._seen = {id for id in self._seen if id > self._after - ID_OVERLAP}
         return fresh
 
 
-def _event(id: int, html: str) -> str:
+def _format_event(id: int, html: str) -> str:
     data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
     return f"id: {id}\nevent: decision\n{data}\n"

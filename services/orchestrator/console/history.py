@@ -9,7 +9,7 @@ from services.orchestrator.console.store import DECODER
 from services.orchestrator.decisions.read_store import StoredDecision
 
 
-async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
+async def list_customer_events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
     """Events that left a trace: source, event_id, type, received."""
     return await tx.rows(
         "SELECT source, event_id, type, received FROM inbox WHERE customer = :customer AND received < :before"
@@ -20,7 +20,7 @@ async def events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence
     )
 
 
-async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[StoredDecision]:
+async def list_customer_decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[StoredDecision]:
     """Decisions about this customer."""
     rows = await tx.rows(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND time < :before"
@@ -32,7 +32,7 @@ async def decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[
     return [StoredDecision(row.decision_id, DECODER.decode(row.body)) for row in rows]
 
 
-async def messages(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
+async def list_customer_messages(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
     """Messages to this customer, as they stand: message_id, campaign, channel, state, adapter, detail, updated."""
     return await tx.rows(
         "SELECT message_id, campaign, channel, state, adapter, detail, created, updated FROM message"

@@ -14,15 +14,15 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import store
-from services.orchestrator.console.console_context import Parts, name_of, names_allowed, zone_of
-from services.orchestrator.console.page_frame import Frame, link, page_class
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
+from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.api import decode_content
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 
 PATH = "/console/inbox"
-ROWS = 30
-BODY_HEADERS: Final[Mapping[str, str]] = {
+PAGE_SIZE = 30
+MESSAGE_BODY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;"
     " form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
     "Referrer-Policy": "no-referrer",
@@ -30,14 +30,14 @@ BODY_HEADERS: Final[Mapping[str, str]] = {
 }
 """A message is foreign content: no script, no form, nothing from elsewhere, and no origin of its own."""
 _WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
-_PLAIN = (
+_PLAIN_PAGE_HEAD = (
     '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
     " color: #222; font: 15px/1.55 system-ui, sans-serif; }</style>"
 )
-_SNIP = 90
+_SNIPPET_LENGTH = 90
 
 
-class Shown(NamedTuple):
+class InboxMessage(NamedTuple):
     """One message, ready for its frame."""
 
     id: str
@@ -50,13 +50,13 @@ class Shown(NamedTuple):
     to: str
     content: Mapping[str, str]
     subject: str
-    snip: str
+    snippet: str
     link: str
 
 
-def router(parts: Parts, frame: Frame) -> APIRouter:
+def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """The routes of the inbox."""
-    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+    routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
     async def inbox(
@@ -67,100 +67,107 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
         before: Annotated[str, Query(max_length=1000)] = "",
         principal: Principal = requires("sandbox:read"),
     ) -> Response:
-        at = await parts.calendar()
-        declared = CHANNEL_REGISTRY.declarations.values()
-        async with parts.database.read() as tx:
-            place = decode_cursor(before, tuple[int, str]) if before else None
-            found = await store.sandbox(tx, customer or None, channel or None, place, ROWS + 1)
-        last = found[ROWS - 1] if len(found) > ROWS else None
+        at = await context.get_wall_clock()
+        channel_declarations = CHANNEL_REGISTRY.declarations.values()
+        async with context.database.read() as tx:
+            position = decode_cursor(before, tuple[int, str]) if before else None
+            found = await store.list_sandbox_messages(tx, customer or None, channel or None, position, PAGE_SIZE + 1)
+        last = found[PAGE_SIZE - 1] if len(found) > PAGE_SIZE else None
         cursor = "" if last is None else encode_cursor((last.at, last.message_id))
-        rows = await _shown(parts, principal, found[:ROWS])
+        rows = await _to_inbox_messages(context, principal, found[:PAGE_SIZE])
         chosen = message or (rows[0].id if rows else "")
-        return await frame.show(
+        return await renderer.render_page(
             request, principal, "inbox.html", at,
             page="inbox",
             rows=rows,
             channel=channel,
             customer=customer,
             chosen=chosen,
-            stage=await _stage(parts, principal, chosen, at) if chosen else None,
+            stage=await _load_chosen_message(context, principal, chosen, at) if chosen else None,
             older=link(PATH, channel=channel, customer=customer, before=cursor) if cursor else None,
             explicit=bool(message),
-            channel_filters=[("", "All"), *((each.id, each.short_label or each.label) for each in declared)],
+            channel_filters=[
+                ("", "All"),
+                *((each.id, each.short_label or each.label) for each in channel_declarations),
+            ],
         )  # fmt: skip
 
     @routes.get(PATH + "/{id}/body")
     async def body(id: str, _: Principal = requires("sandbox:read")) -> Response:
-        async with parts.database.read() as tx:
-            row = await store.sandbox_message(tx, id)
+        async with context.database.read() as tx:
+            row = await store.get_sandbox_message(tx, id)
         content = None if row is None else decode_content(row.content)
         if not content or "html" not in content:
             raise NotFound("there is no such e-mail")
-        return HTMLResponse(as_page(content["html"]), headers=dict(BODY_HEADERS))
+        return HTMLResponse(wrap_email_html(content["html"]), headers=dict(MESSAGE_BODY_HEADERS))
 
     return routes
 
 
-async def _stage(parts: Parts, principal: Principal, id: str, organisation: Calendar) -> dict[str, Any]:
+async def _load_chosen_message(
+    context: ConsoleContext, principal: Principal, id: str, organisation: WallClock
+) -> dict[str, Any]:
     """All that one event made, around the chosen message. Raises NotFound."""
-    async with parts.database.read() as tx:
-        row = await store.sandbox_message(tx, id)
+    async with context.database.read() as tx:
+        row = await store.get_sandbox_message(tx, id)
         if row is None:
             raise NotFound("there is no such message in the sandbox")
-        event = await store.event_of_message(tx, id)
-        rows = [row] if event is None else await store.siblings(tx, row.customer, event.source, event.id)
-        kept = {item.message_id: await store.last_decision(tx, row.customer, item.message_id) for item in rows}
-    known = (await parts.preferences([row.customer])).get(row.customer)
-    at = Calendar(zone_of(known, organisation.zone), organisation.now)
-    messages = await _shown(parts, principal, rows)
+        event = await store.get_message_event(tx, id)
+        rows = [row] if event is None else await store.list_sibling_messages(tx, row.customer, event.source, event.id)
+        decision_by_message = {
+            item.message_id: await store.get_newest_decision(tx, row.customer, item.message_id) for item in rows
+        }
+    known = (await context.get_preferences([row.customer])).get(row.customer)
+    at = WallClock(customer_zone(known, organisation.zone), organisation.now)
+    messages = await _to_inbox_messages(context, principal, rows)
     main = next(item for item in messages if item.id == id)
     return {
         "main": main,
         "messages": messages,
         "pages": [item for item in messages if item.preview == "page"],
         "others": [item for item in messages if item.preview != "page"],
-        "event": next((item.decision.event for item in kept.values() if item), None),
-        "decisions": {key: item.decision_id for key, item in kept.items() if item},
+        "event": next((item.decision.event for item in decision_by_message.values() if item), None),
+        "decisions": {key: item.decision_id for key, item in decision_by_message.items() if item},
         "at": at,
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
-        "pieces": {item.id: pieces(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
+        "pieces": {item.id: split_links(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }
 
 
-async def _shown(parts: Parts, principal: Principal, rows: Sequence[Any]) -> list[Shown]:
+async def _to_inbox_messages(context: ConsoleContext, principal: Principal, rows: Sequence[Any]) -> list[InboxMessage]:
     known: Mapping[str, Preference] = {}
-    if names_allowed(principal):
-        known = await parts.preferences([row.customer for row in rows])
-    return [_one(parts, row, name_of(known.get(row.customer))) for row in rows]
+    if may_see_names(principal):
+        known = await context.get_preferences([row.customer for row in rows])
+    return [_to_inbox_message(context, row, customer_name(known.get(row.customer))) for row in rows]
 
 
-def _one(parts: Parts, row: Any, name: str | None) -> Shown:
+def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> InboxMessage:
     content = decode_content(row.content) or {}
     subject = content.get("subject") or content.get("title") or content.get("text", "")
     text = content.get("preheader") or content.get("body") or content.get("text") or ""
-    snip = " ".join(text.split())
-    return Shown(
+    snippet = " ".join(text.split())
+    return InboxMessage(
         id=row.message_id,
         channel=row.channel,
         preview=CHANNEL_REGISTRY.declarations[row.channel].preview,
-        campaign=parts.campaign_name(row.campaign),
+        campaign=context.campaign_name(row.campaign),
         customer=row.customer,
         name=name,
         at=row.at,
         to=row.to_address,
         content=content,
         subject=subject,
-        snip=snip[:_SNIP] + ("…" if len(snip) > _SNIP else ""),
+        snippet=snippet[:_SNIPPET_LENGTH] + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
         link=link(PATH, message=row.message_id),
     )
 
 
-def as_page(html: str) -> str:
+def wrap_email_html(html: str) -> str:
     """The e-mail as a mail program shows it: a fragment gets that program's plain letters and margins."""
-    return html if "<html" in html.lower() else _PLAIN + html
+    return html if "<html" in html.lower() else _PLAIN_PAGE_HEAD + html
 
 
-def pieces(text: str) -> list[tuple[str, bool]]:
+def split_links(text: str) -> list[tuple[str, bool]]:
     """A text as pieces, and whether each is the address of a web page. Other schemes stay text."""
     found: list[tuple[str, bool]] = []
     last = 0

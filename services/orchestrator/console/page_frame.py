@@ -12,19 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from schemas.facts import HoldFact
-from schemas.roles import may
+from schemas.roles import is_allowed
 from services.kit.errors import Invalid, TactfulError, Unauthorised
 from services.kit.http.auth import Principal
 from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words
-from services.orchestrator.console.console_context import Parts
-from services.orchestrator.console.static_files import Assets
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.static_files import StaticAssets
+from services.orchestrator.console.time_format import WallClock
 
-HOME: Final = "/console/"
-SIGN_IN: Final = "/console/sign-in"
-HEADERS: Final[Mapping[str, str]] = {
+HOME_PATH: Final = "/console/"
+SIGN_IN_PATH: Final = "/console/sign-in"
+PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
     " font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none';"
     " base-uri 'none'",
@@ -39,7 +39,7 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """A page in the navigation."""
 
     key: str
@@ -53,26 +53,26 @@ MENU: Final = (
     (
         "",
         (
-            Entry("home", "Home", "home", HOME, "decisions:read"),
-            Entry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"),
+            MenuEntry("home", "Home", "home", HOME_PATH, "decisions:read"),
+            MenuEntry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"),
         ),
     ),
     (
         "Understand",
         (
-            Entry("decisions", "Decisions", "list-details", "/console/decisions", "decisions:read"),
-            Entry("why", "Why (not)?", "help-hexagon", "/console/why", "why:read"),
-            Entry("customers", "Customers", "users", "/console/customers", "customers:read"),
+            MenuEntry("decisions", "Decisions", "list-details", "/console/decisions", "decisions:read"),
+            MenuEntry("why", "Why (not)?", "help-hexagon", "/console/why", "why:read"),
+            MenuEntry("customers", "Customers", "users", "/console/customers", "customers:read"),
         ),
     ),
 )
 
 
-class Frame:
+class PageRenderer:
     """Renders templates inside the frame of all pages."""
 
-    def __init__(self, parts: Parts, assets: Assets) -> None:
-        self._parts = parts
+    def __init__(self, context: ConsoleContext, assets: StaticAssets) -> None:
+        self._context = context
         self._environment = Environment(
             loader=PackageLoader("services.orchestrator.console"),
             autoescape=True,
@@ -84,85 +84,89 @@ class Frame:
             asset=assets.url,
             outcomes=decision_words.OUTCOMES,
             channels=decision_words.CHANNELS,
-            by=decision_words.BY,
+            by=decision_words.CHANNEL_PHRASES,
             reasons=decision_words.REASONS,
             link=link,
         )
         self._environment.filters["thousands"] = lambda number: f"{number:,}"
 
-    async def show(
-        self, request: Request, principal: Principal, template: str, at: Calendar, *, status: int = 200, **values: Any
+    async def render_page(
+        self, request: Request, principal: Principal, template: str, at: WallClock, *, status: int = 200, **values: Any
     ) -> Response:
         """A whole page for somebody who has signed in. `at` is the wall clock that its times are read from."""
-        holds = await self.holds(at)
-        menu = [(title, [entry for entry in entries if may(principal.role, entry.action)]) for title, entries in MENU]
+        holds = await self.get_active_holds(at)
+        menu = [
+            (title, [entry for entry in entries if is_allowed(principal.role, entry.action)]) for title, entries in MENU
+        ]
         html = self._environment.get_template(template).render(
             at=at,
             me=principal,
-            may=lambda action: may(principal.role, action),
+            may=lambda action: is_allowed(principal.role, action),
             menu=[(title, entries) for title, entries in menu if entries],
             holds=holds,
-            sandbox=self._parts.sandbox,
+            sandbox=self._context.sandbox,
             csrf=csrf_token(request),
             **values,
         )
         return HTMLResponse(html, status)
 
-    async def holds(self, at: Calendar) -> tuple[HoldFact, ...] | None:
+    async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
         """Everybody's holds in force now; None while nobody can say."""
         try:
-            found = await self._parts.suppression.get_holds()
+            found = await self._context.suppression.get_holds()
         except TactfulError as error:
             logs.log_error("console_holds_unknown", error, "warning")
             return None
         return tuple(hold for hold in found if hold.start <= at.now and (hold.until is None or at.now < hold.until))
 
-    def part(self, template: str, **values: Any) -> str:
+    def render_fragment(self, template: str, **values: Any) -> str:
         """A part of a page, without the frame."""
         return self._environment.get_template(template).render(**values)
 
-    def outside(self, template: str, *, status: int = 200, **values: Any) -> Response:
+    def render_public_page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page for somebody who has not signed in."""
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 
 def link(path: str, **query: object) -> str:
     """A path of ours with its query; empty and absent values are left out."""
-    given = {name: value for name, value in query.items() if value not in (None, "")}
-    return f"{quote(path)}{'?' if given else ''}{urlencode(given)}"
+    present = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{quote(path)}{'?' if present else ''}{urlencode(present)}"
 
 
-def page_class(frame: Frame) -> type[APIRoute]:
+def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
     """The class of routes whose answers are for people: they send the headers, and show errors as pages.
 
     A stranger is led to the sign-in; what only scripts ask for gets the bare status.
     """
 
-    class Page(APIRoute):
+    class PageRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            answer = super().get_route_handler()
+            original_handler = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
                 try:
-                    response = await answer(request)
+                    response = await original_handler(request)
                 except RequestValidationError:
-                    response = _failure(frame, request, Invalid("a part of this address cannot be read"))
+                    response = _error_response(renderer, request, Invalid("a part of this address cannot be read"))
                 except TactfulError as error:
-                    response = _failure(frame, request, error)
-                for name, value in HEADERS.items():
+                    response = _error_response(renderer, request, error)
+                for name, value in PAGE_HEADERS.items():
                     response.headers.setdefault(name, value)
                 return response
 
             return handle
 
-    return Page
+    return PageRoute
 
 
-def _failure(frame: Frame, request: Request, error: TactfulError) -> Response:
+def _error_response(renderer: PageRenderer, request: Request, error: TactfulError) -> Response:
     stranger = isinstance(error, Unauthorised)
     if stranger and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(SIGN_IN, 303)
+        return RedirectResponse(SIGN_IN_PATH, 303)
     if error.status >= 500 and error.status != 503:
         logs.log_error("page_failed", error)
     detail = error.detail if error.status < 500 else "Please try again in a moment."
-    return frame.outside("error.html", status=error.status, title=error.title, detail=detail, stranger=stranger)
+    return renderer.render_public_page(
+        "error.html", status=error.status, title=error.title, detail=detail, stranger=stranger
+    )

@@ -14,33 +14,33 @@ from services.orchestrator.console import (
     static_files,
     why_page,
 )
-from services.orchestrator.console.console_context import Parts
-from services.orchestrator.console.page_frame import Frame, page_class
+from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 
-__all__ = ["Parts", "routers"]
+__all__ = ["ConsoleContext", "console_routers"]
 
 
-def routers(parts: Parts) -> list[APIRouter]:
+def console_routers(context: ConsoleContext) -> list[APIRouter]:
     """One router a page; the last one answers for every other path below `/console`."""
-    assets = static_files.Assets()
-    frame = Frame(parts, assets)
+    assets = static_files.StaticAssets()
+    renderer = PageRenderer(context, assets)
     return [
-        static_files.router(assets),
-        sign_in_page.router(parts, frame),
-        home_page.router(parts, frame),
-        live_page.router(parts, frame),
-        inbox_page.router(parts, frame),
-        why_page.router(parts, frame),
-        customer_page.router(parts, frame),
-        _others(frame),
+        static_files.static_file_routes(assets),
+        sign_in_page.sign_in_page_routes(context, renderer),
+        home_page.home_page_routes(context, renderer),
+        live_page.decisions_page_routes(context, renderer),
+        inbox_page.inbox_page_routes(context, renderer),
+        why_page.why_page_routes(context, renderer),
+        customer_page.customer_page_routes(context, renderer),
+        _not_found_routes(renderer),
     ]
 
 
-def _others(frame: Frame) -> APIRouter:
-    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+def _not_found_routes(renderer: PageRenderer) -> APIRouter:
+    routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get("/console/{path:path}", dependencies=[public()])
-    async def other(path: str) -> Response:
+    async def not_found(path: str) -> Response:
         raise NotFound("there is no page at this address")
 
     return routes

@@ -7,60 +7,60 @@ previews and browsers that load ahead open links, but press no buttons.
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from schemas.roles import Role, may
+from schemas.roles import Role, is_allowed
 from services.kit.http.auth import hash_key, public
 from services.kit.http.sessions import SessionStore, read_form, require_same_origin
-from services.orchestrator.console.console_context import Parts
-from services.orchestrator.console.page_frame import HOME, SIGN_IN, Frame, page_class
+from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
 
-_DEAD_LINK = "This link has been used or is older than 15 minutes. Ask for a new one."
-_NO_KEY = "Nobody has this key, it has been revoked, or its role has no pages."
+_LINK_EXPIRED = "This link has been used or is older than 15 minutes. Ask for a new one."
+_KEY_REFUSED = "Nobody has this key, it has been revoked, or its role has no pages."
 
 
-class SignIn:
+class SignInLinks:
     """Makes one-time links."""
 
     def __init__(self, sessions: SessionStore, public_url: str) -> None:
         self._sessions = sessions
         self._public_url = public_url.rstrip("/")
 
-    async def issue(self, name: str, role: Role) -> str:
+    async def issue_token(self, name: str, role: Role) -> str:
         """A token that signs this person in once, within 15 minutes."""
         return await self._sessions.issue_link(name, role)
 
-    async def link(self, name: str, role: Role) -> str:
+    async def create_link(self, name: str, role: Role) -> str:
         """The address to open in a browser."""
-        return f"{self._public_url}{SIGN_IN}?token={await self.issue(name, role)}"
+        return f"{self._public_url}{SIGN_IN_PATH}?token={await self.issue_token(name, role)}"
 
 
-def router(parts: Parts, frame: Frame) -> APIRouter:
+def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """The routes of signing in and out."""
-    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
-    sessions = parts.sessions
+    routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
+    sessions = context.sessions
 
     @routes.get("/", dependencies=[public()])
-    async def root() -> Response:
-        return RedirectResponse(HOME, 307)
+    async def redirect_root() -> Response:
+        return RedirectResponse(HOME_PATH, 307)
 
     @routes.get("/console", dependencies=[public()])
-    async def short() -> Response:
-        return RedirectResponse(HOME, 307)
+    async def redirect_console() -> Response:
+        return RedirectResponse(HOME_PATH, 307)
 
-    @routes.get(SIGN_IN, dependencies=[public()])
-    async def ask(token: str = "") -> Response:
-        return frame.outside("sign-in.html", token=token, fault="")
+    @routes.get(SIGN_IN_PATH, dependencies=[public()])
+    async def show_sign_in_form(token: str = "") -> Response:
+        return renderer.render_public_page("sign-in.html", token=token, fault="")
 
-    @routes.post(SIGN_IN, dependencies=[public()])
+    @routes.post(SIGN_IN_PATH, dependencies=[public()])
     async def sign_in(request: Request) -> Response:
         require_same_origin(request)
         fields = await read_form(request)
         if token := fields.get("token", ""):
-            id, fault = await sessions.use_link(token), _DEAD_LINK
+            id, fault = await sessions.use_link(token), _LINK_EXPIRED
         else:
-            id, fault = await _by_key(parts, fields.get("key", "").strip()), _NO_KEY
+            id, fault = await _open_session_by_key(context, fields.get("key", "").strip()), _KEY_REFUSED
         if id is None:
-            return frame.outside("sign-in.html", status=403, token="", fault=fault)
-        response = RedirectResponse(HOME, 303)
+            return renderer.render_public_page("sign-in.html", status=403, token="", fault=fault)
+        response = RedirectResponse(HOME_PATH, 303)
         sessions.set_cookie(response, id)
         return response
 
@@ -68,15 +68,15 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     async def sign_out(request: Request) -> Response:
         if await sessions.find_user(request) is not None:
             await sessions.close_session(request)
-        response = RedirectResponse(SIGN_IN, 303)
+        response = RedirectResponse(SIGN_IN_PATH, 303)
         sessions.clear_cookie(response)
         return response
 
     return routes
 
 
-async def _by_key(parts: Parts, key: str) -> str | None:
-    principal = await parts.ring.find_principal(hash_key(key)) if key else None
-    if principal is None or not may(principal.role, "decisions:read"):
+async def _open_session_by_key(context: ConsoleContext, key: str) -> str | None:
+    principal = await context.key_ring.find_principal(hash_key(key)) if key else None
+    if principal is None or not is_allowed(principal.role, "decisions:read"):
         return None
-    return await parts.sessions.open_session(principal.name, principal.role, hash_key(key))
+    return await context.sessions.open_session(principal.name, principal.role, hash_key(key))

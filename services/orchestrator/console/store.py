@@ -12,13 +12,13 @@ from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import StoredDecision
 from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
 
-MOST = 10_000
+MAX_COUNT = 10_000
 """Counts of what waits stop here."""
 DECODER = msgspec.msgpack.Decoder(Decision)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DecisionListFilter:
     """Which decisions a page shows; None matches all."""
 
     customer: str | None = None
@@ -27,13 +27,13 @@ class Wanted:
     outcome: str | None = None
     reason: str | None = None
 
-    def where(self) -> tuple[list[str], dict[str, Any]]:
+    def to_sql(self) -> tuple[list[str], dict[str, Any]]:
         """SQL conditions and their values."""
-        given = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
-        return [f"{name} = :{name}" for name in given], given
+        filters = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
+        return [f"{name} = :{name}" for name in filters], filters
 
 
-class Place(NamedTuple):
+class DecisionPosition(NamedTuple):
     """Where a list that runs backwards goes on."""
 
     time: Instant
@@ -41,7 +41,7 @@ class Place(NamedTuple):
     decision_id: int
 
 
-class Count(NamedTuple):
+class SlotCount(NamedTuple):
     """How many decisions fell into one slot of time."""
 
     slot: int
@@ -51,9 +51,11 @@ class Count(NamedTuple):
     number: int
 
 
-async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, limit: int) -> list[StoredDecision]:
+async def list_newest_decisions(
+    tx: Tx, decision_filter: DecisionListFilter, since: Instant, before: DecisionPosition | None, limit: int
+) -> list[StoredDecision]:
     """Decisions not older than `since`, newest first."""
-    conditions, params = wanted.where()
+    conditions, params = decision_filter.to_sql()
     conditions.append("time >= :since")
     if before is not None:
         conditions.append("(time, message_id, decision_id) < (:b_time, :b_message, :b_id)")
@@ -65,18 +67,20 @@ async def newest(tx: Tx, wanted: Wanted, since: Instant, before: Place | None, l
         since=since,
         limit=limit,
     )
-    return [_kept(row) for row in rows]
+    return [_to_stored_decision(row) for row in rows]
 
 
-async def last_id(tx: Tx) -> int:
+async def newest_decision_id(tx: Tx) -> int:
     """The number of the newest decision; 0 when there is none."""
     row = await tx.row("SELECT max(decision_id) AS id FROM decision")
     return 0 if row is None or row.id is None else int(row.id)
 
 
-async def later(tx: Tx, wanted: Wanted, after: int, limit: int) -> list[StoredDecision]:
+async def list_decisions_after(
+    tx: Tx, decision_filter: DecisionListFilter, after: int, limit: int
+) -> list[StoredDecision]:
     """Decisions with higher numbers than `after`, in order."""
-    conditions, params = wanted.where()
+    conditions, params = decision_filter.to_sql()
     rows = await tx.rows(
         f"SELECT decision_id, body FROM decision WHERE {' AND '.join(['decision_id > :after', *conditions])}"
         " ORDER BY decision_id LIMIT :limit",
@@ -84,10 +88,10 @@ async def later(tx: Tx, wanted: Wanted, after: int, limit: int) -> list[StoredDe
         after=after,
         limit=limit,
     )
-    return [_kept(row) for row in rows]
+    return [_to_stored_decision(row) for row in rows]
 
 
-async def counts(tx: Tx, since: Instant, until: Instant, slots: int) -> list[Count]:
+async def count_decisions(tx: Tx, since: Instant, until: Instant, slots: int) -> list[SlotCount]:
     """Decisions from `since` to before `until`, in so many slots of equal length."""
     width = max((until - since) // slots, 1)
     rows = await tx.rows(
@@ -97,10 +101,10 @@ async def counts(tx: Tx, since: Instant, until: Instant, slots: int) -> list[Cou
         until=until,
         width=width,
     )
-    return [Count(min(int(row.slot), slots - 1), row.channel, row.outcome, row.reason, int(row.n)) for row in rows]
+    return [SlotCount(min(int(row.slot), slots - 1), row.channel, row.outcome, row.reason, int(row.n)) for row in rows]
 
 
-async def failing(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
+async def list_failing_campaigns(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
     """Campaigns with failures since then, the worst first: campaign, reason, n, last."""
     return await tx.rows(
         "SELECT campaign, reason, count(*) AS n, max(time) AS last FROM decision"
@@ -110,7 +114,7 @@ async def failing(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
     )
 
 
-async def submitted(tx: Tx, limit: int) -> Sequence[Any]:
+async def list_submitted_versions(tx: Tx, limit: int) -> Sequence[Any]:
     """Versions that wait for an approval: noun, key, version, submitted_by."""
     return await tx.rows(
         "SELECT noun, key, version, submitted_by FROM ("
@@ -122,64 +126,64 @@ async def submitted(tx: Tx, limit: int) -> Sequence[Any]:
     )
 
 
-async def dead_letters(tx: Tx) -> tuple[int, Instant | None]:
+async def count_open_dead_letters(tx: Tx) -> tuple[int, Instant | None]:
     """How many are open (at most `MOST`), and since when the oldest is."""
     row = await tx.row(
         "SELECT count(*) AS n, min(at) AS oldest FROM"
         " (SELECT at FROM dead_letter WHERE state = 'open' ORDER BY id LIMIT :most) AS parked",
-        most=MOST,
+        most=MAX_COUNT,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)
 
 
-async def waiting(tx: Tx) -> tuple[int, Instant | None]:
+async def count_waiting_messages(tx: Tx) -> tuple[int, Instant | None]:
     """How many messages wait for their time (at most `MOST`), and when the next is due."""
     row = await tx.row(
         "SELECT count(*) AS n, min(due) AS next FROM (SELECT due FROM timer ORDER BY due LIMIT :most) AS timers",
-        most=MOST,
+        most=MAX_COUNT,
     )
     return (0, None) if row is None else (int(row.n), row.next)
 
 
-async def open_attempts(tx: Tx) -> tuple[int, Instant | None]:
+async def count_open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     """How many handovers are under way (at most `MOST`), and since when the oldest is."""
     row = await tx.row(
         "SELECT count(*) AS n, min(claimed_at) AS oldest FROM"
         f" (SELECT claimed_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
-        most=MOST,
+        most=MAX_COUNT,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)
 
 
-_SANDBOX = "message_id, customer, campaign, channel, to_address, content, at"
+_SANDBOX_COLUMNS = "message_id, customer, campaign, channel, to_address, content, at"
 
 
-async def sandbox(
+async def list_sandbox_messages(
     tx: Tx, customer: str | None, channel: str | None, before: tuple[Instant, str] | None, limit: int
 ) -> Sequence[Any]:
     """What the sandbox kept, newest first."""
-    given = {"customer": customer, "channel": channel}
-    conditions = [f"{name} = :{name}" for name, value in given.items() if value is not None]
-    params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    filters = {"customer": customer, "channel": channel}
+    conditions = [f"{name} = :{name}" for name, value in filters.items() if value is not None]
+    params: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     if before is not None:
         conditions.append("(at, message_id) < (:b_at, :b_id)")
         params |= {"b_at": before[0], "b_id": before[1]}
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return await tx.rows(
-        f"SELECT {_SANDBOX} FROM sandbox_message {where} ORDER BY at DESC, message_id DESC LIMIT :limit",
+        f"SELECT {_SANDBOX_COLUMNS} FROM sandbox_message {where} ORDER BY at DESC, message_id DESC LIMIT :limit",
         **params,
         limit=limit,
     )
 
 
-async def sandbox_message(tx: Tx, message_id: str) -> Any | None:
+async def get_sandbox_message(tx: Tx, message_id: str) -> Any | None:
     """One message of the sandbox."""
-    return await tx.row(f"SELECT {_SANDBOX} FROM sandbox_message WHERE message_id = :id", id=message_id)
+    return await tx.row(f"SELECT {_SANDBOX_COLUMNS} FROM sandbox_message WHERE message_id = :id", id=message_id)
 
 
-async def siblings(tx: Tx, customer: str, source: str, event: str) -> Sequence[Any]:
+async def list_sibling_messages(tx: Tx, customer: str, source: str, event: str) -> Sequence[Any]:
     """The sandbox messages that one event made for a customer."""
-    columns = ", ".join(f"s.{name.strip()}" for name in _SANDBOX.split(","))
+    columns = ", ".join(f"s.{name.strip()}" for name in _SANDBOX_COLUMNS.split(","))
     return await tx.rows(
         f"SELECT {columns} FROM message m JOIN sandbox_message s ON s.message_id = m.message_id"
         " WHERE m.customer = :customer AND m.event_source = :source AND m.event_id = :event ORDER BY s.at, s.channel",
@@ -189,7 +193,7 @@ async def siblings(tx: Tx, customer: str, source: str, event: str) -> Sequence[A
     )
 
 
-async def event_of_message(tx: Tx, message_id: str) -> Any | None:
+async def get_message_event(tx: Tx, message_id: str) -> Any | None:
     """The event behind a message: source, id, its decision to send, and when it was decided."""
     return await tx.row(
         "SELECT event_source AS source, event_id AS id, campaign, locale, adapter, updated FROM message"
@@ -198,7 +202,7 @@ async def event_of_message(tx: Tx, message_id: str) -> Any | None:
     )
 
 
-async def last_decision(tx: Tx, customer: str, message_id: str) -> StoredDecision | None:
+async def get_newest_decision(tx: Tx, customer: str, message_id: str) -> StoredDecision | None:
     """The newest decision about a message."""
     row = await tx.row(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND message_id = :message"
@@ -206,10 +210,10 @@ async def last_decision(tx: Tx, customer: str, message_id: str) -> StoredDecisio
         customer=customer,
         message=message_id,
     )
-    return None if row is None else _kept(row)
+    return None if row is None else _to_stored_decision(row)
 
 
-async def owner_of_event(tx: Tx, event_id: str) -> str | None:
+async def find_event_customer(tx: Tx, event_id: str) -> str | None:
     """The customer of an event that left a trace; of several events with this id, the newest one's."""
     row = await tx.row(
         "SELECT customer FROM inbox WHERE event_id = :event ORDER BY received DESC, customer LIMIT 1", event=event_id
@@ -217,7 +221,7 @@ async def owner_of_event(tx: Tx, event_id: str) -> str | None:
     return None if row is None else str(row.customer)
 
 
-async def campaign_names(tx: Tx, limit: int) -> Sequence[Any]:
+async def list_campaign_documents(tx: Tx, limit: int) -> Sequence[Any]:
     """Campaigns in order of key, with the newest version's document."""
     return await tx.rows(
         "SELECT c.key, v.document FROM campaign c JOIN campaign_version v"
@@ -226,5 +230,5 @@ async def campaign_names(tx: Tx, limit: int) -> Sequence[Any]:
     )
 
 
-def _kept(row: Any) -> StoredDecision:
+def _to_stored_decision(row: Any) -> StoredDecision:
     return StoredDecision(row.decision_id, DECODER.decode(row.body))

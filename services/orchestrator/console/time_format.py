@@ -11,11 +11,11 @@ from services.orchestrator.policy.time_zones import Zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-_FARTHEST = 250_000_000_000 * 1_000_000
+_MAX_INSTANT = 250_000_000_000 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
+class WallClock:
     """A wall clock: the zone it hangs in, and what it reads now. Every method takes an instant."""
 
     zone: Zone
@@ -28,11 +28,11 @@ class Calendar:
 
     def clock(self, t: Instant) -> str:
         """`08:00`."""
-        return f"{self._wall(t):%H:%M}"
+        return f"{self._wall_time(t):%H:%M}"
 
     def time(self, t: Instant) -> str:
         """`14:32:07`, and the day too when it is not today."""
-        wall = self._wall(t)
+        wall = self._wall_time(t)
         return (
             f"{wall:%H:%M:%S}"
             if self.zone.local_day(t) == self.zone.local_day(self.now)
@@ -41,12 +41,12 @@ class Calendar:
 
     def day(self, t: Instant) -> str:
         """`Fri 16 Oct`, with the year when it is another one."""
-        wall = self._wall(t)
-        return f"{wall:%a} {wall.day} {wall:%b}{self._year(wall)}"
+        wall = self._wall_time(t)
+        return f"{wall:%a} {wall.day} {wall:%b}{self._year_suffix(wall)}"
 
     def date(self, t: Instant) -> str:
         """`16 Oct`."""
-        wall = self._wall(t)
+        wall = self._wall_time(t)
         return f"{wall.day} {wall:%b}"
 
     def moment(self, t: Instant) -> str:
@@ -58,27 +58,27 @@ class Calendar:
         days = self.zone.local_day(t) - self.zone.local_day(self.now)
         if days == 0:
             return self.clock(t)
-        return f"{self._wall(t):%a} {self.clock(t)}" if abs(days) < 6 else self.moment(t)
+        return f"{self._wall_time(t):%a} {self.clock(t)}" if abs(days) < 6 else self.moment(t)
 
     def full(self, t: Instant) -> str:
         """`Friday 16 October, 08:00`."""
-        wall = self._wall(t)
-        return f"{wall:%A} {wall.day} {wall:%B}{self._year(wall)}, {wall:%H:%M}"
+        wall = self._wall_time(t)
+        return f"{wall:%A} {wall.day} {wall:%B}{self._year_suffix(wall)}, {wall:%H:%M}"
 
-    def words(self, text: str) -> Markup:
+    def format_instants(self, text: str) -> Markup:
         """A sentence with its RFC 3339 instants as moments; everything else is escaped."""
         parts: list[str] = []
         last = 0
         for found in _INSTANT.finditer(text):
-            shown = self.moment(parse_instant(found[0]))
+            formatted = self.moment(parse_instant(found[0]))
             parts += [
                 escape(text[last : found.start()]),
-                Markup('<time datetime="{}">{}</time>').format(found[0], shown),
+                Markup('<time datetime="{}">{}</time>').format(found[0], formatted),
             ]
             last = found.end()
         return Markup("").join([*parts, escape(text[last:])])
 
-    def plain(self, text: str) -> str:
+    def format_instants_plain(self, text: str) -> str:
         """The same without markup."""
         return _INSTANT.sub(lambda found: self.moment(parse_instant(found[0])), text)
 
@@ -88,12 +88,12 @@ class Calendar:
 
     def wall_minutes(self, t: Instant) -> int:
         """Minutes since local midnight."""
-        wall = self._wall(t)
+        wall = self._wall_time(t)
         return wall.hour * 60 + wall.minute
 
-    def _wall(self, t: Instant) -> datetime:
-        near = min(max(t, -_FARTHEST // 5), _FARTHEST)
-        return _EPOCH + timedelta(microseconds=self.zone.wall_time(near))
+    def _wall_time(self, t: Instant) -> datetime:
+        bounded = min(max(t, -_MAX_INSTANT // 5), _MAX_INSTANT)
+        return _EPOCH + timedelta(microseconds=self.zone.wall_time(bounded))
 
-    def _year(self, wall: datetime) -> str:
-        return "" if wall.year == self._wall(self.now).year else f" {wall.year}"
+    def _year_suffix(self, wall: datetime) -> str:
+        return "" if wall.year == self._wall_time(self.now).year else f" {wall.year}"

@@ -11,7 +11,7 @@ from schemas.decision import Decision
 from schemas.facts import Situation
 from schemas.times import DAY, HOUR, MINUTE, Instant
 from schemas.vocabulary import Class, Outcome
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.explain.wording import describe_duration
 from services.orchestrator.policy.compiled_policy import Cap, HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
@@ -20,9 +20,9 @@ from services.orchestrator.policy.quiet_windows import QuietWindow
 from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
 from services.orchestrator.policy.time_zones import Zone, calendar_period
 
-_PAST, _AHEAD, _FARTHEST = 14 * DAY, 7 * DAY, 120 * DAY
-_MOST_OF_A_KIND = 4
-_TICKS = (1, 2, 7, 14, 28, 56)
+_LOOK_BACK, _LOOK_AHEAD, _MAX_LOOK = 14 * DAY, 7 * DAY, 120 * DAY
+_MAX_LANES_PER_KIND = 4
+_TICK_DAYS = (1, 2, 7, 14, 28, 56)
 
 
 class Shape(NamedTuple):
@@ -39,7 +39,7 @@ class Lane(NamedTuple):
 
     name: str
     remark: str
-    said: str
+    description: str
     shapes: tuple[Shape, ...]
 
 
@@ -59,13 +59,13 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TimeAxis:
     """A stretch of time as percent."""
 
     left: Instant
     right: Instant
 
-    def at(self, t: Instant) -> float:
+    def position(self, t: Instant) -> float:
         """Where an instant is, within the picture."""
         inside = min(max(t, self.left), self.right)
         return round(100 * (inside - self.left) / (self.right - self.left), 2)
@@ -74,79 +74,82 @@ class Axis:
         """The part of an interval that is in the picture."""
         if end <= self.left or start >= self.right:
             return None
-        x = self.at(start)
-        return Shape(kind, x, round(max(self.at(end) - x, 0.2), 2), text)
+        x = self.position(start)
+        return Shape(kind, x, round(max(self.position(end) - x, 0.2), 2), text)
 
 
-def draw(decision: Decision, facts: Facts, ledger: Ledger, at: Calendar) -> Picture:
+def draw_picture(decision: Decision, facts: Facts, ledger: Ledger, at: WallClock) -> Picture:
     """The picture of one decision about what would happen now."""
     kind = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
-    concern = facts.policy.applicable_to(kind)
+    applicable = facts.policy.applicable_to(kind)
     earliest = decision.until or decision.allowed_from
     contacts = list(ledger)
-    axis = _axis(at.now, earliest, facts, concern.histories, contacts)
+    axis = _choose_axis(at.now, earliest, facts, applicable.histories, contacts)
     lanes = [
-        _contacts(axis, contacts, at),
-        *_histories(axis, concern.histories, facts, contacts, at),
-        *(_cap(axis, cap, contacts, facts, at) for cap in [*concern.caps, *_wish(facts, kind)][:_MOST_OF_A_KIND]),
-        *_quiet(axis, (*concern.quiet_windows, *facts.own_quiet_windows), facts.quiet_zones, kind),
-        *_holds(axis, facts, kind, at),
-        _outcome(axis, decision, earliest, at),
+        _contact_lane(axis, contacts, at),
+        *_history_lanes(axis, applicable.histories, facts, contacts, at),
+        *(
+            _cap_lane(axis, cap, contacts, facts, at)
+            for cap in [*applicable.caps, *_own_caps(facts, kind)][:_MAX_LANES_PER_KIND]
+        ),
+        *_quiet_lanes(axis, (*applicable.quiet_windows, *facts.own_quiet_windows), facts.quiet_zones, kind),
+        *_hold_lanes(axis, facts, kind, at),
+        _outcome_lane(axis, decision, earliest, at),
     ]
-    return Picture(_ticks(axis, at), axis.at(at.now), tuple(lanes))
+    return Picture(_day_ticks(axis, at), axis.position(at.now), tuple(lanes))
 
 
-def _axis(
+def _choose_axis(
     now: Instant, earliest: Instant | None, facts: Facts, histories: Sequence[HistoryRule], contacts: Sequence[Contact]
-) -> Axis:
-    oldest = min((contact.at for contact in contacts if contact.at > now - _PAST), default=now)
-    left = max(now - _PAST, min(oldest - DAY // 2, now - 2 * DAY))
+) -> TimeAxis:
+    oldest = min((contact.at for contact in contacts if contact.at > now - _LOOK_BACK), default=now)
+    left = max(now - _LOOK_BACK, min(oldest - DAY // 2, now - 2 * DAY))
     for history in histories:
         for situation in facts.situations_by_kind.get(history.situation or "", ()):
             if situation.closed is None or situation.closed + history.within > now:
-                left = min(left, max(situation.opened - DAY, now - _FARTHEST))
-    ahead = _AHEAD if earliest is None else max(_AHEAD, (earliest - now) * 6 // 5)
-    return Axis(left, now + min(ahead, _FARTHEST))
+                left = min(left, max(situation.opened - DAY, now - _MAX_LOOK))
+    look_ahead = _LOOK_AHEAD if earliest is None else max(_LOOK_AHEAD, (earliest - now) * 6 // 5)
+    return TimeAxis(left, now + min(look_ahead, _MAX_LOOK))
 
 
-def _contacts(axis: Axis, contacts: Sequence[Contact], at: Calendar) -> Lane:
-    seen = [contact for contact in contacts if axis.left <= contact.at <= axis.right]
-    shapes = tuple(Shape(_kind_of(contact), axis.at(contact.at)) for contact in seen)
-    made = [contact for contact in seen if contact.state != "planned"]
+def _contact_lane(axis: TimeAxis, contacts: Sequence[Contact], at: WallClock) -> Lane:
+    visible = [contact for contact in contacts if axis.left <= contact.at <= axis.right]
+    shapes = tuple(Shape(_contact_shape_kind(contact), axis.position(contact.at)) for contact in visible)
+    made = [contact for contact in visible if contact.state != "planned"]
     days = ", ".join(at.date(contact.at) for contact in made[-8:])
-    said = f"{len(made)} contacts{': ' + days if days else ''}; {len(seen) - len(made)} planned."
-    return Lane("Contacts", f"{len(made)} since {at.date(axis.left)}", said, shapes)
+    description = f"{len(made)} contacts{': ' + days if days else ''}; {len(visible) - len(made)} planned."
+    return Lane("Contacts", f"{len(made)} since {at.date(axis.left)}", description, shapes)
 
 
-def _kind_of(contact: Contact) -> str:
+def _contact_shape_kind(contact: Contact) -> str:
     if contact.state == "planned":
         return "planned"
     return "made" if contact.attributes.cls == Class.MARKETING else "other"
 
 
-def _histories(
-    axis: Axis, histories: Sequence[HistoryRule], facts: Facts, contacts: Sequence[Contact], at: Calendar
+def _history_lanes(
+    axis: TimeAxis, histories: Sequence[HistoryRule], facts: Facts, contacts: Sequence[Contact], at: WallClock
 ) -> Iterator[Lane]:
-    for history in histories[:_MOST_OF_A_KIND]:
+    for history in histories[:_MAX_LANES_PER_KIND]:
         rest = describe_duration(history.within)
         if history.situation is not None:
             found = facts.situations_by_kind.get(history.situation, ())
-            shapes = [shape for item in found for shape in _situation(axis, item, history, at.now)]
+            shapes = [shape for item in found for shape in _situation_shapes(axis, item, history, at.now)]
             if not shapes:
                 continue
             name = history.situation.replace("_", " ").capitalize()
-            said = "; ".join(_interval(item, at) for item in found[-3:]) or "none"
-            yield Lane(name, f"then {rest} without", f"{name}: {said}. Then {rest} rest.", tuple(shapes))
+            description = "; ".join(_describe_interval(item, at) for item in found[-3:]) or "none"
+            yield Lane(name, f"then {rest} without", f"{name}: {description}. Then {rest} rest.", tuple(shapes))
         elif history.contacts is not None:
-            counted = [item.at for item in _in_scope(contacts, history.contacts)]
+            counted = [item.at for item in _contacts_in_scope(contacts, history.contacts)]
             bars = [axis.bar("rest", t, t + history.within, rest) for t in counted]
             if not any(bars):
                 continue
-            said = f"{len(counted)} contacts count for the rule {history.id}, each keeps {rest}."
-            yield Lane("Distance", history.id, said, tuple(bar for bar in bars if bar))
+            description = f"{len(counted)} contacts count for the rule {history.id}, each keeps {rest}."
+            yield Lane("Distance", history.id, description, tuple(bar for bar in bars if bar))
 
 
-def _situation(axis: Axis, item: Situation, history: HistoryRule, now: Instant) -> Iterator[Shape]:
+def _situation_shapes(axis: TimeAxis, item: Situation, history: HistoryRule, now: Instant) -> Iterator[Shape]:
     end = item.closed
     if end is None:
         lapsed = None if history.lapses is None else item.opened + history.lapses
@@ -159,17 +162,17 @@ def _situation(axis: Axis, item: Situation, history: HistoryRule, now: Instant) 
         yield bar
 
 
-def _interval(item: Situation, at: Calendar) -> str:
+def _describe_interval(item: Situation, at: WallClock) -> str:
     end = "still open" if item.closed is None else f"closed {at.moment(item.closed)}"
     return f"opened {at.moment(item.opened)}, {end}"
 
 
-def _wish(facts: Facts, kind: MessageAttributes) -> tuple[Cap, ...]:
+def _own_caps(facts: Facts, kind: MessageAttributes) -> tuple[Cap, ...]:
     return (facts.own_cap,) if facts.own_cap is not None and facts.own_cap.scope.covers(kind) else ()
 
 
-def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Calendar) -> Lane:
-    found = _in_scope(contacts, cap.scope)
+def _cap_lane(axis: TimeAxis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: WallClock) -> Lane:
+    found = _contacts_in_scope(contacts, cap.scope)
     counted = [item.at for item in found]
     if cap.rolling is not None:
         remark = f"{cap.limit} in {describe_duration(cap.rolling)}"
@@ -185,44 +188,46 @@ def _cap(axis: Axis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: Ca
         remark = f"{cap.limit} in a calendar {cap.period}"
         bars = [axis.bar("window", start, over)]
         used = sum(1 for t in counted if start <= t < over)
-    marks = [Shape(_kind_of(item), axis.at(item.at)) for item in found if axis.left <= item.at <= axis.right]
+    marks = [
+        Shape(_contact_shape_kind(item), axis.position(item.at)) for item in found if axis.left <= item.at <= axis.right
+    ]
     text = f"{used} of {cap.limit} used now"
-    seen = [bar for bar in bars if bar]
-    end = max([axis.at(at.now), *(bar.x + bar.width for bar in seen if bar.x + bar.width < 80)])
-    shapes = (*seen, *marks, Shape("text", round(end, 2), 0.0, text))
+    visible = [bar for bar in bars if bar]
+    end = max([axis.position(at.now), *(bar.x + bar.width for bar in visible if bar.x + bar.width < 80)])
+    shapes = (*visible, *marks, Shape("text", round(end, 2), 0.0, text))
     return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The limit {cap.id}: {text}.", shapes)
 
 
-def _in_scope(contacts: Sequence[Contact], scope: CompiledScope) -> list[Contact]:
+def _contacts_in_scope(contacts: Sequence[Contact], scope: CompiledScope) -> list[Contact]:
     return [item for item in contacts if scope.covers(item.attributes)]
 
 
-def _quiet(
-    axis: Axis, entries: Sequence[QuietWindow], zones: Sequence[Zone], kind: MessageAttributes
+def _quiet_lanes(
+    axis: TimeAxis, entries: Sequence[QuietWindow], zones: Sequence[Zone], kind: MessageAttributes
 ) -> Iterator[Lane]:
     zone = zones[0]
     for entry in entries[:2]:
         if not entry.scope.covers(kind):
             continue
-        hours = f"{_hours(entry.start)} to {_hours(entry.end)}"
-        bars = [axis.bar("quiet", start, end) for start, end in _nights(entry, zone, axis)]
-        said = f"Quiet from {hours} on {len(entry.days)} days a week, {zone.name}."
-        yield Lane("Quiet hours", hours, said, tuple(bar for bar in bars if bar))
+        hours = f"{_format_wall_time(entry.start)} to {_format_wall_time(entry.end)}"
+        bars = [axis.bar("quiet", start, end) for start, end in _quiet_intervals(entry, zone, axis)]
+        description = f"Quiet from {hours} on {len(entry.days)} days a week, {zone.name}."
+        yield Lane("Quiet hours", hours, description, tuple(bar for bar in bars if bar))
 
 
-def _nights(entry: QuietWindow, zone: Zone, axis: Axis) -> Iterator[tuple[Instant, Instant]]:
+def _quiet_intervals(entry: QuietWindow, zone: Zone, axis: TimeAxis) -> Iterator[tuple[Instant, Instant]]:
     for day in range(zone.local_day(axis.left) - 1, zone.local_day(axis.right) + 1):
         if (day + 3) % 7 in entry.days:
             start = zone.first_at_wall_time(day * DAY - 2 * DAY, day * DAY + entry.start)
             yield start, zone.first_at_wall_time(start, (day + (entry.end <= entry.start)) * DAY + entry.end)
 
 
-def _hours(wall: int) -> str:
+def _format_wall_time(wall: int) -> str:
     return f"{wall // HOUR:02}:{wall % HOUR // MINUTE:02}"
 
 
-def _holds(axis: Axis, facts: Facts, kind: MessageAttributes, at: Calendar) -> Iterator[Lane]:
-    for hold in facts.all_holds[:_MOST_OF_A_KIND]:
+def _hold_lanes(axis: TimeAxis, facts: Facts, kind: MessageAttributes, at: WallClock) -> Iterator[Lane]:
+    for hold in facts.all_holds[:_MAX_LANES_PER_KIND]:
         bar = axis.bar("hold", hold.start, hold.until or axis.right)
         if bar is None or not CompiledScope.from_fields(hold.scope).covers(kind):
             continue
@@ -230,26 +235,26 @@ def _holds(axis: Axis, facts: Facts, kind: MessageAttributes, at: Calendar) -> I
         yield Lane("Hold", hold.key, f"The hold {hold.key} since {at.moment(hold.start)}, {end}.", (bar,))
 
 
-def _outcome(axis: Axis, decision: Decision, earliest: Instant | None, at: Calendar) -> Lane:
+def _outcome_lane(axis: TimeAxis, decision: Decision, earliest: Instant | None, at: WallClock) -> Lane:
     if decision.outcome == Outcome.SEND:
         bar = axis.bar("yes", at.now, axis.right, "now")
         return Lane("This message", "would be sent", "It would be sent now.", (bar,) if bar else ())
     waits = decision.outcome == Outcome.DEFER
     if earliest is None:
         shapes = (axis.bar("wait" if waits else "no", at.now, axis.right, "no end in sight"),)
-        said = "Nothing in the picture changes the answer by itself."
+        description = "Nothing in the picture changes the answer by itself."
     else:
         kind, when = ("wait" if waits else "no"), at.moment(earliest)
         shapes = (axis.bar(kind, at.now, earliest, when), axis.bar("yes", earliest, axis.right))  # type: ignore[assignment]
-        said = f"{'It waits' if waits else 'Not allowed'} until {when}, allowed from then on."
+        description = f"{'It waits' if waits else 'Not allowed'} until {when}, allowed from then on."
     name = "would wait" if waits else "would not be sent"
-    return Lane("This message", name, said, tuple(shape for shape in shapes if shape))
+    return Lane("This message", name, description, tuple(shape for shape in shapes if shape))
 
 
-def _ticks(axis: Axis, at: Calendar) -> tuple[Tick, ...]:
+def _day_ticks(axis: TimeAxis, at: WallClock) -> tuple[Tick, ...]:
     days = (axis.right - axis.left) / DAY
-    every = next((tick for tick in _TICKS if days / tick <= 8), 56)
+    every = next((tick for tick in _TICK_DAYS if days / tick <= 8), 56)
     noon = at.midnight(axis.left) + DAY * 3 // 2
     days_shown = [at.midnight(noon + index * every * DAY) for index in range(9)]
-    found = [Tick(axis.at(day), at.date(day)) for day in days_shown]
+    found = [Tick(axis.position(day), at.date(day)) for day in days_shown]
     return tuple(tick for tick in found if 0 < tick.x < 94)

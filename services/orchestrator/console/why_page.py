@@ -6,47 +6,49 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from schemas.decision import Decision
-from schemas.roles import may
+from schemas.roles import is_allowed
 from schemas.vocabulary import Channel
 from services.kit.errors import Invalid, NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.console import decision_words, store, time_picture
-from services.orchestrator.console.console_context import Parts, name_of, names_allowed, zone_of
-from services.orchestrator.console.page_frame import Frame, page_class
-from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
+from services.orchestrator.console.page_frame import PageRenderer, page_route_class
+from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.explain.api import outcome_rank
 from services.orchestrator.explain.wording import explain_decision, explain_verdict
 from services.orchestrator.policy.explain import blocking_verdicts
 
 PATH = "/console/why"
-Text = Annotated[str, Query(max_length=256)]
-_CONTACTS = 12
+QueryText = Annotated[str, Query(max_length=256)]
+_MAX_CONTACTS = 12
 
 
-def router(parts: Parts, frame: Frame) -> APIRouter:
+def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """The route of why."""
-    routes = APIRouter(include_in_schema=False, route_class=page_class(frame))
+    routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
     async def why(
         request: Request,
-        customer: Text = "",
-        campaign: Text = "",
-        channel: Text = "",
+        customer: QueryText = "",
+        campaign: QueryText = "",
+        channel: QueryText = "",
         principal: Principal = requires("why:read"),
     ) -> Response:
-        at = await parts.calendar()
-        async with parts.database.read() as tx:
-            campaigns = [(row.key, parts.campaign_name(row.key)) for row in await store.campaign_names(tx, 500)]
+        at = await context.get_wall_clock()
+        async with context.database.read() as tx:
+            campaigns = [
+                (row.key, context.campaign_name(row.key)) for row in await store.list_campaign_documents(tx, 500)
+            ]
         found: dict[str, Any] | None = None
         fault = ""
         if customer.strip() and campaign:
             try:
-                found = await _explained(parts, principal, customer.strip(), campaign, channel, at)
+                found = await _build_explanation(context, principal, customer.strip(), campaign, channel, at)
             except (Invalid, NotFound) as error:
                 fault = error.detail
-        return await frame.show(
+        return await renderer.render_page(
             request, principal, "why.html", at,
             status=404 if fault else 200,
             page="why",
@@ -62,58 +64,62 @@ def router(parts: Parts, frame: Frame) -> APIRouter:
     return routes
 
 
-async def _explained(
-    parts: Parts, principal: Principal, customer: str, campaign: str, channel: str, organisation: Calendar
+async def _build_explanation(
+    context: ConsoleContext, principal: Principal, customer: str, campaign: str, channel: str, organisation: WallClock
 ) -> dict[str, Any]:
-    last, now, decisions = await parts.explainer.explain_now(customer, campaign)
-    chosen = _chosen(decisions, campaign, channel)
-    known = (await parts.preferences([customer])).get(customer)
-    at = Calendar(zone_of(known, organisation.zone), now)
-    name = name_of(known) if names_allowed(principal) else None
+    last, now, decisions = await context.explainer.explain_now(customer, campaign)
+    chosen = _choose_decision(decisions, campaign, channel)
+    preference = (await context.get_preferences([customer])).get(customer)
+    at = WallClock(customer_zone(preference, organisation.zone), now)
+    name = customer_name(preference) if may_see_names(principal) else None
     return {
         "decision": chosen,
         "name": name,
-        "campaign": parts.campaign_name(campaign),
+        "campaign": context.campaign_name(campaign),
         "at": at,
-        "answer": decision_words.answer(chosen, name or "This customer", at),
-        "sentence": at.words(explain_decision(chosen)),
+        "answer": decision_words.answer_sentence(chosen, name or "This customer", at),
+        "sentence": at.format_instants(explain_decision(chosen)),
         "reason": decision_words.REASONS[chosen.reason],
-        "changes": [at.words(explain_verdict(verdict)) for verdict in blocking_verdicts(chosen)],
-        "others": [(item, decision_words.reason(item, at)) for item in decisions if item is not chosen],
+        "changes": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(chosen)],
+        "others": [(item, decision_words.short_reason(item, at)) for item in decisions if item is not chosen],
         "last": last,
-        "lines": decision_words.lines(chosen, at),
-        "tally": decision_words.tally(chosen),
-        **await _in_time(parts, principal, chosen, at),
+        "lines": decision_words.trace_lines(chosen, at),
+        "tally": decision_words.verdict_tally(chosen),
+        **await _load_time_picture(context, principal, chosen, at),
     }
 
 
-async def _in_time(parts: Parts, principal: Principal, chosen: Decision, at: Calendar) -> dict[str, Any]:
+async def _load_time_picture(
+    context: ConsoleContext, principal: Principal, chosen: Decision, at: WallClock
+) -> dict[str, Any]:
     """Contacts and the picture, for those who may see a customer's contacts and situations."""
     nothing: dict[str, Any] = {"picture": None, "contacts": []}
-    if not (may(principal.role, "contacts:read") and may(principal.role, "situations:read")):
+    if not (is_allowed(principal.role, "contacts:read") and is_allowed(principal.role, "situations:read")):
         return nothing
-    async with parts.database.read() as tx:
-        held = (await data_plane.load_ledgers(tx, [chosen.customer])).get(chosen.customer, data_plane.EMPTY_LEDGER)
+    async with context.database.read() as tx:
+        versioned_ledger = (await ledger_store.load_ledgers(tx, [chosen.customer])).get(
+            chosen.customer, ledger_store.EMPTY_LEDGER
+        )
     try:
-        facts = await parts.facts(chosen.customer)
+        facts = await context.load_facts(chosen.customer)
     except TactfulError:
         return nothing
-    contacts = sorted(held.ledger, key=lambda contact: contact.at, reverse=True)[:_CONTACTS]
+    contacts = sorted(versioned_ledger.ledger, key=lambda contact: contact.at, reverse=True)[:_MAX_CONTACTS]
     return {
-        "picture": time_picture.draw(chosen, facts, held.ledger, at),
+        "picture": time_picture.draw_picture(chosen, facts, versioned_ledger.ledger, at),
         "contacts": [
             (
                 contact,
-                parts.campaign_name(contact.attributes.campaign) if contact.attributes.campaign else "Another tool",
+                context.campaign_name(contact.attributes.campaign) if contact.attributes.campaign else "Another tool",
             )
             for contact in contacts
         ],
     }
 
 
-def _chosen(decisions: list[Decision], campaign: str, channel: str) -> Decision:
-    asked = [decision for decision in decisions if not channel or decision.channel == channel]
-    if not asked:
-        used = ", ".join(decision.channel for decision in decisions)
-        raise Invalid(f"the campaign {campaign} does not use this channel; it uses {used}")
-    return min(asked, key=outcome_rank)
+def _choose_decision(decisions: list[Decision], campaign: str, channel: str) -> Decision:
+    on_channel = [decision for decision in decisions if not channel or decision.channel == channel]
+    if not on_channel:
+        used_channels = ", ".join(decision.channel for decision in decisions)
+        raise Invalid(f"the campaign {campaign} does not use this channel; it uses {used_channels}")
+    return min(on_channel, key=outcome_rank)

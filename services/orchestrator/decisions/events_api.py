@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from schemas.decision import to_document
-from schemas.event import BadEvent, Event, decode_structured, encode, parse_http
+from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
 from schemas.times import SECOND, format_instant, parse_duration
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
@@ -90,15 +90,15 @@ def event_key(event: Event) -> EventKey:
     return event.subject, event.source, event.id
 
 
-async def _parse_request(request: Request, clock: Clock) -> list[Event | BadEvent]:
+async def _parse_request(request: Request, clock: Clock) -> list[Event | InvalidEvent]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
         raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
     try:
-        parsed = parse_http(await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now())
-    except BadEvent as error:
+        parsed = parse_request(await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now())
+    except InvalidEvent as error:
         raise Malformed(error.detail, errors=[_to_problem(error)]) from None
-    if media_type != BATCH_MEDIA_TYPE and isinstance(parsed[0], BadEvent):
+    if media_type != BATCH_MEDIA_TYPE and isinstance(parsed[0], InvalidEvent):
         raise Invalid("the event cannot be taken; see errors.", errors=[_to_problem(parsed[0])])
     return parsed
 
@@ -113,7 +113,7 @@ async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult
             new_events.setdefault(event_key(event), event)
     headers = (("content-type", b"application/cloudevents+json"),)
     log_positions = await log.bus.publish(
-        [Outgoing(log.topic, event.subject.encode(), encode(event), headers) for event in new_events.values()]
+        [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
     )
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
@@ -122,7 +122,10 @@ async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult
 
 
 def _count_received(
-    ingest_metrics: IngestMetrics | None, parsed: Sequence[Event | BadEvent], published: _PublishResult, clock: Clock
+    ingest_metrics: IngestMetrics | None,
+    parsed: Sequence[Event | InvalidEvent],
+    published: _PublishResult,
+    clock: Clock,
 ) -> None:
     if ingest_metrics is None:
         return
@@ -146,9 +149,9 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
 
 
 async def _item_document(
-    log: EventLog, event: Event | BadEvent, published: _PublishResult, decided: bool
+    log: EventLog, event: Event | InvalidEvent, published: _PublishResult, decided: bool
 ) -> dict[str, Any]:
-    if isinstance(event, BadEvent):
+    if isinstance(event, InvalidEvent):
         problem = {"pointer": event.pointer, "code": "bad_event", "detail": event.detail}
         return {"event_id": None, "status": "invalid", "errors": [problem], "status_url": None}
     item: dict[str, Any] = {
@@ -170,7 +173,7 @@ async def _find_event(log: EventLog, source: str, id: str, customer: str | None,
         await _wait_until_decided(log, end_offsets, seconds)
         async with log.database.read() as tx:
             found = await read_store.get_event(tx, source, id, customer)
-    return None if found is None else decode_structured(found)
+    return None if found is None else decode_event(found)
 
 
 async def _decision_documents(database: Database, event: Event) -> list[dict[str, Any]]:
@@ -190,7 +193,7 @@ def _event_document(event: Event) -> dict[str, Any]:
     }
 
 
-def _to_problem(error: BadEvent) -> Problem:
+def _to_problem(error: InvalidEvent) -> Problem:
     return Problem(error.pointer, "bad_event", error.detail)
 
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
-from schemas.facts import Asked, HoldFact, Positions, Preference, SuppressionAnswer, Suppressions
-from schemas.ids import address_hasher
+from schemas.facts import CustomerAddressHashes, HoldFact, LogPositions, Preference, SuppressionResponse, Suppressions
+from schemas.ids import create_address_hasher
 from schemas.times import Instant
 from services.clients.suppression import PastSuppressions
 from services.kit.bus.protocol import Partition
@@ -23,7 +23,7 @@ class PreferenceApi(Protocol):
     """What preference answers: services.clients.preference.PreferenceClient."""
 
     async def get_facts(
-        self, customers: Sequence[str], positions: Positions, known: Mapping[str, Preference] = ...
+        self, customers: Sequence[str], positions: LogPositions, known: Mapping[str, Preference] = ...
     ) -> dict[str, Preference]:
         """Facts of each customer asked about; an unknown one has version 0. Raises Transient."""
 
@@ -35,11 +35,11 @@ class SuppressionApi(Protocol):
     """What suppression answers: services.clients.suppression.SuppressionClient."""
 
     async def get_facts(
-        self, queries: Sequence[Asked], positions: Positions, known: Mapping[str, Suppressions] = ...
-    ) -> SuppressionAnswer:
+        self, queries: Sequence[CustomerAddressHashes], positions: LogPositions, known: Mapping[str, Suppressions] = ...
+    ) -> SuppressionResponse:
         """Facts in the order asked, and everybody's holds. Raises Transient."""
 
-    async def get_facts_at(self, queries: Asked, since: Instant, until: Instant) -> PastSuppressions:
+    async def get_facts_at(self, queries: CustomerAddressHashes, since: Instant, until: Instant) -> PastSuppressions:
         """Facts as they were known at `since`, and after each change until `until`. Raises Transient."""
 
     async def get_holds(self) -> Sequence[HoldFact]:
@@ -51,9 +51,9 @@ HASH_CACHE_SIZE = 16_384
 NO_KNOWN_FACTS: Mapping[str, Facts] = MappingProxyType({})
 
 
-def positions_by_topic(positions: Mapping[Partition, int]) -> Positions:
+def positions_by_topic(positions: Mapping[Partition, int]) -> LogPositions:
     """Log positions in the form that travels."""
-    result: Positions = {}
+    result: LogPositions = {}
     for (topic, partition), offset in positions.items():
         result.setdefault(topic, {})[partition] = offset
     return result
@@ -65,7 +65,7 @@ class FactsReader:
     def __init__(self, preference: PreferenceApi, suppression: SuppressionApi, address_key: bytes) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._cached_hash = lru_cache(maxsize=HASH_CACHE_SIZE)(address_hasher(address_key))
+        self._cached_hash = lru_cache(maxsize=HASH_CACHE_SIZE)(create_address_hasher(address_key))
 
     async def read_facts(
         self,
@@ -118,9 +118,9 @@ class FactsReader:
         """The keyed hash under which suppression knows the address."""
         return self._cached_hash(channel, address)
 
-    def _suppression_query(self, preference: Preference) -> Asked:
+    def _suppression_query(self, preference: Preference) -> CustomerAddressHashes:
         hashes = [(item.channel, self._cached_hash(item.channel, item.address)) for item in preference.addresses]
-        return Asked(preference.customer, tuple(hashes))
+        return CustomerAddressHashes(preference.customer, tuple(hashes))
 
 
 def _reuse_or_build_facts(

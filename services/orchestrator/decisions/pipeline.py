@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.event import BadEvent, Event, data_of, decode, type_of
+from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.fence import WakeSignal
@@ -30,8 +30,8 @@ from services.orchestrator.delivery import store as delivery_store
 from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.delivery.inline_delivery import InlineDelivery
 from services.orchestrator.delivery.rendering import Renderer
-from services.orchestrator.insight.shadow.observations import Notes
-from services.orchestrator.insight.shadow.recorder import Shadow
+from services.orchestrator.insight.shadow.observations import ShadowObservations
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.horizon import look_back_start
@@ -66,7 +66,7 @@ class EvaluatedBatch:
     skipped: int = 0
     duplicates: int = 0
     seconds: float = 0.0
-    shadow_notes: Notes | None = None
+    shadow_notes: ShadowObservations | None = None
     """What is in shadow made of the events; None while nothing is."""
     claimed_messages: list[ClaimedMessage] = field(default_factory=list)
     deadline: float = 0.0
@@ -85,7 +85,7 @@ class Pipeline:
         clock: Clock,
         metrics: OrchestratorMetrics,
         outbox_signal: WakeSignal,
-        shadow: Shadow,
+        shadow: ShadowRecorder,
         inline_delivery: InlineDelivery | None = None,
     ) -> None:
         self._database = database
@@ -116,7 +116,9 @@ class Pipeline:
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
         self._evaluate(events, facts, ledgers, known_keys, prepared)
         if new_events:
-            prepared.shadow_notes = self._shadow.judge(new_events, prepared.evaluations, facts, ledgers, catalogue, now)
+            prepared.shadow_notes = self._shadow.evaluate_batch(
+                new_events, prepared.evaluations, facts, ledgers, catalogue, now
+            )
         prepared.seconds = time.monotonic() - started
         return prepared
 
@@ -125,20 +127,20 @@ class Pipeline:
         closing_types = closing_event_types(catalogue.policy)
         events: list[RelevantEvent] = []
         for record in batch.records:
-            event_type = type_of(record.headers, record.value)
+            event_type = peek_type(record.headers, record.value)
             relevant = event_type is None or catalogue.is_triggered_by(event_type) or event_type == REPORTED_EVENT_TYPE
             if not relevant and event_type not in closing_types:
                 prepared.skipped += 1
                 continue
             try:
-                event = decode(record.headers, record.value, prepared.now)
+                event = decode_record(record.headers, record.value, prepared.now)
                 if event_type in closing_types:
                     prepared.customers_to_wake.append(event.subject)
                 if relevant:
-                    data = data_of(event)
+                    data = parse_data(event)
                     report = parse_reported_contact(event, data) if event_type == REPORTED_EVENT_TYPE else None
                     events.append(RelevantEvent(event, data, record, report))
-            except BadEvent as error:
+            except InvalidEvent as error:
                 batch.reject(record, error)
         return events
 
@@ -206,7 +208,7 @@ class Pipeline:
         if prepared.customers_to_wake:
             await delivery_store.wake_parked(tx, prepared.customers_to_wake, prepared.now)
         if prepared.shadow_notes is not None:
-            await self._shadow.keep(tx, prepared.shadow_notes)
+            await self._shadow.save(tx, prepared.shadow_notes)
 
     async def after_commit(self, prepared: EvaluatedBatch) -> None:
         """Hand over what was marked, wake the dispatcher for the rest, and count."""
@@ -215,7 +217,7 @@ class Pipeline:
         if sum(len(evaluation.ready_messages) for evaluation in prepared.evaluations) > len(prepared.claimed_messages):
             self._outbox_signal.notify()
         if prepared.shadow_notes is not None:
-            self._shadow.kept(prepared.shadow_notes)
+            self._shadow.count_committed(prepared.shadow_notes)
         self._metrics.record_batch(
             prepared.evaluations, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
         )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.event import BadEvent, Event
-from schemas.ids import event_hash, message_id
+from schemas.event import Event, InvalidEvent
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import DAY, parse_instant
 from schemas.vocabulary import CHANNELS, Class, Intent
 from services.orchestrator.policy.ledger import Contact
@@ -22,25 +22,25 @@ def parse_reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
     """
     channel, cls, intent = (_required_text(data, "channel"), _required_text(data, "class"), data.get("intent"))
     if channel not in CHANNELS:
-        raise BadEvent("/data/channel", f"`channel` must be one of {', '.join(CHANNELS)}")
+        raise InvalidEvent("/data/channel", f"`channel` must be one of {', '.join(CHANNELS)}")
     if cls not in list(Class):
-        raise BadEvent("/data/class", f"`class` must be one of {', '.join(Class)}")
+        raise InvalidEvent("/data/class", f"`class` must be one of {', '.join(Class)}")
     if intent is not None and intent not in list(Intent):
-        raise BadEvent("/data/intent", f"`intent` must be one of {', '.join(Intent)}")
+        raise InvalidEvent("/data/intent", f"`intent` must be one of {', '.join(Intent)}")
     at = event.time
     if data.get("at") is not None:
         try:
             at = parse_instant(_required_text(data, "at"))
         except ValueError as error:
-            raise BadEvent("/data/at", str(error)) from None
+            raise InvalidEvent("/data/at", str(error)) from None
     if at > event.time + MAX_TIME_AHEAD:
-        raise BadEvent("/data/at", "`at` lies more than 30 days after the event's time")
+        raise InvalidEvent("/data/at", "`at` lies more than 30 days after the event's time")
     attributes = MessageAttributes(
         _optional_text(data, "campaign") or "", _optional_text(data, "topic"), channel, cls, intent
     )
     return Contact(
-        message_id(event.subject, event.source, event.id, "", channel),
-        event_hash(event.source, event.id),
+        compute_message_id(event.subject, event.source, event.id, "", channel),
+        hash_event(event.source, event.id),
         attributes,
         priority=0,
         at=at,
@@ -53,7 +53,7 @@ def parse_reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
 def _required_text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
     if not isinstance(value, str):
-        raise BadEvent(f"/data/{name}", f"`{name}` is required and must be text")
+        raise InvalidEvent(f"/data/{name}", f"`{name}` is required and must be text")
     return value
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.decision import Decision
-from schemas.event import Event, encode
+from schemas.event import Event, encode_event
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.policy.ledger import CONTACT_STATES, Contact, Ledger
@@ -219,7 +219,7 @@ async def insert_events(tx: Tx, events: Iterable[ReceivedEvent], now: Instant) -
     """Leave inbox rows."""
     rows = [
         (a.event.subject, a.event.source, a.event.id, a.event.type, a.event.time, now)
-        + (a.topic, a.partition, a.offset, encode(a.event))
+        + (a.topic, a.partition, a.offset, encode_event(a.event))
         for a in events
     ]
     await tx.bulk_insert("inbox", INBOX_COLUMNS, rows)

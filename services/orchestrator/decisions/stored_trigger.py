@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.event import Event, data_of, decode_structured
+from schemas.event import Event, decode_event, parse_data
 from schemas.times import Instant
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
@@ -21,8 +21,8 @@ def decode_triggered(
 
     Raises LookupError when no version of the campaign ever ran.
     """
-    decoded = decode_structured(event)
-    return build_triggered(decoded, data_of(decoded), campaign_key, channel, first_planned, catalogue, snapshot)
+    decoded = decode_event(event)
+    return build_triggered(decoded, parse_data(decoded), campaign_key, channel, first_planned, catalogue, snapshot)
 
 
 def build_triggered(

@@ -13,7 +13,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions.api import decision_document as decision_document
+from services.orchestrator.decisions.api import decision_document
 
 
 def message_routes(database: Database) -> APIRouter:

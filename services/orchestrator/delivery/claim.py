@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schemas.ids import address_hash
+from schemas.ids import hash_address
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
@@ -126,7 +126,7 @@ class OutboxClaimer:
     ) -> None:
         if not claimed_messages:
             return
-        rows = [(item.message_id, address_hash(self.address_key, item.channel, item.to)) for item in claimed_messages]
+        rows = [(item.message_id, hash_address(self.address_key, item.channel, item.to)) for item in claimed_messages]
         await tx.execute(
             "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, claimed_at = :now, "
             "opened = :opened, closed_at = NULL, address_hash = k.address_hash, updated = :now "

@@ -7,7 +7,7 @@ passed, after which its own alarm has killed it (see `deadline.py`).
 
 from collections.abc import Mapping, Sequence
 
-from schemas.message import Handed
+from schemas.message import HandoverResult
 from schemas.times import SECOND
 from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
@@ -58,7 +58,7 @@ class AttemptRecovery:
             AttemptResult(
                 attempt.customer,
                 attempt.number,
-                Handed(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0),
+                HandoverResult(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0),
                 self._adapters[attempt.channel].idempotent if attempt.channel in self._adapters else False,
                 self._adapters[attempt.channel].name if attempt.channel in self._adapters else "",
             )

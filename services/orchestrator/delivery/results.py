@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.decision import Decision
-from schemas.message import Handed
+from schemas.message import HandoverResult
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState, Outcome, Reason
 from services.kit.db.database import Tx
@@ -38,7 +38,7 @@ class AttemptResult(NamedTuple):
 
     customer: str
     number: int
-    handover_result: Handed
+    handover_result: HandoverResult
     idempotent: bool
     adapter: str
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from schemas.message import Handed, Message
+from schemas.message import HandoverResult, Message
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
@@ -71,7 +71,9 @@ class Sender:
         """Hand over what may go, take back what may not, and write down what came of it."""
         recheck_result = await self._recheck_until(claimed_messages, deadline)
         if recheck_result is None:
-            handover_results = [Handed(item.message_id, "retry", detail="no_facts") for item in claimed_messages]
+            handover_results = [
+                HandoverResult(item.message_id, "retry", detail="no_facts") for item in claimed_messages
+            ]
             await self._record_results(channel, claimed_messages, handover_results)
             return
         to_send = [item for item in claimed_messages if item.message_id not in recheck_result.refused]
@@ -100,13 +102,15 @@ class Sender:
     async def _take_back(self, channel: str, refused: Sequence[ClaimedMessage], recheck_result: RecheckResult) -> None:
         possibly_sent = [item for item in refused if item.maybe_sent]
         await self._record_results(
-            channel, possibly_sent, [Handed(item.message_id, "unknown") for item in possibly_sent], final=True
+            channel, possibly_sent, [HandoverResult(item.message_id, "unknown") for item in possibly_sent], final=True
         )
         taken_back = [item for item in refused if not item.maybe_sent]
         evaluations = await self._retry_until_written(lambda: self._recheck.take_back(taken_back, recheck_result))
         self._metrics.record_refusals(evaluations)
 
-    async def _hand_over(self, channel: str, to_send: Sequence[ClaimedMessage], deadline: float) -> list[Handed]:
+    async def _hand_over(
+        self, channel: str, to_send: Sequence[ClaimedMessage], deadline: float
+    ) -> list[HandoverResult]:
         for item in to_send:
             self._deadlines.allow(item.message_id, deadline)
         started = boot_time()
@@ -115,7 +119,9 @@ class Sender:
             handover_results = await self._adapters[channel].send_batch(messages, self._deadlines)
         except Exception as error:  # an adapter's fault must not stop the others; nobody knows what was written
             log("adapter_raised", level="error", channel=channel, error_class=type(error).__name__)
-            handover_results = [Handed(item.message_id, "unknown", detail=type(error).__name__) for item in to_send]
+            handover_results = [
+                HandoverResult(item.message_id, "unknown", detail=type(error).__name__) for item in to_send
+            ]
         finally:
             for item in to_send:
                 self._deadlines.forget(item.message_id)
@@ -128,7 +134,7 @@ class Sender:
         self,
         channel: str,
         claimed_messages: Sequence[ClaimedMessage],
-        handover_results: Sequence[Handed],
+        handover_results: Sequence[HandoverResult],
         *,
         final: bool = False,
     ) -> None:

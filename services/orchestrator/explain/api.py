@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 
 import schemas.campaign
 from schemas.decision import Decision, to_document
-from schemas.documents import validate
-from schemas.event import Event, data_of, decode_structured
+from schemas.documents import validate_document
+from schemas.event import Event, decode_event, parse_data
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Channel, Outcome, Reason
@@ -119,7 +119,7 @@ class Explainer:
         newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
         if newest is None:
             raise NotFound(f"there is no campaign `{key[:80]}`")
-        document = validate(schemas.campaign.Campaign, newest.document)
+        document = validate_document(schemas.campaign.Campaign, newest.document)
         return compile_campaign(document, newest.version, False, compile_campaign_condition)
 
 
@@ -127,11 +127,11 @@ def _assume_trigger(
     customer: str, campaign: CompiledCampaign, raw: bytes | None, at: Instant
 ) -> tuple[Event | None, TriggeredCampaign]:
     """The campaign's trigger fired at an instant, with the data of that event, which is returned."""
-    assumed_event = None if raw is None else decode_structured(raw)
+    assumed_event = None if raw is None else decode_event(raw)
     event = Event(
         "why", "/why", campaign.event_type, customer, at, assumed_event.data if assumed_event else msgspec.Raw(b"{}")
     )
-    return assumed_event, TriggeredCampaign(event, data_of(event), campaign, channels=campaign.channels)
+    return assumed_event, TriggeredCampaign(event, parse_data(event), campaign, channels=campaign.channels)
 
 
 def why_routes(explainer: Explainer) -> APIRouter:
@@ -168,7 +168,7 @@ def why_routes(explainer: Explainer) -> APIRouter:
 async def _explain_event(database: Database, source: str, id: str, customer: str | None) -> dict[str, Any]:
     async with database.read() as tx:
         raw = await read_store.get_event(tx, source, id, customer)
-        event = None if raw is None else decode_structured(raw)
+        event = None if raw is None else decode_event(raw)
         stored = [] if event is None else await read_store.list_event_decisions(tx, *event_key(event))
     if event is None:
         raise NotFound(

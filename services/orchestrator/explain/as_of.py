@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import validate
+from schemas.documents import validate_document
 from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Tx
@@ -66,7 +66,7 @@ async def load_campaign(tx: Tx, key: str, version: int, active: bool) -> Compile
     if found is None:
         return None
     return compile_campaign(
-        validate(schemas.campaign.Campaign, found.document), version, active, compile_campaign_condition
+        validate_document(schemas.campaign.Campaign, found.document), version, active, compile_campaign_condition
     )
 
 
@@ -84,7 +84,9 @@ async def load_policy(tx: Tx, version: int) -> CompiledPolicy:
     found = await catalogue_store.get_policy_version(tx, version)
     if found is None:
         raise LookupError(f"version {version} of the policy")
-    return compile_policy(validate(schemas.policy.Policy, found.document), version, compile_situation_condition)
+    return compile_policy(
+        validate_document(schemas.policy.Policy, found.document), version, compile_situation_condition
+    )
 
 
 async def ledger_at(tx: Tx, customer: str, at: Instant) -> Ledger:

@@ -15,7 +15,7 @@ from sqlalchemy import Row
 
 from schemas.decision import Decision
 from schemas.documents import DocumentError
-from schemas.event import Event, data_of, decode_structured
+from schemas.event import Event, decode_event, parse_data
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome, Reason
@@ -157,7 +157,7 @@ async def _load_input(tx: Tx, decision_id: int, decision: Decision) -> _ReplayIn
     return _ReplayInput(
         group,
         decisions,
-        decode_structured(raw),
+        decode_event(raw),
         await as_of.load_policy(tx, decision.policy_version),
         await _load_campaign_variants(tx, decisions.values(), decision.time),
         await store.load_contact_history(tx, decision.customer, decision.time + FACTS_TIME_TOLERANCE),
@@ -239,7 +239,7 @@ def _reevaluate(
     campaigns: Mapping[str, CompiledCampaign],
     time: Instant,
 ) -> dict[str, Decision]:
-    event, data = replay_input.event, data_of(replay_input.event)
+    event, data = replay_input.event, parse_data(replay_input.event)
     if replay_input.group.is_first:
         catalogue = Catalogue(campaigns, facts.policy, facts.configured_channels)
         found = match_campaigns(event, data, facts.customer_values, catalogue)

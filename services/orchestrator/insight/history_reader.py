@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.facts import Asked
-from schemas.ids import address_hash
-from schemas.recorded import KnownPreference, Recorded, RecordedHold, RecordedSuppressions
+from schemas.facts import CustomerAddressHashes
+from schemas.ids import hash_address
+from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot, SuppressionHistory
 from schemas.times import Instant
 from services.kit.errors import Permanent, Transient
 
@@ -15,22 +15,24 @@ class PreferenceHistoryApi(Protocol):
 
     async def read_recorded(
         self, customers: Sequence[str], since: Instant, until: Instant
-    ) -> dict[str, tuple[KnownPreference, ...]]:
+    ) -> dict[str, tuple[PreferenceSnapshot, ...]]:
         """The states of each customer. Raises Transient, Permanent."""
 
 
 class SuppressionHistoryApi(Protocol):
     """services.clients.suppression.SuppressionClient."""
 
-    async def read_recorded(self, asked: Sequence[Asked], since: Instant, until: Instant) -> RecordedSuppressions:
+    async def read_recorded(
+        self, asked: Sequence[CustomerAddressHashes], since: Instant, until: Instant
+    ) -> SuppressionHistory:
         """The states of each customer in the order asked, and the holds. Raises Transient, Permanent."""
 
 
 class RecordedFacts(NamedTuple):
     """Some customers between two instants, everybody's holds, and how many removed entries cannot be told."""
 
-    customers: list[Recorded]
-    holds: tuple[RecordedHold, ...]
+    customers: list[CustomerHistory]
+    holds: tuple[HoldPeriod, ...]
     unknown: int
 
 
@@ -47,21 +49,23 @@ class HistoryReader:
         try:
             preferences = await self._preference.read_recorded(customers, since, until)
             addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
-            asked = [Asked(customer, self._hash_addresses(addresses[customer])) for customer in customers]
+            asked = [
+                CustomerAddressHashes(customer, self._hash_addresses(addresses[customer])) for customer in customers
+            ]
             suppressions = await self._suppression.read_recorded(asked, since, until)
         except Permanent as error:
             raise Transient(f"the past is refused: {error.detail}", retry_after=5.0, code="past_refused") from error
         found = [
-            Recorded(customer, preferences[customer], addresses[customer], states)
+            CustomerHistory(customer, preferences[customer], addresses[customer], states)
             for customer, states in zip(customers, suppressions.customers, strict=True)
         ]
         return RecordedFacts(found, suppressions.holds, suppressions.unknown)
 
     def _hash_addresses(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        return tuple((channel, address_hash(self._key, channel, address)) for channel, address in addresses)
+        return tuple((channel, hash_address(self._key, channel, address)) for channel, address in addresses)
 
 
-def _all_addresses(states: Sequence[KnownPreference]) -> tuple[tuple[str, str], ...]:
+def _all_addresses(states: Sequence[PreferenceSnapshot]) -> tuple[tuple[str, str], ...]:
     """All addresses of any of the states, each once."""
     found = [(each.channel, each.address) for state in states for each in state.facts.addresses]
     return tuple(dict.fromkeys(found))

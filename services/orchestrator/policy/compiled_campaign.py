@@ -67,7 +67,7 @@ def compile_campaign(
         sends_on_all_channels=document.strategy is Strategy.ALL,
         ttl=document.ttl,
         reentry_once=document.reentry == "once",
-        reentry_every=document.reentry_every,
+        reentry_every=document.reentry_interval,
         start=document.start,
         end=document.end,
         holdout=document.holdout,

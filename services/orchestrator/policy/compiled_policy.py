@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import schemas.policy
 from schemas.customer import Frequency
-from schemas.facts import Frequency as PreferredFrequency
+from schemas.facts import FrequencyLimit as PreferredFrequency
 from schemas.policy import Window
 from schemas.vocabulary import DAYS, Class
 from services.orchestrator.policy.compiled_campaign import CompileCondition

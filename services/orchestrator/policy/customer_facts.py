@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.facts import Address, Entry, HoldFact, OwnQuiet, Preference, Situation, Suppressions
+from schemas.facts import Address, CustomerQuietHours, HoldFact, Preference, Situation, SuppressionEntry, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS, Class
 from services.orchestrator.policy.cached_attribute import cached_attribute
@@ -89,7 +89,9 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             ]
         )
 
-    def live_suppressions(self, attributes: MessageAttributes, t: Instant, clock_tolerance: int = 0) -> list[Entry]:
+    def live_suppressions(
+        self, attributes: MessageAttributes, t: Instant, clock_tolerance: int = 0
+    ) -> list[SuppressionEntry]:
         """Returns the do-not-contact entries in force at `t` for such a message.
 
         `clock_tolerance` (microseconds) includes entries that begin slightly later.
@@ -125,5 +127,5 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
 
 @lru_cache(maxsize=4096)
-def _customer_quiet_window(own: OwnQuiet) -> QuietWindow:
+def _customer_quiet_window(own: CustomerQuietHours) -> QuietWindow:
     return QuietWindow.from_minutes(CUSTOMER_QUIET_HOURS_ID, own.days, own.start, own.end, _CUSTOMER_SCOPE)

@@ -7,7 +7,7 @@ import msgspec
 from schemas.decision import Decision
 from schemas.times import Instant
 from schemas.vocabulary import Outcome, Reason
-from services.orchestrator.policy import verdicts as verdicts
+from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger, message_id_bytes

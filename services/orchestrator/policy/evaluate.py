@@ -7,7 +7,7 @@ import msgspec
 from schemas.decision import Verdict
 from schemas.times import Instant
 from schemas.vocabulary import Class
-from services.orchestrator.policy import verdicts as verdicts
+from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules import RULES

@@ -2,7 +2,7 @@
 
 from schemas.decision import Decision, Verdict
 from schemas.times import Instant
-from services.orchestrator.policy import verdicts as verdicts
+from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Ledger

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.event import Event
 from schemas.facts import Preference
-from schemas.ids import event_hash, message_id
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
@@ -38,7 +38,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     @cached_attribute
     def event_hash(self) -> int:
         """The event's hash, as the ledger stores it."""
-        return event_hash(self.event.source, self.event.id)
+        return hash_event(self.event.source, self.event.id)
 
     @property
     def expires_at(self) -> Instant:
@@ -55,7 +55,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
         found = self._message_ids.get(channel)
         if found is None:
             event = self.event
-            found = message_id(event.subject, event.source, event.id, self.campaign.key, channel)
+            found = compute_message_id(event.subject, event.source, event.id, self.campaign.key, channel)
             self._message_ids[channel] = found
         return found
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from schemas.decision import Decision
-from schemas.event import BadEvent, Event
+from schemas.event import Event, InvalidEvent
 from schemas.facts import Situation
-from schemas.ids import event_hash
+from schemas.ids import hash_event
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.policy.customer_facts import Facts
@@ -185,7 +185,7 @@ class Simulator:
     def _process_event(self, event: Event, data: Mapping[str, Any], now: Instant) -> None:
         self.events += 1
         customer_id = event.subject
-        event_number = event_hash(f"{customer_id}\0{event.source}", event.id)
+        event_number = hash_event(f"{customer_id}\0{event.source}", event.id)
         if event_number in self._seen:
             self.duplicates += 1
             return
@@ -194,7 +194,7 @@ class Simulator:
         try:
             reported = self._facts_source.parse_reported_contact(event, data)
             self._facts_source.apply_event(event, data)
-        except BadEvent:
+        except InvalidEvent:
             self.refused += 1
             return
         self._seen.add(event_number)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from schemas.alertmanager import Alert, Notification
-from schemas.documents import validate
+from schemas.documents import validate_document
 from schemas.facts import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
@@ -46,7 +46,7 @@ def alertmanager_routes(
     async def told(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
-        notification = validate(Notification, body)
+        notification = validate_document(Notification, body)
         now = clock.now()
         async with database.write() as tx:
             await store.delete_old_alerts(tx, now)

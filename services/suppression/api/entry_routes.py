@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
-from schemas.documents import DocumentError, load_json, validate
+from schemas.documents import DocumentError, load_json, validate_document
 from schemas.facts import AttemptScope
 from schemas.suppression import Suppression
 from schemas.vocabulary import CHANNELS, SuppressionReason
@@ -58,7 +58,7 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
 
     @routes.post("/lookup", summary="Live entries of one address, which never stands in a URL")
     async def lookup_address(request: Request, _: Principal = requires("suppressions:read")) -> dict[str, object]:
-        address_lookup = validate(AddressLookup, await request_parsing.read_json_body(request))
+        address_lookup = validate_document(AddressLookup, await request_parsing.read_json_body(request))
         hashes = [
             suppression_list.hash_address(channel, address_lookup.address)
             for channel in (CHANNELS if address_lookup.channel is None else [address_lookup.channel])
@@ -98,7 +98,7 @@ def _add_delete_route(routes: APIRouter, database: Database, suppression_list: S
     ) -> dict[str, Any]:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
-        removal = validate(RemovalRequest, body)
+        removal = validate_document(RemovalRequest, body)
         async with database.write() as tx:
             removed = await suppression_list.remove_entry(tx, entry_id, principal.name, removal.reason, clock.now())
             row = await entry_store.get_entry(tx, entry_id)

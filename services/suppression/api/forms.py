@@ -8,9 +8,9 @@ import msgspec
 from pydantic import Field
 from sqlalchemy import Row
 
-from schemas.documents import DocumentError, validate
-from schemas.fields import ChannelField, Document, InstantField, Kind, Text
-from schemas.ids import bad_id
+from schemas.documents import DocumentError, validate_document
+from schemas.fields import ChannelField, Document, InstantField, SituationKindName, Text
+from schemas.ids import describe_invalid_id
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
 from services.clients.suppression import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
@@ -41,14 +41,14 @@ class ManualSituation(Document):
     """A situation that a person opens or closes."""
 
     action: Literal["open", "close"]
-    kind: Kind
+    kind: SituationKindName
     ref: Any = None
     at: InstantField | None = None
 
 
 def parse_customer_id(text: str) -> str:
     """A customer's id from a path. Raises Invalid."""
-    id_error = bad_id(text)
+    id_error = describe_invalid_id(text)
     if id_error:
         raise Invalid("this is no customer's id", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")])
     return text
@@ -61,7 +61,7 @@ def parse_suppression(data: object, now: Instant) -> Suppression:
     if isinstance(data, dict):
         data = {"at": format_instant(now), **data}
     check_texts(data)
-    return validate(Suppression, data)
+    return validate_document(Suppression, data)
 
 
 def check_texts(data: object, pointer: str = "") -> None:

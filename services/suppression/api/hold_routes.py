@@ -5,8 +5,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from schemas.documents import validate
-from schemas.facts import AttemptScope, HoldFact, Scope
+from schemas.documents import validate_document
+from schemas.facts import AttemptScope, HoldFact, MessageScope
 from schemas.suppression import Hold
 from schemas.times import format_instant
 from schemas.vocabulary import Class
@@ -81,7 +81,7 @@ def _add_place_route(routes: APIRouter, database: Database, enforcer: Suppressio
 def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None:
     @routes.post("/{key}/lift", summary="End a hold now; what it kept back is released at `rate` messages a second")
     async def lift_hold(key: str, request: Request, principal: Principal = requires("holds:write")) -> dict[str, Any]:
-        lift_request = validate(LiftRequest, await request_parsing.read_json_body(request, empty={}))
+        lift_request = validate_document(LiftRequest, await request_parsing.read_json_body(request, empty={}))
         check_texts(lift_request.reason, "/reason")
         now = clock.now()
         async with database.write() as tx:
@@ -100,7 +100,7 @@ def parse_hold(data: object, placed_by: str, now: int) -> Hold:
     check_texts(data)
     if isinstance(data, dict):
         data = {"from": format_instant(now), **data, "placed_by": placed_by[:200]}
-    hold = validate(Hold, data)
+    hold = validate_document(Hold, data)
     if hold.key == QUARANTINE_KEY:
         problem = Problem(
             "/key", "reserved", f"`{QUARANTINE_KEY}` is the hold after an unreadable event: use another key"
@@ -119,7 +119,7 @@ def to_hold_fact(hold: Hold) -> HoldFact:
         mode=hold.mode,
         start=hold.start,
         until=hold.until,
-        scope=Scope(
+        scope=MessageScope(
             channels=_to_frozenset(scope.channels),
             topics=_to_frozenset(scope.topics),
             classes=_to_frozenset(scope.classes),

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from schemas.documents import DocumentError, validate
-from schemas.facts import Positions, SuppressionAnswer, SuppressionQuestion, Suppressions
+from schemas.documents import DocumentError, validate_document
+from schemas.facts import LogPositions, SuppressionRequest, SuppressionResponse, Suppressions
 from schemas.policy import SituationKind
-from schemas.recorded import RecordedSuppressions, SuppressionsBetween
+from schemas.recorded import SuppressionHistory, SuppressionHistoryRequest
 from services.clients.suppression import (
     FACTS_AT_PATH,
     FACTS_PATH,
@@ -50,7 +50,7 @@ class FactsEndpoint:
         self._topic = topic
         self._fingerprint = fingerprint
 
-    async def get_facts(self, payload: SuppressionQuestion) -> SuppressionAnswer:
+    async def get_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
         """Raises FenceTimeout after 2 s, OtherAddressKey, Invalid for a topic that we do not read."""
         hashes = [digest for query in payload.customers for _, digest in query.addresses]
         self._check_address_key(payload.address_key, hashes)
@@ -66,7 +66,7 @@ class FactsEndpoint:
             names = [digest for _, digest in query.addresses] if address_entries else []
             if version != state.version or not address_entries.keys().isdisjoint(names):
                 answers.append(customer_state.to_facts(state, address_entries, names))
-        return SuppressionAnswer(tuple(answers), standing)
+        return SuppressionResponse(tuple(answers), standing)
 
     async def get_past_facts(self, payload: PastSuppressionsRequest) -> PastSuppressions:
         """What was known between two instants. Raises OtherAddressKey."""
@@ -78,7 +78,7 @@ class FactsEndpoint:
             unknown = await history_store.count_removed_address_entries(tx, since, until) if hashes else 0
         return PastSuppressions(rebuild_facts(name, changes, since, until), unknown)
 
-    async def get_recorded_facts(self, payload: SuppressionsBetween) -> RecordedSuppressions:
+    async def get_recorded_facts(self, payload: SuppressionHistoryRequest) -> SuppressionHistory:
         """As `past`, of several customers. Raises OtherAddressKey."""
         hashes = [digest for query in payload.customers for _, digest in query.addresses]
         self._check_address_key(payload.address_key, hashes)
@@ -89,7 +89,7 @@ class FactsEndpoint:
             unknown = await history_store.count_removed_address_entries(tx, since, until) if hashes else 0
         names = [query.customer for query in payload.customers]
         found = tuple(states_between(name, changes[name], since, until) for name in names)
-        return RecordedSuppressions(found, tuple(holds_then), unknown)
+        return SuppressionHistory(found, tuple(holds_then), unknown)
 
     def _check_address_key(self, address_key: str, hashes: Sequence[str]) -> None:
         if address_key != self._fingerprint and (hashes or address_key):
@@ -97,7 +97,7 @@ class FactsEndpoint:
                 "these addresses are hashed with another key than ours: set the same TACTFUL_ADDRESS_KEY everywhere"
             )
 
-    def _log_positions(self, positions: Positions) -> Mapping[Partition, int]:
+    def _log_positions(self, positions: LogPositions) -> Mapping[Partition, int]:
         unknown = sorted(positions.keys() - {self._topic})
         if unknown:
             raise Invalid(f"we do not read the topic `{unknown[0]}`", code="unknown_topic")
@@ -116,9 +116,7 @@ def internal_routes(
 
     @routes.post(FACTS_PATH)
     async def get_facts(request: Request) -> Response:
-        return internal_api.respond(
-            await facts.get_facts(await internal_api.read_request(request, SuppressionQuestion))
-        )
+        return internal_api.respond(await facts.get_facts(await internal_api.read_request(request, SuppressionRequest)))
 
     @routes.post(FACTS_AT_PATH)
     async def get_past_facts(request: Request) -> Response:
@@ -129,7 +127,7 @@ def internal_routes(
     @routes.post(RECORDED_PATH)
     async def get_recorded_facts(request: Request) -> Response:
         return internal_api.respond(
-            await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionsBetween))
+            await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionHistoryRequest))
         )
 
     @routes.post(HOLDS_PATH)
@@ -158,7 +156,7 @@ def internal_routes(
 def validate_situations(payload: PolicySituations, compile_condition: CompileCondition) -> None:
     """Refuse what we could not read events with, while the policy is not active yet. Raises Invalid."""
     try:
-        compile_kinds([validate(SituationKind, item) for item in payload.situations], compile_condition)
+        compile_kinds([validate_document(SituationKind, item) for item in payload.situations], compile_condition)
     except DocumentError as error:
         raise Invalid("a situation is not understood", errors=[Problem(*item) for item in error.errors]) from None
     except ValueError as error:

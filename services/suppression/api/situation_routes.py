@@ -13,8 +13,8 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from schemas.documents import suggestion, validate
-from schemas.event import Event, encode
+from schemas.documents import did_you_mean, validate_document
+from schemas.event import Event, encode_event
 from schemas.facts import HoldFact, Situation
 from schemas.times import Instant
 from services.kit.bus.fence import WakeSignal, wait_until_applied
@@ -97,7 +97,7 @@ class SituationService:
         )
         headers = (("content-type", b"application/cloudevents+json"),)
         ((partition, offset),) = await self._bus.publish(
-            [Outgoing(self._topic, customer.encode(), encode(event), headers)]
+            [Outgoing(self._topic, customer.encode(), encode_event(event), headers)]
         )
         return {
             "customer": customer,
@@ -109,7 +109,7 @@ class SituationService:
     async def _check_kind(self, tx: Tx, kind: str) -> None:
         known = (await self._kinds.current(tx)).lapses
         if kind not in known:
-            detail = f"the active policy has no situation `{kind}`{suggestion(kind, known)}"
+            detail = f"the active policy has no situation `{kind}`{did_you_mean(kind, known)}"
             raise Invalid(detail, errors=[Problem("/kind", "unknown_kind", detail)])
 
     async def _wait_until_applied(self, positions: Mapping[Partition, int]) -> bool:
@@ -140,7 +140,7 @@ def situation_routes(service: SituationService) -> APIRouter:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
         result = await service.publish_change(
-            parse_customer_id(customer), validate(ManualSituation, body), principal.name
+            parse_customer_id(customer), validate_document(ManualSituation, body), principal.name
         )
         return JSONResponse(result, 200 if result["applied"] else 202)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Row
 
-from schemas.facts import Entry
+from schemas.facts import SuppressionEntry
 from schemas.times import Instant
 from services.kit.db.database import Tx
 
@@ -25,7 +25,7 @@ class NewEntry(NamedTuple):
     customer: str | None
     masked: str | None
     hashes: tuple[str, ...]
-    entry: Entry
+    entry: SuppressionEntry
     source: str | None
     added_by: str
 
@@ -43,7 +43,7 @@ async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant)
     await tx.bulk_insert("address_entry", _ADDRESS_COLUMNS, addresses)
 
 
-async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[Entry, ...]]:
+async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[SuppressionEntry, ...]]:
     """The live entries of these addresses."""
     names = list(set(hashes))
     if not names:
@@ -51,9 +51,9 @@ async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple
     sql = f"""
         SELECT {", ".join(_ADDRESS_COLUMNS)} FROM address_entry WHERE {tx.in_list("hash", "hashes")} ORDER BY hash, id
     """
-    found: dict[str, tuple[Entry, ...]] = {}
+    found: dict[str, tuple[SuppressionEntry, ...]] = {}
     for row in await tx.rows(sql, hashes=tx.list_parameter(names)):
-        entry = Entry(row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason)
+        entry = SuppressionEntry(row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason)
         found[row.hash] = (*found.get(row.hash, ()), entry)
     return found
 

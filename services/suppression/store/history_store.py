@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schemas.facts import Asked, Entry, HoldFact, Situation
-from schemas.recorded import RecordedHold
+from schemas.facts import CustomerAddressHashes, HoldFact, Situation, SuppressionEntry
+from schemas.recorded import HoldPeriod
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.suppression.as_of import SuppressionChange, concatenate, with_end
@@ -25,13 +25,13 @@ async def list_changes(
     Holds that were over before `since` are left out.
     Of addresses, only entries that have not been removed since can be found: see `removed_addresses`.
     """
-    queries = Asked(customer, tuple(("", digest) for digest in hashes))
+    queries = CustomerAddressHashes(customer, tuple(("", digest) for digest in hashes))
     own = await list_changes_by_customer(tx, [queries], until)
     return concatenate(own[customer], _hold_changes(await list_holds_between(tx, since, until)))
 
 
 async def list_changes_by_customer(
-    tx: Tx, queries: Sequence[Asked], until: Instant
+    tx: Tx, queries: Sequence[CustomerAddressHashes], until: Instant
 ) -> dict[str, list[SuppressionChange]]:
     """As `changes`, of several customers and without holds."""
     customers = [query.customer for query in queries]
@@ -56,7 +56,7 @@ async def count_removed_address_entries(tx: Tx, since: Instant, until: Instant) 
     return 0 if row is None else int(row.entries)
 
 
-async def list_holds_between(tx: Tx, since: Instant, until: Instant) -> list[RecordedHold]:
+async def list_holds_between(tx: Tx, since: Instant, until: Instant) -> list[HoldPeriod]:
     """Everybody's holds that stood at some instant between two, in order of placing."""
     sql = """
         SELECT fact, placed_at, ended_at FROM hold
@@ -64,10 +64,10 @@ async def list_holds_between(tx: Tx, since: Instant, until: Instant) -> list[Rec
         ORDER BY seq
     """
     rows = await tx.rows(sql, since=since, until=until)
-    return [RecordedHold(row.placed_at, row.ended_at, _decode_hold(row.fact)) for row in rows]
+    return [HoldPeriod(row.placed_at, row.ended_at, _decode_hold(row.fact)) for row in rows]
 
 
-def _hold_changes(holds: Sequence[RecordedHold]) -> list[SuppressionChange]:
+def _hold_changes(holds: Sequence[HoldPeriod]) -> list[SuppressionChange]:
     placed = [SuppressionChange(query.placed, "place", str(index), query.hold) for index, query in enumerate(holds)]
     return [step for change, query in zip(placed, holds, strict=True) for step in with_end(change, query.ended, "end")]
 
@@ -104,7 +104,9 @@ async def _address_entry_changes(
 
 
 def _entry_added(row: Row[Any], address: int | None) -> SuppressionChange:
-    entry = Entry(row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason, address)
+    entry = SuppressionEntry(
+        row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason, address
+    )
     return SuppressionChange(row.added_at, "add", row.id, entry)
 
 

@@ -5,13 +5,15 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from schemas.roles import ALLOWED, Role, may
+from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from services.kit.errors import Transient
 from services.kit.http.app_factory import access_table
 from services.kit.http.auth import EnvKeyRing, KeyRingChain, Principal, RemoteKeyRing, generate_key, hash_key, requires
 from tests.support.http_apps import ADMIN_KEY, Keys, app_of, client_of
 
-ACTIONS = sorted({action for actions in ALLOWED.values() for action in actions if action != "*"} | {"keys:write"})
+ACTIONS = sorted(
+    {action for actions in ALLOWED_ACTIONS.values() for action in actions if action != "*"} | {"keys:write"}
+)
 
 
 def one_route_per_action() -> APIRouter:
@@ -35,7 +37,7 @@ async def test_every_role_may_do_exactly_what_the_table_says(client: httpx.Async
     for role in Role:
         for action in ACTIONS:
             answer = await client.get(f"/{action}", headers={"Authorization": f"Bearer {role}"})
-            assert answer.status_code == (200 if may(role, action) else 403), (role, action)
+            assert answer.status_code == (200 if is_allowed(role, action) else 403), (role, action)
 
 
 async def test_a_refusal_names_the_roles_that_may(client: httpx.AsyncClient) -> None:

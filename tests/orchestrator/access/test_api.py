@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from schemas.roles import Role, may
+from schemas.roles import Role, is_allowed
 from schemas.times import MINUTE, SECOND
 from services.kit.http.app_factory import access_table
 from services.kit.http.auth import hash_key
@@ -108,7 +108,7 @@ async def test_every_route_admits_exactly_the_roles_of_the_table(here: World) ->
         path = template.replace("{key}", "x").replace("{number}", "1").replace("{id}", "1").replace("{customer}", "c")
         for role in Role:
             answer = await here.call(role, method, path)
-            allowed = access.kind == "public" or (access.kind == "role" and may(role, access.action))
+            allowed = access.kind == "public" or (access.kind == "role" and is_allowed(role, access.action))
             assert (answer.status_code not in (401, 403)) == allowed, f"{role} {method} {path}: {answer.text}"
 
 
@@ -116,7 +116,7 @@ async def test_every_action_of_a_route_is_one_that_some_role_below_admin_or_only
     only_admin = {"keys:read", "keys:write"}
     for access in access_table(here.app).values():
         if access.kind == "role":
-            others = [role for role in Role if role is not Role.ADMIN and may(role, access.action)]
+            others = [role for role in Role if role is not Role.ADMIN and is_allowed(role, access.action)]
             assert bool(others) != (access.action in only_admin), access.action
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.documents import load
+from schemas.documents import load_document
 from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
-from services.development.all_services import Embedded
+from services.development.all_services import EmbeddedTactful
 from services.kit.runtime.clock import ManualClock
 from tests.support.servers import ROOT
 
@@ -27,7 +27,7 @@ _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 class House:
     """Everything, and a browser's worth of cookies."""
 
-    embedded: Embedded
+    embedded: EmbeddedTactful
     browser: httpx.AsyncClient
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ class House:
 
     async def sign_in(self, role: str = "admin") -> None:
         """Sign in through a one-time link."""
-        token = await self.embedded.together.orchestrator.sign_in.issue(f"a-{role}", Role(role))
+        token = await self.embedded.services.orchestrator.sign_in.issue_token(f"a-{role}", Role(role))
         answer = await self.post("/console/sign-in", {"token": token})
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
 
@@ -87,14 +87,16 @@ class House:
 
     async def open_shop(self) -> None:
         """The example shop's policy, one campaign, and two customers."""
-        version = (await self.api("PUT", "/v1/policy", load((_EXAMPLES / "policy.yaml").read_text())))["version"]
+        version = (await self.api("PUT", "/v1/policy", load_document((_EXAMPLES / "policy.yaml").read_text())))[
+            "version"
+        ]
         await self._lead(f"/v1/policy/versions/{version}")
         for key in ("referral-ask", "payment-failed"):
-            document = load((_EXAMPLES / "campaigns" / f"{key}.yaml").read_text())
+            document = load_document((_EXAMPLES / "campaigns" / f"{key}.yaml").read_text())
             await self.api("PUT", f"/v1/campaigns/{key}", document)
             await self._lead(f"/v1/campaigns/{key}")
         for line in (_EXAMPLES / "customers.jsonl").read_text().splitlines()[:2]:
-            person = load(line)
+            person = load_document(line)
             await self.api("PUT", f"/v1/preferences/{person['customer']}", person)
 
     async def _lead(self, path: str) -> None:
@@ -106,7 +108,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """An empty installation, and nobody signed in."""
-    embedded = Embedded(tmp_path / "data", clock=NOON)
+    embedded = EmbeddedTactful(tmp_path / "data", clock=NOON)
     await embedded.start()
     transport = httpx.ASGITransport(embedded.app)
     try:

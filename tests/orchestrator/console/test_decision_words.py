@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from schemas.decision import Decision, Jump, Verdict
-from schemas.facts import HoldFact, Scope
+from schemas.facts import HoldFact, MessageScope
 from schemas.times import DAY, HOUR, parse_instant
 from schemas.vocabulary import Channel, Outcome, Reason
 from services.orchestrator.console import charts, decision_words
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.policy.time_zones import load_zone
 from tests.support.decision_records import decision, event
 
 UTC = load_zone("Etc/UTC")
 assert UTC is not None
 NOW = parse_instant("2026-03-02T12:00:00Z")
-AT = Calendar(UTC, NOW)
+AT = WallClock(UTC, NOW)
 
 
 def made(outcome: str, reason: str, **changes: Any) -> Decision:
@@ -25,7 +25,7 @@ def made(outcome: str, reason: str, **changes: Any) -> Decision:
 
 def test_every_outcome_channel_and_reason_has_its_words() -> None:
     assert set(decision_words.OUTCOMES) == set(Outcome)
-    assert set(decision_words.CHANNELS) == set(decision_words.BY) == set(Channel)
+    assert set(decision_words.CHANNELS) == set(decision_words.CHANNEL_PHRASES) == set(Channel)
     assert set(decision_words.REASONS) == set(Reason)
 
 
@@ -72,8 +72,8 @@ def test_every_outcome_channel_and_reason_has_its_words() -> None:
 )
 def test_the_answer_comes_first(found: Decision, headline: str, answer: str, reason: str) -> None:
     assert decision_words.headline(found, AT) == headline
-    assert decision_words.answer(found, "Ada", AT) == answer
-    assert decision_words.reason(found, AT) == reason
+    assert decision_words.answer_sentence(found, "Ada", AT) == answer
+    assert decision_words.short_reason(found, AT) == reason
 
 
 def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
@@ -82,12 +82,12 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     found = made(
         "suppress", "frequency_cap", rule_id="sms-a-week", verdicts=(Verdict("address", None, "allow"), cap, shadow)
     )
-    lines = decision_words.lines(found, AT)
-    assert [line.decided for line in lines] == [False, True, False]
-    assert lines[1].said == "decided, denies until Tue 12:00"
-    assert str(lines[1].saw) == "2 counted, 2 allowed at a time"
-    assert str(lines[2].saw) == "only watched: contact x"
-    assert decision_words.tally(found) == "1 allows, 1 defers, 1 denies"
+    lines = decision_words.trace_lines(found, AT)
+    assert [line.is_decisive for line in lines] == [False, True, False]
+    assert lines[1].summary == "decided, denies until Tue 12:00"
+    assert str(lines[1].evidence) == "2 counted, 2 allowed at a time"
+    assert str(lines[2].evidence) == "only watched: contact x"
+    assert decision_words.verdict_tally(found) == "1 allows, 1 defers, 1 denies"
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
             "Since Mon 2 Mar, 11:00, until it is lifted: all service and marketing messages wait.",
         ),
         (
-            HoldFact("h", "drop", NOW - HOUR, NOW + DAY, Scope(channels=frozenset({"sms"})), region="DE"),
+            HoldFact("h", "drop", NOW - HOUR, NOW + DAY, MessageScope(channels=frozenset({"sms"})), region="DE"),
             "Since Mon 2 Mar, 11:00, until Tue 3 Mar, 12:00: SMS in DE are dropped.",
         ),
         (
-            HoldFact("h", "defer", NOW + HOUR, None, Scope(intents=frozenset({"advertise", "ask_referral"}))),
+            HoldFact("h", "defer", NOW + HOUR, None, MessageScope(intents=frozenset({"advertise", "ask_referral"}))),
             "From Mon 2 Mar, 13:00, until it is lifted: advertising, asks for a referral wait.",
         ),
         (
@@ -113,17 +113,17 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     ],
 )
 def test_a_hold_says_what_it_covers_and_until_when(hold: HoldFact, said: str) -> None:
-    assert decision_words.hold_words(hold, AT) == said
+    assert decision_words.describe_hold(hold, AT) == said
 
 
 def test_a_plan_shows_now_the_last_jumps_and_the_end() -> None:
     cap = Verdict("frequency_cap", "a", "defer", NOW + HOUR, "cap_window", {})
     jumps = tuple(Jump(NOW + n * HOUR, "quiet_hours", "night", NOW + (n + 1) * HOUR) for n in range(1, 6))
     found = made("defer", "quiet_hours", until=NOW + 6 * HOUR, verdicts=(cap,), jumps=jumps)
-    assert [(step.when, step.what) for step in charts.plan(found, AT)] == [
+    assert [(step.when, step.what) for step in charts.plan_steps(found, AT)] == [
         ("12:00", "Limit full"),
         ("16:00", "Still quiet hours"),
         ("17:00", "Still quiet hours"),
         ("18:00", "Judged again"),
     ]
-    assert charts.plan(made("suppress", "no_consent"), AT) == []
+    assert charts.plan_steps(made("suppress", "no_consent"), AT) == []

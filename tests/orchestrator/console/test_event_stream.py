@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from services.kit.errors import RateLimited
 from services.orchestrator.console import event_stream as subject
-from services.orchestrator.console.event_stream import Stream
-from services.orchestrator.console.store import Wanted
+from services.orchestrator.console.event_stream import DecisionStream
+from services.orchestrator.console.store import DecisionListFilter
 from services.orchestrator.decisions.read_store import StoredDecision
 from tests.orchestrator.console.conftest import House
 from tests.support.decision_records import decision, event, keep
@@ -27,21 +27,21 @@ async def render(found: Sequence[StoredDecision]) -> list[tuple[int, str]]:
     return [(item.decision_id, f"<tr>\n{item.decision.message_id}\n</tr>") for item in found]
 
 
-def rows(stream: Stream, wanted: Wanted, after: int, **headers: str) -> AsyncGenerator[Any, None]:
+def rows(stream: DecisionStream, wanted: DecisionListFilter, after: int, **headers: str) -> AsyncGenerator[Any, None]:
     """The body of an answer."""
-    return cast(AsyncGenerator[Any, None], stream.response(request(**headers), wanted, after, render).body_iterator)
+    return cast(AsyncGenerator[Any, None], stream.open_stream(request(**headers), wanted, after, render).body_iterator)
 
 
 async def made(house: House, first: int, last: int) -> None:
     """Decisions about events of these numbers."""
-    async with house.embedded.together.databases["orchestrator"].write() as tx:
+    async with house.embedded.services.databases["orchestrator"].write() as tx:
         for number in range(first, last + 1):
             of = event(f"e-{number}", f"c-{number % 2}")
             await keep(tx, of, decision(of), offset=number)
 
 
 def parts_of(house: House) -> Any:
-    together = house.embedded.together
+    together = house.embedded.services
     return type("P", (), {"database": together.databases["orchestrator"], "health": together.orchestrator.health})()
 
 
@@ -57,30 +57,30 @@ async def ids(body: AsyncIterator[Any], wanted: int) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "EVERY", 0.01)
+    monkeypatch.setattr(subject, "POLL_INTERVAL", 0.01)
 
 
 async def test_rows_come_once_each_and_go_on_after_the_last_one_seen(house: House) -> None:
     await made(house, 1, 5)
-    stream = Stream(parts_of(house))
-    body = rows(stream, Wanted(), 2)
+    stream = DecisionStream(parts_of(house))
+    body = rows(stream, DecisionListFilter(), 2)
     assert await ids(body, 3) == [3, 4, 5]
     await made(house, 6, 7)
     assert await ids(body, 2) == [6, 7]
-    again = rows(stream, Wanted(), 2, last_event_id="6")
+    again = rows(stream, DecisionListFilter(), 2, last_event_id="6")
     assert await ids(again, 1) == [7]
 
 
 async def test_filters_hold_for_new_rows(house: House) -> None:
     await made(house, 1, 4)
-    body = rows(Stream(parts_of(house)), Wanted(customer="c-0"), 0)
+    body = rows(DecisionStream(parts_of(house)), DecisionListFilter(customer="c-0"), 0)
     assert await ids(body, 2) == [2, 4]
 
 
 async def test_who_is_far_behind_goes_on_with_the_newest(house: House) -> None:
-    await made(house, 1, subject.MOST_BEHIND + 100)
-    body = rows(Stream(parts_of(house)), Wanted(), 1)
-    assert (await ids(body, 1))[0] > subject.MOST_BEHIND
+    await made(house, 1, subject.MAX_BACKLOG + 100)
+    body = rows(DecisionStream(parts_of(house)), DecisionListFilter(), 1)
+    assert (await ids(body, 1))[0] > subject.MAX_BACKLOG
 
 
 async def test_a_stream_ends_when_the_service_stops_and_after_its_life(
@@ -88,20 +88,20 @@ async def test_a_stream_ends_when_the_service_stops_and_after_its_life(
 ) -> None:
     parts = parts_of(house)
     parts.health.stopping = True
-    assert [chunk async for chunk in rows(Stream(parts), Wanted(), 0)] == ["retry: 3000\n\n"]
+    assert [chunk async for chunk in rows(DecisionStream(parts), DecisionListFilter(), 0)] == ["retry: 3000\n\n"]
     parts.health.stopping = False
-    monkeypatch.setattr(subject, "LIFE", 0.05)
-    monkeypatch.setattr(subject, "HEARTBEAT", 0.0)
-    chunks = [chunk async for chunk in rows(Stream(parts), Wanted(), 0)]
+    monkeypatch.setattr(subject, "MAX_STREAM_AGE", 0.05)
+    monkeypatch.setattr(subject, "HEARTBEAT_INTERVAL", 0.0)
+    chunks = [chunk async for chunk in rows(DecisionStream(parts), DecisionListFilter(), 0)]
     assert ": still here\n\n" in chunks
 
 
 async def test_only_so_many_may_watch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "MOST_STREAMS", 1)
-    stream = Stream(parts_of(house))
-    body = rows(stream, Wanted(), 0)
+    monkeypatch.setattr(subject, "MAX_STREAMS", 1)
+    stream = DecisionStream(parts_of(house))
+    body = rows(stream, DecisionListFilter(), 0)
     await anext(body)
     with pytest.raises(RateLimited):
-        stream.response(request(), Wanted(), 0, render)
+        stream.open_stream(request(), DecisionListFilter(), 0, render)
     await body.aclose()
-    assert stream.response(request(), Wanted(), 0, render)
+    assert stream.open_stream(request(), DecisionListFilter(), 0, render)

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from schemas.documents import load
-from services.orchestrator.console.inbox_page import as_page, pieces
+from schemas.documents import load_document
+from services.orchestrator.console.inbox_page import split_links, wrap_email_html
 from tests.orchestrator.console.conftest import House
 from tests.support.servers import ROOT
 
@@ -68,7 +68,7 @@ async def test_files_are_cached_for_a_year_under_their_digest(house: House) -> N
 async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
     hold = {"key": "checkout", "mode": "defer", "from": "2026-03-02T12:00:00Z", "reason": "x"}
     await shop.api("POST", "/v1/holds", hold)
-    document = load((ROOT / "examples" / "campaigns" / "referral-ask.yaml").read_text())
+    document = load_document((ROOT / "examples" / "campaigns" / "referral-ask.yaml").read_text())
     await shop.api("PUT", "/v1/campaigns/referral-ask", {**document, "priority": 41})
     await shop.api("POST", "/v1/campaigns/referral-ask/submit")
     page = " ".join((await shop.get("/console/")).text.split())
@@ -172,14 +172,18 @@ async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
 
 
 def test_only_web_addresses_count_as_links() -> None:
-    assert pieces("see https://a.example/x now") == [("see ", False), ("https://a.example/x", True), (" now", False)]
-    assert pieces("javascript:alert(1) data:text/html,x") == [("javascript:alert(1) data:text/html,x", False)]
-    assert pieces("") == []
+    assert split_links("see https://a.example/x now") == [
+        ("see ", False),
+        ("https://a.example/x", True),
+        (" now", False),
+    ]
+    assert split_links("javascript:alert(1) data:text/html,x") == [("javascript:alert(1) data:text/html,x", False)]
+    assert split_links("") == []
 
 
 def test_a_fragment_gets_a_mail_programs_letters_and_a_whole_page_stays() -> None:
-    assert as_page("<p>x</p>").endswith("</style><p>x</p>")
-    assert as_page("<!doctype html><HTML><p>x</p>") == "<!doctype html><HTML><p>x</p>"
+    assert wrap_email_html("<p>x</p>").endswith("</style><p>x</p>")
+    assert wrap_email_html("<!doctype html><HTML><p>x</p>") == "<!doctype html><HTML><p>x</p>"
 
 
 async def test_hostile_values_are_escaped_everywhere(shop: House) -> None:

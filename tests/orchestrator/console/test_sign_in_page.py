@@ -24,7 +24,7 @@ PAGES = (
 
 
 async def issue(house: House) -> str:
-    return await house.embedded.together.orchestrator.sign_in.issue("ada", Role.ADMIN)
+    return await house.embedded.services.orchestrator.sign_in.issue_token("ada", Role.ADMIN)
 
 
 async def test_strangers_are_led_to_the_sign_in(house: House) -> None:
@@ -79,7 +79,7 @@ async def test_only_digests_are_kept(house: House) -> None:
     token = await issue(house)
     await house.sign_in()
     id = str(house.browser.cookies[COOKIE])
-    async with house.embedded.together.databases["orchestrator"].read() as tx:
+    async with house.embedded.services.databases["orchestrator"].read() as tx:
         rows = [tuple(row) for table in ("session", "sign_in_link") for row in await tx.rows(f"SELECT * FROM {table}")]
     assert len(rows) == 2
     assert not any(secret in str(row) for row in rows for secret in (token, id))

@@ -11,7 +11,7 @@ from services.kit.db.migrate import upgrade_schema
 from services.kit.http.sessions import SessionStore
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.console import history, store
-from services.orchestrator.console.store import Place, Wanted
+from services.orchestrator.console.store import DecisionListFilter, DecisionPosition
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.orchestrator_app import NOON
 
@@ -46,23 +46,29 @@ async def filled(database: Database) -> Database:
 
 async def test_decisions_run_backwards_in_pages(filled: Database) -> None:
     async with filled.read() as tx:
-        found = await store.newest(tx, Wanted(), NOON - DAY, None, 10)
+        found = await store.list_newest_decisions(tx, DecisionListFilter(), NOON - DAY, None, 10)
         assert [item.decision.outcome for item in found] == ["fail", "send"]
-        place = Place(found[0].decision.time, found[0].decision.message_id, found[0].decision_id)
-        assert [item.decision.outcome for item in await store.newest(tx, Wanted(), 0, place, 10)] == [
+        place = DecisionPosition(found[0].decision.time, found[0].decision.message_id, found[0].decision_id)
+        assert [
+            item.decision.outcome for item in await store.list_newest_decisions(tx, DecisionListFilter(), 0, place, 10)
+        ] == [
             "send",
             "suppress",
         ]
-        assert await store.newest(tx, Wanted(customer="c-1", outcome="fail"), 0, None, 10) == []
-        assert await store.last_id(tx) == 3
-        assert [item.decision_id for item in await store.later(tx, Wanted(customer="c-2"), 1, 10)] == [3]
+        assert (
+            await store.list_newest_decisions(tx, DecisionListFilter(customer="c-1", outcome="fail"), 0, None, 10) == []
+        )
+        assert await store.newest_decision_id(tx) == 3
+        assert [
+            item.decision_id for item in await store.list_decisions_after(tx, DecisionListFilter(customer="c-2"), 1, 10)
+        ] == [3]
 
 
 async def test_counts_fall_into_slots(filled: Database) -> None:
     async with filled.read() as tx:
-        found = await store.counts(tx, NOON - DAY, NOON + 1, 24)
+        found = await store.count_decisions(tx, NOON - DAY, NOON + 1, 24)
         assert sorted(found) == [(23, "sms", "fail", "render_error", 1), (23, "sms", "send", "eligible", 1)]
-        rows = await store.failing(tx, NOON - DAY, 5)
+        rows = await store.list_failing_campaigns(tx, NOON - DAY, 5)
         assert [(row.campaign, row.reason, row.n, row.last) for row in rows] == [
             ("referral-ask", "render_error", 1, NOON - MINUTE)
         ]
@@ -70,35 +76,37 @@ async def test_counts_fall_into_slots(filled: Database) -> None:
 
 async def test_what_waits_is_counted(filled: Database) -> None:
     async with filled.read() as tx:
-        assert await store.dead_letters(tx) == (0, None)
-        assert await store.waiting(tx) == (0, None)
-        assert await store.open_attempts(tx) == (0, None)
-        assert list(await store.submitted(tx, 5)) == []
-        assert list(await store.campaign_names(tx, 5)) == []
-        assert await store.owner_of_event(tx, "e-2") == "c-2"
-        assert await store.owner_of_event(tx, "e-3") is None
+        assert await store.count_open_dead_letters(tx) == (0, None)
+        assert await store.count_waiting_messages(tx) == (0, None)
+        assert await store.count_open_attempts(tx) == (0, None)
+        assert list(await store.list_submitted_versions(tx, 5)) == []
+        assert list(await store.list_campaign_documents(tx, 5)) == []
+        assert await store.find_event_customer(tx, "e-2") == "c-2"
+        assert await store.find_event_customer(tx, "e-3") is None
 
 
 async def test_the_sandbox_groups_messages_by_event(filled: Database) -> None:
     async with filled.read() as tx:
-        (row,) = await store.sandbox(tx, None, "sms", None, 5)
-        assert list(await store.sandbox(tx, "c-1", None, (row.at, row.message_id), 5)) == []
-        assert await store.sandbox_message(tx, "nothing") is None
-        of = await store.event_of_message(tx, row.message_id)
+        (row,) = await store.list_sandbox_messages(tx, None, "sms", None, 5)
+        assert list(await store.list_sandbox_messages(tx, "c-1", None, (row.at, row.message_id), 5)) == []
+        assert await store.get_sandbox_message(tx, "nothing") is None
+        of = await store.get_message_event(tx, row.message_id)
         assert of is not None and (of.source, of.id) == ("/shop", "e-1")
-        assert [item.message_id for item in await store.siblings(tx, "c-1", "/shop", "e-1")] == [row.message_id]
-        last = await store.last_decision(tx, "c-1", row.message_id)
+        assert [item.message_id for item in await store.list_sibling_messages(tx, "c-1", "/shop", "e-1")] == [
+            row.message_id
+        ]
+        last = await store.get_newest_decision(tx, "c-1", row.message_id)
         assert last is not None and last.decision.outcome == "send"
 
 
 async def test_a_customers_history_is_theirs_alone_and_before_an_instant(filled: Database) -> None:
     async with filled.read() as tx:
-        assert [row.event_id for row in await history.events(tx, "c-1", NOON + 1, 5)] == ["e-1"]
-        assert list(await history.events(tx, "c-1", NOON, 5)) == []
-        found = await history.decisions(tx, "c-1", NOON, 5)
+        assert [row.event_id for row in await history.list_customer_events(tx, "c-1", NOON + 1, 5)] == ["e-1"]
+        assert list(await history.list_customer_events(tx, "c-1", NOON, 5)) == []
+        found = await history.list_customer_decisions(tx, "c-1", NOON, 5)
         assert [item.decision.outcome for item in found] == ["send", "suppress"]
-        assert [row.state for row in await history.messages(tx, "c-1", NOON + 1, 5)] == ["accepted"]
-        assert list(await history.messages(tx, "c-1", NOON, 5)) == []
+        assert [row.state for row in await history.list_customer_messages(tx, "c-1", NOON + 1, 5)] == ["accepted"]
+        assert list(await history.list_customer_messages(tx, "c-1", NOON, 5)) == []
 
 
 async def test_links_and_sessions_on_either_database(database: Database) -> None:

@@ -3,13 +3,13 @@
 import pytest
 
 from schemas.times import DAY, HOUR, parse_instant
-from services.orchestrator.console.time_format import Calendar
+from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.policy.time_zones import load_zone
 
 BERLIN = load_zone("Europe/Berlin")
 assert BERLIN is not None
 NOW = parse_instant("2026-10-14T12:32:07Z")
-AT = Calendar(BERLIN, NOW)
+AT = WallClock(BERLIN, NOW)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_today_has_seconds_and_another_day_its_date() -> None:
 
 
 def test_instants_in_a_sentence_become_moments_and_the_rest_is_escaped() -> None:
-    shown = AT.words("not before 2026-11-08T14:20:00Z: <b>the rule</b>")
+    shown = AT.format_instants("not before 2026-11-08T14:20:00Z: <b>the rule</b>")
     assert str(shown) == (
         'not before <time datetime="2026-11-08T14:20:00Z">Sun 8 Nov, 15:20</time>: &lt;b&gt;the rule&lt;/b&gt;'
     )

@@ -5,8 +5,8 @@ import pytest
 
 from schemas.decision import Decision
 from schemas.facts import HoldFact, Situation, Suppressions
-from services.orchestrator.console.time_format import Calendar
-from services.orchestrator.console.time_picture import Lane, Picture, draw
+from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.console.time_picture import Lane, Picture, draw_picture
 from services.orchestrator.policy.explain import explain
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.policy_builders import at, campaign, contact, event, facts, ledger, policy, preference, touch
@@ -32,9 +32,11 @@ RULES = {
 def picture(*situations: Situation, held: Ledger | None = None, holds: tuple[HoldFact, ...] = ()) -> Picture:
     known = facts(policy(**RULES), None, holds, situations=situations)
     found: Decision = explain(touch(campaign(), event("20 12:00")), known, held or Ledger.empty(), NOW)[0]
-    drawn = draw(found, known, held or Ledger.empty(), Calendar(known.calendar_zone, NOW))
+    drawn = draw_picture(found, known, held or Ledger.empty(), WallClock(known.calendar_zone, NOW))
     for lane in drawn.lanes:
-        assert lane.said and all(0 <= shape.x <= 100 and shape.x + shape.width <= 100.01 for shape in lane.shapes)
+        assert lane.description and all(
+            0 <= shape.x <= 100 and shape.x + shape.width <= 100.01 for shape in lane.shapes
+        )
     return drawn
 
 
@@ -49,7 +51,7 @@ def test_a_closed_situation_is_followed_by_its_rest() -> None:
     assert [shape.kind for shape in shapes] == ["open", "rest"]
     assert shapes[0].x + shapes[0].width == pytest.approx(shapes[1].x)
     last = drawn.lanes[-1]
-    assert last.said == "Not allowed until Sat 11 Apr, 09:00, allowed from then on."
+    assert last.description == "Not allowed until Sat 11 Apr, 09:00, allowed from then on."
     assert [shape.kind for shape in last.shapes] == ["no", "yes"]
 
 
@@ -65,7 +67,7 @@ def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
     complaint = Situation("complaint", "", at("2026-10-14T09:00:00Z"), at("2026-10-16T09:00:00Z"))
     known = msgspec.structs.replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
     found = explain(touch(campaign(), event("2026-10-20T12:00:00Z")), known, Ledger.empty(), now)[0]
-    drawn = draw(found, known, Ledger.empty(), Calendar(known.calendar_zone, now))
+    drawn = draw_picture(found, known, Ledger.empty(), WallClock(known.calendar_zone, now))
     assert [tick.text for tick in drawn.ticks][:4] == ["14 Oct", "21 Oct", "28 Oct", "4 Nov"]
 
 
@@ -75,9 +77,11 @@ def test_lanes_without_anything_are_left_out() -> None:
 
 def test_caps_count_what_is_in_their_window() -> None:
     drawn = picture(held=ledger(contact("18 12:00"), contact("02 12:00")))
-    assert lane(drawn, "Weekly").said == "The limit weekly: 1 of 1 used now."
-    assert lane(drawn, "Monthly").said == "The limit monthly: 2 of 5 used now."
-    assert lane(drawn, "Contacts").said.startswith("1 contacts: 18 Mar")  # the other one is before the picture begins
+    assert lane(drawn, "Weekly").description == "The limit weekly: 1 of 1 used now."
+    assert lane(drawn, "Monthly").description == "The limit monthly: 2 of 5 used now."
+    assert lane(drawn, "Contacts").description.startswith(
+        "1 contacts: 18 Mar"
+    )  # the other one is before the picture begins
 
 
 def test_quiet_hours_are_drawn_on_their_days_alone() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from schemas.facts import AttemptScope
-from schemas.ids import event_hash
+from schemas.ids import hash_event
 from schemas.roles import Role
 from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
@@ -150,7 +150,7 @@ async def test_the_ledger_lists_contacts_and_a_stranger_has_none(here: World) ->
     kind = MessageAttributes("referral-ask", "referrals", "sms", "marketing", "ask_referral")
     of = decision(event("e-1"))
     ledger = Ledger.empty().put_contact(
-        Contact(of.message_id, event_hash("/shop", "e-1"), kind, 50, NOON + SECOND, NOON)
+        Contact(of.message_id, hash_event("/shop", "e-1"), kind, 50, NOON + SECOND, NOON)
     )
     async with here.database.write() as tx:
         await store.lock_and_load_ledgers(tx, ["c-1"])

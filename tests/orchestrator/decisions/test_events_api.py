@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.event import Event, decode
+from schemas.event import Event, decode_record
 from services.kit.bus.protocol import Partition
 from tests.support.decision_records import decision, event, keep
 from tests.support.orchestrator_app import World
@@ -47,7 +47,9 @@ async def logged(here: World) -> list[tuple[bytes | None, Event]]:
         found = await consumer.poll(100, 0.2)
     finally:
         await consumer.stop()
-    return [(record.key, decode(record.headers, record.value)) for records in found.values() for record in records]
+    return [
+        (record.key, decode_record(record.headers, record.value)) for records in found.values() for record in records
+    ]
 
 
 async def lease(here: World, positions: dict[Partition, int]) -> None:

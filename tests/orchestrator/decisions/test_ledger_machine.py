@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from schemas.facts import Preference
-from schemas.ids import event_hash, message_id
+from schemas.ids import compute_message_id, hash_event
 from schemas.times import HOUR
 from services.orchestrator.decisions import commit, store
 from services.orchestrator.decisions.evaluation import CustomerEvaluation
@@ -61,8 +61,8 @@ class Interrupted(Exception):
 
 def contact(customer: str, number: int, kind: MessageAttributes, hour: int, since: int) -> Contact:
     event = f"e-{number % 2}"
-    name = message_id(customer, "/shop", event, f"campaign-{number}", kind.channel if number == 4 else "email")
-    return Contact(name, event_hash("/shop", event), kind, 10 * number, hour * HOUR, since * HOUR)
+    name = compute_message_id(customer, "/shop", event, f"campaign-{number}", kind.channel if number == 4 else "email")
+    return Contact(name, hash_event("/shop", event), kind, 10 * number, hour * HOUR, since * HOUR)
 
 
 def seen(ledger: Ledger) -> dict[str, Entry]:

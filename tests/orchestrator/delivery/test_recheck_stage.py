@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import Entry, SuppressionAnswer, Suppressions
-from schemas.message import Handed
+from schemas.facts import SuppressionEntry, SuppressionResponse, Suppressions
+from schemas.message import HandoverResult
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.decisions import store
@@ -110,7 +110,7 @@ async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Cr
     look = await gate(us).recheck_messages(items)
     theirs = next(item for item in items if item.customer == "a")
     async with us.database.write() as tx:
-        gone = AttemptResult("a", theirs.number, Handed(theirs.message_id, "unknown"), False, "null")
+        gone = AttemptResult("a", theirs.number, HandoverResult(theirs.message_id, "unknown"), False, "null")
         await record_results(tx, [gone], us.clock.now())
     assert [work.customer for work in await gate(us).take_back(items, look)] == ["b"]
     assert await contacts(us) == ["unknown"]
@@ -119,12 +119,12 @@ async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Cr
 
 async def test_an_entry_slightly_ahead_stops_it_and_is_why_when_it_is_judged_again(us: Crew) -> None:
     items = await marked(us, ("a", "low"))
-    ahead = Suppressions("a", 1, (Entry(None, None, None, us.clock.now() + MINUTE, None, "stop_keyword"),))
+    ahead = Suppressions("a", 1, (SuppressionEntry(None, None, None, us.clock.now() + MINUTE, None, "stop_keyword"),))
     answered = us.others._answer
 
     def answer(path: str, body: bytes) -> object:
         told = answered(path, body)
-        return SuppressionAnswer((ahead,)) if path.endswith("/suppression/facts") else told
+        return SuppressionResponse((ahead,)) if path.endswith("/suppression/facts") else told
 
     us.others._answer = answer  # type: ignore[method-assign]
     look = await gate(us).recheck_messages(items)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.message import Handed, HandedOutcome
+from schemas.message import HandoverOutcome, HandoverResult
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState, Reason
 from services.orchestrator.delivery.results import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
@@ -13,9 +13,11 @@ UNKNOWN, FAILED = MessageState.UNKNOWN, MessageState.FAILED
 
 
 def result(
-    outcome: HandedOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None
+    outcome: HandoverOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None
 ) -> AttemptResult:
-    return AttemptResult("c-1", number, Handed("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook")
+    return AttemptResult(
+        "c-1", number, HandoverResult("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook"
+    )
 
 
 @pytest.mark.parametrize(

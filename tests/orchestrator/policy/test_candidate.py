@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import Entry
+from schemas.facts import SuppressionEntry
 from schemas.times import MINUTE
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
 from services.orchestrator.policy.ledger import Ledger
@@ -80,7 +80,7 @@ def test_only_a_named_transactional_campaign_fails_open(cls: str, named: bool, o
 def test_at_the_gate_entries_count_up_to_five_minutes_ahead() -> None:
     assert CLOCK_TOLERANCE == 5 * MINUTE
     now, kind = at("02 10:00"), try_on(touch()).attributes
-    known = facts(entries=(Entry(None, None, None, now + CLOCK_TOLERANCE, None, "manual"),))
+    known = facts(entries=(SuppressionEntry(None, None, None, now + CLOCK_TOLERANCE, None, "manual"),))
     assert known.live_suppressions(kind, now, CLOCK_TOLERANCE)
     assert not known.live_suppressions(kind, now, CLOCK_TOLERANCE - 1)
     assert not known.live_suppressions(kind, now)

@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.facts import Frequency
+from schemas.facts import FrequencyLimit
 from schemas.times import DAY, HOUR
 from services.orchestrator.policy.compiled_policy import (
     CUSTOMER_CAP_ID,
@@ -155,7 +155,7 @@ def test_concern_names_the_slots_that_are_counted_and_those_in_which_siblings_co
 
 
 def test_a_wish_is_a_calendar_cap_of_the_customer_that_defers() -> None:
-    found = customer_cap(Frequency(2, "week"))
+    found = customer_cap(FrequencyLimit(2, "week"))
     assert (found.id, found.limit, found.rolling, found.period, found.slot) == (
         CUSTOMER_CAP_ID,
         2,

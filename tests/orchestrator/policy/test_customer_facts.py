@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.facts import Address, Entry, Situation
+from schemas.facts import Address, Situation, SuppressionEntry
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.policy_builders import at, facts, policy, preference
 
@@ -11,8 +11,8 @@ UNVERIFIED, FIRST, SECOND = (
 )
 
 
-def stop(*places: int) -> tuple[Entry, ...]:
-    return tuple(Entry(None, None, None, 0, None, "hard_bounce", place) for place in places)
+def stop(*places: int) -> tuple[SuppressionEntry, ...]:
+    return tuple(SuppressionEntry(None, None, None, 0, None, "hard_bounce", place) for place in places)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def stop(*places: int) -> tuple[Entry, ...]:
     ],
 )
 def test_the_address_is_the_first_verified_one_that_is_not_suppressed(
-    cls: str, entries: tuple[Entry, ...], expected: Address | None
+    cls: str, entries: tuple[SuppressionEntry, ...], expected: Address | None
 ) -> None:
     known = facts(chosen=preference(addresses=(UNVERIFIED, FIRST, SECOND)), entries=entries)
     assert known.delivery_address(MessageAttributes("offer", "news", "email", cls, None), at("02 10:00")) == expected
@@ -69,7 +69,9 @@ def test_an_entry_is_live_from_its_instant_on_and_until_it_expires() -> None:
     kind, now = MessageAttributes("offer", "news", "email", "marketing", None), at("02 10:00")
 
     def live(begins: int, expires: int | None = None) -> int:
-        return len(facts(entries=(Entry(None, None, None, begins, expires, "manual"),)).live_suppressions(kind, now))
+        return len(
+            facts(entries=(SuppressionEntry(None, None, None, begins, expires, "manual"),)).live_suppressions(kind, now)
+        )
 
     assert [live(now), live(now + 1), live(0, now), live(0, now + 1)] == [1, 0, 0, 1]
 

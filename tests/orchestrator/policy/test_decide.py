@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import Entry, HoldFact, OptOut, Scope
-from schemas.ids import message_id
+from schemas.facts import HoldFact, MessageScope, OptOut, SuppressionEntry
+from schemas.ids import compute_message_id
 from services.orchestrator.policy.decide import DecideResult, decide
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
@@ -45,8 +45,8 @@ def test_first_keeps_one_channel(fields: Any, expected: list[Any]) -> None:
 
 
 def test_of_those_that_must_wait_the_earliest_is_kept_and_a_parked_one_comes_last() -> None:
-    email = HoldFact("mail", "defer", 0, at("02 23:00"), Scope(channels=frozenset({"email"})))
-    push = HoldFact("push", "defer", 0, None, Scope(channels=frozenset({"push"})))
+    email = HoldFact("mail", "defer", 0, at("02 23:00"), MessageScope(channels=frozenset({"email"})))
+    push = HoldFact("push", "defer", 0, None, MessageScope(channels=frozenset({"push"})))
     both = facts(holds=(email, push))
     assert lines(decide([touch(BOTH)], both, Ledger.empty(), at("02 10:00"))) == [
         ("push", *OTHER),
@@ -168,7 +168,7 @@ def test_a_decision_carries_its_versions_and_the_event() -> None:
 
 def test_of_one_campaign_and_seniority_the_message_of_the_chosen_channel_tells_who_goes_first() -> None:
     def raw(of: str, channel: str) -> str:
-        return message_id("c-1", "/shop", of, BOTH.key, channel)
+        return compute_message_id("c-1", "/shop", of, BOTH.key, channel)
 
     pairs = ((f"e-{one}", f"e-{two}") for one in range(9) for two in range(9))
     first, second = next(
@@ -220,7 +220,7 @@ def test_a_seniority_that_is_known_is_not_asked_of_the_ledger() -> None:
 
 def test_what_was_made_or_belongs_to_another_customer_is_not_given_back() -> None:
     made = contact("02 09:00", of=BOTH, event_id="e-1", channel="push")
-    merged = made._replace(message_id=message_id("c-0", "/shop", "e-1", BOTH.key, "push"), state="planned")
+    merged = made._replace(message_id=compute_message_id("c-0", "/shop", "e-1", BOTH.key, "push"), state="planned")
     no_push = facts(chosen=preference(opt_outs=(OptOut(channel="push"),)))
     for theirs in (made, merged):
         judged = decide([touch(BOTH)], no_push, ledger(theirs), at("02 10:00"))
@@ -229,7 +229,7 @@ def test_what_was_made_or_belongs_to_another_customer_is_not_given_back() -> Non
 
 
 def test_a_parked_channel_is_kept_when_the_other_is_denied() -> None:
-    parked = HoldFact("mail", "defer", 0, None, Scope(channels=frozenset({"email"})))
+    parked = HoldFact("mail", "defer", 0, None, MessageScope(channels=frozenset({"email"})))
     known = facts(chosen=preference(opt_outs=(OptOut(channel="push"),)), holds=(parked,))
     assert lines(decide([touch(BOTH)], known, Ledger.empty(), at("02 10:00"))) == [
         ("push", "suppress", "opted_out_channel", None),
@@ -238,7 +238,7 @@ def test_a_parked_channel_is_kept_when_the_other_is_denied() -> None:
 
 
 def test_a_channel_given_up_for_another_waits_for_nothing() -> None:
-    parked = HoldFact("push", "defer", 0, None, Scope(channels=frozenset({"push"})))
+    parked = HoldFact("push", "defer", 0, None, MessageScope(channels=frozenset({"push"})))
     judged = decide([touch(BOTH)], facts(holds=(parked,)), Ledger.empty(), at("02 10:00"))
     assert [(each.channel, each.rule_id) for each in judged.decisions] == [("push", None), ("email", None)]
     assert [each.channel for each in judged.planned] == ["email"]
@@ -247,7 +247,7 @@ def test_a_channel_given_up_for_another_waits_for_nothing() -> None:
 def test_unless_told_otherwise_nothing_is_delivered_and_nothing_lies_ahead() -> None:
     now = at("02 10:00")
     assert [each.state for each in decide([touch()], facts(), Ledger.empty(), now).ledger] == ["planned"]
-    ahead = facts(entries=(Entry(None, None, None, now + 1, None, "stop_keyword"),))
+    ahead = facts(entries=(SuppressionEntry(None, None, None, now + 1, None, "stop_keyword"),))
     assert decide([touch()], ahead, Ledger.empty(), now).decisions[0].outcome == "send"
     assert decide([touch()], ahead, Ledger.empty(), now, clock_tolerance=1).decisions[0].reason == "suppression_list"
 

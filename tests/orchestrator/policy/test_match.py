@@ -1,7 +1,7 @@
 import dataclasses
 from typing import Any
 
-from schemas.ids import message_id
+from schemas.ids import compute_message_id
 from services.orchestrator.policy.match import (
     Catalogue,
     ShadowVersions,
@@ -42,7 +42,7 @@ def test_paused_campaigns_are_wanted_too_for_their_decision() -> None:
 def test_a_touch_knows_its_expiry_and_its_messages() -> None:
     touch = match_campaigns(event("02 10:00", expires="02 12:00", type="shop.x"), {}, customer(), CATALOGUE)[0]
     assert touch.expires_at == at("02 12:00")
-    assert touch.message_id("email") == message_id("c-1", "/shop", "e-1", "open", "email")
+    assert touch.message_id("email") == compute_message_id("c-1", "/shop", "e-1", "open", "email")
     assert touch.channels == ("email",)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.facts import Consent, Entry, HoldFact, OptOut, Suppressions
+from schemas.facts import Consent, HoldFact, OptOut, SuppressionEntry, Suppressions
 from schemas.times import MINUTE, SECOND, format_instant
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
@@ -69,7 +69,7 @@ def test_fresh_facts_stop_it() -> None:
         "opted_out_all",
         None,
     )
-    ahead = Entry(None, None, None, NOW + 1_000_000, None, "stop_keyword")
+    ahead = SuppressionEntry(None, None, None, NOW + 1_000_000, None, "stop_keyword")
     assert gate(ledger(OWN), facts(entries=(ahead,))) == ("suppress", "suppression_list", None)
     again = decide([touch(OFFER)], facts(entries=(ahead,)), ledger(OWN), NOW, clock_tolerance=CLOCK_TOLERANCE)
     assert again.decisions[0].reason == "suppression_list"  # or it would be marked and stopped again and again
@@ -82,7 +82,7 @@ def test_a_defer_at_the_gate_plans_on_with_the_planned_contacts_that_outrank_it(
 
 
 def test_an_entry_slightly_ahead_counts_at_the_instants_planned_on_to_as_well() -> None:
-    ahead = Entry(None, None, None, at("03 09:01"), None, "stop_keyword")
+    ahead = SuppressionEntry(None, None, None, at("03 09:01"), None, "stop_keyword")
     assert gate(ledger(OWN, contact("02 09:00")), facts(CAPPED, entries=(ahead,))) == (
         "suppress",
         "suppression_list",
@@ -101,7 +101,9 @@ NEAR = st.integers(-400, 400).map(lambda seconds: T + seconds * SECOND)
 CONSENT = st.builds(
     Consent, st.just("email"), st.sampled_from(["news", "*"]), st.sampled_from(["granted", "refused"]), NEAR, NEAR
 )
-ENTRY = st.builds(Entry, st.none(), st.none(), st.none(), NEAR, NEAR, st.just("legal"), st.sampled_from([None, 0]))
+ENTRY = st.builds(
+    SuppressionEntry, st.none(), st.none(), st.none(), NEAR, NEAR, st.just("legal"), st.sampled_from([None, 0])
+)
 HOLD = st.builds(HoldFact, st.just("outage"), st.sampled_from(["drop", "defer"]), NEAR, NEAR)
 MINUTES = st.integers(9 * 60 + 55, 10 * 60 + 5).map(lambda minute: f"{minute // 60:02}:{minute % 60:02}")
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
@@ -152,7 +154,7 @@ def granted(when: int, expires: int | None) -> dict[str, Any]:
 
 
 def entry(when: int) -> dict[str, Any]:
-    return {"entries": (Entry(None, None, None, when, None, "legal"),)}
+    return {"entries": (SuppressionEntry(None, None, None, when, None, "legal"),)}
 
 
 def hold(when: int) -> dict[str, Any]:

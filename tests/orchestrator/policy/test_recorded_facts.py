@@ -1,13 +1,13 @@
 """Entries of addresses, put at the places that the addresses had at the time."""
 
-from schemas.facts import Address, Entry, Preference, Suppressions
+from schemas.facts import Address, Preference, SuppressionEntry, Suppressions
 from services.orchestrator.policy.recorded_facts import reindex_address_entries
 
 ASKED = [("email", "old@example.org"), ("email", "new@example.org"), ("sms", "+491701234567")]
 
 
-def entry(address: int | None) -> Entry:
-    return Entry(None, None, None, 0, None, "hard_bounce", address)
+def entry(address: int | None) -> SuppressionEntry:
+    return SuppressionEntry(None, None, None, 0, None, "hard_bounce", address)
 
 
 def preference(*places: int) -> Preference:

@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.facts import Scope as Written
+from schemas.facts import MessageScope as Written
 from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
 
 OFFER = MessageAttributes("offer", "news", "email", "marketing", "advertise")

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from schemas.decision import Decision
-from schemas.event import BadEvent, Event
+from schemas.event import Event, InvalidEvent
 from schemas.facts import Situation
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -45,7 +45,7 @@ class SmallWorld:
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
         if event.type == "shop.bad":
-            raise BadEvent("", "bad")
+            raise InvalidEvent("", "bad")
         if event.type == "shop.filed":
             self.situations = (*self.situations, Situation("complaint", "", event.time))
         if event.type == "shop.solved":

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from schemas.facts import Asked
-from schemas.ids import address_hash
+from schemas.facts import CustomerAddressHashes
+from schemas.ids import hash_address
 from services.suppression.entry_registration import mask_address
 from tests.support.suppression_service import ADDRESS_KEY, NOW, Running
 
@@ -12,11 +12,11 @@ ADA = {"address": "Ada@Example.ORG", "reason": "hard_bounce", "scope": {"channel
 
 
 def hashed(channel: str, address: str) -> tuple[str, str]:
-    return channel, address_hash(ADDRESS_KEY.encode(), channel, address)
+    return channel, hash_address(ADDRESS_KEY.encode(), channel, address)
 
 
 async def entries(service: Running, customer: str = "c-1", *addresses: tuple[str, str]):  # type: ignore[no-untyped-def]
-    asked = Asked(customer, tuple(hashed(*address) for address in addresses))
+    asked = CustomerAddressHashes(customer, tuple(hashed(*address) for address in addresses))
     return (await service.client.get_facts([asked], {})).customers[0].entries
 
 

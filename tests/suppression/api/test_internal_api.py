@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.facts import Asked, SuppressionAnswer, SuppressionQuestion
-from schemas.ids import address_hash
+from schemas.facts import CustomerAddressHashes, SuppressionRequest, SuppressionResponse
+from schemas.ids import hash_address
 from services.clients.suppression import FACTS_PATH, HOLDS_PATH, SuppressionClient
 from services.kit.errors import Permanent, Transient
 from services.kit.http import internal_api
@@ -28,7 +28,7 @@ async def test_a_question_waits_until_the_log_is_applied_up_to_where_the_asker_h
     await service.situations(COMPLAINT)
     for n in range(20):
         positions = await service.publish(record(event("shop.complaint.filed", {"case": n}, id=f"e-{n}")))
-        answer = await service.client.get_facts([Asked("c-1")], positions)
+        answer = await service.client.get_facts([CustomerAddressHashes("c-1")], positions)
         assert len(answer.customers[0].situations) == n + 1
 
 
@@ -38,7 +38,7 @@ async def test_positions_that_are_not_reached_in_time_are_answered_with_come_bac
     positions = await service.publish(record(event("shop.order")))
     began = time.monotonic()
     with pytest.raises(Transient) as raised:
-        await service.client.get_facts([Asked("c-1")], positions)
+        await service.client.get_facts([CustomerAddressHashes("c-1")], positions)
     assert raised.value.code == "not_caught_up" and raised.value.retry_after >= 1
     assert 1.9 < time.monotonic() - began < 10
 
@@ -50,13 +50,15 @@ async def test_a_restarted_service_has_not_forgotten_how_far_it_was(database_url
         positions = await first.publish(record(event("shop.complaint.filed", {"case": "A"})))
         await first.settle(positions)
     async with running(database_url, tmp_path, start=False) as second:
-        answer = await second.client.get_facts([Asked("c-1")], positions)
+        answer = await second.client.get_facts([CustomerAddressHashes("c-1")], positions)
         assert len(answer.customers[0].situations) == 1
 
 
 @pytest.mark.wired
 async def test_answers_come_in_the_order_asked_and_twice_for_one_asked_twice(service: Running) -> None:
-    answer = await service.client.get_facts([Asked("c-2"), Asked("c-1"), Asked("c-2")], {})
+    answer = await service.client.get_facts(
+        [CustomerAddressHashes("c-2"), CustomerAddressHashes("c-1"), CustomerAddressHashes("c-2")], {}
+    )
     assert [item.customer for item in answer.customers] == ["c-2", "c-1", "c-2"]
     assert all(item.version == 0 for item in answer.customers)
 
@@ -64,7 +66,7 @@ async def test_answers_come_in_the_order_asked_and_twice_for_one_asked_twice(ser
 @pytest.mark.wired
 async def test_an_answer_repeats_nothing_that_the_asker_knows(service: Running) -> None:
     await service.situations(COMPLAINT)
-    asked = [Asked("c-1"), Asked("c-2")]
+    asked = [CustomerAddressHashes("c-1"), CustomerAddressHashes("c-2")]
     known = {item.customer: item for item in (await service.client.get_facts(asked, {})).customers}
     again = (await service.client.get_facts(asked, {}, known)).customers
     assert all(item is known[item.customer] for item in again)
@@ -77,8 +79,8 @@ async def test_an_answer_repeats_nothing_that_the_asker_knows(service: Running) 
 @pytest.mark.wired
 async def test_entries_of_addresses_are_always_told_and_always_asked_for_again(service: Running) -> None:
     """They change without the customer's version: one that was added is told, one that was removed is gone."""
-    address = ("email", address_hash(ADDRESS_KEY.encode(), "email", "a@example.org"))
-    asked = [Asked("c-1", (address,))]
+    address = ("email", hash_address(ADDRESS_KEY.encode(), "email", "a@example.org"))
+    asked = [CustomerAddressHashes("c-1", (address,))]
     known = {"c-1": (await service.client.get_facts(asked, {})).customers[0]}
     body = {"address": "a@example.org", "scope": {"channel": "email"}, "reason": "manual"}
     added = (await service.http.post("/v1/suppressions", json=body)).json()
@@ -97,27 +99,27 @@ async def test_an_event_loses_nothing_to_an_entry_added_meanwhile(service: Runni
     await asyncio.gather(
         *(service.http.post("/v1/suppressions", json=row) for row in rows), *(service.events(item) for item in filed)
     )
-    (found,) = (await service.client.get_facts([Asked("c-1")], {})).customers
+    (found,) = (await service.client.get_facts([CustomerAddressHashes("c-1")], {})).customers
     assert (len(found.entries), len(found.situations), found.version) == (10, 10, 20)
 
 
 @pytest.mark.wired
 async def test_another_address_key_is_refused_on_both_sides(service: Running) -> None:
     other = SuppressionClient(service.http, SERVICE, b"another key")
-    asked = Asked("c-1", (("email", address_hash(b"another key", "email", "a@b.c")),))
+    asked = CustomerAddressHashes("c-1", (("email", hash_address(b"another key", "email", "a@b.c")),))
     with pytest.raises(Permanent) as raised:
         await other.get_facts([asked], {})
     assert raised.value.code == "other_address_key"
-    unnamed = SuppressionQuestion((asked,))
+    unnamed = SuppressionRequest((asked,))
     with pytest.raises(Permanent):
-        await internal_api.call(service.http, FACTS_PATH, unnamed, SuppressionAnswer, key=SERVICE)
+        await internal_api.call(service.http, FACTS_PATH, unnamed, SuppressionResponse, key=SERVICE)
 
 
 @pytest.mark.wired
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(service: Running) -> None:
-    lame = SuppressionQuestion((Asked("c-1"), Asked("c-2")), {}, "", (0,))
+    lame = SuppressionRequest((CustomerAddressHashes("c-1"), CustomerAddressHashes("c-2")), {}, "", (0,))
     with pytest.raises(Permanent):
-        await internal_api.call(service.http, FACTS_PATH, lame, SuppressionAnswer, key=SERVICE)
+        await internal_api.call(service.http, FACTS_PATH, lame, SuppressionResponse, key=SERVICE)
 
 
 @pytest.mark.wired
@@ -161,6 +163,6 @@ async def test_a_database_of_another_address_key_refuses_to_start(service: Runni
 
 
 def test_the_keyed_hash_is_what_the_asker_sends() -> None:
-    assert TOPIC == "customer.events" and address_hash(ADDRESS_KEY.encode(), "email", " A@b.c") == address_hash(
+    assert TOPIC == "customer.events" and hash_address(ADDRESS_KEY.encode(), "email", " A@b.c") == hash_address(
         ADDRESS_KEY.encode(), "email", "a@B.C"
     )

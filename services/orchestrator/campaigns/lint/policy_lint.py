@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import schemas.policy
-from schemas.documents import suggestion
+from schemas.documents import did_you_mean
 from schemas.fields import Scope
 from schemas.times import Instant, format_duration
 from schemas.vocabulary import Class
@@ -39,7 +39,7 @@ def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
                 yield LintFinding(
                     f"{pointer}/topics/{index}",
                     "unknown_topic",
-                    f"`topics` of this policy has no `{topic}`{suggestion(topic, known)}, so no campaign can have it",
+                    f"`topics` of this policy has no `{topic}`{did_you_mean(topic, known)}, so no campaign can have it",
                     "Correct the name, or add the topic.",
                 )
     if all(topic.required for topic in document.topics) and _expects_marketing(document):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.message import Handed, Message
+from schemas.message import HandoverResult, Message
 
 
 class FirstByteGuard(Protocol):
@@ -27,7 +27,7 @@ class Adapter(Protocol):
     channels: frozenset[str]
     idempotent: bool
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One answer a message, in order. Raises nothing but cancellation."""
         ...
 
@@ -35,6 +35,6 @@ class Adapter(Protocol):
         """Gives connections back."""
 
 
-def past_deadline_result(message_id: str) -> Handed:
+def past_deadline_result(message_id: str) -> HandoverResult:
     """The answer for a message that was not written because its deadline had passed."""
-    return Handed(message_id, "retry", detail="past_deadline")
+    return HandoverResult(message_id, "retry", detail="past_deadline")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from schemas.message import Handed, Message
+from schemas.message import HandoverResult, Message
 from schemas.vocabulary import CHANNELS
 from services.kit.errors import Transient
 from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
@@ -21,10 +21,10 @@ class SandboxAdapter:
     def __init__(self, store_messages: StoreMessages) -> None:
         self._store_messages = store_messages
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """Keeps the messages that are not past their deadline. If the database is busy: retry, for all of them."""
         in_time: dict[str, Message] = {}
-        results: dict[str, Handed] = {}
+        results: dict[str, HandoverResult] = {}
         for message in messages:
             try:
                 first_byte.before(message.id)
@@ -32,13 +32,13 @@ class SandboxAdapter:
                 results[message.id] = past_deadline_result(message.id)
             else:
                 in_time[message.id] = message
-                results[message.id] = Handed(message.id, "accepted", provider_id=message.id)
+                results[message.id] = HandoverResult(message.id, "accepted", provider_id=message.id)
         try:
             if in_time:
                 await self._store_messages(list(in_time.values()))
         except Transient as error:
             retries = {
-                message_id: Handed(message_id, "retry", detail=error.code, retry_after=error.retry_after)
+                message_id: HandoverResult(message_id, "retry", detail=error.code, retry_after=error.retry_after)
                 for message_id in in_time
             }
             results.update(retries)

@@ -19,7 +19,7 @@ import httpx
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from schemas.message import Handed, HandedOutcome, Message
+from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import SECOND, from_datetime
 from schemas.vocabulary import CHANNELS
 from services.kit.runtime.clock import Clock
@@ -31,7 +31,7 @@ MAX_RETRY_AFTER: Final = 3600.0
 KEEPALIVE_SECONDS: Final = 5.0  # seconds that an idle connection is kept; many receivers close theirs then
 
 #: First and last status of a range -> what it means. The first range that holds it decides.
-STATUS_OUTCOMES: Final[tuple[tuple[int, int, HandedOutcome], ...]] = (
+STATUS_OUTCOMES: Final[tuple[tuple[int, int, HandoverOutcome], ...]] = (
     (200, 299, "accepted"),
     (300, 399, "retry"),  # redirects are not followed; somebody has to mend the URL
     (408, 408, "unknown"),  # perhaps taken; the receiver dedupes by webhook-id, so it is tried again
@@ -120,9 +120,9 @@ class WebhookAdapter:
         self._ssl_context = ssl_context or default_ssl_context()
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[Handed]:
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One request a message, at most `concurrency` at a time."""
-        results: dict[int, Handed] = {}
+        results: dict[int, HandoverResult] = {}
         waiting = iter(enumerate(messages))
 
         async def send_next() -> None:
@@ -147,16 +147,16 @@ class WebhookAdapter:
             self._open_session = open_session(self._settings, self._ssl_context)
         return self._open_session
 
-    async def _send(self, message: Message, first_byte: FirstByteGuard) -> Handed:
+    async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         body = GuardedBody(message.id, encode_body(message), first_byte)
         try:
             return await self._post(message.id, body)
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             if body.past_deadline:
                 return past_deadline_result(message.id)
-            return Handed(message.id, "unknown" if body.written else "retry", detail=type(error).__name__)
+            return HandoverResult(message.id, "unknown" if body.written else "retry", detail=type(error).__name__)
 
-    async def _post(self, message_id: str, body: GuardedBody) -> Handed:
+    async def _post(self, message_id: str, body: GuardedBody) -> HandoverResult:
         seconds = self._clock.now() // SECOND
         headers = {
             "webhook-id": message_id,
@@ -178,14 +178,16 @@ class WebhookAdapter:
                 response.close()
                 body.abort()
 
-    async def _read_response(self, message_id: str, response: aiohttp.ClientResponse, deadline: float) -> Handed:
+    async def _read_response(
+        self, message_id: str, response: aiohttp.ClientResponse, deadline: float
+    ) -> HandoverResult:
         """What the answer means: its status counts, whatever becomes of the rest."""
         outcome = outcome_for_status(response.status)
         provider_id = await self._read_provider_id(response.content, deadline) if outcome == "accepted" else None
         wait = None
         if outcome in ("retry", "unknown"):
             wait = parse_retry_after(response.headers.get("retry-after"), self._clock.now())
-        return Handed(message_id, outcome, provider_id, f"status {response.status}", wait)
+        return HandoverResult(message_id, outcome, provider_id, f"status {response.status}", wait)
 
     async def _read_provider_id(self, content: aiohttp.StreamReader, deadline: float) -> str | None:
         """The receiver's own id, where its answer is a JSON object with an `id`."""
@@ -249,7 +251,7 @@ def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def outcome_for_status(status: int) -> HandedOutcome:
+def outcome_for_status(status: int) -> HandoverOutcome:
     """What a status means; one outside the table says nothing."""
     return next((outcome for first, last, outcome in STATUS_OUTCOMES if first <= status <= last), "unknown")
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from schemas.campaign import Campaign
-from schemas.documents import DocumentError, suggestion, validate
+from schemas.documents import DocumentError, did_you_mean, validate_document
 from schemas.vocabulary import Class
 from services.orchestrator.delivery.channels.content_checks import variable_prefixes
 from services.orchestrator.delivery.channels.definition import CompiledTemplates, ContentProblem
@@ -69,7 +69,7 @@ def check_content(document: Campaign) -> list[ContentProblem]:
         base_pointer = f"/content/{key}"
         if key not in CHANNELS_BY_ID:
             problems.append(
-                (base_pointer, "unknown_field", f"unknown channel `{key}`{suggestion(key, CHANNELS_BY_ID)}")
+                (base_pointer, "unknown_field", f"unknown channel `{key}`{did_you_mean(key, CHANNELS_BY_ID)}")
             )
             continue
         if _normalise_locale(document.default_locale) not in map(_normalise_locale, locales):
@@ -86,7 +86,7 @@ def check_content(document: Campaign) -> list[ContentProblem]:
 def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
     channel = CHANNELS_BY_ID[key]
     try:
-        validate(channel.fields, fields)
+        validate_document(channel.fields, fields)
     except DocumentError as error:
         return error.errors
     return channel.validate_content(fields, marketing)

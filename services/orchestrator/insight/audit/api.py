@@ -27,7 +27,7 @@ def violation_routes(database: Database) -> APIRouter:
     ) -> dict[str, object]:
         before = decode_cursor(after, int) if after else _MAX_SEQ
         async with database.read() as tx:
-            found = await store.violations(tx, before, limit + 1, invariant)
+            found = await store.list_violations(tx, before, limit + 1, invariant)
         return to_page(
             list(map(_violation_document, found[:limit])),
             encode_cursor(found[limit - 1].seq) if len(found) > limit else None,

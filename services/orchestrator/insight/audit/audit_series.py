@@ -4,15 +4,15 @@ from schemas.times import SECOND, Instant
 from services.kit.observability.metrics import Registry, counter, gauge
 
 
-class AuditSeries:
+class AuditMetrics:
     """How much has been audited, and how far the auditor has come."""
 
     def __init__(self, registry: Registry) -> None:
-        self._audited = counter(registry, "audited_handovers_total", "Handovers that the auditor has checked")
-        words = "When the last handover that was audited had been marked; 0 before"
-        self._reached = gauge(registry, "audit_reached_timestamp_seconds", words)
+        self._handovers = counter(registry, "audited_handovers_total", "Handovers that the auditor has checked")
+        help_text = "When the last handover that was audited had been marked; 0 before"
+        self._position = gauge(registry, "audit_reached_timestamp_seconds", help_text)
 
-    def audited(self, count: int, reached: Instant) -> None:
+    def record_page(self, count: int, reached: Instant) -> None:
         """A page has been audited."""
-        self._audited().inc(count)
-        self._reached().set(reached / SECOND)
+        self._handovers().inc(count)
+        self._position().set(reached / SECOND)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from schemas.facts import HoldFact, Preference, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.insight.audit.store import Broken, Handover
+from services.orchestrator.insight.audit.store import AuditedHandover, Violation
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -20,7 +20,7 @@ from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 
-CHECKED: Final[Mapping[str, str]] = {
+INVARIANT_BY_RULE: Final[Mapping[str, str]] = {
     "frequency_cap": "over_cap",
     "min_gap": "over_cap",
     "quiet_hours": "in_quiet_hours",
@@ -31,15 +31,15 @@ CHECKED: Final[Mapping[str, str]] = {
     "hold": "held_sent",
 }
 """Rule -> invariant. What the other rules say depends on more than is recorded."""
-MOST_STATES = 256
-CONFIGURED: Final = frozenset(CHANNELS)
+MAX_STATES = 256
+ALL_CHANNELS: Final = frozenset(CHANNELS)
 
 
-class State(NamedTuple):
+class PossibleState(NamedTuple):
     """What may have been known at the gate."""
 
     policy: CompiledPolicy
-    touch: TriggeredCampaign
+    triggered: TriggeredCampaign
     preference: Preference
     suppressions: Suppressions
 
@@ -51,15 +51,15 @@ class Evidence:
     `states` is empty where it cannot be told any more what was in force. `approved`: by another one than the editor.
     """
 
-    handover: Handover
+    handover: AuditedHandover
     explained: bool
     approved: bool
     accepted_before: bool
     ledger: Ledger
     holds: tuple[HoldFact, ...] = ()
     policies: Sequence[CompiledPolicy] = ()
-    touches: Sequence[TriggeredCampaign] = ()
-    known: Sequence[tuple[Preference, Suppressions]] = ()
+    triggered: Sequence[TriggeredCampaign] = ()
+    possible_facts: Sequence[tuple[Preference, Suppressions]] = ()
 
 
 class Refusal(NamedTuple):
@@ -69,7 +69,7 @@ class Refusal(NamedTuple):
     id: str | None
 
 
-def broken(evidence: Evidence) -> list[Broken]:
+def find_violations(evidence: Evidence) -> list[Violation]:
     """The promises that this handover surely broke, one for each invariant."""
     found: dict[str, Refusal] = {}
     if not evidence.explained:
@@ -78,44 +78,50 @@ def broken(evidence: Evidence) -> list[Broken]:
         found["unapproved_sent"] = Refusal("approval", None)
     if evidence.accepted_before:
         found["duplicate_sent"] = Refusal("attempt", None)
-    for refusal in sorted(refusals(evidence), key=str):
-        found.setdefault(CHECKED[refusal.rule], refusal)
+    for refusal in sorted(find_refusals(evidence), key=str):
+        found.setdefault(INVARIANT_BY_RULE[refusal.rule], refusal)
     policy = evidence.policies[0].version if evidence.policies else None
     handover = evidence.handover
     return [
-        Broken(
+        Violation(
             *(invariant, handover.message_id, handover.customer, refusal.rule),
-            *(refusal.id or "", policy, handover.marked_at),
+            *(refusal.id or "", policy, handover.claimed_at),
         )
         for invariant, refusal in found.items()
     ]
 
 
-def refusals(evidence: Evidence) -> frozenset[Refusal]:
+def find_refusals(evidence: Evidence) -> frozenset[Refusal]:
     """What refuses it in every state that the gate may have seen; empty as soon as one state allows."""
-    left: frozenset[Refusal] | None = None
-    for count, state in enumerate(islice(_states(evidence), MOST_STATES + 1)):
-        if count == MOST_STATES:
+    remaining: frozenset[Refusal] | None = None
+    for count, state in enumerate(islice(_possible_states(evidence), MAX_STATES + 1)):
+        if count == MAX_STATES:
             return frozenset()
-        facts = Facts(state.preference, state.suppressions, evidence.holds, state.policy, CONFIGURED)
-        for instant in (evidence.handover.marked_at, evidence.handover.closed_at):
-            refused = _refused(evidence, state.touch, facts, instant)
-            left = refused if left is None else left & refused
-            if not left:
+        facts = Facts(state.preference, state.suppressions, evidence.holds, state.policy, ALL_CHANNELS)
+        for instant in (evidence.handover.claimed_at, evidence.handover.closed_at):
+            refusals_now = _refusals_at(evidence, state.triggered, facts, instant)
+            remaining = refusals_now if remaining is None else remaining & refusals_now
+            if not remaining:
                 return frozenset()
-    return left or frozenset()
+    return remaining or frozenset()
 
 
-def _states(evidence: Evidence) -> Iterator[State]:
-    for policy, touch, (preference, suppressions) in product(evidence.policies, evidence.touches, evidence.known):
-        yield State(policy, touch, preference, suppressions)
+def _possible_states(evidence: Evidence) -> Iterator[PossibleState]:
+    for policy, triggered, (preference, suppressions) in product(
+        evidence.policies, evidence.triggered, evidence.possible_facts
+    ):
+        yield PossibleState(policy, triggered, preference, suppressions)
 
 
-def _refused(evidence: Evidence, touch: TriggeredCampaign, facts: Facts, t: Instant) -> frozenset[Refusal]:
+def _refusals_at(evidence: Evidence, triggered: TriggeredCampaign, facts: Facts, t: Instant) -> frozenset[Refusal]:
     handover = evidence.handover
-    audience = AudienceCheck(touch, facts)
-    marked = build_candidate(touch, handover.channel, facts, evidence.ledger, audience, claimed_at=handover.marked_at)
-    findings = evaluate_rules(marked, facts, t)
+    audience = AudienceCheck(triggered, facts)
+    candidate = build_candidate(
+        triggered, handover.channel, facts, evidence.ledger, audience, claimed_at=handover.claimed_at
+    )
+    results = evaluate_rules(candidate, facts, t)
     return frozenset(
-        Refusal(verdict.rule, verdict.id) for verdict in (*findings.denies, *findings.defers) if verdict.rule in CHECKED
+        Refusal(verdict.rule, verdict.id)
+        for verdict in (*results.denies, *results.defers)
+        if verdict.rule in INVARIANT_BY_RULE
     )

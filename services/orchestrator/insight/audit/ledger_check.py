@@ -9,48 +9,48 @@ from schemas.vocabulary import MessageState
 from services.orchestrator.decisions.store import apply_history_row
 from services.orchestrator.policy.ledger import Contact, Ledger
 
-_KNOWN = frozenset(MessageState)
-ACCEPTED: Final = frozenset({"accepted", "delivered", "bounced_soft", "bounced_hard", "complained"})
+_KNOWN_STATES = frozenset(MessageState)
+ACCEPTED_STATES: Final = frozenset({"accepted", "delivered", "bounced_soft", "bounced_hard", "complained"})
 """States of messages that a provider has accepted."""
-FITTING: Final[Mapping[str, frozenset[str]]] = {
+MATCHING_MESSAGE_STATES: Final[Mapping[str, frozenset[str]]] = {
     "planned": frozenset({"planned", "pending", "retry"}),
-    "made": frozenset({"handing_over"}) | ACCEPTED,
+    "made": frozenset({"handing_over"}) | ACCEPTED_STATES,
     "unknown": frozenset({"unknown", "pending", "retry"}),
 }
 """State of a contact -> states that its message may be in."""
-IN_FLIGHT: Final = frozenset({"planned", "pending", "retry", "handing_over"})
+IN_FLIGHT_STATES: Final = frozenset({"planned", "pending", "retry", "handing_over"})
 
 
-def difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[str, str]) -> str | None:
+def find_ledger_difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[str, str]) -> str | None:
     """How the three differ, in a word; None when they agree."""
     expected = Ledger.empty()
     for row in history:
         expected = apply_history_row(expected, row)
     if set(ledger) != set(expected.forget(ledger.complete_from)):
         return "history"
-    ours = [contact for contact in ledger if not contact.reported]
-    if any(not _fits(contact, messages.get(contact.message_id)) for contact in ours):
+    own_contacts = [contact for contact in ledger if not contact.reported]
+    if any(not _matches(contact, messages.get(contact.message_id)) for contact in own_contacts):
         return "message_state"
-    known = {contact.message_id for contact in ours}
-    if any(state in IN_FLIGHT and message not in known for message, state in messages.items()):
+    on_ledger = {contact.message_id for contact in own_contacts}
+    if any(state in IN_FLIGHT_STATES and message not in on_ledger for message, state in messages.items()):
         return "message_without_contact"
     return None
 
 
-def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int) -> Ledger | None:
+def ledger_at_claim(history: Sequence[Row[Any]], message_id: str, claimed_at: int) -> Ledger | None:
     """The contacts that were on the ledger when a message was marked; None where its mark is not recorded.
 
     All changes of a customer's contacts are written one after the other, under one lock; those that were marked
     together, in the order of their marks.
     """
-    own = [
-        place
-        for place, row in enumerate(history)
-        if row.message_id == message_id and row.state == "made" and row.at == marked_at
+    claims = [
+        index
+        for index, row in enumerate(history)
+        if row.message_id == message_id and row.state == "made" and row.at == claimed_at
     ]
-    if not own:
+    if not claims:
         return None
-    last = {row.message_id: row for row in history[: own[0] + 1]}
+    last = {row.message_id: row for row in history[: claims[0] + 1]}
     ledger = Ledger.empty()
     for row in last.values():
         if row.state not in ("planned", "released"):
@@ -58,6 +58,6 @@ def at_mark(history: Sequence[Row[Any]], message_id: str, marked_at: int) -> Led
     return ledger
 
 
-def _fits(contact: Contact, state: str | None) -> bool:
+def _matches(contact: Contact, state: str | None) -> bool:
     """Whether contact and message agree; a message that is not kept any more, or of an unknown state, says nothing."""
-    return state is None or state in FITTING[contact.state] or state not in _KNOWN
+    return state is None or state in MATCHING_MESSAGE_STATES[contact.state] or state not in _KNOWN_STATES

@@ -11,10 +11,10 @@ from services.kit.db.database import Tx
 from services.orchestrator.decisions.store import HISTORY_COLUMNS
 from services.orchestrator.delivery.attempts import DISPATCHER_GONE
 
-MOST_KEPT = 10_000
+MAX_VIOLATIONS = 10_000
 
 
-class Handover(NamedTuple):
+class AuditedHandover(NamedTuple):
     """An attempt that may have reached a customer, and its message as it is now. `marked_at` is ledger time."""
 
     message_id: str
@@ -22,22 +22,22 @@ class Handover(NamedTuple):
     channel: str
     campaign: str
     outcome: str
-    marked_at: Instant
+    claimed_at: Instant
     closed_at: Instant
     version: int
-    since: Instant | None
+    first_planned: Instant | None
     event_source: str
     event_id: str
 
 
-class Page(NamedTuple):
+class HandoverPage(NamedTuple):
     """What comes next after a cursor. `end`: how far it reaches; attempts that reached nobody are passed over."""
 
     end: int
-    handovers: list[Handover]
+    handovers: list[AuditedHandover]
 
 
-class Broken(NamedTuple):
+class Violation(NamedTuple):
     """A promise that was not kept. `subject`: a message's id, or a customer's where the ledger is meant."""
 
     invariant: str
@@ -49,13 +49,13 @@ class Broken(NamedTuple):
     marked_at: Instant
 
 
-async def cursor(tx: Tx) -> int:
+async def get_cursor(tx: Tx) -> int:
     """The last mark that was audited, by its place in the history of contacts."""
     row = await tx.row("SELECT seq FROM audit_cursor WHERE id = 1")
     return 0 if row is None else int(row.seq)
 
 
-_MARKS = """
+_CLAIMS_SQL = """
     SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS marked_at, m.state, m.version, m.since,
            m.event_source, m.event_id, m.claimed_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
            a.outcome, a.detail, a.opened, a.closed_at
@@ -65,33 +65,33 @@ _MARKS = """
 """
 
 
-async def following(tx: Tx, after: int, opened_before: Instant, limit: int) -> Page:
+async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> HandoverPage:
     """The next marks, up to the first whose attempt is open still or younger than `opened_before` (database's time).
 
     An attempt of which no other end is kept was accepted. One with an unknown outcome counts when its provider was
     asked: then its detail says what went wrong.
     """
     end, found = after, []
-    for row in await tx.rows(_MARKS, after=after, limit=limit):
-        last = row.outcome is None and row.last_mark == row.marked_at
-        if last and row.state == MessageState.HANDING_OVER:
+    for row in await tx.rows(_CLAIMS_SQL, after=after, limit=limit):
+        is_last_attempt = row.outcome is None and row.last_mark == row.marked_at
+        if is_last_attempt and row.state == MessageState.HANDING_OVER:
             break
-        if ((row.last_opened if last else row.opened) or 0) > opened_before:
+        if ((row.last_opened if is_last_attempt else row.opened) or 0) > opened_before:
             break
         end = row.seq
-        asked = row.detail is not None and row.detail != DISPATCHER_GONE
-        if row.outcome is None or (row.outcome == "unknown" and asked):
-            closed_at = (row.last_closed if last else row.closed_at) or row.marked_at
+        provider_called = row.detail is not None and row.detail != DISPATCHER_GONE
+        if row.outcome is None or (row.outcome == "unknown" and provider_called):
+            closed_at = (row.last_closed if is_last_attempt else row.closed_at) or row.marked_at
             found.append(
-                Handover(
+                AuditedHandover(
                     *(row.message_id, row.customer, row.channel, row.campaign, row.outcome or "accepted"),
                     *(row.marked_at, closed_at, row.version, row.since, row.event_source, row.event_id),
                 )
             )
-    return Page(end, found)
+    return HandoverPage(end, found)
 
 
-async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
+async def find_explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
     """Those of the messages that a decision with its trace sent."""
     rows = await tx.rows(
         f"SELECT DISTINCT message_id FROM decision WHERE {tx.in_list('customer', 'customers')} "
@@ -102,7 +102,7 @@ async def explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -
     return {row.message_id for row in rows}
 
 
-async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
+async def load_accepted_claim_times(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
     """When each message was marked for the attempt that was accepted; of several, the first."""
     rows = await tx.rows(
         f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.in_list('h.customer', 'customers')} "
@@ -114,7 +114,7 @@ async def first_accepted(tx: Tx, customers: Sequence[str], messages: Sequence[st
     return {row.message_id: row.at for row in rows}
 
 
-async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
+async def load_contact_rows(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
     """What was recorded of the customers' contacts from an instant on, in the order of writing."""
     rows = await tx.rows(
         f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
@@ -128,7 +128,7 @@ async def contacts(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str
     return found
 
 
-async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
+async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
     """The states of these messages, and of all of the customer's that wait or are being handed over."""
     rows = await tx.rows(
         "SELECT message_id, state FROM message WHERE customer = :customer "
@@ -139,19 +139,21 @@ async def states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str,
     return {row.message_id: row.state for row in rows}
 
 
-async def keep(tx: Tx, before: int, after: int, broken: Sequence[Broken], now: Instant) -> list[Broken] | None:
+async def record_page(
+    tx: Tx, before: int, after: int, broken: Sequence[Violation], now: Instant
+) -> list[Violation] | None:
     """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
     if not await tx.execute(
         "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
     ):
         return None
-    fresh = [each for each in broken if await _add(tx, each, now)]
-    if fresh:
-        await tx.execute(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MOST_KEPT}")
-    return fresh
+    new_violations = [each for each in broken if await _insert_violation(tx, each, now)]
+    if new_violations:
+        await tx.execute(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MAX_VIOLATIONS}")
+    return new_violations
 
 
-async def _add(tx: Tx, broken: Broken, now: Instant) -> int:
+async def _insert_violation(tx: Tx, broken: Violation, now: Instant) -> int:
     return await tx.execute(
         "INSERT INTO violation (invariant, subject, customer, rule, detail, policy_version, marked_at, found) "
         "VALUES (:invariant, :subject, :customer, :rule, :detail, :policy_version, :marked_at, :now) "
@@ -161,14 +163,14 @@ async def _add(tx: Tx, broken: Broken, now: Instant) -> int:
     )
 
 
-async def violations(tx: Tx, before: int, limit: int, invariant: str | None = None) -> Sequence[Row[Any]]:
+async def list_violations(tx: Tx, before: int, limit: int, invariant: str | None = None) -> Sequence[Row[Any]]:
     """What was found, newest first."""
-    named = "" if invariant is None else "AND invariant = :invariant"
-    bound = {} if invariant is None else {"invariant": invariant}
+    invariant_condition = "" if invariant is None else "AND invariant = :invariant"
+    parameters = {} if invariant is None else {"invariant": invariant}
     return await tx.rows(
         "SELECT seq, invariant, subject, customer, rule, detail, policy_version, marked_at, found FROM violation "
-        f"WHERE seq < :before {named} ORDER BY seq DESC LIMIT :limit",
+        f"WHERE seq < :before {invariant_condition} ORDER BY seq DESC LIMIT :limit",
         before=before,
         limit=limit,
-        **bound,
+        **parameters,
     )

@@ -13,72 +13,74 @@ from services.orchestrator.explain.as_of import CampaignStatusChange
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 
-MOST_KEPT = 500
+MAX_CACHED = 500
 
 
-class Versions:
+class VersionHistory:
     """Compiled versions, and the log of changes as of the last `refresh`."""
 
     def __init__(self) -> None:
         self._policies: dict[int, CompiledPolicy] = {}
         self._campaigns: dict[tuple[str, int], CompiledCampaign | None] = {}
-        self._approved: dict[tuple[str, int], bool] = {}
-        self._active: list[tuple[Instant, int]] = []
-        self._stood: dict[str, list[CampaignStatusChange]] = {}
-        self._version = -1
+        self._approvals: dict[tuple[str, int], bool] = {}
+        self._activations: list[tuple[Instant, int]] = []
+        self._status_changes: dict[str, list[CampaignStatusChange]] = {}
+        self._catalogue_version = -1
 
     async def refresh(self, tx: Tx) -> None:
         """Read the logs again if the catalogue has changed."""
         version = (await catalogue_store.get_catalogue_state(tx)).version
-        if version == self._version:
+        if version == self._catalogue_version:
             return
         log = await catalogue_store.list_log_entries(tx, "policy", catalogue_store.POLICY_KEY)
-        self._active = [(each.at, each.version or 0) for each in log if each.action == LifecycleAction.ACTIVATE]
-        self._stood.clear()
-        self._version = version
+        self._activations = [(each.at, each.version or 0) for each in log if each.action == LifecycleAction.ACTIVATE]
+        self._status_changes.clear()
+        self._catalogue_version = version
 
-    async def policies(self, tx: Tx, at: Instant, around: int) -> list[CompiledPolicy]:
+    async def policies_around(self, tx: Tx, at: Instant, tolerance: int) -> list[CompiledPolicy]:
         """Those that may have been in force at an instant, the likeliest first. Raises LookupError, DocumentError."""
-        times = (at, at - around, at + around)
-        numbers = dict.fromkeys(next((v for a, v in reversed(self._active) if a <= t), 0) for t in times)
-        within = [version for when, version in self._active if at - around < when <= at + around]
-        return [await self._policy(tx, number) for number in dict.fromkeys((*numbers, *within))]
+        times = (at, at - tolerance, at + tolerance)
+        numbers = dict.fromkeys(next((v for a, v in reversed(self._activations) if a <= t), 0) for t in times)
+        within = [version for when, version in self._activations if at - tolerance < when <= at + tolerance]
+        return [await self._load_policy(tx, number) for number in dict.fromkeys((*numbers, *within))]
 
-    async def campaigns(self, tx: Tx, key: str, version: int, at: Instant, around: int) -> list[CompiledCampaign]:
+    async def campaigns_around(
+        self, tx: Tx, key: str, version: int, at: Instant, tolerance: int
+    ) -> list[CompiledCampaign]:
         """The message's version, and those in force around an instant. Raises LookupError, DocumentError."""
-        if key not in self._stood:
-            self._stood[key] = await as_of.list_status_changes(tx, key)
-        changes = self._stood[key]
-        before = as_of.status_at(changes, at - around)
-        stood = [*([before] if before else []), *(c for c in changes if at - around < c.at <= at + around)]
-        numbers = dict.fromkeys((version, *(each.version for each in stood if each.status is Status.ACTIVE)))
-        found = [await self._campaign(tx, key, number) for number in numbers]
+        if key not in self._status_changes:
+            self._status_changes[key] = await as_of.list_status_changes(tx, key)
+        changes = self._status_changes[key]
+        before = as_of.status_at(changes, at - tolerance)
+        in_force = [*([before] if before else []), *(c for c in changes if at - tolerance < c.at <= at + tolerance)]
+        numbers = dict.fromkeys((version, *(each.version for each in in_force if each.status is Status.ACTIVE)))
+        found = [await self._load_campaign(tx, key, number) for number in numbers]
         return [each for each in found if each is not None]
 
-    async def approved(self, tx: Tx, key: str, version: int | None) -> bool:
+    async def is_approved(self, tx: Tx, key: str, version: int | None) -> bool:
         """Whether somebody else than its editor approved the version; True for one that is not kept any more."""
         if version is None:
             return True
-        if (key, version) not in self._approved:
+        if (key, version) not in self._approvals:
             found = await catalogue_store.get_campaign_version(tx, key, version)
-            self._approved[key, version] = found is None or found.approved_by not in (None, found.editor)
-            _bound(self._approved)
-        return self._approved[key, version]
+            self._approvals[key, version] = found is None or found.approved_by not in (None, found.editor)
+            _evict_oldest(self._approvals)
+        return self._approvals[key, version]
 
-    async def _policy(self, tx: Tx, number: int) -> CompiledPolicy:
+    async def _load_policy(self, tx: Tx, number: int) -> CompiledPolicy:
         if number not in self._policies:
             self._policies[number] = await as_of.load_policy(tx, number)
-            _bound(self._policies)
+            _evict_oldest(self._policies)
         return self._policies[number]
 
-    async def _campaign(self, tx: Tx, key: str, version: int) -> CompiledCampaign | None:
+    async def _load_campaign(self, tx: Tx, key: str, version: int) -> CompiledCampaign | None:
         if (key, version) not in self._campaigns:
             self._campaigns[key, version] = await as_of.load_campaign(tx, key, version, True)
-            _bound(self._campaigns)
+            _evict_oldest(self._campaigns)
         return self._campaigns[key, version]
 
 
-def _bound(kept: MutableMapping[Any, Any]) -> None:
+def _evict_oldest(cache: MutableMapping[Any, Any]) -> None:
     """Forget the oldest of too many."""
-    while len(kept) > MOST_KEPT:
-        del kept[next(iter(kept))]
+    while len(cache) > MAX_CACHED:
+        del cache[next(iter(cache))]

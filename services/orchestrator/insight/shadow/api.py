@@ -17,8 +17,8 @@ from services.orchestrator.campaigns.api import CampaignKey, VersionNumber
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.insight.shadow import store
-from services.orchestrator.insight.shadow.observations import SKIPPED, Watched
-from services.orchestrator.insight.shadow.store import Counted, Sample
+from services.orchestrator.insight.shadow.observations import SKIPPED, ShadowVersion
+from services.orchestrator.insight.shadow.store import OutcomeCount, ShadowSample
 
 AgreesParam = Annotated[
     Literal["yes", "no", "unknown"] | None, Query(description="Samples of one kind; `unknown`: nothing to agree with")
@@ -69,7 +69,7 @@ async def _newest_shadow_version(tx: Tx, key: str) -> int | None:
     newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
     if newest is not None and newest.status is Status.SHADOW:
         return newest.version
-    return await store.newest(tx, "campaign", key)
+    return await store.newest_version(tx, "campaign", key)
 
 
 async def _shadow_document(
@@ -80,34 +80,34 @@ async def _shadow_document(
     limit: int,
     after: str | None,
 ) -> dict[str, Any]:
-    watched = Watched(noun, version.key, version.version)
+    shadow = ShadowVersion(noun, version.key, version.version)
     before = decode_cursor(after, int) if after else _MAX_SAMPLE_ID
-    found = await store.samples(tx, watched, _AGREES_VALUES[agrees], before, limit + 1)
+    found = await store.list_samples(tx, shadow, _AGREES_VALUES[agrees], before, limit + 1)
     next_cursor = encode_cursor(found[limit - 1].sample_id) if len(found) > limit else None
     key = {"key": version.key} if noun == "campaign" else {}
     return {
         **key,
         "version": version.version,
         "status": version.status,
-        **await _shadow_period(tx, watched),
-        **_agreement_totals(await store.counted(tx, watched)),
+        **await _shadow_period(tx, shadow),
+        **_agreement_totals(await store.list_outcome_counts(tx, shadow)),
         **to_page([_sample_document(sample) for sample in found[:limit]], next_cursor),
     }
 
 
-async def _shadow_period(tx: Tx, watched: Watched) -> dict[str, str | None]:
+async def _shadow_period(tx: Tx, shadow: ShadowVersion) -> dict[str, str | None]:
     """When the version went into shadow for the last time, and when it left again."""
     start = end = None
-    for change in await catalogue_store.list_log_entries(tx, watched.noun, watched.key):
-        if change.version == watched.version and change.after == Status.SHADOW:
+    for change in await catalogue_store.list_log_entries(tx, shadow.noun, shadow.key):
+        if change.version == shadow.version and change.after == Status.SHADOW:
             start, end = change.at, None
-        elif change.version == watched.version and change.before == Status.SHADOW:
+        elif change.version == shadow.version and change.before == Status.SHADOW:
             end = change.at
     return {"from": format_optional_instant(start), "until": format_optional_instant(end)}
 
 
-def _agreement_totals(counted: Sequence[Counted]) -> dict[str, Any]:
-    decided = [each for each in counted if each.outcome != SKIPPED]
+def _agreement_totals(counts: Sequence[OutcomeCount]) -> dict[str, Any]:
+    decided = [each for each in counts if each.outcome != SKIPPED]
     compared = sum(each.number for each in decided if each.live)
     agreed = sum(each.number for each in decided if each.live == each.outcome)
     return {
@@ -115,7 +115,7 @@ def _agreement_totals(counted: Sequence[Counted]) -> dict[str, Any]:
         "compared": compared,
         "agreed": agreed,
         "agreement": round(agreed / compared, 6) if compared else None,
-        "skipped_events": {each.reason: each.number for each in counted if each.outcome == SKIPPED},
+        "skipped_events": {each.reason: each.number for each in counts if each.outcome == SKIPPED},
         "table": [
             {
                 "campaign": each.campaign,
@@ -129,7 +129,7 @@ def _agreement_totals(counted: Sequence[Counted]) -> dict[str, Any]:
     }
 
 
-def _sample_document(sample: Sample) -> dict[str, Any]:
+def _sample_document(sample: ShadowSample) -> dict[str, Any]:
     live = {"outcome": sample.live_outcome, "reason": sample.live_reason, "decision_id": sample.live_id}
     return {
         "time": format_instant(sample.time),

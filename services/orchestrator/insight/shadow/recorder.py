@@ -14,131 +14,147 @@ from services.orchestrator.decisions.commit import ledger_or_empty
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.insight.shadow import store
-from services.orchestrator.insight.shadow.observations import Cause, Notes
-from services.orchestrator.insight.shadow.shadow_evaluation import Arrival, Live, judge, turns
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
-from services.orchestrator.insight.shadow.variants import World, worlds
+from services.orchestrator.insight.shadow.observations import ShadowObservations, SkipCause
+from services.orchestrator.insight.shadow.shadow_evaluation import LiveResults, NewEvent, build_steps, evaluate_variant
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
+from services.orchestrator.insight.shadow.variants import ShadowVariant, build_variants
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 
-TOUCHES = 500
+MAX_EVALUATIONS = 500
 """Touches that the shadows may judge of one batch; a batch holds at most 500 events."""
-SECONDS = 0.25
+MAX_SECONDS = 0.25
 """Seconds that the shadows may take of one batch; what is begun is finished."""
 
 
-class Budget:
+class BatchBudget:
     """What the shadows may still spend on a batch."""
 
-    def __init__(self, touches: int, seconds: float, clock: Callable[[], float]) -> None:
-        self._touches = touches
-        self._until = clock() + seconds
+    def __init__(self, evaluation_count: int, seconds: float, clock: Callable[[], float]) -> None:
+        self._evaluations = evaluation_count
+        self._deadline = clock() + seconds
         self._clock = clock
 
-    def allows(self, touches: int) -> bool:
+    def try_spend(self, evaluation_count: int) -> bool:
         """Whether so many touches more may be judged; they count from now on."""
-        if touches > self._touches or self._clock() >= self._until:
+        if evaluation_count > self._evaluations or self._clock() >= self._deadline:
             return False
-        self._touches -= touches
+        self._evaluations -= evaluation_count
         return True
 
 
-class Shadow:
+class ShadowRecorder:
     """Judges what is in shadow on live events, bounded for each batch."""
 
     def __init__(
         self,
         render: RenderMessage,
-        series: ShadowSeries,
+        metrics: ShadowMetrics,
         *,
-        touches: int = TOUCHES,
-        seconds: float = SECONDS,
+        evaluation_count: int = MAX_EVALUATIONS,
+        seconds: float = MAX_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._render = render
-        self._series = series
-        self._touches = touches
+        self._metrics = metrics
+        self._max_evaluations = evaluation_count
         self._seconds = seconds
         self._clock = clock
 
-    def judge(
+    def evaluate_batch(
         self,
-        arrivals: Sequence[Arrival],
-        works: Sequence[CustomerEvaluation],
+        new_events: Sequence[NewEvent],
+        evaluations: Sequence[CustomerEvaluation],
         facts: Mapping[str, Facts],
         ledgers: dict[str, VersionedLedger],
         catalogue: Catalogue,
         now: Instant,
-    ) -> Notes:
+    ) -> ShadowObservations:
         """What the shadows make of the events that nobody has judged before. `works`: what is live made of them.
 
         `ledgers`: as they were read, before anything was decided.
         """
-        notes = Notes(now, len(arrivals))
+        observations = ShadowObservations(now, len(new_events))
         try:
-            self._judge(notes, arrivals, {work.customer: work for work in works}, facts, ledgers, worlds(catalogue))
+            self._evaluate_customers(
+                observations,
+                new_events,
+                {evaluation.customer: evaluation for evaluation in evaluations},
+                facts,
+                ledgers,
+                build_variants(catalogue),
+            )
         except Exception as error:  # what is live goes on, whatever went wrong
             log_error("shadow_failed", error, stage="judge")
-            return Notes(now, len(arrivals), lost="error")
-        return notes
+            return ShadowObservations(now, len(new_events), failure="error")
+        return observations
 
-    def _judge(
+    def _evaluate_customers(
         self,
-        notes: Notes,
-        arrivals: Sequence[Arrival],
-        works: Mapping[str, CustomerEvaluation],
+        observations: ShadowObservations,
+        new_events: Sequence[NewEvent],
+        evaluations: Mapping[str, CustomerEvaluation],
         facts: Mapping[str, Facts],
         ledgers: dict[str, VersionedLedger],
-        seen: Sequence[World],
+        variants: Sequence[ShadowVariant],
     ) -> None:
-        budget = Budget(self._touches, self._seconds, self._clock)
-        by_customer: dict[str, dict[object, Arrival]] = {}
-        for arrival in arrivals:
-            by_customer.setdefault(arrival.event.subject, {}).setdefault(arrival.key, arrival)
+        budget = BatchBudget(self._max_evaluations, self._seconds, self._clock)
+        by_customer: dict[str, dict[object, NewEvent]] = {}
+        for new_event in new_events:
+            by_customer.setdefault(new_event.event.subject, {}).setdefault(new_event.key, new_event)
         for customer, found in by_customer.items():
-            live, held = Live.of(works.get(customer)), ledger_or_empty(ledgers, customer)
-            for world in seen:
-                self._world(world, list(found.values()), facts[customer], live, held, notes, budget)
+            live, versioned_ledger = (
+                LiveResults.from_evaluation(evaluations.get(customer)),
+                ledger_or_empty(ledgers, customer),
+            )
+            for variant in variants:
+                self._evaluate_variant(
+                    variant, list(found.values()), facts[customer], live, versioned_ledger, observations, budget
+                )
 
-    def _world(
+    def _evaluate_variant(
         self,
-        world: World,
-        arrivals: Sequence[Arrival],
+        variant: ShadowVariant,
+        new_events: Sequence[NewEvent],
         facts: Facts,
-        live: Live,
-        held: VersionedLedger,
-        notes: Notes,
-        budget: Budget,
+        live: LiveResults,
+        versioned_ledger: VersionedLedger,
+        observations: ShadowObservations,
+        budget: BatchBudget,
     ) -> None:
-        cause: Cause | None = None
+        cause: SkipCause | None = None
         try:
-            taken = turns(world, arrivals, facts, live)
-            if not taken:
+            steps = build_steps(variant, new_events, facts, live)
+            if not steps:
                 return
-            if budget.allows(sum(len(turn.touches) for turn in taken)):
-                notes.notes += list(judge(world, taken, facts, held.ledger, live, notes.now, self._render))
+            if budget.try_spend(sum(len(step.triggered) for step in steps)):
+                observations.observations += list(
+                    evaluate_variant(
+                        variant, steps, facts, versioned_ledger.ledger, live, observations.now, self._render
+                    )
+                )
             else:
                 cause = "limit"
         except Exception as error:  # what is live goes on, whatever went wrong
-            log_error("shadow_failed", error, stage="judge", noun=world.watched.noun, version=world.watched.version)
+            log_error("shadow_failed", error, stage="judge", noun=variant.shadow.noun, version=variant.shadow.version)
             cause = "error"
         if cause is not None:
-            notes.skipped[world.watched, cause] += len(arrivals)
+            observations.skipped[variant.shadow, cause] += len(new_events)
 
-    async def keep(self, tx: Tx, notes: Notes) -> None:
+    async def save(self, tx: Tx, observations: ShadowObservations) -> None:
         """Write the notes with what is live, in its transaction. What cannot be written is left out and counted."""
-        if not (notes.notes or notes.skipped):
+        if not (observations.observations or observations.skipped):
             return
         await tx.execute("SAVEPOINT shadow")
         try:
-            await store.keep(tx, notes)
-            notes.lost = None
+            await store.save_observations(tx, observations)
+            observations.failure = None
         except Exception as error:  # what is live goes on, whatever went wrong
             log_error("shadow_failed", error, stage="keep")
             await tx.execute("ROLLBACK TO SAVEPOINT shadow")
-            notes.lost = "unkept"
+            observations.failure = "unkept"
         await tx.execute("RELEASE SAVEPOINT shadow")
 
-    def kept(self, notes: Notes) -> None:
+    def count_committed(self, observations: ShadowObservations) -> None:
         """The transaction has been committed: count."""
-        self._series.kept(notes)
+        self._metrics.count_committed(observations)

@@ -17,8 +17,8 @@ from schemas.times import Instant
 from schemas.vocabulary import Outcome, Reason
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
 from services.orchestrator.decisions.store import EventKey
-from services.orchestrator.insight.shadow.observations import Note
-from services.orchestrator.insight.shadow.variants import World
+from services.orchestrator.insight.shadow.observations import ShadowObservation
+from services.orchestrator.insight.shadow.variants import ShadowVariant
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import DecideResult, PlannedMessage, decide
 from services.orchestrator.policy.ledger import Contact, Ledger
@@ -26,7 +26,7 @@ from services.orchestrator.policy.match import TriggeredCampaign
 from services.template import RenderError
 
 
-class Arrival(Protocol):
+class NewEvent(Protocol):
     """An event that nobody has judged before, or the contact that it reports."""
 
     @property
@@ -43,89 +43,108 @@ class Arrival(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveResults:
     """What is live decided about the events of one customer, by event: what it triggered, and the decisions."""
 
-    touches: Mapping[EventKey, tuple[TriggeredCampaign, ...]]
+    triggered: Mapping[EventKey, tuple[TriggeredCampaign, ...]]
     decisions: Mapping[EventKey, Mapping[str, Decision]]
 
     @staticmethod
-    def of(work: CustomerEvaluation | None) -> "Live":
+    def from_evaluation(evaluation: CustomerEvaluation | None) -> "LiveResults":
         """From the customer's judgement; without one, nothing was triggered."""
-        if work is None:
-            return _NOTHING
+        if evaluation is None:
+            return _NO_LIVE_RESULTS
         decisions: dict[EventKey, dict[str, Decision]] = {}
-        for each in work.decisions:
+        for each in evaluation.decisions:
             key = each.customer, each.event.source, each.event.id
             decisions.setdefault(key, {})[each.message_id] = each
         triggered: dict[EventKey, tuple[TriggeredCampaign, ...]] = {}
-        for question in work.requests:
-            for touch in question.triggered_campaigns[:1]:
-                triggered[touch.event.subject, touch.event.source, touch.event.id] = question.triggered_campaigns
-        return Live(triggered, decisions)
+        for request in evaluation.requests:
+            for triggered_campaign in request.triggered_campaigns[:1]:
+                triggered[
+                    triggered_campaign.event.subject, triggered_campaign.event.source, triggered_campaign.event.id
+                ] = request.triggered_campaigns
+        return LiveResults(triggered, decisions)
 
 
-_NOTHING = Live({}, {})
+_NO_LIVE_RESULTS = LiveResults({}, {})
 
 
-class Turn(NamedTuple):
+class EventStep(NamedTuple):
     """One event in one world: what it triggers there, or the contact that it reports."""
 
     key: EventKey
-    touches: tuple[TriggeredCampaign, ...]
+    triggered: tuple[TriggeredCampaign, ...]
     reported_contact: Contact | None
 
 
-def turns(world: World, arrivals: Sequence[Arrival], facts: Facts, live: Live) -> list[Turn]:
+def build_steps(
+    variant: ShadowVariant, new_events: Sequence[NewEvent], facts: Facts, live: LiveResults
+) -> list[EventStep]:
     """What a customer's events lead to in a world, in order; empty when nothing of it would be noted."""
     found = []
-    for arrival in arrivals:
+    for new_event in new_events:
         triggered: tuple[TriggeredCampaign, ...] = ()
-        if arrival.reported_contact is None:
-            before = live.touches.get(arrival.key, ())
-            triggered = world.touches(before, arrival.event, arrival.data, facts.customer_values)
-        found.append(Turn(arrival.key, triggered, arrival.reported_contact))
-    noted = any(world.concerns(touch.campaign.key) for turn in found for touch in turn.touches)
-    return found if noted or (world.compared and _any_live(world, live)) else []
+        if new_event.reported_contact is None:
+            live_triggered = live.triggered.get(new_event.key, ())
+            triggered = variant.match_triggered(live_triggered, new_event.event, new_event.data, facts.customer_values)
+        found.append(EventStep(new_event.key, triggered, new_event.reported_contact))
+    is_covered = any(
+        variant.covers(triggered_campaign.campaign.key) for step in found for triggered_campaign in step.triggered
+    )
+    return found if is_covered or (variant.has_live and _has_live_decisions(variant, live)) else []
 
 
-def judge(
-    world: World, taken: Sequence[Turn], facts: Facts, ledger: Ledger, live: Live, now: Instant, render: RenderMessage
-) -> Iterator[Note]:
+def evaluate_variant(
+    variant: ShadowVariant,
+    steps: Sequence[EventStep],
+    facts: Facts,
+    ledger: Ledger,
+    live: LiveResults,
+    now: Instant,
+    render: RenderMessage,
+) -> Iterator[ShadowObservation]:
     """What the world decides about a customer's events, each beside what is live."""
-    known = facts if world.policy is None else msgspec.structs.replace(facts, policy=world.policy)
-    for turn in taken:
-        if turn.reported_contact is not None:
-            ledger = ledger.put_reported_contact(turn.reported_contact)
+    variant_facts = facts if variant.policy is None else msgspec.structs.replace(facts, policy=variant.policy)
+    for step in steps:
+        if step.reported_contact is not None:
+            ledger = ledger.put_reported_contact(step.reported_contact)
             continue
-        lived = _noted(world, live.decisions.get(turn.key, {}))
-        judged = decide(turn.touches, known, ledger, now)
-        decisions = _noted(world, {decision.message_id: decision for decision in judged.decisions})
-        ledger = judged.ledger
-        for planned, error in _unrendered(world, judged, known, lived, now, render):
-            decisions[planned.message_id] = _failed(decisions[planned.message_id], error)
+        live_decisions = _covered_decisions(variant, live.decisions.get(step.key, {}))
+        result = decide(step.triggered, variant_facts, ledger, now)
+        decisions = _covered_decisions(variant, {decision.message_id: decision for decision in result.decisions})
+        ledger = result.ledger
+        for planned, error in _find_render_failures(variant, result, variant_facts, live_decisions, now, render):
+            decisions[planned.message_id] = _as_render_failure(decisions[planned.message_id], error)
             ledger = ledger.release(planned.message_id)
-        if not world.compared:
-            lived = {}
-        for message in {**decisions, **lived}:
-            yield Note(world.watched, decisions.get(message), lived.get(message), world.compared)
+        if not variant.has_live:
+            live_decisions = {}
+        for message in {**decisions, **live_decisions}:
+            yield ShadowObservation(
+                variant.shadow, decisions.get(message), live_decisions.get(message), variant.has_live
+            )
 
 
-def _any_live(world: World, live: Live) -> bool:
-    return any(world.concerns(each.campaign) for found in live.decisions.values() for each in found.values())
+def _has_live_decisions(variant: ShadowVariant, live: LiveResults) -> bool:
+    return any(variant.covers(each.campaign) for found in live.decisions.values() for each in found.values())
 
 
-def _noted(world: World, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
-    return {message: each for message, each in decisions.items() if world.concerns(each.campaign)}
+def _covered_decisions(variant: ShadowVariant, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+    return {message: each for message, each in decisions.items() if variant.covers(each.campaign)}
 
 
-def _unrendered(
-    world: World, judged: DecideResult, facts: Facts, lived: Mapping[str, Decision], now: Instant, render: RenderMessage
+def _find_render_failures(
+    variant: ShadowVariant,
+    result: DecideResult,
+    facts: Facts,
+    live_decisions: Mapping[str, Decision],
+    now: Instant,
+    render: RenderMessage,
 ) -> Iterator[tuple[PlannedMessage, RenderError]]:
     """What would be sent here and cannot be rendered. What was rendered live, from the same content, is known to be."""
-    for planned in judged.planned:
-        campaign, live = planned.triggered.campaign, lived.get(planned.message_id)
-        if planned.outcome is not Outcome.SEND or not world.concerns(campaign.key):
+    for planned in result.planned:
+        campaign, live = planned.triggered.campaign, live_decisions.get(planned.message_id)
+        if planned.outcome is not Outcome.SEND or not variant.covers(campaign.key):
             continue
         if live is not None and (live.version, live.outcome) == (campaign.version, Outcome.SEND):
             continue
@@ -135,6 +154,6 @@ def _unrendered(
             yield planned, error
 
 
-def _failed(decision: Decision, error: RenderError) -> Decision:
+def _as_render_failure(decision: Decision, error: RenderError) -> Decision:
     outcome, reason = Outcome.FAIL.value, Reason.RENDER_ERROR.value
     return msgspec.structs.replace(decision, outcome=outcome, reason=reason, rule_id=error.code, until=None)

@@ -4,28 +4,31 @@ from collections import Counter
 
 from schemas.vocabulary import CHANNELS, Outcome
 from services.kit.observability.metrics import Registry, counter
-from services.orchestrator.insight.shadow.observations import CAUSES, NOTHING, Notes
+from services.orchestrator.insight.shadow.observations import NO_DECISION, SKIP_CAUSES, ShadowObservations
 
 _AGREES = {True: "yes", False: "no", None: "unknown"}
 
 
-class ShadowSeries:
+class ShadowMetrics:
     """Decisions of shadows and their agreement with what is live, and events that they left out."""
 
     def __init__(self, registry: Registry) -> None:
-        labels = {"channel": CHANNELS, "outcome": (*Outcome, NOTHING), "agrees": tuple(_AGREES.values())}
-        words = "Decisions of versions in shadow, by whether the live version has the same outcome"
-        self._decisions = counter(registry, "shadow_decisions_total", words, labels)
-        words = "Events that a version in shadow was not judged on, by cause"
-        self._skipped = counter(registry, "shadow_skipped_total", words, {"cause": CAUSES})
+        labels = {"channel": CHANNELS, "outcome": (*Outcome, NO_DECISION), "agrees": tuple(_AGREES.values())}
+        help_text = "Decisions of versions in shadow, by whether the live version has the same outcome"
+        self._decisions = counter(registry, "shadow_decisions_total", help_text, labels)
+        help_text = "Events that a version in shadow was not judged on, by cause"
+        self._skipped = counter(registry, "shadow_skipped_total", help_text, {"cause": SKIP_CAUSES})
 
-    def kept(self, notes: Notes) -> None:
+    def count_committed(self, observations: ShadowObservations) -> None:
         """The transaction of these notes has been committed."""
-        if notes.lost is not None:
-            self._skipped(notes.lost).inc(notes.events)
+        if observations.failure is not None:
+            self._skipped(observations.failure).inc(observations.event_count)
             return
-        made = Counter((note.about.channel, note.outcome, _AGREES[note.agrees]) for note in notes.notes)
-        for values, count in made.items():
+        decision_counts = Counter(
+            (observation.any_decision.channel, observation.outcome, _AGREES[observation.agrees])
+            for observation in observations.observations
+        )
+        for values, count in decision_counts.items():
             self._decisions(*values).inc(count)
-        for (_, cause), events in notes.skipped.items():
+        for (_, cause), events in observations.skipped.items():
             self._skipped(cause).inc(events)

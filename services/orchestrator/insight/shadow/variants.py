@@ -5,51 +5,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.event import Event
-from services.orchestrator.insight.shadow.observations import Watched
+from services.orchestrator.insight.shadow.observations import ShadowVersion
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ShadowVariant:
     """The live catalogue but for one version of the policy, one of a campaign, or both.
 
     `alone` holds the campaign alone. `compared`: there is something live to agree with.
     """
 
-    watched: Watched
+    shadow: ShadowVersion
     policy: CompiledPolicy | None
     key: str | None
-    alone: Catalogue
-    compared: bool
+    own_catalogue: Catalogue
+    has_live: bool
 
-    def concerns(self, campaign: str) -> bool:
+    def covers(self, campaign: str) -> bool:
         """Whether decisions about the campaign are noted here."""
         return self.key is None or self.key == campaign
 
-    def touches(
+    def match_triggered(
         self, live: Sequence[TriggeredCampaign], event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
     ) -> tuple[TriggeredCampaign, ...]:
         """What the event triggers here; `live`: what it triggered."""
         if self.key is None:
             return tuple(live)
-        others = [touch for touch in live if touch.campaign.key != self.key]
-        return (*others, *match_campaigns(event, data, customer, self.alone))
+        others = [match for match in live if match.campaign.key != self.key]
+        return (*others, *match_campaigns(event, data, customer, self.own_catalogue))
 
 
-def worlds(catalogue: Catalogue) -> tuple[World, ...]:
+def build_variants(catalogue: Catalogue) -> tuple[ShadowVariant, ...]:
     """One world for each version in shadow, and one for each campaign in shadow under the policy in shadow."""
     if catalogue.shadows is None:
         return ()
-    policy, found = catalogue.shadows.policy, list[World]()
-    watched = None if policy is None else Watched("policy", "policy", policy.version)
-    if watched is not None:
-        found.append(World(watched, policy, None, Catalogue({}, catalogue.policy, catalogue.configured_channels), True))
+    policy, variants = catalogue.shadows.policy, list[ShadowVariant]()
+    policy_shadow = None if policy is None else ShadowVersion("policy", "policy", policy.version)
+    if policy_shadow is not None:
+        variants.append(
+            ShadowVariant(
+                policy_shadow, policy, None, Catalogue({}, catalogue.policy, catalogue.configured_channels), True
+            )
+        )
     for key, campaign in catalogue.shadows.campaigns.items():
-        alone = Catalogue({key: campaign}, catalogue.policy, catalogue.configured_channels)
+        own_catalogue = Catalogue({key: campaign}, catalogue.policy, catalogue.configured_channels)
         live = catalogue.campaigns.get(key)
-        own = Watched("campaign", key, campaign.version)
-        found.append(World(own, None, key, alone, live is not None and live.active))
-        if watched is not None:
-            found.append(World(watched, policy, key, alone, False))
-    return tuple(found)
+        campaign_shadow = ShadowVersion("campaign", key, campaign.version)
+        variants.append(ShadowVariant(campaign_shadow, None, key, own_catalogue, live is not None and live.active))
+        if policy_shadow is not None:
+            variants.append(ShadowVariant(policy_shadow, policy, key, own_catalogue, False))
+    return tuple(variants)

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from schemas.documents import DocumentError, validate
+from schemas.documents import DocumentError, validate_document
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, RateLimited
@@ -17,8 +17,8 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.api_common import DocumentBody, format_optional_instant
 from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.insight.simulations import store
-from services.orchestrator.insight.simulations.request import SimulationRequest, resolve
-from services.orchestrator.insight.simulations.store import Simulation, State
+from services.orchestrator.insight.simulations.request import SimulationRequest, resolve_request
+from services.orchestrator.insight.simulations.store import Simulation, SimulationState
 
 _CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
@@ -29,17 +29,17 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
 
     @routes.post("", summary="Simulate recorded traffic; the answer says where to follow it", status_code=202)
     async def request_simulation(data: DocumentBody, principal: Principal = requires("simulations:write")) -> Response:
-        request, now = validate(SimulationRequest, data), clock.now()
+        request, now = validate_document(SimulationRequest, data), clock.now()
         if request.to > now:
             raise DocumentError([("/to", "in_the_future", "nothing is recorded of what lies ahead")])
         async with database.read() as tx:
-            resolved = await resolve(tx, request, check_content)
+            resolved = await resolve_request(tx, request, check_content)
         id = f"sim_{secrets.token_hex(12)}"
         async with database.write() as tx:
-            if await store.queued(tx) >= store.MOST_QUEUED:
-                raise RateLimited(f"{store.MOST_QUEUED} simulations wait already; ask again later", retry_after=30.0)
-            await store.add(tx, id, principal.name, data, msgspec.to_builtins(resolved), now)
-            simulation = await store.one(tx, id)
+            if await store.count_queued(tx) >= store.MAX_QUEUED:
+                raise RateLimited(f"{store.MAX_QUEUED} simulations wait already; ask again later", retry_after=30.0)
+            await store.enqueue(tx, id, principal.name, data, msgspec.to_builtins(resolved), now)
+            simulation = await store.get_simulation(tx, id)
         assert simulation is not None
         return JSONResponse(_simulation_document(simulation), 202, {"Location": f"/v1/simulations/{id}"})
 
@@ -54,7 +54,7 @@ def _add_read_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, object]:
         before = decode_cursor(after, tuple[Instant, str]) if after else None
         async with database.read() as tx:
-            found = await store.listed(tx, before, limit + 1)
+            found = await store.list_simulations(tx, before, limit + 1)
         last = found[limit - 1] if len(found) > limit else None
         return to_page(
             [_simulation_document(each) for each in found[:limit]],
@@ -64,18 +64,18 @@ def _add_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/{id}", summary="How far it is, and what it came to")
     async def get_simulation(id: str, _: Principal = requires("simulations:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            found = _require_found(await store.one(tx, id))
+            found = _require_found(await store.get_simulation(tx, id))
             return {
                 **_simulation_document(found),
-                "request": await store.asked(tx, id),
-                "result": await store.result(tx, id),
+                "request": await store.get_original_request(tx, id),
+                "result": await store.get_result(tx, id),
             }
 
     @routes.get("/{id}/picture", summary="The difference as a page with charts", response_class=HTMLResponse)
     async def get_picture(id: str, _: Principal = requires("simulations:read")) -> Response:
         async with database.read() as tx:
-            found = _require_found(await store.one(tx, id))
-            html = await store.picture(tx, id)
+            found = _require_found(await store.get_simulation(tx, id))
+            html = await store.get_picture(tx, id)
         if html is None:
             raise Conflict(
                 f"this simulation is {found.state.value}; a picture is there when it is done", code="not_done"
@@ -92,7 +92,7 @@ def _require_found(found: Simulation | None) -> Simulation:
 
 
 def _simulation_document(found: Simulation) -> dict[str, Any]:
-    failed = found.state is State.FAILED
+    failed = found.state is SimulationState.FAILED
     return {
         "id": found.id,
         "state": found.state.value,

@@ -7,8 +7,8 @@ import msgspec
 from pydantic import Field, model_validator
 
 import schemas.campaign
-from schemas.documents import DocumentError, Problem
-from schemas.fields import CustomerId, Document, InstantField, Key, tupled
+from schemas.documents import DocumentError, DocumentProblem
+from schemas.fields import CustomerId, Document, InstantField, Key, as_tuple
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.errors import NotFound
@@ -16,17 +16,17 @@ from services.orchestrator.campaigns import document_checks, store
 from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.campaigns.snapshot import NO_POLICY
 from services.orchestrator.campaigns.store import DocumentVersion
-from services.orchestrator.insight.simulations.traffic_export import Window
+from services.orchestrator.insight.simulations.traffic_export import TrafficWindow
 
-MOST_NAMED = 1000
-IN_FORCE = "in force now"
+MAX_NAMED_CUSTOMERS = 1000
+ACTIVE_NOW = "in force now"
 
 
-class Variant(Document):
+class SimulationVariant(Document):
     """One side: a policy and campaigns. What is absent is what is in force now."""
 
     policy: Annotated[int, Field(ge=1)] | dict[str, Any] | None = None
-    campaigns: Annotated[tuple[Key | dict[str, Any], ...], tupled, Field(min_length=1, max_length=500)] | None = None
+    campaigns: Annotated[tuple[Key | dict[str, Any], ...], as_tuple, Field(min_length=1, max_length=500)] | None = None
 
 
 class Share(Document):
@@ -35,19 +35,19 @@ class Share(Document):
     percent: Annotated[float, Field(gt=0, le=100, strict=False)]
 
 
-class SimulationRequest(Variant):
+class SimulationRequest(SimulationVariant):
     """Which traffic, decided how, compared with what; `to` is exclusive."""
 
     since: InstantField = Field(alias="from")
     to: InstantField
     until: InstantField | None = None
-    customers: Annotated[tuple[CustomerId, ...], tupled, Field(min_length=1, max_length=MOST_NAMED)] | Share | None = (
-        None
-    )
-    against: Variant | None = None
+    customers: (
+        Annotated[tuple[CustomerId, ...], as_tuple, Field(min_length=1, max_length=MAX_NAMED_CUSTOMERS)] | Share | None
+    ) = None
+    against: SimulationVariant | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> "SimulationRequest":
+    def _check_order(self) -> "SimulationRequest":
         if self.to <= self.since:
             raise ValueError("`to` must lie after `from`")
         if self.until is not None and self.until < self.since:
@@ -55,7 +55,7 @@ class SimulationRequest(Variant):
         return self
 
 
-class Side(msgspec.Struct, frozen=True):
+class ResolvedVariant(msgspec.Struct, frozen=True):
     """The documents of one side, and what they are called."""
 
     policy: dict[str, Any]
@@ -63,43 +63,43 @@ class Side(msgspec.Struct, frozen=True):
     names: dict[str, str]
 
 
-class Resolved(msgspec.Struct, frozen=True):
+class ResolvedRequest(msgspec.Struct, frozen=True):
     """A request with the documents that it names. `end`: the last instant of virtual time."""
 
     since: Instant
     until: Instant
-    here: Side
-    against: Side
+    here: ResolvedVariant
+    against: ResolvedVariant
     end: Instant | None = None
     customers: list[str] | None = None
     percent: float = 100.0
 
-    def window(self) -> Window:
+    def to_window(self) -> TrafficWindow:
         """Which traffic."""
         chosen = None if self.customers is None else frozenset(self.customers)
-        return Window(self.since, self.until, chosen, self.percent)
+        return TrafficWindow(self.since, self.until, chosen, self.percent)
 
-    def names(self) -> dict[str, dict[str, str]]:
+    def document_names(self) -> dict[str, dict[str, str]]:
         """What the documents of both sides are called."""
         return {"here": self.here.names, "against": self.against.names}
 
 
-async def resolve(tx: Tx, asked: SimulationRequest, check_content: ContentChecker) -> Resolved:
+async def resolve_request(tx: Tx, request: SimulationRequest, check_content: ContentChecker) -> ResolvedRequest:
     """The request with the documents that it names. Raises DocumentError, NotFound."""
-    chosen = asked.customers
+    chosen = request.customers
     share = chosen.percent if isinstance(chosen, Share) else 100.0
-    return Resolved(
-        asked.since,
-        asked.to,
-        await _side(tx, asked, "", check_content),
-        await _side(tx, asked.against or Variant(), "/against", check_content),
-        asked.until,
+    return ResolvedRequest(
+        request.since,
+        request.to,
+        await _resolve_variant(tx, request, "", check_content),
+        await _resolve_variant(tx, request.against or SimulationVariant(), "/against", check_content),
+        request.until,
         None if chosen is None or isinstance(chosen, Share) else list(chosen),
         share,
     )
 
 
-def write_documents(resolved: Resolved, folder: Path) -> None:
+def write_documents(resolved: ResolvedRequest, folder: Path) -> None:
     """Write the documents of both sides as files."""
     for name, side in (("here", resolved.here), ("against", resolved.against)):
         campaigns = folder / name / "campaigns"
@@ -109,31 +109,33 @@ def write_documents(resolved: Resolved, folder: Path) -> None:
             (campaigns / f"{document['key']}.json").write_bytes(msgspec.json.encode(document))
 
 
-async def _side(tx: Tx, variant: Variant, pointer: str, check_content: ContentChecker) -> Side:
-    policy, policy_name = await _policy(tx, variant.policy, pointer)
+async def _resolve_variant(
+    tx: Tx, variant: SimulationVariant, pointer: str, check_content: ContentChecker
+) -> ResolvedVariant:
+    policy, policy_name = await _resolve_policy(tx, variant.policy, pointer)
     if variant.campaigns is None:
-        running = [version for version in await store.list_launched_versions(tx) if version.status == "active"]
-        campaigns, campaigns_name = [version.document for version in running], IN_FORCE
+        active = [version for version in await store.list_launched_versions(tx) if version.status == "active"]
+        campaigns, campaigns_name = [version.document for version in active], ACTIVE_NOW
     else:
         campaigns = [
-            await _campaign(tx, each, f"{pointer}/campaigns/{place}", check_content)
+            await _resolve_campaign(tx, each, f"{pointer}/campaigns/{place}", check_content)
             for place, each in enumerate(variant.campaigns)
         ]
         campaigns_name = f"{len(campaigns)} as given"
     keys = [document["key"] for document in campaigns]
     if len(set(keys)) != len(keys):
         raise DocumentError([(f"{pointer}/campaigns", "twice", "names a campaign twice")])
-    return Side(policy, campaigns, {"policy": policy_name, "campaigns": campaigns_name})
+    return ResolvedVariant(policy, campaigns, {"policy": policy_name, "campaigns": campaigns_name})
 
 
-async def _policy(tx: Tx, meant: int | dict[str, Any] | None, pointer: str) -> tuple[dict[str, Any], str]:
-    if isinstance(meant, dict):
+async def _resolve_policy(tx: Tx, reference: int | dict[str, Any] | None, pointer: str) -> tuple[dict[str, Any], str]:
+    if isinstance(reference, dict):
         try:
-            document_checks.validate_policy(meant)
+            document_checks.validate_policy(reference)
         except DocumentError as error:
-            raise DocumentError(_within(f"{pointer}/policy", error)) from None
-        return meant, "as given"
-    number = (await store.get_catalogue_state(tx)).active_policy if meant is None else meant
+            raise DocumentError(_prefix_problems(f"{pointer}/policy", error)) from None
+        return reference, "as given"
+    number = (await store.get_catalogue_state(tx)).active_policy if reference is None else reference
     if number is None:
         return NO_POLICY.model_dump(mode="json", by_alias=True, exclude_none=True), "none"
     version = await store.get_policy_version(tx, number)
@@ -142,25 +144,27 @@ async def _policy(tx: Tx, meant: int | dict[str, Any] | None, pointer: str) -> t
     return version.document, f"version {number}"
 
 
-async def _campaign(tx: Tx, meant: str | dict[str, Any], pointer: str, check_content: ContentChecker) -> dict[str, Any]:
+async def _resolve_campaign(
+    tx: Tx, reference: str | dict[str, Any], pointer: str, check_content: ContentChecker
+) -> dict[str, Any]:
     """A document, or the newest version of a key."""
-    if isinstance(meant, str):
-        head = await store.get_head(tx, meant)
+    if isinstance(reference, str):
+        head = await store.get_head(tx, reference)
         found: DocumentVersion | None = (
-            None if head is None else await store.get_campaign_version(tx, meant, head.newest)
+            None if head is None else await store.get_campaign_version(tx, reference, head.newest)
         )
         if found is None:
-            raise NotFound(f"there is no campaign `{meant}`")
+            raise NotFound(f"there is no campaign `{reference}`")
         return found.document
     try:
         checked: schemas.campaign.Campaign = document_checks.validate_campaign(
-            str(meant.get("key")), meant, None, check_content
+            str(reference.get("key")), reference, None, check_content
         )
     except DocumentError as error:
-        raise DocumentError(_within(pointer, error)) from None
-    assert checked.key == meant["key"]
-    return meant
+        raise DocumentError(_prefix_problems(pointer, error)) from None
+    assert checked.key == reference["key"]
+    return reference
 
 
-def _within(pointer: str, error: DocumentError) -> list[Problem]:
+def _prefix_problems(pointer: str, error: DocumentError) -> list[DocumentProblem]:
     return [(f"{pointer}{place}", code, detail) for place, code, detail in error.errors]

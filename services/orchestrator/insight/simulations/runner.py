@@ -15,122 +15,127 @@ from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import Clock
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations import store
-from services.orchestrator.insight.simulations.child_process import Limits, Run
-from services.orchestrator.insight.simulations.store import Claimed, End
-from services.orchestrator.insight.simulations.traffic_export import TooMuch
+from services.orchestrator.insight.simulations.child_process import SimulationLimits, SimulationRun
+from services.orchestrator.insight.simulations.store import ClaimedSimulation, RunResult
+from services.orchestrator.insight.simulations.traffic_export import TrafficTooLarge
 
-PREFIX = "tactful-simulation-"
+FOLDER_PREFIX = "tactful-simulation-"
 
 
-class Stopped(Exception):
+class RunStopped(Exception):
     """The run must end without a result: this process stops, or another one has taken the simulation over."""
 
 
-class Runner:
+class SimulationRunner:
     """Takes simulations from the queue; `tick` runs one."""
 
     def __init__(
-        self, database: Database, recorder: HistoryReader, clock: Clock, limits: Limits | None = None, beat: float = 1.0
+        self,
+        database: Database,
+        recorder: HistoryReader,
+        clock: Clock,
+        limits: SimulationLimits | None = None,
+        heartbeat_interval: float = 1.0,
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._clock = clock
-        self._limits = limits or Limits()
-        self._beat = beat
+        self._limits = limits or SimulationLimits()
+        self._heartbeat_interval = heartbeat_interval
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Run what is asked for until stopped."""
-        sweep(self._limits.seconds)
+        remove_stale_folders(self._limits.seconds)
         while not stop.is_set():
             try:
-                done = await self.tick(stop)
+                done = await self.run_next(stop)
             except Transient as error:
                 log("simulation_waits", level="warning", reason=error.code)
                 done = False
             if not done:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._beat)
+                    await asyncio.wait_for(stop.wait(), self._heartbeat_interval)
 
-    async def tick(self, stop: asyncio.Event) -> bool:
+    async def run_next(self, stop: asyncio.Event) -> bool:
         """Run the next one to its end; whether there was one. Raises Transient."""
         async with self._database.read() as tx:
-            waits = await tx.row("SELECT 1 FROM simulation WHERE state IN ('queued', 'running') LIMIT 1")
-        if waits is None:
+            unfinished = await tx.row("SELECT 1 FROM simulation WHERE state IN ('queued', 'running') LIMIT 1")
+        if unfinished is None:
             return False
-        real = await self._database.now()
+        database_now = await self._database.now()
         async with self._database.write() as tx:
-            claimed = await store.claim(tx, self._clock.now(), real)
+            claimed = await store.claim_next(tx, self._clock.now(), database_now)
         if claimed is None:
             return False
         log("simulation_started", id=claimed.id, tries=claimed.tries)
         try:
-            end = await self._guarded(claimed, stop)
-        except Stopped:
+            result = await self._run_limited(claimed, stop)
+        except RunStopped:
             async with self._database.write() as tx:
-                await store.give_back(tx, claimed)
+                await store.requeue(tx, claimed)
             return False
         async with self._database.write() as tx:
-            await store.end(tx, claimed, end, self._clock.now())
-        log("simulation_ended", id=claimed.id, failed=end.error is not None)
+            await store.record_result(tx, claimed, result, self._clock.now())
+        log("simulation_ended", id=claimed.id, failed=result.error is not None)
         return True
 
-    async def _guarded(self, claimed: Claimed, stop: asyncio.Event) -> End:
+    async def _run_limited(self, claimed: ClaimedSimulation, stop: asyncio.Event) -> RunResult:
         try:
-            with _folder(claimed.id) as folder:
+            with _temporary_folder(claimed.id) as folder:
                 async with asyncio.timeout(self._limits.seconds):
-                    return await self._one(claimed, folder, stop)
+                    return await self._run_with_heartbeat(claimed, folder, stop)
         except TimeoutError:
-            return End(error=f"it took longer than {self._limits.seconds} s: ask for less traffic")
-        except TooMuch as error:
-            return End(error=str(error))
+            return RunResult(error=f"it took longer than {self._limits.seconds} s: ask for less traffic")
+        except TrafficTooLarge as error:
+            return RunResult(error=str(error))
         except Transient as error:
-            return End(error=f"what was recorded cannot be had now ({error.code}): ask again later")
+            return RunResult(error=f"what was recorded cannot be had now ({error.code}): ask again later")
         except (OSError, ValueError) as error:
             log_error("simulation_failed", error, id=claimed.id)
-            return End(error=f"it could not be run ({type(error).__name__}); the log says more")
+            return RunResult(error=f"it could not be run ({type(error).__name__}); the log says more")
 
-    async def _one(self, claimed: Claimed, folder: Path, stop: asyncio.Event) -> End:
-        run = Run(self._database, self._recorder, self._limits, claimed, folder)
-        life = asyncio.create_task(self._live(run, stop))
-        work = asyncio.create_task(run.work())
+    async def _run_with_heartbeat(self, claimed: ClaimedSimulation, folder: Path, stop: asyncio.Event) -> RunResult:
+        run = SimulationRun(self._database, self._recorder, self._limits, claimed, folder)
+        heartbeat = asyncio.create_task(self._send_heartbeats(run, stop))
+        execution = asyncio.create_task(run.execute())
         try:
-            await asyncio.wait({life, work}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await life
-            return await work
+            await asyncio.wait({heartbeat, execution}, return_when=asyncio.FIRST_COMPLETED)
+            if not execution.done():
+                await heartbeat
+            return await execution
         finally:
-            for task in (life, work):
+            for task in (heartbeat, execution):
                 task.cancel()
-            await asyncio.gather(life, work, return_exceptions=True)
+            await asyncio.gather(heartbeat, execution, return_exceptions=True)
 
-    async def _live(self, run: Run, stop: asyncio.Event) -> None:
+    async def _send_heartbeats(self, run: SimulationRun, stop: asyncio.Event) -> None:
         """Say how far it is until it ends. Raises Stopped."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._beat)
+                await asyncio.wait_for(stop.wait(), self._heartbeat_interval)
             if stop.is_set():
-                raise Stopped
+                raise RunStopped
             with contextlib.suppress(Transient):
-                real = await self._database.now()
+                database_now = await self._database.now()
                 async with self._database.write() as tx:
-                    ours = await store.alive(tx, run.claimed, run.progress, real)
-                if not ours:
-                    raise Stopped
+                    still_claimed = await store.record_heartbeat(tx, run.claimed, run.progress, database_now)
+                if not still_claimed:
+                    raise RunStopped
 
 
-def sweep(seconds: int) -> None:
+def remove_stale_folders(seconds: int) -> None:
     """Remove what runs that were killed have left behind."""
     before = time.time() - 2 * seconds
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.stat().st_mtime < before and folder.stat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _folder(id: str) -> Iterator[Path]:
+def _temporary_folder(id: str) -> Iterator[Path]:
     """A folder that only this user may read, for as long as the run takes."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{id}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{id}-"))
     try:
         yield folder
     finally:

@@ -10,14 +10,14 @@ from sqlalchemy import Row
 from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 
-MOST_KEPT = 50
-MOST_QUEUED = 10
-MOST_TRIES = 2
-SILENT = 30 * SECOND
+MAX_KEPT = 50
+MAX_QUEUED = 10
+MAX_TRIES = 2
+HEARTBEAT_TIMEOUT = 30 * SECOND
 """Not heard of for so long (of the database's time), the process that ran a simulation is gone."""
 
 
-class State(StrEnum):
+class SimulationState(StrEnum):
     """The life of a simulation."""
 
     QUEUED = "queued"
@@ -30,7 +30,7 @@ class Simulation(NamedTuple):
     """A simulation without its result. `progress`: 0 to 1000."""
 
     id: str
-    state: State
+    state: SimulationState
     requested_by: str
     created: Instant
     started: Instant | None
@@ -40,7 +40,7 @@ class Simulation(NamedTuple):
     notes: list[str]
 
 
-class Claimed(NamedTuple):
+class ClaimedSimulation(NamedTuple):
     """A simulation to run. `tries`: how many runs of it have begun, this one among them; it tells them apart."""
 
     id: str
@@ -48,7 +48,7 @@ class Claimed(NamedTuple):
     tries: int
 
 
-class End(NamedTuple):
+class RunResult(NamedTuple):
     """What came of a run: a result with its picture, or an error."""
 
     result: bytes | None = None
@@ -57,16 +57,16 @@ class End(NamedTuple):
     error: str | None = None
 
 
-_SHOWN = "id, state, requested_by, created, started, finished, progress, error, notes"
+_SIMULATION_COLUMNS = "id, state, requested_by, created, started, finished, progress, error, notes"
 
 
-async def queued(tx: Tx) -> int:
+async def count_queued(tx: Tx) -> int:
     """How many wait for their turn."""
     row = await tx.row("SELECT count(*) AS waiting FROM simulation WHERE state = 'queued'")
     return 0 if row is None else int(row.waiting)
 
 
-async def add(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str, Any], now: Instant) -> None:
+async def enqueue(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str, Any], now: Instant) -> None:
     """Put one into the queue: as it was asked, and with all documents. Of those that ended only the newest stay."""
     await tx.execute(
         "INSERT INTO simulation (id, state, requested_by, asked, request, created, seen, tries, progress) "
@@ -79,48 +79,48 @@ async def add(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str
     )
     await tx.execute(
         "DELETE FROM simulation WHERE state IN ('done', 'failed') AND id NOT IN "
-        f"(SELECT id FROM simulation ORDER BY created DESC, id DESC LIMIT {MOST_KEPT})"
+        f"(SELECT id FROM simulation ORDER BY created DESC, id DESC LIMIT {MAX_KEPT})"
     )
 
 
-async def one(tx: Tx, id: str) -> Simulation | None:
+async def get_simulation(tx: Tx, id: str) -> Simulation | None:
     """A simulation without its result."""
-    row = await tx.row(f"SELECT {_SHOWN} FROM simulation WHERE id = :id", id=id)
-    return None if row is None else _shown(row)
+    row = await tx.row(f"SELECT {_SIMULATION_COLUMNS} FROM simulation WHERE id = :id", id=id)
+    return None if row is None else _to_simulation(row)
 
 
-async def listed(tx: Tx, before: tuple[Instant, str] | None, limit: int) -> list[Simulation]:
+async def list_simulations(tx: Tx, before: tuple[Instant, str] | None, limit: int) -> list[Simulation]:
     """The newest first; `before`: created and id of the last one seen."""
     created, id = before or (2**63 - 1, "")
     rows = await tx.rows(
-        f"SELECT {_SHOWN} FROM simulation WHERE created < :created OR (created = :created AND id < :id) "
+        f"SELECT {_SIMULATION_COLUMNS} FROM simulation WHERE created < :created OR (created = :created AND id < :id) "
         "ORDER BY created DESC, id DESC LIMIT :limit",
         created=created,
         id=id,
         limit=limit,
     )
-    return [_shown(row) for row in rows]
+    return [_to_simulation(row) for row in rows]
 
 
-async def asked(tx: Tx, id: str) -> Any:
+async def get_original_request(tx: Tx, id: str) -> Any:
     """What was asked."""
     row = await tx.row("SELECT asked FROM simulation WHERE id = :id", id=id)
     return None if row is None else msgspec.json.decode(row.asked)
 
 
-async def result(tx: Tx, id: str) -> dict[str, Any] | None:
+async def get_result(tx: Tx, id: str) -> dict[str, Any] | None:
     """What came of it, if anything did."""
     row = await tx.row("SELECT result FROM simulation WHERE id = :id", id=id)
     return None if row is None or row.result is None else msgspec.json.decode(row.result, type=dict[str, Any])
 
 
-async def picture(tx: Tx, id: str) -> bytes | None:
+async def get_picture(tx: Tx, id: str) -> bytes | None:
     """The picture of its difference, if there is one."""
     row = await tx.row("SELECT picture FROM simulation WHERE id = :id", id=id)
     return None if row is None or row.picture is None else bytes(row.picture)
 
 
-async def claim(tx: Tx, now: Instant, real: Instant) -> Claimed | None:
+async def claim_next(tx: Tx, now: Instant, real: Instant) -> ClaimedSimulation | None:
     """The next one to run, unless one is running; one whose process is gone is begun once more.
 
     `real` is the database's time.
@@ -129,16 +129,21 @@ async def claim(tx: Tx, now: Instant, real: Instant) -> Claimed | None:
         f"SELECT id, state, request, seen, tries FROM simulation WHERE state IN ('queued', 'running') "
         f"ORDER BY created, id {tx.for_update}"
     )
-    running = [row for row in rows if row.state == State.RUNNING]
-    if any(row.seen > real - SILENT for row in running):
+    running = [row for row in rows if row.state == SimulationState.RUNNING]
+    if any(row.seen > real - HEARTBEAT_TIMEOUT for row in running):
         return None
     for row in running:
-        if row.tries >= MOST_TRIES:
-            await end(tx, Claimed(row.id, {}, row.tries), End(error="the process that ran it ended twice"), now)
-    left = [row for row in rows if row.state == State.QUEUED or row.tries < MOST_TRIES]
-    if not left:
+        if row.tries >= MAX_TRIES:
+            await record_result(
+                tx,
+                ClaimedSimulation(row.id, {}, row.tries),
+                RunResult(error="the process that ran it ended twice"),
+                now,
+            )
+    runnable = [row for row in rows if row.state == SimulationState.QUEUED or row.tries < MAX_TRIES]
+    if not runnable:
         return None
-    first = left[0]
+    first = runnable[0]
     await tx.execute(
         "UPDATE simulation SET state = 'running', started = :now, seen = :real, tries = tries + 1, progress = 0 "
         "WHERE id = :id",
@@ -146,16 +151,16 @@ async def claim(tx: Tx, now: Instant, real: Instant) -> Claimed | None:
         real=real,
         id=first.id,
     )
-    return Claimed(first.id, msgspec.json.decode(first.request), first.tries + 1)
+    return ClaimedSimulation(first.id, msgspec.json.decode(first.request), first.tries + 1)
 
 
-async def alive(tx: Tx, claimed: Claimed, progress: int, real: Instant) -> bool:
+async def record_heartbeat(tx: Tx, claimed: ClaimedSimulation, progress: int, real: Instant) -> bool:
     """Note how far it is, and that we live; False when somebody else has taken it over."""
     sql = "UPDATE simulation SET progress = :progress, seen = :real WHERE id = :id AND state = 'running' AND tries = :n"
     return bool(await tx.execute(sql, progress=progress, real=real, id=claimed.id, n=claimed.tries))
 
 
-async def give_back(tx: Tx, claimed: Claimed) -> None:
+async def requeue(tx: Tx, claimed: ClaimedSimulation) -> None:
     """Let it be begun anew: its process is asked to stop."""
     await tx.execute(
         "UPDATE simulation SET state = 'queued', tries = tries - 1, progress = 0 "
@@ -165,26 +170,26 @@ async def give_back(tx: Tx, claimed: Claimed) -> None:
     )
 
 
-async def end(tx: Tx, claimed: Claimed, what: End, now: Instant) -> None:
+async def record_result(tx: Tx, claimed: ClaimedSimulation, run_result: RunResult, now: Instant) -> None:
     """Write what came of this run, unless another one has begun."""
     await tx.execute(
         "UPDATE simulation SET state = :state, finished = :now, progress = :progress, error = :error, notes = :notes, "
         "result = :result, picture = :picture WHERE id = :id AND state = 'running' AND tries = :n",
-        state=State.DONE if what.error is None else State.FAILED,
+        state=SimulationState.DONE if run_result.error is None else SimulationState.FAILED,
         now=now,
-        progress=1000 if what.error is None else 0,
-        error=what.error,
-        notes=msgspec.json.encode(list(what.notes)),
-        result=what.result,
-        picture=what.picture,
+        progress=1000 if run_result.error is None else 0,
+        error=run_result.error,
+        notes=msgspec.json.encode(list(run_result.notes)),
+        result=run_result.result,
+        picture=run_result.picture,
         id=claimed.id,
         n=claimed.tries,
     )
 
 
-def _shown(row: Row[Any]) -> Simulation:
+def _to_simulation(row: Row[Any]) -> Simulation:
     notes = [] if row.notes is None else msgspec.json.decode(row.notes, type=list[str])
     return Simulation(
-        *(row.id, State(row.state), row.requested_by, row.created, row.started, row.finished),
+        *(row.id, SimulationState(row.state), row.requested_by, row.created, row.started, row.finished),
         *(row.progress, row.error, notes),
     )

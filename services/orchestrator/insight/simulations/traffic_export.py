@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schemas.recorded import RecordedHold
+from schemas.recorded import HoldPeriod
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.orchestrator.decisions.store import HISTORY_COLUMNS
@@ -24,22 +24,22 @@ from services.orchestrator.explain.as_of import build_ledger
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.policy.ledger import Ledger
 
-MOST_EVENTS = 200_000
-MOST_CUSTOMERS = 20_000
-CUSTOMERS = 100
+MAX_EVENTS = 200_000
+MAX_CUSTOMERS = 20_000
+CUSTOMERS_PER_READ = 100
 """How many are asked about at once."""
-EVENTS = 1000
-PAUSE = 4.0
+EVENTS_PER_READ = 1000
+PAUSE_FACTOR = 4.0
 """Rests this many times as long as the last step took."""
-LONGEST_PAUSE = 1.0
+MAX_PAUSE = 1.0
 
 
-class TooMuch(Exception):
+class TrafficTooLarge(Exception):
     """The traffic is more than one simulation may hold; the text says how to ask for less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TrafficWindow:
     """Which traffic: received from `since` (inclusive) to `until` (exclusive), of these customers or this share."""
 
     since: Instant
@@ -47,7 +47,7 @@ class Window:
     customers: frozenset[str] | None = None
     percent: float = 100.0
 
-    def holds(self, customer: str) -> bool:
+    def includes(self, customer: str) -> bool:
         """Whether the customer's traffic is wanted. A share is always the same customers."""
         if self.customers is not None:
             return customer in self.customers
@@ -56,52 +56,54 @@ class Window:
 
 
 @dataclass(slots=True)
-class Exported:
+class ExportedTraffic:
     """What was written, and what could not be: `waiting` messages, `unknown` entries of addresses."""
 
-    events: int = 0
+    event_count: int = 0
     customers: list[str] = field(default_factory=list)
-    waiting: int = 0
-    unknown: int = 0
+    waiting_messages: int = 0
+    unknown_entries: int = 0
 
 
-async def export(database: Database, recorder: HistoryReader, window: Window, folder: Path) -> Exported:
+async def export_traffic(
+    database: Database, recorder: HistoryReader, window: TrafficWindow, folder: Path
+) -> ExportedTraffic:
     """Write the traffic. Raises TooMuch, Transient."""
-    done = Exported()
+    exported = ExportedTraffic()
     names: dict[str, None] = {}
     with (folder / "events.jsonl").open("wb") as file:
-        async for batch in _events(database, window):
+        async for batch in _read_events(database, window):
             file.writelines(line for _, line in batch)
             names |= dict.fromkeys(customer for customer, _ in batch)
-            done.events += len(batch)
-            _check(done.events, len(names))
-    done.customers = sorted(names)
-    await _export_customers(database, recorder, window, folder, done)
-    return done
+            exported.event_count += len(batch)
+            _check_size(exported.event_count, len(names))
+    exported.customers = sorted(names)
+    await _export_customers(database, recorder, window, folder, exported)
+    return exported
 
 
-async def _events(database: Database, window: Window) -> AsyncIterator[list[tuple[str, bytes]]]:
+async def _read_events(database: Database, window: TrafficWindow) -> AsyncIterator[list[tuple[str, bytes]]]:
     """Customer and line of the events, in order of receipt, in slices of time that hold about as many."""
     at, span = window.since, max(1, (window.until - window.since) // 32)
     while at < window.until:
         began, end = time.monotonic(), min(window.until, at + span)
         async with database.read() as tx:
-            rows = await _slice(tx, window, at, end, EVENTS + 1 if end - at > 1 else MOST_EVENTS + 1)
-        await rest(began)
-        if len(rows) > EVENTS and end - at > 1:
+            rows = await _read_slice(tx, window, at, end, EVENTS_PER_READ + 1 if end - at > 1 else MAX_EVENTS + 1)
+        await pause_after(began)
+        if len(rows) > EVENTS_PER_READ and end - at > 1:
             span = (end - at) // 2
             continue
-        if len(rows) < EVENTS // 2:
+        if len(rows) < EVENTS_PER_READ // 2:
             span *= 2
         at = end
         yield [
             (row.customer, b'{"at":%d,"event":%s}\n' % (row.received, bytes(row.event)))
             for row in rows
-            if window.holds(row.customer)
+            if window.includes(row.customer)
         ]
 
 
-async def _slice(tx: Tx, window: Window, since: Instant, until: Instant, limit: int) -> Sequence[Row[Any]]:
+async def _read_slice(tx: Tx, window: TrafficWindow, since: Instant, until: Instant, limit: int) -> Sequence[Row[Any]]:
     where, bound = "received >= :since AND received < :until", {"since": since, "until": until, "limit": limit}
     names: dict[str, object] = {}
     if window.customers is not None:
@@ -115,37 +117,37 @@ async def _slice(tx: Tx, window: Window, since: Instant, until: Instant, limit: 
     )
 
 
-def _check(events: int, customers: int) -> None:
-    for count, most, what in ((events, MOST_EVENTS, "events"), (customers, MOST_CUSTOMERS, "customers")):
+def _check_size(events: int, customers: int) -> None:
+    for count, most, what in ((events, MAX_EVENTS, "events"), (customers, MAX_CUSTOMERS, "customers")):
         if count > most:
-            raise TooMuch(
+            raise TrafficTooLarge(
                 f"more than {most:,} {what} lie in this span: ask for a shorter one, or for a part of the customers"
             )
 
 
 async def _export_customers(
-    database: Database, recorder: HistoryReader, window: Window, folder: Path, done: Exported
+    database: Database, recorder: HistoryReader, window: TrafficWindow, folder: Path, exported: ExportedTraffic
 ) -> None:
-    holds: tuple[RecordedHold, ...] = ()
+    holds: tuple[HoldPeriod, ...] = ()
     encode = msgspec.json.Encoder().encode
     with (folder / "customers.jsonl").open("wb") as facts, (folder / "ledgers.jsonl").open("wb") as ledgers:
-        for start in range(0, len(done.customers), CUSTOMERS):
+        for start in range(0, len(exported.customers), CUSTOMERS_PER_READ):
             began = time.monotonic()
-            batch = done.customers[start : start + CUSTOMERS]
-            past = await recorder.read_between(batch, window.since, window.until)
-            facts.writelines(encode(each) + b"\n" for each in past.customers)
+            batch = exported.customers[start : start + CUSTOMERS_PER_READ]
+            recorded = await recorder.read_between(batch, window.since, window.until)
+            facts.writelines(encode(each) + b"\n" for each in recorded.customers)
             async with database.read() as tx:
-                found = await _ledgers(tx, batch, window.since)
+                found = await _build_ledgers(tx, batch, window.since)
             for customer, ledger in found.items():
-                done.waiting += sum(contact.state == "planned" for contact in ledger)
-                packed = base64.b64encode(_made(ledger).pack()).decode()
+                exported.waiting_messages += sum(contact.state == "planned" for contact in ledger)
+                packed = base64.b64encode(_without_planned(ledger).pack()).decode()
                 ledgers.write(encode({"customer": customer, "ledger": packed}) + b"\n")
-            holds, done.unknown = past.holds, past.unknown
-            await rest(began)
+            holds, exported.unknown_entries = recorded.holds, recorded.unknown
+            await pause_after(began)
     (folder / "holds.json").write_bytes(encode(holds))
 
 
-async def _ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
+async def _build_ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
     """The customers' contacts as recorded before an instant; who had none is absent."""
     rows = await tx.rows(
         f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
@@ -153,19 +155,19 @@ async def _ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, L
         customers=tx.list_parameter(customers),
         at=at,
     )
-    by: dict[str, list[Row[Any]]] = {}
+    rows_by_customer: dict[str, list[Row[Any]]] = {}
     for row in rows:
-        by.setdefault(row.customer, []).append(row)
-    return {customer: build_ledger(each) for customer, each in by.items()}
+        rows_by_customer.setdefault(row.customer, []).append(row)
+    return {customer: build_ledger(each) for customer, each in rows_by_customer.items()}
 
 
-def _made(ledger: Ledger) -> Ledger:
+def _without_planned(ledger: Ledger) -> Ledger:
     """Without what is only planned."""
     for message in [contact.message_id for contact in ledger if contact.state == "planned"]:
         ledger = ledger.release(message)
     return ledger
 
 
-async def rest(began: float) -> None:
+async def pause_after(began: float) -> None:
     """Leave the others most of the time."""
-    await asyncio.sleep(min(PAUSE * (time.monotonic() - began), LONGEST_PAUSE))
+    await asyncio.sleep(min(PAUSE_FACTOR * (time.monotonic() - began), MAX_PAUSE))

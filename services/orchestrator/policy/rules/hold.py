@@ -3,9 +3,8 @@
 from functools import lru_cache
 from typing import Any
 
-import schemas.facts
 from schemas.decision import Verdict
-from schemas.facts import HoldFact
+from schemas.facts import HoldFact, MessageScope
 from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
@@ -47,7 +46,7 @@ def hold_covers(hold: HoldFact, candidate: Candidate, facts: Facts) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _compiled_scope(scope: schemas.facts.Scope) -> CompiledScope:
+def _compiled_scope(scope: MessageScope) -> CompiledScope:
     return CompiledScope.from_fields(scope)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from schemas.decision import Verdict
-from schemas.facts import Entry
+from schemas.facts import SuppressionEntry
 from schemas.times import Instant
 from schemas.vocabulary import Reason
 from services.orchestrator.policy.candidate import Candidate
@@ -37,12 +37,12 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     )
 
 
-def _last_expiry(entries: Sequence[Entry]) -> Instant | None:
+def _last_expiry(entries: Sequence[SuppressionEntry]) -> Instant | None:
     """When the last of them expires; None when one never does."""
     ends = [entry.expires for entry in entries if entry.expires is not None]
     return max(ends) if len(ends) == len(entries) else None
 
 
-def _deny(entries: Sequence[Entry], until: Instant | None) -> Verdict:
+def _deny(entries: Sequence[SuppressionEntry], until: Instant | None) -> Verdict:
     reasons = sorted({entry.reason for entry in entries})
     return deny(NAME, Reason.SUPPRESSION_LIST, until=until, reasons=reasons, entries=len(entries))

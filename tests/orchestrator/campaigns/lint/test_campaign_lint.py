@@ -7,7 +7,7 @@ import pytest
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import load, validate
+from schemas.documents import load_document, validate_document
 from services.orchestrator.campaigns.lint import lint_campaign
 from tests.support.orchestrator_app import campaign, policy_document
 
@@ -17,19 +17,19 @@ CAP: dict[str, Any] = {"id": "cap", "limit": 1, "window": {"rolling": "12h"}, "o
 
 
 def found(document: dict[str, Any], **parts: Any) -> list[tuple[str, str]]:
-    policy = validate(schemas.policy.Policy, policy_document(**parts))
-    findings = lint_campaign(validate(schemas.campaign.Campaign, document), policy)
+    policy = validate_document(schemas.policy.Policy, policy_document(**parts))
+    findings = lint_campaign(validate_document(schemas.campaign.Campaign, document), policy)
     return [(finding.pointer, finding.code) for finding in findings]
 
 
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "campaigns").glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_examples_have_no_finding(path: Path) -> None:
-    policy = validate(schemas.policy.Policy, load((EXAMPLES / "policy.yaml").read_bytes()))
-    assert lint_campaign(validate(schemas.campaign.Campaign, load(path.read_bytes())), policy) == []
+    policy = validate_document(schemas.policy.Policy, load_document((EXAMPLES / "policy.yaml").read_bytes()))
+    assert lint_campaign(validate_document(schemas.campaign.Campaign, load_document(path.read_bytes())), policy) == []
 
 
 def test_without_a_policy_only_the_campaign_itself_is_looked_at() -> None:
-    document = validate(schemas.campaign.Campaign, campaign(ttl="1s", holdout=100))
+    document = validate_document(schemas.campaign.Campaign, campaign(ttl="1s", holdout=100))
     assert [finding.code for finding in lint_campaign(document, None)] == ["everybody_held_out"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import schemas.policy
-from schemas.documents import load, validate
+from schemas.documents import load_document, validate_document
 from schemas.times import HOUR, parse_instant
 from services.orchestrator.campaigns.lint import lint_policy, redundant_rules, week_minutes
 from services.orchestrator.policy.compiled_policy import Cap, compile_policy
@@ -27,7 +27,9 @@ LAPSES = {"kind": "complaint", "opens": [{"event": "shop.complaint"}], "lapses":
 
 def policy(**parts: Any) -> schemas.policy.Policy:
     topics = [{"key": "news", "name": "News"}, {"key": "account", "name": "Account", "required": True}]
-    return validate(schemas.policy.Policy, {"zone": "Etc/UTC", "topics": topics, "situations": [LAPSES], **parts})
+    return validate_document(
+        schemas.policy.Policy, {"zone": "Etc/UTC", "topics": topics, "situations": [LAPSES], **parts}
+    )
 
 
 def found(**parts: Any) -> list[tuple[str, str]]:
@@ -40,7 +42,7 @@ def named(*entries: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("**/policy.yaml")), ids=lambda path: path.parent.name)
 def test_our_own_policies_have_no_finding(path: Path) -> None:
-    assert lint_policy(validate(schemas.policy.Policy, load(path.read_bytes())), NOW) == []
+    assert lint_policy(validate_document(schemas.policy.Policy, load_document(path.read_bytes())), NOW) == []
 
 
 IDLE = {

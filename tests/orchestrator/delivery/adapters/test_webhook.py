@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook as Verifier
 
-from schemas.message import Handed
+from schemas.message import HandoverResult
 from schemas.times import HOUR, SECOND, to_datetime
 from services.kit.runtime.clock import ManualClock, SystemClock
 from services.orchestrator.delivery.adapters.webhook import (
@@ -25,7 +25,9 @@ def settings(url: str, **fields: object) -> WebhookAdapterSettings:
     return WebhookAdapterSettings.model_validate({"url": url, "secret": SECRET, "allow_loopback_http": True, **fields})
 
 
-async def send(answer: bytes | Answer, gate: Gatekeeper | None = None, **fields: object) -> tuple[Handed, Receiver]:
+async def send(
+    answer: bytes | Answer, gate: Gatekeeper | None = None, **fields: object
+) -> tuple[HandoverResult, Receiver]:
     receiver = Receiver(answer)
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url, **fields), SystemClock())

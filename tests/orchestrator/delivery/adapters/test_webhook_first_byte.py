@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from schemas.message import Handed
+from schemas.message import HandoverResult
 from services.kit.runtime.clock import SystemClock
 from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
 from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
@@ -34,7 +34,7 @@ async def hooked(url: str, **fields: Any) -> AsyncIterator[WebhookAdapter]:
             await webhook.close()
 
 
-async def send(webhook: WebhookAdapter, gate: Gatekeeper, id: str = "msg_1", **fields: object) -> Handed:
+async def send(webhook: WebhookAdapter, gate: Gatekeeper, id: str = "msg_1", **fields: object) -> HandoverResult:
     [handed] = await webhook.send_batch([message(id, **fields)], gate)
     return handed
 
@@ -81,7 +81,7 @@ class Wiretap:
 def test_the_gate_stands_right_before_and_right_after_the_first_byte(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    async def twice(tap: Wiretap) -> list[Handed]:
+    async def twice(tap: Wiretap) -> list[HandoverResult]:
         async with hooked(f"http://127.0.0.1:{tap.listener.getsockname()[1]}/", concurrency=1) as webhook:
             return await webhook.send_batch([message("msg_a"), message("msg_b")], tap)
 

@@ -4,21 +4,21 @@ import pytest
 
 from services.kit.db.database import Database
 from services.orchestrator.insight.audit import store
-from services.orchestrator.insight.audit.store import Broken
+from services.orchestrator.insight.audit.store import Violation
 from tests.support.orchestrator_app import NOON, World
 
 pytestmark = pytest.mark.wired
 
-OVER_CAP = Broken("over_cap", "msg_1", "c-1", "frequency_cap", "one-a-day", 3, NOON)
+OVER_CAP = Violation("over_cap", "msg_1", "c-1", "frequency_cap", "one-a-day", 3, NOON)
 
 
-async def keep(database: Database, before: int, after: int, *broken: Broken) -> list[Broken] | None:
+async def keep(database: Database, before: int, after: int, *broken: Violation) -> list[Violation] | None:
     async with database.write() as tx:
-        return await store.keep(tx, before, after, broken, NOON + 1)
+        return await store.record_page(tx, before, after, broken, NOON + 1)
 
 
 async def test_what_was_found_is_listed_newest_first(here: World) -> None:
-    ledger = Broken("ledger_differs", "c-1", "c-1", "ledger", "history", None, NOON)
+    ledger = Violation("ledger_differs", "c-1", "c-1", "ledger", "history", None, NOON)
     assert await keep(here.database, 0, 7, OVER_CAP, ledger) == [OVER_CAP, ledger]
     first = (await here.call("auditor", "GET", "/v1/violations?limit=1")).json()
     rest = (await here.call("auditor", "GET", f"/v1/violations?limit=1&after={first['next']}")).json()
@@ -53,4 +53,4 @@ async def test_a_promise_is_broken_once_and_of_two_auditors_one_wins(here: World
     assert await keep(here.database, 0, 7, OVER_CAP) is None
     assert await keep(here.database, 7, 9, OVER_CAP) == []
     async with here.database.read() as tx:
-        assert await store.cursor(tx) == 9
+        assert await store.get_cursor(tx) == 9

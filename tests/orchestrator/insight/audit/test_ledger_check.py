@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from schemas.ids import message_id
+from schemas.ids import compute_message_id
 from services.orchestrator.decisions.store import apply_history_row
-from services.orchestrator.insight.audit.ledger_check import at_mark, difference
+from services.orchestrator.insight.audit.ledger_check import find_ledger_difference, ledger_at_claim
 from services.orchestrator.policy.ledger import Ledger
 
-A, B, C = (message_id("c-1", "/shop", f"e-{number}", "offer", "email") for number in range(3))
+A, B, C = (compute_message_id("c-1", "/shop", f"e-{number}", "offer", "email") for number in range(3))
 
 
 class Row(NamedTuple):
@@ -46,17 +46,17 @@ HISTORY: Any = [
 
 
 def test_what_was_written_before_the_mark_counts_and_what_is_planned_does_not() -> None:
-    assert ids(at_mark(HISTORY, A, 11)) == {A}
-    assert ids(at_mark(HISTORY, B, 30)) == {A, B}
+    assert ids(ledger_at_claim(HISTORY, A, 11)) == {A}
+    assert ids(ledger_at_claim(HISTORY, B, 30)) == {A, B}
 
 
 def test_of_what_was_marked_together_the_order_of_writing_is_the_order_of_the_marks() -> None:
-    assert ids(at_mark(HISTORY, C, 30)) == {A, B, C}
-    assert ids(at_mark([*HISTORY[:4], HISTORY[5], HISTORY[4]], C, 30)) == {A, C}
+    assert ids(ledger_at_claim(HISTORY, C, 30)) == {A, B, C}
+    assert ids(ledger_at_claim([*HISTORY[:4], HISTORY[5], HISTORY[4]], C, 30)) == {A, C}
 
 
 def test_a_mark_that_is_not_recorded_is_told() -> None:
-    assert at_mark(HISTORY, A, 12) is None
+    assert ledger_at_claim(HISTORY, A, 12) is None
 
 
 def folded(*rows: Any) -> Ledger:
@@ -81,12 +81,12 @@ AGREE: list[tuple[list[Row], dict[str, str], str | None]] = [
 
 @pytest.mark.parametrize(("rows", "messages", "expected"), AGREE)
 def test_contacts_and_messages_say_the_same(rows: list[Any], messages: dict[str, str], expected: str | None) -> None:
-    assert difference(folded(*rows), rows, messages) == expected
+    assert find_ledger_difference(folded(*rows), rows, messages) == expected
 
 
 def test_the_ledger_says_what_its_history_says_but_for_what_it_has_forgotten() -> None:
     rows: list[Any] = [MADE, PLANNED]
     whole = folded(*rows)
-    assert difference(whole.forget(20), rows, {}) is None
-    assert difference(whole.release(B), rows, {}) == "history"
-    assert difference(whole, rows[:1], {}) == "history"
+    assert find_ledger_difference(whole.forget(20), rows, {}) is None
+    assert find_ledger_difference(whole.release(B), rows, {}) == "history"
+    assert find_ledger_difference(whole, rows[:1], {}) == "history"

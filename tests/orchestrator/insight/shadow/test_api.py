@@ -9,7 +9,7 @@ from schemas.vocabulary import CampaignStatus as Status
 from services.orchestrator.campaigns import store as catalogue
 from services.orchestrator.explain import as_of
 from services.orchestrator.insight.shadow import store
-from services.orchestrator.insight.shadow.observations import Note, Notes, Watched
+from services.orchestrator.insight.shadow.observations import ShadowObservation, ShadowObservations, ShadowVersion
 from services.orchestrator.policy.match import Catalogue
 from tests.support import decision_records
 from tests.support.orchestrator_app import NOON, World, campaign, policy_document
@@ -43,9 +43,9 @@ async def seen(here: World) -> Catalogue:
         return await here.snapshot.get_catalogue(tx)
 
 
-async def counted(here: World, of: Watched, *outcomes: str, live: str = "suppress") -> None:
+async def counted(here: World, of: ShadowVersion, *outcomes: str, live: str = "suppress") -> None:
     found = [
-        Note(
+        ShadowObservation(
             of,
             decision_records.decision(event, outcome=outcome),
             decision_records.decision(event, outcome=live),
@@ -55,7 +55,7 @@ async def counted(here: World, of: Watched, *outcomes: str, live: str = "suppres
         for event in [decision_records.event(f"e-{number}")]
     ]
     async with here.database.write() as tx:
-        await store.keep(tx, Notes(NOON, len(found), found))
+        await store.save_observations(tx, ShadowObservations(NOON, len(found), found))
 
 
 async def test_a_campaign_goes_into_shadow_beside_its_active_version(here: World) -> None:
@@ -183,8 +183,8 @@ async def test_a_shadow_that_cannot_be_read_any_more_stops_nobody(here: World) -
 
 async def test_totals_agreement_and_table(here: World) -> None:
     await campaign_in_shadow(here)
-    await counted(here, Watched("campaign", "referral-ask", 1), "send", "suppress", "suppress")
-    await counted(here, Watched("campaign", "referral-ask", 1), "send", live="")
+    await counted(here, ShadowVersion("campaign", "referral-ask", 1), "send", "suppress", "suppress")
+    await counted(here, ShadowVersion("campaign", "referral-ask", 1), "send", live="")
     shown = (await here.call("viewer", "GET", f"{PATH}/shadow")).json()
     assert (shown["key"], shown["version"], shown["status"]) == ("referral-ask", 1, "shadow")
     assert (shown["decisions"], shown["compared"], shown["agreed"], shown["agreement"]) == (4, 3, 2, 0.666667)
@@ -197,7 +197,7 @@ async def test_totals_agreement_and_table(here: World) -> None:
 
 async def test_samples_come_in_pages_and_by_kind(here: World) -> None:
     await campaign_in_shadow(here)
-    of = Watched("campaign", "referral-ask", 1)
+    of = ShadowVersion("campaign", "referral-ask", 1)
     await counted(here, of, *(["send"] * 5), "suppress")
     first = (await here.call("viewer", "GET", f"{PATH}/shadow?limit=4")).json()
     rest = (await here.call("viewer", "GET", f"{PATH}/shadow?limit=4&after={first['next']}")).json()
@@ -221,7 +221,7 @@ async def test_what_was_never_in_shadow_is_not_found_or_empty(here: World) -> No
 
 async def test_the_newest_shadow_is_shown_and_older_ones_by_their_version(here: World) -> None:
     await campaign_in_shadow(here)
-    await counted(here, Watched("campaign", "referral-ask", 1), "send")
+    await counted(here, ShadowVersion("campaign", "referral-ask", 1), "send")
     await here.call("marketer", "PUT", PATH, json=campaign(priority=1))
     assert (await here.call("viewer", "GET", f"{PATH}/shadow")).json()["version"] == 1
     await lead(here, PATH, "submit", "approve", "shadow")

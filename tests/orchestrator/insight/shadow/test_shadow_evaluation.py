@@ -8,9 +8,9 @@ import pytest
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions.evaluation import DeferredMessage, ReadyMessage, RenderedMessage
 from services.orchestrator.decisions.store import VersionedLedger
-from services.orchestrator.insight.shadow.observations import Note, Notes
-from services.orchestrator.insight.shadow.recorder import Shadow
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from services.orchestrator.insight.shadow.observations import ShadowObservation, ShadowObservations
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.ledger import Ledger
 from services.template import RenderError
@@ -36,11 +36,11 @@ def test_a_policy_judges_what_is_live_in_the_order_of_the_batch() -> None:
         ("policy", "send", "eligible", "send", True),
         ("policy", "suppress", "frequency_cap", "send", False),
     ]
-    assert {note.decision.policy_version for note in notes.notes if note.decision} == {2}
+    assert {note.decision.policy_version for note in notes.observations if note.decision} == {2}
 
 
 def test_an_event_twice_in_a_batch_is_judged_once() -> None:
-    assert len(shadowed(catalogue(campaign(), rules=policy()), offer("e-1"), offer("e-1")).notes) == 1
+    assert len(shadowed(catalogue(campaign(), rules=policy()), offer("e-1"), offer("e-1")).observations) == 1
 
 
 def test_a_campaign_stands_in_place_of_its_active_version_among_the_others() -> None:
@@ -51,7 +51,7 @@ def test_a_campaign_stands_in_place_of_its_active_version_among_the_others() -> 
     known = facts(found.policy)
     notes = shadowed(found, offer(), known=known)
     assert lines(notes) == [("campaign", "send", "eligible", "suppress", False)], "it outranks the other one now"
-    assert notes.notes[0].decision is not None and notes.notes[0].decision.version == 2
+    assert notes.observations[0].decision is not None and notes.observations[0].decision.version == 2
 
 
 def test_without_an_active_version_there_is_nothing_to_agree_with() -> None:
@@ -96,7 +96,7 @@ def test_a_shadow_that_looks_back_further_than_the_ledger_fails_closed() -> None
 
 def test_an_event_that_concerns_no_shadow_leaves_no_note() -> None:
     watched = newer(campaign("other"))
-    assert shadowed(catalogue(campaign(), watched=[watched]), offer()).notes == []
+    assert shadowed(catalogue(campaign(), watched=[watched]), offer()).observations == []
 
 
 def test_what_cannot_be_rendered_fails_and_counts_no_more() -> None:
@@ -129,12 +129,12 @@ def test_what_was_rendered_live_is_not_rendered_again() -> None:
 
 def test_more_than_the_limit_is_left_out_and_counted() -> None:
     found = catalogue(campaign(), rules=policy())
-    notes = shadowed(found, offer("e-1"), offer("e-2"), touches=1)
-    assert (notes.notes, list(notes.skipped.values())) == ([], [2])
+    notes = shadowed(found, offer("e-1"), offer("e-2"), evaluation_count=1)
+    assert (notes.observations, list(notes.skipped.values())) == ([], [2])
     assert [cause for _, cause in notes.skipped] == ["limit"]
     late = iter([0.0, 9.0])
     slow = shadowed(found, offer("e-1"), clock=lambda: next(late))
-    assert (slow.notes, [cause for _, cause in slow.skipped]) == ([], ["limit"])
+    assert (slow.observations, [cause for _, cause in slow.skipped]) == ([], ["limit"])
 
 
 def test_an_exception_in_a_shadow_is_caught_counted_and_logged_without_people(
@@ -162,20 +162,20 @@ def test_a_failure_before_any_shadow_is_judged_is_counted_as_well() -> None:
     stranger = Came(offer().event)
     found = catalogue(campaign("other"), rules=policy())
     known = facts()
-    shadow = Shadow(rendered, ShadowSeries(Registry()))
-    assert shadow.judge([stranger], [], {"c-1": known}, {}, found, NOW).lost is None
-    notes = shadow.judge([Unreadable(stranger.event)], [], {"c-1": known}, {}, found, NOW)
-    assert (notes.notes, notes.lost, notes.events) == ([], "error", 1)
+    shadow = ShadowRecorder(rendered, ShadowMetrics(Registry()))
+    assert shadow.evaluate_batch([stranger], [], {"c-1": known}, {}, found, NOW).failure is None
+    notes = shadow.evaluate_batch([Unreadable(stranger.event)], [], {"c-1": known}, {}, found, NOW)
+    assert (notes.observations, notes.failure, notes.event_count) == ([], "error", 1)
 
 
 def test_notes_hold_nothing_that_could_be_sent() -> None:
     """Neither content nor an address nor a planned message leaves a shadow; only decisions do."""
-    names = {field.name for field in fields(Notes)}
-    assert names == {"now", "events", "notes", "skipped", "lost"}
-    held = set(Note.__annotations__.values()) | {type(each) for each in _parts()}
+    names = {field.name for field in fields(ShadowObservations)}
+    assert names == {"now", "event_count", "observations", "skipped", "failure"}
+    held = set(ShadowObservation.__annotations__.values()) | {type(each) for each in _parts()}
     assert not held & {PlannedMessage, RenderedMessage, ReadyMessage, DeferredMessage}
-    assert set(Note._fields) == {"watched", "decision", "live", "compared"}
+    assert set(ShadowObservation._fields) == {"watched", "decision", "live", "compared"}
 
 
 def _parts() -> list[object]:
-    return [part for note in shadowed(catalogue(campaign(), rules=policy()), offer()).notes for part in note]
+    return [part for note in shadowed(catalogue(campaign(), rules=policy()), offer()).observations for part in note]

@@ -1,8 +1,8 @@
 """What is counted of shadows."""
 
 from services.kit.observability.metrics import Registry
-from services.orchestrator.insight.shadow.observations import Notes, Watched
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from services.orchestrator.insight.shadow.observations import ShadowObservations, ShadowVersion
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from tests.support.shadow_builders import NOW, STRICT, campaign, catalogue, newer, offer, policy, shadowed
 
 
@@ -12,10 +12,10 @@ def value(registry: Registry, name: str, **labels: str) -> float | None:
 
 def test_decisions_are_counted_by_agreement() -> None:
     registry = Registry()
-    series = ShadowSeries(registry)
+    series = ShadowMetrics(registry)
     rules = policy(frequency_caps=[STRICT])
-    series.kept(shadowed(catalogue(campaign(), rules=rules), offer("e-1"), offer("e-2")))
-    series.kept(shadowed(catalogue(watched=[newer(campaign())]), offer("e-1")))
+    series.count_committed(shadowed(catalogue(campaign(), rules=rules), offer("e-1"), offer("e-2")))
+    series.count_committed(shadowed(catalogue(watched=[newer(campaign())]), offer("e-1")))
     assert value(registry, "decisions", channel="email", outcome="send", agrees="yes") == 1
     assert value(registry, "decisions", channel="email", outcome="suppress", agrees="no") == 1
     assert value(registry, "decisions", channel="email", outcome="send", agrees="unknown") == 1
@@ -24,9 +24,9 @@ def test_decisions_are_counted_by_agreement() -> None:
 
 def test_what_was_left_out_is_counted_by_cause() -> None:
     registry = Registry()
-    series, notes = ShadowSeries(registry), Notes(NOW, 5)
-    notes.skipped[Watched("policy", "policy", 2), "limit"] += 3
-    series.kept(notes)
-    notes.lost = "unkept"
-    series.kept(notes)
+    series, notes = ShadowMetrics(registry), ShadowObservations(NOW, 5)
+    notes.skipped[ShadowVersion("policy", "policy", 2), "limit"] += 3
+    series.count_committed(notes)
+    notes.failure = "unkept"
+    series.count_committed(notes)
     assert [value(registry, "skipped", cause=cause) for cause in ("limit", "error", "unkept")] == [3, 0, 5]

@@ -12,16 +12,16 @@ from services.kit.db.migrate import upgrade_schema
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions import store as live_store
 from services.orchestrator.insight.shadow import store
-from services.orchestrator.insight.shadow.observations import Note, Notes, Watched
-from services.orchestrator.insight.shadow.recorder import Shadow
-from services.orchestrator.insight.shadow.shadow_series import ShadowSeries
+from services.orchestrator.insight.shadow.observations import ShadowObservation, ShadowObservations, ShadowVersion
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from tests.support import decision_records
 from tests.support.orchestrator_app import NOON
 from tests.support.shadow_builders import rendered
 
 pytestmark = pytest.mark.wired
 
-POLICY = Watched("policy", "policy", 2)
+POLICY = ShadowVersion("policy", "policy", 2)
 ALL = [1, 0, -1]
 
 
@@ -33,28 +33,30 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def note(number: int, outcome: str = "send", of: Watched = POLICY, compared: bool = True) -> Note:
+def note(number: int, outcome: str = "send", of: ShadowVersion = POLICY, compared: bool = True) -> ShadowObservation:
     live = decision_records.decision(decision_records.event(f"e-{number}"))
-    return Note(of, decision_records.decision(decision_records.event(f"e-{number}"), outcome=outcome), live, compared)
+    return ShadowObservation(
+        of, decision_records.decision(decision_records.event(f"e-{number}"), outcome=outcome), live, compared
+    )
 
 
-def notes(*found: Note, now: int = NOON) -> Notes:
-    return Notes(now, len(found), list(found))
+def notes(*found: ShadowObservation, now: int = NOON) -> ShadowObservations:
+    return ShadowObservations(now, len(found), list(found))
 
 
-async def kept(database: Database, *found: Note, now: int = NOON) -> None:
+async def kept(database: Database, *found: ShadowObservation, now: int = NOON) -> None:
     async with database.write() as tx:
-        await store.keep(tx, notes(*found, now=now))
+        await store.save_observations(tx, notes(*found, now=now))
 
 
-async def sampled(database: Database, agrees: list[int] | None = None) -> list[store.Sample]:
+async def sampled(database: Database, agrees: list[int] | None = None) -> list[store.ShadowSample]:
     async with database.read() as tx:
-        return await store.samples(tx, POLICY, agrees or ALL, 2**63 - 1, 1000)
+        return await store.list_samples(tx, POLICY, agrees or ALL, 2**63 - 1, 1000)
 
 
-async def counted(database: Database, of: Watched = POLICY) -> list[tuple[Any, ...]]:
+async def counted(database: Database, of: ShadowVersion = POLICY) -> list[tuple[Any, ...]]:
     async with database.read() as tx:
-        return [tuple(each) for each in await store.counted(tx, of)]
+        return [tuple(each) for each in await store.list_outcome_counts(tx, of)]
 
 
 async def test_counts_add_up_over_batches(database: Database) -> None:
@@ -70,19 +72,19 @@ async def test_what_was_skipped_is_counted_apart(database: Database) -> None:
     found = notes()
     found.skipped[POLICY, "limit"] += 7
     async with database.write() as tx:
-        await store.keep(tx, found)
+        await store.save_observations(tx, found)
     assert await counted(database) == [("", "skipped", "limit", "", 7)]
 
 
 async def test_samples_are_bounded_in_a_batch_and_for_a_shadow(database: Database) -> None:
     await kept(database, *(note(n) for n in range(15)), *(note(n, "suppress") for n in range(20, 25)))
     assert [s.agrees for s in await sampled(database)] == [True] + [False] * 10
-    assert (await sampled(database))[1].message_id == note(14).about.message_id, "the newest"
+    assert (await sampled(database))[1].message_id == note(14).any_decision.message_id, "the newest"
     for batch in range(25):
         many = (note(100 * batch + n) for n in range(10))
         await kept(database, *many, note(batch, "suppress"), note(batch, compared=False))
-    assert len(await sampled(database, [0])) == store.OTHERS
-    assert len(await sampled(database, [1])) == store.AGREEMENTS
+    assert len(await sampled(database, [0])) == store.MAX_OTHER_SAMPLES
+    assert len(await sampled(database, [1])) == store.MAX_AGREEING_SAMPLES
     assert len(await sampled(database, [-1])) == 25
 
 
@@ -91,7 +93,7 @@ async def test_a_sample_names_the_live_decision_and_holds_the_whole_trace(databa
     assert found.live is not None
     async with database.write() as tx:
         await live_store.insert_decisions(tx, [replace_time(found.live)])
-        await store.keep(tx, notes(found))
+        await store.save_observations(tx, notes(found))
     [sample] = await sampled(database)
     assert sample.decision == found.decision and sample.live_id == 1
     assert (sample.live_outcome, sample.live_reason, sample.customer) == ("suppress", "no_consent", "c-1")
@@ -120,30 +122,30 @@ async def test_samples_are_forgotten_after_a_while(database: Database) -> None:
 
 
 async def test_a_new_shadow_forgets_its_own_past_and_the_oldest_others(database: Database) -> None:
-    versions = [Watched("policy", "policy", number) for number in range(1, 9)]
-    foreign = Watched("campaign", "policy", 1)
+    versions = [ShadowVersion("policy", "policy", number) for number in range(1, 9)]
+    foreign = ShadowVersion("campaign", "policy", 1)
     await kept(database, *(note(each.version, of=each) for each in versions), note(1, of=foreign))
     async with database.write() as tx:
-        await store.begin(tx, versions[7], NOON)
+        await store.start_shadow(tx, versions[7], NOON)
     assert [each.version for each in versions if await counted(database, each)] == [4, 5, 6, 7]
     assert await counted(database, foreign), "a campaign of the same name is another thing"
 
 
 async def test_what_cannot_be_kept_takes_nothing_with_it(database: Database) -> None:
-    shadow, found = Shadow(rendered, ShadowSeries(Registry())), notes(note(1))
+    shadow, found = ShadowRecorder(rendered, ShadowMetrics(Registry())), notes(note(1))
     async with database.write() as tx:
         await tx.execute("DROP TABLE shadow_sample")
     live = decision_records.decision(decision_records.event())
     async with database.write() as tx:
-        await shadow.keep(tx, found)
+        await shadow.save(tx, found)
         await live_store.insert_decisions(tx, [live])
-    assert found.lost == "unkept" and await counted(database) == []
+    assert found.failure == "unkept" and await counted(database) == []
     async with database.read() as tx:
         row = await tx.row("SELECT count(*) AS n FROM decision")
     assert row is not None and row.n == 1
 
 
 async def test_when_there_is_nothing_to_keep_nothing_is_written(database: Database) -> None:
-    shadow = Shadow(rendered, ShadowSeries(Registry()))
+    shadow = ShadowRecorder(rendered, ShadowMetrics(Registry()))
     async with database.read() as tx:  # writing would raise on PostgreSQL
-        await shadow.keep(tx, replace(notes(), events=3))
+        await shadow.save(tx, replace(notes(), event_count=3))

@@ -71,7 +71,7 @@ async def test_versions_and_campaigns_that_are_not_there_are_404(here: World, as
 
 
 async def test_the_queue_is_bounded(here: World) -> None:
-    for _ in range(store.MOST_QUEUED):
+    for _ in range(store.MAX_QUEUED):
         assert (await ask(here)).status_code == 202
     answer = await ask(here)
     assert answer.status_code == 429 and "retry-after" in answer.headers

@@ -10,9 +10,9 @@ from schemas.times import HOUR, format_instant
 from services.kit.db.database import Database
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations import runner, store
-from services.orchestrator.insight.simulations.child_process import Limits
-from services.orchestrator.insight.simulations.runner import Runner
-from services.orchestrator.insight.simulations.store import State
+from services.orchestrator.insight.simulations.child_process import SimulationLimits
+from services.orchestrator.insight.simulations.runner import SimulationRunner
+from services.orchestrator.insight.simulations.store import SimulationState
 from tests.support.orchestrator_app import NOON, World, campaign
 
 pytestmark = pytest.mark.wired
@@ -30,13 +30,13 @@ def recorder() -> HistoryReader:
     return HistoryReader.__new__(HistoryReader)
 
 
-async def run(here: World, limits: Limits | None = None, stop: asyncio.Event | None = None) -> bool:
-    return await Runner(here.database, recorder(), here.clock, limits, 0.05).tick(stop or asyncio.Event())
+async def run(here: World, limits: SimulationLimits | None = None, stop: asyncio.Event | None = None) -> bool:
+    return await SimulationRunner(here.database, recorder(), here.clock, limits, 0.05).run_next(stop or asyncio.Event())
 
 
 async def found(database: Database, id: str) -> store.Simulation:
     async with database.read() as tx:
-        one = await store.one(tx, id)
+        one = await store.get_simulation(tx, id)
     assert one is not None
     return one
 
@@ -48,23 +48,23 @@ async def test_it_runs_what_is_asked_for_and_leaves_no_file(here: World, tmp_pat
         patch.setattr(tempfile, "tempdir", str(tmp_path))
         assert await run(here)
     done = await found(here.database, id)
-    assert (done.state, done.progress, done.error) == (State.DONE, 1000, None)
-    assert not list(tmp_path.glob(f"{runner.PREFIX}*"))
+    assert (done.state, done.progress, done.error) == (SimulationState.DONE, 1000, None)
+    assert not list(tmp_path.glob(f"{runner.FOLDER_PREFIX}*"))
 
 
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (Limits(memory=30 * 1024 * 1024), "more memory"),
-        (Limits(disk=10), "more memory or disk"),
-        (Limits(seconds=0), "longer than 0 s"),
+        (SimulationLimits(memory=30 * 1024 * 1024), "more memory"),
+        (SimulationLimits(disk=10), "more memory or disk"),
+        (SimulationLimits(seconds=0), "longer than 0 s"),
     ],
 )
-async def test_a_limit_that_is_hit_is_named(here: World, limits: Limits, said: str) -> None:
+async def test_a_limit_that_is_hit_is_named(here: World, limits: SimulationLimits, said: str) -> None:
     id = await asked(here)
     assert await run(here, limits)
     failed = await found(here.database, id)
-    assert failed.state is State.FAILED and said in (failed.error or "")
+    assert failed.state is SimulationState.FAILED and said in (failed.error or "")
 
 
 async def test_when_this_process_stops_it_is_begun_anew_by_the_next(here: World) -> None:
@@ -72,6 +72,6 @@ async def test_when_this_process_stops_it_is_begun_anew_by_the_next(here: World)
     stop = asyncio.Event()
     stop.set()
     assert not await run(here, stop=stop)
-    assert (await found(here.database, id)).state is State.QUEUED
+    assert (await found(here.database, id)).state is SimulationState.QUEUED
     assert await run(here)
-    assert (await found(here.database, id)).state is State.DONE
+    assert (await found(here.database, id)).state is SimulationState.DONE

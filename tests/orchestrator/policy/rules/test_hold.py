@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import HoldFact, Scope
+from schemas.facts import HoldFact, MessageScope
 from services.orchestrator.policy.rules import hold as rule
 from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
 
@@ -25,11 +25,11 @@ WAIT = ("defer", "incident_hold", "outage", at("02 14:00"))
         (hold(), "02 14:00", ALLOW),  # it is over
         (hold(until=None), "02 12:00", ("defer", "incident_hold", "outage", None)),
         (hold(mode="drop"), "02 12:00", ("deny", "hold_drop", "outage", at("02 14:00"))),
-        (hold(scope=Scope(channels=frozenset({"push"}))), "02 12:00", ALLOW),
-        (hold(scope=Scope(topics=frozenset({"news"}))), "02 12:00", WAIT),
-        (hold(scope=Scope(campaigns=frozenset({"other"}))), "02 12:00", ALLOW),
-        (hold(scope=Scope(intents=frozenset({"advertise"}))), "02 12:00", WAIT),
-        (hold(scope=Scope(classes=frozenset({"service"}))), "02 12:00", ALLOW),
+        (hold(scope=MessageScope(channels=frozenset({"push"}))), "02 12:00", ALLOW),
+        (hold(scope=MessageScope(topics=frozenset({"news"}))), "02 12:00", WAIT),
+        (hold(scope=MessageScope(campaigns=frozenset({"other"}))), "02 12:00", ALLOW),
+        (hold(scope=MessageScope(intents=frozenset({"advertise"}))), "02 12:00", WAIT),
+        (hold(scope=MessageScope(classes=frozenset({"service"}))), "02 12:00", ALLOW),
         (hold(region="PT"), "02 12:00", WAIT),
         (hold(region="DE"), "02 12:00", ALLOW),
         (hold(trait={"tier": 1}), "02 12:00", WAIT),
@@ -49,7 +49,7 @@ def test_table(placed: HoldFact, now: str, expected: tuple[object, ...]) -> None
 
 
 def test_without_classes_transactional_messages_pass_and_with_them_they_do_not() -> None:
-    for scope, verdict in ((Scope(), "allow"), (Scope(classes=frozenset({"transactional"})), "defer")):
+    for scope, verdict in ((MessageScope(), "allow"), (MessageScope(classes=frozenset({"transactional"})), "defer")):
         known = facts(holds=(hold(scope=scope),))
         assert only(judged(rule, try_on(touch(RECEIPT), known), known, "02 12:00"))[0] == verdict
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import OwnQuiet
+from schemas.facts import CustomerQuietHours
 from services.orchestrator.policy.rules import quiet_hours as rule
 from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, policy, preference, touch, try_on
 
@@ -78,7 +78,7 @@ def test_zones_that_never_agree_defer_far_beyond_any_expiry() -> None:
 
 
 def test_the_customers_own_hours_come_last_and_leave_transactional_alone() -> None:
-    own = OwnQuiet(("mon",), 9 * 60, 11 * 60)
+    own = CustomerQuietHours(("mon",), 9 * 60, 11 * 60)
     known = facts(policy(quiet_hours=[NIGHT]), preference(quiet_hours=(own,)))
     verdicts = judged(rule, try_on(touch(), known), known)
     assert [(each.verdict, each.id, each.until) for each in verdicts] == [

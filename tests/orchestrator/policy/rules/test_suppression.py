@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.facts import Address, Entry
+from schemas.facts import Address, SuppressionEntry
 from services.orchestrator.policy.rules import suppression as rule
 from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
 
@@ -16,8 +16,8 @@ def entry(
     classes: tuple[str, ...] | None = None,
     address: int | None = None,
     expires: int | None = None,
-) -> Entry:
-    return Entry(channel, topic, classes, START, expires, "manual", address)
+) -> SuppressionEntry:
+    return SuppressionEntry(channel, topic, classes, START, expires, "manual", address)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def entry(
         (OFFER, "in_app", (entry(),), "02 10:00", "deny"),
     ],
 )
-def test_table(of: object, channel: str, entries: tuple[Entry, ...], now: str, verdict: str) -> None:
+def test_table(of: object, channel: str, entries: tuple[SuppressionEntry, ...], now: str, verdict: str) -> None:
     known = facts(chosen=preference(addresses=BOTH), entries=entries)
     found = only(judged(rule, try_on(touch(of), known, channel=channel), known, now))  # type: ignore[arg-type]
     assert found[:2] == (verdict, "suppression_list" if verdict == "deny" else None)
@@ -69,7 +69,7 @@ def test_at_the_gate_an_entry_counts_although_its_time_lies_slightly_ahead() -> 
     ],
 )
 def test_a_refusal_says_why_how_many_entries_and_until_when(
-    entries: tuple[Entry, ...], reasons: list[str], until: int | None
+    entries: tuple[SuppressionEntry, ...], reasons: list[str], until: int | None
 ) -> None:
     known = facts(chosen=preference(addresses=BOTH), entries=entries)
     found = judged(rule, try_on(touch(OFFER), known), known)[0]
@@ -78,6 +78,6 @@ def test_a_refusal_says_why_how_many_entries_and_until_when(
 
 
 def test_reasons_are_told_once_and_in_order() -> None:
-    entries = tuple(Entry(None, None, None, START, None, reason) for reason in ("stop", "bounce", "stop"))
+    entries = tuple(SuppressionEntry(None, None, None, START, None, reason) for reason in ("stop", "bounce", "stop"))
     known = facts(chosen=preference(addresses=BOTH), entries=entries)
     assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence["reasons"] == ["bounce", "stop"]
