@@ -1,4 +1,4 @@
-"""Asks preference and suppression for what they kept of the past, for many customers at once."""
+"""Reads the recorded past from preference and suppression, for many customers at once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -11,25 +11,29 @@ from services.kit.errors import Permanent, Transient
 
 
 class PreferenceHistoryApi(Protocol):
-    """services.clients.preference.PreferenceClient."""
+    """The history API of preference; implemented by services.clients.preference.PreferenceClient."""
 
     async def read_recorded(
         self, customers: Sequence[str], since: Instant, until: Instant
     ) -> dict[str, tuple[PreferenceSnapshot, ...]]:
-        """The states of each customer. Raises Transient, Permanent."""
+        """Returns the recorded states of each customer. Raises Transient, Permanent."""
 
 
 class SuppressionHistoryApi(Protocol):
-    """services.clients.suppression.SuppressionClient."""
+    """The history API of suppression; implemented by services.clients.suppression.SuppressionClient."""
 
     async def read_recorded(
         self, asked: Sequence[CustomerAddressHashes], since: Instant, until: Instant
     ) -> SuppressionHistory:
-        """The states of each customer in the order asked, and the holds. Raises Transient, Permanent."""
+        """Returns the recorded states of each customer in the order asked, and the holds. Raises Transient,
+        Permanent.
+        """
 
 
 class RecordedFacts(NamedTuple):
-    """Some customers between two instants, everybody's holds, and how many removed entries cannot be told."""
+    """Recorded facts of some customers between two instants, holds on everybody, and the number of unknown removed
+    entries.
+    """
 
     customers: list[CustomerHistory]
     holds: tuple[HoldPeriod, ...]
@@ -37,7 +41,7 @@ class RecordedFacts(NamedTuple):
 
 
 class HistoryReader:
-    """`key`: the one under which addresses are hashed."""
+    """`key` is the key under which addresses are hashed."""
 
     def __init__(self, preference: PreferenceHistoryApi, suppression: SuppressionHistoryApi, key: bytes) -> None:
         self._preference = preference
@@ -45,7 +49,7 @@ class HistoryReader:
         self._key = key
 
     async def read_between(self, customers: Sequence[str], since: Instant, until: Instant) -> RecordedFacts:
-        """What was known of these customers as of `since`, and after each change until `until`. Raises Transient."""
+        """Returns the facts known as of `since` and after each change until `until`. Raises Transient."""
         try:
             preferences = await self._preference.read_recorded(customers, since, until)
             addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
@@ -66,6 +70,6 @@ class HistoryReader:
 
 
 def _all_addresses(states: Sequence[PreferenceSnapshot]) -> tuple[tuple[str, str], ...]:
-    """All addresses of any of the states, each once."""
+    """Returns each address of any of the states once."""
     found = [(each.channel, each.address) for state in states for each in state.facts.addresses]
     return tuple(dict.fromkeys(found))

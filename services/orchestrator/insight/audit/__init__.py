@@ -1,1 +1,1 @@
-"""Re-checks what was handed over against what was in force then."""
+"""Auditor: re-checks messages that were handed over against the facts and versions in force at that time."""

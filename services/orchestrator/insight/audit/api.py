@@ -1,4 +1,4 @@
-"""Broken promises over HTTP, as the auditor found them."""
+"""HTTP API of the auditor: lists the invariant violations it found."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ _MAX_SEQ = 2**63 - 1
 
 
 def violation_routes(database: Database) -> APIRouter:
-    """The route `/v1/violations`."""
+    """Builds the route `/v1/violations`."""
     routes = APIRouter(prefix="/v1/violations", tags=["audit"])
 
     @routes.get("", summary="Handovers that broke a promise, newest first")

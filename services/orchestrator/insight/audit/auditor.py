@@ -1,7 +1,7 @@
-"""Reads what was handed over, a while later, and looks whether every promise was kept.
+"""Auditor: reads handovers some time after they happened and checks the product's invariants.
 
-Each attempt is audited once, by a cursor in the database; any number of auditors may run. It takes a small share of
-the time, so after a rush it lags behind and catches up later.
+Each attempt is audited once, by a cursor in the database, so any number of auditors may run. The auditor limits its own
+CPU share; after a burst of handovers it lags behind and catches up later.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from services.orchestrator.metrics import OrchestratorMetrics
 
 PAGE_SIZE = 100
 AUDIT_DELAY = 30 * SECOND
-"""An attempt this young (by the database's time) waits: facts around it may still be on their way to the history."""
+"""Microseconds (database time) that an attempt must be old, so that facts around it have reached the history."""
 CPU_SHARE = 0.05
-"""Of one processor's time at most."""
+"""The largest share of one CPU core that the auditor uses."""
 IDLE_WAIT = 5.0
 LEDGER_CHECK_INTERVAL = 100
-"""Of so many customers one has its ledger compared."""
+"""One of so many customers has its ledger compared with its history."""
 
 
 class Auditor:
-    """Audits; `tick` does a page, `run` goes on for ever."""
+    """Audits pages of handovers: `audit_page` does one, `run_until_stopped` goes on."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Auditor:
         delay: int = AUDIT_DELAY,
         ledger_check_interval: int = LEDGER_CHECK_INTERVAL,
     ) -> None:
-        """`lag` in microseconds; one of `sample` customers has its ledger compared."""
+        """`lag` is in microseconds; one of `sample` customers has its ledger compared."""
         self._database = database
         self._evidence_reader = EvidenceReader(database, recorder)
         self._clock = clock
@@ -59,7 +59,7 @@ class Auditor:
         self._customer_counter = 0
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
-        """Audit until stopped, and rest most of the time."""
+        """Audits until stopped, pausing to stay within the CPU share."""
         while not stop.is_set():
             began, pause = time.monotonic(), IDLE_WAIT
             try:
@@ -71,7 +71,7 @@ class Auditor:
                 await asyncio.wait_for(stop.wait(), pause)
 
     async def audit_page(self) -> bool:
-        """Audit the next page; whether there was anything. Raises Transient."""
+        """Audits the next page. Returns whether there was one. Raises Transient."""
         database_now = await self._database.now()
         async with self._database.read() as tx:
             before = await store.get_cursor(tx)
@@ -90,7 +90,7 @@ class Auditor:
         return True
 
     async def _check_ledgers(self, evidence: Sequence[Evidence]) -> list[Violation]:
-        """Of some of the customers: does the ledger say what its history and the messages say?"""
+        """Compares ledger, contact history and messages for a sample of the page's customers."""
         found: list[Violation] = []
         for customer in sorted({item.handover.customer for item in evidence}):
             self._customer_counter = (self._customer_counter + 1) % self._ledger_check_interval

@@ -1,4 +1,4 @@
-"""Gathers what is recorded of handovers: versions, decisions, contacts, and the facts as they were."""
+"""Reads the recorded evidence about handovers: versions, decisions, contacts, and the facts of that time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,15 +28,17 @@ from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recorded_facts import reindex_address_entries
 
 TIMING_TOLERANCE = 10 * SECOND
-"""Facts recorded this near to a mark may have been read by the gate or not: clocks differ, commits take time."""
+"""Facts recorded this close to a claim may or may not have been read by the recheck: clocks differ, commits
+take time.
+"""
 MAX_RECHECK_DELAY = 2 * MINUTE
-"""No gate looks later than so long after the mark."""
+"""The longest time (microseconds) after a claim at which its recheck may have read facts."""
 MAX_REPORT_LEAD = 31 * DAY
-"""A contact that another tool reports may have been recorded so long before its instant."""
+"""How long (microseconds) before its own instant a contact reported by another tool may have been recorded."""
 
 
 class EvidenceReader:
-    """Gathers the evidence of a page of handovers."""
+    """Reads the evidence for a page of handovers."""
 
     def __init__(self, database: Database, recorder: HistoryReader) -> None:
         self._database = database
@@ -44,7 +46,7 @@ class EvidenceReader:
         self._version_history = VersionHistory()
 
     async def read_evidence(self, handovers: Sequence[AuditedHandover]) -> list[Evidence]:
-        """The evidence of each; a handover about which too little is kept is left out. Raises Transient."""
+        """Returns the evidence of each handover, leaving out those of which too little is kept. Raises Transient."""
         if not handovers:
             return []
         customers = sorted({each.customer for each in handovers})
@@ -89,7 +91,9 @@ class EvidenceReader:
     async def _versions_in_force(
         self, tx: Tx, handover: AuditedHandover, event: bytes | None
     ) -> tuple[list[CompiledPolicy], list[TriggeredCampaign]]:
-        """The policies and touches that may have been in force; none where they cannot be told any more."""
+        """Returns the policies and triggered campaigns that may have been in force; empty if that is no longer
+        known.
+        """
         try:
             triggered = await self._rebuild_triggered(tx, handover, event)
             return await self._version_history.policies_around(tx, handover.claimed_at, TIMING_TOLERANCE), triggered
@@ -100,7 +104,9 @@ class EvidenceReader:
     async def _rebuild_triggered(
         self, tx: Tx, handover: AuditedHandover, event: bytes | None
     ) -> list[TriggeredCampaign]:
-        """One for each version of the campaign that may have been in force. Raises LookupError, DocumentError."""
+        """Rebuilds one triggered campaign per version that may have been in force. Raises LookupError,
+        DocumentError.
+        """
         if event is None:
             raise LookupError(handover.message_id)
         campaigns = await self._version_history.campaigns_around(
@@ -118,19 +124,19 @@ class EvidenceReader:
 
 
 def _last_possible_read(handover: AuditedHandover) -> Instant:
-    """The last instant whose facts its gate may have read."""
+    """Returns the last instant whose facts the recheck may have read."""
     return min(handover.closed_at, handover.claimed_at + MAX_RECHECK_DELAY) + TIMING_TOLERANCE
 
 
 def _earliest_relevant_contact(handovers: Sequence[AuditedHandover], policies: Sequence[CompiledPolicy]) -> Instant:
-    """From when on contacts matter to any of them."""
+    """Returns the earliest instant from which contacts matter to any of the versions."""
     spans = [look_back_span(policy, ()) for policy in {policy.version: policy for policy in policies}.values()]
     longest_span = max((span for span in spans if span is not None), default=0)
     return max(BEGINNING_OF_TIME, min(each.claimed_at for each in handovers) - longest_span - MAX_REPORT_LEAD)
 
 
 def _ledger_without_claim(history: Sequence[Row[Any]], handover: AuditedHandover) -> Ledger:
-    """The contacts that were surely there before a handover whose mark is not recorded."""
+    """Returns the contacts that certainly existed before a handover whose claim is not recorded."""
     before = [row for row in history if row.recorded < handover.claimed_at - TIMING_TOLERANCE]
     ledger = as_of.build_ledger(before)
     for contact in list(ledger):
@@ -140,7 +146,7 @@ def _ledger_without_claim(history: Sequence[Row[Any]], handover: AuditedHandover
 
 
 def _certain_holds(holds: Sequence[HoldPeriod], handover: AuditedHandover) -> tuple[HoldFact, ...]:
-    """Those that were known long before the mark, and not lifted before the end."""
+    """Returns the holds known well before the claim and not lifted before the end."""
     return tuple(
         each.hold
         for each in holds
@@ -150,7 +156,9 @@ def _certain_holds(holds: Sequence[HoldPeriod], handover: AuditedHandover) -> tu
 
 
 def _possible_facts(recorded: CustomerHistory, handover: AuditedHandover) -> list[tuple[Preference, Suppressions]]:
-    """All that may have been known: as of a moment before the mark, and after each change until the end."""
+    """Returns all facts that may have been read: those just before the claim, and those after each change until the
+    end.
+    """
     since, until = handover.claimed_at - TIMING_TOLERANCE, _last_possible_read(handover)
     return [
         (preference, reindex_address_entries(suppressions, recorded.asked, preference))

@@ -1,7 +1,7 @@
-"""Which promises a handover broke. Pure: the rules that decided it, on what is recorded of its time.
+"""Finds the invariants that a handover violated, by the same rules that decided it, on recorded facts. Pure.
 
-History does not always tell what the gate saw: clocks differ, and a fact that changed around the mark may have been
-read before or after. So every state that it may have seen is judged, and only what all of them refuse is accused.
+History does not always tell what the recheck read: clocks differ, and a fact that changed around the claim may have
+been read before or after. So every possible state is evaluated, and only what all of them refuse is a violation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +30,13 @@ INVARIANT_BY_RULE: Final[Mapping[str, str]] = {
     "contact_history": "suppressed_sent",
     "hold": "held_sent",
 }
-"""Rule -> invariant. What the other rules say depends on more than is recorded."""
+"""The invariant that each rule protects. Other rules depend on more than history keeps."""
 MAX_STATES = 256
 ALL_CHANNELS: Final = frozenset(CHANNELS)
 
 
 class PossibleState(NamedTuple):
-    """What may have been known at the gate."""
+    """One possible state of facts and versions at the recheck."""
 
     policy: CompiledPolicy
     triggered: TriggeredCampaign
@@ -46,9 +46,10 @@ class PossibleState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is recorded of a handover. `ledger`: the contacts at its mark. `holds`: those surely known then.
+    """The recorded evidence about a handover.
 
-    `states` is empty where it cannot be told any more what was in force. `approved`: by another one than the editor.
+    `ledger`: the contacts at its claim. `holds`: those certainly known then. `states` is empty if it is no longer known
+    what was in force. `approved`: whether somebody other than the editor approved the version.
     """
 
     handover: AuditedHandover
@@ -63,14 +64,14 @@ class Evidence:
 
 
 class Refusal(NamedTuple):
-    """A rule that stood against it, and the id of the policy's entry."""
+    """A rule that refused the handover, and the id of the policy entry."""
 
     rule: str
     id: str | None
 
 
 def find_violations(evidence: Evidence) -> list[Violation]:
-    """The promises that this handover surely broke, one for each invariant."""
+    """Returns the invariants that the handover certainly violated, each once."""
     found: dict[str, Refusal] = {}
     if not evidence.explained:
         found["unexplained_sent"] = Refusal("decision", None)
@@ -92,7 +93,7 @@ def find_violations(evidence: Evidence) -> list[Violation]:
 
 
 def find_refusals(evidence: Evidence) -> frozenset[Refusal]:
-    """What refuses it in every state that the gate may have seen; empty as soon as one state allows."""
+    """Returns what refuses the handover in every possible state; empty as soon as one state allows it."""
     remaining: frozenset[Refusal] | None = None
     for count, state in enumerate(islice(_possible_states(evidence), MAX_STATES + 1)):
         if count == MAX_STATES:

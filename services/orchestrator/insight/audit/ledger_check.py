@@ -1,4 +1,6 @@
-"""The ledger of a customer against its history and the messages: three tellings of one thing. Pure."""
+"""Compares a customer's ledger with its contact history and with the messages: three records of the same contacts.
+Pure.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,12 +19,12 @@ MATCHING_MESSAGE_STATES: Final[Mapping[str, frozenset[str]]] = {
     "made": frozenset({"handing_over"}) | ACCEPTED_STATES,
     "unknown": frozenset({"unknown", "pending", "retry"}),
 }
-"""State of a contact -> states that its message may be in."""
+"""For each contact state, the states that its message may have."""
 IN_FLIGHT_STATES: Final = frozenset({"planned", "pending", "retry", "handing_over"})
 
 
 def find_ledger_difference(ledger: Ledger, history: Sequence[Row[Any]], messages: Mapping[str, str]) -> str | None:
-    """How the three differ, in a word; None when they agree."""
+    """Returns a word for how the three records differ, or None if they agree."""
     expected = Ledger.empty()
     for row in history:
         expected = apply_history_row(expected, row)
@@ -38,10 +40,10 @@ def find_ledger_difference(ledger: Ledger, history: Sequence[Row[Any]], messages
 
 
 def ledger_at_claim(history: Sequence[Row[Any]], message_id: str, claimed_at: int) -> Ledger | None:
-    """The contacts that were on the ledger when a message was marked; None where its mark is not recorded.
+    """Returns the ledger at the claim of a message, or None if its claim is not recorded.
 
-    All changes of a customer's contacts are written one after the other, under one lock; those that were marked
-    together, in the order of their marks.
+    All changes of a customer's contacts are written in sequence under one lock; messages claimed together are recorded
+    in the order of their claims.
     """
     claims = [
         index
@@ -59,5 +61,7 @@ def ledger_at_claim(history: Sequence[Row[Any]], message_id: str, claimed_at: in
 
 
 def _matches(contact: Contact, state: str | None) -> bool:
-    """Whether contact and message agree; a message that is not kept any more, or of an unknown state, says nothing."""
+    """Whether contact and message agree. A message that is no longer kept, or in an unknown state, counts as
+    agreeing.
+    """
     return state is None or state in MATCHING_MESSAGE_STATES[contact.state] or state not in _KNOWN_STATES

@@ -1,4 +1,4 @@
-"""SQL of the auditor: handovers to audit, what is known about them, and the broken promises that it found."""
+"""SQL of the auditor: handovers to audit, what is recorded about them, and violations found."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ MAX_VIOLATIONS = 10_000
 
 
 class AuditedHandover(NamedTuple):
-    """An attempt that may have reached a customer, and its message as it is now. `marked_at` is ledger time."""
+    """An attempt that may have reached a customer, and its message as it is now. `claimed_at` is ledger time."""
 
     message_id: str
     customer: str
@@ -31,14 +31,14 @@ class AuditedHandover(NamedTuple):
 
 
 class HandoverPage(NamedTuple):
-    """What comes next after a cursor. `end`: how far it reaches; attempts that reached nobody are passed over."""
+    """The handovers after a cursor. `end`: the new cursor; attempts that reached nobody are skipped."""
 
     end: int
     handovers: list[AuditedHandover]
 
 
 class Violation(NamedTuple):
-    """A promise that was not kept. `subject`: a message's id, or a customer's where the ledger is meant."""
+    """A violated invariant. `subject` is a message id, or a customer id where the ledger is meant."""
 
     invariant: str
     subject: str
@@ -50,7 +50,7 @@ class Violation(NamedTuple):
 
 
 async def get_cursor(tx: Tx) -> int:
-    """The last mark that was audited, by its place in the history of contacts."""
+    """Returns the last audited claim, as its position in the contact history."""
     row = await tx.row("SELECT seq FROM audit_cursor WHERE id = 1")
     return 0 if row is None else int(row.seq)
 
@@ -66,10 +66,11 @@ _CLAIMS_SQL = """
 
 
 async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> HandoverPage:
-    """The next marks, up to the first whose attempt is open still or younger than `opened_before` (database's time).
+    """Returns the next claims, up to the first whose attempt is still open or younger than `opened_before` (database
+    time).
 
-    An attempt of which no other end is kept was accepted. One with an unknown outcome counts when its provider was
-    asked: then its detail says what went wrong.
+    An attempt without another recorded end was accepted. One with an unknown outcome counts if the provider was called:
+    then its detail names the error.
     """
     end, found = after, []
     for row in await tx.rows(_CLAIMS_SQL, after=after, limit=limit):
@@ -92,7 +93,7 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
 
 
 async def find_explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
-    """Those of the messages that a decision with its trace sent."""
+    """Returns those of the messages that have a `send` decision with a trace."""
     rows = await tx.rows(
         f"SELECT DISTINCT message_id FROM decision WHERE {tx.in_list('customer', 'customers')} "
         f"AND {tx.in_list('message_id', 'ids')} AND outcome = 'send' AND length(body) > 0",
@@ -103,7 +104,7 @@ async def find_explained(tx: Tx, customers: Sequence[str], messages: Sequence[st
 
 
 async def load_accepted_claim_times(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> dict[str, Instant]:
-    """When each message was marked for the attempt that was accepted; of several, the first."""
+    """Returns when each message was claimed for its accepted attempt; the first, if there are several."""
     rows = await tx.rows(
         f"SELECT h.message_id, h.at FROM contact_history h WHERE {tx.in_list('h.customer', 'customers')} "
         f"AND {tx.in_list('h.message_id', 'ids')} AND h.state = 'made' AND NOT EXISTS "
@@ -115,7 +116,7 @@ async def load_accepted_claim_times(tx: Tx, customers: Sequence[str], messages: 
 
 
 async def load_contact_rows(tx: Tx, customers: Sequence[str], since: Instant) -> dict[str, list[Row[Any]]]:
-    """What was recorded of the customers' contacts from an instant on, in the order of writing."""
+    """Returns the contact history of these customers from an instant on, in the order of writing."""
     rows = await tx.rows(
         f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
         f"WHERE {tx.in_list('customer', 'customers')} AND recorded >= :since ORDER BY customer, seq",
@@ -129,7 +130,7 @@ async def load_contact_rows(tx: Tx, customers: Sequence[str], since: Instant) ->
 
 
 async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
-    """The states of these messages, and of all of the customer's that wait or are being handed over."""
+    """Returns the states of these messages, and of all messages of the customer that wait or are being handed over."""
     rows = await tx.rows(
         "SELECT message_id, state FROM message WHERE customer = :customer "
         f"AND ({tx.in_list('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
@@ -142,7 +143,7 @@ async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) ->
 async def record_page(
     tx: Tx, before: int, after: int, broken: Sequence[Violation], now: Instant
 ) -> list[Violation] | None:
-    """Move the cursor and keep what is broken: those that were not known. None: another auditor was here first."""
+    """Moves the cursor and stores new violations. Returns those, or None if another auditor was faster."""
     if not await tx.execute(
         "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
     ):
@@ -164,7 +165,7 @@ async def _insert_violation(tx: Tx, broken: Violation, now: Instant) -> int:
 
 
 async def list_violations(tx: Tx, before: int, limit: int, invariant: str | None = None) -> Sequence[Row[Any]]:
-    """What was found, newest first."""
+    """Returns violations, newest first."""
     invariant_condition = "" if invariant is None else "AND invariant = :invariant"
     parameters = {} if invariant is None else {"invariant": invariant}
     return await tx.rows(

@@ -1,4 +1,4 @@
-"""The auditor's tables: how far it has read, and the broken promises that it found."""
+"""Tables of the auditor: its cursor, and the violations it found."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def _audit_cursor() -> list[Column[Any]]:
 
 
 def _violation() -> list[Column[Any]]:
-    """`subject` is a message's id, or a customer's where the ledger is meant; `found` is in microseconds."""
+    """`subject` is a message id, or a customer id where the ledger is meant; `found` is in microseconds."""
     return [
         Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
         Column("invariant", Text, nullable=False),

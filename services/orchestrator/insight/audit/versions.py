@@ -1,4 +1,7 @@
-"""Which versions were in force around an instant, and who approved them. Versions are never rewritten, so they keep."""
+"""Versions of policy and campaigns in force around an instant, and who approved them.
+
+Versions are never rewritten, so compiled ones are cached.
+"""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -28,7 +31,7 @@ class VersionHistory:
         self._catalogue_version = -1
 
     async def refresh(self, tx: Tx) -> None:
-        """Read the logs again if the catalogue has changed."""
+        """Reads the logs again if the catalogue has changed."""
         version = (await catalogue_store.get_catalogue_state(tx)).version
         if version == self._catalogue_version:
             return
@@ -38,7 +41,9 @@ class VersionHistory:
         self._catalogue_version = version
 
     async def policies_around(self, tx: Tx, at: Instant, tolerance: int) -> list[CompiledPolicy]:
-        """Those that may have been in force at an instant, the likeliest first. Raises LookupError, DocumentError."""
+        """Returns the policies that may have been in force at an instant, the likeliest first. Raises LookupError,
+        DocumentError.
+        """
         times = (at, at - tolerance, at + tolerance)
         numbers = dict.fromkeys(next((v for a, v in reversed(self._activations) if a <= t), 0) for t in times)
         within = [version for when, version in self._activations if at - tolerance < when <= at + tolerance]
@@ -47,7 +52,9 @@ class VersionHistory:
     async def campaigns_around(
         self, tx: Tx, key: str, version: int, at: Instant, tolerance: int
     ) -> list[CompiledCampaign]:
-        """The message's version, and those in force around an instant. Raises LookupError, DocumentError."""
+        """Returns the message's campaign version and those in force around an instant. Raises LookupError,
+        DocumentError.
+        """
         if key not in self._status_changes:
             self._status_changes[key] = await as_of.list_status_changes(tx, key)
         changes = self._status_changes[key]
@@ -58,7 +65,7 @@ class VersionHistory:
         return [each for each in found if each is not None]
 
     async def is_approved(self, tx: Tx, key: str, version: int | None) -> bool:
-        """Whether somebody else than its editor approved the version; True for one that is not kept any more."""
+        """Whether somebody other than its editor approved the version; True if it is no longer kept."""
         if version is None:
             return True
         if (key, version) not in self._approvals:
@@ -81,6 +88,6 @@ class VersionHistory:
 
 
 def _evict_oldest(cache: MutableMapping[Any, Any]) -> None:
-    """Forget the oldest of too many."""
+    """Evicts the oldest entries of a full cache."""
     while len(cache) > MAX_CACHED:
         del cache[next(iter(cache))]

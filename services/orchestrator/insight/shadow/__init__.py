@@ -1,1 +1,1 @@
-"""Versions in state shadow: judged and rendered on live events beside what is active, counted, without any effect."""
+"""Shadow versions: evaluated and rendered on live events beside the active ones, counted, without any effect."""

@@ -1,4 +1,4 @@
-"""What a version in shadow would have done, over HTTP: how often, how far it agrees with what is live, and samples."""
+"""HTTP API of shadow versions: what they would have decided, how far they agree with the live ones, and samples."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ _MAX_SAMPLE_ID = 2**63 - 1
 
 
 def shadow_routes(database: Database) -> APIRouter:
-    """The routes that show what versions in shadow decided."""
+    """Builds the routes that show what versions in shadow decided."""
     routes = APIRouter(prefix="/v1", tags=["shadow"])
 
     @routes.get("/campaigns/{key}/shadow", summary="What a version of a campaign decided in shadow, with samples")
@@ -96,7 +96,7 @@ async def _shadow_document(
 
 
 async def _shadow_period(tx: Tx, shadow: ShadowVersion) -> dict[str, str | None]:
-    """When the version went into shadow for the last time, and when it left again."""
+    """Returns when the version last went into shadow, and when it left."""
     start = end = None
     for change in await catalogue_store.list_log_entries(tx, shadow.noun, shadow.key):
         if change.version == shadow.version and change.after == Status.SHADOW:

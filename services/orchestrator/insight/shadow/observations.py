@@ -1,4 +1,4 @@
-"""What shadows have decided about live events, and how it compares with what is live. Pure values."""
+"""What shadow versions decided about live events, compared with the live decisions. Pure values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,17 @@ from schemas.decision import Decision
 from schemas.times import Instant
 
 NO_DECISION: Final = "none"
-"""The outcome of a side without a decision: the trigger of its version did not fire, or it does not use the channel."""
+"""The outcome of a side without a decision: its trigger did not fire, or it does not use the channel."""
 SKIPPED: Final = "skipped"
 SkipCause = Literal["limit", "error", "unkept"]
 SKIP_CAUSES: Final[tuple[SkipCause, ...]] = ("limit", "error", "unkept")
-"""Why a shadow left events out: the limit of a batch, an exception, or notes that could not be written."""
+"""Why a shadow skipped events: the limit per batch, an exception, or a failed write."""
 MAX_SAMPLES_PER_BATCH: Final[Mapping[bool | None, int]] = {True: 1, False: 10, None: 10}
-"""How many samples are kept of one batch and shadow: by whether the two sides agree."""
+"""The number of samples kept per batch and shadow, by whether both sides agree."""
 
 
 class ShadowVersion(NamedTuple):
-    """A version in shadow: of a campaign, or of the policy, whose key is `policy`."""
+    """A version in shadow, of a campaign or of the policy (whose key is `policy`)."""
 
     noun: Literal["campaign", "policy"]
     key: str
@@ -27,9 +27,9 @@ class ShadowVersion(NamedTuple):
 
 
 class ShadowObservation(NamedTuple):
-    """What a shadow and the live versions decided about one message. `compared`: there is a live version to agree with.
+    """What a shadow and the live versions decided about one message; at least one decision is set.
 
-    At least one of the decisions is there.
+    `compared`: whether there is a live version to compare with.
     """
 
     shadow: ShadowVersion
@@ -39,36 +39,38 @@ class ShadowObservation(NamedTuple):
 
     @property
     def any_decision(self) -> Decision:
-        """Either decision: which message it is about."""
+        """Either decision, to identify the message."""
         found = self.decision or self.live
         assert found is not None
         return found
 
     @property
     def outcome(self) -> str:
-        """The outcome of the shadow, or `none`."""
+        """The shadow's outcome, or `none`."""
         return NO_DECISION if self.decision is None else self.decision.outcome
 
     @property
     def reason(self) -> str:
-        """The reason of the shadow, or an empty text."""
+        """The shadow's reason, or an empty string."""
         return "" if self.decision is None else self.decision.reason
 
     @property
     def live_outcome(self) -> str:
-        """The outcome of the live side, `none`, or an empty text where nothing is compared."""
+        """The live outcome, `none`, or an empty string if nothing is compared."""
         if not self.has_live:
             return ""
         return NO_DECISION if self.live is None else self.live.outcome
 
     @property
     def agrees(self) -> bool | None:
-        """Whether both have the same outcome; None where nothing is compared."""
+        """Whether both have the same outcome; None if nothing is compared."""
         return self.outcome == self.live_outcome if self.has_live else None
 
 
 class ObservationKey(NamedTuple):
-    """What is counted together. `outcome` is `skipped` and `reason` the cause for events that were left out."""
+    """The key under which observations are counted. For skipped events `outcome` is `skipped` and `reason` the
+    cause.
+    """
 
     shadow: ShadowVersion
     campaign: str
@@ -79,9 +81,9 @@ class ObservationKey(NamedTuple):
 
 @dataclass(slots=True)
 class ShadowObservations:
-    """What the shadows of one batch of events amount to, judged at `now`.
+    """The observations of all shadows on one batch of events, evaluated at `now`.
 
-    `skipped`: events by shadow and cause. `lost`: why there is nothing of the whole batch.
+    `skipped`: number of events by shadow and cause. `failure`: why there are no observations of the batch at all.
     """
 
     now: Instant
@@ -91,7 +93,7 @@ class ShadowObservations:
     failure: SkipCause | None = None
 
     def count_observations(self) -> Counter[ObservationKey]:
-        """How often each came up."""
+        """Counts the observations by key."""
         found = Counter(
             ObservationKey(
                 observation.shadow,
@@ -107,7 +109,9 @@ class ShadowObservations:
         return found
 
     def select_samples(self) -> Sequence[ShadowObservation]:
-        """The newest of each shadow and kind of agreement, at most as many as are kept of one batch; oldest first."""
+        """Returns the newest observations of each shadow and kind of agreement, as many as are kept per batch; oldest
+        first.
+        """
         return list(self._newest_per_shadow())[::-1]
 
     def _newest_per_shadow(self) -> Iterator[ShadowObservation]:

@@ -1,7 +1,7 @@
-"""The two calls of the pipeline: judge beside the live decisions, and keep what came of it with them.
+"""Shadow evaluation inside the pipeline: evaluates beside the live decisions, and stores the result with them.
 
-Nothing that goes wrong here touches what is live: it is caught, counted and logged. While nothing is in shadow the
-pipeline calls neither.
+A failure here never affects live decisions: it is caught, counted and logged. While nothing is in shadow the pipeline
+calls neither function.
 """
 
 import time
@@ -22,13 +22,13 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 
 MAX_EVALUATIONS = 500
-"""Touches that the shadows may judge of one batch; a batch holds at most 500 events."""
+"""The number of triggered campaigns that shadows may evaluate per batch; a batch has at most 500 events."""
 MAX_SECONDS = 0.25
-"""Seconds that the shadows may take of one batch; what is begun is finished."""
+"""Seconds that shadows may spend per batch; an evaluation that has begun is finished."""
 
 
 class BatchBudget:
-    """What the shadows may still spend on a batch."""
+    """What shadows may still spend on a batch."""
 
     def __init__(self, evaluation_count: int, seconds: float, clock: Callable[[], float]) -> None:
         self._evaluations = evaluation_count
@@ -36,7 +36,7 @@ class BatchBudget:
         self._clock = clock
 
     def try_spend(self, evaluation_count: int) -> bool:
-        """Whether so many touches more may be judged; they count from now on."""
+        """Whether so many more evaluations are allowed; if so they are deducted."""
         if evaluation_count > self._evaluations or self._clock() >= self._deadline:
             return False
         self._evaluations -= evaluation_count
@@ -44,7 +44,7 @@ class BatchBudget:
 
 
 class ShadowRecorder:
-    """Judges what is in shadow on live events, bounded for each batch."""
+    """Evaluates shadow versions on live events, within limits per batch."""
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class ShadowRecorder:
         catalogue: Catalogue,
         now: Instant,
     ) -> ShadowObservations:
-        """What the shadows make of the events that nobody has judged before. `works`: what is live made of them.
+        """Evaluates the shadows on events that are new. `evaluations`: what the live versions made of them.
 
-        `ledgers`: as they were read, before anything was decided.
+        `ledgers`: as read before anything was decided.
         """
         observations = ShadowObservations(now, len(new_events))
         try:
@@ -142,7 +142,7 @@ class ShadowRecorder:
             observations.skipped[variant.shadow, cause] += len(new_events)
 
     async def save(self, tx: Tx, observations: ShadowObservations) -> None:
-        """Write the notes with what is live, in its transaction. What cannot be written is left out and counted."""
+        """Stores the observations in the transaction of the live decisions. A failed write is skipped and counted."""
         if not (observations.observations or observations.skipped):
             return
         await tx.execute("SAVEPOINT shadow")
@@ -156,5 +156,5 @@ class ShadowRecorder:
         await tx.execute("RELEASE SAVEPOINT shadow")
 
     def count_committed(self, observations: ShadowObservations) -> None:
-        """The transaction has been committed: count."""
+        """Counts the observations once their transaction has committed."""
         self._metrics.count_committed(observations)

@@ -1,8 +1,8 @@
-"""Judges live events once more in each world of a shadow, with the functions that decide, and compares. Pure.
+"""Evaluates live events again for each shadow variant, with the functions that decide, and compares. Pure.
 
-Facts and ledgers are those that the live decisions saw. A customer's events of one batch follow one another in each
-world; the next batch begins with the live ledger again. Nothing leaves this module but notes: no contact is kept, and
-content is rendered and dropped.
+Facts and ledgers are those of the live decisions. A customer's events in one batch build on one another within a
+variant; the next batch starts from the live ledger again. Only observations leave this module: contacts are not stored,
+and rendered content is dropped.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from services.template import RenderError
 
 
 class NewEvent(Protocol):
-    """An event that nobody has judged before, or the contact that it reports."""
+    """A new event, or the contact that it reports."""
 
     @property
     def event(self) -> Event: ...
@@ -44,14 +44,14 @@ class NewEvent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveResults:
-    """What is live decided about the events of one customer, by event: what it triggered, and the decisions."""
+    """What the live versions decided about one customer's events: by event, what it triggered and the decisions."""
 
     triggered: Mapping[EventKey, tuple[TriggeredCampaign, ...]]
     decisions: Mapping[EventKey, Mapping[str, Decision]]
 
     @staticmethod
     def from_evaluation(evaluation: CustomerEvaluation | None) -> "LiveResults":
-        """From the customer's judgement; without one, nothing was triggered."""
+        """Builds it from the customer's evaluation; None means nothing was triggered."""
         if evaluation is None:
             return _NO_LIVE_RESULTS
         decisions: dict[EventKey, dict[str, Decision]] = {}
@@ -71,7 +71,7 @@ _NO_LIVE_RESULTS = LiveResults({}, {})
 
 
 class EventStep(NamedTuple):
-    """One event in one world: what it triggers there, or the contact that it reports."""
+    """One event for one variant: what it triggers there, or the contact that it reports."""
 
     key: EventKey
     triggered: tuple[TriggeredCampaign, ...]
@@ -81,7 +81,7 @@ class EventStep(NamedTuple):
 def build_steps(
     variant: ShadowVariant, new_events: Sequence[NewEvent], facts: Facts, live: LiveResults
 ) -> list[EventStep]:
-    """What a customer's events lead to in a world, in order; empty when nothing of it would be noted."""
+    """Returns the steps of a customer's events for a variant, in order; empty if nothing of it would be observed."""
     found = []
     for new_event in new_events:
         triggered: tuple[TriggeredCampaign, ...] = ()
@@ -104,7 +104,7 @@ def evaluate_variant(
     now: Instant,
     render: RenderMessage,
 ) -> Iterator[ShadowObservation]:
-    """What the world decides about a customer's events, each beside what is live."""
+    """Returns what the variant decides about a customer's events, each beside the live decision."""
     variant_facts = facts if variant.policy is None else msgspec.structs.replace(facts, policy=variant.policy)
     for step in steps:
         if step.reported_contact is not None:
@@ -141,7 +141,9 @@ def _find_render_failures(
     now: Instant,
     render: RenderMessage,
 ) -> Iterator[tuple[PlannedMessage, RenderError]]:
-    """What would be sent here and cannot be rendered. What was rendered live, from the same content, is known to be."""
+    """Finds messages the variant would send that cannot be rendered. Content already rendered live is not rendered
+    again.
+    """
     for planned in result.planned:
         campaign, live = planned.triggered.campaign, live_decisions.get(planned.message_id)
         if planned.outcome is not Outcome.SEND or not variant.covers(campaign.key):

@@ -1,4 +1,4 @@
-"""What is counted of shadows. Labels are closed; a campaign is never one."""
+"""Prometheus metrics of shadow versions. Label sets are closed; a campaign is never a label."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ _AGREES = {True: "yes", False: "no", None: "unknown"}
 
 
 class ShadowMetrics:
-    """Decisions of shadows and their agreement with what is live, and events that they left out."""
+    """Counts shadow decisions, their agreement with the live ones, and skipped events."""
 
     def __init__(self, registry: Registry) -> None:
         labels = {"channel": CHANNELS, "outcome": (*Outcome, NO_DECISION), "agrees": tuple(_AGREES.values())}
@@ -20,7 +20,7 @@ class ShadowMetrics:
         self._skipped = counter(registry, "shadow_skipped_total", help_text, {"cause": SKIP_CAUSES})
 
     def count_committed(self, observations: ShadowObservations) -> None:
-        """The transaction of these notes has been committed."""
+        """Counts observations whose transaction has committed."""
         if observations.failure is not None:
             self._skipped(observations.failure).inc(observations.event_count)
             return

@@ -1,4 +1,4 @@
-"""SQL of shadows. It reads and writes the two tables of shadows, and reads decisions to name the live ones."""
+"""SQL of shadows: its two tables, and reads of decisions to name the live ones."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -11,13 +11,13 @@ from services.kit.db.database import Tx
 from services.orchestrator.insight.shadow.observations import ShadowObservation, ShadowObservations, ShadowVersion
 
 MAX_AGREEING_SAMPLES: Final = 20
-"""Samples of a shadow that agree, at most."""
+"""Samples that agree, per shadow, at most."""
 MAX_OTHER_SAMPLES: Final = 100
-"""Samples that do not agree, or that have nothing to agree with, at most of each."""
+"""Samples that disagree, and samples without a live version to compare with, per shadow, at most of each."""
 SAMPLE_RETENTION: Final = 30 * DAY
-"""How long a sample is kept, whatever becomes of its shadow: it is about a person."""
+"""How long a sample is kept whatever becomes of its shadow: it concerns a person."""
 MAX_KEPT_VERSIONS: Final = 5
-"""Of one campaign, and of the policy, the newest so many versions that were in shadow can still be read."""
+"""The number of versions that were in shadow which stay readable, per campaign and for the policy."""
 
 _TEXT_COLUMNS = dict.fromkeys(("campaign", "outcome", "reason", "live"), "text")
 _COUNT_COLUMNS = {"noun": "text", "key": "text", "version": "int", **_TEXT_COLUMNS, "number": "bigint"}
@@ -30,7 +30,7 @@ _DECODER = msgspec.msgpack.Decoder(Decision)
 
 
 class OutcomeCount(NamedTuple):
-    """How often a shadow decided so about a campaign while what is live decided so."""
+    """How often a shadow decided one way about a campaign while the live version decided another."""
 
     campaign: str
     outcome: str
@@ -40,7 +40,7 @@ class OutcomeCount(NamedTuple):
 
 
 class ShadowSample(NamedTuple):
-    """One note that was kept. `live_id`: the id of the live decision, while that is kept."""
+    """A stored observation. `live_id`: the id of the live decision, while that is kept."""
 
     sample_id: int
     agrees: bool | None
@@ -56,9 +56,9 @@ class ShadowSample(NamedTuple):
 
 
 async def save_observations(tx: Tx, observations: ShadowObservations) -> None:
-    """Count the notes in one statement, and keep the newest as samples.
+    """Counts the observations in one statement, and stores the newest as samples.
 
-    Rows are locked in one order, so that batches of several processes cannot wait for each other in a circle.
+    Rows are locked in one order, so that batches of several processes cannot deadlock.
     """
     rows = sorted(
         (*observation_key.shadow, *observation_key[1:], number)
@@ -82,7 +82,7 @@ async def save_observations(tx: Tx, observations: ShadowObservations) -> None:
 
 
 async def start_shadow(tx: Tx, shadow: ShadowVersion, now: Instant) -> None:
-    """A version goes into shadow: forget an earlier time of its, and all but the newest others of its kind."""
+    """Starts a version's shadow period: deletes its earlier counts, and those of all but the newest other versions."""
     newest_others = await tx.rows(
         "SELECT DISTINCT version FROM shadow_count WHERE noun = :noun AND key = :key AND version <> :version"
         f" ORDER BY version DESC LIMIT {MAX_KEPT_VERSIONS - 1}",
@@ -100,7 +100,7 @@ async def start_shadow(tx: Tx, shadow: ShadowVersion, now: Instant) -> None:
 
 
 async def list_outcome_counts(tx: Tx, shadow: ShadowVersion) -> list[OutcomeCount]:
-    """All that was counted of a shadow."""
+    """Returns all counts of a shadow."""
     rows = await tx.rows(
         "SELECT campaign, outcome, reason, live, number FROM shadow_count"
         " WHERE noun = :noun AND key = :key AND version = :version ORDER BY campaign, outcome, reason, live",
@@ -112,7 +112,7 @@ async def list_outcome_counts(tx: Tx, shadow: ShadowVersion) -> list[OutcomeCoun
 async def list_samples(
     tx: Tx, shadow: ShadowVersion, agrees: Sequence[int], before: int, limit: int
 ) -> list[ShadowSample]:
-    """Samples of a shadow, newest first, from below `before`. `agrees`: 1, 0, and -1 for nothing to agree with."""
+    """Returns samples of a shadow below `before`, newest first. `agrees`: 1, 0, or -1 for nothing to compare with."""
     rows = await tx.rows(
         f"SELECT sample_id, {', '.join(_SAMPLE_COLUMNS[3:])}, (SELECT max(d.decision_id) FROM decision d"
         " WHERE s.live_outcome IS NOT NULL AND d.time = s.time AND d.message_id = s.message_id) AS live_id"
@@ -127,7 +127,7 @@ async def list_samples(
 
 
 async def newest_version(tx: Tx, noun: str, key: str) -> int | None:
-    """The newest version of which something was counted."""
+    """Returns the newest version that has counts."""
     row = await tx.row(
         "SELECT max(version) AS n FROM shadow_count WHERE noun = :noun AND key = :key", noun=noun, key=key
     )

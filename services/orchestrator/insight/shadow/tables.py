@@ -1,4 +1,4 @@
-"""Tables of shadows: what was counted, and samples. No other table knows of them."""
+"""Tables of shadows: counts and samples. No other table refers to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def _shadow_version_columns(*, primary: bool) -> list[Column[Any]]:
 
 
 def _shadow_count() -> list[Column[Any]]:
-    """Rows of outcome `skipped` count events, all others decisions. `live` is empty where nothing is compared."""
+    """Rows with outcome `skipped` count events, all others decisions. `live` is empty if nothing is compared."""
     names = ("campaign", "outcome", "reason", "live")
     return [
         *_shadow_version_columns(primary=True),
@@ -33,7 +33,7 @@ def _shadow_count() -> list[Column[Any]]:
 
 
 def _shadow_sample() -> list[Column[Any]]:
-    """`decision` is the shadow's with its full trace; none where the shadow decided nothing."""
+    """`decision` is the shadow's, with its full trace; NULL if the shadow decided nothing."""
     return [
         Column("sample_id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
         *_shadow_version_columns(primary=False),

@@ -1,4 +1,4 @@
-"""What would be in force if one version in shadow were active: a world to judge in. Pure."""
+"""Shadow variants: the catalogue as it would be if one version in shadow were active. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, mat
 
 @dataclass(frozen=True, slots=True)
 class ShadowVariant:
-    """The live catalogue but for one version of the policy, one of a campaign, or both.
+    """The live catalogue with one version of the policy, of a campaign, or both replaced.
 
-    `alone` holds the campaign alone. `compared`: there is something live to agree with.
+    `alone` holds only the campaign. `compared`: whether there is a live version to compare with.
     """
 
     shadow: ShadowVersion
@@ -24,13 +24,13 @@ class ShadowVariant:
     has_live: bool
 
     def covers(self, campaign: str) -> bool:
-        """Whether decisions about the campaign are noted here."""
+        """Whether decisions about the campaign are observed in this variant."""
         return self.key is None or self.key == campaign
 
     def match_triggered(
         self, live: Sequence[TriggeredCampaign], event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
     ) -> tuple[TriggeredCampaign, ...]:
-        """What the event triggers here; `live`: what it triggered."""
+        """Returns what the event triggers in this variant; `live`: what it triggered live."""
         if self.key is None:
             return tuple(live)
         others = [match for match in live if match.campaign.key != self.key]
@@ -38,7 +38,7 @@ class ShadowVariant:
 
 
 def build_variants(catalogue: Catalogue) -> tuple[ShadowVariant, ...]:
-    """One world for each version in shadow, and one for each campaign in shadow under the policy in shadow."""
+    """Builds one variant per version in shadow, and one per campaign in shadow under the policy in shadow."""
     if catalogue.shadows is None:
         return ()
     policy, variants = catalogue.shadows.policy, list[ShadowVariant]()

@@ -1,1 +1,1 @@
-"""What-if on recorded traffic: requests, their traffic written to files, and the process that simulates it."""
+"""Simulations on recorded traffic: requests, export of the traffic to files, and the process that simulates it."""

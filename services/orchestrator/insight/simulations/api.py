@@ -1,4 +1,4 @@
-"""Simulations over HTTP: ask for one, follow it, read the difference and its picture."""
+"""HTTP API of simulations: request one, follow it, read the difference and its page."""
 
 import secrets
 from typing import Any
@@ -24,7 +24,7 @@ _CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-s
 
 
 def simulation_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
-    """The routes of `/v1/simulations`."""
+    """Builds the routes of `/v1/simulations`."""
     routes = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
     @routes.post("", summary="Simulate recorded traffic; the answer says where to follow it", status_code=202)

@@ -1,7 +1,7 @@
-"""One simulation in a process of its own: `python -m services.simulation`, with limits.
+"""Runs one simulation as a child process, `python -m services.simulation`, with limits.
 
-It reads files that are written here, and knows no database, no key and no other service. It gets the processor last,
-and ends when this process does.
+The child reads files written here; it has no access to databases, keys or other services. It runs at the lowest CPU
+priority and ends when this process does.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from services.orchestrator.insight.simulations.traffic_export import ExportedTra
 COMMAND = ("-m", "services.simulation")
 EXIT_BAD_INPUT, EXIT_TOO_LARGE = 2, 3
 EXPORT_PROGRESS = 100
-"""Of 1000: the progress once the traffic has been written."""
+"""Progress (of 1000) once the traffic has been written."""
 MAX_RESULT_BYTES = 8 * 1024 * 1024
 _INHERITED_VARIABLES = ("PATH", "PYTHONTZPATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationLimits:
-    """What one simulation may take: seconds in all, bytes of memory, bytes of one file."""
+    """Limits of one simulation: seconds in total, bytes of memory, bytes of one file."""
 
     seconds: int = 900
     memory: int = 1024 * 1024 * 1024
@@ -37,7 +37,7 @@ class SimulationLimits:
 
 
 class SimulationRun:
-    """One run. `progress`: 0 to 1000."""
+    """One run of a simulation. `progress`: 0 to 1000."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class SimulationRun:
         self._folder = folder
 
     async def execute(self) -> RunResult:
-        """Write the traffic, simulate it, read the result. Raises TooMuch, Transient, OSError."""
+        """Writes the traffic, simulates it and reads the result. Raises TrafficTooLarge, Transient, OSError."""
         resolved = msgspec.convert(self.claimed.request, ResolvedRequest)
         write_documents(resolved, self._folder)
         exported = await export_traffic(self._database, self._recorder, resolved.to_window(), self._folder)
@@ -65,7 +65,7 @@ class SimulationRun:
         return self._read_result(await self._run_process(), describe_traffic(resolved, exported))
 
     async def _run_process(self) -> int:
-        """The exit code of the process."""
+        """Runs the process and returns its exit code."""
         limits = self._limits
         arguments = ("--memory", limits.memory, "--seconds", limits.seconds, "--disk", limits.disk)
         with (self._folder / "errors.txt").open("wb") as errors:
@@ -107,7 +107,7 @@ class SimulationRun:
 
 
 def describe_traffic(resolved: ResolvedRequest, exported: ExportedTraffic) -> list[str]:
-    """What is in the simulation and what is not, in words."""
+    """Describes in words which traffic the simulation contains and which it does not."""
     summary = f"{exported.event_count} recorded events of {len(exported.customers)} customers were simulated."
     notes = [
         f"{summary} Events of types that no campaign wanted, or that met no campaign's trigger when they came, "
@@ -128,6 +128,6 @@ def describe_traffic(resolved: ResolvedRequest, exported: ExportedTraffic) -> li
 
 
 def _process_environment() -> dict[str, str]:
-    """What the process needs, and no secret."""
+    """Returns the environment of the child: what it needs, without secrets."""
     inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,4 +1,4 @@
-"""What is asked of a simulation, and the documents that are meant."""
+"""Simulation requests, and the documents they refer to."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,20 +23,20 @@ ACTIVE_NOW = "in force now"
 
 
 class SimulationVariant(Document):
-    """One side: a policy and campaigns. What is absent is what is in force now."""
+    """One side of a comparison: a policy and campaigns. Absent parts are those in force now."""
 
     policy: Annotated[int, Field(ge=1)] | dict[str, Any] | None = None
     campaigns: Annotated[tuple[Key | dict[str, Any], ...], as_tuple, Field(min_length=1, max_length=500)] | None = None
 
 
 class Share(Document):
-    """A part of all customers, always the same ones."""
+    """A fixed share of all customers."""
 
     percent: Annotated[float, Field(gt=0, le=100, strict=False)]
 
 
 class SimulationRequest(SimulationVariant):
-    """Which traffic, decided how, compared with what; `to` is exclusive."""
+    """Which traffic, decided by which documents, compared with what; `to` is exclusive."""
 
     since: InstantField = Field(alias="from")
     to: InstantField
@@ -56,7 +56,7 @@ class SimulationRequest(SimulationVariant):
 
 
 class ResolvedVariant(msgspec.Struct, frozen=True):
-    """The documents of one side, and what they are called."""
+    """The documents of one side, and their names."""
 
     policy: dict[str, Any]
     campaigns: list[dict[str, Any]]
@@ -64,7 +64,7 @@ class ResolvedVariant(msgspec.Struct, frozen=True):
 
 
 class ResolvedRequest(msgspec.Struct, frozen=True):
-    """A request with the documents that it names. `end`: the last instant of virtual time."""
+    """A request with its documents resolved. `end`: the last instant of virtual time."""
 
     since: Instant
     until: Instant
@@ -75,17 +75,17 @@ class ResolvedRequest(msgspec.Struct, frozen=True):
     percent: float = 100.0
 
     def to_window(self) -> TrafficWindow:
-        """Which traffic."""
+        """Returns which traffic is meant."""
         chosen = None if self.customers is None else frozenset(self.customers)
         return TrafficWindow(self.since, self.until, chosen, self.percent)
 
     def document_names(self) -> dict[str, dict[str, str]]:
-        """What the documents of both sides are called."""
+        """Returns the names of the documents of both sides."""
         return {"here": self.here.names, "against": self.against.names}
 
 
 async def resolve_request(tx: Tx, request: SimulationRequest, check_content: ContentChecker) -> ResolvedRequest:
-    """The request with the documents that it names. Raises DocumentError, NotFound."""
+    """Resolves the documents that a request names. Raises DocumentError, NotFound."""
     chosen = request.customers
     share = chosen.percent if isinstance(chosen, Share) else 100.0
     return ResolvedRequest(
@@ -100,7 +100,7 @@ async def resolve_request(tx: Tx, request: SimulationRequest, check_content: Con
 
 
 def write_documents(resolved: ResolvedRequest, folder: Path) -> None:
-    """Write the documents of both sides as files."""
+    """Writes the documents of both sides as files."""
     for name, side in (("here", resolved.here), ("against", resolved.against)):
         campaigns = folder / name / "campaigns"
         campaigns.mkdir(parents=True)
@@ -147,7 +147,7 @@ async def _resolve_policy(tx: Tx, reference: int | dict[str, Any] | None, pointe
 async def _resolve_campaign(
     tx: Tx, reference: str | dict[str, Any], pointer: str, check_content: ContentChecker
 ) -> dict[str, Any]:
-    """A document, or the newest version of a key."""
+    """Returns a document given inline, or the newest version of a key."""
     if isinstance(reference, str):
         head = await store.get_head(tx, reference)
         found: DocumentVersion | None = (

@@ -1,4 +1,4 @@
-"""Runs the simulations that people asked for, one at a time; what was under way when a process died is begun again."""
+"""Runs requested simulations one at a time; one that was running when its process died is started again."""
 
 import asyncio
 import contextlib
@@ -23,11 +23,11 @@ FOLDER_PREFIX = "tactful-simulation-"
 
 
 class RunStopped(Exception):
-    """The run must end without a result: this process stops, or another one has taken the simulation over."""
+    """The run must end without a result: this process is stopping, or another one has taken it over."""
 
 
 class SimulationRunner:
-    """Takes simulations from the queue; `tick` runs one."""
+    """Takes simulations from the queue; `run_next` runs one."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SimulationRunner:
         self._heartbeat_interval = heartbeat_interval
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
-        """Run what is asked for until stopped."""
+        """Runs requested simulations until stopped."""
         remove_stale_folders(self._limits.seconds)
         while not stop.is_set():
             try:
@@ -57,7 +57,7 @@ class SimulationRunner:
                     await asyncio.wait_for(stop.wait(), self._heartbeat_interval)
 
     async def run_next(self, stop: asyncio.Event) -> bool:
-        """Run the next one to its end; whether there was one. Raises Transient."""
+        """Runs the next simulation to its end. Returns whether there was one. Raises Transient."""
         async with self._database.read() as tx:
             unfinished = await tx.row("SELECT 1 FROM simulation WHERE state IN ('queued', 'running') LIMIT 1")
         if unfinished is None:
@@ -109,7 +109,7 @@ class SimulationRunner:
             await asyncio.gather(heartbeat, execution, return_exceptions=True)
 
     async def _send_heartbeats(self, run: SimulationRun, stop: asyncio.Event) -> None:
-        """Say how far it is until it ends. Raises Stopped."""
+        """Records progress and liveness until the run ends. Raises RunStopped."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._heartbeat_interval)
@@ -124,7 +124,7 @@ class SimulationRunner:
 
 
 def remove_stale_folders(seconds: int) -> None:
-    """Remove what runs that were killed have left behind."""
+    """Removes folders left behind by killed runs."""
     before = time.time() - 2 * seconds
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -134,7 +134,7 @@ def remove_stale_folders(seconds: int) -> None:
 
 @contextlib.contextmanager
 def _temporary_folder(id: str) -> Iterator[Path]:
-    """A folder that only this user may read, for as long as the run takes."""
+    """Creates a folder that only this user may read, for the duration of the run."""
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{id}-"))
     try:
         yield folder

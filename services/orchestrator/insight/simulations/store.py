@@ -1,4 +1,4 @@
-"""SQL of simulations. One runs at a time; whoever runs it says now and then that it is alive."""
+"""SQL of simulations. One runs at a time; its process sends heartbeats."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,11 +14,11 @@ MAX_KEPT = 50
 MAX_QUEUED = 10
 MAX_TRIES = 2
 HEARTBEAT_TIMEOUT = 30 * SECOND
-"""Not heard of for so long (of the database's time), the process that ran a simulation is gone."""
+"""Microseconds (database time) without a heartbeat after which the process of a simulation is considered dead."""
 
 
 class SimulationState(StrEnum):
-    """The life of a simulation."""
+    """The states of a simulation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -41,7 +41,7 @@ class Simulation(NamedTuple):
 
 
 class ClaimedSimulation(NamedTuple):
-    """A simulation to run. `tries`: how many runs of it have begun, this one among them; it tells them apart."""
+    """A simulation to run. `tries`: how many runs have begun, including this one; it identifies the run."""
 
     id: str
     request: dict[str, Any]
@@ -49,7 +49,7 @@ class ClaimedSimulation(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """What came of a run: a result with its picture, or an error."""
+    """The end of a run: a result with its page, or an error."""
 
     result: bytes | None = None
     picture: bytes | None = None
@@ -61,13 +61,13 @@ _SIMULATION_COLUMNS = "id, state, requested_by, created, started, finished, prog
 
 
 async def count_queued(tx: Tx) -> int:
-    """How many wait for their turn."""
+    """Returns the number of queued simulations."""
     row = await tx.row("SELECT count(*) AS waiting FROM simulation WHERE state = 'queued'")
     return 0 if row is None else int(row.waiting)
 
 
 async def enqueue(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict[str, Any], now: Instant) -> None:
-    """Put one into the queue: as it was asked, and with all documents. Of those that ended only the newest stay."""
+    """Queues a simulation with its request and all documents. Of ended ones only the newest are kept."""
     await tx.execute(
         "INSERT INTO simulation (id, state, requested_by, asked, request, created, seen, tries, progress) "
         "VALUES (:id, 'queued', :by, :asked, :request, :now, 0, 0, 0)",
@@ -84,13 +84,13 @@ async def enqueue(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict
 
 
 async def get_simulation(tx: Tx, id: str) -> Simulation | None:
-    """A simulation without its result."""
+    """Returns a simulation without its result."""
     row = await tx.row(f"SELECT {_SIMULATION_COLUMNS} FROM simulation WHERE id = :id", id=id)
     return None if row is None else _to_simulation(row)
 
 
 async def list_simulations(tx: Tx, before: tuple[Instant, str] | None, limit: int) -> list[Simulation]:
-    """The newest first; `before`: created and id of the last one seen."""
+    """Returns simulations, newest first; `before`: created and id of the last one of the previous page."""
     created, id = before or (2**63 - 1, "")
     rows = await tx.rows(
         f"SELECT {_SIMULATION_COLUMNS} FROM simulation WHERE created < :created OR (created = :created AND id < :id) "
@@ -103,25 +103,25 @@ async def list_simulations(tx: Tx, before: tuple[Instant, str] | None, limit: in
 
 
 async def get_original_request(tx: Tx, id: str) -> Any:
-    """What was asked."""
+    """Returns the original request."""
     row = await tx.row("SELECT asked FROM simulation WHERE id = :id", id=id)
     return None if row is None else msgspec.json.decode(row.asked)
 
 
 async def get_result(tx: Tx, id: str) -> dict[str, Any] | None:
-    """What came of it, if anything did."""
+    """Returns the result, if there is one."""
     row = await tx.row("SELECT result FROM simulation WHERE id = :id", id=id)
     return None if row is None or row.result is None else msgspec.json.decode(row.result, type=dict[str, Any])
 
 
 async def get_picture(tx: Tx, id: str) -> bytes | None:
-    """The picture of its difference, if there is one."""
+    """Returns the difference page, if there is one."""
     row = await tx.row("SELECT picture FROM simulation WHERE id = :id", id=id)
     return None if row is None or row.picture is None else bytes(row.picture)
 
 
 async def claim_next(tx: Tx, now: Instant, real: Instant) -> ClaimedSimulation | None:
-    """The next one to run, unless one is running; one whose process is gone is begun once more.
+    """Claims the next simulation unless one is running; one whose process is dead is started once more.
 
     `real` is the database's time.
     """
@@ -155,13 +155,13 @@ async def claim_next(tx: Tx, now: Instant, real: Instant) -> ClaimedSimulation |
 
 
 async def record_heartbeat(tx: Tx, claimed: ClaimedSimulation, progress: int, real: Instant) -> bool:
-    """Note how far it is, and that we live; False when somebody else has taken it over."""
+    """Records progress and liveness. Returns False if another process has taken the simulation over."""
     sql = "UPDATE simulation SET progress = :progress, seen = :real WHERE id = :id AND state = 'running' AND tries = :n"
     return bool(await tx.execute(sql, progress=progress, real=real, id=claimed.id, n=claimed.tries))
 
 
 async def requeue(tx: Tx, claimed: ClaimedSimulation) -> None:
-    """Let it be begun anew: its process is asked to stop."""
+    """Puts a simulation back into the queue, because its process was asked to stop."""
     await tx.execute(
         "UPDATE simulation SET state = 'queued', tries = tries - 1, progress = 0 "
         "WHERE id = :id AND state = 'running' AND tries = :n",
@@ -171,7 +171,7 @@ async def requeue(tx: Tx, claimed: ClaimedSimulation) -> None:
 
 
 async def record_result(tx: Tx, claimed: ClaimedSimulation, run_result: RunResult, now: Instant) -> None:
-    """Write what came of this run, unless another one has begun."""
+    """Stores the result of this run, unless a newer run has begun."""
     await tx.execute(
         "UPDATE simulation SET state = :state, finished = :now, progress = :progress, error = :error, notes = :notes, "
         "result = :result, picture = :picture WHERE id = :id AND state = 'running' AND tries = :n",

@@ -1,4 +1,4 @@
-"""The table of simulations: what was asked, how far it is, what came of it."""
+"""The table of simulations: request, progress, result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from services.kit.db.bytewise_text import Text
 
 
 def _simulation() -> list[Column[Any]]:
-    """`seen` is the database's time at which the process that runs it was last heard of; `progress` 0 to 1000."""
+    """`seen` is the last heartbeat (database time); `progress` is 0 to 1000."""
     return [
         Column("id", Text, primary_key=True),
         Column("state", Text, nullable=False),

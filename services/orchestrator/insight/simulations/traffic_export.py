@@ -1,7 +1,7 @@
-"""Recorded traffic, written to the files that a simulation reads (services/simulation/recorded_traffic.py).
+"""Exports recorded traffic to the files that a simulation reads (services/simulation/recorded_traffic.py).
 
-Events are those of the inbox between two instants of receipt. Facts and contacts are those of the first instant, and
-the facts' later changes. Reading goes in small steps with pauses, so that it slows nobody down.
+Events are those received between two instants. Facts and contacts are those of the first instant, with the facts' later
+changes. Reading proceeds in small steps with pauses, so that live work is not slowed down.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from services.orchestrator.policy.ledger import Ledger
 MAX_EVENTS = 200_000
 MAX_CUSTOMERS = 20_000
 CUSTOMERS_PER_READ = 100
-"""How many are asked about at once."""
+"""Customers per request."""
 EVENTS_PER_READ = 1000
 PAUSE_FACTOR = 4.0
-"""Rests this many times as long as the last step took."""
+"""The pause after each step, as a multiple of the step's duration."""
 MAX_PAUSE = 1.0
 
 
 class TrafficTooLarge(Exception):
-    """The traffic is more than one simulation may hold; the text says how to ask for less."""
+    """The traffic exceeds what one simulation may hold; the text says how to request less."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficWindow:
-    """Which traffic: received from `since` (inclusive) to `until` (exclusive), of these customers or this share."""
+    """The traffic received from `since` (inclusive) to `until` (exclusive), of given customers or a share of all."""
 
     since: Instant
     until: Instant
@@ -48,7 +48,7 @@ class TrafficWindow:
     percent: float = 100.0
 
     def includes(self, customer: str) -> bool:
-        """Whether the customer's traffic is wanted. A share is always the same customers."""
+        """Whether the customer's traffic is included. A share always selects the same customers."""
         if self.customers is not None:
             return customer in self.customers
         digest = hashlib.sha256(f"simulation:{customer}".encode()).digest()
@@ -57,7 +57,7 @@ class TrafficWindow:
 
 @dataclass(slots=True)
 class ExportedTraffic:
-    """What was written, and what could not be: `waiting` messages, `unknown` entries of addresses."""
+    """What was exported, and what could not be: `waiting` messages, `unknown` entries of addresses."""
 
     event_count: int = 0
     customers: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class ExportedTraffic:
 async def export_traffic(
     database: Database, recorder: HistoryReader, window: TrafficWindow, folder: Path
 ) -> ExportedTraffic:
-    """Write the traffic. Raises TooMuch, Transient."""
+    """Writes the traffic. Raises TrafficTooLarge, Transient."""
     exported = ExportedTraffic()
     names: dict[str, None] = {}
     with (folder / "events.jsonl").open("wb") as file:
@@ -83,7 +83,9 @@ async def export_traffic(
 
 
 async def _read_events(database: Database, window: TrafficWindow) -> AsyncIterator[list[tuple[str, bytes]]]:
-    """Customer and line of the events, in order of receipt, in slices of time that hold about as many."""
+    """Yields customer and line of the events in order of receipt, reading slices of time with about as many events
+    each.
+    """
     at, span = window.since, max(1, (window.until - window.since) // 32)
     while at < window.until:
         began, end = time.monotonic(), min(window.until, at + span)
@@ -148,7 +150,7 @@ async def _export_customers(
 
 
 async def _build_ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
-    """The customers' contacts as recorded before an instant; who had none is absent."""
+    """Returns the customers' ledgers as recorded before an instant; customers without contacts are absent."""
     rows = await tx.rows(
         f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
         f"WHERE customer IN ({tx.unnest('customers')}) AND recorded < :at ORDER BY customer, seq",
@@ -162,12 +164,12 @@ async def _build_ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[
 
 
 def _without_planned(ledger: Ledger) -> Ledger:
-    """Without what is only planned."""
+    """Returns the ledger without planned contacts."""
     for message in [contact.message_id for contact in ledger if contact.state == "planned"]:
         ledger = ledger.release(message)
     return ledger
 
 
 async def pause_after(began: float) -> None:
-    """Leave the others most of the time."""
+    """Pauses, so that other work gets most of the time."""
     await asyncio.sleep(min(PAUSE_FACTOR * (time.monotonic() - began), MAX_PAUSE))
