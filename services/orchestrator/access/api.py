@@ -1,4 +1,4 @@
-"""API keys over HTTP: made once, shown once, revoked at once."""
+"""HTTP API of API keys: create one (shown once), list, revoke."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from services.orchestrator.campaigns.api_common import KeyRequest, format_option
 
 
 def key_routes(database: Database, clock: Clock) -> APIRouter:
-    """The routes of `/v1/keys`."""
+    """Builds the routes of `/v1/keys`."""
     routes = APIRouter(prefix="/v1/keys", tags=["keys"])
 
     @routes.post("", status_code=201, summary="Make a key; it is shown this once")

@@ -1,4 +1,4 @@
-"""API keys: made, revoked, and found again by the digest of what a caller presents."""
+"""API keys: creation, revocation, and look-up by the digest of what a caller presents."""
 
 import secrets
 from contextlib import suppress
@@ -15,14 +15,16 @@ from services.orchestrator.campaigns import store as catalogue_store
 
 
 class DatabaseKeyRing:
-    """The keys of the table `api_key`."""
+    """The key ring over the table `api_key`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def find_principal(self, digest: str) -> Principal | None:
-        """The owner of the key; None when unknown or revoked. Raises Transient when the database cannot be asked."""
+        """Returns the owner of a key, or None if it is unknown or revoked. Raises Transient if the database is
+        unreachable.
+        """
         async with self._database.read() as tx:
             key = await store.get_key_by_digest(tx, digest)
         if key is None:
@@ -36,7 +38,7 @@ class DatabaseKeyRing:
 
 
 async def create_key(database: Database, name: str, role: Role, actor: str, now: Instant) -> tuple[ApiKey, str]:
-    """A new key and its plain text, which nobody can see again."""
+    """Creates a key. Returns it with its plain text, which is not stored and cannot be shown again."""
     generated = generate_key()
     key = ApiKey(f"key_{secrets.token_hex(8)}", name, role, generated.prefix, now, actor)
     async with database.write() as tx:
@@ -48,7 +50,7 @@ async def create_key(database: Database, name: str, role: Role, actor: str, now:
 
 
 async def revoke_key(database: Database, id: str, actor: str, now: Instant) -> None:
-    """Make a key worthless, here at once. Revoking it again changes nothing. Raises NotFound."""
+    """Revokes a key at once; does nothing if it is revoked already. Raises NotFound."""
     async with database.write() as tx:
         if await store.get_key_by_id(tx, id) is None:
             raise NotFound(f"there is no key `{id}`")

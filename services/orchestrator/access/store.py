@@ -1,4 +1,4 @@
-"""SQL of API keys: the digest is kept, never the key."""
+"""SQL of API keys. Only the digest of a key is stored."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ from schemas.times import MINUTE, Instant
 from services.kit.db.database import Tx
 
 LAST_USE_INTERVAL = MINUTE
-"""How often the last use of a key is written down."""
+"""Microseconds between two updates of a key's last use."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key, known by its prefix. `created_by` and `name` are names of people or programs."""
+    """An API key, identified to people by its prefix. `name` and `created_by` are names of people or programs."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ def _to_api_key(row: Any) -> ApiKey:
 
 
 async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
-    """Keep a new key."""
+    """Stores a new key."""
     await tx.execute(
         f"INSERT INTO api_key ({_KEY_COLUMNS}, digest)"
         " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :digest)",
@@ -43,19 +43,19 @@ async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
 
 
 async def get_key_by_digest(tx: Tx, digest: str) -> ApiKey | None:
-    """The key with this digest, unless it is revoked."""
+    """Returns the key with this digest, unless it is revoked."""
     row = await tx.row(f"SELECT {_KEY_COLUMNS} FROM api_key WHERE digest = :digest AND revoked IS NULL", digest=digest)
     return None if row is None else _to_api_key(row)
 
 
 async def get_key_by_id(tx: Tx, id: str) -> ApiKey | None:
-    """The key of this id, revoked or not."""
+    """Returns the key with this id, revoked or not."""
     row = await tx.row(f"SELECT {_KEY_COLUMNS} FROM api_key WHERE id = :id", id=id)
     return None if row is None else _to_api_key(row)
 
 
 async def list_keys_after(tx: Tx, created: Instant, id: str, limit: int) -> list[ApiKey]:
-    """Keys made after this one, oldest first."""
+    """Returns keys created after the given one, oldest first."""
     rows = await tx.rows(
         f"SELECT {_KEY_COLUMNS} FROM api_key WHERE created > :created OR (created = :created AND id > :id)"
         " ORDER BY created, id LIMIT :limit",
@@ -67,12 +67,12 @@ async def list_keys_after(tx: Tx, created: Instant, id: str, limit: int) -> list
 
 
 async def mark_key_revoked(tx: Tx, id: str, now: Instant) -> bool:
-    """Whether the key was valid until now."""
+    """Revokes a key. Returns whether it was valid until now."""
     return await tx.execute("UPDATE api_key SET revoked = :now WHERE id = :id AND revoked IS NULL", id=id, now=now) == 1
 
 
 async def record_key_use(tx: Tx, id: str, now: Instant) -> None:
-    """Write down that the key was used, at most once a minute."""
+    """Records the use of a key, at most once a minute."""
     await tx.execute(
         "UPDATE api_key SET last_used = :now WHERE id = :id AND (last_used IS NULL OR last_used <= :before)",
         id=id,

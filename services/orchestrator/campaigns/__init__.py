@@ -1,1 +1,1 @@
-"""What people decided: campaigns and the policy with their versions and approvals, and the API keys."""
+"""Campaigns and the policy as documents: versions, approval, lint, and the compiled catalogue."""

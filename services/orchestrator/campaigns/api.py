@@ -1,4 +1,4 @@
-"""Campaigns over HTTP: register, read, and lead through their life."""
+"""HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
 from typing import Annotated, Any
 
@@ -43,7 +43,7 @@ _MAX_VERSION = 2**31 - 1
 
 
 def campaign_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
-    """The routes of `/v1/campaigns`."""
+    """Builds the routes of `/v1/campaigns`."""
     routes = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
     _add_read_routes(routes, database)
 
@@ -78,7 +78,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
 
 
 async def _lint_version(database: Database, found: CampaignWithVersion) -> list[dict[str, str]]:
-    """What the lint says of the version under the active policy."""
+    """Returns the lint findings for the version under the active policy."""
     async with database.read() as tx:
         policy = await campaign_workflow.get_active_policy(tx)
     return finding_documents(

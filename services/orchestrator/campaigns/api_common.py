@@ -1,4 +1,4 @@
-"""What the nouns share: who does it, what they expect, and how versions are shown."""
+"""What the document APIs share: actor, preconditions, and the response form of versions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -17,11 +17,11 @@ from services.orchestrator.campaigns.lint import LintFinding
 from services.orchestrator.campaigns.store import DocumentVersion
 
 DocumentBody = Annotated[dict[str, Any], Body()]
-"""A document's fields as they were sent; `schemas.documents.validate` checks them."""
+"""A document's fields as sent; `schemas.documents.validate` checks them."""
 
 
 class ReasonBody(Document):
-    """Why somebody does something."""
+    """A request body that gives the reason for an action."""
 
     reason: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
@@ -30,19 +30,19 @@ OptionalReason = Annotated[ReasonBody | None, Body()]
 
 
 class KeyRequest(Document):
-    """A key to be made: a person's or a program's name, and what it may do."""
+    """A request for a new key: the name of a person or program, and its role."""
 
     name: Text
     role: str
 
 
 def etag_header(revision: int) -> dict[str, str]:
-    """The header that names a revision."""
+    """Returns the ETag header of a revision."""
     return {"ETag": f'"{revision}"'}
 
 
 def revision_check(request: Request) -> RevisionCheck:
-    """What the request's If-Match and If-None-Match demand of the revision (None: nothing is there yet)."""
+    """Returns the check of the request's If-Match and If-None-Match against the revision (None: nothing exists yet)."""
     match = request.headers.get("if-match")
     none_match = request.headers.get("if-none-match")
 
@@ -58,17 +58,17 @@ def revision_check(request: Request) -> RevisionCheck:
 def transition_request(
     request: Request, principal: Principal, clock: Clock, why: ReasonBody | None = None
 ) -> TransitionRequest:
-    """Who does it, now, and why."""
+    """Builds the transition request: who acts, now, and why."""
     return TransitionRequest(principal.name, clock.now(), revision_check(request), why.reason if why else None)
 
 
 def format_optional_instant(instant: Instant | None) -> str | None:
-    """RFC 3339, or None."""
+    """Formats an instant as RFC 3339, or returns None."""
     return None if instant is None else format_instant(instant)
 
 
 def version_document(model: type[BaseModel], version: DocumentVersion) -> dict[str, Any]:
-    """A version as outsiders see it: its life, and the document as written with defaults filled in."""
+    """Returns a version in response form: its lifecycle, and the document as written with defaults filled in."""
     return {
         "version": version.version,
         "status": version.status,
@@ -83,7 +83,7 @@ def version_document(model: type[BaseModel], version: DocumentVersion) -> dict[s
 
 
 def finding_documents(findings: Iterable[LintFinding]) -> list[dict[str, str]]:
-    """What a lint tells, as it is answered."""
+    """Returns lint findings in response form."""
     return [finding.as_document() for finding in findings]
 
 

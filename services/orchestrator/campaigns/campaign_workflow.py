@@ -1,4 +1,4 @@
-"""What people do to campaigns: register a version, and lead it through its life. One transaction each."""
+"""Campaign workflow: register a version, and move it through the approval lifecycle. One transaction per action."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ from services.orchestrator.insight.shadow import store as shadow_store
 from services.orchestrator.insight.shadow.observations import ShadowVersion
 
 RevisionCheck = Callable[[int | None], None]
-"""Raises PreconditionFailed unless the caller's If-Match fits the revision (None: there is no such thing yet)."""
+"""A check that raises PreconditionFailed unless the caller's If-Match fits the revision (None: nothing exists yet)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignWithVersion:
-    """A campaign and one of its versions; `created`: this call registered the campaign."""
+    """A campaign and one of its versions. `created`: this call registered the campaign."""
 
     head: CampaignHead
     version: DocumentVersion
@@ -31,7 +31,7 @@ class CampaignWithVersion:
 
 @dataclass(frozen=True, slots=True)
 class TransitionRequest:
-    """Who does something now, why, and what they expect the thing to be (its revision)."""
+    """A requested action: who acts, when, why, and the revision they expect."""
 
     actor: str
     at: Instant
@@ -42,9 +42,9 @@ class TransitionRequest:
 async def register_campaign(
     database: Database, key: str, data: Any, check_content: document_checks.ContentChecker, request: TransitionRequest
 ) -> CampaignWithVersion:
-    """Keep the document as the campaign's next draft; what runs goes on.
+    """Stores the document as the campaign's next draft; the active version stays active.
 
-    The same document again, from the same editor while it is still a draft, changes nothing. A draft that was not
+    Registering the same document again, by the same editor while it is a draft, changes nothing. A draft that was never
     activated is replaced. Raises DocumentError, PreconditionFailed.
     """
     async with database.read() as tx:
@@ -79,10 +79,10 @@ async def register_campaign(
 async def transition_campaign(
     database: Database, key: str, action: LifecycleAction, request: TransitionRequest
 ) -> CampaignWithVersion:
-    """Lead the campaign's newest version on, or pause, stop or resume the one that runs; visible to deciding at once.
+    """Applies an action to the campaign's newest version, or pauses, stops or resumes the active one.
 
-    A version in shadow leaves the one that runs alone; `stop` ends it only while nothing runs.
-
+    The change is visible to decisions once this transaction commits. Putting a version in shadow does not touch the
+    active one; `stop` ends a shadow only while nothing is active.
     Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
     """
     async with database.write() as tx:
@@ -113,7 +113,7 @@ async def transition_campaign(
 def apply_action(
     version: DocumentVersion, action: LifecycleAction, status: Status, request: TransitionRequest
 ) -> DocumentVersion:
-    """The version after the action, with who did it. Raises Forbidden for the approval of one's own edit."""
+    """Returns the version after the action, with its actor recorded. Raises Forbidden for approving one's own edit."""
     version = replace(version, status=status, note=request.reason)
     match action:
         case LifecycleAction.SUBMIT:
@@ -131,7 +131,7 @@ def apply_action(
 
 
 async def get_active_policy(tx: Tx) -> schemas.policy.Policy | None:
-    """The document of the active policy, if there is one."""
+    """Returns the active policy document, if there is one."""
     number = (await store.get_catalogue_state(tx)).active_policy
     version = None if number is None else await store.get_policy_version(tx, number)
     return None if version is None else validate_document(schemas.policy.Policy, version.document)

@@ -1,4 +1,4 @@
-"""The conditions of documents: CEL over `event` and `customer`, checked when a document is saved."""
+"""Conditions in documents: CEL over `event` and `customer`, compiled and checked when a document is saved."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -14,23 +14,23 @@ CUSTOMER_VARIABLES = frozenset(
 
 
 def compile_campaign_condition(text: str) -> CelCondition:
-    """A trigger's `when` or an audience. Raises ConditionSyntaxError."""
+    """Compiles a trigger's `when` or an audience. Raises ConditionSyntaxError."""
     return compile_condition(text, EVENT_VARIABLES | CUSTOMER_VARIABLES)
 
 
 def compile_situation_condition(text: str) -> CelCondition:
-    """A situation's `when`: it sees `event` alone. Raises ConditionSyntaxError."""
+    """Compiles a situation's `when`, which may use only `event`. Raises ConditionSyntaxError."""
     return compile_condition(text, EVENT_VARIABLES)
 
 
 def campaign_condition_problems(document: schemas.campaign.Campaign) -> Iterator[DocumentProblem]:
-    """What is wrong with a campaign's conditions."""
+    """Returns the problems of a campaign's conditions."""
     texts = (("/trigger/when", document.trigger.when), ("/audience", document.audience))
     return _condition_problems(compile_campaign_condition, texts)
 
 
 def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[DocumentProblem]:
-    """What is wrong with the conditions of a policy's situations."""
+    """Returns the problems of the conditions of a policy's situations."""
     texts = (
         (f"/situations/{index}/{field}/{trigger_index}/when", trigger.when)
         for index, kind in enumerate(document.situations)

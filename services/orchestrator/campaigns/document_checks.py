@@ -1,6 +1,6 @@
-"""What must be right before a document is kept: form, conditions, content, and what it says about other documents.
+"""Validation before a document is saved: form, conditions, content, and references to other documents.
 
-All faults are told at once, each with a JSON pointer.
+All problems are reported at once, each with a JSON pointer.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,13 +13,13 @@ from schemas.vocabulary import Class
 from services.orchestrator.campaigns import conditions
 
 ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[DocumentProblem]]
-"""Faults of a campaign's content: `services.orchestrator.delivery.channels.content.check_content`."""
+"""Validates a campaign's content; implemented by `delivery.channels.content.check_content`."""
 
 
 def validate_campaign(
     key: str, data: Any, policy: schemas.policy.Policy | None, check_content: ContentChecker
 ) -> schemas.campaign.Campaign:
-    """The campaign that may be kept under `key` while `policy` is active. Raises DocumentError."""
+    """Returns the validated campaign for `key` under the active `policy`. Raises DocumentError."""
     document = validate_document(schemas.campaign.Campaign, data)
     problems: list[DocumentProblem] = []
     if document.key != key:
@@ -34,7 +34,7 @@ def validate_campaign(
 
 
 def validate_policy(data: Any) -> schemas.policy.Policy:
-    """The policy that may be kept. Raises DocumentError."""
+    """Returns the validated policy. Raises DocumentError."""
     document = validate_document(schemas.policy.Policy, data)
     problems = list(conditions.policy_condition_problems(document))
     if problems:
@@ -43,7 +43,7 @@ def validate_policy(data: Any) -> schemas.policy.Policy:
 
 
 def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[DocumentProblem]:
-    """Names under `fail_open` that are known and not transactional."""
+    """Returns problems for names under `fail_open` that are known but not transactional campaigns."""
     return [
         (f"/fail_open/{index}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
         for index, key in enumerate(document.fail_open)

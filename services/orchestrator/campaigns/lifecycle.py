@@ -1,7 +1,7 @@
-"""The life of a version: one table says which action leads from which status to which.
+"""The approval lifecycle of a version: which action leads from which status to which. Pure.
 
-draft -> submitted -> approved (-> shadow) -> active <-> paused -> stopped, and back to draft by reject. A version that
-another one takes the place of is replaced. Pure: whoever acts keeps the rows.
+draft -> submitted -> approved (-> shadow) -> active <-> paused -> stopped; reject leads back to draft. A version
+superseded by another one becomes replaced.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from services.kit.errors import Conflict, Forbidden
 
 
 class LifecycleAction(StrEnum):
-    """What people do to a version."""
+    """An action on a version."""
 
     SUBMIT = "submit"
     APPROVE = "approve"
@@ -49,7 +49,7 @@ POLICY_TRANSITIONS: dict[tuple[Status, LifecycleAction], Status] = {
 def next_status(
     table: dict[tuple[Status, LifecycleAction], Status], what: str, status: Status, action: LifecycleAction
 ) -> Status:
-    """The status that the action leads to. Raises Conflict `wrong_state` that names what is possible instead."""
+    """Returns the status after the action. Raises Conflict `wrong_state`, naming the possible actions."""
     found = table.get((status, action))
     if found is None:
         possible = [move.value for (before, move) in table if before is status]
@@ -59,7 +59,7 @@ def next_status(
 
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:
-    """Raise Forbidden `own_edit` when the approver is the last editor: names are compared without case."""
+    """Raises Forbidden `own_edit` if the approver is the last editor. Names are compared ignoring case."""
     if _normalise_name(editor) == _normalise_name(approver):
         raise Forbidden(f"{what} was last edited by you ({editor}); somebody else has to approve it", code="own_edit")
 

@@ -1,4 +1,4 @@
-"""The policy over HTTP: one document for the whole organisation, versioned and approved like campaigns."""
+"""HTTP API of the policy: one document for the whole organisation, versioned and approved like campaigns."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ _MAX_VERSION = 2**31 - 1
 
 
 def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situations: SituationsApi) -> APIRouter:
-    """The routes of `/v1/policy`. Activation hands topics to preference and situations to suppression."""
+    """Builds the routes of `/v1/policy`. Activation sends topics to preference and situations to suppression."""
     routes = APIRouter(prefix="/v1/policy", tags=["policy"])
     _add_read_routes(routes, database)
 
@@ -85,7 +85,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
 
 
 def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, str]]:
-    """What the lint says of the version now."""
+    """Returns the lint findings for the version as of now."""
     return finding_documents(lint_policy(validate_document(schemas.policy.Policy, version.document), clock.now()))
 
 

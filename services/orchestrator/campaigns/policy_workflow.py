@@ -1,4 +1,4 @@
-"""What people do to the policy: one document, versioned; one version is active."""
+"""Policy workflow: one document with versions, of which one is active."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,26 +18,27 @@ from services.orchestrator.insight.shadow.observations import ShadowVersion
 
 
 class TopicsApi(Protocol):
-    """Where the topics that customers choose from go: the preference service's client."""
+    """Receives the topics that customers choose from; implemented by the preference client."""
 
     async def set_topics(self, policy_version: int, topics: Sequence[dict[str, Any]]) -> None:
-        """Take the topics of this version, unless those of a later one are there. Raises Transient."""
+        """Stores the topics of this version unless those of a later one are stored. Raises Transient."""
 
 
 class SituationsApi(Protocol):
-    """Where the kinds of situations go: the suppression service's client."""
+    """Receives the kinds of situations; implemented by the suppression client."""
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
-        """Take the kinds of this version, unless those of a later one are there. Raises Transient."""
+        """Stores the kinds of this version unless those of a later one are stored. Raises Transient."""
 
 
 async def register_policy(
     database: Database, data: Any, request: TransitionRequest
 ) -> tuple[int, DocumentVersion, bool]:
-    """Keep the document as the next draft: the policy's revision, the version, whether it is the first ever.
+    """Stores the document as the next draft. Returns the policy's revision, the version, and whether it is the first
+    ever.
 
-    The same document again, from the same editor while it is still the newest draft, changes nothing.
-    Raises DocumentError, PreconditionFailed.
+    Registering the same document again, by the same editor while it is the newest draft, changes nothing. Raises
+    DocumentError, PreconditionFailed.
     """
     document = document_checks.validate_policy(data)
     async with database.write() as tx:
@@ -68,7 +69,7 @@ async def register_policy(
 async def transition_policy(
     database: Database, number: int, action: LifecycleAction, request: TransitionRequest
 ) -> tuple[int, DocumentVersion]:
-    """Submit, approve or reject a version, or put it in shadow: the policy's revision and the version.
+    """Submits, approves or rejects a version, or puts it in shadow. Returns the policy's revision and the version.
 
     At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
     """
@@ -91,10 +92,10 @@ async def transition_policy(
 async def activate_policy(
     database: Database, number: int, request: TransitionRequest, topics: TopicsApi, situations: SituationsApi
 ) -> tuple[int, DocumentVersion]:
-    """Make a version the active one, after suppression has its situations and preference its topics.
+    """Activates a version, after suppression has its situations and preference its topics.
 
-    Versions only go up: the other services keep what the highest version said, whatever order calls arrive in.
-    A Transient of either leaves the version approved; the call can be repeated. Raises as `act`.
+    Versions only go up: the other services keep what the highest version said, whatever order calls arrive in. A
+    Transient from either leaves the version approved, and the call can be repeated. Raises as `transition_policy` does.
     """
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)

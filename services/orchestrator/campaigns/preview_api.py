@@ -1,4 +1,4 @@
-"""Previews: a campaign's content as one customer would get it, on every channel and in every locale."""
+"""Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ from services.template import RenderError
 
 
 class SampleEvent(Document):
-    """What templates see as `event`; without a type, the campaign's trigger."""
+    """The variable `event` of templates; without a type, the campaign's trigger type is used."""
 
     type: str | None = None
     time: InstantField | None = None
@@ -38,7 +38,7 @@ class SampleEvent(Document):
 
 
 class PreviewRequest(Document):
-    """A campaign by its key (the newest version) or as a document, for a customer."""
+    """A campaign by key (the newest version) or as a document, and a customer."""
 
     campaign: str | dict[str, Any]
     customer: CustomerId
@@ -46,7 +46,7 @@ class PreviewRequest(Document):
 
 
 class Previewer:
-    """Renders without sending."""
+    """Renders content without sending it."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Previewer:
         self._clock = clock
 
     async def load_campaign(self, campaign: str | dict[str, Any]) -> schemas.campaign.Campaign:
-        """The campaign meant. Raises NotFound, DocumentError."""
+        """Returns the requested campaign. Raises NotFound, DocumentError."""
         async with self._database.read() as tx:
             policy = await get_active_policy(tx)
             if isinstance(campaign, str):
@@ -84,7 +84,9 @@ class Previewer:
     async def build_context(
         self, document: schemas.campaign.Campaign, customer: str, sample: SampleEvent | None
     ) -> dict[str, Any]:
-        """What the templates see. Without a sample, the customer's last event that triggered the campaign."""
+        """Builds the template variables. Without a sample event, the customer's last event that triggered the campaign
+        is used.
+        """
         now = self._clock.now()
         async with self._database.read() as tx:
             positions = await read_applied_offsets(tx)
@@ -106,7 +108,7 @@ class Previewer:
 
 
 def preview_routes(previewer: Previewer) -> APIRouter:
-    """The route `/v1/preview`."""
+    """Builds the route `/v1/preview`."""
     routes = APIRouter(prefix="/v1/preview", tags=["campaigns"])
 
     @routes.post("", summary="Render a campaign for a customer: all channels, all locales")

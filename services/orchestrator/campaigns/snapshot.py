@@ -1,4 +1,4 @@
-"""The catalogue as deciding sees it: compiled once, read again only when its version has changed."""
+"""The compiled catalogue in memory: read again only when its version in the database has changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile
 from services.orchestrator.policy.match import Catalogue, ShadowVersions
 
 NO_POLICY = schemas.policy.Policy(zone="Etc/UTC")
-"""What holds while no policy is active, as version 0: no caps, no quiet hours, no topics."""
+"""The policy of version 0, in force while none is active: no caps, no quiet hours, no topics."""
 _MAX_REPLACED_CONTENTS = 64
 
 
@@ -39,7 +39,7 @@ class _LoadedCatalogue:
 
 
 class CatalogueSnapshot:
-    """What is active now. `configured`: the channels that can send. One for each process."""
+    """The compiled catalogue of this process. `configured`: the channels that have an adapter."""
 
     def __init__(self, configured: frozenset[str]) -> None:
         self._configured = configured
@@ -47,19 +47,21 @@ class CatalogueSnapshot:
         self._contents: dict[tuple[str, int], CompiledContent] = {}
 
     async def get_catalogue(self, tx: Tx) -> Catalogue:
-        """The active and paused campaigns, the active policy and what is in shadow, as this transaction sees them."""
+        """Returns the active and paused campaigns, the active policy and shadow versions, as this transaction sees
+        them.
+        """
         state = await store.get_catalogue_state(tx)
         if self._loaded is None or self._loaded.version != state.version:
             self._loaded = await self._load(tx, state)
         return self._loaded.catalogue
 
     def get_launched_campaign(self, key: str) -> CompiledCampaign | None:
-        """The campaign that runs or ran last, also when it was stopped, as of the last `current`."""
+        """Returns the campaign version that is or was last active, even if stopped, as of the last `get_catalogue`."""
         found = self._loaded and self._loaded.launched.get(key)
         return found.campaign if found else None
 
     def get_content(self, key: str, version: int) -> CompiledContent:
-        """The compiled content of a version that `current` named, lately if not last: batches under way still need it.
+        """Returns the compiled content of a recently loaded version; batches in progress may need an older one.
 
         Raises KeyError for any other.
         """
@@ -106,7 +108,7 @@ class CatalogueSnapshot:
         self._contents = dict(replaced[-_MAX_REPLACED_CONTENTS:]) | contents
 
     def _compile_version(self, version: DocumentVersion, previous: _CompiledVersion | None) -> _CompiledVersion | None:
-        """The version ready for use. One that cannot be read any more is left out, so that it stops nobody else."""
+        """Compiles a version. One that can no longer be read is skipped, so that it does not stop the others."""
         active = version.status in (Status.ACTIVE, Status.SHADOW)
         try:
             document = validate_document(schemas.campaign.Campaign, version.document)
@@ -130,7 +132,7 @@ class CatalogueSnapshot:
         )
 
     async def _load_shadow_policy(self, tx: Tx) -> CompiledPolicy | None:
-        """The policy in shadow. One that cannot be read any more is left out: it must not stop what is live."""
+        """Compiles the policy in shadow. One that can no longer be read is skipped: it must not stop live decisions."""
         version = await store.get_shadow_policy_version(tx)
         if version is None:
             return None

@@ -1,4 +1,4 @@
-"""SQL of the catalogue. Every function runs in the caller's transaction and is named after its question."""
+"""SQL of campaign and policy versions. Every function runs in the caller's transaction."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from services.kit.db.database import Tx
 
 Noun: TypeAlias = Literal["campaign", "policy"]
 POLICY_KEY = "policy"
-"""The key under which the log knows the one policy."""
+"""The key of the one policy in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion:
-    """One version of a campaign or of the policy. `document` is as it was written."""
+    """A version of a campaign or of the policy. `document` is as written."""
 
     key: str
     version: int
@@ -32,7 +32,7 @@ class DocumentVersion:
 
 @dataclass(frozen=True, slots=True)
 class CampaignHead:
-    """A campaign as a whole: its newest version, and the one that runs or ran last with its status."""
+    """A campaign as a whole: its newest version, and the version that is or was last active, with its status."""
 
     key: str
     revision: int
@@ -43,7 +43,7 @@ class CampaignHead:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueState:
-    """The catalogue as a whole. `version` rises with every change that deciding must see."""
+    """The catalogue as a whole. `version` increases with every change that affects decisions."""
 
     version: int
     policy_revision: int
@@ -52,7 +52,7 @@ class CatalogueState:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueLogEntry:
-    """Who did what to which version: a line of the log. `version` is None for keys."""
+    """An entry of the catalogue log: who did what to which version. `version` is None for keys."""
 
     noun: str
     key: str
@@ -91,7 +91,7 @@ def _to_head(row: Any) -> CampaignHead:
 
 
 async def get_catalogue_state(tx: Tx, *, lock: bool = False) -> CatalogueState:
-    """The catalogue's state; with `lock`, nobody else changes the policy until this transaction ends."""
+    """Returns the catalogue's state. With `lock`, nobody else changes the policy until this transaction ends."""
     row = await tx.row(
         "SELECT version, policy_revision, active_policy FROM catalogue_state WHERE id = 1"
         f" {tx.for_update if lock else ''}"
@@ -101,12 +101,12 @@ async def get_catalogue_state(tx: Tx, *, lock: bool = False) -> CatalogueState:
 
 
 async def increment_catalogue_version(tx: Tx) -> None:
-    """Tell deciding that the catalogue has changed."""
+    """Signals that decisions must reload the catalogue."""
     await tx.execute("UPDATE catalogue_state SET version = version + 1 WHERE id = 1")
 
 
 async def append_log_entry(tx: Tx, change: CatalogueLogEntry) -> None:
-    """Keep who did what."""
+    """Appends an entry to the log."""
     await tx.execute(
         'INSERT INTO catalogue_log (noun, key, version, action, "before", "after", "by", reason, at)'
         " VALUES (:noun, :key, :version, :action, :before, :after, :by, :reason, :at)",
@@ -115,7 +115,7 @@ async def append_log_entry(tx: Tx, change: CatalogueLogEntry) -> None:
 
 
 async def list_log_entries(tx: Tx, noun: str, key: str) -> list[CatalogueLogEntry]:
-    """What was done to one thing, oldest first."""
+    """Returns the log of one key, oldest first."""
     rows = await tx.rows(
         'SELECT noun, key, version, action, "before", "after", "by", reason, at FROM catalogue_log'
         " WHERE noun = :noun AND key = :key ORDER BY seq",
@@ -126,19 +126,19 @@ async def list_log_entries(tx: Tx, noun: str, key: str) -> list[CatalogueLogEntr
 
 
 async def get_head(tx: Tx, key: str) -> CampaignHead | None:
-    """The campaign of this key."""
+    """Returns the campaign with this key."""
     row = await tx.row(f"SELECT {_HEAD_COLUMNS} FROM campaign WHERE key = :key", key=key)
     return None if row is None else _to_head(row)
 
 
 async def lock_head(tx: Tx, key: str) -> CampaignHead | None:
-    """The campaign of this key; nobody else changes it until this transaction ends."""
+    """Returns the campaign with this key, locked until this transaction ends."""
     row = await tx.row(f"SELECT {_HEAD_COLUMNS} FROM campaign WHERE key = :key {tx.for_update}", key=key)
     return None if row is None else _to_head(row)
 
 
 async def get_or_create_head(tx: Tx, key: str, now: Instant) -> CampaignHead:
-    """The campaign of this key, locked; a new one has revision 0 and no version yet."""
+    """Returns the campaign with this key, locked. A new one has revision 0 and no version yet."""
     await tx.execute(
         "INSERT INTO campaign (key, revision, newest, active_version, status, updated)"
         " VALUES (:key, 0, 0, NULL, NULL, :now) ON CONFLICT (key) DO NOTHING",
@@ -151,7 +151,7 @@ async def get_or_create_head(tx: Tx, key: str, now: Instant) -> CampaignHead:
 
 
 async def update_head(tx: Tx, head: CampaignHead, now: Instant) -> CampaignHead:
-    """Write the head with the next revision; returns it."""
+    """Writes the head with the next revision, and returns it."""
     await tx.execute(
         "UPDATE campaign SET revision = revision + 1, newest = :newest, active_version = :active, status = :status,"
         " updated = :now WHERE key = :key",
@@ -165,7 +165,7 @@ async def update_head(tx: Tx, head: CampaignHead, now: Instant) -> CampaignHead:
 
 
 async def list_heads(tx: Tx, after: str, limit: int) -> list[tuple[CampaignHead, DocumentVersion]]:
-    """Campaigns with their newest versions, in order of key, from beyond `after`."""
+    """Returns campaigns with their newest versions, in order of key, after `after`."""
     columns = ", ".join(f"v.{name.strip()}" for name in _VERSION_COLUMNS.split(","))
     rows = await tx.rows(
         "SELECT c.key, c.revision, c.newest, c.active_version, c.status AS running,"
@@ -186,7 +186,7 @@ async def list_heads(tx: Tx, after: str, limit: int) -> list[tuple[CampaignHead,
 
 
 async def get_campaign_version(tx: Tx, key: str, version: int) -> DocumentVersion | None:
-    """One version of a campaign."""
+    """Returns one version of a campaign."""
     row = await tx.row(
         f"SELECT {_VERSION_COLUMNS} FROM campaign_version WHERE key = :key AND version = :version",
         key=key,
@@ -196,7 +196,7 @@ async def get_campaign_version(tx: Tx, key: str, version: int) -> DocumentVersio
 
 
 async def list_campaign_versions(tx: Tx, key: str, before: int, limit: int) -> list[DocumentVersion]:
-    """A campaign's versions, newest first, from below `before`."""
+    """Returns a campaign's versions below `before`, newest first."""
     rows = await tx.rows(
         f"SELECT {_VERSION_COLUMNS} FROM campaign_version WHERE key = :key AND version < :before"
         " ORDER BY version DESC LIMIT :limit",
@@ -208,12 +208,12 @@ async def list_campaign_versions(tx: Tx, key: str, before: int, limit: int) -> l
 
 
 async def list_launched_versions(tx: Tx) -> list[DocumentVersion]:
-    """Every campaign's version that runs, is paused, or was stopped, with that status."""
+    """Returns every campaign version that is active, paused, or was stopped, with that status."""
     return await _list_versions_where(tx, "v.version = c.active_version")
 
 
 async def list_shadow_versions(tx: Tx) -> list[DocumentVersion]:
-    """Every campaign's version that is in shadow: the newest one."""
+    """Returns the newest version in shadow of every campaign."""
     return await _list_versions_where(tx, "v.version = c.newest AND v.status = 'shadow'")
 
 
@@ -227,7 +227,7 @@ async def _list_versions_where(tx: Tx, condition: str) -> list[DocumentVersion]:
 
 
 async def get_transactional_flags(tx: Tx, keys: Sequence[str]) -> dict[str, bool]:
-    """Of those campaigns that exist, whether the newest version is transactional."""
+    """For those campaigns that exist, returns whether the newest version is transactional."""
     rows = await tx.rows(
         "SELECT v.key, v.document FROM campaign c JOIN campaign_version v ON v.key = c.key AND v.version = c.newest"
         f" WHERE {tx.in_list('c.key', 'keys')}",
@@ -237,19 +237,19 @@ async def get_transactional_flags(tx: Tx, keys: Sequence[str]) -> dict[str, bool
 
 
 async def get_policy_version(tx: Tx, version: int) -> DocumentVersion | None:
-    """One version of the policy."""
+    """Returns one version of the policy."""
     row = await tx.row(f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE version = :version", version=version)
     return None if row is None else _to_version(POLICY_KEY, row)
 
 
 async def get_shadow_policy_version(tx: Tx) -> DocumentVersion | None:
-    """The version of the policy that is in shadow."""
+    """Returns the policy version in shadow."""
     row = await tx.row(f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE status = 'shadow' ORDER BY version DESC")
     return None if row is None else _to_version(POLICY_KEY, row)
 
 
 async def list_policy_versions(tx: Tx, before: int, limit: int) -> list[DocumentVersion]:
-    """Versions of the policy, newest first, from below `before`."""
+    """Returns versions of the policy below `before`, newest first."""
     rows = await tx.rows(
         f"SELECT {_VERSION_COLUMNS} FROM policy_version WHERE version < :before ORDER BY version DESC LIMIT :limit",
         before=before,
@@ -259,7 +259,9 @@ async def list_policy_versions(tx: Tx, before: int, limit: int) -> list[Document
 
 
 async def update_policy_state(tx: Tx, active: int | None, *, seen: bool) -> int:
-    """Raise the policy's revision and name its active version; `seen`: deciding must see it. Returns the revision."""
+    """Increments the policy's revision and sets its active version; `seen`: decisions must reload. Returns the
+    revision.
+    """
     await tx.execute(
         "UPDATE catalogue_state SET policy_revision = policy_revision + 1, version = version + :seen,"
         " active_policy = :active WHERE id = 1",
@@ -270,7 +272,7 @@ async def update_policy_state(tx: Tx, active: int | None, *, seen: bool) -> int:
 
 
 async def insert_version(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
-    """Keep a new version."""
+    """Inserts a new version."""
     key, params = _key_and_params(noun, version)
     await tx.execute(
         f"INSERT INTO {noun}_version ({'key, ' if key else ''}{_VERSION_COLUMNS}) "
@@ -284,7 +286,7 @@ async def insert_version(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
 
 
 async def update_version_status(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
-    """Write a version's status and who submitted and approved it. The document is never rewritten."""
+    """Writes a version's status, submitter and approver. The document is never rewritten."""
     key, params = _key_and_params(noun, version)
     await tx.execute(
         f"UPDATE {noun}_version SET status = :status, submitted_by = :submitted_by, approved_by = :approved_by,"

@@ -19,7 +19,7 @@ def _number_column(name: str, *, null: bool = False) -> Column[Any]:
 
 
 def _version_columns() -> list[Column[Any]]:
-    """What every version of a document has. Instants are microseconds since 1970 UTC."""
+    """Columns shared by all versions. Instants are microseconds since 1970 UTC."""
     return [
         Column("version", Integer, primary_key=True, autoincrement=False),
         _text_column("status"),
@@ -34,7 +34,7 @@ def _version_columns() -> list[Column[Any]]:
 
 
 def _campaign_columns() -> list[Column[Any]]:
-    """`revision` rises with every change and is the ETag; `active_version` is the one that runs, or ran last."""
+    """`revision` increases with every change and is the ETag; `active_version` is or was last active."""
     return [
         Column("key", Text, primary_key=True),
         _number_column("revision"),
@@ -50,7 +50,9 @@ def _campaign_version_columns() -> list[Column[Any]]:
 
 
 def _catalogue_state_columns() -> list[Column[Any]]:
-    """One row. `version` rises with every change that deciding must see, `policy_revision` with every one of policy."""
+    """One row. `version` increases with every change that affects decisions, `policy_revision` with every policy
+    change.
+    """
     return [
         Column("id", Integer, primary_key=True, autoincrement=False),
         _number_column("version"),

@@ -1,1 +1,1 @@
-"""Server-rendered pages for people, on the same functions as the API."""
+"""The console: server-rendered pages for people, on the same functions as the API."""

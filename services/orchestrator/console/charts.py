@@ -1,4 +1,4 @@
-"""Numbers as pictures: positions in percent and heights in pixels, for SVG that stretches with the page. Pure."""
+"""Chart geometry: positions in percent and heights in pixels, for SVG that scales with the page. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _TICK_HOURS = (1, 2, 4, 8, 12, 24, 48)
 
 
 class OutcomeTile(NamedTuple):
-    """Decisions of one outcome, a minute; and the line that they draw."""
+    """The count of decisions of one outcome per minute, and their line."""
 
     outcome: str
     rate: str
@@ -29,7 +29,7 @@ class OutcomeTile(NamedTuple):
 
 
 class ChartBar(NamedTuple):
-    """A rectangle of a chart: x and width in percent, y and height in pixels."""
+    """A rectangle: x and width in percent, y and height in pixels."""
 
     outcome: str
     x: float
@@ -39,7 +39,7 @@ class ChartBar(NamedTuple):
 
 
 class AxisLabel(NamedTuple):
-    """A label at a place: percent or pixels, as the axis says."""
+    """An axis label at a position in percent or pixels, as the axis requires."""
 
     at: float
     text: str
@@ -47,7 +47,7 @@ class AxisLabel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StackedChart:
-    """Bars over time, their two axes, and what they show in words."""
+    """Bars over time with two axes, and a description in words."""
 
     bars: tuple[ChartBar, ...]
     ticks: tuple[AxisLabel, ...]
@@ -57,7 +57,7 @@ class StackedChart:
 
 
 class PlanStep(NamedTuple):
-    """One look ahead: when, and what stood in the way then."""
+    """One step of a deferral plan: an instant, and what prevented sending then."""
 
     when: str
     what: str
@@ -65,7 +65,7 @@ class PlanStep(NamedTuple):
 
 
 class ReasonShare(NamedTuple):
-    """A row of bars: a reason with its outcome, its count, and the length of its bar in percent."""
+    """A row of the reasons chart: reason, outcome, count, and bar length in percent."""
 
     outcome: str
     code: str
@@ -75,7 +75,7 @@ class ReasonShare(NamedTuple):
 
 
 def outcome_tiles(counts: Sequence[SlotCount], slots: int) -> list[OutcomeTile]:
-    """One tile an outcome; each slot is a minute. The slot of this minute is not over and is left out of the line."""
+    """Builds one tile per outcome; each slot is a minute. The current, unfinished minute is left out of the line."""
     found = []
     for outcome in Outcome:
         series = [0] * slots
@@ -91,7 +91,7 @@ def outcome_tiles(counts: Sequence[SlotCount], slots: int) -> list[OutcomeTile]:
 
 
 def outcome_totals(counts: Sequence[SlotCount]) -> list[tuple[str, int, str]]:
-    """Each outcome with its number and its share in words."""
+    """Returns each outcome with its count and its share in words."""
     found = Counter[str]()
     for item in counts:
         found[item.outcome] += item.number
@@ -100,7 +100,7 @@ def outcome_totals(counts: Sequence[SlotCount]) -> list[tuple[str, int, str]]:
 
 
 def channel_totals(counts: Sequence[SlotCount]) -> list[tuple[str, tuple[int, ...]]]:
-    """Each channel that was used with its number of decisions by outcome."""
+    """Returns each used channel with its counts by outcome."""
     found = Counter[tuple[str, str]]()
     for item in counts:
         found[item.channel, item.outcome] += item.number
@@ -109,7 +109,7 @@ def channel_totals(counts: Sequence[SlotCount]) -> list[tuple[str, tuple[int, ..
 
 
 def reason_shares(counts: Sequence[SlotCount], max_shares: int) -> tuple[list[ReasonShare], int, int]:
-    """What kept messages back, the most frequent first; then how many other reasons there are, and how often."""
+    """Returns the most frequent reasons for not sending, and the number and total of the others."""
     found = Counter[tuple[str, str]]()
     for item in counts:
         if item.outcome != Outcome.SEND:
@@ -127,7 +127,7 @@ def reason_shares(counts: Sequence[SlotCount], max_shares: int) -> tuple[list[Re
 def stacked_chart(
     counts: Sequence[SlotCount], slots: int, since: Instant, until: Instant, at: WallClock
 ) -> StackedChart:
-    """Bars of all outcomes, one a slot."""
+    """Builds the stacked bars of all outcomes, one per slot."""
     series = {outcome: [0] * slots for outcome in Outcome}
     for item in counts:
         series[Outcome(item.outcome)][item.slot] += item.number
@@ -157,7 +157,7 @@ def stacked_chart(
 
 
 def plan_steps(decision: Decision, at: WallClock) -> list[PlanStep]:
-    """The looks ahead of a message that waits: now, where the rules put it off to, and when it may go."""
+    """Builds the steps of a waiting message: now, the deferrals, and when it may be sent."""
     if decision.outcome != Outcome.DEFER or decision.until is None:
         return []
     first = next((item.rule for item in decision.verdicts if item.verdict == "defer"), "")
@@ -188,7 +188,7 @@ def _format_share(count: int, whole: int) -> str:
 
 
 def _round_up_step(number: float) -> int:
-    """The next number that is 1, 2 or 5 times a power of ten."""
+    """Returns the next number that is 1, 2 or 5 times a power of ten."""
     step = 1
     while True:
         for factor in (1, 2, 5):

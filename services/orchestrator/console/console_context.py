@@ -1,4 +1,4 @@
-"""What the pages work with."""
+"""What all console pages work with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ _MAX_NAME_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class ConsoleContext:
-    """Database, clock, doors to the other services, and the same functions that the API works with.
+    """Database, clock, clients of the other services, and the functions shared with the API.
 
-    `sandbox`: nothing that is sent leaves this installation.
+    `sandbox`: all adapters are sandboxes, so nothing leaves this installation.
     """
 
     database: Database
@@ -52,21 +52,21 @@ class ConsoleContext:
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:
-        """Campaigns and policy as they are now."""
+        """Returns campaigns and policy as of now."""
         async with self.database.read() as tx:
             return await self.snapshot.get_catalogue(tx)
 
     async def get_wall_clock(self) -> WallClock:
-        """The wall clock of the organisation."""
+        """Returns the organisation's wall clock."""
         return WallClock((await self.get_catalogue()).policy.zone, self.clock.now())
 
     def campaign_name(self, key: str) -> str:
-        """A campaign's name; its key where it has never run."""
+        """Returns a campaign's name, or its key if it never ran."""
         found = self.snapshot.get_launched_campaign(key)
         return key if found is None else found.document.name
 
     async def get_preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
-        """What preference knows of these customers; nothing while it cannot answer."""
+        """Returns the preferences of these customers; nothing while preference does not answer."""
         unique_customers = list(dict.fromkeys(customers))[:MAX_NAMES]
         if not unique_customers:
             return {}
@@ -76,7 +76,7 @@ class ConsoleContext:
             return {}
 
     async def load_facts(self, customer: str) -> Facts:
-        """All that a rule may know about one customer. Raises Transient."""
+        """Reads the facts about one customer. Raises Transient."""
         async with self.database.read() as tx:
             applied_offsets = await read_applied_offsets(tx)
             catalogue = await self.snapshot.get_catalogue(tx)
@@ -84,7 +84,7 @@ class ConsoleContext:
 
 
 def customer_name(preference: Preference | None) -> str | None:
-    """The customer's given name, where traits hold one. Never an address."""
+    """Returns the customer's given name if their traits have one. Never an address."""
     if preference is None:
         return None
     traits: Any = msgspec.json.decode(preference.traits)
@@ -93,10 +93,10 @@ def customer_name(preference: Preference | None) -> str | None:
 
 
 def customer_zone(preference: Preference | None, default: Zone) -> Zone:
-    """The customer's zone; the organisation's where theirs is unknown."""
+    """Returns the customer's time zone, or the organisation's if unknown."""
     return default if preference is None else load_zone(preference.zone) or default
 
 
 def may_see_names(principal: Principal) -> bool:
-    """Whether somebody may see what customers are called."""
+    """Whether this person may see customers' names."""
     return is_allowed(principal.role, "customers:read")

@@ -1,4 +1,4 @@
-"""A customer: what holds now, and everything that happened, newest first."""
+"""Customer page: what holds now, and the timeline, newest first."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -36,7 +36,7 @@ _STATE_PHRASES = {
 
 
 class TimelineEntry(NamedTuple):
-    """Something that happened. `kind` is event, decision, message, contact, situation, consent, suppression or hold."""
+    """A timeline entry. `kind` is event, decision, message, contact, situation, consent, suppression or hold."""
 
     at: Instant
     kind: str
@@ -49,7 +49,7 @@ class TimelineEntry(NamedTuple):
 
 
 def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The routes of customers."""
+    """Builds the routes of customers."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
@@ -115,7 +115,7 @@ async def _load_facts(parts: ConsoleContext, customer: str) -> Facts | None:
 async def _load_timeline(
     parts: ConsoleContext, customer: str, facts: Facts | None, before: Instant, at: WallClock
 ) -> tuple[list[TimelineEntry], Instant | None]:
-    """One page of what happened before an instant, and where the next page begins."""
+    """Loads one page of the timeline before an instant, and the start of the next page."""
     async with parts.database.read() as tx:
         events = await history.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
         decisions = await history.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
@@ -220,7 +220,7 @@ def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
 
 
 def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
-    """What holds for this customer now, in words. No address is among them."""
+    """Describes what holds for this customer now. Contains no address."""
     known = facts.preference
     reach = [
         f"{decision_words.CHANNELS[address.channel][0]}{'' if address.verified else ' (not verified)'}"

@@ -1,7 +1,7 @@
-"""New decisions as server-sent events, each a rendered row.
+"""Live decisions as server-sent events, each a rendered table row.
 
-Bounded: so many streams a process, so many rows a look, five minutes a stream; then the browser comes back, is asked
-again who it is, and goes on after the last row that it saw.
+Bounded: streams per process, rows per poll, and five minutes per stream; then the browser reconnects, is authenticated
+again, and continues after the last row it received.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ POLL_INTERVAL: Final = 1.0
 HEARTBEAT_INTERVAL: Final = 15.0
 MAX_STREAM_AGE: Final = 300.0
 ID_OVERLAP: Final = 200
-"""Numbers are given before a transaction commits, so a lower one may appear late: so far back each look begins."""
+"""Ids are assigned before a transaction commits, so a lower id may appear late: each poll looks back this far."""
 MAX_BACKLOG: Final = 1000
-"""Who is further behind than this goes on with the newest rows; nobody reads faster."""
+"""A reader further behind than this continues with the newest rows."""
 
 RowRenderer = Callable[[Sequence[StoredDecision]], Awaitable[list[tuple[int, str]]]]
-"""Makes rows of decisions: (number, HTML) each."""
+"""Renders decisions as rows: (id, HTML) each."""
 
 
 class DecisionStream:
-    """Makes the answers to `EventSource`."""
+    """Builds the responses to `EventSource`."""
 
     def __init__(self, context: ConsoleContext) -> None:
         self._context = context
@@ -42,7 +42,9 @@ class DecisionStream:
     def open_stream(
         self, request: Request, decision_filter: DecisionListFilter, after: int | None, render: RowRenderer
     ) -> StreamingResponse:
-        """Rows of decisions newer than `after` until the browser leaves. Raises RateLimited: too many look on."""
+        """Yields rows of decisions newer than `after` until the browser disconnects. Raises RateLimited at the stream
+        limit.
+        """
         if self._open_streams >= MAX_STREAMS:
             raise RateLimited("too many people watch live; load the page again for the newest decisions")
         last_event_id = request.headers.get("last-event-id", "")

@@ -1,4 +1,4 @@
-"""SQL of one customer's history, newest first; every question names the customer and has a limit. Reads only."""
+"""SQL of one customer's history, newest first, always limited. Read only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from services.orchestrator.decisions.read_store import StoredDecision
 
 
 async def list_customer_events(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
-    """Events that left a trace: source, event_id, type, received."""
+    """Returns stored events: source, event_id, type, received."""
     return await tx.rows(
         "SELECT source, event_id, type, received FROM inbox WHERE customer = :customer AND received < :before"
         " ORDER BY received DESC, event_id LIMIT :limit",
@@ -21,7 +21,7 @@ async def list_customer_events(tx: Tx, customer: str, before: Instant, limit: in
 
 
 async def list_customer_decisions(tx: Tx, customer: str, before: Instant, limit: int) -> list[StoredDecision]:
-    """Decisions about this customer."""
+    """Returns decisions about this customer."""
     rows = await tx.rows(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND time < :before"
         " ORDER BY decision_id DESC LIMIT :limit",
@@ -33,7 +33,9 @@ async def list_customer_decisions(tx: Tx, customer: str, before: Instant, limit:
 
 
 async def list_customer_messages(tx: Tx, customer: str, before: Instant, limit: int) -> Sequence[Any]:
-    """Messages to this customer, as they stand: message_id, campaign, channel, state, adapter, detail, updated."""
+    """Returns messages to this customer with their state: message_id, campaign, channel, state, adapter, detail,
+    updated.
+    """
     return await tx.rows(
         "SELECT message_id, campaign, channel, state, adapter, detail, created, updated FROM message"
         " WHERE customer = :customer AND updated < :before ORDER BY updated DESC, message_id LIMIT :limit",

@@ -1,4 +1,4 @@
-"""Home: are the promises kept, what was decided, and what needs somebody."""
+"""Home page: health figures, what was decided, and what needs attention."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
@@ -28,7 +28,7 @@ _MAX_REASONS = 8
 
 
 class HealthFigure(NamedTuple):
-    """A figure of the strip: whether all is well, what it counts, the number, and a remark."""
+    """A figure of the health strip: whether it is healthy, what it counts, the number, and a remark."""
 
     is_healthy: bool
     name: str
@@ -37,7 +37,7 @@ class HealthFigure(NamedTuple):
 
 
 class HomeTask(NamedTuple):
-    """Something that needs somebody."""
+    """Something that needs a person."""
 
     colour: str
     icon: str
@@ -47,7 +47,7 @@ class HomeTask(NamedTuple):
 
 
 def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The route of home."""
+    """Builds the route of the home page."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(HOME_PATH)
@@ -84,7 +84,7 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
 
 
 async def _load_open_work(context: ConsoleContext, tx: Any, since: Instant) -> dict[str, Any]:
-    """What waits for somebody or for its time."""
+    """Loads what waits for a person or for its time."""
     return {
         "dead": await store.count_open_dead_letters(tx),
         "timers": await store.count_waiting_messages(tx),
@@ -143,7 +143,7 @@ async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any],
 
 
 async def _count_undecided_events(context: ConsoleContext, open_work: Mapping[str, Any]) -> int | None:
-    """Events in the log that are not decided so far; None when the log cannot be asked."""
+    """Returns the number of events not decided yet, or None if the log does not answer."""
     try:
         ends = await context.bus.end_offsets(context.topic)
     except TactfulError:

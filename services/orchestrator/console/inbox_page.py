@@ -1,4 +1,4 @@
-"""The sandbox inbox: what an event would have sent, as customers would see it."""
+"""Sandbox inbox: what an event would have sent, as customers would see it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ MESSAGE_BODY_HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""A message is foreign content: no script, no form, nothing from elsewhere, and no origin of its own."""
+"""The sandbox policy of the e-mail frame: no scripts, no forms, nothing loaded from elsewhere, no origin."""
 _WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
 _PLAIN_PAGE_HEAD = (
     '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
@@ -38,7 +38,7 @@ _SNIPPET_LENGTH = 90
 
 
 class InboxMessage(NamedTuple):
-    """One message, ready for its frame."""
+    """A message prepared for its frame."""
 
     id: str
     channel: str
@@ -55,7 +55,7 @@ class InboxMessage(NamedTuple):
 
 
 def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The routes of the inbox."""
+    """Builds the routes of the inbox."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
@@ -107,7 +107,7 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
 async def _load_chosen_message(
     context: ConsoleContext, principal: Principal, id: str, organisation: WallClock
 ) -> dict[str, Any]:
-    """All that one event made, around the chosen message. Raises NotFound."""
+    """Loads all messages of the event behind the chosen message. Raises NotFound."""
     async with context.database.read() as tx:
         row = await store.get_sandbox_message(tx, id)
         if row is None:
@@ -163,12 +163,12 @@ def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> In
 
 
 def wrap_email_html(html: str) -> str:
-    """The e-mail as a mail program shows it: a fragment gets that program's plain letters and margins."""
+    """Wraps an HTML fragment as a mail program would: with default fonts and margins."""
     return html if "<html" in html.lower() else _PLAIN_PAGE_HEAD + html
 
 
 def split_links(text: str) -> list[tuple[str, bool]]:
-    """A text as pieces, and whether each is the address of a web page. Other schemes stay text."""
+    """Splits a text into pieces, each marked as a web link or not. Other schemes stay text."""
     found: list[tuple[str, bool]] = []
     last = 0
     for match in _WEB_LINK.finditer(text):

@@ -1,4 +1,4 @@
-"""Decisions as they are made, with the trace of one beside them. A plain table without script."""
+"""Decisions page: decisions as they are made, with the trace of one beside them. Works without script."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +34,7 @@ QueryText = Annotated[str, Query(max_length=256)]
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """One line of the table."""
+    """A row of the table."""
 
     id: int
     time: str
@@ -49,7 +49,7 @@ class DecisionRow:
 
 
 class DecisionsQuery(BaseModel):
-    """What the address asks for: filters, span of time, the chosen decision; `after` is for the stream alone."""
+    """The query of the page: filters, time span, chosen decision; `after` is for the stream only."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,18 +64,18 @@ class DecisionsQuery(BaseModel):
     after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None
 
     def to_filter(self) -> DecisionListFilter:
-        """As a question to the database. A value outside the closed lists matches nothing, which is what is shown."""
+        """Returns the database filter. A value outside the closed lists matches nothing."""
         names = ("customer", "campaign", "channel", "outcome", "reason")
         return DecisionListFilter(**{name: getattr(self, name) or None for name in names})
 
     def url_with(self, **changes: object) -> str:
-        """The address with these changes, from the newest decision on."""
+        """Returns the page's URL with these changes, starting from the newest decision."""
         values = {**self.model_dump(), "before": "", "after": None, **changes}
         return link(PATH, **{**values, "span": "" if values["span"] == "24h" else values["span"]})
 
 
 def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The routes of decisions."""
+    """Builds the routes of decisions."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
     stream = DecisionStream(context)
 
@@ -162,7 +162,7 @@ async def _render_decisions_page(
 async def build_rows(
     context: ConsoleContext, principal: Principal, found: Sequence[StoredDecision], at: WallClock
 ) -> list[DecisionRow]:
-    """Lines of the table, with names for those who may see them."""
+    """Builds table rows, with names for those who may see them."""
     known: Mapping[str, Preference] = {}
     if may_see_names(principal):
         known = await context.get_preferences([item.decision.customer for item in found])
@@ -184,7 +184,7 @@ async def build_rows(
 
 
 async def load_trace(context: ConsoleContext, principal: Principal, id: int, organisation: WallClock) -> dict[str, Any]:
-    """One decision for the template: answer, plan, rules, versions. Raises NotFound."""
+    """Loads one decision for the template: answer, plan, rules, versions. Raises NotFound."""
     async with context.database.read() as tx:
         stored = await get_decision(tx, id)
     if stored is None:

@@ -1,4 +1,4 @@
-"""What every page shares: its frame, its headers, and how errors look to people."""
+"""Page frame: navigation, response headers, and error pages shared by all console pages."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-"""What every page is sent with, errors too."""
+"""Headers of every page, including error pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ MENU: Final = (
 
 
 class PageRenderer:
-    """Renders templates inside the frame of all pages."""
+    """Renders templates inside the page frame."""
 
     def __init__(self, context: ConsoleContext, assets: StaticAssets) -> None:
         self._context = context
@@ -93,7 +93,7 @@ class PageRenderer:
     async def render_page(
         self, request: Request, principal: Principal, template: str, at: WallClock, *, status: int = 200, **values: Any
     ) -> Response:
-        """A whole page for somebody who has signed in. `at` is the wall clock that its times are read from."""
+        """Renders a whole page for a signed-in person. `at` is the wall clock for its times."""
         holds = await self.get_active_holds(at)
         menu = [
             (title, [entry for entry in entries if is_allowed(principal.role, entry.action)]) for title, entries in MENU
@@ -111,7 +111,7 @@ class PageRenderer:
         return HTMLResponse(html, status)
 
     async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
-        """Everybody's holds in force now; None while nobody can say."""
+        """Returns the holds on everybody in force now, or None while suppression does not answer."""
         try:
             found = await self._context.suppression.get_holds()
         except TactfulError as error:
@@ -120,24 +120,24 @@ class PageRenderer:
         return tuple(hold for hold in found if hold.start <= at.now and (hold.until is None or at.now < hold.until))
 
     def render_fragment(self, template: str, **values: Any) -> str:
-        """A part of a page, without the frame."""
+        """Renders a part of a page, without the frame."""
         return self._environment.get_template(template).render(**values)
 
     def render_public_page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page for somebody who has not signed in."""
+        """Renders a page for somebody who is not signed in."""
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 
 def link(path: str, **query: object) -> str:
-    """A path of ours with its query; empty and absent values are left out."""
+    """Returns a console path with its query; empty and None values are left out."""
     present = {name: value for name, value in query.items() if value not in (None, "")}
     return f"{quote(path)}{'?' if present else ''}{urlencode(present)}"
 
 
 def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
-    """The class of routes whose answers are for people: they send the headers, and show errors as pages.
+    """Returns the route class of pages: it adds the headers and renders errors as pages.
 
-    A stranger is led to the sign-in; what only scripts ask for gets the bare status.
+    A person who is not signed in is redirected to the sign-in page; script requests get the bare status.
     """
 
     class PageRoute(APIRoute):

@@ -1,4 +1,4 @@
-"""All pages of the console."""
+"""All routes of the console."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -21,7 +21,7 @@ __all__ = ["ConsoleContext", "console_routers"]
 
 
 def console_routers(context: ConsoleContext) -> list[APIRouter]:
-    """One router a page; the last one answers for every other path below `/console`."""
+    """Builds one router per page; the last one answers every other path below `/console`."""
     assets = static_files.StaticAssets()
     renderer = PageRenderer(context, assets)
     return [

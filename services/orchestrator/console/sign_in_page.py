@@ -1,7 +1,7 @@
-"""Signing in and out. Later the company's own sign-in (OIDC) takes the place of the forms.
+"""Sign-in and sign-out. The company's own sign-in (OIDC) will replace the forms later.
 
-The page that a one-time link leads to has a button, and only pressing it uses the link up: mail scanners, chat
-previews and browsers that load ahead open links, but press no buttons.
+The page behind a one-time link has a button, and only pressing it uses the link: mail scanners, chat previews and
+prefetching browsers open links but press no buttons.
 """
 
 from fastapi import APIRouter, Request
@@ -18,23 +18,23 @@ _KEY_REFUSED = "Nobody has this key, it has been revoked, or its role has no pag
 
 
 class SignInLinks:
-    """Makes one-time links."""
+    """Creates one-time sign-in links."""
 
     def __init__(self, sessions: SessionStore, public_url: str) -> None:
         self._sessions = sessions
         self._public_url = public_url.rstrip("/")
 
     async def issue_token(self, name: str, role: Role) -> str:
-        """A token that signs this person in once, within 15 minutes."""
+        """Returns a token that signs this person in once, within 15 minutes."""
         return await self._sessions.issue_link(name, role)
 
     async def create_link(self, name: str, role: Role) -> str:
-        """The address to open in a browser."""
+        """Returns the URL to open in a browser."""
         return f"{self._public_url}{SIGN_IN_PATH}?token={await self.issue_token(name, role)}"
 
 
 def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The routes of signing in and out."""
+    """Builds the routes of sign-in and sign-out."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
     sessions = context.sessions
 

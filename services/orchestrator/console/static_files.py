@@ -1,4 +1,4 @@
-"""The files that pages load: style sheet, script, fonts, icon. Read once, named by their digest, cached for a year."""
+"""Static files of the pages: style sheet, script, fonts, icon. Read once, versioned by digest, cached for a year."""
 
 from hashlib import sha256
 from importlib import resources
@@ -23,7 +23,7 @@ _CACHE_ONE_HOUR: Final = "public, max-age=3600"
 
 
 class StaticFile(NamedTuple):
-    """A file, what it is, and the digest of its bytes."""
+    """A file, its media type, and the digest of its bytes."""
 
     body: bytes
     content_type: str
@@ -31,7 +31,7 @@ class StaticFile(NamedTuple):
 
 
 class StaticAssets:
-    """All files of the folder `static`, fonts before the style sheet that names them."""
+    """All files of the folder `static`; fonts come before the style sheet that refers to them."""
 
     def __init__(self) -> None:
         self._files: dict[str, StaticFile] = {}
@@ -46,11 +46,11 @@ class StaticAssets:
                     self._files[name] = StaticFile(body, content_type, sha256(body).hexdigest()[:16])
 
     def url(self, name: str) -> str:
-        """Where a file is. The query changes with the file."""
+        """Returns the URL of a file. Its query changes with the file."""
         return f"{STATIC_PATH}/{name}?v={self._files[name].digest}"
 
     def get_file(self, name: str) -> StaticFile:
-        """A file by its name. Raises NotFound."""
+        """Returns a file by name. Raises NotFound."""
         found = self._files.get(name)
         if found is None:
             raise NotFound("there is no such file")
@@ -63,7 +63,7 @@ class StaticAssets:
 
 
 def static_file_routes(assets: StaticAssets) -> APIRouter:
-    """The files."""
+    """Builds the route of static files."""
     routes = APIRouter(include_in_schema=False, dependencies=[public()])
 
     @routes.get(STATIC_PATH + "/{name:path}")

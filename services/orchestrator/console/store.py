@@ -1,4 +1,4 @@
-"""SQL of the pages: newest first, every question bounded by a time, a key or a limit. Reads only."""
+"""SQL of the console pages: newest first, every query bounded by a time, a key or a limit. Read only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,13 +13,13 @@ from services.orchestrator.decisions.read_store import StoredDecision
 from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
 
 MAX_COUNT = 10_000
-"""Counts of what waits stop here."""
+"""Counts of waiting things stop here."""
 DECODER = msgspec.msgpack.Decoder(Decision)
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionListFilter:
-    """Which decisions a page shows; None matches all."""
+    """Filters of a decision list; None matches all."""
 
     customer: str | None = None
     campaign: str | None = None
@@ -28,13 +28,13 @@ class DecisionListFilter:
     reason: str | None = None
 
     def to_sql(self) -> tuple[list[str], dict[str, Any]]:
-        """SQL conditions and their values."""
+        """Returns SQL conditions and their values."""
         filters = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
         return [f"{name} = :{name}" for name in filters], filters
 
 
 class DecisionPosition(NamedTuple):
-    """Where a list that runs backwards goes on."""
+    """The position from which a descending list continues."""
 
     time: Instant
     message_id: str
@@ -42,7 +42,7 @@ class DecisionPosition(NamedTuple):
 
 
 class SlotCount(NamedTuple):
-    """How many decisions fell into one slot of time."""
+    """The number of decisions in one time slot."""
 
     slot: int
     channel: str
@@ -54,7 +54,7 @@ class SlotCount(NamedTuple):
 async def list_newest_decisions(
     tx: Tx, decision_filter: DecisionListFilter, since: Instant, before: DecisionPosition | None, limit: int
 ) -> list[StoredDecision]:
-    """Decisions not older than `since`, newest first."""
+    """Returns decisions not older than `since`, newest first."""
     conditions, params = decision_filter.to_sql()
     conditions.append("time >= :since")
     if before is not None:
@@ -71,7 +71,7 @@ async def list_newest_decisions(
 
 
 async def newest_decision_id(tx: Tx) -> int:
-    """The number of the newest decision; 0 when there is none."""
+    """Returns the id of the newest decision, or 0."""
     row = await tx.row("SELECT max(decision_id) AS id FROM decision")
     return 0 if row is None or row.id is None else int(row.id)
 
@@ -79,7 +79,7 @@ async def newest_decision_id(tx: Tx) -> int:
 async def list_decisions_after(
     tx: Tx, decision_filter: DecisionListFilter, after: int, limit: int
 ) -> list[StoredDecision]:
-    """Decisions with higher numbers than `after`, in order."""
+    """Returns decisions with ids above `after`, ascending."""
     conditions, params = decision_filter.to_sql()
     rows = await tx.rows(
         f"SELECT decision_id, body FROM decision WHERE {' AND '.join(['decision_id > :after', *conditions])}"
@@ -92,7 +92,7 @@ async def list_decisions_after(
 
 
 async def count_decisions(tx: Tx, since: Instant, until: Instant, slots: int) -> list[SlotCount]:
-    """Decisions from `since` to before `until`, in so many slots of equal length."""
+    """Counts decisions from `since` (inclusive) to `until` (exclusive), in slots of equal length."""
     width = max((until - since) // slots, 1)
     rows = await tx.rows(
         "SELECT (time - :since) / :width AS slot, channel, outcome, reason, count(*) AS n FROM decision"
@@ -105,7 +105,7 @@ async def count_decisions(tx: Tx, since: Instant, until: Instant, slots: int) ->
 
 
 async def list_failing_campaigns(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
-    """Campaigns with failures since then, the worst first: campaign, reason, n, last."""
+    """Returns campaigns with failures since then, most failures first: campaign, reason, n, last."""
     return await tx.rows(
         "SELECT campaign, reason, count(*) AS n, max(time) AS last FROM decision"
         " WHERE time >= :since AND outcome = 'fail' GROUP BY campaign, reason ORDER BY n DESC, campaign LIMIT :limit",
@@ -115,7 +115,7 @@ async def list_failing_campaigns(tx: Tx, since: Instant, limit: int) -> Sequence
 
 
 async def list_submitted_versions(tx: Tx, limit: int) -> Sequence[Any]:
-    """Versions that wait for an approval: noun, key, version, submitted_by."""
+    """Returns versions waiting for approval: noun, key, version, submitted_by."""
     return await tx.rows(
         "SELECT noun, key, version, submitted_by FROM ("
         "SELECT 'campaign' AS noun, key, version, submitted_by, created FROM campaign_version"
@@ -127,7 +127,7 @@ async def list_submitted_versions(tx: Tx, limit: int) -> Sequence[Any]:
 
 
 async def count_open_dead_letters(tx: Tx) -> tuple[int, Instant | None]:
-    """How many are open (at most `MOST`), and since when the oldest is."""
+    """Returns the number of open dead letters (at most `MAX_COUNT`), and the time of the oldest."""
     row = await tx.row(
         "SELECT count(*) AS n, min(at) AS oldest FROM"
         " (SELECT at FROM dead_letter WHERE state = 'open' ORDER BY id LIMIT :most) AS parked",
@@ -137,7 +137,7 @@ async def count_open_dead_letters(tx: Tx) -> tuple[int, Instant | None]:
 
 
 async def count_waiting_messages(tx: Tx) -> tuple[int, Instant | None]:
-    """How many messages wait for their time (at most `MOST`), and when the next is due."""
+    """Returns the number of messages waiting for their time (at most `MAX_COUNT`), and when the next is due."""
     row = await tx.row(
         "SELECT count(*) AS n, min(due) AS next FROM (SELECT due FROM timer ORDER BY due LIMIT :most) AS timers",
         most=MAX_COUNT,
@@ -146,7 +146,7 @@ async def count_waiting_messages(tx: Tx) -> tuple[int, Instant | None]:
 
 
 async def count_open_attempts(tx: Tx) -> tuple[int, Instant | None]:
-    """How many handovers are under way (at most `MOST`), and since when the oldest is."""
+    """Returns the number of open attempts (at most `MAX_COUNT`), and the time of the oldest."""
     row = await tx.row(
         "SELECT count(*) AS n, min(claimed_at) AS oldest FROM"
         f" (SELECT claimed_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
@@ -161,7 +161,7 @@ _SANDBOX_COLUMNS = "message_id, customer, campaign, channel, to_address, content
 async def list_sandbox_messages(
     tx: Tx, customer: str | None, channel: str | None, before: tuple[Instant, str] | None, limit: int
 ) -> Sequence[Any]:
-    """What the sandbox kept, newest first."""
+    """Returns sandbox messages, newest first."""
     filters = {"customer": customer, "channel": channel}
     conditions = [f"{name} = :{name}" for name, value in filters.items() if value is not None]
     params: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
@@ -177,12 +177,12 @@ async def list_sandbox_messages(
 
 
 async def get_sandbox_message(tx: Tx, message_id: str) -> Any | None:
-    """One message of the sandbox."""
+    """Returns one sandbox message."""
     return await tx.row(f"SELECT {_SANDBOX_COLUMNS} FROM sandbox_message WHERE message_id = :id", id=message_id)
 
 
 async def list_sibling_messages(tx: Tx, customer: str, source: str, event: str) -> Sequence[Any]:
-    """The sandbox messages that one event made for a customer."""
+    """Returns the sandbox messages of one event for a customer."""
     columns = ", ".join(f"s.{name.strip()}" for name in _SANDBOX_COLUMNS.split(","))
     return await tx.rows(
         f"SELECT {columns} FROM message m JOIN sandbox_message s ON s.message_id = m.message_id"
@@ -194,7 +194,7 @@ async def list_sibling_messages(tx: Tx, customer: str, source: str, event: str) 
 
 
 async def get_message_event(tx: Tx, message_id: str) -> Any | None:
-    """The event behind a message: source, id, its decision to send, and when it was decided."""
+    """Returns the event behind a message: source, id, its send decision, and when it was decided."""
     return await tx.row(
         "SELECT event_source AS source, event_id AS id, campaign, locale, adapter, updated FROM message"
         " WHERE message_id = :id",
@@ -203,7 +203,7 @@ async def get_message_event(tx: Tx, message_id: str) -> Any | None:
 
 
 async def get_newest_decision(tx: Tx, customer: str, message_id: str) -> StoredDecision | None:
-    """The newest decision about a message."""
+    """Returns the newest decision about a message."""
     row = await tx.row(
         "SELECT decision_id, body FROM decision WHERE customer = :customer AND message_id = :message"
         " ORDER BY decision_id DESC LIMIT 1",
@@ -214,7 +214,7 @@ async def get_newest_decision(tx: Tx, customer: str, message_id: str) -> StoredD
 
 
 async def find_event_customer(tx: Tx, event_id: str) -> str | None:
-    """The customer of an event that left a trace; of several events with this id, the newest one's."""
+    """Returns the customer of a stored event; the newest, if several events have this id."""
     row = await tx.row(
         "SELECT customer FROM inbox WHERE event_id = :event ORDER BY received DESC, customer LIMIT 1", event=event_id
     )
@@ -222,7 +222,7 @@ async def find_event_customer(tx: Tx, event_id: str) -> str | None:
 
 
 async def list_campaign_documents(tx: Tx, limit: int) -> Sequence[Any]:
-    """Campaigns in order of key, with the newest version's document."""
+    """Returns campaigns in order of key, with the newest version's document."""
     return await tx.rows(
         "SELECT c.key, v.document FROM campaign c JOIN campaign_version v"
         " ON v.key = c.key AND v.version = c.newest ORDER BY c.key LIMIT :limit",

@@ -1,4 +1,4 @@
-"""Instants as people read them: on the wall clock of one zone, with the weekday, never relative. Pure."""
+"""Time formatting for people: on the wall clock of one zone, with weekday, never relative. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _MAX_INSTANT = 250_000_000_000 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """A wall clock: the zone it hangs in, and what it reads now. Every method takes an instant."""
+    """A wall clock: its zone and the current instant. Methods format instants."""
 
     zone: Zone
     now: Instant
 
     @property
     def name(self) -> str:
-        """The zone, as the tz database names it."""
+        """The zone's name in the tz database."""
         return self.zone.name
 
     def clock(self, t: Instant) -> str:
@@ -31,7 +31,7 @@ class WallClock:
         return f"{self._wall_time(t):%H:%M}"
 
     def time(self, t: Instant) -> str:
-        """`14:32:07`, and the day too when it is not today."""
+        """`14:32:07`, with the day unless it is today."""
         wall = self._wall_time(t)
         return (
             f"{wall:%H:%M:%S}"
@@ -40,7 +40,7 @@ class WallClock:
         )
 
     def day(self, t: Instant) -> str:
-        """`Fri 16 Oct`, with the year when it is another one."""
+        """`Fri 16 Oct`, with the year unless it is the current one."""
         wall = self._wall_time(t)
         return f"{wall:%a} {wall.day} {wall:%b}{self._year_suffix(wall)}"
 
@@ -54,7 +54,7 @@ class WallClock:
         return f"{self.day(t)}, {self.clock(t)}"
 
     def brief(self, t: Instant) -> str:
-        """`08:00` today, `Fri 08:00` within six days, else the whole moment."""
+        """`08:00` today, `Fri 08:00` within six days, otherwise day and time."""
         days = self.zone.local_day(t) - self.zone.local_day(self.now)
         if days == 0:
             return self.clock(t)
@@ -66,7 +66,7 @@ class WallClock:
         return f"{wall:%A} {wall.day} {wall:%B}{self._year_suffix(wall)}, {wall:%H:%M}"
 
     def format_instants(self, text: str) -> Markup:
-        """A sentence with its RFC 3339 instants as moments; everything else is escaped."""
+        """Replaces the RFC 3339 instants in a sentence by formatted ones; everything else is HTML-escaped."""
         parts: list[str] = []
         last = 0
         for found in _INSTANT.finditer(text):
@@ -79,15 +79,15 @@ class WallClock:
         return Markup("").join([*parts, escape(text[last:])])
 
     def format_instants_plain(self, text: str) -> str:
-        """The same without markup."""
+        """The same as plain text."""
         return _INSTANT.sub(lambda found: self.moment(parse_instant(found[0])), text)
 
     def midnight(self, t: Instant) -> Instant:
-        """The first instant of the local day of `t`."""
+        """Returns the first instant of the local day of `t`."""
         return self.zone.first_at_wall_time(t - 2 * DAY, self.zone.local_day(t) * DAY)
 
     def wall_minutes(self, t: Instant) -> int:
-        """Minutes since local midnight."""
+        """Returns the minutes since local midnight."""
         wall = self._wall_time(t)
         return wall.hour * 60 + wall.minute
 

@@ -1,4 +1,4 @@
-"""The picture in time of why (not): lanes of contacts, situations, caps, quiet hours and holds on one axis. Pure.
+"""Time picture of the why page: lanes of contacts, situations, caps, quiet hours and holds on one axis. Pure.
 
 Positions are in percent of the axis.
 """
@@ -26,7 +26,7 @@ _TICK_DAYS = (1, 2, 7, 14, 28, 56)
 
 
 class Shape(NamedTuple):
-    """A part of a lane. Kinds: open, rest, window, quiet, hold, no, yes, made, other, planned, text."""
+    """A shape in a lane. Kinds: open, rest, window, quiet, hold, no, yes, made, other, planned, text."""
 
     kind: str
     x: float
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """One row of the picture: its name, a remark, its shapes, and what they say."""
+    """A row of the picture: name, remark, shapes, and their description in words."""
 
     name: str
     remark: str
@@ -51,7 +51,7 @@ class Tick(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """All lanes; `now` is where now is; the last lane is the message itself."""
+    """All lanes; `now` is the position of the current instant; the last lane is the message itself."""
 
     ticks: tuple[Tick, ...]
     now: float
@@ -60,18 +60,18 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """A stretch of time as percent."""
+    """A stretch of time, mapped to percent."""
 
     left: Instant
     right: Instant
 
     def position(self, t: Instant) -> float:
-        """Where an instant is, within the picture."""
+        """Returns the position of an instant, clamped to the picture."""
         inside = min(max(t, self.left), self.right)
         return round(100 * (inside - self.left) / (self.right - self.left), 2)
 
     def bar(self, kind: str, start: Instant, end: Instant, text: str = "") -> Shape | None:
-        """The part of an interval that is in the picture."""
+        """Returns the visible part of an interval."""
         if end <= self.left or start >= self.right:
             return None
         x = self.position(start)
@@ -79,7 +79,7 @@ class TimeAxis:
 
 
 def draw_picture(decision: Decision, facts: Facts, ledger: Ledger, at: WallClock) -> Picture:
-    """The picture of one decision about what would happen now."""
+    """Builds the picture of a decision about what would happen now."""
     kind = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
     applicable = facts.policy.applicable_to(kind)
     earliest = decision.until or decision.allowed_from

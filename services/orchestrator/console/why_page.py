@@ -1,4 +1,4 @@
-"""Why, or why not: would this customer get this campaign now, in a sentence, as a picture in time, and rule by rule."""
+"""Why page: would this customer get this campaign now, in a sentence, as a time picture, and rule by rule."""
 
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ _MAX_CONTACTS = 12
 
 
 def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
-    """The route of why."""
+    """Builds the route of the why page."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
@@ -92,7 +92,7 @@ async def _build_explanation(
 async def _load_time_picture(
     context: ConsoleContext, principal: Principal, chosen: Decision, at: WallClock
 ) -> dict[str, Any]:
-    """Contacts and the picture, for those who may see a customer's contacts and situations."""
+    """Loads contacts and the time picture, for those who may see a customer's contacts and situations."""
     nothing: dict[str, Any] = {"picture": None, "contacts": []}
     if not (is_allowed(principal.role, "contacts:read") and is_allowed(principal.role, "situations:read")):
         return nothing

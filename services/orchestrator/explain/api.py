@@ -1,4 +1,6 @@
-"""Why, or why not: a customer and a campaign judged now, or the decisions of an event, in words."""
+"""Explanations (`/v1/why`): evaluates a customer and a campaign now or at a past instant, and describes decisions in
+words.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,9 +42,9 @@ TextParam = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What would be decided at an instant; one decision a channel.
+    """What would be decided at an instant; one decision per channel.
 
-    `last`: the event whose data are assumed. `unknown`: what could not be told, in words.
+    `assumed_event`: the event whose data are assumed. `unknown`: what could not be determined, in words.
     """
 
     assumed_event: Event | None
@@ -53,7 +55,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """What `why` works with."""
+    """Explains decisions."""
 
     database: Database
     snapshot: CatalogueSnapshot
@@ -61,10 +63,10 @@ class Explainer:
     clock: Clock
 
     async def explain_now(self, customer: str, key: str) -> tuple[Event | None, Instant, list[Decision]]:
-        """What would be decided if the campaign's trigger fired for the customer now; one decision a channel.
+        """Returns what would be decided if the campaign's trigger fired for the customer now; one decision per channel.
 
-        The data are those of the customer's last event that triggered the campaign, if there is one, which is
-        returned. Raises NotFound for an unknown campaign, Transient when facts cannot be had.
+        The data are those of the customer's last event that triggered the campaign, if there is one; it is returned.
+        Raises NotFound for an unknown campaign, Transient if facts cannot be read.
         """
         now = self.clock.now()
         async with self.database.read() as tx:
@@ -81,9 +83,9 @@ class Explainer:
         return assumed_event, now, explain(triggered, facts, versioned_ledger.ledger, now)
 
     async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
-        """What would have been decided if the trigger had fired at an instant of the past, with what was known then.
+        """Returns what would have been decided if the trigger had fired at a past instant, with what was known then.
 
-        Raises Invalid for the future, NotFound for a campaign that was not there yet, Transient.
+        Raises Invalid for the future, NotFound for a campaign that did not exist yet, Transient.
         """
         if at > self.clock.now():
             detail = "nobody knows the facts of the future; leave `at` out to ask about now"
@@ -111,7 +113,7 @@ class Explainer:
         return campaign
 
     async def _load_campaign(self, tx: Tx, key: str) -> CompiledCampaign:
-        """The version that runs or ran last; before that, the newest one, which is not active."""
+        """Returns the version that is or was last active; if there is none, the newest, as inactive."""
         launched = self.snapshot.get_launched_campaign(key)
         if launched is not None:
             return launched
@@ -126,7 +128,7 @@ class Explainer:
 def _assume_trigger(
     customer: str, campaign: CompiledCampaign, raw: bytes | None, at: Instant
 ) -> tuple[Event | None, TriggeredCampaign]:
-    """The campaign's trigger fired at an instant, with the data of that event, which is returned."""
+    """Builds the campaign as triggered at an instant with the data of that event. Returns both."""
     assumed_event = None if raw is None else decode_event(raw)
     event = Event(
         "why", "/why", campaign.event_type, customer, at, assumed_event.data if assumed_event else msgspec.Raw(b"{}")
@@ -135,7 +137,7 @@ def _assume_trigger(
 
 
 def why_routes(explainer: Explainer) -> APIRouter:
-    """The route `/v1/why`."""
+    """Builds the route `/v1/why`."""
     routes = APIRouter(prefix="/v1/why", tags=["decisions"])
 
     @routes.get("", summary="Why, or why not: `customer` and `campaign`, or `source` and `event`")
@@ -239,6 +241,6 @@ def _decision_details(decision: Decision) -> dict[str, Any]:
 
 
 def outcome_rank(decision: Decision) -> tuple[int, Instant]:
-    """What is sent comes first, then what waits, the shortest first, then what may be allowed later."""
+    """The sort key of outcomes: sends first, then deferrals by length, then those that may be allowed later."""
     order = (Outcome.SEND, Outcome.DEFER, Outcome.FAIL, Outcome.SUPPRESS).index(Outcome(decision.outcome))
     return order, decision.until or decision.allowed_from or 2**63

@@ -1,6 +1,6 @@
-"""What a document that may be kept would still better not say. Pure: documents in, findings out.
+"""Lint: advice about documents that are valid but probably not what their author wants. Pure.
 
-A finding is never a guess: it states something that follows from the documents alone. It refuses nothing.
+A finding follows from the documents alone and is never a guess. Findings refuse nothing.
 """
 
 from services.orchestrator.campaigns.lint.campaign_lint import lint_campaign

@@ -1,4 +1,4 @@
-"""Findings about a campaign, under the policy that is active."""
+"""Lint of a campaign under the active policy."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from services.orchestrator.policy.compiled_policy import ApplicablePolicy, Compi
 from services.orchestrator.policy.scope import MessageAttributes
 
 _MARKETING_INTENTS = frozenset({Intent.ADVERTISE, Intent.WIN_BACK})
-"""Intents that are marketing by what they want; mixed content is marketing."""
+"""Intents that are marketing by their purpose; mixed content counts as marketing."""
 
 
 def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Policy | None) -> list[LintFinding]:
-    """All findings. `active`: the policy in force; None while there is none."""
+    """Returns all findings. `active`: the active policy, or None."""
     findings = [*_marketing_intent_findings(document), *_holdout_findings(document)]
     if active is None:
         return findings
@@ -33,7 +33,7 @@ def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Po
 
 
 def _without_shadow_rules(applicable: ApplicablePolicy, shadow: frozenset[str]) -> ApplicablePolicy:
-    """Without the rules that are only watched."""
+    """Returns the policy without its shadow rules."""
     return ApplicablePolicy(
         tuple(rule for rule in applicable.caps if rule.id not in shadow),
         tuple(rule for rule in applicable.gaps if rule.id not in shadow),
@@ -85,7 +85,7 @@ def _no_sending_hour_findings(applicable: ApplicablePolicy, index: int, channel:
 def _expiry_findings(
     document: schemas.campaign.Campaign, applicable: ApplicablePolicy, channel: str
 ) -> Iterator[LintFinding]:
-    """A deferral that ends no earlier than the message does, when it begins as the event happens."""
+    """Finds deferrals that, beginning with the event, end no earlier than the message expires."""
     quiet = week_minutes.combined_quiet_minutes(applicable.quiet_windows)
     if quiet != week_minutes.WHOLE_WEEK and (longest_span := week_minutes.longest_quiet_span(quiet)) >= document.ttl:
         names = ", ".join(f"`{rule.id}`" for rule in applicable.quiet_windows)
@@ -119,7 +119,7 @@ def _expires_while_deferred(document: schemas.campaign.Campaign, why: str) -> Li
 
 
 def _own_situation_findings(document: schemas.campaign.Campaign, policy: CompiledPolicy) -> Iterator[LintFinding]:
-    """The event that triggers it opens, whatever its data, a situation that stops it for as long as it is open."""
+    """Finds the case that the triggering event always opens a situation which stops the campaign while it is open."""
     opened_kinds = {
         kind.kind
         for kind in policy.document.situations

@@ -1,13 +1,13 @@
-"""What a lint tells."""
+"""The form of a lint finding."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class LintFinding:
-    """Something that follows from a document and that its writer hardly wanted.
+    """A consequence of a document that its author hardly intended.
 
-    `pointer` is a JSON pointer into the document, `detail` the reason, `suggestion` what to do about it.
+    `pointer` is a JSON pointer into the document, `detail` the reason, `suggestion` the remedy.
     """
 
     pointer: str
@@ -16,5 +16,5 @@ class LintFinding:
     suggestion: str
 
     def as_document(self) -> dict[str, str]:
-        """As it is answered."""
+        """Returns the finding in response form."""
         return asdict(self)

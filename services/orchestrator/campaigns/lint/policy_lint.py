@@ -1,4 +1,4 @@
-"""Findings about a policy."""
+"""Lint of a policy."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,12 +12,12 @@ from services.orchestrator.campaigns.lint.finding import LintFinding
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, HistoryRule, compile_policy
 
 MAX_COMPARED_RULES = 100
-"""Of each kind, so many rules are compared with each other."""
+"""Rules of each kind that are compared with each other, at most."""
 _REDUNDANT_SUGGESTION = "Remove it, or change what it covers."
 
 
 def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFinding]:
-    """All findings, in the order of the document. `now`: the year from then on tells what clocks zones show."""
+    """Returns all findings in the order of the document. `now`: clock changes are looked at for one year from then."""
     policy = compile_policy(document, 0)
     return [
         *_topic_findings(document),
@@ -31,7 +31,7 @@ def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFindi
 
 
 def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
-    """Scopes that name topics the policy lacks, and marketing where there is no topic for it."""
+    """Finds scopes with topics that the policy lacks, and marketing scopes without any topic."""
     known = {topic.key for topic in document.topics}
     for pointer, scope in _scopes(document):
         for index, topic in enumerate(scope.topics or ()):
@@ -80,7 +80,9 @@ def _history_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
 
 
 def _is_contradiction(policy: CompiledPolicy, deferring_rule: HistoryRule, dropping_rule: HistoryRule) -> bool:
-    """Both look back at the same, one defers and one drops, and the one that defers goes on for longer."""
+    """Whether both rules look back at the same contacts, one defers and one drops, and the deferring one lasts
+    longer.
+    """
     both_decide = not {deferring_rule.id, dropping_rule.id} & policy.shadow_ids
     return (
         both_decide
@@ -137,7 +139,9 @@ def _redundant_rule_findings(
 
 
 def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[LintFinding]:
-    """Sets of quiet hours that leave a message no hour of the week; or none to customers without zone and country."""
+    """Finds sets of quiet hours that leave a message no hour of the week, for everybody or for customers without a
+    zone.
+    """
     rules = [rule for rule in policy.quiet_windows[:MAX_COMPARED_RULES] if rule.id not in policy.shadow_ids]
     utc_offsets = week_minutes.utc_offset_sets(policy.unknown_zones, now) if rules else frozenset()
     index_by_id = {rule.id: index for index, rule in enumerate(policy.quiet_windows)}

@@ -1,7 +1,7 @@
-"""Which rules can never decide anything, since another one refuses whenever they do, and as strictly.
+"""Finds rules that can never decide anything because another rule refuses whenever they do, as strictly.
 
-Each test is pointwise: whenever the inner rule refuses an instant for a message, the outer one refuses it too, for
-any contacts at all, those that other tools report included.
+Each test is pointwise: whenever the inner rule refuses an instant for a message, the outer one refuses it too, for any
+contacts, including those reported by other tools.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from services.orchestrator.policy.quiet_windows import QuietWindow
 from services.orchestrator.policy.scope import CompiledScope
 
 _ENCLOSING_PERIODS = {"day": ("day", "week", "month"), "week": ("week",), "month": ("month",)}
-"""Calendar periods that lie within others: a day within its week and its month."""
+"""Calendar periods that contain others: a week and a month contain a day."""
 
 
 class RuleEntry(Protocol):
@@ -35,10 +35,7 @@ def find_covering_rule(
     is_covered: Callable[[InnerRule, OuterRule], bool],
     covers: Callable[[OuterRule, InnerRule], bool] | None = None,
 ) -> OuterRule | None:  # fmt: skip
-    """The rule that makes this one idle. Of two that say the same, the later one is idle.
-
-    `implied` is `implies` the other way round, for rules of the same kind.
-    """
+    """Returns the rule that makes this one redundant; of two equal ones, the later is redundant."""
     for other_index, other in enumerate(others):
         if (covers is not None and other_index == index) or other.id in shadow or not is_covered(rule, other):
             continue
@@ -48,7 +45,7 @@ def find_covering_rule(
 
 
 def is_scope_covered(inner: CompiledScope, outer: CompiledScope) -> bool:
-    """Whether the outer scope covers all that the inner one covers."""
+    """Whether the outer scope covers everything the inner one covers."""
     return (
         inner.classes <= outer.classes
         and (outer.channels is None or (inner.channels is not None and inner.channels <= outer.channels))
@@ -90,7 +87,7 @@ def is_history_covered(inner: HistoryRule, outer: HistoryRule) -> bool:
 
 
 def is_history_condition_covered(inner: HistoryRule, outer: HistoryRule) -> bool:
-    """Whether both look back at the same, for all messages of the inner one."""
+    """Whether both look back at the same contacts or situation, for all messages of the inner rule."""
     if not is_scope_covered(inner.scope, outer.scope):
         return False
     if inner.contacts is not None:
@@ -99,7 +96,7 @@ def is_history_condition_covered(inner: HistoryRule, outer: HistoryRule) -> bool
 
 
 def is_quiet_covered(inner: QuietWindow, outer: QuietWindow) -> bool:
-    """Whether every minute of the inner hours lies in the outer ones."""
+    """Whether every minute of the inner quiet hours is within the outer ones."""
     return quiet_minutes(inner) & ~quiet_minutes(outer) == 0 and is_scope_covered(inner.scope, outer.scope)
 
 
@@ -112,15 +109,16 @@ def _excludes_channel(inner: CompiledScope, channel: str) -> bool:
 
 
 def _is_sibling_exclusion_covered(inner: Cap, outer: Cap) -> bool:
-    """A cap that leaves siblings out refuses less than one that counts them.
+    """Whether sibling handling lets the outer cap cover the inner one.
 
-    Two that leave them out do so alike: siblings differ in their channel alone, and neither cap names channels.
+    A cap that excludes siblings refuses less than one that counts them. Two that exclude them do so alike: siblings
+    differ only in their channel, and neither cap names channels.
     """
     return not outer.excludes_siblings or inner.excludes_siblings
 
 
 def _is_window_covered(inner: Cap, outer: Cap) -> bool:
-    """Whether each window of the inner cap that holds an instant lies in a window of the outer one that does."""
+    """Whether every window of the inner cap that contains an instant lies within a window of the outer cap."""
     if outer.rolling is not None:
         return outer.rolling >= inner.look_back
     same_calendar = inner.rolling is None and inner.in_customer_zone == outer.in_customer_zone

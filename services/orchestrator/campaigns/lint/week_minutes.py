@@ -1,4 +1,4 @@
-"""Minutes of a local week, as the bits of one number: quiet hours united, compared and measured."""
+"""Sets of minutes of a local week as bits of an integer: union, comparison and measurement of quiet hours."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -16,7 +16,7 @@ _MAX_RULE_SETS = 256
 
 @cache
 def quiet_minutes(quiet: QuietWindow) -> int:
-    """The quiet minutes of a week that begins on Monday 00:00; one that crosses Sunday's midnight comes round."""
+    """Returns the quiet minutes of a week starting Monday 00:00; hours that cross Sunday's midnight wrap around."""
     length = (quiet.end - quiet.start) % DAY // MINUTE
     found = 0
     for day in quiet.days:
@@ -26,7 +26,7 @@ def quiet_minutes(quiet: QuietWindow) -> int:
 
 
 def combined_quiet_minutes(rules: Iterable[QuietWindow]) -> int:
-    """The minutes at which any of these is quiet."""
+    """Returns the minutes at which any of these is quiet."""
     found = 0
     for rule in rules:
         found |= quiet_minutes(rule)
@@ -34,7 +34,9 @@ def combined_quiet_minutes(rules: Iterable[QuietWindow]) -> int:
 
 
 def longest_quiet_span(quiet: int) -> int:
-    """Microseconds of the longest stretch of quiet, round the week; all of it for a week that is quiet throughout."""
+    """Returns the longest quiet stretch in microseconds, wrapping around the week; the whole week if it is all
+    quiet.
+    """
     if quiet == WHOLE_WEEK:
         return MINUTES_PER_WEEK * MINUTE
     two_weeks, longest_run, current_run = quiet | quiet << MINUTES_PER_WEEK, 0, 0
@@ -45,9 +47,9 @@ def longest_quiet_span(quiet: int) -> int:
 
 
 def overlapping_rule_sets(rules: Sequence[QuietWindow]) -> list[frozenset[int]]:
-    """The largest sets of rules (by index) that some message falls under all at once.
+    """Returns the largest sets of rules (by index) that all apply to one message.
 
-    Very many overlapping rules are looked at in part: sets may then be missing, and none is wrong.
+    With very many overlapping rules only part is searched: sets may be missing, but none is wrong.
     """
     found: set[frozenset[int]] = {frozenset(range(len(rules)))} if rules else set()
     for groups in _rules_by_scope_value([rule.scope for rule in rules]):
@@ -58,7 +60,9 @@ def overlapping_rule_sets(rules: Sequence[QuietWindow]) -> list[frozenset[int]]:
 
 
 def utc_offset_sets(zones: Sequence[Zone], year_start: Instant) -> frozenset[frozenset[int]]:
-    """By how many minutes the clocks of the zones are ahead of UTC, all at once: each way of the year from `since`."""
+    """Returns the offsets from UTC, in minutes, that the zones have at the same time, for each phase of a year from
+    `since`.
+    """
     return frozenset(
         frozenset(zone.offset(instant) // MINUTE for zone in zones)
         for instant in range(year_start, year_start + 366 * DAY, 6 * HOUR)
@@ -66,12 +70,12 @@ def utc_offset_sets(zones: Sequence[Zone], year_start: Instant) -> frozenset[fro
 
 
 def has_free_minute(quiet: int, offsets: Iterable[Iterable[int]]) -> bool:
-    """Whether any minute is outside the quiet minutes on all clocks, in any of these ways to set them."""
+    """Whether any minute is outside the quiet minutes on all clocks, for any of these sets of offsets."""
     return any(_quiet_minutes_in_utc(quiet, each) != WHOLE_WEEK for each in offsets)
 
 
 def _quiet_minutes_in_utc(quiet: int, offsets: Iterable[int]) -> int:
-    """The minutes of a week in UTC at which any clock with one of these offsets (minutes) is quiet."""
+    """Returns the minutes of a UTC week at which any clock with one of these offsets (minutes) is quiet."""
     found = 0
     for offset in offsets:
         shift = offset % MINUTES_PER_WEEK
@@ -80,7 +84,7 @@ def _quiet_minutes_in_utc(quiet: int, offsets: Iterable[int]) -> int:
 
 
 def _rules_by_scope_value(scopes: Sequence[CompiledScope]) -> Iterable[set[frozenset[int]]]:
-    """For each field of a scope: the sets of scopes that match one value of it, or any value that none names."""
+    """For each field of a scope, returns the sets of scopes that match one value, or any value that none names."""
     for field in ("channels", "topics", "classes", "intents", "campaigns"):
         scope_values = [getattr(scope, field) for scope in scopes]
         values = {value for each in scope_values if each is not None for value in each}

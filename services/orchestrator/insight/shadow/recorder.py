@@ -84,7 +84,7 @@ class ShadowRecorder:
                 ledgers,
                 build_variants(catalogue),
             )
-        except Exception as error:  # what is live goes on, whatever went wrong
+        except Exception as error:  # live decisions must not be affected by a shadow
             log_error("shadow_failed", error, stage="judge")
             return ShadowObservations(now, len(new_events), failure="error")
         return observations
@@ -135,7 +135,7 @@ class ShadowRecorder:
                 )
             else:
                 cause = "limit"
-        except Exception as error:  # what is live goes on, whatever went wrong
+        except Exception as error:  # live decisions must not be affected by a shadow
             log_error("shadow_failed", error, stage="judge", noun=variant.shadow.noun, version=variant.shadow.version)
             cause = "error"
         if cause is not None:
@@ -149,7 +149,7 @@ class ShadowRecorder:
         try:
             await store.save_observations(tx, observations)
             observations.failure = None
-        except Exception as error:  # what is live goes on, whatever went wrong
+        except Exception as error:  # live decisions must not be affected by a shadow
             log_error("shadow_failed", error, stage="keep")
             await tx.execute("ROLLBACK TO SAVEPOINT shadow")
             observations.failure = "unkept"
