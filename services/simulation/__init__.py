@@ -1,4 +1,4 @@
-"""`tactful simulate`: files in, decisions out. Wiring only; every rule is the one that production runs."""
+"""`tactful simulate`: decides recorded events from files, with the production rules."""
 
 from services.simulation.difference_page import render_difference
 from services.simulation.input_files import (

@@ -1,7 +1,7 @@
-"""`python -m services.simulation FOLDER`: one comparison over recorded traffic, in a process of its own with limits.
+"""`python -m services.simulation FOLDER`: one comparison over recorded traffic, as a limited child process.
 
-The progress goes to stdout, one number a line. The process ends when its parent does: its stdin is closed then.
-Exit codes: 0 done, 2 an input that can not be used (the reason on stderr), 3 not enough memory or disk.
+Progress goes to stdout, one number per line. The process ends when its parent does, because its stdin is then closed.
+Exit codes: 0 done, 2 unusable input (reason on stderr), 3 out of memory or disk.
 """
 
 import argparse
@@ -22,7 +22,7 @@ NICE = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code."""
+    """Runs the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="services.simulation")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--memory", type=int, required=True, help="bytes")

@@ -1,8 +1,8 @@
-"""What two runs over the same events decide differently.
+"""Compares two runs over the same events.
 
-`here` is the run asked about, `against` the one it is compared with. A send is known by its message id: one that only
-`here` has is gained, one that only `against` has is lost, one that both have at different instants is moved. Both
-files are read twice; memory grows with the differences and with the customers who are sent something.
+`here` is the run in question, `against` the one it is compared with. A send is identified by its message id: one only
+in `here` is gained, one only in `against` is lost, one in both at different instants is moved. Both files are read
+twice; memory grows with the differences and with the customers who are sent something.
 """
 
 import heapq
@@ -24,13 +24,13 @@ HERE: Side = 0
 AGAINST: Side = 1
 OTHER_SIDE: tuple[Side, Side] = (AGAINST, HERE)
 NOT_TRIGGERED = "not_triggered"
-"""Why a message was not sent where its campaign was not triggered at all."""
+"""The reason for a message whose campaign was not triggered in a run."""
 MAX_CUSTOMERS = 20
 MAX_MESSAGES = 3
 
 
 class DecisionLine(msgspec.Struct, frozen=True):
-    """What a comparison sees of a decision line."""
+    """The fields of a decision line that a comparison reads."""
 
     time: str
     message_id: str
@@ -42,7 +42,7 @@ class DecisionLine(msgspec.Struct, frozen=True):
 
 
 class SentMessage(NamedTuple):
-    """A send, as long as the other run has none of the same message. `hour`: of the day, in the policy's zone."""
+    """A send without a counterpart in the other run so far. `hour`: hour of the day in the policy's zone."""
 
     at: Instant
     customer: str
@@ -56,13 +56,13 @@ _LINE_DECODER = msgspec.json.Decoder(DecisionLine)
 
 @dataclass(slots=True)
 class SendCounts:
-    """Counts by one thing: sends of either run (of a reason: decisions), and sends gained and lost."""
+    """Counts by one attribute: sends of either run (for reasons: decisions), and sends gained and lost."""
 
     counts: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
     exclusive: tuple[Counter[str], Counter[str]] = field(default_factory=lambda: (Counter(), Counter()))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """One row for each value, in order of its name."""
+        """Returns one row per value, sorted by name."""
         known = sorted({key for counter in (*self.counts, *self.exclusive) for key in counter})
         return [
             {
@@ -77,7 +77,7 @@ class SendCounts:
 
 
 class Comparison:
-    """Reads two files of decision lines as `run` writes them, from start to end, and says how they differ."""
+    """Compares two files of decision lines as a simulation writes them."""
 
     def __init__(self, here: Path, against: Path, zone: Zone) -> None:
         self._paths = (here, against)
@@ -95,7 +95,7 @@ class Comparison:
         self._moved = 0
 
     def to_document(self) -> dict[str, Any]:
-        """The difference as one JSON object (docs/simulate.md)."""
+        """Returns the difference as a JSON object (docs/simulate.md)."""
         self._pair_sends()
         extra_sends = self._extra_sends()
         gaining, losing = _largest_changes(extra_sends, 1), _largest_changes(extra_sends, -1)
@@ -128,7 +128,7 @@ class Comparison:
         }
 
     def _pair_sends(self) -> None:
-        """Pairs the sends of both runs in order of time; what has no partner stays in `_only`."""
+        """Pairs the sends of both runs in order of time; those without a partner remain in `_only`."""
         for _, message_id, side, sent in heapq.merge(self._sends(HERE), self._sends(AGAINST)):
             other = self._unmatched[OTHER_SIDE[side]].pop(message_id, None)
             if other is None:
@@ -163,13 +163,13 @@ class Comparison:
             yield at, line.message_id, side, SentMessage(at, customer, campaign, channel, hour)
 
     def _extra_sends(self) -> dict[str, int]:
-        """By customer, how many more are sent here; those with as many in both are left out."""
+        """Returns how many more messages each customer is sent here; customers with equal numbers are left out."""
         customers = {*self._customers[HERE], *self._customers[AGAINST]}
         change = {name: self._customers[HERE][name] - self._customers[AGAINST][name] for name in customers}
         return {name: extra_sends for name, extra_sends in change.items() if extra_sends}
 
     def _sample_message_ids(self, customers: set[str]) -> set[str]:
-        """The first few messages of each of these customers that only one of the runs sends."""
+        """Returns the first few messages of each of these customers that only one run sends."""
         for side in (HERE, AGAINST):
             for message_id, sent in self._unmatched[side].items():
                 if sent.customer in customers:
@@ -179,9 +179,9 @@ class Comparison:
         return {message_id for found in self._sampled_sends.values() for _, message_id in found}
 
     def _read_sample_lines(self, samples: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The last line about each sample in either run; counts, by the way, why a run did not send what the other did.
+        """Reads the last line about each sample in either run, and counts why a run did not send what the other did.
 
-        A message that has no line in a run counts as `not_triggered`.
+        A message without a line in a run counts as `not_triggered`.
         """
         lines: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         for side in (HERE, AGAINST):
@@ -204,7 +204,7 @@ class Comparison:
 
 
 def _largest_changes(extra_sends: Mapping[str, int], sign: int) -> list[str]:
-    """The customers with the largest change of this sign, the largest first, equal ones by name."""
+    """Returns the customers with the largest change of this sign, largest first, ties by name."""
     found = [(-sign * change, name) for name, change in extra_sends.items() if change * sign > 0]
     return [name for _, name in heapq.nsmallest(MAX_CUSTOMERS, found)]
 

@@ -1,4 +1,4 @@
-"""The picture of a difference: one HTML file with its charts drawn in it, each beside its table. No script."""
+"""The difference page: one HTML file with inline charts, each with its table. No script."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 LABEL_WIDTH = 190.0
-"""Units of the drawing kept for the names of bars."""
+"""Drawing units reserved for the names of bars."""
 CHART_WIDTH = 640.0
 ROW_HEIGHT = 26.0
 HOURS_HEIGHT = 200.0
@@ -16,7 +16,7 @@ MAX_LABEL_LENGTH = 26
 
 
 class DifferenceBar(NamedTuple):
-    """One row of a chart of gains and losses, which grow right and left of the middle."""
+    """A row of a chart of gains and losses, which extend right and left from the middle."""
 
     name: str
     label: str
@@ -28,7 +28,7 @@ class DifferenceBar(NamedTuple):
 
 
 class DifferenceChart(NamedTuple):
-    """A chart of gains and losses; `rows` are those of the table, `middle` is where nothing changes."""
+    """A chart of gains and losses; `rows` are those of the table, `middle` is the zero line."""
 
     title: str
     name: str
@@ -40,7 +40,7 @@ class DifferenceChart(NamedTuple):
 
 
 class HourColumns(NamedTuple):
-    """Two columns: sends of one hour of the day here and in the run compared with."""
+    """Two columns: sends in one hour of the day in both runs."""
 
     name: str
     x: float
@@ -51,7 +51,7 @@ class HourColumns(NamedTuple):
 
 
 class HourChart(NamedTuple):
-    """Sends by hour of the day; `most` is what the full height stands for."""
+    """Sends by hour of the day; `most` is the value of the full height."""
 
     hours: Sequence[HourColumns]
     most: int
@@ -60,7 +60,7 @@ class HourChart(NamedTuple):
 
 
 def render_difference(difference: Mapping[str, Any]) -> str:
-    """The HTML of a difference (docs/simulate.md); equal differences give equal texts."""
+    """Renders a difference as HTML (docs/simulate.md); equal differences give equal texts."""
     charts = [
         difference_chart(difference["by_campaign"], "campaign", "Campaigns", "Sends gained and lost by campaign."),
         difference_chart(difference["by_channel"], "channel", "Channels", "Sends gained and lost by channel."),
@@ -82,7 +82,7 @@ def render_difference(difference: Mapping[str, Any]) -> str:
 
 
 def difference_chart(rows: Sequence[Mapping[str, Any]], name: str, title: str, said: str) -> DifferenceChart:
-    """A chart of the rows that differ, the largest difference first; the table beside it keeps all rows."""
+    """Builds a chart of the rows that differ, largest difference first; its table has all rows."""
     changed = sorted((row for row in rows if row["gained"] or row["lost"]), key=_change_size)[:MAX_BARS]
     most_lost, most_gained = _max_count(changed, "lost"), _max_count(changed, "gained")
     room = CHART_WIDTH - LABEL_WIDTH - 2 * 60.0
@@ -104,7 +104,7 @@ def difference_chart(rows: Sequence[Mapping[str, Any]], name: str, title: str, s
 
 
 def hour_chart(rows: Iterable[Mapping[str, Any]]) -> HourChart:
-    """The day's 24 hours, those without a send too."""
+    """Builds the chart of the day's 24 hours, including those without a send."""
     by_hour = {row["hour"]: row for row in rows}
     counts = dict.fromkeys((f"{hour:02}" for hour in range(24)), (0, 0))
     counts |= {name: (row["here"], row["against"]) for name, row in by_hour.items()}

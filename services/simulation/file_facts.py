@@ -1,4 +1,4 @@
-"""The facts of a simulation: those of files, changed by events through the functions of the services that own them."""
+"""Facts of a simulation from files, changed by events through the functions of the owning services."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from services.suppression.situation_intervals import compile_kinds
 
 
 class FileFactsSource:
-    """The facts of files, changed by events through the functions of the services that own them."""
+    """Facts read from files, changed by events through the functions of the owning services."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class FileFactsSource:
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Both services take the event in, or neither. Raises BadEvent."""
+        """Applies an event in both services, or in neither. Raises BadEvent."""
         if event.type not in preference.EVENT_TYPES and not suppression.handles(event.type, self._situation_kinds):
             return
         customer = event.subject
@@ -57,7 +57,7 @@ class FileFactsSource:
             self._facts.pop(customer, None)
 
     def facts_of(self, customer: str) -> Facts:
-        """The facts as of the events taken in."""
+        """Returns the facts as of the events applied so far."""
         found = self._facts.get(customer)
         if found is None:
             chosen = preference.to_facts(self._preference_state(customer))
@@ -68,7 +68,7 @@ class FileFactsSource:
         return found
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """The contact that another tool reports. Raises BadEvent."""
+        """Returns the contact that another tool reports. Raises BadEvent."""
         return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
     def _preference_state(self, customer: str) -> preference.PreferenceState:
@@ -79,7 +79,7 @@ class FileFactsSource:
 
 
 def to_hold_fact(hold: Hold) -> HoldFact:
-    """What rules see of a hold."""
+    """Converts a hold to the form that rules see."""
     scope = hold.scope
     fields = {name: getattr(scope, name) for name in ("channels", "topics", "classes", "intents", "campaigns")}
     known = {name: None if values is None else frozenset(map(str, values)) for name, values in fields.items()}

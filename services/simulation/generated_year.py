@@ -1,10 +1,9 @@
-"""A year of an imaginary shop, made from a seed: customers, what speaks against contacting them, and their events.
+"""Generates a year of traffic of an imaginary shop from a seed: customers, suppressions, incidents and events.
 
-It is the shop of `examples/`, so those campaigns and that policy fit. Traffic follows the hour, the day of the week
-and the season; few customers do most. Orders are shipped and delivered, talks with support are closed, most
-complaints are resolved, incidents strike about once a month; people opt out and come back. Some events come twice,
-some late. Chance comes from `Random.random` alone, so that equal sizes give equal bytes on every version of Python;
-memory grows with what is on its way.
+It is the shop of `examples/`, so those campaigns and that policy fit. Traffic follows hour, weekday and season; few
+customers cause most of it. Orders are shipped and delivered, support talks are closed, most complaints are resolved,
+incidents happen about once a month, people opt out and return. Some events are duplicated or late. Only `Random.random`
+is used, so equal sizes give equal bytes on every Python version; memory grows with pending events.
 """
 
 import heapq
@@ -27,7 +26,7 @@ COUNTRIES = (
     ("US", "en-US", "America/New_York", 0.94),
     ("AU", "en-AU", "Australia/Sydney", 1.0),
 )
-"""Country, locale, zone, and the share of customers up to and including it."""
+"""Country, locale, zone, and the cumulative share of customers."""
 WEIGHT_BY_HOUR = (3, 2, 1, 1, 1, 2, 4, 7, 9, 10, 11, 12, 12, 11, 10, 10, 11, 12, 14, 15, 14, 11, 8, 5)
 WEIGHT_BY_WEEKDAY = (10, 10, 10, 10, 11, 13, 12)
 WEIGHT_BY_MONTH = (7, 8, 10, 12, 14, 13, 10, 9, 9, 9, 10, 12)
@@ -41,7 +40,7 @@ EPOCH_WEEKDAY = 3
 
 @dataclass(frozen=True, slots=True)
 class TrafficSize:
-    """How much to make, from which seed. `start`: the first instant, a midnight; `days`: how long it goes on."""
+    """The amount of traffic and its seed. `start`: the first instant, a midnight; `days`: the duration."""
 
     customers: int = 100_000
     events: int = 5_000_000
@@ -51,7 +50,7 @@ class TrafficSize:
 
 
 class PendingEvent(NamedTuple):
-    """Something on its way: it becomes an event at the first turn from `at` on. `number` tells equal ones apart."""
+    """A pending event: emitted at the first turn from `at` on. `number` orders events of equal time."""
 
     at: Instant
     number: int
@@ -61,7 +60,7 @@ class PendingEvent(NamedTuple):
 
 
 def write_traffic(folder: Path, size: TrafficSize, on_progress: Callable[[int], None] | None = None) -> None:
-    """Writes the three files into the folder. `told` hears how many more events there are, from time to time."""
+    """Writes the three files into the folder. The callback is told now and then how many more events were written."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in (
         (CUSTOMERS_FILE, customer_lines(size)),
@@ -76,7 +75,7 @@ def write_traffic(folder: Path, size: TrafficSize, on_progress: Callable[[int], 
 
 
 def customer_lines(size: TrafficSize) -> Iterator[bytes]:
-    """One customer document a line."""
+    """Yields one customer document per line."""
     random = Random(f"{size.seed} customers").random  # noqa: S311 - a seed, not a secret
     for number in range(size.customers):
         share = random()
@@ -108,7 +107,7 @@ def customer_lines(size: TrafficSize) -> Iterator[bytes]:
 
 
 def suppression_lines(size: TrafficSize) -> Iterator[bytes]:
-    """One suppression or hold a line: bounced addresses, and marketing held back during incidents."""
+    """Yields one suppression or hold per line: bounced addresses, and marketing held during incidents."""
     random = Random(f"{size.seed} suppressions").random  # noqa: S311 - a seed, not a secret
     at = format_instant(size.start - 30 * DAY)
     for number in range(size.customers):
@@ -126,18 +125,18 @@ def suppression_lines(size: TrafficSize) -> Iterator[bytes]:
 
 
 def incident_times(size: TrafficSize) -> list[Instant]:
-    """When incidents begin."""
+    """Returns the instants at which incidents begin."""
     random = Random(f"{size.seed} incidents").random  # noqa: S311 - a seed, not a secret
     return [size.start + int((month + random()) * 30 * DAY) // MINUTE * MINUTE for month in range(-(-size.days // 30))]
 
 
 def event_lines(size: TrafficSize) -> Iterator[bytes]:
-    """One CloudEvent a line, in the order in which they arrive."""
+    """Yields one CloudEvent per line, in order of arrival."""
     return EventGenerator(size).lines()
 
 
 class EventGenerator:
-    """What happens, turn by turn: at each turn what is due, else something new."""
+    """Generates events turn by turn: what is due, otherwise something new."""
 
     def __init__(self, size: TrafficSize) -> None:
         self._size = size
@@ -147,7 +146,7 @@ class EventGenerator:
         self._incidents = incident_times(size)
 
     def lines(self) -> Iterator[bytes]:
-        """The lines."""
+        """Yields the lines."""
         random = self._random
         for number, at in enumerate(self._event_times()):
             if self._pending and self._pending[0].at <= at:
@@ -164,7 +163,7 @@ class EventGenerator:
                 yield line
 
     def _event_times(self) -> Iterator[Instant]:
-        """The instants of the turns in order: as many in each hour as its weight claims."""
+        """Yields the instants of the turns in order, as many per hour as its weight demands."""
         hours = range(self._size.start, self._size.start + self._size.days * DAY, HOUR)
         whole = sum(map(_hour_weight, hours))
         claimed = made = 0
@@ -186,7 +185,7 @@ class EventGenerator:
         return self._business_event((draw - 0.86) / 0.14, customer, at)
 
     def _business_event(self, draw: float, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
-        """What matters more: `luck` is from 0 to below 1."""
+        """Returns an event of the business: orders, support, complaints. `luck` is from 0 to below 1."""
         random = self._random
         self._number += 1
         ref = f"{self._number:08}"
@@ -210,7 +209,7 @@ class EventGenerator:
         return self._feedback_event((draw - 0.8) / 0.2)
 
     def _feedback_event(self, draw: float) -> tuple[str, dict[str, Any]]:
-        """What customers and other tools tell us."""
+        """Returns an event that customers or other tools report."""
         random = self._random
         if draw < 0.45:
             return "tactful.feedback.given", {"score": int(random() * 11)}
@@ -227,7 +226,7 @@ class EventGenerator:
 
 
 def _hour_weight(hour: Instant) -> int:
-    """How busy an hour is."""
+    """Returns the relative traffic of an hour."""
     day = hour // DAY
     return (
         WEIGHT_BY_HOUR[hour // HOUR % 24]

@@ -1,4 +1,4 @@
-"""The files of a simulation, checked as they are read; what is wrong names the file and the line."""
+"""Input files of a simulation, validated while they are read; errors name the file and the line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,17 +19,17 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile
 
 Model = TypeVar("Model", bound=BaseModel)
 OnBytesRead = Callable[[int], None]
-"""Is told from time to time how many more bytes of the events have been read."""
+"""A callback that is told now and then how many more bytes of events have been read."""
 PROGRESS_EVERY = 1000
 DOCUMENT_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
 class BadInput(ValueError):
-    """A file that cannot be used; the text names the file, the line, what is wrong and where."""
+    """A file that cannot be used; the text names the file, the line, and the problem."""
 
 
 def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
-    """The campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
+    """Reads the campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
     found: dict[str, CompiledCampaign] = {}
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
         document = _read_document(path, schemas.campaign.Campaign)
@@ -43,7 +43,7 @@ def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
 
 
 def read_policy(path: Path) -> CompiledPolicy:
-    """The policy of a file, as version 1. Raises BadInput."""
+    """Reads the policy, as version 1. Raises BadInput."""
     try:
         return compile_policy(_read_document(path, schemas.policy.Policy), 1, compile_situation_condition)
     except ConditionSyntaxError as error:
@@ -51,12 +51,12 @@ def read_policy(path: Path) -> CompiledPolicy:
 
 
 def read_customers(path: Path) -> list[Customer]:
-    """The customers of a file, one JSON object a line. Raises BadInput."""
+    """Reads customers, one JSON object per line. Raises BadInput."""
     return list(iter_customers(path))
 
 
 def iter_customers(path: Path) -> Iterator[Customer]:
-    """As `read_customers`, one after the other."""
+    """As `read_customers`, lazily."""
     known: set[str] = set()
     for location, line in _numbered_lines(path):
         customer = _parse_line(location, Customer, line)
@@ -67,7 +67,7 @@ def iter_customers(path: Path) -> Iterator[Customer]:
 
 
 def read_suppressions(path: Path) -> list[Suppression | Hold]:
-    """The suppressions and, with `mode`, holds of a file, one JSON object a line. Raises BadInput."""
+    """Reads suppressions and (with `mode`) holds, one JSON object per line. Raises BadInput."""
     found: list[Suppression | Hold] = []
     keys: set[str] = set()
     for location, line in _numbered_lines(path):
@@ -83,7 +83,7 @@ def read_suppressions(path: Path) -> list[Suppression | Hold]:
 
 
 def read_events(path: Path, on_bytes_read: OnBytesRead | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:
-    """The events of a file, one CloudEvent a line, read as they are needed. Raises BadInput."""
+    """Reads events, one CloudEvent per line, lazily. Raises BadInput."""
     read = 0
     for count, (location, line) in enumerate(_numbered_lines(path)):
         read += len(line)

@@ -1,4 +1,6 @@
-"""One comparison over recorded traffic: two policies and two campaign sets from a folder, one difference into it."""
+"""One comparison over recorded traffic: reads two policies and two sets of campaigns from a folder, writes the
+difference.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,11 +23,11 @@ from services.simulation.recorded_traffic import RecordedFactsSource, read_arriv
 SIDES = ("here", "against")
 PROGRESS_EVERY = 200
 OnProgress = Callable[[float], None]
-"""Is told the share that is done, 0 to 1."""
+"""A callback that is told the completed share, 0 to 1."""
 
 
 class ComparisonJob(msgspec.Struct, frozen=True):
-    """`job.json`. `names`: what the policy and the campaigns of each side are called. `events`: how many there are."""
+    """The file `job.json`. `names`: names of the policy and campaigns of each side. `events`: the number of events."""
 
     names: dict[str, dict[str, str]]
     events: int
@@ -71,7 +73,7 @@ def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnP
 def _report_arrivals(
     folder: Path, facts_source: RecordedFactsSource, side: str, job: ComparisonJob, on_progress: OnProgress
 ) -> Any:
-    """The arrivals; says from time to time how far the whole has come."""
+    """Yields the arrivals, reporting the overall progress now and then."""
     done = 0
     for arrival in read_arrivals(folder, facts_source):
         yield arrival

@@ -1,6 +1,6 @@
-"""Recorded traffic: events as they came in, and facts as the services knew them at the time.
+"""Recorded traffic: events as received, and facts as the services knew them at the time.
 
-A folder holds it: `events.jsonl`, `customers.jsonl` (schemas.recorded), `ledgers.jsonl`, `holds.json`.
+A folder contains `events.jsonl`, `customers.jsonl` (schemas.recorded), `ledgers.jsonl` and `holds.json`.
 """
 
 import heapq
@@ -25,14 +25,14 @@ from services.orchestrator.policy.recorded_facts import reindex_address_entries
 from services.orchestrator.policy.virtual_time_simulation import FactsChange, SimulatedEvent
 
 FENCE_WAIT = 2 * SECOND
-"""What an event changed is known this much before it was recorded: decisions wait that long for earlier events."""
+"""How long before its recording a change caused by an event counts: decisions wait that long for earlier events."""
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 KnownStates = Sequence[PreferenceSnapshot | SuppressionsSnapshot]
 
 
 class EventLine(msgspec.Struct, frozen=True):
-    """An event, as structured JSON, and when it was received."""
+    """An event as structured JSON, and when it was received."""
 
     at: Instant
     event: msgspec.Raw
@@ -46,7 +46,7 @@ class LedgerLine(msgspec.Struct, frozen=True):
 
 
 class RecordedFactsSource:
-    """The facts of customers as they were recorded. Events change nothing here: what they changed is recorded too."""
+    """The facts of customers as recorded. Events change nothing here, because their effects are recorded too."""
 
     def __init__(
         self, policy: CompiledPolicy, customers: Sequence[CustomerHistory], holds: Iterable[HoldPeriod]
@@ -59,7 +59,7 @@ class RecordedFactsSource:
         self._facts: dict[str, Facts] = {}
 
     def facts_changes(self) -> list[FactsChange]:
-        """What became known later, in order."""
+        """Yields what became known later, in order."""
         found: list[FactsChange] = []
         for customer, recorded in self._recorded.items():
             both: tuple[tuple[KnownStates, dict[str, Any]], ...] = (
@@ -78,10 +78,10 @@ class RecordedFactsSource:
         self._facts.pop(customer, None)
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Nothing: see `changes`."""
+        """Does nothing: see `facts_changes`."""
 
     def facts_of(self, customer: str) -> Facts:
-        """The facts as of the changes that have been learnt."""
+        """Returns the facts as of the changes applied so far."""
         found = self._facts.get(customer)
         if found is None:
             preference: Preference = self._preferences[customer]
@@ -93,17 +93,17 @@ class RecordedFactsSource:
         return found
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """The contact that another tool reports. Raises BadEvent."""
+        """Returns the contact that another tool reports. Raises BadEvent."""
         return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
 
 def read_arrivals(folder: Path, facts_source: RecordedFactsSource) -> Iterator[SimulatedEvent | FactsChange]:
-    """Everything that happened, in order; at one instant the changes of facts come first."""
+    """Yields everything that happened, in order; at one instant changes of facts come first."""
     return heapq.merge(facts_source.facts_changes(), read_received_events(folder), key=attrgetter("at"))
 
 
 def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
-    """The events in order of arrival; one that can not be read any more is left out."""
+    """Yields the events in order of arrival, skipping those that can no longer be read."""
     for line in read_structs(folder / "events.jsonl", EventLine):
         try:
             event = decode_event(bytes(line.event))
@@ -113,19 +113,19 @@ def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
 
 
 def read_ledgers(folder: Path) -> dict[str, Ledger]:
-    """The contacts of customers at the start."""
+    """Reads the customers' ledgers at the start."""
     return {line.customer: Ledger.unpack(line.ledger) for line in read_structs(folder / "ledgers.jsonl", LedgerLine)}
 
 
 def read_structs(path: Path, struct_type: type[StructT]) -> Iterator[StructT]:
-    """Each line of a file in its form."""
+    """Reads each line of a file as a struct."""
     decode = msgspec.json.Decoder(struct_type).decode
     with path.open("rb") as file:
         yield from map(decode, file)
 
 
 def _effective_instants(states: KnownStates) -> list[Instant]:
-    """When each state counts; none later than one that follows it."""
+    """Returns when each state counts from; none later than the one that follows it."""
     found = [state.at - FENCE_WAIT if state.by_event else state.at for state in states]
     for index in range(len(found) - 2, -1, -1):
         found[index] = min(found[index], found[index + 1])
@@ -133,7 +133,7 @@ def _effective_instants(states: KnownStates) -> list[Instant]:
 
 
 def _hold_while_known(recorded: HoldPeriod) -> HoldFact | None:
-    """The hold, in force while it was known as well; None when it never was."""
+    """Returns the hold limited to the time during which it was known, or None if it never was."""
     hold = recorded.hold
     start = max(hold.start, recorded.placed)
     ends = [end for end in (hold.until, recorded.ended) if end is not None]

@@ -1,4 +1,4 @@
-"""One run over files, or two and how they differ."""
+"""Simulation runs over files: one run, or two and how they differ."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from services.simulation.input_files import (
 
 @dataclass(frozen=True, slots=True)
 class SimulationFiles:
-    """The files of a run. `until`: the last instant; None: the run ends when nothing is due any more."""
+    """The files of a run. `until`: the last instant; None runs until nothing is due any more."""
 
     campaigns: Path
     policy: Path
@@ -39,7 +39,7 @@ class SimulationFiles:
 
 @dataclass(frozen=True, slots=True)
 class SimulationSummary:
-    """What a run saw and decided. `outcomes` and `reasons` count decisions."""
+    """What a run read and decided. `outcomes` and `reasons` count decisions."""
 
     events: int
     duplicates: int
@@ -59,14 +59,16 @@ def simulate_files(
     out: Path,
     trace: str = "decisive",
 ) -> SimulationSummary:
-    """As `decide_all`, each file by its name."""
+    """As `simulate`, returning the decisions of files given by name."""
     return simulate(SimulationFiles(campaigns, policy, preferences, suppressions, events, until), out, trace)
 
 
 def simulate(
     files: SimulationFiles, out: Path, trace: str = "decisive", on_bytes_read: OnBytesRead | None = None
 ) -> SimulationSummary:
-    """Simulates the events and writes one decision a line to `out`; equal input gives equal bytes. Raises BadInput."""
+    """Simulates the events and writes one decision per line to `out`; equal input gives equal bytes. Raises
+    BadInput.
+    """
     compiled_policy = read_policy(files.policy)
     catalogue = Catalogue(read_campaigns(files.campaigns), compiled_policy, frozenset(CHANNELS))
     facts_source = FileFactsSource(
@@ -94,7 +96,7 @@ def simulate_and_compare(
     trace: str = "decisive",
     on_bytes_read: OnBytesRead | None = None,
 ) -> tuple[SimulationSummary, dict[str, Any]]:
-    """Runs `given`, and again with this other policy or these other campaigns, and tells how the two differ.
+    """Runs `files`, then again with another policy or other campaigns, and compares.
 
     Writes the second run's decisions and the difference beside `out`, as `.against` and `.diff.json`. Raises BadInput.
     """

@@ -31,7 +31,7 @@ class DatabaseKeyRing:
             return None
         now = self._clock.now()
         if key.last_used is None or now - key.last_used >= store.LAST_USE_INTERVAL:
-            with suppress(Transient):  # a key works even while its last use cannot be written down
+            with suppress(Transient):  # a key stays valid while its last use cannot be recorded
                 async with self._database.write() as tx:
                     await store.record_key_use(tx, key.id, now)
         return Principal(key.name, key.role, key.id)

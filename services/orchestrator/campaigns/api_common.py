@@ -90,7 +90,7 @@ def finding_documents(findings: Iterable[LintFinding]) -> list[dict[str, str]]:
 def _with_defaults(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, Any]:
     try:
         complete = validate_document(model, document).model_dump(mode="json", by_alias=True, exclude_none=True)
-    except DocumentError:  # kept under rules that have been made stricter since
+    except DocumentError:  # stored when validation was less strict
         complete = {}
     return {**complete, **document}
 

@@ -148,7 +148,7 @@ def _event_context(
         try:
             event = decode_event(raw)
             return {"type": event.type, "time": format_instant(event.time), "data": parse_data(event)}
-        except InvalidEvent:  # kept under rules that have been made stricter since
+        except InvalidEvent:  # stored when validation was less strict
             pass
     sample_event = sample or SampleEvent()
     return {

@@ -50,7 +50,9 @@ def next_allowed(cap: Cap, contacts: CountedContacts, facts: Facts, t: Instant) 
 
 
 def find_winner(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> CapWinner | None:
-    """To whom the candidate lost its place under a cap that refuses it at `t`; None when the cap is simply full."""
+    """Returns the contact that displaced the candidate under a cap that refuses it at `t`, or None if the cap is simply
+    full.
+    """
     contacts, ledger = candidate.contacts, candidate.contacts.ledger
     other_times: list[Instant] = []
     outranking: list[tuple[Rank, Instant]] = []
@@ -74,7 +76,7 @@ def find_winner(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Cap
 
 
 def _may_have_displaced(row: LedgerRow, first_planned: Instant | None, event_hash: int) -> bool:
-    """Of the same event, or first planned or made later than the candidate's first planning."""
+    """Whether the contact is of the same event, or was planned or made after the candidate was first planned."""
     if row.flags & REPORTED_FLAG:
         return False
     if row.event_hash == event_hash:
@@ -85,7 +87,7 @@ def _may_have_displaced(row: LedgerRow, first_planned: Instant | None, event_has
 
 
 def _shares_window(cap: Cap, at: Instant, facts: Facts, t: Instant) -> bool:
-    """Whether a contact shares a window with `t`."""
+    """Whether a contact at `at` falls into the same window as `t`."""
     if cap.rolling is not None:
         return abs(at - t) < cap.rolling
     zone = cap_zone(cap, facts)

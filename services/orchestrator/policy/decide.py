@@ -1,4 +1,6 @@
-"""A fold over ranked candidates: plan each, choose the channel -> decisions and the next ledger."""
+"""Decides about a customer's triggered campaigns: candidates in order of rank, each planned on the contacts of those
+before.
+"""
 
 from collections.abc import Sequence
 
@@ -33,7 +35,9 @@ class PlannedMessage(msgspec.Struct, frozen=True):
 
 
 class DecideResult(msgspec.Struct, frozen=True):
-    """What one judging gives: decisions in order of judging, the next ledger, what is planned and what no longer is."""
+    """The result of `decide`: decisions in order of evaluation, the new ledger, planned messages, and ids no longer
+    planned.
+    """
 
     decisions: tuple[Decision, ...]
     ledger: Ledger
@@ -42,7 +46,7 @@ class DecideResult(msgspec.Struct, frozen=True):
 
 
 class _EvaluationUnit(msgspec.Struct, frozen=True):
-    """What is judged at one turn: a choice among channels, or one message. `own`: its planned contacts."""
+    """What is evaluated together: a choice among channels, or one message. `own_contacts`: its planned contacts."""
 
     triggered: TriggeredCampaign
     channels: tuple[str, ...]
@@ -65,10 +69,10 @@ def decide(
     count_sent_as_made: bool = False,
     clock_tolerance: int = 0,
 ) -> DecideResult:
-    """Judges touches of one customer in order of rank; each sees the contacts of those before it.
+    """Decides about triggered campaigns of one customer in order of rank; each sees the contacts of those before it.
 
-    Contacts that the touches had planned are released and planned anew. `delivered`: what is sent counts as made.
-    `ahead`: microseconds by which a refusing entry may lie ahead and still count; `AHEAD` for what the gate stopped.
+    Planned contacts of these campaigns are released and planned anew. `delivered`: sent messages count as made at once.
+    `clock_tolerance` (microseconds): a refusing entry counts this long before it begins; see CLOCK_TOLERANCE.
     """
     decisions: list[Decision] = []
     planned: list[PlannedMessage] = []
@@ -99,7 +103,7 @@ def decide(
 
 
 def order_channels(triggered: TriggeredCampaign, facts: Facts) -> tuple[str, ...]:
-    """The touch's channels: the customer's order first, then the campaign's."""
+    """Returns the campaign's channels in the customer's order of preference, then in the campaign's order."""
     if not facts.preference.channel_order:
         return triggered.channels
     preferred = [channel for channel in facts.preference.channel_order if channel in triggered.channels]
@@ -157,7 +161,7 @@ def _plan_channel(
 
 
 def _choose_channel(plans: Sequence[CandidatePlan]) -> Sequence[CandidatePlan]:
-    """Keeps one of several: the first that may send now, else the earliest, else the first parked."""
+    """Keeps one of several plans: the first that may send now, else the earliest deferred, else the first parked."""
     if len(plans) < 2:
         return plans
     open_ = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
@@ -201,7 +205,9 @@ def _planned_contact(each: CandidatePlan, now: Instant, count_sent_as_made: bool
 
 
 def _condition_failure(unit: _EvaluationUnit, channel: str, facts: Facts, now: Instant) -> Decision:
-    """The trigger's condition could not be evaluated: a failure, whatever `fail_open` says."""
+    """Builds the decision for a trigger condition that could not be evaluated: a failure, even for fail-open
+    campaigns.
+    """
     verdict = verdicts.fail(campaign_rule.NAME, trigger=unit.triggered.campaign.document.trigger.when)
     found = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
     return CandidatePlan(found, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(

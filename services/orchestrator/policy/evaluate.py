@@ -1,4 +1,4 @@
-"""Every rule x candidate at one instant -> verdicts, and the strictest of them: deny, fail, defer, allow."""
+"""Evaluates all rules for a candidate at one instant; the strictest verdict wins: deny, fail, defer, allow."""
 
 from typing import Any, Final
 
@@ -28,12 +28,12 @@ class RuleResults(msgspec.Struct, frozen=True):
 
     @property
     def is_allowed(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether no verdict objects."""
         return not (self.denies or self.fails or self.defers)
 
 
 def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResults:
-    """All rules run, whatever the others say. One that raises fails closed."""
+    """Evaluates every rule, whatever the others say. A rule that raises fails closed."""
     found: list[Verdict] = []
     for rule, applies, allowed in _RULES_BY_CLASS[candidate.attributes.cls]:
         if not applies:
@@ -50,7 +50,7 @@ def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResult
 
 
 def _select_deciding(found: list[Verdict], candidate: Candidate, facts: Facts) -> RuleResults:
-    """Sets apart what decides: not shadow rules, nor failures of a campaign that fails open."""
+    """Selects the deciding verdicts, leaving out shadow rules and failures of campaigns that fail open."""
     shadow, fails_open = facts.policy.shadow_ids, candidate.fails_open(facts)
     by_verdict: dict[str, list[Verdict]] = {verdicts.DENY: [], verdicts.FAIL: [], verdicts.DEFER: []}
     for index, verdict in enumerate(found):

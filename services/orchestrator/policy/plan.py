@@ -1,4 +1,6 @@
-"""The earliest instant at which no rule says defer: jump to the latest `until` and judge again; or park."""
+"""Plans a candidate: finds the earliest instant at which no rule defers, by jumping to the latest `until`; or
+parks it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ MAX_JUMPS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ParkedUntil:
-    """A message without an instant to wait for: judged again when one of these ends, and at `wake_at` at the latest.
+    """A message without a known instant: re-evaluated when one of these ends, and at `wake_at` at the latest.
 
     `wake_at` is the earliest of the lapses of its situations and its expiry.
     """
@@ -30,7 +32,7 @@ class ParkedUntil:
 
 
 class CandidatePlan(msgspec.Struct, frozen=True):
-    """What becomes of one candidate."""
+    """The plan for one candidate."""
 
     candidate: Candidate
     outcome: Outcome
@@ -44,13 +46,13 @@ class CandidatePlan(msgspec.Struct, frozen=True):
     parked: ParkedUntil | None = None
 
     def as_other_channel(self) -> "CandidatePlan":
-        """The same candidate, given up for another channel."""
+        """Returns the plan of a candidate given up in favour of another channel."""
         return msgspec.structs.replace(
             self, outcome=Outcome.SUPPRESS, reason=Reason.OTHER_CHANNEL.value, rule_id=None, until=None, parked=None
         )
 
     def to_decision(self, facts: Facts, now: Instant) -> Decision:
-        """The line that is kept of it."""
+        """Builds the decision record."""
         candidate = self.candidate
         event, campaign = candidate.triggered.event, candidate.campaign
         return Decision(
@@ -79,7 +81,7 @@ class CandidatePlan(msgspec.Struct, frozen=True):
 
 
 def plan_candidate(candidate: Candidate, facts: Facts, now: Instant, found: RuleResults | None = None) -> CandidatePlan:
-    """Plans one candidate from `now` on. `found` is what was found at `now`, where that is known already."""
+    """Plans one candidate from `now` on. `found` passes the rule results at `now` if they are known already."""
     results = found or evaluate_rules(candidate, facts, now)
     verdicts, t = results.verdicts, now
     jumps: list[Jump] = []
@@ -132,7 +134,7 @@ def _refused_plan(
 
 
 def _latest_until(denies: Sequence[Verdict]) -> Instant | None:
-    """When the last of them would allow; None when one cannot tell."""
+    """Returns when the last of them would allow, or None if that is unknown."""
     known_untils = [verdict.until for verdict in denies if verdict.until is not None]
     return max(known_untils) if len(known_untils) == len(denies) else None
 

@@ -1,4 +1,4 @@
-"""The gate: the last run of the rules, after the contact was marked and on facts read after the mark."""
+"""Recheck: the last run of the rules, on facts read after the message was claimed."""
 
 from schemas.decision import Decision
 from schemas.times import MINUTE, Instant
@@ -11,10 +11,11 @@ from services.orchestrator.policy.plan import plan_candidate
 
 
 def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now: Instant) -> bool:
-    """Whether what was allowed at `t`, on these facts, is allowed at the gate `now`, by rules that read the clock.
+    """Whether what was allowed at `t` is still allowed at `now` on the same facts, as far as the rules read the clock.
 
-    It is when no minute has passed (which might begin quiet hours), and nothing that refuses begins, and nothing that
-    allows ends, in between; a refusal may lie a little ahead, as at the gate.
+    It is if no minute boundary was passed (where quiet hours may begin), nothing that refuses has begun and nothing
+    that allows has ended in between. Refusals count CLOCK_TOLERANCE early, as in the recheck itself. This shortcut
+    saves re-evaluating most messages (docs/decisions, 0010).
     """
     end, clock_tolerance = triggered.campaign.end, now + CLOCK_TOLERANCE
     if not t <= now < triggered.expires_at or t // MINUTE != now // MINUTE or (end is not None and now >= end):
@@ -31,10 +32,10 @@ def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now
 def recheck_message(
     triggered: TriggeredCampaign, channel: str, facts: Facts, ledger: Ledger, claimed_at: Instant, now: Instant
 ) -> Decision | None:
-    """None when the message may go, else the decision that stops it.
+    """Returns None if the message may be sent, otherwise the decision that stops it.
 
-    Rules over contacts are judged for the time of the mark, on the ledger as it was then, and nothing merely planned
-    counts; all others for `now`. A refusing entry that has been read counts even if it begins slightly later.
+    Rules over contacts are evaluated for the time of the claim, on the ledger of that time, without planned contacts;
+    all others for `now`. A refusing entry counts even if it begins slightly later.
     """
     audience = AudienceCheck(triggered, facts)
     claimed_candidate = build_candidate(

@@ -1,7 +1,7 @@
 """Local time: converts between instants and wall-clock time, exactly over skipped and repeated hours.
 
-A wall time is an `int` like an instant: microseconds since 1970-01-01T00:00 as a clock on the wall counts them.
-The rules of the zones come from the `tzdata` package, so that every machine decides alike.
+A wall time is an integer like an instant: microseconds since 1970-01-01T00:00 on the local clock. Zone rules come from
+the `tzdata` package, so every machine decides alike.
 """
 
 import re
@@ -21,7 +21,7 @@ _MAX_SLOTS = 8192
 
 
 class Zone:
-    """A zone of the tz database. Offsets are kept per slot of six hours, in which clocks change at most once."""
+    """A zone of the tz database. Offsets are cached per slot of six hours, in which clocks change at most once."""
 
     __slots__ = ("_info", "_slots", "name")
 
@@ -31,20 +31,20 @@ class Zone:
         self._slots: dict[int, tuple[Instant | None, int, int]] = {}
 
     def offset(self, t: Instant) -> int:
-        """Microseconds by which the wall clock is ahead of UTC at `t`."""
+        """Returns the microseconds by which the wall clock is ahead of UTC at `t`."""
         return self.wall_time(t) - t
 
     def wall_time(self, t: Instant) -> int:
-        """What the wall clock reads at `t`."""
+        """Returns the wall time at `t`."""
         change, before, after = self._slots.get(t // _SLOT) or self._load_slot(t // _SLOT)
         return t + (before if change is None or t < change else after)
 
     def local_day(self, t: Instant) -> int:
-        """The local date at `t` as days since 1970-01-01."""
+        """Returns the local date at `t` as days since 1970-01-01."""
         return self.wall_time(t) // DAY
 
     def next_clock_change(self, after: Instant, until: Instant) -> Instant | None:
-        """The first instant in (`after`, `until`] at which the clocks change, if any."""
+        """Returns the first instant in (`after`, `until`] at which the clocks change, or None."""
         for slot in range(after // _SLOT, until // _SLOT + 1):
             change = (self._slots.get(slot) or self._load_slot(slot))[0]
             if change is not None and after < change <= until:
@@ -52,7 +52,7 @@ class Zone:
         return None
 
     def first_at_wall_time(self, t: Instant, wall: int) -> Instant:
-        """The first instant from `t` on at which the wall clock reads `wall` or later."""
+        """Returns the first instant from `t` on at which the wall clock shows `wall` or later."""
         t = max(t, wall - DAY)
         while (reading := self.wall_time(t)) < wall:
             ahead = t + wall - reading
@@ -82,7 +82,7 @@ class Zone:
 
 @lru_cache(maxsize=1024)
 def load_zone(name: str | None) -> Zone | None:
-    """The zone of that name, or None when the tz database has none."""
+    """Returns the zone with this name, or None if the tz database has none."""
     if name is None or _ZONE_NAME.fullmatch(name) is None:
         return None
     try:
@@ -110,17 +110,17 @@ def _zones_by_country() -> dict[str, tuple[Zone, ...]]:
 
 
 def country_zones(country: str | None) -> tuple[Zone, ...]:
-    """Every zone of a country (ISO 3166 code) by `zone.tab`; empty for an unknown one."""
+    """Returns the zones of a country (ISO 3166 code) by `zone.tab`; empty for an unknown country."""
     return _zones_by_country().get(country or "", ())
 
 
 LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}
-"""More than any calendar period takes, whatever the zone's clocks do."""
+"""Upper bounds of the length of calendar periods, whatever the zone's clocks do."""
 
 
 @lru_cache(maxsize=8192)
 def calendar_period(day: int, unit: str, week_start: int) -> tuple[int, int]:
-    """First day and first day of the next of the calendar `day`, `week` or `month` that holds a local date.
+    """Returns the first day of the `day`, `week` or `month` that contains a local date, and the first day of the next.
 
     Days are days since 1970-01-01; `week_start` is 0 for Monday.
     """

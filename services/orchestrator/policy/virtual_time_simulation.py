@@ -1,8 +1,8 @@
-"""The same functions over recorded events in virtual time.
+"""Simulates recorded events in virtual time with the production functions.
 
-`now` is the event's time, never going back. At one instant events come first, in file order, then due messages by
-rank. What is sent is handed over and delivered at once. Memory grows with customers and their open messages, and by
-one number for each event, so that a duplicate does nothing.
+Virtual time is the event's time and never goes back. At one instant events come first, in file order, then due messages
+by rank. Sent messages count as delivered at once. Memory grows with customers and their open messages, and by one
+number per event, by which duplicates are ignored.
 """
 
 import heapq
@@ -30,7 +30,7 @@ _FORGET_ABOVE = 64
 
 
 class Int64Set:
-    """A set of 64-bit numbers, spread evenly, in at most 32 bytes each."""
+    """A set of 64-bit hashes in at most 32 bytes each."""
 
     def __init__(self) -> None:
         self._slots = array("q", bytes(8 * 1024))
@@ -40,7 +40,7 @@ class Int64Set:
         return self._slots[self._index_of(number)] != 0
 
     def add(self, number: int) -> None:
-        """Put a number in, whether it is in or not."""
+        """Adds a number."""
         place = self._index_of(number)
         if self._slots[place]:
             return
@@ -50,7 +50,9 @@ class Int64Set:
             self._grow()
 
     def _index_of(self, number: int) -> int:
-        """Where the number is, or the free slot where it would be. 0 marks a free slot, so it is kept as 1."""
+        """Returns the index of the number, or of the free slot for it. 0 marks a free slot, so the number 0 is stored
+        as 1.
+        """
         slots, last = self._slots, len(self._slots) - 1
         place = number & last
         while (found := slots[place]) and found != (number or 1):
@@ -66,20 +68,20 @@ class Int64Set:
 
 
 class FactsSource(Protocol):
-    """Everything that events change besides the ledger; owned by other services."""
+    """The facts that events change, besides the ledger; owned by preference and suppression."""
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Takes an event in. Raises BadEvent, and changes nothing then, when it cannot be taken."""
+        """Applies an event. Raises BadEvent, changing nothing, if it is invalid."""
 
     def facts_of(self, customer: str) -> Facts:
-        """The facts as of the events taken in."""
+        """Returns the customer's facts as of the events applied so far."""
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """The contact that an event reports, if it is such an event. Raises BadEvent."""
+        """Returns the contact that an event reports, or None. Raises BadEvent."""
 
 
 class SimulatedEvent(NamedTuple):
-    """An event that came in `at` an instant."""
+    """An event and the instant at which it arrived."""
 
     at: Instant
     event: Event
@@ -87,7 +89,7 @@ class SimulatedEvent(NamedTuple):
 
 
 class FactsChange(NamedTuple):
-    """The facts of a customer changed `at` an instant, without an event. `learn` changes them in the world."""
+    """A change of a customer's facts at an instant, without an event. `apply` makes the change."""
 
     at: Instant
     customer: str
@@ -107,11 +109,11 @@ class _DueMessage:
 class _CustomerState:
     ledger: Ledger = field(default_factory=Ledger.empty)
     waiting: dict[str, tuple[int, PlannedMessage]] = field(default_factory=dict)
-    """Deferred and parked messages, each with the turn of its entry among the due ones."""
+    """A customer's ledger, and their deferred and parked messages with the turn of their entry in the due queue."""
 
 
 class Simulator:
-    """One run. Equal input gives equal decisions in equal order."""
+    """One simulation run. Equal input gives equal decisions in equal order."""
 
     def __init__(
         self,
@@ -134,15 +136,15 @@ class Simulator:
         self.events = self.duplicates = self.refused = 0
 
     def replay_events(self, events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Decision]:
-        """The decisions, sorted by (time, message id), ties in order of judging.
+        """Yields the decisions, sorted by (time, message id), ties in order of evaluation.
 
-        `until` is inclusive; reading stops at the first event whose virtual time is later. Without it, the run ends
-        when nothing is due any more.
+        `until` is inclusive; reading stops at the first event with a later virtual time. Without it, the run ends when
+        nothing is due any more.
         """
         return self.replay_arrivals(SimulatedEvent(event.time, event, data) for event, data in events)
 
     def replay_arrivals(self, arrivals: Iterable[SimulatedEvent | FactsChange]) -> Iterator[Decision]:
-        """As `run`, but virtual time is that of the arrivals, as they were recorded."""
+        """As `replay_events`, but virtual time is that of the recorded arrivals."""
         for arrival in arrivals:
             at = arrival.at if self._now is None else max(self._now, arrival.at)
             if self._until is not None and at > self._until:
@@ -247,7 +249,7 @@ class Simulator:
 
 
 def closed_situations(before: Iterable[Situation], after: Iterable[Situation]) -> set[tuple[str, str]]:
-    """Kind and ref of the situations that were open and are so no more."""
+    """Returns kind and ref of the situations that were open before and no longer are."""
     still_open = {(each.kind, each.ref, each.opened) for each in after if each.closed is None}
     return {
         (each.kind, each.ref)
@@ -257,7 +259,7 @@ def closed_situations(before: Iterable[Situation], after: Iterable[Situation]) -
 
 
 def _for_reevaluation(planned: PlannedMessage) -> TriggeredCampaign:
-    """The touch as it is judged again: a choice with all its channels, else this message alone."""
+    """Returns the triggered campaign for re-evaluation: a choice with all its channels, otherwise this message only."""
     if planned.triggered.campaign.sends_on_all_channels:
         return replace(
             planned.triggered,
