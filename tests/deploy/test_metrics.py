@@ -19,7 +19,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from schemas.times import SECOND
 from services.kit.bus.dead_letters import store_dead_letter
 from services.kit.bus.protocol import Outgoing, Record
-from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.observability import logs
@@ -29,6 +28,7 @@ from services.orchestrator.decisions.backlog_gauges import backlog_check
 from services.orchestrator.delivery.store import OUTBOX_COLUMNS, TIMER_COLUMNS
 from services.orchestrator.metrics import OrchestratorMetrics
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.fresh_databases import migrate
 from tests.support.live_product import CLOUD_EVENT, Live, live
 from tests.support.metrics_table import PAGE, page, registry
 
@@ -137,7 +137,7 @@ async def _when_read(product: Live, records: int) -> dict[str, Metric]:
 
 
 async def test_what_waits_is_found_with_the_instant_since_when(database_url: str) -> None:
-    await migrate.upgrade_schema(database_url, "services.orchestrator")
+    migrate(database_url, "services.orchestrator")
     database, made = Database.open(database_url), Registry()
     async with database.write() as tx:
         for number, (kind, due) in enumerate(_WAITING):
@@ -183,7 +183,7 @@ async def test_services_in_one_process_share_the_series_of_their_databases(tmp_p
     made = Registry()
     for service, at in (("orchestrator", 70), ("preference", 0), ("suppression", 50)):
         url = f"sqlite+aiosqlite:///{tmp_path / service}.db"
-        await migrate.upgrade_schema(url, f"services.{service}")
+        migrate(url, f"services.{service}")
         database = Database.open(url)
         series = DatabaseMetrics(made, service, database, ["t"])
         if at:

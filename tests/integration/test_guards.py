@@ -11,11 +11,11 @@ import pytest
 
 from schemas.message import HandoverOutcome, HandoverResult
 from schemas.times import HOUR
-from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery.results import AttemptResult, record_results
 from services.orchestrator.delivery.sender import HandoverLimits
 from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
+from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import TOPIC, Crew, crew, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 @pytest.fixture
 async def us(pg_url: str, tmp_path: Path) -> AsyncIterator[Crew]:
     """Two workers under a cap of one an hour."""
-    await upgrade_schema(pg_url, "services.orchestrator")
+    migrate(pg_url, "services.orchestrator")
     async with crew(pg_url, tmp_path, CAP, size=2) as made:
         yield made
 
@@ -207,7 +207,7 @@ async def test_whoever_judges_again_names_the_positions_that_we_have_committed(u
 
 async def test_a_gate_that_gets_no_answer_gives_up_at_the_deadline(pg_url: str, tmp_path: Path) -> None:
     """Else others would close the attempt as unknown, though its owner knows that nothing was sent."""
-    await upgrade_schema(pg_url, "services.orchestrator")
+    migrate(pg_url, "services.orchestrator")
     async with crew(pg_url, tmp_path, CAP, size=1, limits=HandoverLimits(deadline=0.5, slack=60.0)) as us:
         await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
         us.others.pause = asyncio.Event()

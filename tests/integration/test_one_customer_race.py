@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from schemas.times import HOUR, SECOND
-from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.delivery_evidence import Evidence
+from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import Crew, Worker, crew, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -40,7 +40,7 @@ CAP: dict[str, Any] = {
 @pytest.fixture
 async def url(pg_url: str) -> str:
     """A database of the orchestrator's."""
-    await upgrade_schema(pg_url, "services.orchestrator")
+    migrate(pg_url, "services.orchestrator")
     return pg_url
 
 

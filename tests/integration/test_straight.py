@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from services.kit.bus.batch import Batch
-from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery import inline_delivery
 from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.delivery.sender import HandoverLimits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
+from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import Crew, crew, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -158,7 +158,7 @@ async def test_who_is_to_stop_marks_nothing_more_and_gives_back_what_has_not_beg
 
 
 async def test_what_was_marked_by_one_who_died_is_tried_again_under_the_same_id(pg_url: str, tmp_path: Path) -> None:
-    await upgrade_schema(pg_url, "services.orchestrator")
+    migrate(pg_url, "services.orchestrator")
     async with crew(pg_url, tmp_path, CAP, size=2, limits=HandoverLimits(deadline=2.0, slack=0.1)) as us:
         dead, other = us.workers
         await dead.decide_and_mark(record("c", "only", "low", us.clock.now()))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade_schema
+from tests.support.fresh_databases import migrate
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 STEPS = 20
@@ -37,7 +37,7 @@ class Ground:
 def ground(url: str, package: str) -> Iterator[Ground]:
     """The schema of a service, at work."""
     with asyncio.Runner() as runner:
-        runner.run(upgrade_schema(url, package))
+        migrate(url, package)
         database = Database.open(url)
         try:
             yield Ground(runner, database)

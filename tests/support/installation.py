@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.kit.db.migrate import upgrade_schema
 from tests.support.delivery_evidence import Evidence
+from tests.support.fresh_databases import migrate
 from tests.support.kafka_event_producer import Sent, Shop, shop
 from tests.support.seed_documents import CAMPAIGNS, Api, customer, seed
 from tests.support.servers import Postgres
@@ -25,7 +24,7 @@ def databases(server: Postgres) -> dict[str, str]:
     """A database for each service, at its newest step."""
     urls = {service: server.database() for service in SERVICES}
     for service, url in urls.items():
-        asyncio.run(upgrade_schema(url, f"services.{service}"))
+        migrate(url, f"services.{service}")
     return urls
 
 

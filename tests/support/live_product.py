@@ -17,10 +17,10 @@ from schemas.times import Instant, format_instant
 from services.deployment_settings import DeploymentSettings
 from services.development.all_services import SERVICE_NAMES, AllServices
 from services.kit.bus.local_bus import LocalBus
-from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.access import api_keys
+from tests.support.fresh_databases import migrate
 
 ADMIN = "admin-key-of-the-tests"
 CLOUD_EVENT = {"content-type": "application/cloudevents+json"}
@@ -128,7 +128,7 @@ async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = N
     databases: dict[str, Database] = {}
     for name in SERVICE_NAMES:
         url = urls[name] if urls else f"sqlite+aiosqlite:///{directory / name}.db"
-        await migrate.upgrade_schema(url, f"services.{name}")
+        migrate(url, f"services.{name}")
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
     together = AllServices(settings(), databases, bus, clock, is_sole_dispatcher=True)

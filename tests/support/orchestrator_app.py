@@ -19,7 +19,6 @@ from services.clients.suppression import PastSuppressions, PastSuppressionsReque
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade_schema
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing, KeyRingChain
 from services.kit.http.idempotency import IdempotencyStore
@@ -30,6 +29,7 @@ from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions.facts_reader import FactsReader
+from tests.support.fresh_databases import migrate
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 ADMIN_KEY = "an-admin-key-of-the-tests"
@@ -166,7 +166,7 @@ class World:
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
-    await upgrade_schema(url, "services.orchestrator")
+    migrate(url, "services.orchestrator")
     database, clock, others = Database.open(url), ManualClock(NOON), Others()
     bus = LocalBus(folder / "log.db", partitions=4)
     await bus.ensure_topics({"customer.events": 4})

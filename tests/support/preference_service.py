@@ -31,7 +31,6 @@ from services.clients.orchestrator import (
 from services.clients.preference import PreferenceClient
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing
-from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.http import internal_api
@@ -40,6 +39,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
 from services.preference.app import PreferenceService, build
 from services.preference.settings import PreferenceSettings
+from tests.support.fresh_databases import migrate
 
 NOW = parse_instant("2026-03-02T12:00:00Z")
 SERVICE_KEY = "service-key-for-tests"
@@ -155,7 +155,7 @@ class Running:
 @asynccontextmanager
 async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIterator[Running]:
     """The service, started on a fresh database; `reading`: it reads the log."""
-    await migrate.upgrade_schema(url, "services.preference")
+    migrate(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
     clock, orchestrator, registry = ManualClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}

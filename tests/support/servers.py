@@ -24,11 +24,19 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
+from tests.support.fresh_databases import create_postgres
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 60.0
 """Seconds."""
 LOG_LINES = 40
 PORTS = range(15_000, 32_000)
+SETTINGS = (
+    "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
+    " -c fsync=off -c full_page_writes=off -c autovacuum=off"
+)
+"""PostgreSQL's. Without fsync a crash of the server, which tests cause, loses nothing; a crash of the machine would.
+Autovacuum would visit each of some hundred databases once a minute."""
 
 S = TypeVar("S")
 
@@ -141,7 +149,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
+        options = f"-p {self.port} {SETTINGS}"
         log = self.directory / "server.log"
         try:
             self.run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", str(log), "-o", options, "start")
@@ -160,8 +168,9 @@ class Postgres:
         """The URL of a fresh, empty database."""
         self.databases += 1
         name = f"test_{self.databases}"
-        self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tactful", name)
-        return f"postgresql+asyncpg://tactful@127.0.0.1:{self.port}/{name}"
+        url = f"postgresql+asyncpg://tactful@127.0.0.1:{self.port}/{name}"
+        create_postgres(url)
+        return url
 
 
 def postgres_binaries() -> Path | None:

@@ -32,7 +32,6 @@ from services.condition import compile_condition
 from services.kit.bus.fence import wait_until_applied
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus, Outgoing, Partition
-from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.http import internal_api
 from services.kit.http.auth import hash_key
@@ -41,6 +40,7 @@ from services.kit.runtime.clock import ManualClock
 from services.suppression.app import SuppressionService, build
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import SituationKinds, compile_kinds
+from tests.support.fresh_databases import migrate
 
 ADMIN = "admin-key-of-the-tests"
 SERVICE = "service-key-of-the-tests"
@@ -166,7 +166,7 @@ class Running:
 @contextlib.asynccontextmanager
 async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
-    await migrate.upgrade_schema(url, "services.suppression")
+    migrate(url, "services.suppression")
     settings = SuppressionSettings.model_validate(
         {"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY}
     )

@@ -7,12 +7,12 @@ import pytest
 from schemas.roles import Role
 from schemas.times import DAY, HOUR, MINUTE
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade_schema
 from services.kit.http.sessions import SessionStore
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.console import history, store
 from services.orchestrator.console.store import DecisionListFilter, DecisionPosition
 from tests.support.decision_records import decision, event, keep, keep_message
+from tests.support.fresh_databases import migrate
 from tests.support.orchestrator_app import NOON
 
 pytestmark = pytest.mark.wired
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.wired
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A fresh database at the newest step."""
-    await upgrade_schema(database_url, "services.orchestrator")
+    migrate(database_url, "services.orchestrator")
     database = Database.open(database_url)
     yield database
     await database.close()

@@ -13,12 +13,12 @@ import pytest
 from schemas.facts import SuppressionEntry, SuppressionResponse, Suppressions
 from schemas.message import HandoverResult
 from schemas.times import DAY, HOUR, MINUTE, SECOND
-from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.decisions import store
 from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.results import AttemptResult, record_results
 from services.orchestrator.policy.ledger import Ledger
+from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import TOPIC, Crew, crew, record
 
 pytestmark = pytest.mark.wired
@@ -34,7 +34,7 @@ FREE: dict[str, Any] = {
 async def us(tmp_path: Path) -> AsyncIterator[Crew]:
     """One worker on SQLite, and a policy that lets nearly everything pass."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
-    await upgrade_schema(url, "services.orchestrator")
+    migrate(url, "services.orchestrator")
     async with crew(url, tmp_path, FREE, size=1) as made:
         yield made
 
@@ -202,7 +202,7 @@ async def test_what_another_version_of_its_campaign_allowed_is_judged_again(us: 
 async def test_of_two_in_one_batch_the_second_is_stopped_once_the_first_is_made(tmp_path: Path) -> None:
     """It outranks what is merely planned, so it was allowed; by the mark the other is made, and the cap is full."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'gate.db'}"
-    await upgrade_schema(url, "services.orchestrator")
+    migrate(url, "services.orchestrator")
     cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
     async with crew(url, tmp_path, {**FREE, "min_gaps": [], "frequency_caps": [cap]}, size=1) as us:
         low, high = await straight(us, ("a", "low"), ("a", "high"))

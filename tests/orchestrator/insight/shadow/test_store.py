@@ -8,7 +8,6 @@ import pytest
 
 from schemas.times import DAY
 from services.kit.db.database import Database
-from services.kit.db.migrate import upgrade_schema
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions import store as live_store
 from services.orchestrator.insight.shadow import store
@@ -16,6 +15,7 @@ from services.orchestrator.insight.shadow.observations import ShadowObservation,
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from tests.support import decision_records
+from tests.support.fresh_databases import migrate
 from tests.support.orchestrator_app import NOON
 from tests.support.shadow_builders import rendered
 
@@ -27,7 +27,7 @@ ALL = [1, 0, -1]
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    await upgrade_schema(database_url, "services.orchestrator")
+    migrate(database_url, "services.orchestrator")
     opened = Database.open(database_url)
     yield opened
     await opened.close()

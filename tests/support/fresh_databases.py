@@ -1,0 +1,88 @@
+"""Fresh databases for tests, at the newest step of a service's schema.
+
+Running all migrations takes 0.2 to 1 second, and about a thousand tests need a database of their own. So each process
+migrates one template for each service and dialect, and `migrate` copies it: a file on SQLite, CREATE DATABASE ...
+TEMPLATE on PostgreSQL. A database that is not fresh is migrated as the services do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy.engine import URL, make_url
+
+from services.kit.db.migrate import upgrade_schema
+
+_apart = ThreadPoolExecutor(1, thread_name_prefix="fresh-databases")
+"""Callers may be inside a running event loop, and fixtures that are not asynchronous need databases too."""
+_templates: dict[tuple[str, str], str] = {}
+"""(server or dialect, package) -> URL or file of the template."""
+_empty: set[str] = set()
+"""URLs of PostgreSQL databases that `create_postgres` has made and nobody has migrated."""
+
+
+def create_postgres(url: str, template: str | None = None) -> None:
+    """Create the PostgreSQL database that `url` names."""
+    made = make_url(url)
+    copied = f' TEMPLATE "{make_url(template).database}"' if template else ""
+    _run(_execute(made, f'CREATE DATABASE "{made.database}"{copied}'))
+    if template is None:
+        _empty.add(url)
+
+
+def migrate(url: str, package: str) -> None:
+    """Bring a database to the newest step of `package`, quickly if it is fresh. Blocks, about 50 ms."""
+    made = make_url(url)
+    if made.get_backend_name() == "sqlite" and made.database is not None:
+        if Path(made.database).exists():
+            _run(upgrade_schema(url, package))
+        else:
+            shutil.copyfile(_sqlite_template(package), made.database)
+    elif url in _empty:
+        _empty.discard(url)
+        template = _postgres_template(made, package)
+        _run(_execute(made, f'DROP DATABASE "{made.database}"'))
+        create_postgres(url, template)
+    else:
+        _run(upgrade_schema(url, package))
+
+
+def _sqlite_template(package: str) -> str:
+    key = ("sqlite", package)
+    if key not in _templates:
+        folder = tempfile.mkdtemp(prefix="tactful-templates-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = f"{folder}/{package}.db"
+        _run(upgrade_schema(f"sqlite+aiosqlite:///{path}", package))
+        _templates[key] = path
+    return _templates[key]
+
+
+def _postgres_template(near: URL, package: str) -> str:
+    key = (f"{near.host}:{near.port}", package)
+    if key not in _templates:
+        url = near.set(database=f"template_of_{package}").render_as_string(hide_password=False)
+        _run(_execute(near, f'CREATE DATABASE "template_of_{package}"'))
+        _run(upgrade_schema(url, package))
+        _templates[key] = url
+    return _templates[key]
+
+
+async def _execute(near: URL, statement: str) -> None:
+    connection = await asyncpg.connect(host=near.host, port=near.port, user=near.username, database="postgres")
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    _apart.submit(asyncio.run, work).result()
