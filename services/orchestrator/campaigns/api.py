@@ -45,7 +45,7 @@ _MAX_VERSION = 2**31 - 1
 def campaign_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
     """Builds the routes of `/v1/campaigns`."""
     routes = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
-    _add_read_routes(routes, database)
+    _add_campaign_read_routes(routes, database)
 
     @routes.put("/{key}", summary="Register a campaign: its next draft", responses={201: {"description": "New"}})
     async def put_campaign(
@@ -86,7 +86,7 @@ async def _lint_version(database: Database, found: CampaignWithVersion) -> list[
     )
 
 
-def _add_read_routes(routes: APIRouter, database: Database) -> None:
+def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="All campaigns, without their content, in order of key")
     async def list_campaigns(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("campaigns:read")

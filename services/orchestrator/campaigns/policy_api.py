@@ -40,7 +40,7 @@ _MAX_VERSION = 2**31 - 1
 def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situations: SituationsApi) -> APIRouter:
     """Builds the routes of `/v1/policy`. Activation sends topics to preference and situations to suppression."""
     routes = APIRouter(prefix="/v1/policy", tags=["policy"])
-    _add_read_routes(routes, database)
+    _add_policy_read_routes(routes, database)
 
     @routes.put("", summary="Keep a policy: the next draft", responses={201: {"description": "The first one"}})
     async def put_policy(
@@ -89,7 +89,7 @@ def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, str]
     return finding_documents(lint_policy(validate_document(schemas.policy.Policy, version.document), clock.now()))
 
 
-def _add_read_routes(routes: APIRouter, database: Database) -> None:
+def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="The active policy; while there is none, the newest draft")
     async def get_current_policy(_: Principal = requires("policy:read")) -> Response:
         async with database.read() as tx:

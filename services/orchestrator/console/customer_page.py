@@ -11,7 +11,7 @@ from schemas.times import DAY, Instant
 from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.console import decision_words, history, store
+from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.store import DecisionListFilter
@@ -117,9 +117,9 @@ async def _load_timeline(
 ) -> tuple[list[TimelineEntry], Instant | None]:
     """Loads one page of the timeline before an instant, and the start of the next page."""
     async with parts.database.read() as tx:
-        events = await history.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
-        decisions = await history.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
-        messages = await history.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
+        events = await store.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
+        decisions = await store.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
+        messages = await store.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
         versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(customer, ledger_store.EMPTY_LEDGER)
     found = [
         *(_event_entry(row) for row in events),

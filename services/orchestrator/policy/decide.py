@@ -71,7 +71,8 @@ def decide(
 ) -> DecideResult:
     """Decides about triggered campaigns of one customer in order of rank; each sees the contacts of those before it.
 
-    Planned contacts of these campaigns are released and planned anew. `delivered`: sent messages count as made at once.
+    Planned contacts of these campaigns are released and planned anew.
+    `count_sent_as_made`: sent messages count as made at once.
     `clock_tolerance` (microseconds): a refusing entry counts this long before it begins; see CLOCK_TOLERANCE.
     """
     decisions: list[Decision] = []

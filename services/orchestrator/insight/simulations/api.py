@@ -43,11 +43,11 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
         assert simulation is not None
         return JSONResponse(_simulation_document(simulation), 202, {"Location": f"/v1/simulations/{id}"})
 
-    _add_read_routes(routes, database)
+    _add_simulation_read_routes(routes, database)
     return routes
 
 
-def _add_read_routes(routes: APIRouter, database: Database) -> None:
+def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="The simulations that are kept, newest first")
     async def list_simulations(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("simulations:read")

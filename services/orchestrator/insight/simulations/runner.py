@@ -59,9 +59,8 @@ class SimulationRunner:
     async def run_next(self, stop: asyncio.Event) -> bool:
         """Runs the next simulation to its end. Returns whether there was one. Raises Transient."""
         async with self._database.read() as tx:
-            unfinished = await tx.row("SELECT 1 FROM simulation WHERE state IN ('queued', 'running') LIMIT 1")
-        if unfinished is None:
-            return False
+            if not await store.has_unfinished(tx):
+                return False
         database_now = await self._database.now()
         async with self._database.write() as tx:
             claimed = await store.claim_next(tx, self._clock.now(), database_now)

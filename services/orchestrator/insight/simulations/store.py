@@ -1,6 +1,6 @@
 """SQL of simulations. One runs at a time; its process sends heartbeats."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
+from services.orchestrator.decisions.store import HISTORY_COLUMNS
 
 MAX_KEPT = 50
 MAX_QUEUED = 10
@@ -192,4 +193,35 @@ def _to_simulation(row: Row[Any]) -> Simulation:
     return Simulation(
         *(row.id, SimulationState(row.state), row.requested_by, row.created, row.started, row.finished),
         *(row.progress, row.error, notes),
+    )
+
+
+async def has_unfinished(tx: Tx) -> bool:
+    """Whether a simulation is queued or running. Cheap, so that idle processes may ask often."""
+    return await tx.row("SELECT 1 FROM simulation WHERE state IN ('queued', 'running') LIMIT 1") is not None
+
+
+async def list_received_events(
+    tx: Tx, customers: Collection[str] | None, since: Instant, until: Instant, limit: int
+) -> Sequence[Row[Any]]:
+    """Returns events received from `since` (inclusive) to `until`, of these or all customers, in order."""
+    named = "" if customers is None else f"AND customer IN ({tx.unnest('customers')}) "
+    names = {} if customers is None else {"customers": tx.list_parameter(sorted(customers))}
+    return await tx.rows(
+        f"SELECT customer, received, event FROM inbox WHERE received >= :since AND received < :until {named}"
+        "ORDER BY received, topic, partition, log_offset LIMIT :limit",
+        since=since,
+        until=until,
+        limit=limit,
+        **names,
+    )
+
+
+async def list_contact_history(tx: Tx, customers: Sequence[str], at: Instant) -> Sequence[Row[Any]]:
+    """Returns the contact history of these customers recorded before an instant, by customer in order of writing."""
+    return await tx.rows(
+        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
+        f"WHERE customer IN ({tx.unnest('customers')}) AND recorded < :at ORDER BY customer, seq",
+        customers=tx.list_parameter(customers),
+        at=at,
     )

@@ -19,9 +19,9 @@ from sqlalchemy import Row
 from schemas.recorded import HoldPeriod
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
-from services.orchestrator.decisions.store import HISTORY_COLUMNS
 from services.orchestrator.explain.as_of import build_ledger
 from services.orchestrator.insight.history_reader import HistoryReader
+from services.orchestrator.insight.simulations import store
 from services.orchestrator.policy.ledger import Ledger
 
 MAX_EVENTS = 200_000
@@ -90,7 +90,8 @@ async def _read_events(database: Database, window: TrafficWindow) -> AsyncIterat
     while at < window.until:
         began, end = time.monotonic(), min(window.until, at + span)
         async with database.read() as tx:
-            rows = await _read_slice(tx, window, at, end, EVENTS_PER_READ + 1 if end - at > 1 else MAX_EVENTS + 1)
+            limit = EVENTS_PER_READ + 1 if end - at > 1 else MAX_EVENTS + 1
+            rows = await store.list_received_events(tx, window.customers, at, end, limit)
         await pause_after(began)
         if len(rows) > EVENTS_PER_READ and end - at > 1:
             span = (end - at) // 2
@@ -103,20 +104,6 @@ async def _read_events(database: Database, window: TrafficWindow) -> AsyncIterat
             for row in rows
             if window.includes(row.customer)
         ]
-
-
-async def _read_slice(tx: Tx, window: TrafficWindow, since: Instant, until: Instant, limit: int) -> Sequence[Row[Any]]:
-    where, bound = "received >= :since AND received < :until", {"since": since, "until": until, "limit": limit}
-    names: dict[str, object] = {}
-    if window.customers is not None:
-        where += f" AND customer IN ({tx.unnest('customers')})"
-        names = {"customers": tx.list_parameter(sorted(window.customers))}
-    return await tx.rows(
-        f"SELECT customer, received, event FROM inbox WHERE {where} "
-        "ORDER BY received, topic, partition, log_offset LIMIT :limit",
-        **bound,
-        **names,
-    )
 
 
 def _check_size(events: int, customers: int) -> None:
@@ -151,14 +138,8 @@ async def _export_customers(
 
 async def _build_ledgers(tx: Tx, customers: Sequence[str], at: Instant) -> dict[str, Ledger]:
     """Returns the customers' ledgers as recorded before an instant; customers without contacts are absent."""
-    rows = await tx.rows(
-        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history "
-        f"WHERE customer IN ({tx.unnest('customers')}) AND recorded < :at ORDER BY customer, seq",
-        customers=tx.list_parameter(customers),
-        at=at,
-    )
     rows_by_customer: dict[str, list[Row[Any]]] = {}
-    for row in rows:
+    for row in await store.list_contact_history(tx, customers, at):
         rows_by_customer.setdefault(row.customer, []).append(row)
     return {customer: build_ledger(each) for customer, each in rows_by_customer.items()}
 
