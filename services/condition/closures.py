@@ -1,7 +1,8 @@
-"""What compiled conditions are made of: every part is a function of the environment, a mapping of names to values.
+"""Closures of compiled conditions: every node becomes a function of the environment, a mapping of names to values.
 
-A missing field and any other error travel as exceptions. Where several values meet, the other error wins over the
-missing field; beside a deciding side of `||` and `&&` both vanish.
+Invariant: a missing field and other errors travel as exceptions. Where several operands meet, an error wins over a
+missing field; `||` and `&&` discard both if the other side decides. So operands must be evaluated through the helpers
+here, never directly.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +19,12 @@ EVALUATION_ERRORS: Final = (ArithmeticError, ValueError, TypeError, RecursionErr
 
 
 def constant(value: object) -> Evaluator:
-    """Always the same value."""
+    """Returns a function that always gives the same value."""
     return lambda _: value
 
 
 def caller_variable(name: str) -> Evaluator:
-    """A value that the caller passes; null or absent is a missing field."""
+    """Reads a variable of the caller; null or absent is a missing field."""
 
     def evaluate(env: Environment) -> Any:
         value = env.get(name)
@@ -35,12 +36,12 @@ def caller_variable(name: str) -> Evaluator:
 
 
 def macro_variable(name: str) -> Evaluator:
-    """A value that a macro binds; an element may be null."""
+    """Reads a variable bound by a macro; an element may be null."""
     return lambda env: env[name]
 
 
 def field_value(operand: Evaluator, field: str) -> Evaluator:
-    """`of.field`."""
+    """Evaluates `of.field`."""
 
     def evaluate(env: Environment) -> Any:
         container = operand(env)
@@ -55,7 +56,7 @@ def field_value(operand: Evaluator, field: str) -> Evaluator:
 
 
 def field_presence(operand: Evaluator, field: str) -> Evaluator:
-    """`has(of.field)`."""
+    """Evaluates `has(of.field)`."""
 
     def evaluate(env: Environment) -> bool:
         container = operand(env)
@@ -67,12 +68,12 @@ def field_presence(operand: Evaluator, field: str) -> Evaluator:
 
 
 def timestamp(operand: Evaluator) -> Evaluator:
-    """Microseconds since 1970 as a timestamp."""
+    """Converts microseconds since 1970 to a timestamp."""
     return unary(lambda value: EPOCH + timedelta(microseconds=value), operand)
 
 
 def call_function(function: Function, *args: object) -> object:
-    """The function's value; its faults become ConditionError, without the values."""
+    """Calls a function; its errors become ConditionError, without the values."""
     try:
         return function(*args)
     except EVALUATION_ERRORS as error:
@@ -80,12 +81,12 @@ def call_function(function: Function, *args: object) -> object:
 
 
 def unary(function: Function, value: Evaluator) -> Evaluator:
-    """A function of one value."""
+    """Builds a function of one operand."""
     return lambda env: call_function(function, value(env))
 
 
 def binary(function: Function, left: Evaluator, right: Evaluator) -> Evaluator:
-    """A function of two values."""
+    """Builds a function of two operands."""
 
     def evaluate(env: Environment) -> object:
         try:
@@ -103,7 +104,7 @@ def binary(function: Function, left: Evaluator, right: Evaluator) -> Evaluator:
 
 
 def variadic(function: Callable[[list[Any]], object], evaluators: tuple[Evaluator, ...]) -> Evaluator:
-    """A function of a list of values."""
+    """Builds a function of a list of operands."""
 
     def evaluate(env: Environment) -> object:
         results, missing = [], False
@@ -120,7 +121,7 @@ def variadic(function: Callable[[list[Any]], object], evaluators: tuple[Evaluato
 
 
 def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Evaluator:
-    """`||` (decides True) or `&&` (decides False)."""
+    """Builds `||` (True decides) or `&&` (False decides)."""
 
     def evaluate(env: Environment) -> bool:
         failure: Exception | None = None
@@ -145,7 +146,7 @@ def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Eva
 
 
 def require_bool(value: Any) -> bool:
-    """The value if it is a bool, else ConditionError."""
+    """Returns the value if it is a bool, else raises ConditionError."""
     if value is True:
         return True
     if value is False:
@@ -154,10 +155,10 @@ def require_bool(value: Any) -> bool:
 
 
 def conditional(test: Evaluator, then: Evaluator, other: Evaluator) -> Evaluator:
-    """`test ? then : other`; only the chosen side runs."""
+    """Builds `test ? then : other`; only the chosen side is evaluated."""
     return lambda env: then(env) if require_bool(test(env)) else other(env)
 
 
 def build_map(parts: list[object]) -> dict[object, object]:
-    """A map from its keys and values in turn."""
+    """Builds a map from alternating keys and values."""
     return dict(zip(map(values.require_map_key, parts[::2]), parts[1::2], strict=True))

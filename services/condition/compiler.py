@@ -1,4 +1,4 @@
-"""From a syntax tree to one closure. Names, functions and their arguments are checked on the way."""
+"""Compiles a syntax tree to one closure, checking names, functions and argument counts."""
 
 import operator
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ _NON_BOOL_CALLS: Final = frozenset(
 
 
 class ConditionCompiler:
-    """Compiles the nodes of one condition. After `compile`, `uses_macros` says whether it needs a budget."""
+    """Compiles the nodes of one condition. After `compile_root`, `uses_macros` tells whether it needs a work budget."""
 
     def __init__(self, source: str, variables: frozenset[str], instants: frozenset[str]) -> None:
         self.source, self.instants = source, instants
@@ -63,7 +63,7 @@ class ConditionCompiler:
         raise ConditionSyntaxError(*line_and_column(self.source, node.offset), detail)
 
     def compile_root(self, node: Node) -> Evaluator:
-        """The whole condition; what can never be a bool is refused."""
+        """Compiles the whole condition; refuses what can never be a bool."""
         literal = isinstance(node, Literal) and not isinstance(node.value, bool)
         if (
             literal
@@ -74,7 +74,7 @@ class ConditionCompiler:
         return self.compile_node(node)
 
     def compile_node(self, node: Node) -> Evaluator:
-        """The closure of a node. Raises ConditionSyntaxError."""
+        """Compiles a node. Raises ConditionSyntaxError."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self.fail(node, f"the condition is deeper than {MAX_DEPTH} levels")
@@ -168,7 +168,9 @@ class ConditionCompiler:
             self.fail(node, str(error))
 
     def compile_strict(self, function: Function, args: tuple[Node, ...]) -> Evaluator:
-        """A function that needs all its values. Constants are worked out once; what fails then fails when evaluated."""
+        """Compiles a function that needs all its operands. Constants are evaluated once; an error in them is raised at
+        evaluation.
+        """
         evaluators = self.compile_nodes(args)
         if self.scope:
             return macros.budgeted_call(function, evaluators)

@@ -68,7 +68,7 @@ def compile_pattern(text: str) -> Callable[[object], bool]:
         if not isinstance(value, str):
             raise ConditionError(f"matches() needs a text, not a {values.kind_of(value)}")
         answer = search.eval(data={"text": value, "pattern": text})
-        if answer.type() != cel.Type.BOOL:  # an error comes back as a value, and a truthy one
+        if answer.type() != cel.Type.BOOL:  # errors are returned as values, which are truthy
             raise ConditionError("matches() failed")
         return answer.value() is True
 
@@ -107,7 +107,7 @@ FUNCTIONS: Final[dict[str, FunctionSignature]] = {
     "contains": FunctionSignature(2, 2, True, False, _text_predicate(lambda text, part: part in text)),
     "startsWith": FunctionSignature(2, 2, True, False, _text_predicate(str.startswith)),
     "endsWith": FunctionSignature(2, 2, True, False, _text_predicate(str.endswith)),
-    "matches": FunctionSignature(2, 2, True, True, lambda *_: False),  # compiled apart, from its pattern
+    "matches": FunctionSignature(2, 2, True, True, lambda *_: False),  # compiled separately from its pattern
     "int": _conversion(values.to_int),
     "double": _conversion(values.to_double),
     "string": _conversion(values.to_text),

@@ -1,6 +1,6 @@
 """Macros: `all`, `exists`, `exists_one`, `filter`, `map` over the elements of a list or the keys of a map.
 
-Inside them an environment also holds, under "", what is left of the work that one evaluation may do.
+Inside them the environment also holds, under the name "", the remaining work budget of this evaluation.
 """
 
 from typing import Any, Final
@@ -15,12 +15,12 @@ _UNMETERED: Final = (values.index, size)
 
 
 def add_budget(env: Environment) -> dict[str, Any]:
-    """An environment for a condition that holds macros."""
+    """Returns an environment with a work budget, for a condition that contains macros."""
     return {**env, "": [MAX_WORK]}
 
 
 def spend_budget(env: Environment, work: int) -> None:
-    """Takes work off the budget. Raises ConditionError when nothing is left."""
+    """Deducts work from the budget. Raises ConditionError when it is exhausted."""
     budget = env[""]
     budget[0] -= work
     if budget[0] < 0:
@@ -28,7 +28,7 @@ def spend_budget(env: Environment, work: int) -> None:
 
 
 def budgeted_call(function: Function, evaluators: tuple[Evaluator, ...]) -> Evaluator:
-    """A function of several values inside a macro: big values cost work."""
+    """Builds a function call inside a macro: large operands cost work."""
 
     def evaluate(env: Environment) -> object:
         args, missing = [], False
@@ -47,7 +47,7 @@ def budgeted_call(function: Function, evaluators: tuple[Evaluator, ...]) -> Eval
 
 
 def quantifier(short_circuit: bool, collection: Evaluator, variable: str, step: Evaluator) -> Evaluator:
-    """`exists` (decides True) or `all` (decides False): `||` or `&&` over the elements."""
+    """Builds `exists` (True decides) or `all` (False decides): `||` or `&&` over the elements."""
 
     def evaluate(env: Environment) -> bool:
         failure: Exception | None = None
@@ -69,7 +69,7 @@ def quantifier(short_circuit: bool, collection: Evaluator, variable: str, step: 
 
 
 def comprehension(collection: Evaluator, variable: str, keep: Evaluator | None, step: Evaluator | None) -> Evaluator:
-    """`filter` (no step) or `map`: the elements that `keep` accepts, put through `step`."""
+    """Builds `filter` (no step) or `map`: the elements that `keep` accepts, transformed by `step`."""
 
     def evaluate(env: Environment) -> list[object]:
         inner, found, missing = dict(env), [], False

@@ -1,6 +1,6 @@
-"""From the text of a condition to a syntax tree: the part of CEL that conditions need.
+"""Parser of conditions: the part of CEL that conditions need.
 
-Left out on purpose, each refused with a place: unsigned numbers (`1u`), bytes, messages, computed patterns.
+Deliberately left out, each refused with its position: unsigned numbers (`1u`), bytes, messages, computed patterns.
 """
 
 import re
@@ -53,7 +53,7 @@ RESERVED_WORDS: Final = frozenset(
 
 
 class ConditionSyntaxError(ValueError):
-    """The text is not a condition. `line` and `column` count from 1."""
+    """The text is not a valid condition. `line` and `column` count from 1."""
 
     def __init__(self, line: int, column: int, detail: str) -> None:
         super().__init__(f"line {line}, column {column}: {detail}")
@@ -80,12 +80,12 @@ _SIMPLE_ESCAPES = dict(zip("abfnrtv\\?\"'`", "\a\b\f\n\r\t\v\\?\"'`", strict=Tru
 
 
 def line_and_column(source: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of an offset."""
+    """Returns line and column (from 1) of an offset."""
     return source.count("\n", 0, offset) + 1, offset - source.rfind("\n", 0, offset)
 
 
 def parse_condition(source: str) -> Node:
-    """The tree of a condition. Raises ConditionSyntaxError."""
+    """Parses a condition. Raises ConditionSyntaxError."""
     if len(source) > MAX_CONDITION_LENGTH:
         raise ConditionSyntaxError(
             1, MAX_CONDITION_LENGTH + 1, f"a condition has at most {MAX_CONDITION_LENGTH} characters"
@@ -111,7 +111,7 @@ def _tokenise(source: str) -> list[SyntaxToken]:
 
 
 class _Parser:
-    """Recursive descent; one method per level of precedence."""
+    """A recursive descent parser; one method per precedence level."""
 
     def __init__(self, source: str) -> None:
         self.source, self.tokens, self.position, self.depth = source, _tokenise(source), 0, 0

@@ -1,4 +1,4 @@
-"""The syntax tree of a condition. `at` is the offset of a node in the source."""
+"""Nodes of the syntax tree. `offset` is a node's position in the source."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Select(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
-    """An operator or a function; `target` is what stands before the dot."""
+    """An operator or function call; `target` is the operand before the dot."""
 
     name: str
     target: Node | None

@@ -1,6 +1,6 @@
-"""What values do in conditions: kinds, equality, order, arithmetic, conversions.
+"""Values in conditions: kinds, equality, ordering, arithmetic, conversions.
 
-Numbers compare by value; fields that are null are absent.
+Numbers compare by value; fields that are null count as absent.
 """
 
 import math
@@ -16,11 +16,13 @@ MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class ConditionError(Exception):
-    """No answer for these values: a type error, a division by zero, a limit. Its text holds no customer data."""
+    """A condition has no result for these values: a type error, a division by zero, a limit. The text has no customer
+    data.
+    """
 
 
 class MissingField(Exception):
-    """A field that is not there; a condition that ends so is false."""
+    """A field is absent; a condition that ends this way is False."""
 
 
 _KINDS: Final[dict[type, str]] = {
@@ -39,7 +41,7 @@ _ORDERED: Final = frozenset({"bool", "number", "text", "timestamp", "duration"})
 
 
 def kind_of(value: object) -> str:
-    """The kind of a value: bool number text list map null timestamp duration."""
+    """Returns the kind of a value: bool number text list map null timestamp duration."""
     found = _KINDS.get(type(value))
     if found is None:
         if isinstance(value, Mapping):
@@ -51,7 +53,7 @@ def kind_of(value: object) -> str:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Equality by value; values of different kinds are unequal, also inside lists and maps."""
+    """Compares by value; values of different kinds are unequal, also inside lists and maps."""
     value_kind = kind_of(a)
     if value_kind != kind_of(b):
         return False
@@ -64,14 +66,14 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def without_nulls(value: object) -> dict[object, object]:
-    """A map without its null fields."""
+    """Returns a map without its null fields."""
     if not isinstance(value, Mapping):
         raise ConditionError(f"a {kind_of(value)} has no fields")
     return {key: item for key, item in value.items() if item is not None}
 
 
 def is_in(item: object, within: Any) -> bool:
-    """`item in within`: an element of a list, a key of a map."""
+    """Evaluates `item in within`: an element of a list, or a key of a map."""
     value_kind = kind_of(within)
     if value_kind == "list":
         return any(equal(item, each) for each in within)
@@ -82,14 +84,14 @@ def is_in(item: object, within: Any) -> bool:
 
 
 def require_map_key(value: object) -> object:
-    """The value if it may be the key of a map: a text, a number or a bool."""
+    """Returns the value if it can be a map key: a text, a number or a bool."""
     if kind_of(value) in ("text", "number", "bool"):
         return value
     raise ConditionError(f"a {kind_of(value)} is no key of a map")
 
 
 def elements(value: Any) -> Iterator[object]:
-    """What a macro walks over: the elements of a list, the keys of a map."""
+    """Returns what a macro iterates over: the elements of a list, or the keys of a map."""
     value_kind = kind_of(value)
     if value_kind == "list":
         yield from value
@@ -100,7 +102,7 @@ def elements(value: Any) -> Iterator[object]:
 
 
 def cost(value: Any) -> int:
-    """Units of work that handling a value may cost: its elements, all levels, or 256 characters each."""
+    """Returns the work units of handling a value: elements at all levels, and one per 256 characters."""
     value_kind = kind_of(value)
     if value_kind == "text":
         return len(value) >> 8
@@ -112,7 +114,7 @@ def cost(value: Any) -> int:
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
-    """`<`, `<=`, `>` or `>=` over two values of one ordered kind."""
+    """Builds `<`, `<=`, `>` or `>=` over two values of one ordered kind."""
 
     def compare_ordered(a: object, b: object) -> bool:
         value_kind = kind_of(a)
@@ -124,7 +126,7 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[object, object],
 
 
 def index(value: Any, key: Any) -> object:
-    """`value[key]`. Raises MissingField for a key that a map does not hold."""
+    """Evaluates `value[key]`. Raises MissingField for a key that a map lacks."""
     value_kind, key_kind = kind_of(value), kind_of(key)
     if value_kind == "map":
         wanted = require_map_key(key)
@@ -141,14 +143,14 @@ def index(value: Any, key: Any) -> object:
 
 
 def require_int64(value: int) -> int:
-    """An integer inside 64 bits, or ConditionError."""
+    """Returns an integer within 64 bits, or raises ConditionError."""
     if INT_MIN <= value <= INT_MAX:
         return value
     raise ConditionError("a whole number left the range of 64 bits")
 
 
 def add(a: object, b: object) -> object:
-    """`a + b` of two numbers of one type, texts, lists, or times."""
+    """Evaluates `a + b` for two numbers of one type, texts, lists, or times."""
     if type(a) is type(b) is int:
         return require_int64(a + b)
     if type(a) is type(b) and isinstance(a, float | str | list | timedelta):
@@ -159,7 +161,7 @@ def add(a: object, b: object) -> object:
 
 
 def subtract(a: object, b: object) -> object:
-    """`a - b` of two numbers of one type, or times."""
+    """Evaluates `a - b` for two numbers of one type, or times."""
     if type(a) is type(b) is int:
         return require_int64(a - b)
     if type(a) is type(b) and isinstance(a, float | timedelta | datetime):
@@ -170,7 +172,7 @@ def subtract(a: object, b: object) -> object:
 
 
 def multiply(a: object, b: object) -> object:
-    """`a * b` of two numbers of one type."""
+    """Evaluates `a * b` for two numbers of one type."""
     if type(a) is type(b) is int:
         return require_int64(a * b)
     if type(a) is type(b) is float:
@@ -179,7 +181,7 @@ def multiply(a: object, b: object) -> object:
 
 
 def divide(a: object, b: object) -> object:
-    """`a / b`: whole numbers round towards zero; `1.0 / 0.0` is infinite."""
+    """Evaluates `a / b`: integers round towards zero; `1.0 / 0.0` is infinite."""
     if type(a) is type(b) is int:
         return require_int64(_quotient(a, b))
     if type(a) is type(b) is float:
@@ -190,7 +192,7 @@ def divide(a: object, b: object) -> object:
 
 
 def remainder(a: object, b: object) -> object:
-    """`a % b` of two whole numbers, with the sign of a."""
+    """Evaluates `a % b` for integers, with the sign of a."""
     if type(a) is type(b) is int:
         return a - b * _quotient(a, b)
     raise _operator_error("%", a, b)
@@ -211,7 +213,7 @@ def _type_name(value: object) -> str:
 
 
 def to_timestamp(value: object) -> datetime:
-    """A timestamp from RFC 3339 text with a zone, or from whole seconds since 1970."""
+    """Converts RFC 3339 text with a zone, or whole seconds since 1970, to a timestamp."""
     if isinstance(value, datetime):
         return value
     if type(value) is int:
@@ -229,7 +231,7 @@ _NANOSECONDS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10*
 
 
 def to_duration(value: object) -> timedelta:
-    """A duration from text as in `1h30m` or `-1.5s`; units h m s ms us ns."""
+    """Converts text such as `1h30m` or `-1.5s` to a duration; units h m s ms us ns."""
     if isinstance(value, timedelta):
         return value
     if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
@@ -241,7 +243,7 @@ def to_duration(value: object) -> timedelta:
 
 
 def to_int(value: object) -> int:
-    """A whole number from text, a double (towards zero) or a timestamp (seconds)."""
+    """Converts text, a double (towards zero) or a timestamp (seconds) to an integer."""
     if type(value) is int:
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -254,7 +256,7 @@ def to_int(value: object) -> int:
 
 
 def to_double(value: object) -> float:
-    """A double from a number or text."""
+    """Converts a number or text to a double."""
     if type(value) in (int, float):
         return float(value)  # type: ignore[arg-type]
     if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
@@ -263,7 +265,7 @@ def to_double(value: object) -> float:
 
 
 def to_text(value: object) -> str:
-    """Text from a number, a bool, a timestamp or a duration."""
+    """Converts a number, a bool, a timestamp or a duration to text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -278,7 +280,7 @@ def to_text(value: object) -> str:
 
 
 def to_bool(value: object) -> bool:
-    """A bool from itself or from the text `true` or `false`."""
+    """Converts a bool, or the text `true` or `false`, to a bool."""
     if isinstance(value, bool):
         return value
     if value in ("true", "false"):

@@ -1,7 +1,10 @@
-"""Liquid templates with bounds on size, work and markup.
+"""Liquid templates with limits on size, work and markup.
 
-Undefined and null values are errors when they are used, unless the `default` filter gives them a value or a condition
-only asks whether they are there.
+Undefined and null values are errors when used, unless the `default` filter replaces them or a condition only tests for
+their presence.
+How it works: engine.py configures python-liquid, which parses every template and defines its meaning. translate.py
+turns the common cases into plain Python functions once per template; when a translation meets anything unusual it
+raises, and python-liquid renders instead (docs/decisions/0007 has the measurements).
 """
 
 import re
@@ -26,7 +29,7 @@ _PATH_PATTERN: Final = re.compile(r"[A-Za-z_][\w.\-]*")
 
 
 class Template:
-    """A parsed template; it may be rendered any number of times, from any thread."""
+    """A parsed template. It may be rendered any number of times, from any thread."""
 
     __slots__ = ("_parsed", "_variables", "html", "source", "translation")
 
@@ -36,7 +39,7 @@ class Template:
         self.translation = translate_template(parsed, frozenset(analysis.locals))
 
     def render(self, context: Mapping[str, Any]) -> str:
-        """The text for these values; values in HTML are escaped. Raises RenderError."""
+        """Renders the template; values in HTML are escaped. Raises RenderError."""
         if self.translation is not None:
             try:
                 return self.translation(context)
@@ -45,10 +48,10 @@ class Template:
         return self.render_with_engine(context)
 
     def render_with_engine(self, context: Mapping[str, Any]) -> str:
-        """`render` without the translation: what it may give is defined here. Raises RenderError."""
+        """Renders with python-liquid only. This is the definition of the result. Raises RenderError."""
         buffer: StringIO = self._parsed._get_buffer()
         budget = BudgetedContext(self._parsed, globals=context)
-        budget.timed_from -= MAX_SECONDS  # the translation may have taken as much
+        budget.timed_from -= MAX_SECONDS  # the translation may have used this much
         try:
             self._parsed.render_with_context(budget, buffer)
         except LiquidError as error:
@@ -58,7 +61,7 @@ class Template:
         return buffer.getvalue()
 
     def variables(self) -> frozenset[str]:
-        """The paths that the template reads from its context, such as `customer.traits.name`."""
+        """Returns the paths that the template reads, such as `customer.traits.name`."""
         return self._variables
 
     def _describe_error(self, error: LiquidError) -> tuple[str, str]:
@@ -79,7 +82,7 @@ class Template:
 
 
 def compile_template(source: str, html: bool) -> Template:
-    """The template that `source` means; with `html` its values are escaped. Raises TemplateSyntaxError."""
+    """Compiles a template; with `html` its values are escaped. Raises TemplateSyntaxError."""
     if len(source.encode("utf-8", "replace")) > MAX_TEMPLATE_BYTES:
         raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_TEMPLATE_BYTES} bytes")
     try:

@@ -1,4 +1,4 @@
-"""python-liquid with bounds: no files, no includes, no unchecked markup, a budget of work for each render."""
+"""python-liquid with limits: no files, no includes, no unchecked markup, and a work budget per rendering."""
 
 from collections.abc import Mapping
 from time import perf_counter, thread_time
@@ -18,18 +18,20 @@ MAX_OUTPUT: Final = 1024 * 1024  # bytes
 MAX_ITERATIONS: Final = 10_000  # iterations of all loops together
 MAX_STEPS: Final = 50_000  # nodes rendered
 MAX_CPU_SECONDS: Final = 0.05  # of the thread's processor time
-UNTIMED_SECONDS: Final = MAX_CPU_SECONDS / 2  # seconds of any time; nobody uses more processor time than passes
+UNTIMED_SECONDS: Final = MAX_CPU_SECONDS / 2  # wall-clock seconds; CPU time cannot exceed them
 _REFUSED_TAGS: Final = ("include", "render", "increment", "decrement", "liquid")
 
 
 class MissingValue(FalsyStrictUndefined):
-    """An undefined or null value: false in conditions, replaced by the `default` filter, an error anywhere else."""
+    """An undefined or null value: false in conditions, replaced by the `default` filter, an error elsewhere."""
 
     force_liquid_default = True
 
 
 class BudgetedContext(RenderContext):
-    """A render context that counts work. Every node asks for `disabled_tags` before it renders: there it is counted."""
+    """A render context that counts work. python-liquid reads `disabled_tags` before it renders a node, so nodes are
+    counted there.
+    """
 
     def __init__(self, template: BoundTemplate, *, globals: Mapping[str, object] | None = None, **rest: Any) -> None:
         self._disabled: list[str] = []
@@ -54,8 +56,8 @@ class BudgetedContext(RenderContext):
     def check_time(self) -> None:
         """Raises ResourceLimitError when the time is used up.
 
-        A thread's processor time is dear to read, on a busy machine most of all, so it is read only once a render
-        has taken suspiciously long by the clock on the wall.
+        Reading a thread's CPU time is expensive, especially on a busy machine, so it is read only after a rendering has
+        taken suspiciously long in wall-clock time.
         """
         if self.deadline is None:
             if perf_counter() >= self.timed_from:
@@ -64,27 +66,27 @@ class BudgetedContext(RenderContext):
             raise ResourceLimitError(f"more than {MAX_CPU_SECONDS} s", token=None)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
-        """Counts the iterations of a loop that starts; raises LoopIterationLimitError."""
+        """Counts the iterations of a starting loop. Raises LoopIterationLimitError."""
         self.iterations += max(length, 1)
         if self.iterations > MAX_ITERATIONS:
             raise LoopIterationLimitError(f"more than {MAX_ITERATIONS} iterations", token=None)
         self.check_time()
 
     def get(self, path: list[object], *, token: Any, default: object = UNDEFINED) -> object:
-        """The value at a path; null counts as undefined."""
+        """Returns the value at a path; null counts as undefined."""
         value = super().get(path, token=token, default=default)
         if value is None and default is UNDEFINED:
             return self.env.undefined(str(path[0]), token=token)
         return value
 
     def filter(self, name: str, token: Any) -> Any:
-        """The filter; time is checked before each use."""
+        """Returns the filter, checking the time before each use."""
         self.check_time()
         return super().filter(name, token)
 
 
 class _BoundedRange(RangeLiteral):
-    """A range of bounded length: python-liquid goes through all of it for `contains` and `reversed`."""
+    """A range of bounded length: python-liquid iterates over all of it for `contains` and `reversed`."""
 
     __slots__ = ()
 
@@ -137,5 +139,5 @@ def _copy_filter_flags(outer: Any, inner: Any) -> Any:
 
 
 def create_environment(html: bool) -> Environment:
-    """An environment; with `html` every value is escaped."""
+    """Creates an environment; with `html` every value is escaped."""
     return _TemplateEnvironment(undefined=MissingValue, autoescape=html)

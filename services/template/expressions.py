@@ -1,4 +1,4 @@
-"""The expressions of templates as Python expressions: paths, literals, filters, conditions."""
+"""Translates template expressions to Python expressions: paths, literals, filters, conditions."""
 
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -42,18 +42,20 @@ _FORLOOP_FIELDS: Final = {
 
 
 class Untranslatable(Exception):
-    """The template holds what is left to python-liquid."""
+    """The template contains something that is left to python-liquid."""
 
 
 class EnclosingLoop(NamedTuple):
-    """A loop around an expression. Its values, index, and length are `i`, `x` and `n` with its number."""
+    """A loop around an expression. Its index, value and length are the variables `i`, `x` and `n` followed by its
+    number.
+    """
 
     name: str
     number: int
 
 
 class ExpressionTranslator:
-    """Writes expressions; whatever they hold is bound to counted names. Raises Untranslatable."""
+    """Writes expressions. Every value from the template is bound to a generated name. Raises Untranslatable."""
 
     def __init__(self, parsed: BoundTemplate, assigned: frozenset[str]) -> None:
         self._env = parsed.env
@@ -68,13 +70,13 @@ class ExpressionTranslator:
         }  # fmt: skip
 
     def bind(self, value: object) -> str:
-        """A name for a value."""
+        """Returns a generated name bound to a value."""
         name = f"c{len(self.names)}"
         self.names[name] = value
         return name
 
     def translate_value(self, expression: Expression, depth: int = 0) -> str:
-        """What the expression is worth; an undefined or null path is python-liquid's own object for it."""
+        """Returns the expression's value; an undefined or null path becomes python-liquid's own object for it."""
         if depth > MAX_NESTING:
             raise Untranslatable
         if isinstance(expression, Path):
@@ -90,14 +92,14 @@ class ExpressionTranslator:
         raise Untranslatable
 
     def translate_path(self, expression: Path) -> str:
-        """The value at a path; what is undefined raises one of DOUBTS, or is None."""
+        """Returns the value at a path; undefined raises one of FALLBACK_ERRORS, or gives None."""
         root, keys = self._split_path(expression)
         if self._lookup_name(keys) == "seek":
             return f"seek({root}, {self.bind(keys)}, None)"
         return root + "".join(f"[{self.bind(key)}]" for key in keys)
 
     def translate_iterable(self, expression: Expression) -> str:
-        """What a loop goes through."""
+        """Returns what a loop iterates over."""
         if isinstance(expression, Path):
             return self.translate_path(expression)
         if isinstance(expression, RangeLiteral):
@@ -106,7 +108,7 @@ class ExpressionTranslator:
         return self.translate_value(expression)
 
     def translate_condition(self, expression: Any, depth: int = 0) -> str:
-        """Whether a condition holds."""
+        """Returns whether a condition holds."""
         expression_type = type(expression)
         if expression_type is logic.BooleanExpression:
             return self.translate_condition(expression.expression, depth)

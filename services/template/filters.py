@@ -1,5 +1,4 @@
-"""The filters of templates, each with a bound on what goes in and what comes out: the engine's own limits act between
-filters, not inside them."""
+"""Template filters with limits on input and output: the engine's own limits apply between filters, not inside them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ _DIRECTIVES: Final = re.compile(r"%[-_0^#]?[a-zA-Z%]")
 
 
 def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter with checks: raises ResourceLimitError for values that are too large, before and after it runs."""
+    """Wraps a filter with size checks before and after it. The wrapped filter raises ResourceLimitError."""
 
     @wraps(filter_function)
     def limited(value: Any, *args: Any, **options: Any) -> Any:
@@ -72,7 +71,9 @@ def _refuse_above(size: float, limit: int) -> None:
 
 
 def format_date(value: object, pattern: object = "%Y-%m-%d") -> str:
-    """A time (RFC 3339 text, or seconds since 1970) in strftime's directives, in UTC unless its text names a zone."""
+    """Formats a time (RFC 3339 text, or seconds since 1970) by strftime directives, in UTC unless the text names a
+    zone.
+    """
     if isinstance(value, Undefined):
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):

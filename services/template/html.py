@@ -1,5 +1,6 @@
-"""HTML in templates: where values may stand (checked in the source), and which links and tags may result (checked in
-what was rendered)."""
+"""HTML in templates: where values may occur (checked in the source), and which links and tags may result (checked after
+rendering).
+"""
 
 import re
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ _MARKUP_TOKEN: Final = re.compile(r"\{\{-?.*?-?\}\}|\{%-?.*?-?%\}|<!--|-->|</?(?
 
 
 def link_scheme_allowed(link: str) -> bool:
-    """True for a relative link or one with an allowed scheme, read as browsers read it."""
+    """Whether a link is relative or has an allowed scheme, interpreted as browsers do."""
     plain = _IGNORED.sub("", link)
     found = _SCHEME.match(plain)
     return found is None or found.group(1).lower() in ALLOWED_SCHEMES or _DATA_IMAGE.fullmatch(plain) is not None
 
 
 def check_output_positions(source: str) -> None:
-    """Refuses `{{ }}` where a value could write a tag, an attribute or a script. Raises TemplateSyntaxError."""
+    """Refuses `{{ }}` where a value could form a tag, an attribute or a script. Raises TemplateSyntaxError."""
     for at, token, context_before in _scan_markup(source):
         if token.startswith("{{") and context_before not in ("", "comment", '"', "'"):
             line, column = source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
@@ -37,7 +38,7 @@ def check_output_positions(source: str) -> None:
 
 
 def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
-    """(offset, piece, where): where is "" for text, "tag", "comment", or the quote of an attribute value."""
+    """Yields (offset, piece, context): context is "", "tag", "comment", or the quote of an attribute value."""
     context = ""
     for found in _MARKUP_TOKEN.finditer(source):
         token = found.group()
@@ -55,7 +56,7 @@ def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def check_html(html: str) -> None:
-    """Refuses rendered HTML that could run code or leads elsewhere than links may. Raises RenderError."""
+    """Refuses rendered HTML that could run code or links to disallowed schemes. Raises RenderError."""
     tree = LexborHTMLParser(html)
     if tree.css_first(_REFUSED_TAGS) is not None:
         raise RenderError("unsafe_html", "a tag that mail and inboxes never run")

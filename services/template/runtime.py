@@ -1,7 +1,7 @@
-"""What translated templates call while they render. Each function answers as python-liquid would, or raises.
+"""Functions called by translated templates. Each behaves as python-liquid would, or raises.
 
-Whatever is raised here, or by anything a translation does, is a doubt: python-liquid then renders the same values and
-has the only word, also on what is wrong.
+Invariant: whatever is raised here, or anywhere in a translation, means that python-liquid renders the same values
+instead and decides, including on errors. So a translation may refuse at any point but must never differ.
 """
 
 import sys
@@ -18,11 +18,11 @@ from services.template.engine import MAX_OUTPUT
 
 MAX_TEXT: Final = MAX_OUTPUT // 16  # characters; in bytes at most a quarter of what python-liquid allows
 MAX_ITERATIONS: Final = 500  # of all loops together
-MAX_SECONDS: Final = 0.005  # of any time
+MAX_SECONDS: Final = 0.005  # wall-clock
 
 
 class EngineRequired(Exception):
-    """This is a case for python-liquid."""
+    """This case must be rendered by python-liquid."""
 
 
 _NUMBERS: Final = frozenset({int, float})
@@ -32,19 +32,19 @@ FALLBACK_ERRORS: Final = (
 
 
 def require_engine() -> Any:
-    """Raises Doubt; for places where only an expression fits."""
+    """Raises EngineRequired; for places where only an expression fits."""
     raise EngineRequired
 
 
 def check_deadline(value: object, stop: float) -> object:
-    """The value, which the next filter works on only if there is time left."""
+    """Returns the value if there is time left for the next filter."""
     if perf_counter() > stop:
         raise EngineRequired
     return value
 
 
 def lookup(value: Any, keys: tuple[str, ...], missing: object) -> object:
-    """The value at a path below `value`; `missing` for null and for what is not there."""
+    """Returns the value at a path below `value`; `missing` for null and absent values."""
     try:
         for key in keys:
             value = value[key]
@@ -54,7 +54,7 @@ def lookup(value: Any, keys: tuple[str, ...], missing: object) -> object:
 
 
 def indexed_lookup(item: Callable[[Any, object], Any]) -> Callable[[Any, tuple[object, ...], object], object]:
-    """`find` for paths with indexes, `size`, `first` or `last`; `item` is python-liquid's own step."""
+    """Like `lookup`, for paths with indexes, `size`, `first` or `last`; `item` is python-liquid's own step."""
 
     def found(value: Any, keys: tuple[object, ...], missing: object) -> object:
         try:
@@ -68,7 +68,7 @@ def indexed_lookup(item: Callable[[Any, object], Any]) -> Callable[[Any, tuple[o
 
 
 def lookup_root(own: Mapping[str, object], context: Mapping[str, object], name: str) -> object:
-    """The value of a name that the template itself may have assigned."""
+    """Returns the value of a name that the template itself may have assigned."""
     return own[name] if name in own else context[name]
 
 
@@ -78,7 +78,7 @@ def is_true(value: object) -> bool:
 
 
 def value_formatter(html: bool) -> Callable[[object], str]:
-    """How a value of any type is written; with `html` it is escaped."""
+    """Returns a function that formats a value of any type; with `html` it escapes."""
 
     def text(value: object) -> str:
         return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
@@ -87,7 +87,7 @@ def value_formatter(html: bool) -> Callable[[object], str]:
 
 
 def path_formatter(html: bool) -> Callable[[object], str]:
-    """`shown` for what a path leads to: null is undefined there."""
+    """Like `value_formatter`, for the value of a path, where null counts as undefined."""
 
     def text(value: object) -> str:
         if value is None:
@@ -98,7 +98,7 @@ def path_formatter(html: bool) -> Callable[[object], str]:
 
 
 def loop_items(value: object) -> Sequence[Any]:
-    """What a loop goes through."""
+    """Returns the items that a loop iterates over."""
     if isinstance(value, list | tuple | range):
         return value
     if isinstance(value, str):
@@ -111,7 +111,7 @@ def loop_items(value: object) -> Sequence[Any]:
 
 
 def slice_items(values: Sequence[Any], limit: object, offset: object, backwards: bool) -> Sequence[Any]:
-    """The part of a loop's values that `limit`, `offset` (... where not given) and `reversed` leave."""
+    """Applies `limit`, `offset` (`...` if absent) and `reversed` to a loop's items."""
     start = 0 if offset is ... else to_int(offset)
     length = len(values)
     stop = 0 if limit is ... else to_int(limit) + start
@@ -122,14 +122,16 @@ def slice_items(values: Sequence[Any], limit: object, offset: object, backwards:
 
 
 def assign_variable(own: dict[str, object], name: str, value: object, limit: int = MAX_OUTPUT) -> None:
-    """Keeps a value under a name; the sizes of all values together are bounded as in python-liquid."""
+    """Assigns a variable; the total size of assigned values is limited as in python-liquid."""
     own[name] = value
     if sum(sys.getsizeof(each, 1) for each in own.values()) > limit:
         raise EngineRequired
 
 
 def join_parts(parts: list[str]) -> str:
-    """The text that parts make. Line ends that python-liquid's buffer would change are a doubt, and what is large."""
+    """Joins the parts to the text. Line ends that python-liquid's buffer would change, and large texts, require the
+    engine.
+    """
     if sum(map(len, parts)) > MAX_TEXT:
         raise EngineRequired
     text = "".join(parts)

@@ -1,4 +1,4 @@
-"""What can be wrong with a template, before and while it is rendered. No text here holds a customer's data."""
+"""Errors of templates, before and during rendering. Their texts contain no customer data."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ RenderCode = Literal["undefined", "too_large", "too_much_work", "wrong_type", "u
 
 
 class TemplateSyntaxError(ValueError):
-    """The source is not a template that may be used. `line` and `column` count from 1."""
+    """The source is not an acceptable template. `line` and `column` count from 1."""
 
     def __init__(self, line: int, column: int, detail: str) -> None:
         super().__init__(f"line {line}, column {column}: {detail}")
@@ -14,7 +14,7 @@ class TemplateSyntaxError(ValueError):
 
 
 class RenderError(Exception):
-    """The template has no text for these values."""
+    """The template cannot be rendered for these values."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")

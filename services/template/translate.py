@@ -1,8 +1,10 @@
-"""Templates as Python functions: python-liquid's parsed tree is walked once and written down as source.
+"""Translates templates to Python functions: python-liquid's parsed tree is walked once and written as source.
 
-A translation gives the text that python-liquid would give, or raises one of DOUBTS, and then python-liquid is asked.
-So it holds the common cases only, and its bounds are narrower: what python-liquid would refuse for its size or work, it
-never renders. The source consists of fixed words and counted names; whatever a template says is bound to such a name.
+Why: rendering a translated e-mail takes a fraction of python-liquid's time (docs/decisions/0007). Invariants: a
+translation gives exactly the text that python-liquid would give, or raises one of FALLBACK_ERRORS, and then python-
+liquid renders. Its limits are narrower, so what python-liquid would refuse for size or work it never renders. The
+source consists of fixed words and generated names; text of the template is only ever bound to such a name, never
+written into the source.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,19 +36,19 @@ from services.template.expressions import EnclosingLoop, ExpressionTranslator, U
 from services.template.runtime import MAX_ITERATIONS, MAX_SECONDS
 
 TemplateFunction = Callable[[Mapping[str, Any]], str]
-"""The text for a context. Raises one of runtime.DOUBTS."""
+"""A translated template: renders the text for a context. Raises one of runtime.FALLBACK_ERRORS."""
 
 MAX_NODES: Final = 1000
 MAX_DEPTH: Final = 12  # blocks in blocks; Python's own limit on loops in loops is 20
 MAX_ALTERNATIVES: Final = 50
 DEADLINE_CHECK: Final = "if clock() > stop: doubt()"
-CHECK_EVERY: Final = 32  # nodes between two looks at the clock
+CHECK_EVERY: Final = 32  # nodes between two checks of the time
 
 
 def translate_template(parsed: BoundTemplate, assigned: frozenset[str]) -> TemplateFunction | None:
-    """The template as a function, or None where it holds what only python-liquid renders.
+    """Translates a template, or returns None if it contains what only python-liquid renders.
 
-    `assigned`: the names that the template gives values to.
+    `assigned`: the names that the template assigns.
     """
     writer = _SourceWriter(parsed, assigned)
     try:
@@ -57,7 +59,7 @@ def translate_template(parsed: BoundTemplate, assigned: frozenset[str]) -> Templ
 
 
 class _SourceWriter:
-    """Writes the function's source, line by line. `silent`: inside a block whose white space is not written."""
+    """Writes the function's source line by line. `silent`: inside a block whose white space is not output."""
 
     def __init__(self, parsed: BoundTemplate, assigned: frozenset[str]) -> None:
         html = parsed.env.autoescape
@@ -82,7 +84,7 @@ class _SourceWriter:
         self._loop_exit_allowed = False
 
     def compile_function(self) -> TemplateFunction:
-        """What was written, as a function."""
+        """Compiles what was written to a function."""
         self._flush()
         most = min(MAX_ITERATIONS, MAX_STEPS // (self._node_count + 1) - 1)
         head = ["def render(context):", " own, parts = {}, []", f" left, stop = {most}, clock() + {MAX_SECONDS}"]
@@ -92,7 +94,7 @@ class _SourceWriter:
         return function
 
     def write_nodes(self, nodes: list[Node], silent: bool) -> None:
-        """Nodes in order."""
+        """Writes nodes in order."""
         for node in nodes:
             self._node_count += 1
             if type(node) not in _NODE_WRITERS or self._node_count > MAX_NODES:
@@ -103,7 +105,7 @@ class _SourceWriter:
             _NODE_WRITERS[type(node)](self, node, silent)
 
     def write_block(self, block: BlockNode, silent: bool, first: str = "pass") -> None:
-        """A block below the line that was written last; it begins with a line of its own."""
+        """Writes a block below the last line, starting with a line of its own."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise Untranslatable
@@ -118,7 +120,7 @@ class _SourceWriter:
 
     @contextmanager
     def _allow_loop_exit(self, allowed: bool) -> Iterator[None]:
-        """Whether `break` and `continue` may be written meanwhile."""
+        """Allows `break` and `continue` in the meantime."""
         previous, self._loop_exit_allowed = self._loop_exit_allowed, allowed
         yield
         self._loop_exit_allowed = previous
@@ -145,7 +147,7 @@ class _SourceWriter:
 
     def _write_content(self, node: ContentNode, silent: bool) -> None:
         if not silent:
-            buffer = StringIO(None, None)  # it changes line ends as python-liquid's own buffer does
+            buffer = StringIO(None, None)  # changes line ends as python-liquid's buffer does
             buffer.write(node.text)
             self._constant += buffer.getvalue()
 
