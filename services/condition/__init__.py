@@ -4,6 +4,7 @@
 - `||` and `&&` ignore errors on one side if the other side decides; an error wins over a missing field.
 - Any other error, and a result that is not a bool, raises ConditionError.
 - Numbers compare by value. Values of different kinds are unequal; ordering them is an error.
+
 How it works: syntax.py parses the text to the nodes of tree.py, compiler.py turns them into nested closures
 (closures.py, macros.py) over the functions of functions.py and values.py. Compiling once and calling closures is what
 makes a condition cheap enough for every event; docs/decisions/0004 has the measurements.

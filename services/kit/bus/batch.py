@@ -1,4 +1,4 @@
-"""A batch of records, and what a service does with one."""
+"""A batch of records, and the protocol of the handler that processes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Batch:
-    """Records by partition, in order, and the next offset after them for every partition among them."""
+    """Records by partition, in order, and for every partition the next offset after them."""
 
     records: list[Record]
     first_offsets: dict[Partition, int]
@@ -25,7 +25,7 @@ class Batch:
 
     @classmethod
     def from_records(cls, records: Sequence[Record]) -> Batch:
-        """A fresh batch of these."""
+        """Builds a batch of these records."""
         first: dict[Partition, int] = {}
         positions: dict[Partition, int] = {}
         for place, run in groupby(records, attrgetter("topic", "partition")):
@@ -35,9 +35,10 @@ class Batch:
         return cls(list(records), first, positions)
 
     def reject(self, record: Record, error: BaseException) -> None:
-        """Have this record dead-lettered in the batch's own transaction. Called by `prepare`, which then passes it by.
+        """Marks a record to be dead-lettered in the batch's own transaction. Called by `prepare`, which then skips the
+        record.
 
-        Cheaper than raising Permanent, for which the loop must search the batch for the culprit.
+        Cheaper than raising Permanent, after which the loop must search the batch for the failing record.
         """
         self.rejected.append((record, error))
 
@@ -46,13 +47,21 @@ class BatchHandler(Protocol[T]):
     """What a service does with its records. Any method may be called again with the same records."""
 
     async def prepare(self, batch: Batch) -> T:
-        """Everything that needs no transaction: parse, match, ask other services. Transient: tried again, for ever."""
+        """Does everything that needs no transaction: parse, match, call other services. On Transient it is retried for
+        ever.
+        """
 
     async def apply(self, tx: Tx, prepared: T) -> None:
-        """Write, inside the one transaction that also moves the offsets. Transient: prepared and applied again."""
+        """Writes, inside the one transaction that also moves the offsets. On Transient the batch is prepared and
+        applied again.
+        """
 
     async def after_commit(self, prepared: T) -> None:
-        """After the commit, for metrics and wake-ups; not called if the process dies in between. Must not raise."""
+        """Runs after the commit, for metrics and wake-ups; not called if the process dies in between. Must not
+        raise.
+        """
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Inside the transaction that dead-letters the record, such as to place a hold. If it raises, the loop ends."""
+        """Runs inside the transaction that dead-letters a record, for example to place a hold. If it raises, the loop
+        ends.
+        """

@@ -1,7 +1,7 @@
-"""The one loop by which every service reads the log: poll, prepare, apply in one transaction with the offsets.
+"""The consume loop of every service: poll, prepare, and apply in one transaction with the offsets.
 
-A record is done when that transaction has committed, and only then. A crash, a lost partition or a frozen process
-loses work in memory, never a record: whoever owns the partition next starts at `next_offset` of the database.
+A record is done when that transaction has committed, and only then. A crash, a lost partition or a frozen process loses
+work in memory but never a record: the next owner of the partition starts at `next_offset` of the database.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ T = TypeVar("T")
 POLL_TIMEOUT = 0.25
 """Seconds that a poll waits for the first record."""
 KEEP_ALIVE_INTERVAL = 3.0
-"""Seconds of work on one batch after which the group is shown, again and again, that we live."""
+"""Seconds of work on one batch after which the loop keeps polling without reading, to stay in the group."""
 COMMIT_INTERVAL = 1.0
-"""Seconds between advisory commits."""
+"""Seconds between advisory commits to the bus."""
 COMMIT_TIMEOUT = 2.0
 LAG_INTERVAL = 5.0
-"""Seconds between looks at the lag."""
+"""Seconds between measurements of the lag."""
 
 
 class ConsumeLoop(Generic[T]):
-    """Reads topics as a member of a group. `run` ends after `stop`, or raises what cannot be survived."""
+    """Reads topics as a member of a group. `run` ends after `stop`, or raises an unrecoverable error."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ConsumeLoop(Generic[T]):
         )
 
     async def run(self) -> None:
-        """Read and apply until `stop`. Errors that may pass are waited out; all others are raised."""
+        """Reads and applies records until `stop`. Transient errors are retried; all others are raised."""
         self._task = asyncio.create_task(self._consume_until_stopped())
         helpers = {asyncio.create_task(self._relay.publish_until_cancelled()), asyncio.create_task(self._measure_lag())}
         tasks = {self._task, *helpers}
@@ -104,14 +104,14 @@ class ConsumeLoop(Generic[T]):
             await self._leave_group()
 
     async def stop(self, drain: float) -> None:
-        """Finish the batch at hand within `drain` seconds, or drop it, and leave the group. `run` then returns."""
+        """Finishes the current batch within `drain` seconds, or drops it, and leaves the group. `run` then returns."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=drain)
             self._task.cancel()
 
     def stuck_reason(self, after: float = 60.0) -> str | None:
-        """Why the process should be restarted, or None. To be asked by the liveness probe."""
+        """Returns why the process should be restarted, or None. For the liveness probe."""
         now = time.monotonic()
         if now - self._last_poll > after:
             return f"no poll has returned for {now - self._last_poll:.0f} s"
@@ -163,14 +163,16 @@ class ConsumeLoop(Generic[T]):
             self._leases.pop(partition, None)
 
     def _on_leases_lost(self, partitions: set[Partition]) -> None:
-        """Another has claimed these. Drop the work; what the group still gives to us is claimed anew."""
+        """Handles the loss of leases to another worker: drops their work, and claims again what the group still assigns
+        to us.
+        """
         self._drop_leases(partitions)
         ours = partitions & self._consumer.assigned()
         self._unclaimed |= ours
         self._consumer.pause(ours)
 
     async def _claim_unclaimed(self) -> None:
-        """Take a new epoch for all that wait, then read on where the database says."""
+        """Claims a new epoch for all waiting partitions, then reads on from the offsets in the database."""
         began = time.monotonic()
         generation, unclaimed = self._generation, set(self._unclaimed)
         async with self._database.write() as tx:
@@ -186,7 +188,9 @@ class ConsumeLoop(Generic[T]):
         self._metrics.add_activity("rebalance", time.monotonic() - began)
 
     async def _reset_offset(self, partition: Partition, lease: PartitionLease, taken: int) -> None:
-        """The log does not hold our offset: retention has passed it, or the topic is another one. Say so, loudly."""
+        """Resets our offset to the start of the log because the log no longer contains it (retention, or a recreated
+        topic); logs an error.
+        """
         async with self._database.write() as tx:
             await reset_offset(tx, partition, lease.epoch, taken)
         level: Literal["info", "error"] = "info" if lease.applied_offset == 0 else "error"
@@ -197,7 +201,9 @@ class ConsumeLoop(Generic[T]):
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def _poll_batch(self) -> list[Record]:
-        """Up to `max_batch` records: what is there, and what comes within `linger` seconds of the first."""
+        """Returns up to `max_batch` records: those available, and those arriving within `linger` seconds of
+        the first.
+        """
         if self._paused:
             self._set_paused(False)
         began = time.monotonic()
@@ -223,7 +229,7 @@ class ConsumeLoop(Generic[T]):
         return records
 
     def _add_unread(self, polled: Mapping[Partition, list[Record]], found: dict[Partition, list[Record]]) -> None:
-        """Keep records of our leases that we have not read yet; the bus may hand out others around a rebalance."""
+        """Adds records of our leases that were not read before; around a rebalance the bus may deliver others."""
         for partition, records in polled.items():
             if lease := self._leases.get(partition):
                 fresh = [record for record in records if record.offset >= lease.read_offset]
@@ -234,7 +240,7 @@ class ConsumeLoop(Generic[T]):
     # -- while a batch takes long --------------------------------------------------------------------------------
 
     async def _run_with_keep_alive(self, application: Coroutine[Any, Any, None]) -> None:
-        """Do the work; if it takes long, read nothing more, but keep showing the group that we live."""
+        """Runs the work; if it takes long, polls without reading so that the group does not expel this member."""
         task = asyncio.create_task(application)
         try:
             while not (await asyncio.wait({task}, timeout=KEEP_ALIVE_INTERVAL))[0]:
@@ -268,7 +274,7 @@ class ConsumeLoop(Generic[T]):
     # -- for others to see ---------------------------------------------------------------------------------------
 
     async def _commit_to_bus(self, *, interval: float = COMMIT_INTERVAL) -> None:
-        """Advisory commit: tools that watch the bus see our lag. Nothing rests on it."""
+        """Commits to the bus for lag tools only; correctness does not depend on it."""
         if time.monotonic() - self._last_commit < interval or not self._leases:
             return
         self._last_commit = time.monotonic()

@@ -1,4 +1,4 @@
-"""The consume loop's hooks as Prometheus series, the same names for every service."""
+"""The consume loop's hooks as Prometheus metrics, with the same names in every service."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _PARTITIONS = tuple(str(number) for number in range(256))
 
 
 class PrometheusConsumerMetrics:
-    """Implements `ConsumeMetrics` for one group."""
+    """Implements `ConsumerMetrics` for one group."""
 
     def __init__(self, registry: Registry, group: str, topics: Sequence[str]) -> None:
         self._group = group

@@ -1,4 +1,6 @@
-"""Records that could not be applied, kept with their original bytes and the reason, and sent on to the DLQ topic."""
+"""Dead letters: records that could not be applied, stored with their original bytes and the reason, and relayed to the
+dead-letter topic.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,9 @@ _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 async def store_dead_letter(
     tx: Tx, record: Record, error: BaseException, *, stage: str, attempts: int, at: Instant
 ) -> None:
-    """Write the dead letter, in the transaction that passes the record's offset.
+    """Stores a dead letter, in the transaction that moves the offset past the record.
 
-    Of the error's words only the first line is kept: databases put values of the row into the others.
+    Of the error message only the first line is kept: databases put values of the row into the others.
     """
     error_message_line = (str(error).splitlines() or [""])[0]
     await tx.execute(
@@ -58,7 +60,7 @@ async def store_dead_letter(
 
 
 def to_outgoing(row: Row[Any]) -> Outgoing:
-    """The record as it was on its topic, to be published again: same key, value and headers."""
+    """Returns the record as it was on its topic, to be published again: same key, value and headers."""
     return Outgoing(row.topic, row.key, row.value, _decode_headers(row.headers))
 
 
@@ -77,9 +79,9 @@ def _error_headers(row: Row[Any]) -> Headers:
 
 
 class DeadLetterRelay:
-    """Publishes dead letters to the DLQ topic, each at least once, in order.
+    """Relays dead letters to the dead-letter topic, each at least once, in order.
 
-    With `owned`, only those of partitions that we own, so that replicas do not all publish the same.
+    With `owned`, only those of partitions that this process owns, so that replicas do not publish the same ones.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class DeadLetterRelay:
         self._limit = limit
 
     async def publish_waiting(self) -> int:
-        """Publish what is waiting, at most `limit`; returns how many. Transient errors pass through."""
+        """Publishes at most `limit` waiting dead letters; returns how many. Raises Transient."""
         async with self._database.read() as tx:
             rows = await self._unpublished(tx)
         if not rows:
@@ -125,7 +127,7 @@ class DeadLetterRelay:
         return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
 
     async def publish_until_cancelled(self, interval: float = 1.0) -> None:
-        """Publish for ever, looking every `every` seconds; errors that may pass are waited out."""
+        """Publishes for ever, polling every `every` seconds; transient errors are retried."""
         while True:
             try:
                 full = await self.publish_waiting() == self._limit

@@ -1,6 +1,6 @@
-"""The causal fence: answer only when our database has applied the log up to the positions that the asker has read.
+"""The causal fence: waits until our database has applied the log up to the positions that the caller has read.
 
-Offsets are read from the database, never from a replica's memory, and before the facts or in one snapshot with them.
+Offsets are read from the database, never from a process's memory, and before the facts or in one snapshot with them.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from services.kit.errors import FenceTimeout
 __all__ = ["WakeSignal", "read_applied_offsets", "wait_until_applied"]
 
 POLL_INTERVAL = 0.010
-"""Seconds between looks when nobody nudges: another replica may be the one that applies."""
+"""Seconds between polls without a wake-up: another replica may be the one that applies."""
 
 
 class WakeSignal:
-    """Wakes those who wait whenever this process has committed a batch."""
+    """Wakes the waiting tasks of this process whenever it has committed a batch."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def notify(self) -> None:
-        """A batch has been committed."""
+        """Signals that a batch has committed."""
         done, self._event = self._event, asyncio.Event()
         done.set()
 
     def next_event(self) -> asyncio.Event:
-        """An event that the next `notify` sets. Take it before you look."""
+        """Returns an event that the next `notify` sets. Take it before you check the condition."""
         return self._event
 
 
 async def wait_until_applied(
     database: Database, positions: Mapping[Partition, int], timeout: float, wake: WakeSignal
 ) -> None:
-    """Return when the database has applied the log up to `positions` (next offsets); at once if there are none.
+    """Returns once the database has applied the log up to `positions` (next offsets); at once if there are none.
 
-    FenceTimeout after `timeout` seconds. DatabaseBusy and DatabaseGone pass through.
+    Raises FenceTimeout after `timeout` seconds, DatabaseBusy and DatabaseGone.
     """
     if not positions:
         return

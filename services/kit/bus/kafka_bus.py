@@ -1,6 +1,6 @@
-"""Apache Kafka as our log, by aiokafka. Every setting on which safety rests is written out here.
+"""The bus on Apache Kafka, by aiokafka. Every setting that safety depends on is set explicitly here.
 
-aiokafka heartbeats and rebalances in tasks of its own on our event loop: nothing here may block.
+aiokafka sends heartbeats and rebalances in its own tasks on our event loop: nothing here may block.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from services.kit.bus.protocol import OnPartitions, Outgoing, Partition, Record
 from services.kit.errors import BusGone, TooLarge
 
 REQUEST_TIMEOUT_MS = 30_000
-"""Longer than a broker's fail-over, or a producer reports time-outs for what will succeed."""
+"""Longer than a broker's fail-over; otherwise the producer reports time-outs for writes that will succeed."""
 POLL_GRACE = 10.0
-"""Seconds beyond its time-out after which a poll is cut off: aiokafka may wait in a rebalance for ever."""
+"""Seconds beyond its time-out after which a poll is cancelled: aiokafka may wait for ever in a rebalance."""
 CLOSE_TIMEOUT = 5.0
-"""Seconds that `close` waits for producers that have failed."""
+"""Seconds that `close` waits for failed producers."""
 MAX_RECORD_BYTES = 2 * 1024 * 1024
-"""Bytes of one record, key and headers included, that the producer takes. The broker may take less."""
+"""The largest record in bytes, key and headers included, that the producer takes. The broker may take less."""
 
 _PRODUCER_CONFIG = {
     "acks": "all",
@@ -85,7 +85,7 @@ class KafkaBus:
         self._open_lock = asyncio.Lock()
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
-        """See Bus. With three brokers or more: three replicas, of which two must have a record before it counts."""
+        """See Bus. With three brokers or more: three replicas, of which two must confirm a record."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
         async with _translate_kafka_errors():
             await admin.start()
@@ -135,7 +135,7 @@ class KafkaBus:
             return self._producer
 
     def _discard_producer(self, producer: AIOKafkaProducer) -> None:
-        """After a failure the sequence of an idempotent producer has a gap; a new one starts afresh."""
+        """Discards a producer after a failure, because the sequence of an idempotent producer then has a gap."""
         if self._producer is producer:
             self._producer = None
         task = asyncio.create_task(producer.stop())  # waits for what is under way; nobody waits for it
@@ -222,7 +222,7 @@ class KafkaConsumer:
         return {Partition(*place): [_to_record(message) for message in messages] for place, messages in found.items()}
 
     async def _reassign_out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """The log has moved away from under us: have the partitions assigned anew, so that they are sought again."""
+        """Handles offsets that are out of range: has the partitions assigned anew, so that they are sought again."""
         assert self._on_assigned is not None
         places = {Partition(*place) for argument in error.args if isinstance(argument, dict) for place in argument}
         await self._on_assigned(places & self.assigned() or self.assigned())

@@ -1,4 +1,5 @@
-"""The log of a single process: one SQLite file. What `publish` has answered survives `kill -9` and power cuts.
+"""The embedded log of a single process: one SQLite file. Records acknowledged by `publish` survive `kill -9` and power
+loss.
 
 Groups exist within the process. Waiting readers are woken by the publish itself; nobody polls the file.
 """
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class _StoreThread:
-    """A store with the one thread that works on it."""
+    """A store and the one thread that uses it."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
@@ -29,7 +30,7 @@ class _StoreThread:
         self._store: LocalLogStore | None = None
 
     async def execute(self, function: Callable[[LocalLogStore], T]) -> T:
-        """Run `work` on the thread. BusGone if the file cannot be used."""
+        """Runs `work` on the thread. Raises BusGone if the file cannot be used."""
 
         def run_function() -> T:
             if self._store is None:
@@ -67,7 +68,7 @@ class LocalBus:
             await group.rebalance()
 
     async def publish(self, records: Sequence[Outgoing]) -> list[RecordPosition]:
-        """See Bus. Those who publish at the same time share one transaction."""
+        """See Bus. Concurrent publishers share one transaction."""
         if not records:
             return []
         result: asyncio.Future[list[RecordPosition]] = asyncio.get_running_loop().create_future()
@@ -94,12 +95,12 @@ class LocalBus:
             self.notify_readers()
 
     def notify_readers(self) -> None:
-        """Wake every reader that waits."""
+        """Wakes every waiting reader."""
         old, self._appended = self._appended, asyncio.Event()
         old.set()
 
     def next_append(self) -> asyncio.Event:
-        """An event that the next announcement sets. Take it before you read."""
+        """Returns an event that the next append sets. Take it before you read."""
         return self._appended
 
     def consumer(self, group: str, topics: Sequence[str]) -> LocalConsumer:
@@ -111,11 +112,11 @@ class LocalBus:
         return await self._reader.execute(lambda store: store.end_offsets(topic))
 
     async def run_on_reader(self, function: Callable[[LocalLogStore], T]) -> T:
-        """Run on the reading thread."""
+        """Runs on the reading thread."""
         return await self._reader.execute(function)
 
     async def run_on_writer(self, function: Callable[[LocalLogStore], T]) -> T:
-        """Run on the writing thread."""
+        """Runs on the writing thread."""
         return await self._writer.execute(function)
 
     async def close(self) -> None:
@@ -131,7 +132,7 @@ def _append_records(records: Sequence[Outgoing], partitions: int, store: LocalLo
 
 
 class _ConsumerGroup:
-    """The members of one group and who has which partition."""
+    """The members of one group and their partitions."""
 
     def __init__(self, bus: LocalBus, name: str) -> None:
         self._bus = bus
@@ -140,7 +141,7 @@ class _ConsumerGroup:
         self.members: list[LocalConsumer] = []
 
     async def rebalance(self) -> None:
-        """Share the partitions evenly; tell the losers first, then the winners."""
+        """Distributes the partitions evenly; notifies losers first, then winners."""
         async with self._lock:
             assignments: dict[LocalConsumer, set[Partition]] = {member: set() for member in self.members}
             for topic in sorted({topic for member in self.members for topic in member.topics}):
@@ -158,7 +159,7 @@ class _ConsumerGroup:
 
 
 class LocalConsumer:
-    """A member of a group of the local log."""
+    """A member of a group of the embedded log."""
 
     def __init__(self, bus: LocalBus, group: _ConsumerGroup, topics: Sequence[str]) -> None:
         self._bus = bus
@@ -176,7 +177,7 @@ class LocalConsumer:
         await self._group.rebalance()
 
     async def revoke(self, partitions: set[Partition]) -> None:
-        """The group takes these away."""
+        """Called by the group: these partitions are taken away."""
         if partitions:
             for partition in partitions:
                 del self._positions[partition]
@@ -184,13 +185,13 @@ class LocalConsumer:
             await self._on_revoked(partitions)
 
     async def assign(self, positions: Mapping[Partition, int]) -> None:
-        """The group gives these, to be read from here on."""
+        """Called by the group: these partitions are assigned, to be read from the committed offsets."""
         if positions:
             self._positions.update(positions)
             await self._on_assigned(set(positions))
 
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, list[Record]]:
-        """See Consumer. Partitions take turns at being first, so none starves."""
+        """See Consumer. Partitions take turns at being first, so that none starves."""
         try:
             async with asyncio.timeout(timeout if timeout > 0 else None):
                 while True:

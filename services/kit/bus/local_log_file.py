@@ -1,4 +1,4 @@
-"""The file behind the local log: SQLite, synchronous=FULL. Plain blocking calls, each meant for a thread of its own."""
+"""The SQLite file of the embedded log, with synchronous=FULL. Blocking calls, each meant for a thread of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
 class LocalLogStore:
-    """One connection to the file. Not for use from several threads at a time."""
+    """One connection to the file. Not safe for concurrent use by several threads."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class LocalLogStore:
         self._round_robin = count()
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
-        """Create the topics that are absent."""
+        """Creates missing topics."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for topic, partitions in topics.items():
@@ -60,12 +60,12 @@ class LocalLogStore:
                     self._db.executemany("INSERT INTO log_end (topic, partition, next) VALUES (?, ?, 0)", rows)
 
     def end_offsets(self, topic: str) -> dict[Partition, int]:
-        """The offset after the last record of every partition; empty if there is no such topic."""
+        """Returns the offset after the last record of every partition; empty if there is no such topic."""
         rows = self._db.execute("SELECT partition, next FROM log_end WHERE topic = ? ORDER BY partition", (topic,))
         return {Partition(topic, partition): end for partition, end in rows}
 
     def append_records(self, records: Sequence[Outgoing], default_partitions: int) -> list[RecordPosition]:
-        """Append all or nothing; on the disk when it returns. Absent topics are created."""
+        """Appends all records or none; they are on disk when it returns. Creates missing topics."""
         self.create_topics({record.topic: default_partitions for record in records})
         now = time.time_ns() // 1000
         places: list[RecordPosition] = []
@@ -87,7 +87,7 @@ class LocalLogStore:
         return places
 
     def read_records(self, positions: Sequence[tuple[Partition, int]], limit: int) -> dict[Partition, list[Record]]:
-        """At most `limit` records from these positions on, partitions in the order given."""
+        """Returns at most `limit` records from these positions on, partitions in the order given."""
         found = {}
         for partition, offset in positions:
             rows = self._db.execute(_READ, (*partition, offset, limit)).fetchall()
@@ -102,24 +102,24 @@ class LocalLogStore:
         return found
 
     def earliest_offset(self, partition: Partition) -> int:
-        """The earliest offset there is."""
+        """Returns the earliest available offset."""
         row = self._db.execute(
             "SELECT min(place) FROM log_record WHERE topic = ? AND partition = ?", partition
         ).fetchone()
         return int(row[0]) if row[0] is not None else self.end_offsets(partition.topic).get(partition, 0)
 
     def commit_offsets(self, group: str, offsets: Mapping[Partition, int]) -> None:
-        """Keep a group's offsets."""
+        """Stores a group's offsets."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             rows = [(group, *partition, offset) for partition, offset in offsets.items()]
             self._db.executemany("INSERT OR REPLACE INTO log_commit VALUES (?, ?, ?, ?)", rows)
 
     def committed_offsets(self, group: str) -> dict[Partition, int]:
-        """A group's offsets."""
+        """Returns a group's offsets."""
         rows = self._db.execute("SELECT topic, partition, next FROM log_commit WHERE member_group = ?", (group,))
         return {Partition(topic, partition): offset for topic, partition, offset in rows}
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._db.close()

@@ -1,6 +1,6 @@
-"""Who may apply a partition, and how far it is applied: the rows of `partition_lease`.
+"""Partition leases: who may apply a partition, and how far it is applied (the table `partition_lease`).
 
-An assignment raises the epoch; a transaction moves `next_offset` only under its own epoch and only forwards. So of
+Each assignment raises the epoch; a transaction moves `next_offset` only under its own epoch and only forwards. So of
 two workers that both believe they own a partition, at most one commits any given offset.
 """
 
@@ -16,7 +16,7 @@ from services.kit.db.database import Tx
 
 @dataclass(slots=True)
 class PartitionLease:
-    """What a worker holds in memory: its epoch, the next offset to apply and the next offset to read."""
+    """A worker's lease in memory: its epoch, the next offset to apply and the next offset to read."""
 
     epoch: int
     applied_offset: int
@@ -24,7 +24,7 @@ class PartitionLease:
 
 
 class OffsetAdvance(NamedTuple):
-    """A step of one partition: records from offset `first` on are applied up to, not including, `next`."""
+    """An advance of one partition: records from offset `first` up to, not including, `next` are applied."""
 
     topic: str
     partition: int
@@ -35,7 +35,7 @@ class OffsetAdvance(NamedTuple):
 
 _ADVANCE_COLUMNS = {"topic": "text", "partition": "int", "epoch": "bigint", "first": "bigint", "next": "bigint"}
 PARTITION_COLUMNS = {"topic": "text", "partition": "int"}
-"""Columns of a parameter table of partitions, for `Tx.table`."""
+"""Columns of a parameter table of partitions, for `Tx.table_parameter`."""
 
 _CLAIM = """
     INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES (:topic, :partition, 1, 0)
@@ -50,7 +50,7 @@ _RESET = """
 
 
 async def claim_partitions(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, PartitionLease]:
-    """Raise the epoch of each; whoever held it before can commit nothing more."""
+    """Claims the partitions by raising their epochs; previous owners can no longer commit."""
     leases = {}
     for partition in sorted(partitions):
         row = await tx.row(_CLAIM, topic=partition.topic, partition=partition.partition)
@@ -60,13 +60,15 @@ async def claim_partitions(tx: Tx, partitions: Iterable[Partition]) -> dict[Part
 
 
 async def reset_offset(tx: Tx, partition: Partition, epoch: int, offset: int) -> bool:
-    """Set `next_offset` to where the log really begins. False if the lease is no longer ours. To be logged."""
+    """Sets `next_offset` to the actual start of the log. Returns False if the lease is no longer ours. The caller logs
+    it.
+    """
     place = {"topic": partition.topic, "partition": partition.partition}
     return await tx.execute(_RESET, **place, epoch=epoch, offset=offset) == 1
 
 
 async def advance_offsets(tx: Tx, advances: Sequence[OffsetAdvance]) -> set[Partition]:
-    """Move the offsets of a batch in one statement, rows locked in order. Returns the partitions that moved."""
+    """Moves the offsets of a batch in one statement, locking rows in order. Returns the partitions that moved."""
     sql = f"""
         WITH mine AS (
             SELECT l.topic, l.partition, v.next FROM partition_lease l
@@ -83,7 +85,7 @@ async def advance_offsets(tx: Tx, advances: Sequence[OffsetAdvance]) -> set[Part
 
 
 async def read_leases(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition, PartitionLease]:
-    """The rows of these partitions as the database has them; those without a row are left out."""
+    """Returns the stored leases of these partitions; those without a row are absent."""
     sql = f"""
         SELECT l.topic, l.partition, l.epoch, l.next_offset FROM partition_lease l
         JOIN {tx.table_parameter("v", PARTITION_COLUMNS)} ON l.topic = v.topic AND l.partition = v.partition
@@ -95,13 +97,13 @@ async def read_leases(tx: Tx, partitions: Iterable[Partition]) -> dict[Partition
 
 
 async def read_applied_offsets(tx: Tx) -> dict[Partition, int]:
-    """How far every partition is applied: its next offset. In one snapshot with whatever else `tx` reads."""
+    """Returns the applied position (next offset) of every partition, in one snapshot with whatever else `tx` reads."""
     rows = await tx.rows("SELECT topic, partition, next_offset FROM partition_lease")
     return {Partition(row.topic, row.partition): row.next_offset for row in rows}
 
 
 def positions_applied(leases: Mapping[Partition, PartitionLease], positions: Mapping[Partition, int]) -> bool:
-    """Whether every position lies at or below what is applied."""
+    """Whether every position is applied."""
     return all(
         offset <= 0 or (partition in leases and leases[partition].applied_offset >= offset)
         for partition, offset in positions.items()

@@ -1,6 +1,6 @@
-"""The log as we use it: durable, partitioned by key, read by groups. Kafka and a local file implement it.
+"""The bus protocol: a durable log, partitioned by key and read by groups. Kafka and an embedded file implement it.
 
-Correctness never rests on the bus's own commits: consumers keep their offsets in their own database and seek.
+Correctness never depends on the bus's own commits: consumers keep their offsets in their own database and seek.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A record as read. `timestamp` is the broker's or the producer's word, in microseconds; never trusted."""
+    """A record as read. `timestamp` comes from the broker or producer, in microseconds; it is never trusted."""
 
     topic: str
     partition: int
@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to be published. The key chooses the partition; without a key any partition will do."""
+    """A record to publish. The key selects the partition; without a key any partition may be used."""
 
     topic: str
     key: bytes | None
@@ -50,54 +50,56 @@ OnPartitions: TypeAlias = Callable[[set[Partition]], Awaitable[None]]
 
 
 class Consumer(Protocol):
-    """One member of a group. All of its methods are called from one event loop."""
+    """One member of a group. All methods are called from one event loop."""
 
     async def start(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
-        """Join the group. The callbacks are told of every change and must return quickly."""
+        """Joins the group. The callbacks are called on every change of assignment and must return quickly."""
 
     async def poll(self, max_records: int, timeout: float) -> dict[Partition, list[Record]]:
-        """Up to `max_records` records, in order per partition; empty after `timeout` seconds. BusGone: unreachable."""
+        """Returns up to `max_records` records, in order per partition; empty after `timeout` seconds. Raises
+        BusGone.
+        """
 
     def assigned(self) -> set[Partition]:
-        """The partitions this member has now."""
+        """The partitions currently assigned to this member."""
 
     async def seek(self, partition: Partition, offset: int) -> int:
-        """Read `partition` from `offset` on. An offset outside the log becomes the earliest one there is.
+        """Continues reading `partition` at `offset`; an offset outside the log becomes the earliest one.
 
-        Returns the offset taken. BusGone if unreachable. A partition that is not assigned is left alone.
+        Returns the offset used. Raises BusGone. A partition that is not assigned is ignored.
         """
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Hand out no records of these until resumed. Partitions that are not assigned are passed over."""
+        """Delivers no records of these partitions until resumed. Partitions that are not assigned are ignored."""
 
     def resume(self, partitions: Iterable[Partition]) -> None:
-        """Hand out records of these again."""
+        """Delivers records of these partitions again."""
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Tell the bus how far we are, for its lag tools only. BusGone or nothing; nothing rests on it."""
+        """Reports progress to the bus, for its lag tools only. May raise BusGone; nothing depends on it."""
 
     async def stop(self) -> None:
-        """Leave the group."""
+        """Leaves the group."""
 
 
 class Bus(Protocol):
     """A log of topics."""
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
-        """Create those that are absent, with this number of partitions. Existing ones are left as they are."""
+        """Creates missing topics with this number of partitions. Existing ones are left as they are."""
 
     async def publish(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
-        """Append in order; durable on return. Returns each record's place.
+        """Appends in order; durable on return. Returns each record's position.
 
-        BusGone: unreachable, some or all may have been written; publish again (readers see one effect).
-        TooLarge: a record is larger than the bus takes.
+        Raises BusGone (unreachable; some or all records may have been written: publish again, readers see one effect)
+        and TooLarge (a record exceeds the bus's limit).
         """
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """A new member of `group`; it joins when started."""
+        """Returns a new member of `group`; it joins when started."""
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
-        """The offset after the last record of every partition."""
+        """Returns the offset after the last record of every partition."""
 
     async def close(self) -> None:
-        """Release everything."""
+        """Releases everything."""

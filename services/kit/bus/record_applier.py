@@ -22,7 +22,7 @@ from services.kit.runtime.retry import LeaseLost, Retrier, RetryCancelled, Retry
 T = TypeVar("T")
 
 MAX_UNEXPECTED_FAILURES = 100
-"""Records in a row that fail for an unexpected reason before the loop gives up: it is us, not them."""
+"""Consecutive records that fail unexpectedly before the loop gives up: then the fault is ours, not the records'."""
 
 
 class _OffsetsNotMoved(Exception):
@@ -34,7 +34,7 @@ class _OffsetsNotMoved(Exception):
 
 
 class BatchApplier(Generic[T]):
-    """Works through records under the leases that the loop holds; the loop takes leases away at any time."""
+    """Applies records under the leases that the loop holds; the loop may take leases away at any time."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class BatchApplier(Generic[T]):
         self._unexpected_failures = 0
 
     async def apply_records(self, records: Sequence[Record]) -> None:
-        """Return when all are done, or when we stop. Raises what must end the loop."""
+        """Returns when all records are done, or when stopping. Raises what must end the loop."""
         chunks = [list(records)]
         while chunks:
             chunk = self._owned_records(chunks.pop())
@@ -113,7 +113,7 @@ class BatchApplier(Generic[T]):
             log("applied_hook_failed", level="error", stage=self._stage, error_class=type(error).__name__)
 
     async def _commit(self, batch: Batch, write_effects: Callable[[Tx], Awaitable[None]]) -> None:
-        """Move the offsets and `write`, in one transaction. Stale if the batch is not ours any more."""
+        """Moves the offsets and writes the effects in one transaction. Raises Stale if the batch is no longer ours."""
         began = time.monotonic()
         try:
             async with self._database.write() as tx:
@@ -140,9 +140,9 @@ class BatchApplier(Generic[T]):
             raise _OffsetsNotMoved(missing)
 
     async def _was_committed(self, batch: Batch, refused: set[Partition]) -> bool:
-        """Whether an earlier try, whose outcome was unknown, had in fact committed this batch.
+        """Whether an earlier attempt with unknown outcome had committed this batch.
 
-        Under our epoch only we move an offset, and all partitions of a batch move together.
+        Only we move offsets under our epoch, and all partitions of a batch move together, so the stored offsets tell.
         """
         async with self._database.read() as tx:
             rows = await read_leases(tx, refused)
@@ -153,7 +153,7 @@ class BatchApplier(Generic[T]):
         return False
 
     async def _pass_failed_record(self, record: Record, error: Exception, attempts: int) -> None:
-        """Dead-letter one record and pass it."""
+        """Dead-letters one record and moves past it."""
         if not isinstance(error, Permanent):
             self._unexpected_failures += 1
             if self._unexpected_failures > MAX_UNEXPECTED_FAILURES:

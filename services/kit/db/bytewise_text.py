@@ -1,7 +1,7 @@
-"""The type of text columns: compared byte by byte, whatever the locale of the database.
+"""The text column type: compared byte by byte, whatever the locale of the database.
 
-Keys are looked up and locked in this order, which is Python's and SQLite's as well. A locale's order costs several
-times as much for each comparison, and an upgrade of the C library may change it under an index.
+Keys are looked up and locked in this order, which is also Python's and SQLite's. A locale's order costs several times
+as much per comparison, and an upgrade of the C library may change it under an index.
 """
 
 from alembic.operations import Operations
@@ -17,7 +17,7 @@ _LOCALE_COLUMNS = text(
 
 
 def compare_bytewise(op: Operations) -> None:
-    """Change the text columns that earlier steps made in the order of the database's locale."""
+    """Migrates text columns created by earlier steps from the locale's order to byte order."""
     connection = op.get_bind()
     if connection.dialect.name == "postgresql":
         for table, column in connection.execute(_LOCALE_COLUMNS).all():

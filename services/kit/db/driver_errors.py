@@ -1,4 +1,4 @@
-"""Which database errors may pass by themselves, in the words of our own error tree."""
+"""Maps driver errors that may pass by themselves to our error tree."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from services.kit.errors import DatabaseBusy, DatabaseGone, Transient
 
 _BUSY_STATES = ("40", "53", "55P03", "57014")
-"""SQLSTATEs (or their classes) of rollbacks, lack of resources, locks not had in time, statements cancelled."""
+"""SQLSTATEs (or classes) of rollbacks, lack of resources, lock time-outs, cancelled statements."""
 _GONE_STATES = ("08", "57P", "25P03", "58")
-"""SQLSTATEs (or their classes) of lost connections, shut-downs, idle time-outs, system errors."""
+"""SQLSTATEs (or classes) of lost connections, shut-downs, idle time-outs, system errors."""
 _BUSY_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
 _GONE_SQLITE = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 
 
 class translate_db_errors:
-    """Raise database errors that may pass as DatabaseBusy or DatabaseGone; let all others through.
+    """Raises transient database errors as DatabaseBusy or DatabaseGone; lets all others through.
 
     With `connecting`, an OSError counts as well: nobody answers at the address.
     """

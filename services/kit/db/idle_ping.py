@@ -1,6 +1,6 @@
-"""Asks a pooled connection whether it still lives, but only one that has lain idle: what was used just now does.
+"""Pings a pooled connection at checkout, but only if it has been idle.
 
-SQLAlchemy's own `pool_pre_ping` asks at every checkout, which is a round trip a transaction.
+SQLAlchemy's own `pool_pre_ping` pings at every checkout, which costs a round trip per transaction.
 """
 
 import time
@@ -10,12 +10,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
 IDLE_SECONDS = 1.0
-"""Seconds after which a connection is asked."""
+"""Seconds of idleness after which a connection is pinged."""
 _LAST_USED = "used"
 
 
 def ping_idle_connections(engine: Engine) -> None:
-    """From now on, connections of this engine that lay idle are asked at checkout; a dead one is replaced."""
+    """Enables the ping for this engine: idle connections are checked at checkout, dead ones replaced."""
 
     def on_checkin(_connection: Any, record: Any) -> None:
         record.info[_LAST_USED] = time.monotonic()

@@ -1,4 +1,6 @@
-"""Alembic, run by the program itself. A service's steps are files `migrations/0001_*.py` in its package."""
+"""Schema migrations with Alembic, run by the program itself. A service's steps are files `migrations/0001_*.py` in its
+package.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from services.kit.db.database import Database
 
 VERSION_TABLE = "schema_version"
 _LOCK = 7_226_113_400
-"""Advisory lock under which replicas that start together upgrade one after the other."""
+"""The advisory lock under which replicas that start together upgrade one after the other."""
 
 
 def _migration_scripts(package: str) -> ScriptDirectory:
@@ -40,12 +42,12 @@ def _run_migrations(connection: Connection, scripts: ScriptDirectory) -> None:
 
 
 def latest_revision(package: str) -> str:
-    """The number of the newest step of `package`'s schema."""
+    """Returns the number of the newest step of `package`'s schema."""
     return ",".join(_migration_scripts(package).get_heads())
 
 
 async def upgrade_schema(url: str, package: str) -> None:
-    """Bring the database at `url` to the newest step of `package`; all steps or none."""
+    """Upgrades the database at `url` to the newest step of `package`; all steps or none."""
     database = Database.open(url, pool=1)
     try:
         await database.run_sync(lambda connection: _run_migrations(connection, _migration_scripts(package)))
@@ -54,7 +56,7 @@ async def upgrade_schema(url: str, package: str) -> None:
 
 
 async def is_up_to_date(url: str, package: str) -> bool:
-    """Whether the database at `url` stands at the newest step of `package`."""
+    """Whether the database at `url` is at the newest step of `package`."""
 
     def current_heads(connection: Connection) -> set[str]:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})

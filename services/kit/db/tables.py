@@ -1,4 +1,4 @@
-"""The tables that the kit keeps in each service's own database."""
+"""Tables that the kit needs in each service's database."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _UNPUBLISHED_FILTER: dict[str, Any] = {"sqlite_where": _NOT_PUBLISHED, "postgres
 
 
 def add_kit_tables(metadata: MetaData) -> None:
-    """Add `partition_lease`, `dead_letter` and `idempotency` to a service's metadata."""
+    """Adds `partition_lease`, `dead_letter` and `idempotency` to a service's metadata."""
     Table("partition_lease", metadata, *_lease_columns())
     letters = Table("dead_letter", metadata, *_dead_letter_columns())
     Index("dead_letter_unpublished", letters.c.id, **_UNPUBLISHED_FILTER)
@@ -64,7 +64,7 @@ def add_kit_tables(metadata: MetaData) -> None:
 
 
 def create_kit_tables(op: Operations | Any) -> None:
-    """The same by migration: call it from a service's first migration as `create_kit_tables(op)`."""
+    """Creates them in a migration: call it from a service's first migration as `create_kit_tables(op)`."""
     op.create_table("partition_lease", *_lease_columns())
     op.create_table("dead_letter", *_dead_letter_columns())
     op.create_index("dead_letter_unpublished", "dead_letter", ["id"], **_UNPUBLISHED_FILTER)

@@ -44,7 +44,7 @@ def build_app(
     lifespan: Lifespan | None = None,
     version: str = "1",
 ) -> FastAPI:
-    """One service's app.
+    """Builds one service's app.
 
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes.
@@ -73,7 +73,7 @@ def build_app(
 
 
 def access_table(app: FastAPI) -> AccessTable:
-    """Who may call what, (method, path template) each: for the test of all routes against all roles."""
+    """Returns who may call what, as (method, path template): for the test of all routes against all roles."""
     table: AccessTable = app.state.access
     return table
 
@@ -166,7 +166,7 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
 
 
 def _generate_openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI's document, with the bearer key, the action of each operation, and our form of errors."""
+    """Builds FastAPI's document with the bearer key, the action of each operation, and our error form."""
     document = generate(app)
     parts = document.setdefault("components", {})
     if "securitySchemes" in parts:

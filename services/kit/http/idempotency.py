@@ -1,8 +1,8 @@
-"""`Idempotency-Key` on POST: one effect, one answer, however often a request is sent.
+"""`Idempotency-Key` on POST: one effect and one answer, however often a request is sent.
 
-The first answer is kept for 24 hours for each caller and key. The guard of a route (kit/auth.py) begins a claim, the
-edge of the app (kit/web.py) finishes it with the answer; a route does nothing for it. Answers below 500 are kept
-except 429; after any other the key is free again, since the request is to be repeated.
+The first answer is kept for 24 hours per caller and key. A route's guard (auth.py) begins a claim and the middleware
+finishes it with the answer; routes do nothing for it. Answers below 500 are kept, except 429; after any other answer
+the key is free again, since the request should be repeated.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from services.kit.errors import Conflict, Invalid, Problem
 SECOND = 1_000_000
 RETENTION = 24 * 3600 * SECOND
 CLAIM_TIMEOUT = 120 * SECOND
-"""A claim without an answer for so long belongs to a process that died: the next request takes it over."""
+"""A claim without an answer for this long belongs to a dead process: the next request takes it over."""
 SCOPE_KEY = "tactful.claim"
 _REPLAYED_HEADERS = frozenset({b"content-type", b"etag", b"location"})
 _PENDING = 0
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
-    """An answer as it is kept."""
+    """A stored answer."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -33,7 +33,7 @@ class StoredResponse(msgspec.Struct, frozen=True):
 
 
 class ReplayResponse(Exception):
-    """Not a failure: the request was answered before, and this is the answer."""
+    """Not a failure: the request was answered before; carries that answer."""
 
     def __init__(self, response: StoredResponse) -> None:
         super().__init__("answered before")
@@ -41,7 +41,7 @@ class ReplayResponse(Exception):
 
 
 class RequestInProgress(Conflict):
-    """The first request with this key is still at work."""
+    """The first request with this key is still being processed."""
 
     default_code = "idempotency_in_progress"
     retry_after = 1.0
@@ -64,9 +64,10 @@ class IdempotencyStore:
         self._wait = wait
 
     async def claim_request(self, request: Request, principal: str) -> None:
-        """Claim the request's key; nothing for a request without one or another method than POST.
+        """Claims the request's key; does nothing for a request without one, or for a method other than POST.
 
-        Raises Replay (answered before), Invalid `idempotency_mismatch` (same key, other request), InProgress.
+        Raises ReplayResponse (answered before), Invalid `idempotency_mismatch` (same key, other request),
+        RequestInProgress.
         """
         header = request.headers.get("idempotency-key")
         if header is None or request.method != "POST":
@@ -80,7 +81,7 @@ class IdempotencyStore:
         request.scope[SCOPE_KEY] = await self._claim(key, principal, fingerprint)
 
     async def store_response(self, claim: IdempotencyClaim, response: StoredResponse) -> None:
-        """Keep the answer for the claim's key, or free the key when the answer asks for another try."""
+        """Stores the answer for the claim's key, or frees the key if the answer asks for another try."""
         if response.status >= 500 or response.status == 429:
             await self.release_claim(claim)
             return
@@ -97,14 +98,14 @@ class IdempotencyStore:
             )
 
     async def release_claim(self, claim: IdempotencyClaim) -> None:
-        """Free the key: the work failed or never ended."""
+        """Frees the key, because the work failed or never ended."""
         async with self._database.write() as tx:
             await tx.execute(
                 "DELETE FROM idempotency WHERE key = :key AND at = :at AND status = 0", key=claim.key, at=claim.at
             )
 
     async def delete_expired(self) -> int:
-        """Remove what is older than 24 hours; how many. For a periodic task."""
+        """Deletes entries older than 24 hours; returns how many. For a periodic task."""
         before = await self._database.now() - RETENTION
         async with self._database.write() as tx:
             return await tx.execute("DELETE FROM idempotency WHERE at < :before", before=before)

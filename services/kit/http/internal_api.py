@@ -1,4 +1,6 @@
-"""Doors between services: MessagePack over HTTP, with the service key, the trace, and errors sorted by what to do."""
+"""Calls between services: MessagePack over HTTP with the service key and trace context; errors are sorted by whether to
+retry.
+"""
 
 import asyncio
 import random
@@ -24,11 +26,11 @@ _RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 async def call(
     client: httpx.AsyncClient, path: str, question: object, response_type: type[T], *, key: str, timeout: float = 5.0
 ) -> T:
-    """Put a question to another service's door and give its answer in the form.
+    """Calls an internal route of another service and returns the decoded answer.
 
-    `client` knows the base URL; `timeout` is in seconds for one attempt. A connection that cannot be made or breaks is
-    tried up to three times; a question must therefore be repeatable. Raises Transient (no connection, time-out,
-    429, 502, 503, 504; with the door's Retry-After) or Permanent (any other refusal, or an unreadable answer).
+    `client` knows the base URL; `timeout` is in seconds per attempt. A connection that cannot be made or breaks is
+    tried up to three times, so calls must be repeatable. Raises Transient (no connection, time-out, 429, 502, 503, 504;
+    with the Retry-After received) or Permanent (any other refusal, or an unreadable answer).
     """
     body = msgspec.msgpack.encode(question)
     headers = {
@@ -55,7 +57,7 @@ async def call(
 
 
 async def read_request(request: Request, response_type: type[T]) -> T:
-    """In a route: the question in its form. Raises WrongMediaType 415, Malformed 400, TooLarge 413 (edge)."""
+    """In a route: decodes the request. Raises WrongMediaType 415, Malformed 400; the middleware raises TooLarge 413."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != MEDIA_TYPE:
         raise WrongMediaType(f"send the body as {MEDIA_TYPE}")
     try:
@@ -65,7 +67,7 @@ async def read_request(request: Request, response_type: type[T]) -> T:
 
 
 def respond(value: object) -> Response:
-    """In a route: the answer."""
+    """In a route: encodes the answer."""
     body = msgspec.msgpack.encode(value)
     if len(body) > MAX_RESPONSE_BYTES:
         raise TooLarge("the answer is too large: ask about fewer")

@@ -1,4 +1,6 @@
-"""The edge of an app, plain ASGI: trace, body limit, timing, headers, kept answers, and the last net for exceptions."""
+"""The outermost middleware, plain ASGI: trace context, body limit, timing, headers, stored answers, and unexpected
+exceptions.
+"""
 
 import time
 from collections.abc import Mapping, MutableMapping
@@ -25,7 +27,7 @@ _statuses = tuple(map(str, range(100, 600)))
 
 
 def request_durations(registry: Registry, routes: Mapping[int, str]) -> MetricFamily[Histogram]:
-    """The histogram of all requests by method, route template and status."""
+    """Creates the histogram of requests by method, route template and status."""
     labels = {
         "http_request_method": (*METHODS, OTHER_METHOD),
         "http_route": sorted({*routes.values(), UNMATCHED_ROUTE}),
@@ -36,7 +38,7 @@ def request_durations(registry: Registry, routes: Mapping[int, str]) -> MetricFa
 
 
 class EdgeMiddleware:
-    """See the module. `routes` maps id(route) to its path template; `max_body` is in bytes."""
+    """The middleware. `routes` maps id(route) to its path template; `max_body` is in bytes."""
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class EdgeMiddleware:
 
 
 def _limit_body(receive: Receive, limit: int) -> Receive:
-    """`receive`, until more than `limit` bytes have come; then 413, also without a content length."""
+    """Wraps `receive`: after more than `limit` bytes it raises 413, also without a content length."""
     total = 0
 
     async def receive_limited() -> Message:
@@ -105,7 +107,7 @@ def _limit_body(receive: Receive, limit: int) -> Receive:
 
 
 class _ResponseSender:
-    """`send` with our headers; keeps back an answer under a claim until it is stored."""
+    """Wraps `send`: adds headers, and holds back an answer under an idempotency claim until it is stored."""
 
     def __init__(self, scope: Scope, send: Send, idempotency: IdempotencyStore | None) -> None:
         self.started = False
@@ -128,7 +130,7 @@ class _ResponseSender:
             await self._forward(message)
 
     async def release_claim(self) -> None:
-        """The work failed: give the claim back. An unreachable database leaves it to run out by itself."""
+        """Releases the claim after a failure. If the database is unreachable the claim expires by itself."""
         claim: IdempotencyClaim | None = self._scope.pop(SCOPE_KEY, None)
         if claim is not None and self._idempotency is not None:
             try:
@@ -165,7 +167,7 @@ class _ResponseSender:
 
 
 def replay_response(answer: StoredResponse) -> Response:
-    """A kept answer, marked as such."""
+    """Builds the response from a stored answer, marked as replayed."""
     response = Response(answer.body, answer.status)
     kept = [item for item in answer.headers if item[0].lower() != b"content-length"]
     response.raw_headers = [*response.raw_headers, *kept, (b"idempotent-replayed", b"true")]

@@ -1,4 +1,4 @@
-"""Lists in pages: opaque cursors that say where the next page begins."""
+"""Paging: opaque cursors that encode where the next page begins."""
 
 import base64
 import binascii
@@ -17,17 +17,17 @@ DEFAULT_LIMIT = 50
 
 
 def to_page(items: Sequence[object], next: str | None) -> dict[str, object]:
-    """The answer of a list: `next` is the cursor of the next page, or None at the end."""
+    """Builds a list response; `next` is the cursor of the next page, or None at the end."""
     return {"items": list(items), "next": next}
 
 
 def encode_cursor(position: object) -> str:
-    """The last item's sort values as an opaque text."""
+    """Encodes the last item's sort values as opaque text."""
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, form: type[T]) -> T:
-    """The sort values that `encode_cursor` was given, checked against their form. Raises Invalid."""
+    """Decodes the sort values and checks their form. Raises Invalid."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=form)

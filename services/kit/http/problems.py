@@ -1,4 +1,4 @@
-"""Every error of the HTTP interface in one form: RFC 9457, `application/problem+json`."""
+"""Error responses: RFC 9457, `application/problem+json`."""
 
 import json
 import math
@@ -18,12 +18,12 @@ from services.kit.observability import logs
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
-"""An answer lists so many faults at most."""
+"""The maximum number of problems in one response."""
 _STATUS_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
 
 
 class WrongMediaType(Permanent):
-    """The body is in a form that this route does not read."""
+    """The body is in a media type that this route does not read."""
 
     status = 415
     title = "Wrong media type"
@@ -38,7 +38,9 @@ def problem_response(
     errors: Iterable[Problem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer for one error. `instance` names this occurrence by its trace, which the log lines carry too."""
+    """Builds the response for one error. `instance` names this occurrence by its trace id, which log lines
+    carry too.
+    """
     trace = logs.trace_id.get()
     body = {
         "type": f"urn:tactful:problem:{code}",
@@ -56,7 +58,7 @@ def problem_response(
 
 
 def error_response(error: TactfulError) -> Response:
-    """The answer for one of our errors. An internal one says nothing of its cause."""
+    """Builds the response for one of our errors. An internal one does not reveal its cause."""
     if error.status >= 500 and error.status != 503:
         return internal_error_response(error)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorised) else {}
@@ -67,13 +69,13 @@ def error_response(error: TactfulError) -> Response:
 
 
 def internal_error_response(error: BaseException) -> Response:
-    """A generic 500, and a log line that says where."""
+    """Builds a generic 500 response, and logs where it happened."""
     logs.log_error("request_failed", error)
     return problem_response(500, "internal", "Internal error", "Something failed on our side; quote the trace_id.")
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error of this app in this form."""
+    """Installs the error handlers of an app."""
     app.add_exception_handler(TactfulError, _handle_tactful_error)
     app.add_exception_handler(DocumentError, _handle_document_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
@@ -91,7 +93,7 @@ async def _handle_document_error(_: Request, error: Exception) -> Response:
 
 
 def to_invalid(error: DocumentError) -> Invalid:
-    """A document's faults as our error."""
+    """Converts a document's problems to our error."""
     return Invalid(_summarise(len(error.errors)), errors=[Problem(*item) for item in error.errors])
 
 

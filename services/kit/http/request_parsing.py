@@ -1,4 +1,4 @@
-"""Reading requests strictly: JSON without doubt, and no query parameter that would be ignored."""
+"""Strict request parsing: unambiguous JSON, and no query parameter that would be ignored."""
 
 from collections.abc import Collection
 
@@ -10,10 +10,10 @@ from services.kit.http.problems import MAX_ERRORS, WrongMediaType
 
 
 async def read_json_body(request: Request, *, empty: object = None) -> object:
-    """The body as plain values, for schemas.documents.validate. `empty`: what no body at all means, if it may be so.
+    """Returns the body as plain values, for schemas.documents.validate. `empty`: what an absent body means, if allowed.
 
-    Raises WrongMediaType 415 unless the content type is JSON, Malformed 400 for what `load_json` refuses (not JSON,
-    not UTF-8, duplicate keys, NaN, too deep), TooLarge 413.
+    Raises WrongMediaType 415 unless the content type is JSON, Malformed 400 for what `load_json` refuses (not JSON, not
+    UTF-8, duplicate keys, NaN, too deep), TooLarge 413.
     """
     raw = await request.body()
     if not raw and empty is not None:
@@ -24,7 +24,7 @@ async def read_json_body(request: Request, *, empty: object = None) -> object:
 
 
 def parse_json(raw: bytes) -> object:
-    """Strict JSON. Raises Malformed or TooLarge."""
+    """Parses strict JSON. Raises Malformed or TooLarge."""
     try:
         value: object = load_json(raw)
     except DocumentError as error:
@@ -36,7 +36,7 @@ def parse_json(raw: bytes) -> object:
 
 
 def is_json_request(request: Request) -> bool:
-    """Whether the content type says JSON: `application/json` or any `application/...+json`."""
+    """Whether the content type is JSON: `application/json` or any `application/...+json`."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return content_type == "application/json" or (
         content_type.startswith("application/") and content_type.endswith("+json")
@@ -44,7 +44,7 @@ def is_json_request(request: Request) -> bool:
 
 
 def check_query(request: Request, known: Collection[str]) -> None:
-    """Raise Invalid for a query parameter that the route does not know, or one that is given twice."""
+    """Raises Invalid for a query parameter that the route does not declare, or one given twice."""
     errors: list[Problem] = []
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():

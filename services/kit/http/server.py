@@ -1,4 +1,6 @@
-"""Running an app on a port: uvicorn with our logs, no access lines (they hold whole URLs), and a bounded drain."""
+"""The HTTP server: uvicorn with our logs, without access lines (they would contain whole URLs), and with a bounded
+drain.
+"""
 
 import signal
 import socket
@@ -10,9 +12,9 @@ from starlette.types import ASGIApp
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends at a signal and does not raise it again afterwards: whoever serves still has work to finish.
+    """Ends at a signal without raising it again: the caller still has work to finish.
 
-    `leaving` is called when the end begins, so that answers without an end of their own can end.
+    `leaving` is called when the shutdown begins, so that endless responses can end.
     """
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
@@ -20,12 +22,12 @@ class DrainingServer(uvicorn.Server):
         self._on_shutdown = on_shutdown
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """At SIGTERM or SIGINT; a second SIGINT breaks off requests under way."""
+        """Handles SIGTERM and SIGINT; a second SIGINT aborts requests in progress."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more requests and let those under way finish."""
+        """Stops taking requests and lets those in progress finish."""
         self._on_shutdown()
         await super().shutdown(sockets)
 
@@ -33,9 +35,9 @@ class DrainingServer(uvicorn.Server):
 def create_server(
     app: ASGIApp, *, host: str, port: int, drain: float = 5.0, on_shutdown: Callable[[], None] = lambda: None
 ) -> DrainingServer:
-    """A server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
+    """Creates a server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 
-    `drain`: seconds that requests under way may still take. `logs.configure` comes before.
+    `drain`: seconds that requests in progress may still take. Call `logs.configure` first.
     """
     return DrainingServer(
         uvicorn.Config(

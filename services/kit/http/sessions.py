@@ -1,8 +1,8 @@
-"""People who sign in: one-time links, sessions in a cookie, and proof that a change was meant.
+"""Browser sign-in: one-time links, cookie sessions, and CSRF protection.
 
-Of links and session ids only digests are kept. A session ends 12 hours after it began, when its owner signs out, and
-as soon as the key that it was opened with is revoked. The cookie goes to the path of the pages alone, so no other
-route ever takes it for an answer.
+Only digests of links and session ids are stored. A session ends 12 hours after it began, when its owner signs out, and
+as soon as the key it was opened with is revoked. The cookie is limited to the path of the pages, so no other route
+accepts it.
 """
 
 import hmac
@@ -51,7 +51,7 @@ SESSION_TABLES: dict[str, TableColumns] = {
 
 
 class SignedInUser(NamedTuple):
-    """Who has signed in. `key_digest` is that of the API key the session was opened with, if it was."""
+    """The signed-in person. `key_digest` is the digest of the API key the session was opened with, if any."""
 
     name: str
     role: Role
@@ -60,17 +60,17 @@ class SignedInUser(NamedTuple):
 
 
 class SessionStore:
-    """Links and sessions, kept in the database."""
+    """Links and sessions in the database."""
 
     def __init__(self, database: Database, clock: Clock, *, path: str, secure: bool = False) -> None:
-        """`path`: where the pages are. `secure`: they are served over https alone."""
+        """`path`: the path of the pages. `secure`: they are served over https only."""
         self._database = database
         self._clock = clock
         self._path = path
         self._secure = secure
 
     async def issue_link(self, name: str, role: Role) -> str:
-        """A token that signs this person in, once, within 15 minutes."""
+        """Issues a token that signs this person in once, within 15 minutes."""
         token = secrets.token_urlsafe(32)
         async with self._database.write() as tx:
             await _delete_expired(tx, self._clock.now())
@@ -78,7 +78,7 @@ class SessionStore:
         return token
 
     async def use_link(self, token: str) -> str | None:
-        """A new session's id for a link that still works, and the link works no more; None for any other."""
+        """Exchanges a valid link for a new session id and invalidates the link; None for any other."""
         now = self._clock.now()
         async with self._database.write() as tx:
             row = await tx.row(
@@ -89,16 +89,17 @@ class SessionStore:
             return None if row is None else await _insert_session(tx, row.name, Role(row.role), now)
 
     async def open_session(self, name: str, role: Role, key_digest: str) -> str:
-        """A new session's id for the owner of an API key; it lives no longer than the key."""
+        """Opens a session for the owner of an API key and returns its id; it ends no later than the key."""
         now = self._clock.now()
         async with self._database.write() as tx:
             await _delete_expired(tx, now)
             return await _insert_session(tx, name, role, now, key_digest)
 
     async def find_user(self, request: Request) -> SignedInUser | None:
-        """Who sent the request, by its cookie; None without a session in force.
+        """Returns who sent the request, by its cookie; None without a valid session.
 
-        Raises Forbidden for a change that our own pages have not asked for: from another site, or without the token.
+        Raises Forbidden for a state-changing request that did not come from our own pages: from another site, or
+        without the token.
         """
         id = request.cookies.get(COOKIE)
         if not id:
@@ -117,14 +118,14 @@ class SessionStore:
         return SignedInUser(row.name, Role(row.role), _hash_secret(id)[:16], row.key_digest)
 
     async def close_session(self, request: Request) -> None:
-        """End the session of this request, everywhere."""
+        """Ends the session of this request on all devices."""
         async with self._database.write() as tx:
             await tx.execute(
                 "DELETE FROM session WHERE digest = :digest", digest=_hash_secret(request.cookies.get(COOKIE, ""))
             )
 
     def set_cookie(self, response: Response, id: str) -> None:
-        """Send the session's id to the browser."""
+        """Sets the session cookie."""
         response.set_cookie(
             COOKIE,
             id,
@@ -136,18 +137,18 @@ class SessionStore:
         )
 
     def clear_cookie(self, response: Response) -> None:
-        """Make the browser forget the id."""
+        """Deletes the session cookie."""
         response.delete_cookie(COOKIE, path=self._path, secure=self._secure, httponly=True, samesite="lax")
 
 
 def csrf_token(request: Request) -> str:
-    """What forms of this session's pages carry; empty without a session."""
+    """Returns the CSRF token for forms of this session's pages; empty without a session."""
     id = request.cookies.get(COOKIE)
     return _derive_csrf_token(id) if id else ""
 
 
 def require_same_origin(request: Request) -> None:
-    """Raise Forbidden unless the browser says that one of our own pages sent this request."""
+    """Raises Forbidden unless the browser states that one of our own pages sent this request."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     if site is not None:
@@ -159,7 +160,7 @@ def require_same_origin(request: Request) -> None:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of an HTML form, the last one of each name. Raises Invalid for anything else."""
+    """Returns the fields of an HTML form, the last value of each name. Raises Invalid for anything else."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         raise Invalid("send the fields of a form")
