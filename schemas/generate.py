@@ -14,9 +14,10 @@ from schemas.campaign import Campaign
 from schemas.customer import Customer
 from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
 from schemas.policy import Policy
+from schemas.reasons import RULES, Reason
 from schemas.suppression import Hold, Suppression
 from schemas.times import format_duration
-from schemas.vocabulary import CHANNELS, RULES, Class, Intent, Outcome, Reason
+from schemas.vocabulary import CHANNELS, Class, Intent, Outcome
 
 FOLDER = Path(__file__).parent / "json"
 DOCUMENTS: Mapping[str, type[BaseModel]] = {

@@ -94,3 +94,12 @@ def from_datetime(moment: datetime) -> Instant:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone names no instant")
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def describe_duration(span: int) -> str:
+    """`30 days`, `2 hours`, `1 minute`: a span in the largest unit that divides it; below a second in seconds."""
+    for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
+        if span % unit == 0 and span >= unit:
+            count = span // unit
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return f"{span / SECOND:g} seconds"

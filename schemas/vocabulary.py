@@ -31,6 +31,10 @@ class Intent(StrEnum):
     WIN_BACK = "win_back"
 
 
+ASK_INTENTS = frozenset({Intent.ASK_FEEDBACK.value, Intent.ASK_REVIEW.value, Intent.ASK_REFERRAL.value})
+"""Messages that ask the customer for something; texts call them asks."""
+
+
 class Channel(StrEnum):
     """The channels that documents may name; which of them can send is configuration."""
 
@@ -66,61 +70,6 @@ class Outcome(StrEnum):
     DEFER = "defer"
     SUPPRESS = "suppress"
     FAIL = "fail"
-
-
-class Reason(StrEnum):
-    """Why it was decided; every decision has exactly one."""
-
-    ELIGIBLE = "eligible"
-    QUIET_HOURS = "quiet_hours"
-    CAP_WINDOW = "cap_window"
-    INCIDENT_HOLD = "incident_hold"
-    PROVIDER_THROTTLE = "provider_throttle"
-    SEND_TIME = "send_time"
-    FALLBACK_WAIT = "fallback_wait"
-    CAMPAIGN_INACTIVE = "campaign_inactive"
-    NOT_IN_AUDIENCE = "not_in_audience"
-    DUPLICATE = "duplicate"
-    EXPIRED = "expired"
-    NO_ADDRESS = "no_address"
-    SUPPRESSION_LIST = "suppression_list"
-    NO_CONSENT = "no_consent"
-    OPTED_OUT_ALL = "opted_out_all"
-    OPTED_OUT_CLASS = "opted_out_class"
-    OPTED_OUT_CHANNEL = "opted_out_channel"
-    OPTED_OUT_TOPIC = "opted_out_topic"
-    PAUSED = "paused"
-    CONTACT_HISTORY = "contact_history"
-    HOLD_DROP = "hold_drop"
-    FREQUENCY_CAP = "frequency_cap"
-    LOWER_PRIORITY = "lower_priority"
-    HOLDOUT = "holdout"
-    CHANNEL_NOT_CONFIGURED = "channel_not_configured"
-    OTHER_CHANNEL = "other_channel"
-    RENDER_ERROR = "render_error"
-    POLICY_UNAVAILABLE = "policy_unavailable"
-    PROVIDER_REJECTED = "provider_rejected"
-    PROVIDER_EXHAUSTED = "provider_exhausted"
-
-
-RULES = (
-    "campaign",
-    "audience",
-    "reentry",
-    "expiry",
-    "address",
-    "suppression",
-    "consent",
-    "opt_out",
-    "contact_history",
-    "hold",
-    "frequency_cap",
-    "min_gap",
-    "quiet_hours",
-    "arbitration",
-    "holdout",
-    "channel",
-)
 
 
 class MessageState(StrEnum):

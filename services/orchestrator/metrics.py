@@ -7,20 +7,28 @@ from typing import Final
 
 from schemas.decision import Decision
 from schemas.message import HandoverResult
+from schemas.reasons import RULES, Reason, reasons_with_outcome, reasons_with_role
+from schemas.rule_registry import RULE_REGISTRY, ReasonRole
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import CHANNELS, RULES, Class, Outcome, Reason
+from schemas.vocabulary import CHANNELS, Class, Outcome
 from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, gauge, histogram
 from services.kit.observability.shared_series import duplicates_counter, rules_loaded_gauge
 from services.kit.observability.trace import parse_trace_id
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions.evaluation import CustomerEvaluation
 from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
 
 ADAPTERS: Final = ("sandbox", "webhook", "null")
 ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")
-CAP_RULES: Final = ("frequency_cap", "min_gap")
+CAP_RULES: Final = tuple(rule.id for rule in RULE_REGISTRY.declarations.values() if rule.counts_as_cap)
+_CAP_RULE_BY_REASON: Final = {
+    reason.code: rule for rule in reversed(CAP_RULES) for reason in RULE_REGISTRY.declarations[rule].reasons
+}
+"""For each reason of a cap rule, the first rule that declares it."""
+_EXPIRY_REASONS: Final = reasons_with_role(ReasonRole.EXPIRED)
 STAGES: Final = ("decide", "schedule", "dispatch")
-DEFERRED: Final = ("quiet_hours", "cap_window", "incident_hold", "contact_history", "retry")
+DEFERRED: Final = (*reasons_with_outcome(Outcome.DEFER), "retry")
 """Why a message waits: the reason of its last decision, or that its provider did not take it yet."""
 RENDER_CODES: Final = (
     *("undefined", "too_large", "too_much_work", "wrong_type", "unsafe_html", "unsafe_link", "no_address"),
@@ -28,8 +36,8 @@ RENDER_CODES: Final = (
     *("no_unsubscribe", "other"),
 )
 INVARIANTS: Final = (
-    *("over_cap", "in_quiet_hours", "suppressed_sent", "held_sent", "duplicate_sent", "unapproved_sent"),
-    *("unexplained_sent", "ledger_differs"),
+    *dict.fromkeys(AUDIT_INVARIANTS.values()),
+    *("duplicate_sent", "unapproved_sent", "unexplained_sent", "ledger_differs"),
 )
 _CLASSES = tuple(Class)
 _MESSAGE_LABELS = {"channel": CHANNELS, "class": _CLASSES}
@@ -101,9 +109,9 @@ class DecisionMetrics:
                 self._renders(channel, "rendered", "none").inc(count)
 
     def _count_stopped(self, decision: Decision) -> None:
-        if decision.reason in (Reason.FREQUENCY_CAP, Reason.CAP_WINDOW):
+        if decision.reason in _CAP_RULE_BY_REASON:
             rules = (verdict.rule for verdict in decision.verdicts if verdict.reason == decision.reason)
-            self._cap_hits(decision.channel, next(rules, "frequency_cap")).inc()
+            self._cap_hits(decision.channel, next(rules, _CAP_RULE_BY_REASON[decision.reason])).inc()
         elif decision.reason == Reason.RENDER_ERROR:
             code = decision.rule_id if decision.rule_id in RENDER_CODES else "other"
             self._renders(decision.channel, "failed", code or "other").inc()
@@ -214,7 +222,7 @@ class OrchestratorMetrics:
         self._count_decisions(evaluations)
         for evaluation in evaluations:
             for decision in evaluation.decisions:
-                if decision.reason == Reason.EXPIRED:
+                if decision.reason in _EXPIRY_REASONS:
                     self._expirations(decision.channel, decision.cls).inc()
         self._stage_timestamps("schedule").set_to_current_time()
 
@@ -282,27 +290,11 @@ def _exemplar(evaluations: Iterable[CustomerEvaluation]) -> dict[str, str] | Non
     return None
 
 
-_REASONS = {
-    Outcome.SEND: (Reason.ELIGIBLE,),
-    Outcome.DEFER: (Reason.QUIET_HOURS, Reason.CAP_WINDOW, Reason.INCIDENT_HOLD, Reason.CONTACT_HISTORY),
-    Outcome.FAIL: (
-        *(Reason.RENDER_ERROR, Reason.POLICY_UNAVAILABLE, Reason.PROVIDER_REJECTED, Reason.PROVIDER_EXHAUSTED),
-    ),
-    Outcome.SUPPRESS: (
-        *(Reason.CAMPAIGN_INACTIVE, Reason.NOT_IN_AUDIENCE, Reason.DUPLICATE, Reason.EXPIRED, Reason.NO_ADDRESS),
-        *(Reason.SUPPRESSION_LIST, Reason.NO_CONSENT, Reason.OPTED_OUT_ALL, Reason.OPTED_OUT_CLASS),
-        *(Reason.OPTED_OUT_CHANNEL, Reason.OPTED_OUT_TOPIC, Reason.PAUSED, Reason.CONTACT_HISTORY),
-        *(Reason.HOLD_DROP, Reason.FREQUENCY_CAP, Reason.LOWER_PRIORITY, Reason.HOLDOUT),
-        *(Reason.CHANNEL_NOT_CONFIGURED, Reason.OTHER_CHANNEL),
-    ),
-}
-
-
 def _reachable_labels() -> list[tuple[str, ...]]:
     return [
         (channel, cls, outcome, reason)
         for channel in CHANNELS
         for cls in _CLASSES
-        for outcome, reasons in _REASONS.items()
-        for reason in reasons
+        for outcome in Outcome
+        for reason in reasons_with_outcome(outcome)
     ]

@@ -1,35 +1,68 @@
-"""Every rule obeys its protocol, and RULES is the table of the reference."""
+"""What every rule keeps, whichever it is; and that nothing outside a rule's folder knows it."""
 
 from pathlib import Path
 
 import pytest
 
-from schemas.vocabulary import RULES as NAMES
-from schemas.vocabulary import Class, Reason
-from services.orchestrator.policy import rules
-from services.orchestrator.policy.rules import RULES, Rule
+import schemas.policy
+from schemas.documents import validate_document
+from schemas.reasons import RULES, TITLES, reasons_with_outcome
+from schemas.rule_registry import RULE_REGISTRY, RuleDeclaration
+from schemas.vocabulary import Class, Outcome
+from services.orchestrator.policy.rules import registry
 from tests.support.policy_builders import at, facts, judged, touch, try_on
 
-
-def test_rules_stand_in_the_order_of_the_table() -> None:
-    assert tuple(rule.NAME for rule in RULES) == NAMES
+every_rule = pytest.mark.parametrize("rule", RULE_REGISTRY.declarations.values(), ids=lambda rule: rule.id)
 
 
-def test_every_file_is_a_rule_in_the_tuple() -> None:
-    folder = Path(rules.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == {rule.NAME for rule in RULES}
+def test_the_built_in_rules_are_evaluated_in_this_order() -> None:
+    assert tuple(registry.RULES_BY_ID) == RULES
+    assert (
+        *("campaign", "audience", "reentry", "expiry", "address", "suppression", "consent", "opt_out"),
+        *("contact_history", "hold", "frequency_cap", "min_gap", "quiet_hours", "arbitration", "holdout", "channel"),
+    ) == RULES
+
+
+def test_no_two_rules_have_the_same_place() -> None:
+    assert len({rule.order for rule in RULE_REGISTRY.declarations.values()}) == len(RULES)
 
 
 def test_every_rule_has_its_table_of_tests() -> None:
     folder = Path(__file__).parents[1] / "orchestrator" / "policy" / "rules"
-    assert {path.stem for path in folder.glob("test_*.py")} == {f"test_{rule.NAME}" for rule in RULES}
+    assert {path.stem for path in folder.glob("test_*.py")} == {f"test_{rule}" for rule in RULES}
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.NAME)
-def test_a_rule_names_its_reasons_and_classes_and_always_answers(rule: Rule) -> None:
-    assert set(rule.REASONS) <= set(Reason)
-    assert set(rule.CLASSES) <= {cls.value for cls in Class}
-    verdicts = judged(rule, try_on(touch()))
+@every_rule
+def test_a_rule_allows_what_nothing_forbids(rule: RuleDeclaration) -> None:
+    assert rule.classes <= {cls.value for cls in Class}
+    evaluated = registry.RULES_BY_ID[rule.id]
+    verdicts = judged(evaluated, try_on(touch()))
     assert verdicts
-    assert all(verdict.rule == rule.NAME and verdict.verdict == "allow" for verdict in verdicts)
-    assert verdicts == list(rule.evaluate(try_on(touch()), facts(), at("02 10:00")))
+    assert all(verdict.rule == rule.id and verdict.verdict == "allow" for verdict in verdicts)
+    assert verdicts == list(evaluated.evaluate(try_on(touch()), facts(), at("02 10:00")))
+
+
+@every_rule
+def test_a_rule_that_may_park_says_what_a_message_waits_for(rule: RuleDeclaration) -> None:
+    assert rule.may_park is hasattr(registry.RULES_BY_ID[rule.id], "list_wait_causes")
+    assert rule.may_defer or not rule.may_park
+
+
+@every_rule
+def test_a_reason_has_a_title_and_outcomes(rule: RuleDeclaration) -> None:
+    assert rule.reasons
+    for reason in rule.reasons:
+        assert TITLES[reason.code] == reason.title
+        assert reason.outcomes
+        assert all(reason.code in reasons_with_outcome(outcome) for outcome in reason.outcomes)
+
+
+@every_rule
+def test_a_sample_of_configuration_is_a_valid_part_of_a_policy(rule: RuleDeclaration) -> None:
+    document = validate_document(schemas.policy.Policy, {"zone": "Etc/UTC", **rule.sample})
+    assert document.model_fields_set == {"zone", *rule.sample}
+
+
+def test_only_rules_can_make_a_message_wait() -> None:
+    codes = {reason.code for rule in RULE_REGISTRY.declarations.values() for reason in rule.reasons}
+    assert set(reasons_with_outcome(Outcome.DEFER)) <= codes

@@ -19,7 +19,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, ContactState, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
-from services.orchestrator.policy.rules import Rule
+from services.orchestrator.policy.rules.definition import Rule
 from services.orchestrator.policy.scope import MessageAttributes
 
 NEWS = {"key": "news", "name": "News"}

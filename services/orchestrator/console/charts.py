@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas.decision import Decision
+from schemas.rule_registry import RULE_REGISTRY
 from schemas.times import MINUTE, Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.console.decision_words import REASONS
@@ -164,13 +165,12 @@ def plan_steps(decision: Decision, at: WallClock) -> list[PlanStep]:
     steps = [PlanStep(at.brief(decision.time), _rule_phrase(first), False)] if first else []
     steps += [PlanStep(at.brief(jump.at), f"Still {_rule_phrase(jump.rule).lower()}", False) for jump in decision.jumps]
     steps = steps[:1] + steps[1:][-(_MAX_STEPS - 2) :]
-    return [*steps, PlanStep(at.brief(decision.until), "Judged again", True)]
+    return [*steps, PlanStep(at.brief(decision.until), "Evaluated again", True)]
 
 
 def _rule_phrase(name: str) -> str:
-    return {"frequency_cap": "Limit full", "min_gap": "Too close", "hold": "On hold"}.get(
-        name, name.replace("_", " ").capitalize()
-    )
+    rule = RULE_REGISTRY.declarations.get(name)
+    return rule.step_title if rule and rule.step_title else name.replace("_", " ").capitalize()
 
 
 def _sparkline_points(series: Sequence[int]) -> str:

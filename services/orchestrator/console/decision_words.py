@@ -4,16 +4,18 @@ Sentences come from explain/wording.py, the same that the API sends; here are he
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
-from schemas.vocabulary import Outcome, Reason
+from schemas.reasons import TITLES
+from schemas.rule_registry import RULE_REGISTRY
+from schemas.vocabulary import Outcome
 from services.orchestrator.console.time_format import WallClock
-from services.orchestrator.explain.wording import REASON_TITLES, decisive_verdict, explain_decision
+from services.orchestrator.explain.wording import decisive_verdict, explain_decision, summarise_reason
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -36,18 +38,11 @@ _INTENT_PHRASES: Mapping[str, str] = {
     "solicit_payment": "asks for payment",
     "win_back": "messages to former customers",
 }
-REASONS: Mapping[str, str] = {
-    **{str(code): short for code, short in REASON_TITLES.items()},
-    "eligible": "Nothing stood in the way",
-}
-VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be judged"}
-_HIDDEN_EVIDENCE = frozenset({"shadow", "fail_open", "lost_to", "reasons", "entries", "zones", "near"})
-_EVIDENCE_LABELS = {
-    "granted_at": "granted",
-    "expired_at": "expired",
-    "paused_until": "paused until",
-    "expires_at": "good until",
-}
+REASONS: Mapping[str, str] = TITLES
+"""A few words for each reason."""
+VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be evaluated"}
+_NOTES = frozenset({"shadow", "fail_open"})
+"""Evidence that notes how the verdict was used."""
 _MAX_VALUE_LENGTH = 120
 
 
@@ -64,10 +59,10 @@ class TraceLine(NamedTuple):
 
 def headline(decision: Decision, at: WallClock) -> str:
     """The answer above a trace."""
-    short = REASONS[decision.reason]
+    short = summarise_reason(decision)
     match decision.outcome:
         case Outcome.SEND:
-            return "Sent: nothing stood in the way"
+            return "Sent: all rules allowed it"
         case Outcome.DEFER if decision.until is not None:
             return f"Waits until {at.full(decision.until)}"
         case Outcome.DEFER:
@@ -87,12 +82,12 @@ def answer_sentence(decision: Decision, who: str, at: WallClock) -> str:
         case Outcome.DEFER if decision.until is not None:
             return f"Not now. {who} would get it on {at.full(decision.until)}."
         case Outcome.DEFER:
-            return f"Not now. It would wait: {_lower_first(REASONS[decision.reason])}."
+            return f"Not now. It would wait: {_lower_first(summarise_reason(decision))}."
         case Outcome.FAIL:
-            return f"It would fail: {_lower_first(REASONS[decision.reason])}."
+            return f"It would fail: {_lower_first(summarise_reason(decision))}."
     if decision.allowed_from is not None:
         return f"No. {who} can get it from {at.full(decision.allowed_from)}."
-    return f"No. {who} would not get it: {_lower_first(REASONS[decision.reason])}."
+    return f"No. {who} would not get it: {_lower_first(summarise_reason(decision))}."
 
 
 def explanation_sentence(decision: Decision, at: WallClock) -> Markup:
@@ -104,7 +99,7 @@ def explanation_sentence(decision: Decision, at: WallClock) -> Markup:
 
 def short_reason(decision: Decision, at: WallClock) -> str:
     """The reason in a few words, with the time it ends where it ends."""
-    short = REASONS[decision.reason]
+    short = summarise_reason(decision)
     if decision.outcome == Outcome.DEFER and decision.until is not None:
         return f"{short}, waits until {at.brief(decision.until)}"
     if decision.outcome == Outcome.SUPPRESS and decision.allowed_from is not None:
@@ -113,7 +108,7 @@ def short_reason(decision: Decision, at: WallClock) -> str:
 
 
 def trace_lines(decision: Decision, at: WallClock) -> list[TraceLine]:
-    """Every rule's verdict in the order of judging."""
+    """Every rule's verdict in the order of evaluation."""
     deciding = decisive_verdict(decision)
     return [_trace_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
 
@@ -165,25 +160,24 @@ def _trace_line(verdict: Verdict, is_decisive: bool, at: WallClock) -> TraceLine
 
 
 def _describe_evidence(verdict: Verdict) -> str:
-    evidence = verdict.evidence
-    if "shadow" in evidence:
-        return f"only watched: {_format_evidence(evidence)}".rstrip(": ")
-    if verdict.rule == "frequency_cap" and "limit" in evidence:
-        return f"{evidence.get('counted', 0)} counted, {evidence['limit']} allowed at a time"
-    if verdict.reason in (Reason.SUPPRESSION_LIST,):
-        return ", ".join(str(item).replace("_", " ") for item in evidence.get("reasons", ()))
-    if "zones" in evidence:
-        return f"night in {', '.join(map(str, evidence['zones']))}"
-    return _format_evidence(evidence)
+    if "shadow" in verdict.evidence:
+        return f"in shadow, does not decide: {_list_evidence(verdict)}".rstrip(": ")
+    rule = RULE_REGISTRY.declarations.get(verdict.rule)
+    description = None if rule is None or rule.describe_evidence is None else rule.describe_evidence(verdict)
+    return _list_evidence(verdict) if description is None else description
 
 
-def _format_evidence(evidence: Mapping[str, Any]) -> str:
+def _list_evidence(verdict: Verdict) -> str:
+    """The evidence by name and value, without what its rule leaves out."""
+    rule = RULE_REGISTRY.declarations.get(verdict.rule)
+    labels = {} if rule is None else rule.evidence_labels
     parts = []
-    for name, value in evidence.items():
-        if name in _HIDDEN_EVIDENCE or value is None or value == "":
+    for name, value in verdict.evidence.items():
+        label = labels.get(name, name.replace("_", " "))
+        if label is None or name in _NOTES or value is None or value == "":
             continue
         text = format_reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
-        parts.append(f"{_EVIDENCE_LABELS.get(name, name.replace('_', ' '))} {text[:_MAX_VALUE_LENGTH]}")
+        parts.append(f"{label} {text[:_MAX_VALUE_LENGTH]}")
     return ", ".join(parts)
 
 

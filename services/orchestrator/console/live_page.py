@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from schemas.facts import Preference
+from schemas.reasons import Reason
 from schemas.roles import is_allowed
 from schemas.times import DAY, HOUR, MINUTE
-from schemas.vocabulary import Channel, Outcome, Reason
+from schemas.vocabulary import Channel, Outcome
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor

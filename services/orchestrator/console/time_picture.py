@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from schemas.decision import Decision
 from schemas.facts import Situation
-from schemas.times import DAY, HOUR, MINUTE, Instant
+from schemas.times import DAY, HOUR, MINUTE, Instant, describe_duration
 from schemas.vocabulary import Class, Outcome
 from services.orchestrator.console.time_format import WallClock
-from services.orchestrator.explain.wording import describe_duration
 from services.orchestrator.policy.compiled_policy import Cap, HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger

@@ -16,7 +16,7 @@ from services.orchestrator.console.page_frame import PageRenderer, page_route_cl
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.explain.api import outcome_rank
-from services.orchestrator.explain.wording import explain_decision, explain_verdict
+from services.orchestrator.explain.wording import explain_decision, explain_verdict, summarise_reason
 from services.orchestrator.policy.explain import blocking_verdicts
 
 PATH = "/console/why"
@@ -79,7 +79,7 @@ async def _build_explanation(
         "at": at,
         "answer": decision_words.answer_sentence(chosen, name or "This customer", at),
         "sentence": at.format_instants(explain_decision(chosen)),
-        "reason": decision_words.REASONS[chosen.reason],
+        "reason": summarise_reason(chosen),
         "changes": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(chosen)],
         "others": [(item, decision_words.short_reason(item, at)) for item in decisions if item is not chosen],
         "last": last,

@@ -10,8 +10,9 @@ from types import MappingProxyType
 import msgspec
 
 from schemas.decision import Decision
+from schemas.reasons import Reason
 from schemas.times import Instant
-from schemas.vocabulary import Outcome, Reason
+from schemas.vocabulary import Outcome
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.delivery.attempts import MessageClaim
 from services.orchestrator.policy.customer_facts import Facts

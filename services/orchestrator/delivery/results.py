@@ -14,8 +14,9 @@ from sqlalchemy import Row
 
 from schemas.decision import Decision
 from schemas.message import HandoverResult
+from schemas.reasons import Reason
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import MessageState, Outcome, Reason
+from schemas.vocabulary import MessageState, Outcome
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
 from services.orchestrator.delivery import attempts

@@ -11,7 +11,7 @@ from services.orchestrator.decisions.evaluation import CustomerEvaluation, Defer
 from services.orchestrator.decisions.store import shard_of
 from services.orchestrator.holds.store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
 from services.orchestrator.policy.decide import PlannedMessage
-from services.orchestrator.policy.rules import hold
+from services.orchestrator.policy.rules.registry import HOLD_RULES
 from services.orchestrator.policy.verdicts import DEFER
 
 MESSAGE_COLUMNS = (
@@ -157,8 +157,8 @@ def _ending_holds(evaluation: CustomerEvaluation, item: DeferredMessage) -> list
     if not known:
         return []
     verdicts, jumps = item.decision.verdicts, item.decision.jumps
-    named = {verdict.id for verdict in verdicts if verdict.rule == hold.NAME and verdict.verdict == DEFER}
-    return sorted(known & (named | {jump.id for jump in jumps if jump.rule == hold.NAME}))
+    named = {verdict.id for verdict in verdicts if verdict.rule in HOLD_RULES and verdict.verdict == DEFER}
+    return sorted(known & (named | {jump.id for jump in jumps if jump.rule in HOLD_RULES}))
 
 
 async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:

@@ -15,7 +15,7 @@ from schemas.documents import validate_document
 from schemas.event import Event, decode_event, parse_data
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
-from schemas.vocabulary import Channel, Outcome, Reason
+from schemas.vocabulary import Channel, Outcome
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
@@ -231,7 +231,7 @@ def _decision_details(decision: Decision) -> dict[str, Any]:
         **{
             name: decision_fields[name] for name in ("outcome", "reason", "rule_id", "until", "allowed_from", "lost_to")
         },
-        "short": wording.REASON_TITLES[Reason(decision.reason)],
+        "short": wording.summarise_reason(decision),
         "sentence": wording.explain_decision(decision),
         "earliest": format_optional_instant(earliest),
         "change": [wording.explain_verdict(verdict) for verdict in blocking_verdicts(decision)],

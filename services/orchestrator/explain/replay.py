@@ -16,9 +16,11 @@ from sqlalchemy import Row
 from schemas.decision import Decision
 from schemas.documents import DocumentError
 from schemas.event import Event, decode_event, parse_data
+from schemas.reasons import Reason, reasons_with_role
+from schemas.rule_registry import ReasonRole
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CampaignStatus as Status
-from schemas.vocabulary import Outcome, Reason
+from schemas.vocabulary import Outcome
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound
 from services.orchestrator.decisions import read_store as decision_store
@@ -33,7 +35,6 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
-from services.orchestrator.policy.rules import channel as channel_rule
 
 FACTS_TIME_TOLERANCE = 10 * SECOND
 """How far from a decision's time its facts may have been read: the fence waits for at most 2 s in each service."""
@@ -41,6 +42,8 @@ MAX_TRIES = 4096
 COMPARED_FIELDS = ("outcome", "reason", "rule_id", "until", "lost_to")
 PROVIDER_REASONS = frozenset({Reason.PROVIDER_REJECTED, Reason.PROVIDER_EXHAUSTED})
 """Reasons that tell what a provider answered: no rule gave them."""
+
+NO_ADAPTER_REASONS = reasons_with_role(ReasonRole.NO_ADAPTER)
 
 T = TypeVar("T")
 
@@ -263,7 +266,7 @@ def _configured_channels(decisions: Iterable[Decision]) -> frozenset[str]:
     return frozenset(
         decision.channel
         for decision in decisions
-        if not any(verdict.rule == channel_rule.NAME and verdict.verdict == "deny" for verdict in decision.verdicts)
+        if not any(verdict.reason in NO_ADAPTER_REASONS for verdict in decision.verdicts)
     )
 
 

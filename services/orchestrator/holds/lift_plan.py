@@ -13,8 +13,9 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.decision import Decision
+from schemas.reasons import reasons_with_role
+from schemas.rule_registry import ReasonRole
 from schemas.times import Instant
-from schemas.vocabulary import Reason
 from services.clients.orchestrator import DecisionCount, HoldPlan, HoldPlanSample
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
@@ -37,6 +38,7 @@ MAX_MESSAGES = 10_000
 """Messages that are judged at most."""
 CUSTOMER_BATCH = 200
 """Customers whose facts are asked for at once."""
+EXPIRY_REASONS = reasons_with_role(ReasonRole.EXPIRED)
 SAMPLE_SIZE = 3
 """Messages that are shown of each outcome and reason."""
 
@@ -99,7 +101,7 @@ class HoldPlanner:
             waiting=waiting,
             judged=len(rows),
             seconds=max(0, -(-waiting // rate) - 1),
-            expired=sum(count for tally_key, count in totals.after_caps.items() if tally_key[-1] == Reason.EXPIRED),
+            expired=sum(count for tally_key, count in totals.after_caps.items() if tally_key[-1] in EXPIRY_REASONS),
             now=_tallies(totals.now),
             after_caps=_tallies(totals.after_caps),
             sample=tuple(sorted(totals.sample, key=lambda item: (item.turn, item.message_id))),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.decision import Decision
+from schemas.reasons import Reason
 from schemas.times import Instant
-from schemas.vocabulary import Outcome, Reason
+from schemas.vocabulary import Outcome
 from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
@@ -16,7 +17,7 @@ from services.orchestrator.policy.ledger import Contact, Ledger, message_id_byte
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.plan import CandidatePlan, ParkedUntil, plan_candidate
 from services.orchestrator.policy.rank import Rank, make_rank
-from services.orchestrator.policy.rules import campaign as campaign_rule
+from services.orchestrator.policy.rules.registry import TRIGGER_RULE
 
 _OPEN_OUTCOMES = (Outcome.SEND, Outcome.DEFER)
 
@@ -209,7 +210,7 @@ def _condition_failure(unit: _EvaluationUnit, channel: str, facts: Facts, now: I
     """Builds the decision for a trigger condition that could not be evaluated: a failure, even for fail-open
     campaigns.
     """
-    verdict = verdicts.fail(campaign_rule.NAME, trigger=unit.triggered.campaign.document.trigger.when)
+    verdict = verdicts.fail(TRIGGER_RULE, trigger=unit.triggered.campaign.document.trigger.when)
     found = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
     return CandidatePlan(found, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(
         facts, now

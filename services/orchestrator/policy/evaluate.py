@@ -1,21 +1,15 @@
 """Evaluates all rules for a candidate at one instant; the strictest verdict wins: deny, fail, defer, allow."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from schemas.decision import Verdict
 from schemas.times import Instant
-from schemas.vocabulary import Class
 from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.rules import RULES
-
-_RULES_BY_CLASS: Final = {
-    cls.value: tuple((rule, cls in rule.CLASSES, (verdicts.allow(rule.NAME),)) for rule in RULES) for cls in Class
-}
-_HOLD_RULE: Final = "hold"  # its ids are keys of holds, which no policy shadows
+from services.orchestrator.policy.rules.registry import EVALUATORS_BY_CLASS, HOLD_RULES
 
 
 class RuleResults(msgspec.Struct, frozen=True):
@@ -35,14 +29,14 @@ class RuleResults(msgspec.Struct, frozen=True):
 def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResults:
     """Evaluates every rule, whatever the others say. A rule that raises fails closed."""
     found: list[Verdict] = []
-    for rule, applies, allowed in _RULES_BY_CLASS[candidate.attributes.cls]:
-        if not applies:
+    for rule, evaluate, allowed in EVALUATORS_BY_CLASS[candidate.attributes.cls]:
+        if evaluate is None:
             found += allowed
             continue
         try:
-            found += rule.evaluate(candidate, facts, t)
+            found += evaluate(candidate, facts, t)
         except Exception as error:  # fail closed, whatever went wrong
-            found.append(verdicts.fail(rule.NAME, error=type(error).__name__))
+            found.append(verdicts.fail(rule, error=type(error).__name__))
     for verdict in found:
         if verdict.verdict != verdicts.ALLOW:
             return _select_deciding(found, candidate, facts)
@@ -56,7 +50,7 @@ def _select_deciding(found: list[Verdict], candidate: Candidate, facts: Facts) -
     for index, verdict in enumerate(found):
         if verdict.verdict == verdicts.ALLOW:
             continue
-        if verdict.id in shadow and verdict.rule != _HOLD_RULE:
+        if verdict.id in shadow and verdict.rule not in HOLD_RULES:  # a hold is no entry of the policy
             found[index] = _with_evidence(verdict, shadow=True)
         elif verdict.verdict == verdicts.FAIL and fails_open:
             found[index] = _with_evidence(verdict, fail_open=True)

@@ -9,12 +9,14 @@ from typing import Final
 import msgspec
 
 from schemas.decision import Decision, EventRef, Jump, Verdict
+from schemas.reasons import Reason
 from schemas.times import Instant
-from schemas.vocabulary import Outcome, Reason
+from schemas.vocabulary import Outcome
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.evaluate import RuleResults, evaluate_rules
-from services.orchestrator.policy.rules import contact_history, hold
+from services.orchestrator.policy.rules.definition import HoldCause
+from services.orchestrator.policy.rules.registry import PARKING_RULES
 
 MAX_JUMPS: Final = 64
 
@@ -148,15 +150,17 @@ def _parked_plan(
     t: Instant,
 ) -> CandidatePlan:
     parking_verdicts = [verdict for verdict in results.defers if verdict.until is None]
-    holds = tuple(str(verdict.id) for verdict in parking_verdicts if verdict.rule == hold.NAME)
-    entries = {verdict.id for verdict in parking_verdicts if verdict.rule == contact_history.NAME}
+    holds: list[str] = []
     situations: dict[tuple[str, str], None] = {}
     wake_at = candidate.triggered.expires_at
-    for entry in candidate.applicable.histories:
-        if entry.id in entries:
-            for found in contact_history.open_situations(entry, facts, t):
-                situations[found.kind, found.ref] = None
-                wake_at = min(wake_at, found.opened + (entry.lapses or 0))
-    first, parked = parking_verdicts[0], ParkedUntil(holds, tuple(situations), wake_at)
+    for verdict in parking_verdicts:
+        rule = PARKING_RULES.get(verdict.rule)
+        for cause in () if rule is None else rule.list_wait_causes(verdict, candidate, facts, t):
+            if isinstance(cause, HoldCause):
+                holds.append(cause.key)
+            else:
+                situations[cause.kind, cause.ref] = None
+                wake_at = min(wake_at, cause.lapses_at)
+    first, parked = parking_verdicts[0], ParkedUntil(tuple(holds), tuple(situations), wake_at)
     reason = first.reason or ""
     return CandidatePlan(candidate, Outcome.DEFER, reason, first.id, verdicts=verdicts, jumps=jumps, parked=parked)

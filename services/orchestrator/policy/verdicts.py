@@ -4,8 +4,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.decision import Verdict
+from schemas.reasons import Reason
 from schemas.times import Instant, format_instant
-from schemas.vocabulary import Reason
 
 ALLOW: Final = "allow"
 DEFER: Final = "defer"
@@ -19,14 +19,14 @@ def allow(rule: str, id: str | None = None) -> Verdict:
     return Verdict(rule, id, ALLOW, None, None, {})
 
 
-def deny(rule: str, reason: Reason, id: str | None = None, *, until: Instant | None = None, **evidence: Any) -> Verdict:
+def deny(rule: str, reason: str, id: str | None = None, *, until: Instant | None = None, **evidence: Any) -> Verdict:
     """The rule refuses. `until` is the instant from which it would allow, where that is known."""
-    return Verdict(rule, id, DENY, until, reason.value, evidence)
+    return Verdict(rule, id, DENY, until, reason, evidence)
 
 
-def defer(rule: str, reason: Reason, id: str | None, until: Instant | None, **evidence: Any) -> Verdict:
+def defer(rule: str, reason: str, id: str | None, until: Instant | None, **evidence: Any) -> Verdict:
     """The rule refuses until an instant. None parks the message: there is no instant to wait for."""
-    return Verdict(rule, id, DEFER, until, reason.value, evidence)
+    return Verdict(rule, id, DEFER, until, reason, evidence)
 
 
 def fail(rule: str, id: str | None = None, **evidence: Any) -> Verdict:

@@ -6,8 +6,9 @@ import pytest
 
 from schemas.decision import Decision, Jump, Verdict
 from schemas.facts import HoldFact, MessageScope
+from schemas.reasons import Reason
 from schemas.times import DAY, HOUR, parse_instant
-from schemas.vocabulary import Channel, Outcome, Reason
+from schemas.vocabulary import Channel, Outcome
 from services.orchestrator.console import charts, decision_words
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.policy.time_zones import load_zone
@@ -34,9 +35,9 @@ def test_every_outcome_channel_and_reason_has_its_words() -> None:
     [
         (
             made("send", "eligible"),
-            "Sent: nothing stood in the way",
+            "Sent: all rules allowed it",
             "Yes. Ada would get it now.",
-            "Nothing stood in the way",
+            "All rules allow it",
         ),
         (
             made("defer", "quiet_hours", until=NOW + 20 * HOUR),
@@ -54,7 +55,7 @@ def test_every_outcome_channel_and_reason_has_its_words() -> None:
             made("suppress", "contact_history", allowed_from=NOW + 30 * DAY),
             "Not sent, allowed from Wednesday 1 April, 12:00",
             "No. Ada can get it from Wednesday 1 April, 12:00.",
-            "Not after what happened, not before Wed 1 Apr, 12:00",
+            "Too soon after a contact or a situation, not before Wed 1 Apr, 12:00",
         ),
         (
             made("suppress", "no_consent"),
@@ -85,8 +86,8 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     lines = decision_words.trace_lines(found, AT)
     assert [line.is_decisive for line in lines] == [False, True, False]
     assert lines[1].summary == "decided, denies until Tue 12:00"
-    assert str(lines[1].evidence) == "2 counted, 2 allowed at a time"
-    assert str(lines[2].evidence) == "only watched: contact x"
+    assert str(lines[1].evidence) == "2 of 2"
+    assert str(lines[2].evidence) == "in shadow, does not decide: contact x"
     assert decision_words.verdict_tally(found) == "1 allows, 1 defers, 1 denies"
 
 
@@ -121,9 +122,9 @@ def test_a_plan_shows_now_the_last_jumps_and_the_end() -> None:
     jumps = tuple(Jump(NOW + n * HOUR, "quiet_hours", "night", NOW + (n + 1) * HOUR) for n in range(1, 6))
     found = made("defer", "quiet_hours", until=NOW + 6 * HOUR, verdicts=(cap,), jumps=jumps)
     assert [(step.when, step.what) for step in charts.plan_steps(found, AT)] == [
-        ("12:00", "Limit full"),
+        ("12:00", "Cap reached"),
         ("16:00", "Still quiet hours"),
         ("17:00", "Still quiet hours"),
-        ("18:00", "Judged again"),
+        ("18:00", "Evaluated again"),
     ]
     assert charts.plan_steps(made("suppress", "no_consent"), AT) == []

@@ -75,7 +75,7 @@ async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
     assert "Hold in force" in page and "checkout" in page and "Placed by admin: x." in page
     assert "Ask happy customers for a referral, version 2, waits for approval" in page
     assert "submitted by admin" in page
-    assert "Not after what happened" in page  # the reason of the suppressed asks
+    assert "Recent complaint: no asks for 30 days" in page  # the reason of the suppressed asks
     assert "<dd>0<small>of 6 watched" in page
 
 

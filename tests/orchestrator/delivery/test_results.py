@@ -3,8 +3,9 @@
 import pytest
 
 from schemas.message import HandoverOutcome, HandoverResult
+from schemas.reasons import Reason
 from schemas.times import SECOND
-from schemas.vocabulary import MessageState, Reason
+from schemas.vocabulary import MessageState
 from services.orchestrator.delivery.results import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
 
 NOW = 1_000 * SECOND

@@ -56,7 +56,7 @@ async def test_a_closed_complaint_names_the_date_from_which_an_ask_is_fine(here:
         "and the rule no-ask-after-complaint keeps 30 days."
     )
     assert body["earliest"] == body["allowed_from"] == "2026-03-22T12:00:00Z"
-    assert body["short"] == "Not after what happened"
+    assert body["short"] == "Recent complaint: no asks for 30 days"
 
 
 async def test_an_open_complaint_must_be_closed_first(here: World) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import HoldFact
-from schemas.vocabulary import RULES as NAMES
+from schemas.reasons import RULES as NAMES
 from services.orchestrator.policy import evaluate as judging
 from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.plan import plan_candidate
@@ -35,13 +35,10 @@ def test_a_rule_that_raises_fails_closed() -> None:
 
 
 def test_any_rule_may_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        NAME, REASONS, CLASSES = "broken", (), frozenset({"marketing"})
+    def evaluate(*_: Any) -> Any:
+        raise ZeroDivisionError
 
-        def judge(self, *_: Any) -> Any:
-            raise ZeroDivisionError
-
-    monkeypatch.setattr(judging, "_RULES_BY_CLASS", {"marketing": ((Broken(), True, ()),)})
+    monkeypatch.setattr(judging, "EVALUATORS_BY_CLASS", {"marketing": (("broken", evaluate, ()),)})
     assert evaluate_rules(try_on(touch()), facts(), at("02 10:00")).fails[0].rule == "broken"
 
 

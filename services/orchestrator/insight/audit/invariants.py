@@ -4,7 +4,7 @@ History does not always tell what the recheck read: clocks differ, and a fact th
 been read before or after. So every possible state is evaluated, and only what all of them refuse is a violation.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Final, NamedTuple
@@ -19,18 +19,8 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
 
-INVARIANT_BY_RULE: Final[Mapping[str, str]] = {
-    "frequency_cap": "over_cap",
-    "min_gap": "over_cap",
-    "quiet_hours": "in_quiet_hours",
-    "suppression": "suppressed_sent",
-    "consent": "suppressed_sent",
-    "opt_out": "suppressed_sent",
-    "contact_history": "suppressed_sent",
-    "hold": "held_sent",
-}
-"""The invariant that each rule protects. Other rules depend on more than history keeps."""
 MAX_STATES = 256
 ALL_CHANNELS: Final = frozenset(CHANNELS)
 
@@ -80,7 +70,7 @@ def find_violations(evidence: Evidence) -> list[Violation]:
     if evidence.accepted_before:
         found["duplicate_sent"] = Refusal("attempt", None)
     for refusal in sorted(find_refusals(evidence), key=str):
-        found.setdefault(INVARIANT_BY_RULE[refusal.rule], refusal)
+        found.setdefault(AUDIT_INVARIANTS[refusal.rule], refusal)
     policy = evidence.policies[0].version if evidence.policies else None
     handover = evidence.handover
     return [
@@ -124,5 +114,5 @@ def _refusals_at(evidence: Evidence, triggered: TriggeredCampaign, facts: Facts,
     return frozenset(
         Refusal(verdict.rule, verdict.id)
         for verdict in (*results.denies, *results.defers)
-        if verdict.rule in INVARIANT_BY_RULE
+        if verdict.rule in AUDIT_INVARIANTS
     )

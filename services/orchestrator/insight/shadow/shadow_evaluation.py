@@ -13,8 +13,9 @@ import msgspec
 
 from schemas.decision import Decision
 from schemas.event import Event
+from schemas.reasons import Reason
 from schemas.times import Instant
-from schemas.vocabulary import Outcome, Reason
+from schemas.vocabulary import Outcome
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
 from services.orchestrator.decisions.store import EventKey
 from services.orchestrator.insight.shadow.observations import ShadowObservation

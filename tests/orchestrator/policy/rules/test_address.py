@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.facts import Address
-from services.orchestrator.policy.rules import address as rule
+from services.orchestrator.policy.rules.address import rule
 from tests.support.policy_builders import campaign, facts, judged, only, preference, touch, try_on
 
 PROVEN, UNPROVEN = Address("email", "a@example.org", True), Address("email", "b@example.org", False)

@@ -4,8 +4,8 @@ import pytest
 
 from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.rules import arbitration as rule
-from services.orchestrator.policy.rules import frequency_cap
+from services.orchestrator.policy.rules.arbitration import rule
+from services.orchestrator.policy.rules.frequency_cap import rule as frequency_cap
 from tests.support.policy_builders import (
     ALLOW,
     at,

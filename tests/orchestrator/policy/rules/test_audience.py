@@ -1,6 +1,6 @@
 import pytest
 
-from services.orchestrator.policy.rules import audience as rule
+from services.orchestrator.policy.rules.audience import rule
 from tests.support.policy_builders import ALLOW, campaign, facts, judged, only, preference, touch, try_on
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.policy.rules import campaign as rule
+from services.orchestrator.policy.rules.campaign import rule
 from tests.support.policy_builders import ALLOW, at, campaign, judged, only, touch, try_on
 
 SEASON: dict[str, Any] = {"start": "2026-03-02T10:00:00Z", "end": "2026-03-04T08:00:00Z"}

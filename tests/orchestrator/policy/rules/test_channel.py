@@ -1,4 +1,4 @@
-from services.orchestrator.policy.rules import channel as rule
+from services.orchestrator.policy.rules.channel import rule
 from tests.support.policy_builders import ALLOW, facts, judged, only, touch, try_on
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from schemas.facts import Consent
-from services.orchestrator.policy.rules import consent as rule
+from services.orchestrator.policy.rules.consent import rule
+from services.orchestrator.policy.rules.consent.declaration import DECLARATION
 from tests.support.policy_builders import at, facts, judged, only, preference, touch, try_on
 
 
@@ -52,7 +53,7 @@ def test_at_the_gate_a_refusal_slightly_ahead_counts_and_a_grant_does_not() -> N
 
 
 def test_it_concerns_marketing_alone() -> None:
-    assert {"marketing"} == rule.CLASSES
+    assert {"marketing"} == DECLARATION.classes
 
 
 @pytest.mark.parametrize(

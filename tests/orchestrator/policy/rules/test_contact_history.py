@@ -3,7 +3,7 @@ import pytest
 from schemas.facts import Situation
 from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.rules import contact_history as rule
+from services.orchestrator.policy.rules.contact_history import rule
 from tests.support.policy_builders import (
     ALLOW,
     at,

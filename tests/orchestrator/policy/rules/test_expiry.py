@@ -1,6 +1,6 @@
 import pytest
 
-from services.orchestrator.policy.rules import expiry as rule
+from services.orchestrator.policy.rules.expiry import rule
 from tests.support.policy_builders import campaign, event, judged, only, touch, try_on
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.rules import frequency_cap as rule
+from services.orchestrator.policy.rules.frequency_cap import rule
 from tests.support.policy_builders import (
     ALLOW,
     at,

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from schemas.facts import HoldFact, MessageScope
-from services.orchestrator.policy.rules import hold as rule
+from services.orchestrator.policy.rules.hold import rule
 from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, preference, touch, try_on
 
 RECEIPT = campaign("receipt", cls="transactional", topic=None)

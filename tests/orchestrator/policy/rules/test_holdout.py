@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from services.orchestrator.policy.rules import holdout as rule
+from services.orchestrator.policy.rules.holdout import rule
+from services.orchestrator.policy.rules.holdout.declaration import DECLARATION
 from tests.support.policy_builders import ALLOW, campaign, facts, judged, only, policy, touch, try_on
 
 PLACE = int(hashlib.sha256(b"campaign:offer:c-1").hexdigest()[:8], 16) % 10_000
@@ -37,7 +38,7 @@ def test_the_campaigns_own_group_concerns_service_too(cls: str) -> None:
 
 
 def test_it_does_not_concern_transactional_messages() -> None:
-    assert "transactional" not in rule.CLASSES
+    assert "transactional" not in DECLARATION.classes
 
 
 def test_a_refusal_says_which_group_it_is_and_how_large() -> None:

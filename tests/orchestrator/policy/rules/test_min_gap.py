@@ -2,7 +2,7 @@ import pytest
 
 from services.orchestrator.policy.counted_contacts import Incomplete
 from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.rules import min_gap as rule
+from services.orchestrator.policy.rules.min_gap import rule
 from tests.support.policy_builders import (
     ALLOW,
     at,

@@ -1,7 +1,8 @@
 import pytest
 
 from schemas.facts import OptOut
-from services.orchestrator.policy.rules import opt_out as rule
+from services.orchestrator.policy.rules.opt_out import rule
+from services.orchestrator.policy.rules.opt_out.declaration import DECLARATION
 from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
 
 OFFER = campaign()
@@ -44,7 +45,7 @@ def test_a_pause_denies_until_it_is_over() -> None:
 
 
 def test_it_does_not_concern_transactional_messages() -> None:
-    assert {"service", "marketing"} == rule.CLASSES
+    assert {"service", "marketing"} == DECLARATION.classes
 
 
 @pytest.mark.parametrize(

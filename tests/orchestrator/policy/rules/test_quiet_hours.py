@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import CustomerQuietHours
-from services.orchestrator.policy.rules import quiet_hours as rule
+from services.orchestrator.policy.rules.quiet_hours import rule
 from tests.support.policy_builders import ALLOW, at, campaign, facts, judged, only, policy, preference, touch, try_on
 
 NIGHT = {"id": "night", "from": "21:00", "to": "08:00"}

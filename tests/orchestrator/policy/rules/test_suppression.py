@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.facts import Address, SuppressionEntry
-from services.orchestrator.policy.rules import suppression as rule
+from services.orchestrator.policy.rules.suppression import rule
 from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
 
 START, END = at("02 08:00"), at("02 12:00")

@@ -1,0 +1,1 @@
+"""The rule `address`: a message needs an address that its channel can use."""

@@ -1,0 +1,1 @@
+"""The rule `audience`: the customer must meet the campaign's audience condition."""

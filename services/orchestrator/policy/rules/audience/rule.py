@@ -1,0 +1,17 @@
+"""Denies customers for whom the campaign's condition is false. A condition that cannot be evaluated raises."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.rules.audience.declaration import ID, NOT_IN_AUDIENCE
+from services.orchestrator.policy.verdicts import allow, deny
+
+_ALLOW = (allow(ID),)
+
+
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """A missing value is false."""
+    if candidate.audience.matches():
+        return _ALLOW
+    return (deny(ID, NOT_IN_AUDIENCE, condition=candidate.campaign.document.audience),)

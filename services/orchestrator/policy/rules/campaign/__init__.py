@@ -1,0 +1,1 @@
+"""The rule `campaign`: the campaign must be active."""

@@ -1,0 +1,1 @@
+"""The rule `channel`: the channel must have an adapter."""

@@ -1,0 +1,17 @@
+"""Denies a channel that has no configured adapter."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.rules.channel.declaration import CHANNEL_NOT_CONFIGURED, ID
+from services.orchestrator.policy.verdicts import allow, deny
+
+_ALLOW = (allow(ID),)
+
+
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """A channel is configured when an adapter serves it."""
+    if candidate.channel in facts.configured_channels:
+        return _ALLOW
+    return (deny(ID, CHANNEL_NOT_CONFIGURED, channel=candidate.channel),)

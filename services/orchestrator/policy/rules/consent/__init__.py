@@ -1,0 +1,1 @@
+"""The rule `consent`: marketing needs a recorded consent."""

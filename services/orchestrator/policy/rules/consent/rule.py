@@ -1,0 +1,46 @@
+"""Marketing needs a live recorded basis for channel and topic; the newest record that matches decides."""
+
+from functools import lru_cache
+
+from schemas.decision import Verdict
+from schemas.facts import Consent
+from schemas.times import Instant
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.rules.consent.declaration import ID, NO_CONSENT
+from services.orchestrator.policy.verdicts import ALLOW, deny, instant_text
+
+GRANTED = "granted"
+ALL_TOPICS = "*"
+
+
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """At equal times the refusal decides; a grant counts until it expires."""
+    attributes, newest = candidate.attributes, None
+    for record in facts.preference.consent:
+        if record.channel != attributes.channel or record.topic not in (attributes.topic, ALL_TOPICS):
+            continue
+        latest = t if record.status == GRANTED else t + candidate.clock_tolerance
+        if record.at <= latest and (newest is None or _takes_precedence(record, newest)):
+            newest = record
+    if newest is None:
+        return (deny(ID, NO_CONSENT, record=None),)
+    if newest.status != GRANTED:
+        return (deny(ID, NO_CONSENT, status=newest.status, at=instant_text(newest.at)),)
+    if newest.expires is not None and newest.expires <= t:
+        return (deny(ID, NO_CONSENT, status=GRANTED, expired_at=instant_text(newest.expires)),)
+    return _allow(newest.at)
+
+
+@lru_cache(maxsize=8192)
+def _allow(granted_at: Instant) -> tuple[Verdict, ...]:
+    return (Verdict(ID, None, ALLOW, None, None, {"granted_at": instant_text(granted_at)}),)
+
+
+def _takes_precedence(record: Consent, other: Consent) -> bool:
+    """Whether a record is newer than another one, or the stricter of two at one instant."""
+    if record.at != other.at or other.status != GRANTED:
+        return record.at > other.at
+    if record.status != GRANTED:
+        return True
+    return record.expires is not None and (other.expires is None or record.expires < other.expires)

@@ -1,0 +1,1 @@
+"""The rule `expiry`: a message is not sent once its event is too old."""

@@ -1,0 +1,68 @@
+"""Declaration of the rule `frequency_cap`."""
+
+from typing import Final
+
+from schemas.decision import Verdict
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration
+from schemas.vocabulary import Outcome
+
+ID: Final = "frequency_cap"
+FREQUENCY_CAP: Final = "frequency_cap"
+CAP_WINDOW: Final = "cap_window"
+
+
+def _summarise(verdict: Verdict, _: str) -> str:
+    """`Cap reached: 1 of 1`."""
+    if "limit" not in verdict.evidence:
+        return "Cap reached"
+    return f"Cap reached: {verdict.evidence.get('counted', 0)} of {verdict.evidence['limit']}"
+
+
+def _explain(verdict: Verdict) -> str:
+    return f"the cap {verdict.id} allows {verdict.evidence.get('limit')}, and they are used up"
+
+
+def _describe_evidence(verdict: Verdict) -> str | None:
+    if "limit" not in verdict.evidence:
+        return None
+    return f"{verdict.evidence.get('counted', 0)} of {verdict.evidence['limit']}"
+
+
+DECLARATION: Final = RuleDeclaration(
+    id=ID,
+    order=110,
+    classes=ALL_CLASSES,
+    refuses_when="at most n contacts in a window",
+    reasons=(
+        ReasonDeclaration(
+            code=FREQUENCY_CAP,
+            outcomes=(Outcome.SUPPRESS,),
+            title="Cap reached",
+            summarise=_summarise,
+            explain=_explain,
+        ),
+        ReasonDeclaration(
+            code=CAP_WINDOW,
+            outcomes=(Outcome.DEFER,),
+            title="Too many contacts for now",
+            summarise=_summarise,
+            explain=_explain,
+        ),
+    ),
+    step_title="Cap reached",
+    counts_as_cap=True,
+    audit_invariant="over_cap",
+    describe_evidence=_describe_evidence,
+    evidence_labels={"lost_to": None},
+    sample={
+        "frequency_caps": [
+            {
+                "id": "marketing-a-day",
+                "scope": {"classes": ["marketing"]},
+                "limit": 1,
+                "window": {"calendar": "day", "zone": "customer"},
+                "on_exceed": "defer",
+            }
+        ]
+    },
+)

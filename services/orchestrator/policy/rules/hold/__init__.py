@@ -1,0 +1,1 @@
+"""The rule `hold`: operators' holds stop or delay messages."""

@@ -1,0 +1,1 @@
+"""The rule `holdout`: customers in a control group get no messages."""

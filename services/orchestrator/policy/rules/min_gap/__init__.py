@@ -1,0 +1,1 @@
+"""The rule `min_gap`: contacts keep a minimum distance in time."""

@@ -1,0 +1,31 @@
+"""Defers what would come closer than `gap` to another contact in scope, on either side."""
+
+from schemas.decision import Verdict
+from schemas.times import Instant
+from services.orchestrator.policy import free_instants
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.compiled_policy import Gap
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.rules.min_gap.declaration import CAP_WINDOW, ID
+from services.orchestrator.policy.verdicts import allow, defer, instant_text
+
+_ALLOW = (allow(ID),)
+
+
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """Exactly `gap` apart is allowed; siblings keep no gap."""
+    gaps = candidate.applicable.gaps
+    if not gaps:
+        return _ALLOW
+    t = candidate.contacts.evaluation_time(t)
+    return tuple([_evaluate_gap(gap, candidate, t) for gap in gaps])
+
+
+def _evaluate_gap(gap: Gap, candidate: Candidate, t: Instant) -> Verdict:
+    times = candidate.contacts.times_by_slot[gap.slot]
+    free = free_instants.next_free_rolling(times, 1, gap.gap, t)
+    if free == t:
+        candidate.contacts.require_complete_since(t - gap.gap)
+        return allow(ID, gap.id)
+    near = min((at for at in times if abs(at - t) < gap.gap), key=lambda at: abs(at - t))
+    return defer(ID, CAP_WINDOW, gap.id, free, contact=instant_text(near))

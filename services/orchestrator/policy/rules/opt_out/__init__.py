@@ -1,0 +1,1 @@
+"""The rule `opt_out`: customers do not get what they opted out of, nor anything while they pause."""

@@ -1,0 +1,66 @@
+"""Denies what the customer switched off, or everything while they pause. Required topics: only their channel."""
+
+from typing import Any
+
+from schemas.decision import Verdict
+from schemas.facts import OptOut
+from schemas.times import Instant
+from services.orchestrator.policy.candidate import Candidate
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.rules.opt_out.declaration import (
+    ID,
+    OPTED_OUT_ALL,
+    OPTED_OUT_CHANNEL,
+    OPTED_OUT_CLASS,
+    OPTED_OUT_TOPIC,
+    PAUSED,
+)
+from services.orchestrator.policy.scope import MessageAttributes
+from services.orchestrator.policy.verdicts import allow, deny, instant_text
+
+_REASON_ORDER = (OPTED_OUT_ALL, OPTED_OUT_CLASS, OPTED_OUT_CHANNEL, OPTED_OUT_TOPIC)
+
+_ALLOW = (allow(ID),)
+
+
+def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
+    """The first that holds, in the order all, class, channel, topic, paused."""
+    preference, attributes = facts.preference, candidate.attributes
+    if not preference.opt_outs and preference.paused_until is None:
+        return _ALLOW
+    required = attributes.topic in facts.policy.required_topics
+    reasons = [_reason(entry) for entry in preference.opt_outs if _covers(entry, attributes)]
+    for reason in _REASON_ORDER:
+        if reason in reasons and (not required or reason == OPTED_OUT_CHANNEL):
+            return (deny(ID, reason, **_evidence(reason, attributes)),)
+    paused_until = preference.paused_until
+    if paused_until is not None and paused_until > t and not required:
+        return (deny(ID, PAUSED, until=paused_until, paused_until=instant_text(paused_until)),)
+    return _ALLOW
+
+
+def _covers(entry: OptOut, attributes: MessageAttributes) -> bool:
+    if entry.all:
+        return True
+    return (
+        (entry.cls is not None or entry.channel is not None or entry.topic is not None)
+        and (entry.cls is None or entry.cls == attributes.cls)
+        and (entry.channel is None or entry.channel == attributes.channel)
+        and (entry.topic is None or entry.topic == attributes.topic)
+    )
+
+
+def _reason(entry: OptOut) -> str:
+    if entry.all:
+        return OPTED_OUT_ALL
+    if entry.cls is not None:
+        return OPTED_OUT_CLASS
+    return OPTED_OUT_CHANNEL if entry.topic is None else OPTED_OUT_TOPIC
+
+
+def _evidence(reason: str, attributes: MessageAttributes) -> dict[str, Any]:
+    if reason == OPTED_OUT_CLASS:
+        return {"class": attributes.cls}
+    if reason == OPTED_OUT_CHANNEL:
+        return {"channel": attributes.channel}
+    return {"topic": attributes.topic} if reason == OPTED_OUT_TOPIC else {}

@@ -1,0 +1,1 @@
+"""The rule `quiet_hours`: no messages during the customer's quiet hours."""

@@ -1,0 +1,30 @@
+"""Declaration of the rule `reentry`."""
+
+from typing import Final
+
+from schemas.decision import Verdict
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration
+from schemas.vocabulary import Outcome
+
+ID: Final = "reentry"
+DUPLICATE: Final = "duplicate"
+
+
+def _explain(verdict: Verdict) -> str:
+    if verdict.evidence.get("reentry") == "once":
+        return f"the customer received this campaign on {verdict.evidence.get('last')}, and it is sent only once"
+    return f"the customer received this campaign before, and it is sent at most {verdict.evidence.get('reentry')}"
+
+
+DECLARATION: Final = RuleDeclaration(
+    id=ID,
+    order=30,
+    classes=ALL_CLASSES,
+    refuses_when="the customer had it already, by `reentry`",
+    reasons=(
+        ReasonDeclaration(
+            code=DUPLICATE, outcomes=(Outcome.SUPPRESS,), title="Already received this campaign", explain=_explain
+        ),
+    ),
+    evidence_labels={"near": None},
+)

@@ -1,0 +1,1 @@
+"""The rule `suppression`: customers and addresses on the do-not-contact list are not contacted."""
