@@ -1,1 +1,3 @@
-"""Tools without domain words. Imports nothing else of ours."""
+"""The kit: tools without domain words (bus, database, HTTP, observability, process runtime). Imports no other code of
+ours.
+"""

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault in a document: where (`pointer`, a JSON pointer), which (`code`) and how to mend it (`detail`)."""
+    """One problem in a document: where (`pointer`, a JSON pointer), which (`code`) and how to fix it (`detail`)."""
 
     pointer: str
     code: str
@@ -28,7 +28,7 @@ class Problem:
 
 
 class TactfulError(Exception):
-    """An error with a stable code, an HTTP status and words that say what, why and how to mend it."""
+    """An error with a stable code, an HTTP status, and a text that says what, why and how to fix it."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -61,32 +61,32 @@ class Transient(TactfulError):
 
 
 class FenceTimeout(Transient):
-    """Our database has not applied the log up to the positions asked for within the time allowed."""
+    """Our database did not apply the log up to the requested positions in the time allowed."""
 
     title = "Not caught up"
     default_code = "not_caught_up"
 
 
 class DatabaseBusy(Transient):
-    """The database refused for now: a lock, a deadlock, a serialisation failure, no connection free, no space."""
+    """The database refused temporarily: a lock, a deadlock, a serialisation failure, no free connection, no space."""
 
     default_code = "database_busy"
 
 
 class DatabaseGone(Transient):
-    """The connection was lost or refused. Whether a commit under way took effect is unknown."""
+    """The connection was lost or refused. Whether a commit in progress took effect is unknown."""
 
     default_code = "database_gone"
 
 
 class BusGone(Transient):
-    """The log cannot be reached. Whether a publish under way took effect is unknown."""
+    """The log cannot be reached. Whether a publish in progress took effect is unknown."""
 
     default_code = "bus_gone"
 
 
 class Permanent(TactfulError):
-    """Will not succeed by trying again."""
+    """Retrying will not help."""
 
     status = 422
     title = "Not possible"
@@ -94,7 +94,7 @@ class Permanent(TactfulError):
 
 
 class Malformed(Permanent):
-    """The request cannot be read at all."""
+    """The request cannot be parsed."""
 
     status = 400
     title = "Malformed"
@@ -102,7 +102,7 @@ class Malformed(Permanent):
 
 
 class Unauthorised(Permanent):
-    """No key, or a key nobody knows."""
+    """No key, or an unknown key."""
 
     status = 401
     title = "Unauthorised"
@@ -110,7 +110,7 @@ class Unauthorised(Permanent):
 
 
 class Forbidden(Permanent):
-    """The key is known but may not do this."""
+    """The key is known but not permitted to do this."""
 
     status = 403
     title = "Forbidden"
@@ -118,7 +118,7 @@ class Forbidden(Permanent):
 
 
 class NotFound(Permanent):
-    """There is no such thing."""
+    """The requested thing does not exist."""
 
     status = 404
     title = "Not found"
@@ -126,7 +126,7 @@ class NotFound(Permanent):
 
 
 class Conflict(Permanent):
-    """The thing is not in a state in which this can be done."""
+    """The thing's state does not allow this."""
 
     status = 409
     title = "Conflict"
@@ -134,7 +134,7 @@ class Conflict(Permanent):
 
 
 class PreconditionFailed(Permanent):
-    """The thing has changed since the version the caller names."""
+    """The thing has changed since the version that the caller names."""
 
     status = 412
     title = "Changed since you read it"
@@ -142,7 +142,7 @@ class PreconditionFailed(Permanent):
 
 
 class TooLarge(Permanent):
-    """More bytes than are taken."""
+    """More bytes than allowed."""
 
     status = 413
     title = "Too large"
@@ -158,7 +158,7 @@ class Invalid(Permanent):
 
 
 class RateLimited(Permanent):
-    """More requests than are taken. `retry_after` is in seconds."""
+    """More requests than allowed. `retry_after` is in seconds."""
 
     status = 429
     title = "Too many requests"

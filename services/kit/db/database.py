@@ -1,4 +1,4 @@
-"""One database per service, SQLite or PostgreSQL, and the one transaction around everything that changes it.
+"""The database of a service, SQLite or PostgreSQL, and the transactions around every change.
 
 SQLite: one file, WAL, synchronous=FULL, one writer at a time; writers of this process queue in order of arrival.
 PostgreSQL: READ COMMITTED for writing, one REPEATABLE READ snapshot for reading.
@@ -44,8 +44,12 @@ _PG_SETTINGS = {
     "lock_timeout": str(LOCK_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": "15000",
 }
-"""Plans are kept. One made while a table was small must not go on reading the whole of it when it has grown: so no scan
-of tables where an index serves, and every hot statement names its keys by `Tx.among`."""
+"""Session settings of PostgreSQL.
+
+Query plans are kept per connection. A plan made while a table was small must not keep reading the whole table once it
+has grown, so sequential scans are disabled where an index serves, and every hot statement names its keys by
+`Tx.in_list`.
+"""
 _SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
 _SQLITE_DECODERS = {"bytea": "from_hex(value)"}
 
@@ -56,7 +60,7 @@ def _parse_statement(sql: str) -> TextClause:
 
 
 class Tx:
-    """One open transaction. SQL is text with `:name` parameters; errors that may pass are raised as Transient."""
+    """An open transaction. SQL is text with `:name` parameters; errors that may pass are raised as Transient."""
 
     def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
         self._connection = connection
@@ -71,23 +75,25 @@ class Tx:
         return result
 
     async def rows(self, sql: str, **params: Any) -> Sequence[Row[Any]]:
-        """All rows of the answer; columns are attributes."""
+        """Returns all rows; columns are attributes."""
         return (await self._execute(sql, params)).all()
 
     async def tuples(self, sql: str, **params: Any) -> Sequence[tuple[Any, ...]]:
-        """The same for many: to be unpacked, which costs a fraction of asking a row for its columns by name."""
+        """Returns all rows as tuples. Unpacking them costs a fraction of reading columns by name, for large results."""
         return cast("Sequence[tuple[Any, ...]]", (await self._execute(sql, params)).all())
 
     async def row(self, sql: str, **params: Any) -> Row[Any] | None:
-        """The first row of the answer, or None."""
+        """Returns the first row, or None."""
         return (await self._execute(sql, params)).first()
 
     async def execute(self, sql: str, **params: Any) -> int:
-        """Execute; returns the number of rows that it touched."""
+        """Executes a statement; returns the number of rows affected."""
         return (await self._execute(sql, params)).rowcount
 
     async def execute_many(self, sql: str, params: Sequence[Mapping[str, Any]]) -> int:
-        """Execute once for each; returns the number of rows touched, or -1 where the driver does not say."""
+        """Executes a statement once per parameter set; returns the number of rows affected, or -1 if the driver does
+        not tell.
+        """
         if not params:
             return 0
         return (await self._execute(sql, list(params))).rowcount
@@ -95,7 +101,7 @@ class Tx:
     async def lookup_column(
         self, table: str, key: Sequence[str], keys: Iterable[tuple[str, ...]], column: str
     ) -> dict[tuple[str, ...], Any]:
-        """One column of the rows with these keys (texts, a unique index); a key without a row is left out."""
+        """Returns one column of the rows with these keys (texts, a unique index); a key without a row is absent."""
         kinds = dict.fromkeys(key, "text")
         same = " AND ".join(f"t.{name} = k.{name}" for name in key)
         each = f"SELECT {', '.join(f'k.{name}' for name in key)}, (SELECT t.{column} FROM {table} t WHERE {same}) AS f"
@@ -106,7 +112,7 @@ class Tx:
         return {tuple(row[:-1]): row[-1] for row in rows}
 
     async def bulk_insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert many rows the fast way (COPY on PostgreSQL). IntegrityError if a constraint is broken."""
+        """Inserts many rows fast (COPY on PostgreSQL). Raises IntegrityError if a constraint is violated."""
         if not rows:
             return
         if self.dialect == "postgresql":
@@ -129,7 +135,7 @@ class Tx:
                 raise IntegrityError(None, None, error) from error
 
     async def now(self) -> Instant:
-        """The database's clock, in microseconds since 1970 UTC; it goes on during the transaction."""
+        """Returns the database's clock, in microseconds since 1970 UTC; it advances during the transaction."""
         if self.dialect == "sqlite":
             return time.time_ns() // 1000
         row = await self.row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now")
@@ -137,25 +143,27 @@ class Tx:
         return int(row.now)
 
     def list_parameter(self, values: Sequence[Any]) -> object:
-        """The value to bind for a list parameter that `each` or `table` reads."""
+        """Returns the value to bind for a list parameter read by `in_list`, `unnest` or `table_parameter`."""
         if self.dialect == "postgresql":
             return list(values)
         return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
 
     def in_list(self, column: str, name: str, kind: str = "text") -> str:
-        """SQL for WHERE: the column's value is among the elements of list parameter `name`. Kinds as in `each`."""
+        """Returns SQL for WHERE: the column's value is in the list parameter `name`. Kinds as in `unnest`."""
         if self.dialect == "postgresql":
             return f"{column} = ANY(CAST(:{name} AS {kind}[]))"
         return f"{column} IN ({self.unnest(name, kind)})"
 
     def unnest(self, name: str, kind: str = "text") -> str:
-        """SQL for the elements of list parameter `name`, as rows. Kinds: text, bigint, bytea."""
+        """Returns SQL for the elements of the list parameter `name` as rows. Kinds: text, bigint, bytea."""
         if self.dialect == "postgresql":
             return f"SELECT unnest(CAST(:{name} AS {kind}[]))"
         return f"SELECT {_SQLITE_DECODERS.get(kind, 'value')} FROM json_each(:{name})"
 
     def table_parameter(self, alias: str, kinds: Mapping[str, str]) -> str:
-        """SQL for FROM: the rows bound by `bind_table(alias, ...)`, with these columns of these kinds."""
+        """Returns SQL for FROM: the rows bound by `bind_table_parameter(alias, ...)`, with these columns of these
+        kinds.
+        """
         if self.dialect == "postgresql":
             arrays = ", ".join(f"CAST(:{alias}_{column} AS {kind}[])" for column, kind in kinds.items())
             return f"unnest({arrays}) AS {alias}({', '.join(kinds)})"
@@ -168,7 +176,9 @@ class Tx:
     def bind_table_parameter(
         self, alias: str, kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]
     ) -> dict[str, object]:
-        """The parameters for `table(alias, kinds)`: `await tx.run(sql, **tx.bind_table(...))`."""
+        """Returns the parameters for `table_parameter(alias, kinds)`: `await tx.execute(sql,
+        **tx.bind_table_parameter(...))`.
+        """
         if self.dialect == "postgresql":
             return {f"{alias}_{column}": [row[index] for row in rows] for index, column in enumerate(kinds)}
         return {alias: json.dumps([[v.hex() if isinstance(v, bytes) else v for v in row] for row in rows])}
@@ -182,17 +192,17 @@ class Database:
         self._write_lock = asyncio.Lock()
         self.dialect: Dialect = dialect
         self.on_connection_wait: Callable[[float], None] | None = None
-        """Told the seconds that each transaction waited for its connection."""
+        """A callback that is told how many seconds each transaction waited for its connection."""
 
     @property
     def pool_usage(self) -> tuple[int, int]:
-        """Connections of the pool: in use, idle."""
+        """The pool's connections: in use, idle."""
         pool = cast(QueuePool, self._engine.pool)
         return pool.checkedout(), pool.checkedin()
 
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Database:
-        """Open `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use only."""
+        """Opens `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use."""
         parsed = make_url(url)
         common: dict[str, Any] = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
         if parsed.get_backend_name() == "sqlite":
@@ -242,16 +252,16 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Tx]:
-        """One transaction: committed on normal exit, rolled back on error.
+        """A write transaction: committed on normal exit, rolled back on error.
 
-        DatabaseGone from the exit means that the outcome is unknown: look before you write again.
+        DatabaseGone raised at the exit means that the outcome is unknown: read before you write again.
         """
         async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
             yield Tx(connection, self.dialect)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """One consistent snapshot; writing in it is an error on PostgreSQL."""
+        """A read transaction with one consistent snapshot; writing in it is an error on PostgreSQL."""
         options: dict[str, Any] = {}
         if self.dialect == "postgresql":
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -259,7 +269,7 @@ class Database:
             yield Tx(connection, self.dialect)
 
     async def run_sync(self, function: Callable[[Connection], T]) -> T:
-        """Run a synchronous function, such as `metadata.create_all`, in one write transaction."""
+        """Runs a synchronous function, such as `metadata.create_all`, in one write transaction."""
         async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
             return await connection.run_sync(function)
 
@@ -267,14 +277,14 @@ class Database:
         return self._write_lock if self.dialect == "sqlite" else contextlib.nullcontext()
 
     async def now(self) -> Instant:
-        """The database's clock, in microseconds since 1970 UTC."""
+        """Returns the database's clock, in microseconds since 1970 UTC."""
         if self.dialect == "sqlite":
             return time.time_ns() // 1000
         async with self.read() as tx:
             return await tx.now()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         await self._engine.dispose()
 
 

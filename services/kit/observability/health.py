@@ -1,4 +1,4 @@
-"""Health: live (our loops move), ready (we can do our work now), started (we once could)."""
+"""Health: live (our loops advance), ready (we can work now), started (we could once)."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ ReadinessCheck = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one readiness check said. `detail` is the class of the error, never its text. Time in seconds."""
+    """The result of one readiness check. `detail` is the class of the error, never its text. Time in seconds."""
 
     ok: bool
     seconds: float
@@ -18,7 +18,7 @@ class CheckResult:
 
 
 class Heartbeat:
-    """One loop that must show every so often that it still moves."""
+    """A loop that must show regularly that it advances."""
 
     def __init__(self, health: "Health", name: str) -> None:
         self._health = health
@@ -26,19 +26,19 @@ class Heartbeat:
         self.beat()
 
     def beat(self) -> None:
-        """Say that the loop moves: at least every few seconds, idle or not."""
+        """Records that the loop advances: to be called at least every few seconds, idle or not."""
         self._health.beats[self.name] = self._health.monotonic()
 
     def unregister(self) -> None:
-        """The loop is over by intention: expect no more beats."""
+        """The loop ended intentionally: expect no more beats."""
         self._health.beats.pop(self.name, None)
 
 
 class Health:
-    """What `/livez`, `/readyz` and `/startupz` answer.
+    """The answers of `/livez`, `/readyz` and `/startupz`.
 
-    Readiness checks are local (our database, our assignment), never a provider: a failing provider must not take
-    this process out of service. A loop without a beat for `stuck_after` seconds fails liveness.
+    Readiness checks are local (our database, our assignment) and never call a provider: a failing provider must not
+    take this process out of service. A loop without a beat for `stuck_after` seconds fails liveness.
     """
 
     def __init__(
@@ -57,20 +57,22 @@ class Health:
         self._check_timeout = check_timeout
 
     def add_check(self, name: str, check: ReadinessCheck) -> None:
-        """Add a readiness check: it fails by raising, by answering False, or by taking longer than the time-out."""
+        """Adds a readiness check: it fails by raising, by returning False, or by exceeding the time-out."""
         self._checks[name] = check
 
     def add_loop(self, name: str) -> Heartbeat:
-        """Register a loop; it counts as moving from now on."""
+        """Registers a loop; it counts as advancing from now on."""
         return Heartbeat(self, name)
 
     def stuck_loops(self) -> tuple[str, ...]:
-        """The loops that have not moved for too long."""
+        """Returns the loops that have not advanced for too long."""
         oldest = self.monotonic() - self._stuck_after
         return tuple(sorted(name for name, beat in self.beats.items() if beat < oldest))
 
     async def run_checks(self) -> Mapping[str, CheckResult]:
-        """Run all checks at once. Ready is when all are ok; `started` and `not_stopping` are among them."""
+        """Runs all checks concurrently. The process is ready if all pass; `started` and `not_stopping` are
+        among them.
+        """
         results = {"started": CheckResult(self.started, 0.0), "not_stopping": CheckResult(not self.stopping, 0.0)}
         names = tuple(self._checks)
         results.update(

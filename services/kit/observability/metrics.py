@@ -1,4 +1,4 @@
-"""Metrics whose labels come from closed sets: every series is there from the start, at zero; no other can appear."""
+"""Prometheus metrics with closed label sets: every series exists from the start, at zero; no other can appear."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,26 +14,26 @@ Combinations = Iterable[tuple[str, ...]]
 
 METRIC_PREFIX = "tactful_"
 FAST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: for work that people or the log wait for."""
+"""Seconds: buckets for work that people or the log wait for."""
 SLOW_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
-"""Seconds: for what happens over minutes and hours, such as receipts."""
+"""Seconds: buckets for what takes minutes and hours, such as receipts."""
 SIZE_BUCKETS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 
 
 class Registry(CollectorRegistry):
-    """The metrics of one process. Two services in one process may share it: see `Family`."""
+    """The metrics of one process. Two services in one process may share it: see `MetricFamily`."""
 
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
         self.families: dict[str, object] = {}
         self.shared_values: dict[tuple[str, ...], dict[str, float]] = {}
-        """What each part of the process says of a gauge that several of them set: see `Share`."""
+        """For each gauge set by several parts of the process, the value of each part: see `SharedGauge`."""
 
 
 class MetricFamily(Generic[Child]):
-    """One metric with its closed labels. `family("email", "send")` is the child for these values, in order.
+    """A metric with closed labels. `family("email", "send")` is the child for these values, in order.
 
-    A name that is declared again in the same registry is the same family, and its label values are the union.
+    Declaring the same name again in one registry returns the same family, with the union of the label values.
     """
 
     def __init__(self, metric: Child, names: tuple[str, ...]) -> None:
@@ -43,18 +43,18 @@ class MetricFamily(Generic[Child]):
         self._children: dict[tuple[str, ...], Child] = {}
 
     def __call__(self, *values: str) -> Child:
-        """The child for these label values. Raises ValueError for a value outside the closed set."""
+        """Returns the child for these label values. Raises ValueError for a value outside the closed set."""
         child = self._children.get(values)
         return self._create_child(values) if child is None else child
 
     def labelled_child(self, **labels: str) -> Child:
-        """The child for these labels by name. Raises ValueError for a wrong name or value."""
+        """Returns the child for these labels by name. Raises ValueError for a wrong name or value."""
         if len(labels) != len(self.label_names) or any(name not in labels for name in self.label_names):
             raise ValueError(f"the labels of this metric are {', '.join(self.label_names) or 'none'}")
         return self(*(labels[name] for name in self.label_names))
 
     def add_labels(self, labels: Labels, combinations: Combinations | None) -> None:
-        """Add label values, and make the given combinations (all of these values when None) appear at zero."""
+        """Adds label values and initialises the given combinations at zero (all of these values if None)."""
         if tuple(labels) != self.label_names:
             raise ValueError(f"this metric has the labels {self.label_names}, not {tuple(labels)}")
         for known, values in zip(self._allowed_values, labels.values(), strict=True):
@@ -74,9 +74,9 @@ class MetricFamily(Generic[Child]):
 
 
 class SharedGauge:
-    """One part's say in a gauge that several parts of a process set, as services in one process do.
+    """One part's value of a gauge that several parts of a process set, such as services in one process.
 
-    The gauge shows what `combine` makes of all parts: their sum, or the `earliest` of their instants.
+    The gauge shows the `combine` of all parts: their sum, or the `earliest` of their instants.
     """
 
     def __init__(
@@ -92,21 +92,21 @@ class SharedGauge:
         self._combine = combine
 
     def set(self, value: float, *labels: str) -> None:
-        """What this part has to say about the child of these labels."""
+        """Sets this part's value for the child of these labels."""
         by_source = self._shared_values.setdefault((str(id(self._family)), *labels), {})
         by_source[self._source] = value
         self._family(*labels).set(self._combine(by_source.values()))
 
 
 def earliest(instants: Iterable[float]) -> float:
-    """The earliest of these instants; 0, which means none, does not count."""
+    """Returns the earliest of these instants; 0 means none and is ignored."""
     return min((instant for instant in instants if instant), default=0.0)
 
 
 def counter(
     registry: Registry, name: str, help: str, labels: Labels | None = None, *, combos: Combinations | None = None
 ) -> MetricFamily[Counter]:
-    """A count that only grows; the name ends in `_total`."""
+    """Declares a counter; the name ends in `_total`."""
     return _get_family(
         registry, name, labels, combos, lambda full, names: Counter(full, help, names, registry=registry)
     )
@@ -115,7 +115,7 @@ def counter(
 def gauge(
     registry: Registry, name: str, help: str, labels: Labels | None = None, *, combos: Combinations | None = None
 ) -> MetricFamily[Gauge]:
-    """A value that goes up and down."""
+    """Declares a gauge."""
     return _get_family(registry, name, labels, combos, lambda full, names: Gauge(full, help, names, registry=registry))
 
 
@@ -128,7 +128,7 @@ def histogram(
     buckets: Sequence[float] = FAST_BUCKETS,
     combos: Combinations | None = None,
 ) -> MetricFamily[Histogram]:
-    """A distribution, in base units (seconds, bytes)."""
+    """Declares a histogram, in base units (seconds, bytes)."""
     bounds = tuple(bound for bound in buckets if bound != math.inf)
     return _get_family(
         registry,
@@ -140,14 +140,14 @@ def histogram(
 
 
 def log_counter(registry: Registry) -> Callable[[str], None]:
-    """For logs.configure(seen=...): counts the lines by level."""
+    """Returns a callback for `configure_logging(seen=...)` that counts log lines by level."""
     levels = ("debug", "info", "warning", "error", "critical")
     family = counter(registry, "log_messages_total", "Log lines by level", {"level": levels})
     return lambda level: family(level if level in levels else "info").inc()
 
 
 def set_build_info(registry: Registry, *, version: str, commit: str, schema_revision: str) -> None:
-    """The gauge `tactful_build_info`, 1, whose labels say what runs here; and the numbers of the process."""
+    """Sets the gauge `tactful_build_info` to 1, with labels that describe the build; and the process metrics."""
     labels = {"version": (version,), "commit": (commit,), "schema_revision": (schema_revision,)}
     gauge(registry, "build_info", "Build and schema facts", labels)(version, commit, schema_revision).set(1)
     if "process" not in registry.families:

@@ -1,4 +1,4 @@
-"""Series that several services have, each for its own part."""
+"""Metrics that several services share, each for its own part."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -22,22 +22,22 @@ ENFORCEMENT_BUCKETS = (
     3600.0,
     86400.0,
 )
-"""Seconds: from at once to the day after which it is a breach."""
+"""Seconds: buckets from immediate to one day, after which an opt-out is a breach."""
 
 
 def duplicates_counter(registry: Registry, *stages: str) -> MetricFamily[Counter]:
-    """What each stage has seen before and did not take twice."""
+    """Declares the counter of duplicates that each stage ignored."""
     help_text = "Duplicates caught by idempotency"
     return counter(registry, "duplicates_prevented_total", help_text, {"stage": stages})
 
 
 def rules_loaded_gauge(registry: Registry, *kinds: str) -> MetricFamily[Gauge]:
-    """When what the process holds in memory was last known to be what the database says."""
+    """Declares the gauge of when the data in memory was last known to equal the database."""
     help_text = "When this process last loaded each snapshot, or found it current; 0 before"
     return gauge(registry, "rules_loaded_timestamp_seconds", help_text, {"kind": kinds})
 
 
 def optout_histogram(registry: Registry, *sources: str) -> MetricFamily[Histogram]:
-    """How long an opt-out, a suppression or a hold took to be in force."""
+    """Declares the histogram of the time until an opt-out, a suppression or a hold was in force."""
     help_text = "Opt-out accepted to enforced in decisions"
     return histogram(registry, "optout_enforced_seconds", help_text, {"source": sources}, buckets=ENFORCEMENT_BUCKETS)

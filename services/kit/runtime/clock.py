@@ -1,4 +1,4 @@
-"""Decision time. Every instant inside the product is an int: microseconds since 1970 UTC."""
+"""Clocks. Every instant inside the product is an integer: microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Instant: TypeAlias = int
 
 
 class Clock(Protocol):
-    """Says what time it is, in microseconds since 1970 UTC."""
+    """Returns the current time, in microseconds since 1970 UTC."""
 
     def now(self) -> Instant: ...
 
@@ -29,15 +29,15 @@ class ManualClock:
         self._at = at
 
     def now(self) -> Instant:
-        """The instant last set, in microseconds since 1970 UTC."""
+        """Returns the instant last set, in microseconds since 1970 UTC."""
         return self._at
 
     def set(self, at: Instant) -> None:
-        """Move to `at`. ValueError if that lies in the past of this clock."""
+        """Moves to `at`. Raises ValueError if that is before the clock's current time."""
         if at < self._at:
             raise ValueError(f"a clock never goes back: it is {self._at}, asked for {at}")
         self._at = at
 
     def advance(self, span: int) -> None:
-        """Move ahead by `span` microseconds. ValueError if negative."""
+        """Moves ahead by `span` microseconds. Raises ValueError if negative."""
         self.set(self._at + span)

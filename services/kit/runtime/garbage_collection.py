@@ -1,7 +1,7 @@
-"""Python's cyclic garbage collector, set for a process that lives long and works in batches.
+"""Tuning of Python's cyclic garbage collector for a long-lived process that works in batches.
 
 What is loaded at the start lives as long as the process, and a batch makes a hundred thousand small objects that are
-no garbage until it is written. Looking through all of them every 700 objects cost a tenth of the processor time.
+not garbage until it is written. Scanning all of them every 700 allocations cost a tenth of the CPU time (`make bench`).
 """
 
 import gc
@@ -11,7 +11,7 @@ GC_THRESHOLDS: Final = (200_000, 20, 50)
 
 
 def tune_garbage_collector() -> None:
-    """Leave alone what exists now, and look for cycles less often. To be called once, when all is loaded."""
+    """Excludes all existing objects from collection, and collects less often. Call once, when everything is loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

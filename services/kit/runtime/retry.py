@@ -1,4 +1,4 @@
-"""Trying again: for ever while an error may pass, a few times when it should not have happened."""
+"""Retries: for ever while an error is transient, a few times if it was unexpected."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _BACKOFF = wait_random_exponential(multiplier=0.05, max=5)
 
 
 class RetryCancelled(Exception):
-    """We are stopping: what has not succeeded is left to whoever comes next."""
+    """The process is stopping: unfinished work is left to the next owner."""
 
 
 class RetryPolicy:
-    """Decides whether a failed step is worth another try, and counts. An unexpected error is given three tries."""
+    """Decides whether a failed step is retried, and counts attempts. An unexpected error is tried three times."""
 
     def __init__(self, tries: int = 3) -> None:
         self.attempts = 0
@@ -30,7 +30,7 @@ class RetryPolicy:
         self._unexpected_failures = 0
 
     def should_retry(self, state: RetryCallState) -> bool:
-        """Tenacity's question after each try."""
+        """Whether to retry; called by tenacity after each attempt."""
         self.attempts += 1
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, Transient):
@@ -42,19 +42,21 @@ class RetryPolicy:
 
 
 class LeaseLost(Exception):
-    """The work at hand is no longer, or no longer wholly, ours."""
+    """The work is no longer, or not entirely, ours."""
 
 
 class Retrier:
-    """Persists until success or `stop`; rests in between, at random up to a growing limit."""
+    """Retries a step until success or `stop`, with random pauses up to a growing limit."""
 
     def __init__(self, stopping: asyncio.Event, on_wait: Callable[[str, float], None]) -> None:
-        """`told(reason, seconds)` hears of every rest before it begins."""
+        """`on_wait(reason, seconds)` is called before each pause."""
         self._stopping = stopping
         self._on_wait = on_wait
 
     async def run(self, step: Callable[[], Awaitable[T]], policy: RetryPolicy) -> T:
-        """The step's result. Raises its last error if that will not pass; Abandoned when `stop` comes first."""
+        """Returns the step's result. Raises its last error if that is not transient, RetryCancelled if `stop` comes
+        first.
+        """
         retrying = AsyncRetrying(
             retry=policy.should_retry,
             wait=_wait_seconds,
