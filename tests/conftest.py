@@ -23,10 +23,30 @@ pytest_plugins = ["tests.support.marker_check"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run everything that needs a real server in one worker, because the servers are started once for each worker."""
+    """Run the tests that share a server or an installation in one worker of xdist, so that it is started only once.
+
+    PostgreSQL starts in a second, so each worker has one, and tests that need nothing else run in either.
+    """
     for item in items:
-        if item.get_closest_marker("integration") or item.get_closest_marker("faults"):
-            item.add_marker(pytest.mark.xdist_group("servers"))
+        group = _shared_installation(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _shared_installation(item: pytest.Item) -> str | None:
+    if not isinstance(item, pytest.Function):
+        return None
+    if "kafka" in item.name:
+        return "kafka"
+    shared = {
+        name: definition.baseid
+        for name, definitions in item._fixtureinfo.name2fixturedefs.items()
+        for definition in definitions
+        if definition.baseid and definition.scope != "function"
+    }
+    if "kafka_server" in shared:
+        return "kafka"
+    return next((place for name, place in shared.items() if name not in ("server_directory", "postgres_server")), None)
 
 
 @pytest.fixture(scope="session")
