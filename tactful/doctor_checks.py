@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
 from schemas.times import SECOND, parse_instant
 from schemas.topics import DEAD_LETTERS
 from services.deployment_settings import DeploymentSettings
@@ -224,21 +225,24 @@ def check_api() -> Iterator[DoctorFinding]:
 def check_adapter(settings: DeploymentSettings, channel: str, name: str, development: bool) -> DoctorFinding:
     """Can a channel send."""
     check = f"send {channel}"
-    if name == "webhook" and (settings.webhook.url is None or settings.webhook.secret is None):
-        return DoctorFinding(
-            check, CheckState.RED, "webhook without address or secret", "set TACTFUL_WEBHOOK__URL and __SECRET"
-        )
-    if name == "webhook":
-        return DoctorFinding(check, CheckState.GREEN, "webhook, signed")
-    if name in ("sandbox", "off") and development:
-        return DoctorFinding(
-            check, CheckState.GREEN, "sandbox: nothing leaves this machine" if name == "sandbox" else "off"
-        )
-    if name in ("sandbox", "null", "off"):
-        return DoctorFinding(
-            check, CheckState.AMBER, f"{name}: nothing is sent", f"TACTFUL_ADAPTERS__{channel.upper()}=webhook"
-        )
-    return DoctorFinding(check, CheckState.RED, f"there is no adapter `{name}`", "use sandbox, webhook, null or off")
+    declaration = ADAPTER_REGISTRY.declarations.get(name)
+    if name != OFF and declaration is None:
+        return DoctorFinding(check, CheckState.RED, f"there is no adapter `{name}`", f"use {adapter_choices()}")
+    if declaration is not None and not declaration.serves(channel):
+        detail = f"the adapter `{name}` does not serve this channel"
+        return DoctorFinding(check, CheckState.RED, detail, f"use {adapter_choices()}")
+    if declaration is not None and declaration.destination == "provider":
+        result = declaration.check(getattr(settings, name))
+        state = CheckState.GREEN if result.remedy is None else CheckState.RED
+        return DoctorFinding(check, state, result.detail or name, result.remedy)
+    if development and name == OFF:
+        return DoctorFinding(check, CheckState.GREEN, OFF)
+    if development and declaration is not None and declaration.destination == "inbox":
+        return DoctorFinding(check, CheckState.GREEN, f"{name}: nothing leaves this machine")
+    senders = [each for each in ADAPTER_REGISTRY.declarations.values() if each.destination == "provider"]
+    sender = next((each.id for each in senders if each.serves(channel)), None)
+    remedy = f"TACTFUL_ADAPTERS__{channel.upper()}={sender}" if sender else "add an adapter that serves it"
+    return DoctorFinding(check, CheckState.AMBER, f"{name}: nothing is sent", remedy)
 
 
 def _clock_finding(check: str, other_clock: str, skew_seconds: float, allowed: float) -> DoctorFinding:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import httpx
 from fastapi import APIRouter, Body
 
+from schemas.adapter_registry import ADAPTER_REGISTRY, OFF
 from schemas.documents import load_document
 from schemas.times import format_instant
 from services.development.all_services import EmbeddedTactful
@@ -23,7 +24,9 @@ from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import ManualClock
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SANDBOX_ADAPTERS = frozenset({"sandbox", "off"})
+SANDBOX_ADAPTERS = frozenset(
+    {OFF, *(each.id for each in ADAPTER_REGISTRY.declarations.values() if each.destination == "inbox")}
+)
 CUSTOMER_COUNT = 200
 """Those of `examples/`, and as many more as are made up."""
 EVENT_INTERVAL_SECONDS = 2.0

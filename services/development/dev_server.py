@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from schemas.adapter_registry import OFF
 from schemas.roles import Role
 from schemas.times import Instant, format_instant
 from services.deployment_settings import DeploymentSettings
@@ -103,7 +104,7 @@ def _publish_address(embedded: EmbeddedTactful) -> Iterator[None]:
 
 
 def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
-    adapters = sorted(set(embedded.settings.adapters.values()) - {"off"})
+    adapters = sorted(set(embedded.settings.adapters.values()) - {OFF})
     is_sandbox = demo_module.SANDBOX_ADAPTERS.issuperset(adapters)
     lines = [
         "Tactful is running in one process. Not for production.",
@@ -112,7 +113,7 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
         f"Console   {link}",
         "          works once, within 15 minutes; afterwards sign in with a key of keys.json",
         f"Data      {embedded.directory}   (keys in keys.json)",
-        "Delivery  sandbox: nothing leaves this machine" if is_sandbox else f"Delivery  {', '.join(adapters)}",
+        f"Delivery  {', '.join(adapters) or OFF}{': nothing leaves this machine' if is_sandbox else ''}",
     ]
     if isinstance(embedded.clock, ManualClock):
         lines.append(f"Clock     stands still at {format_instant(embedded.clock.now())}")

@@ -17,7 +17,7 @@ from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery import api as delivery_api
-from services.orchestrator.delivery import sandbox_api
+from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.explain import api as explain_api
@@ -56,7 +56,7 @@ def orchestrator_routes(
         events_api.event_routes(events_api.EventLog(bus, topic, database, decided_signal, ingest_metrics), clock),
         decisions_api.decision_routes(database, Replayer(database, facts_reader)),
         delivery_api.message_routes(database),
-        sandbox_api.sandbox_routes(database),
+        *create_adapter_routes(database),
         contacts_api.contact_routes(database),
         explain_api.why_routes(explain_api.Explainer(database, snapshot, facts_reader, clock)),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),

@@ -11,8 +11,8 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions.facts_reader import FactsReader
-from services.orchestrator.delivery.adapter_setup import build_adapters
-from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.rendering import Renderer

@@ -17,7 +17,7 @@ from services.orchestrator.access.api_keys import DatabaseKeyRing
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
-from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
+from services.orchestrator.delivery.adapters.registry import keep_all_messages
 from services.orchestrator.explain.api import Explainer
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -48,7 +48,7 @@ def build_console_context(
         key_ring=_key_ring(settings, DatabaseKeyRing(database, clock)),
         health=health,
         registry=registry,
-        sandbox=all(isinstance(adapter, SandboxAdapter) for adapter in components.adapters.values()),
+        sandbox=keep_all_messages(components.adapters),
     )
 
 

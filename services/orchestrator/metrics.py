@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.adapter_registry import ADAPTER_REGISTRY
 from schemas.decision import Decision
 from schemas.message import HandoverResult
 from schemas.reasons import RULES, Reason, reasons_with_outcome, reasons_with_role
@@ -19,7 +20,7 @@ from services.orchestrator.decisions.evaluation import CustomerEvaluation
 from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
 
-ADAPTERS: Final = ("sandbox", "webhook", "null")
+ADAPTERS: Final = tuple(ADAPTER_REGISTRY.declarations)
 ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")
 CAP_RULES: Final = tuple(rule.id for rule in RULE_REGISTRY.declarations.values() if rule.counts_as_cap)
 _CAP_RULE_BY_REASON: Final = {

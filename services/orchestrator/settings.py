@@ -1,15 +1,16 @@
-"""Settings of the orchestrator: handover to providers, and which adapter serves each channel."""
+"""Settings of the orchestrator: handover to providers, which adapter serves each channel, and the adapters' own."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
+from schemas.adapter_registry import ADAPTER_REGISTRY, default_adapters
 from schemas.documents import did_you_mean
+from schemas.extensions import ExtensionError
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
-from services.kit.runtime.settings import Seconds, SecretKey, Section
-
-DEFAULT_ADAPTER = "sandbox"
+from services.kit.runtime.settings import Seconds, Section
 
 
 class DispatchSettings(Section):
@@ -24,19 +25,30 @@ class DispatchSettings(Section):
     timeout: Seconds = 10.0
 
 
-class WebhookEndpointSettings(Section):
-    """The webhook adapter: the URL it posts to, and the secret that signs each request."""
+def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
+    """Return a subclass of `base` that has one section for each adapter, named by its id.
 
-    url: str | None = Field(default=None, repr=False)
-    secret: SecretKey | None = None
+    Raises ExtensionError for an id that another section has.
+    """
+    sections: dict[str, Any] = {}
+    for id, adapter in ADAPTER_REGISTRY.declarations.items():
+        if id in (*base.model_fields, "dispatch", "adapters"):
+            raise ExtensionError(f"the adapter `{id}` has the name of another section of the settings")
+        sections[id] = (adapter.settings, adapter.settings())
+    return create_model("AdapterSections", __base__=base, __module__=__name__, **sections)
 
 
-class OrchestratorSettings(ConnectedServiceSettings):
-    """The settings of the orchestrator. `adapters` maps each channel to the name of its adapter."""
+if TYPE_CHECKING:
+    AdapterSections = ConnectedServiceSettings
+else:
+    AdapterSections = _with_adapter_sections(ConnectedServiceSettings)
+
+
+class OrchestratorSettings(AdapterSections):
+    """The settings of the orchestrator. `adapters` maps each channel to the id of its adapter, or to `off`."""
 
     dispatch: DispatchSettings = DispatchSettings()
-    webhook: WebhookEndpointSettings = WebhookEndpointSettings()
-    adapters: dict[str, str] = Field(default_factory=lambda: dict.fromkeys(CHANNELS, DEFAULT_ADAPTER))
+    adapters: dict[str, str] = Field(default_factory=lambda: dict(default_adapters(CHANNELS)))
 
     @field_validator("adapters", mode="before")
     @classmethod
@@ -47,4 +59,4 @@ class OrchestratorSettings(ConnectedServiceSettings):
         for channel in adapters:
             if channel not in CHANNELS:
                 raise ValueError(f"unknown channel `{channel}`{did_you_mean(str(channel), CHANNELS)}")
-        return {**dict.fromkeys(CHANNELS, DEFAULT_ADAPTER), **adapters}
+        return {**default_adapters(CHANNELS), **adapters}

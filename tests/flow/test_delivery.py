@@ -12,7 +12,7 @@ import pytest
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import HOUR, MINUTE, SECOND
 from services.orchestrator.delivery import inline_delivery
-from services.orchestrator.delivery.adapters import FirstByteGuard
+from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import Live, live
 

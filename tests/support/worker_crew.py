@@ -43,7 +43,7 @@ from services.orchestrator import app as orchestrator
 from services.orchestrator.access import api_keys
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.adapters.adapter import FirstByteGuard
+from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.claim import OutboxClaimer
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.dispatcher import Dispatcher

@@ -17,6 +17,7 @@ from services.orchestrator.console import store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.delivery.api import decode_content
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 
@@ -71,7 +72,9 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         channel_declarations = CHANNEL_REGISTRY.declarations.values()
         async with context.database.read() as tx:
             position = decode_cursor(before, tuple[int, str]) if before else None
-            found = await store.list_sandbox_messages(tx, customer or None, channel or None, position, PAGE_SIZE + 1)
+            found = await sandbox_store.list_messages_before(
+                tx, customer=customer or None, channel=channel or None, before=position, limit=PAGE_SIZE + 1
+            )
         last = found[PAGE_SIZE - 1] if len(found) > PAGE_SIZE else None
         cursor = "" if last is None else encode_cursor((last.at, last.message_id))
         rows = await _to_inbox_messages(context, principal, found[:PAGE_SIZE])
@@ -95,7 +98,7 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
     @routes.get(PATH + "/{id}/body")
     async def body(id: str, _: Principal = requires("sandbox:read")) -> Response:
         async with context.database.read() as tx:
-            row = await store.get_sandbox_message(tx, id)
+            row = await sandbox_store.get_message(tx, id)
         content = None if row is None else decode_content(row.content)
         if not content or "html" not in content:
             raise NotFound("there is no such e-mail")
@@ -109,11 +112,13 @@ async def _load_chosen_message(
 ) -> dict[str, Any]:
     """Loads all messages of the event behind the chosen message. Raises NotFound."""
     async with context.database.read() as tx:
-        row = await store.get_sandbox_message(tx, id)
+        row = await sandbox_store.get_message(tx, id)
         if row is None:
             raise NotFound("there is no such message in the sandbox")
         event = await store.get_message_event(tx, id)
-        rows = [row] if event is None else await store.list_sibling_messages(tx, row.customer, event.source, event.id)
+        rows = [row]
+        if event is not None:
+            rows = [*await sandbox_store.list_messages_of_event(tx, row.customer, event.source, event.id)]
         decision_by_message = {
             item.message_id: await store.get_newest_decision(tx, row.customer, item.message_id) for item in rows
         }

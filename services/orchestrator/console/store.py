@@ -155,44 +155,6 @@ async def count_open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     return (0, None) if row is None else (int(row.n), row.oldest)
 
 
-_SANDBOX_COLUMNS = "message_id, customer, campaign, channel, to_address, content, at"
-
-
-async def list_sandbox_messages(
-    tx: Tx, customer: str | None, channel: str | None, before: tuple[Instant, str] | None, limit: int
-) -> Sequence[Any]:
-    """Returns sandbox messages, newest first."""
-    filters = {"customer": customer, "channel": channel}
-    conditions = [f"{name} = :{name}" for name, value in filters.items() if value is not None]
-    params: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
-    if before is not None:
-        conditions.append("(at, message_id) < (:b_at, :b_id)")
-        params |= {"b_at": before[0], "b_id": before[1]}
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return await tx.rows(
-        f"SELECT {_SANDBOX_COLUMNS} FROM sandbox_message {where} ORDER BY at DESC, message_id DESC LIMIT :limit",
-        **params,
-        limit=limit,
-    )
-
-
-async def get_sandbox_message(tx: Tx, message_id: str) -> Any | None:
-    """Returns one sandbox message."""
-    return await tx.row(f"SELECT {_SANDBOX_COLUMNS} FROM sandbox_message WHERE message_id = :id", id=message_id)
-
-
-async def list_sibling_messages(tx: Tx, customer: str, source: str, event: str) -> Sequence[Any]:
-    """Returns the sandbox messages of one event for a customer."""
-    columns = ", ".join(f"s.{name.strip()}" for name in _SANDBOX_COLUMNS.split(","))
-    return await tx.rows(
-        f"SELECT {columns} FROM message m JOIN sandbox_message s ON s.message_id = m.message_id"
-        " WHERE m.customer = :customer AND m.event_source = :source AND m.event_id = :event ORDER BY s.at, s.channel",
-        customer=customer,
-        source=source,
-        event=event,
-    )
-
-
 async def get_message_event(tx: Tx, message_id: str) -> Any | None:
     """Returns the event behind a message: source, id, its send decision, and when it was decided."""
     return await tx.row(

@@ -164,15 +164,6 @@ async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
     )
 
 
-async def list_sandbox_messages(
-    tx: Tx, *, customer: str | None, channel: str | None, after: tuple[Instant, str] | None, limit: int
-) -> Sequence[Any]:
-    """What the sandbox would have sent, oldest first."""
-    conditions, params = _equality_conditions(customer=customer, channel=channel)
-    sql = "SELECT message_id, customer, campaign, channel, to_address, content, at FROM sandbox_message"
-    return await _list_page(tx, sql, "at", conditions, params, after, limit)
-
-
 async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int]]:
     """The attempts of a scope that are still open. Without `classes`, of all classes."""
     conditions, params = _equality_conditions(customer=scope.customer, address_hash=scope.address)

@@ -13,7 +13,7 @@ from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.attempts import DISPATCHER_GONE, OpenAttempt
 from services.orchestrator.delivery.results import AttemptResult, record_results
 

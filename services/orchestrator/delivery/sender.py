@@ -13,7 +13,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery.adapters import Adapter
+from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.claim import ClaimedMessage
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.recheck_stage import Recheck, RecheckResult

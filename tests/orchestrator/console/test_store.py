@@ -11,6 +11,7 @@ from services.kit.http.sessions import SessionStore
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.console import store
 from services.orchestrator.console.store import DecisionListFilter, DecisionPosition
+from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.fresh_databases import migrate
 from tests.support.orchestrator_app import NOON
@@ -87,14 +88,15 @@ async def test_what_waits_is_counted(filled: Database) -> None:
 
 async def test_the_sandbox_groups_messages_by_event(filled: Database) -> None:
     async with filled.read() as tx:
-        (row,) = await store.list_sandbox_messages(tx, None, "sms", None, 5)
-        assert list(await store.list_sandbox_messages(tx, "c-1", None, (row.at, row.message_id), 5)) == []
-        assert await store.get_sandbox_message(tx, "nothing") is None
+        (row,) = await sandbox_store.list_messages_before(tx, customer=None, channel="sms", before=None, limit=5)
+        position = (row.at, row.message_id)
+        older = await sandbox_store.list_messages_before(tx, customer="c-1", channel=None, before=position, limit=5)
+        assert list(older) == []
+        assert await sandbox_store.get_message(tx, "nothing") is None
         of = await store.get_message_event(tx, row.message_id)
         assert of is not None and (of.source, of.id) == ("/shop", "e-1")
-        assert [item.message_id for item in await store.list_sibling_messages(tx, "c-1", "/shop", "e-1")] == [
-            row.message_id
-        ]
+        siblings = await sandbox_store.list_messages_of_event(tx, "c-1", "/shop", "e-1")
+        assert [item.message_id for item in siblings] == [row.message_id]
         last = await store.get_newest_decision(tx, "c-1", row.message_id)
         assert last is not None and last.decision.outcome == "send"
 

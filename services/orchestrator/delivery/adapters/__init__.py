@@ -1,16 +1,6 @@
-"""The adapters: one file each, listed here."""
+"""Adapters, one folder each: our code for one provider, or for none (`sandbox`, `null`).
 
-from typing import Final
-
-from services.orchestrator.delivery.adapters.adapter import Adapter, FirstByteGuard
-from services.orchestrator.delivery.adapters.null import NullAdapter
-from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
-from services.orchestrator.delivery.adapters.webhook import WebhookAdapter
-
-__all__ = ["ADAPTERS", "Adapter", "FirstByteGuard"]
-
-ADAPTERS: Final[tuple[type[SandboxAdapter] | type[WebhookAdapter] | type[NullAdapter], ...]] = (
-    SandboxAdapter,
-    WebhookAdapter,
-    NullAdapter,
-)
+`schemas/adapter_registry.py` finds the folders; docs/extending.md describes how to add one. The modules beside the
+folders are shared: `definition` (what an adapter is), `registry` (builds those that the settings name) and
+`guarded_body` (an HTTP request whose first byte can still be withheld).
+"""

@@ -1,6 +1,6 @@
 """The null adapter takes everything in time."""
 
-from services.orchestrator.delivery.adapters.null import NullAdapter
+from services.orchestrator.delivery.adapters.null.adapter import NullAdapter
 from tests.support.webhook_receiver import Gatekeeper, message
 
 

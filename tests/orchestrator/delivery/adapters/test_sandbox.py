@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas.message import Message
 from services.kit.errors import Transient
-from services.orchestrator.delivery.adapters.sandbox import SandboxAdapter
+from services.orchestrator.delivery.adapters.sandbox.adapter import SandboxAdapter
 from tests.support.webhook_receiver import Gatekeeper, message
 
 

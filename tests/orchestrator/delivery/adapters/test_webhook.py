@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Verifier
 from schemas.message import HandoverResult
 from schemas.times import HOUR, SECOND, to_datetime
 from services.kit.runtime.clock import ManualClock, SystemClock
-from services.orchestrator.delivery.adapters.webhook import (
+from services.orchestrator.delivery.adapters.webhook.adapter import (
     WebhookAdapter,
     WebhookAdapterSettings,
     outcome_for_status,

@@ -14,7 +14,7 @@ import uvloop
 
 from schemas.message import HandoverResult
 from services.kit.runtime.clock import SystemClock
-from services.orchestrator.delivery.adapters.webhook import WebhookAdapter, WebhookAdapterSettings
+from services.orchestrator.delivery.adapters.webhook.adapter import WebhookAdapter, WebhookAdapterSettings
 from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
 
 ASKED = [("before", "msg_1"), ("after", "msg_1")]

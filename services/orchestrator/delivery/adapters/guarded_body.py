@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import StreamWriter
 
-from services.orchestrator.delivery.adapters.adapter import FirstByteGuard
+from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.deadline import PastDeadline
 
 

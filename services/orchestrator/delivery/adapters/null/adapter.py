@@ -1,26 +1,29 @@
-"""Takes every message and forgets it: for benchmarks."""
+"""The adapter `null`: no provider, no storage. Benchmarks use it to measure everything but handover."""
 
 from collections.abc import Sequence
 
 from schemas.message import HandoverResult, Message
-from schemas.vocabulary import CHANNELS
-from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
+from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
 from services.orchestrator.delivery.deadline import PastDeadline
 
 
 class NullAdapter:
-    """The adapter `null`."""
+    """Accepts every message before its deadline."""
 
     name = "null"
-    channels = frozenset(CHANNELS)
     idempotent = True
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
-        """Accepts each message before its deadline."""
+        """`accepted` for each message before its deadline."""
         return [_accept(message, first_byte) for message in messages]
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """There is nothing to close."""
+
+
+def create_adapter(context: AdapterContext) -> NullAdapter:
+    """The adapter; it has no settings."""
+    return NullAdapter()
 
 
 def _accept(message: Message, first_byte: FirstByteGuard) -> HandoverResult:

@@ -1,28 +1,27 @@
-"""Keeps what it would have sent, so that people can look at it; nothing leaves the house."""
+"""The adapter `sandbox`: stores each message once, in one transaction for a batch, and sends nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from schemas.message import HandoverResult, Message
-from schemas.vocabulary import CHANNELS
 from services.kit.errors import Transient
-from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
+from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
+from services.orchestrator.delivery.adapters.sandbox.store import insert_messages
 from services.orchestrator.delivery.deadline import PastDeadline
 
 StoreMessages = Callable[[Sequence[Message]], Awaitable[None]]
 
 
 class SandboxAdapter:
-    """The adapter `sandbox`. `keep` stores messages in one transaction and skips an id that it already has."""
+    """Hands messages to `store_messages`, which ignores an id that it already has."""
 
     name = "sandbox"
-    channels = frozenset(CHANNELS)
     idempotent = True
 
     def __init__(self, store_messages: StoreMessages) -> None:
         self._store_messages = store_messages
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
-        """Keeps the messages that are not past their deadline. If the database is busy: retry, for all of them."""
+        """Store the messages that are not past their deadline; if the database is busy, `retry` for all of them."""
         in_time: dict[str, Message] = {}
         results: dict[str, HandoverResult] = {}
         for message in messages:
@@ -48,4 +47,14 @@ class SandboxAdapter:
         return [results[message.id] for message in messages]
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """There is nothing to close."""
+
+
+def create_adapter(context: AdapterContext) -> SandboxAdapter:
+    """The adapter on this installation's database; it has no settings."""
+
+    async def store_messages(messages: Sequence[Message]) -> None:
+        async with context.database.write() as tx:
+            await insert_messages(tx, messages)
+
+    return SandboxAdapter(store_messages)

@@ -1,6 +1,7 @@
-"""Posts each message to a URL of the company's own, signed as Standard Webhooks says.
+"""The adapter `webhook`: one signed POST for each message.
 
-`webhook-id` is the message id and the body is the same for every attempt, so the receiver can take each message once.
+The header `webhook-id` is the message id, and the body is the same for every attempt, so that a receiver can take each
+message once.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import SECOND, from_datetime
-from schemas.vocabulary import CHANNELS
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery.adapters.adapter import FirstByteGuard, past_deadline_result
-from services.orchestrator.delivery.adapters.body import GuardedBody
+from services.kit.runtime.settings import SettingsError
+from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
+from services.orchestrator.delivery.adapters.guarded_body import GuardedBody
 
 MIN_RETRY_AFTER: Final = 1.0  # seconds, bounds of Retry-After
 MAX_RETRY_AFTER: Final = 3600.0
@@ -50,7 +51,6 @@ class WebhookAdapterSettings(BaseModel):
 
     url: str
     secret: SecretStr  # whsec_ and base64, 24 to 64 bytes
-    channels: frozenset[str] = frozenset(CHANNELS)
     allow_loopback_http: bool = False  # for development
     connect_timeout: float = Field(default=3.0, gt=0)
     timeout: float = Field(default=10.0, gt=0)  # of one request as a whole
@@ -104,7 +104,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class WebhookAdapter:
-    """The adapter `webhook`."""
+    """The receiver is expected to take each `webhook-id` once."""
 
     name = "webhook"
     idempotent = True
@@ -112,8 +112,7 @@ class WebhookAdapter:
     def __init__(
         self, settings: WebhookAdapterSettings, clock: Clock, ssl_context: ssl.SSLContext | None = None
     ) -> None:
-        """`trusted`: whose certificates to believe; those of the usual authorities if not given."""
-        self.channels = settings.channels
+        """`ssl_context`: which certificates to trust; by default those of the public authorities."""
         self._settings, self._clock = settings, clock
         self._key, self._url = signing_key(settings.secret), settings.url
         self._request_slots = asyncio.Semaphore(settings.concurrency)
@@ -207,6 +206,22 @@ class WebhookAdapter:
             while not content.at_eof() and len(answer) <= self._settings.max_answer:
                 answer += await content.readany()
         return answer
+
+
+def create_adapter(context: AdapterContext) -> WebhookAdapter:
+    """The adapter for the declared settings. Raises SettingsError if one is missing or unusable."""
+    section = context.settings
+    for name in ("url", "secret"):
+        if getattr(section, name) is None:
+            raise SettingsError(f"TACTFUL_WEBHOOK__{name.upper()} is not set, and this process needs it")
+    try:
+        settings = WebhookAdapterSettings(
+            url=section.url, secret=section.secret, allow_loopback_http=True, timeout=context.timeout
+        )
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"TACTFUL_WEBHOOK__*: {detail}") from None
+    return WebhookAdapter(settings, context.clock)
 
 
 def open_session(settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:

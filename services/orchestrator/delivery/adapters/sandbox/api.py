@@ -1,4 +1,4 @@
-"""The sandbox's outbox over HTTP: what would have been sent."""
+"""`GET /v1/sandbox/messages`: the messages that the sandbox has stored."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from schemas.vocabulary import Channel
 from services.kit.db.database import Database
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
-from services.orchestrator.decisions import read_store
+from services.orchestrator.delivery.adapters.sandbox import store
 from services.orchestrator.delivery.api import decode_content
 
 
-def sandbox_routes(database: Database) -> APIRouter:
+def create_routes(database: Database) -> APIRouter:
     """The routes of `/v1/sandbox`."""
     routes = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 
@@ -26,21 +26,21 @@ def sandbox_routes(database: Database) -> APIRouter:
         _: Principal = requires("sandbox:read"),
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await read_store.list_sandbox_messages(
+            rows = await store.list_messages_after(
                 tx,
                 customer=customer,
                 channel=channel,
                 after=decode_cursor(after, tuple[int, str]) if after else None,
                 limit=limit + 1,
             )
-        last = found[limit - 1] if len(found) > limit else None
-        items = [_sandbox_document(row) for row in found[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        items = [_message_document(row) for row in rows[:limit]]
         return to_page(items, encode_cursor((last.at, last.message_id)) if last else None)
 
     return routes
 
 
-def _sandbox_document(row: Any) -> dict[str, Any]:
+def _message_document(row: Any) -> dict[str, Any]:
     return {
         "message_id": row.message_id,
         "customer": row.customer,

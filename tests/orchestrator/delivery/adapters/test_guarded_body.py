@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import StreamWriter
 
-from services.orchestrator.delivery.adapters.body import GuardedBody
+from services.orchestrator.delivery.adapters.guarded_body import GuardedBody
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.support.webhook_receiver import Gatekeeper
 

@@ -1,0 +1,53 @@
+"""What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from schemas.message import HandoverResult, Message
+from services.kit.db.database import Database
+from services.kit.runtime.clock import Clock
+
+
+class FirstByteGuard(Protocol):
+    """Refuses messages whose deadline has passed. The sender passes it in; the adapter calls it for each message."""
+
+    def before(self, message_id: str) -> None:
+        """Immediately before the first byte is written. Raises PastDeadline: then nothing may be written."""
+
+    def after(self, message_id: str) -> None:
+        """Immediately after the first byte was written."""
+
+
+class Adapter(Protocol):
+    """Hands messages over to one provider."""
+
+    name: str
+    """Its id."""
+    idempotent: bool
+    """Whether the provider accepts a message id once, however often it is sent."""
+
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
+        """One result for each message, in order. Raises nothing but cancellation."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterContext:
+    """What `create_adapter(context)`, in an adapter's module `adapter`, may use. That function raises SettingsError."""
+
+    settings: Any
+    """An instance of the settings model that the adapter declares."""
+    timeout: float
+    """Seconds that a provider has to answer."""
+    database: Database
+    clock: Clock
+
+
+def past_deadline_result(message_id: str) -> HandoverResult:
+    """The result for a message that was not written because its deadline had passed."""
+    return HandoverResult(message_id, "retry", detail="past_deadline")

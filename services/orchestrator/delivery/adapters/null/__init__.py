@@ -1,0 +1,1 @@
+"""Accepts every message and forgets it: for benchmarks."""

@@ -1,0 +1,1 @@
+"""Keeps messages in the database, where people can look at them, instead of sending them."""
