@@ -1,16 +1,18 @@
-"""What an adapter gets, and what it says about the handover."""
+"""A message as adapters get it, and the result that an adapter returns for one attempt to hand it over."""
 
 from typing import Literal
 
 import msgspec
 
-from schemas.times import Instant
-
 HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Content, address and id: one message on its way to a provider. `id` is the idempotency key."""
+    """One rendered message: what it says, where it goes, and why it exists.
+
+    It is built once, when the message has been decided and rendered, and is the same for every attempt to hand it
+    over. `id` is the idempotency key. `event_source` and `event_id` name the event that triggered it.
+    """
 
     id: str
     customer: str
@@ -22,8 +24,8 @@ class Message(msgspec.Struct, frozen=True):
     content: dict[str, str]
     event_source: str
     event_id: str
-    attempt: int
-    at: Instant
+    locale: str | None = None
+    """Language of the content; None where the channel's content has none."""
 
 
 class HandoverResult(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from services.kit.errors import Invalid, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
+from services.orchestrator.delivery.store import IN_FLIGHT_SQL
 
 POLL_SECONDS = 0.003
 

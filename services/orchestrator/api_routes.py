@@ -15,6 +15,7 @@ from services.orchestrator.campaigns.policy_workflow import SituationsApi, Topic
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
+from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
@@ -41,6 +42,7 @@ def orchestrator_routes(
     topics: TopicsApi,
     situations: SituationsApi,
     facts_reader: FactsReader,
+    evaluator: Evaluator,
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
     ingest_metrics: IngestMetrics | None = None,
@@ -61,5 +63,5 @@ def orchestrator_routes(
         explain_api.why_routes(explain_api.Explainer(database, snapshot, facts_reader, clock)),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
-        holds_api.hold_plan_routes(HoldPlanner(database, snapshot, facts_reader, clock)),
+        holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
     ]

@@ -28,10 +28,10 @@ from services.orchestrator.console.sign_in_page import SignInLinks
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.claim import OutboxClaimer
+from services.orchestrator.delivery.delivery import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
-from services.orchestrator.delivery.inline_delivery import InlineDelivery
 from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
@@ -155,7 +155,7 @@ def build(
     if role in ("decide", "all"):
         _add_decide_role(service, components, database, bus, clock, events, registry)
     if role in ("schedule", "all"):
-        _add_schedule_role(service, components, database, clock, suppression, events, free_running)
+        _add_schedule_role(service, components, database, clock, suppression, free_running)
     if role in ("dispatch", "all"):
         _add_dispatch_role(service, components, settings, database, clock)
     return service
@@ -175,12 +175,9 @@ def _add_decide_role(
     events: str,
     registry: Registry,
 ) -> None:
-    inline_delivery = InlineDelivery(_new_owner_id(), components.facts_reader.hash_address, components.sender)
+    inline_delivery = InlineDelivery(_new_owner_id(), components.facts_reader.hash_address, components.delivery)
     handler = Pipeline(
-        database,
-        components.snapshot,
-        components.facts_reader,
-        components.renderer,
+        components.evaluator,
         clock,
         components.metrics,
         components.outbox_signal,
@@ -210,19 +207,16 @@ def _add_schedule_role(
     database: Database,
     clock: Clock,
     suppression: SuppressionClient,
-    events: str,
     free_running: bool,
 ) -> None:
+    releaser = HoldReleaser(database, suppression, clock, components.metrics)
     service.scheduler = Scheduler(
         database,
-        components.snapshot,
-        components.facts_reader,
-        components.renderer,
-        suppression,
+        components.evaluator,
+        releaser.release_ended_holds,
         clock,
         components.metrics,
         components.outbox_signal,
-        [events],
     )
     service.auditor = Auditor(
         database, components.recorder, clock, components.metrics, AuditMetrics(components.registry)
@@ -246,7 +240,7 @@ def _add_dispatch_role(
     )
     claimer = OutboxClaimer(_new_owner_id(), components.address_key)
     service.dispatcher = Dispatcher(
-        database, claimer, components.sender, service.recovery, clock, components.outbox_signal
+        database, claimer, components.delivery, service.recovery, clock, components.outbox_signal
     )
     service.add_job("dispatch", service.dispatcher.run_until_stopped)
 

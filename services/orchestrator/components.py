@@ -10,13 +10,13 @@ from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
-from services.orchestrator.delivery.recheck_stage import Recheck
+from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.rendering import Renderer
-from services.orchestrator.delivery.sender import HandoverLimits, Sender
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
@@ -45,6 +45,8 @@ class Components:
         self.registry = registry
         self.metrics = OrchestratorMetrics(registry, clock)
         self.renderer = Renderer(self.snapshot, self.links, self.metrics.record_rendering)
+        topics = [settings.kafka.events_topic]
+        self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
         self.outbox_signal = WakeSignal()
         """Told when there is something to hand over."""
@@ -54,10 +56,8 @@ class Components:
         self._settings, self._database, self._clock = settings, database, clock
 
     @cached_property
-    def sender(self) -> Sender:
-        """How marked messages come to their end; one for all that this process marks."""
+    def delivery(self) -> Delivery:
+        """Delivers all messages that this process claims."""
         limits = HandoverLimits(self._settings.dispatch.deadline, self._settings.dispatch.slack)
-        topics = [self._settings.kafka.events_topic]
-        recheck = Recheck(self._database, self.snapshot, self.facts_reader, self.renderer, self._clock, topics)
         deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
-        return Sender(self._database, recheck, self.adapters, deadlines, limits, self._clock, self.metrics)
+        return Delivery(self._database, self.evaluator, self.adapters, deadlines, limits, self._clock, self.metrics)

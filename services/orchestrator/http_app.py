@@ -70,6 +70,7 @@ def build_http_app(
         topics=preference,
         situations=suppression,
         facts_reader=components.facts_reader,
+        evaluator=components.evaluator,
         snapshot=components.snapshot,
         link_builder=components.links,
         ingest_metrics=components.metrics.ingest,

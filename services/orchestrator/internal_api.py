@@ -16,7 +16,7 @@ from services.clients.orchestrator import (
 from services.kit.db.database import Database
 from services.kit.http import internal_api
 from services.kit.http.auth import KeyRing, service_only
-from services.orchestrator.decisions import read_store
+from services.orchestrator.delivery import read_store
 
 
 def internal_routes(database: Database, keys: KeyRing) -> APIRouter:

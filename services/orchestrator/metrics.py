@@ -16,8 +16,7 @@ from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, 
 from services.kit.observability.shared_series import duplicates_counter, rules_loaded_gauge
 from services.kit.observability.trace import parse_trace_id
 from services.kit.runtime.clock import Clock
-from services.orchestrator.decisions.evaluation import CustomerEvaluation
-from services.orchestrator.delivery.claim import ClaimedMessage
+from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation
 from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
 
 ADAPTERS: Final = tuple(ADAPTER_REGISTRY.declarations)
@@ -257,13 +256,13 @@ class OrchestratorMetrics:
     ) -> None:
         """An adapter has answered for a batch."""
         now = self._clock.now()
-        claimed_by_id = {item.message_id: item for item in claimed_messages}
+        claimed_by_id = {item.message.id: item for item in claimed_messages}
         for end, count in Counter(map(_attempt_outcome, results)).items():
             self._attempts(channel, adapter, end).inc(count)
         for item in results:
             found = claimed_by_id.get(item.message_id)
             if item.outcome == "accepted" and found is not None:
-                self._handover_latency(channel, found.cls).observe(max(now - found.ready_at, 0) / SECOND)
+                self._handover_latency(channel, found.message.cls).observe(max(now - found.ready_at, 0) / SECOND)
         self._attempt_seconds(channel, adapter).observe(seconds)
         self._stage_timestamps("dispatch").set_to_current_time()
 

@@ -25,7 +25,7 @@ from services.kit.observability import logs
 from services.kit.observability.metrics import MetricFamily, Registry, log_counter
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.backlog_gauges import backlog_check
-from services.orchestrator.delivery.store import OUTBOX_COLUMNS, TIMER_COLUMNS
+from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS, TIMER_COLUMNS
 from services.orchestrator.metrics import OrchestratorMetrics
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.fresh_databases import migrate

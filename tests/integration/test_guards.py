@@ -11,8 +11,8 @@ import pytest
 
 from schemas.message import HandoverOutcome, HandoverResult
 from schemas.times import HOUR
-from services.orchestrator.delivery.results import AttemptResult, record_results
-from services.orchestrator.delivery.sender import HandoverLimits
+from services.orchestrator.delivery.attempts import AttemptResult
+from services.orchestrator.delivery.delivery import HandoverLimits, record_results
 from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
 from tests.support.fresh_databases import migrate

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.kit.bus.batch import Batch
-from services.orchestrator.delivery import inline_delivery
-from services.orchestrator.delivery.claim import ClaimedMessage
-from services.orchestrator.delivery.sender import HandoverLimits
+from services.orchestrator.decisions.evaluation import ClaimedMessage
+from services.orchestrator.delivery import delivery
+from services.orchestrator.delivery.delivery import HandoverLimits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
 from tests.support.fresh_databases import migrate
@@ -75,8 +75,8 @@ async def test_the_last_look_comes_after_the_mark(us: Crew) -> None:
 async def judged_again(us: Crew, marked: Sequence[ClaimedMessage]) -> tuple[set[str], set[str]]:
     """The customers whose messages the last look judges, and those whose messages it refuses."""
     look, owners = (
-        await us.workers[0].straight._sender._recheck.recheck_messages(marked),
-        {item.message_id: item.customer for item in marked},
+        await us.workers[0].straight._delivery.recheck(marked),
+        {item.message.id: item.message.customer for item in marked},
     )
     return {owners[message] for message in look.triggered_campaigns}, {owners[message] for message in look.refused}
 
@@ -85,7 +85,7 @@ async def test_the_last_look_judges_again_what_may_have_changed(us: Crew) -> Non
     now = us.clock.now()
     records = record("a", "one", "low", now), record("b", "two", "low", now), record("b", "three", "low", now)
     marked = (await us.workers[0].decide_and_mark(*records)).claimed_messages
-    assert [item.customer for item in marked] == ["a", "b"]
+    assert [item.message.customer for item in marked] == ["a", "b"]
     assert await judged_again(us, marked) == ({"b"}, set())  # of several contacts decided together, one may bar another
     us.others.opted_out.add("a")
     assert await judged_again(us, marked) == ({"a", "b"}, {"a"})
@@ -128,7 +128,7 @@ async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:
 
 
 async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_delivery, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     now = us.clock.now()
     prepared = await worker.decide_and_mark(record("c", "one", "low", now), record("d", "two", "low", now))
@@ -140,7 +140,7 @@ async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch:
 
 
 async def test_room_that_was_taken_is_given_back(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_delivery, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     for name in ("c", "d"):
         await worker.go(await worker.decide_and_mark(record(name, f"of-{name}", "low", us.clock.now())))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DECIDING = "services/orchestrator/policy"
-GATE = "services/orchestrator/delivery/recheck_stage.py"
+GATE = "services/orchestrator/delivery/delivery.py"
 FIRST = ("gate", "decide", "plan", "caps", "contacts", "judge", "rules/", "ledger", "rank", "quiet", "match", "facts")
 LAST = ("simulate",)
 ASKED_BY_ALL = (
@@ -14,7 +14,7 @@ ASKED_BY_ALL = (
     ("tests/model/test_agreement.py",),
 )
 ASKED_BY_THE_GATE = (
-    ("tests/orchestrator/delivery/test_recheck_stage.py",),
+    ("tests/orchestrator/delivery/test_delivery.py",),
     ("tests/flow/test_delivery.py", "-k", "gate_stops or paused_campaign"),
 )
 

@@ -10,8 +10,8 @@ import os
 import sys
 
 from services.orchestrator.__main__ import main
-from services.orchestrator.delivery import inline_delivery
+from services.orchestrator.delivery import delivery
 
 if __name__ == "__main__":
-    inline_delivery.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
+    delivery.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
     sys.exit(main())

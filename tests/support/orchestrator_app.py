@@ -28,7 +28,9 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.delivery.rendering import Renderer
 from tests.support.fresh_databases import migrate
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -197,6 +199,9 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             topics=preference,
             situations=suppression,
             facts_reader=gatherer,
+            evaluator=Evaluator(
+                database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"]
+            ),
             snapshot=snapshot,
             link_builder=links,
         ),

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.event import Event
+from schemas.message import Message
 from schemas.times import Instant
 from services.kit.observability.metrics import Registry
 from services.orchestrator.decisions.evaluation import (
     CustomerEvaluation,
     EvaluationRequest,
-    RenderedMessage,
     evaluate_customer,
 )
 from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
@@ -56,8 +56,12 @@ def catalogue(
     return Catalogue({each.key: each for each in live}, policy(), configured, shadows)
 
 
-def rendered(planned: PlannedMessage, known: Facts, now: Instant) -> RenderedMessage:
-    return RenderedMessage("somewhere", {}, "en")
+def rendered(planned: PlannedMessage, known: Facts, now: Instant) -> Message:
+    event, campaign = planned.triggered.event, planned.triggered.campaign
+    return Message(
+        *(planned.message_id, event.subject, campaign.key, campaign.version, planned.channel, campaign.cls),
+        *("somewhere", {}, event.source, event.id, "en"),
+    )
 
 
 def lived(of: Catalogue, came: Sequence[Came], known: Facts) -> list[CustomerEvaluation]:

@@ -24,7 +24,7 @@ def message(id: str = "msg_1", **fields: object) -> Message:
     values: dict[str, object] = {
         "id": id, "customer": "c-1", "campaign": "offer", "version": 1, "channel": "email", "cls": "marketing",
         "to": "ada@example.org", "content": {"subject": "Hi", "html": "<p>Hi</p>", "text": "Hi"},
-        "event_source": "/shop", "event_id": "e-1", "attempt": 1, "at": 0,
+        "event_source": "/shop", "event_id": "e-1",
     }  # fmt: skip
     return Message(**{**values, **fields})  # type: ignore[arg-type]
 

@@ -44,13 +44,10 @@ from services.orchestrator.access import api_keys
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
-from services.orchestrator.delivery.claim import OutboxClaimer
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
+from services.orchestrator.delivery.delivery import Delivery, HandoverLimits, InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
-from services.orchestrator.delivery.inline_delivery import InlineDelivery
-from services.orchestrator.delivery.recheck_stage import Recheck
 from services.orchestrator.delivery.recovery import AttemptRecovery
-from services.orchestrator.delivery.sender import HandoverLimits, Sender
 from services.orchestrator.settings import OrchestratorSettings
 
 START = parse_instant("2026-03-02T12:00:00Z")
@@ -114,6 +111,7 @@ class Provider:
     """Takes messages, dedupes them by id, and refuses some, at random. `taken`: customer -> message -> when."""
 
     dice: random.Random
+    clock: ManualClock
     odds: dict[HandoverOutcome, float] = field(default_factory=lambda: {"accepted": 1.0})
     name: str = "webhook"
     channels: frozenset[str] = frozenset({"push"})
@@ -129,7 +127,7 @@ class Provider:
         first_byte.after(message.id)
         (outcome,) = self.dice.choices(list(self.odds), list(self.odds.values()))
         if outcome in ("accepted", "unknown"):
-            self.taken.setdefault(message.customer, {}).setdefault(message.id, []).append(message.at)
+            self.taken.setdefault(message.customer, {}).setdefault(message.id, []).append(self.clock.now())
         return HandoverResult(message.id, outcome, detail="dice", retry_after=1.0)
 
     async def close(self) -> None:
@@ -184,7 +182,8 @@ async def crew(
     url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0, limits: HandoverLimits = LIMITS
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
-    clock, provider, others = ManualClock(START), Provider(random.Random(seed)), Others()
+    clock = ManualClock(START)
+    provider, others = Provider(random.Random(seed), clock), Others()
     settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
@@ -216,18 +215,14 @@ async def _worker(
 ) -> Worker:
     parts = service.components
     assert service.scheduler is not None
-    gate = Recheck(database, parts.snapshot, parts.facts_reader, parts.renderer, clock, [TOPIC])
     alarms = HandoverDeadlines(KernelAlarm(), limits.slack)
-    handover = Sender(database, gate, {"push": provider}, alarms, limits, clock, parts.metrics)
+    handover = Delivery(database, parts.evaluator, {"push": provider}, alarms, limits, clock, parts.metrics)
     marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
     recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.facts_reader.hash_address, handover)
-    common = (
-        *(database, parts.snapshot, parts.facts_reader, parts.renderer, clock, parts.metrics, parts.outbox_signal),
-        parts.shadow,
-    )
+    common = parts.evaluator, clock, parts.metrics, parts.outbox_signal, parts.shadow
     return Worker(
         database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
     )

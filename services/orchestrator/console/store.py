@@ -10,7 +10,7 @@ from schemas.decision import Decision
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import StoredDecision
-from services.orchestrator.delivery.attempts import IN_FLIGHT_SQL
+from services.orchestrator.delivery.store import IN_FLIGHT_SQL
 
 MAX_COUNT = 10_000
 """Counts of waiting things stop here."""

@@ -1,4 +1,4 @@
-"""Decisions over HTTP, in the order in which `tactful simulate` writes them."""
+"""HTTP routes of decisions. They are listed in the order in which `tactful simulate` writes them."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""A customer's contact ledger over HTTP: what was said to them, is being said, and is planned."""
+"""HTTP route of a customer's ledger: contacts that were made, that are being made, and that are planned."""
 
 from typing import Any
 

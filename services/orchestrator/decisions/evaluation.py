@@ -1,20 +1,24 @@
-"""One customer's judgement, from frozen facts to what must be written. Pure but for rendering, which is pure as well.
+"""Evaluates one customer's candidates on frozen facts and one ledger, and returns everything that must be written.
 
-The same function judges a fresh event, a deferred message whose time has come, and, when another writer was faster,
-the same once more under the lock of the customer's ledger.
+`evaluate_customer` is the only function that does this. It evaluates fresh events, waiting messages whose time has
+come, messages that a recheck has refused, the plan for lifting a hold and the replay of an old decision; what differs
+between them is an `EvaluationMode`. It is pure, apart from rendering, which is pure as well.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
 from schemas.decision import Decision
+from schemas.message import Message
 from schemas.reasons import Reason
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.decisions.store import VersionedLedger
-from services.orchestrator.delivery.attempts import MessageClaim
+from services.orchestrator.decisions.stored_trigger import StoredMessage
+from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage, decide
 from services.orchestrator.policy.ledger import Contact, Ledger
@@ -23,25 +27,41 @@ from services.template import RenderError
 
 NO_STATES: Mapping[str, str] = MappingProxyType({})
 MAX_UNTRIMMED_CONTACTS = 64
-"""A ledger longer than this forgets what no rule can look back at any more."""
+"""A ledger with more contacts than this drops those that no rule can look back at any more."""
 
 
-class RenderedMessage(msgspec.Struct, frozen=True):
-    """What would be sent, and where to."""
+class EvaluationMode(msgspec.Struct, frozen=True):
+    """What differs between the reasons to evaluate.
 
-    to: str
-    fields: dict[str, str]
-    locale: str
+    `clock_tolerance`: microseconds by which the start of a refusing entry may lie in the future and still count.
+    `replans_claimed`: contacts of the evaluated messages that were made by their claims count as planned again.
+    `counts_sent_as_made`: what is sent counts as a made contact for the candidates after it, not as a planned one.
+    """
+
+    clock_tolerance: int = 0
+    replans_claimed: bool = False
+    counts_sent_as_made: bool = False
 
 
-RenderMessage = Callable[[PlannedMessage, Facts, Instant], RenderedMessage]
-"""Tailors a message to its channel. Raises RenderError."""
+LIVE = EvaluationMode()
+"""Fresh events and waiting messages that are due."""
+TAKEN_BACK = EvaluationMode(clock_tolerance=CLOCK_TOLERANCE, replans_claimed=True)
+"""Claimed messages that a recheck has refused."""
+RELEASE_PLAN = EvaluationMode(counts_sent_as_made=True)
+"""The plan for lifting a hold: each message at its turn of the release, after those that were released before it."""
+REPLAY = LIVE
+REPLAY_TAKEN_BACK = EvaluationMode(clock_tolerance=CLOCK_TOLERANCE)
+"""An old decision about a message that a recheck had refused. The replayed ledger has it planned already."""
+
+RenderMessage = Callable[[PlannedMessage, Facts, Instant], Message]
+"""Renders a message that may be sent: content and address of its channel. Raises RenderError."""
 
 
 class EvaluationRequest(msgspec.Struct, frozen=True):
-    """Candidates to be judged together: the touches of one event, or one waiting message. Or a contact to be noted.
+    """Candidates to evaluate together: the campaigns that one event triggered, or one waiting message. Or a contact
+    that another tool reports, which is only noted.
 
-    `expected` holds the states in which the waiting messages were read; they are None for a fresh event.
+    `expected_states`: the states in which the waiting messages were read; None for a fresh event.
     """
 
     triggered_campaigns: tuple[TriggeredCampaign, ...] = ()
@@ -50,22 +70,63 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
 
 
 class ReadyMessage(msgspec.Struct, frozen=True):
-    """A message that may be handed over."""
+    """A message that may be handed over now: rendered, with its plan and the decision that allowed it."""
 
     planned: PlannedMessage
-    content: RenderedMessage
+    message: Message
     decision: Decision
 
 
 class DeferredMessage(msgspec.Struct, frozen=True):
-    """A message that is judged again later, at an instant or when what parked it ends."""
+    """A message that is evaluated again later: at an instant, or when the hold or situation that parks it ends."""
 
     planned: PlannedMessage
     decision: Decision
 
 
+class MessageClaim(NamedTuple):
+    """What a claim writes on a message. `claimed_at` is the ledger's time, `opened` the database's time."""
+
+    owner: str
+    claimed_at: Instant
+    opened: Instant
+    address_hash: str
+
+
+class ClaimedMessage(msgspec.Struct, frozen=True):
+    """A message that this process alone may hand over now: the message as rendered, beside the claim and the attempt.
+
+    `ledger` is its customer's ledger as the claim left it: the recheck evaluates the rules over contacts on it.
+    """
+
+    message: Message
+    number: int
+    """Of the attempt, from 1."""
+    claimed_at: Instant
+    ledger: Ledger
+    first_planned: Instant | None
+    ready_at: Instant
+    """When it became ready to be handed over."""
+    maybe_sent: bool = False
+    """An earlier attempt may have arrived."""
+    triggered: TriggeredCampaign | None = None
+    """What was evaluated, where the same process has just decided it. So are `facts` and `sole_decision`."""
+    facts: Facts | None = None
+    sole_decision: bool = False
+    """No other decision was taken with it, so the customer's contacts are still those on which it was allowed."""
+
+    @property
+    def stored(self) -> StoredMessage:
+        """The message as it is stored."""
+        message = self.message
+        return StoredMessage(
+            *(message.id, message.customer, message.campaign, message.channel, self.first_planned),
+            *(message.event_source, message.event_id),
+        )
+
+
 class CustomerEvaluation(msgspec.Struct, eq=False):
-    """What is asked about one customer, on which ledger it was judged, and what came of it."""
+    """What was evaluated for one customer, on which facts and ledger, and what came of it."""
 
     customer: str
     facts: Facts
@@ -73,14 +134,14 @@ class CustomerEvaluation(msgspec.Struct, eq=False):
     base: VersionedLedger
     ledger: Ledger
     expected_states: Mapping[str, str] = NO_STATES
-    """States in which waiting messages were read: id -> state."""
+    """The states in which waiting messages were read, by message id."""
     decisions: list[Decision] = []
     ready_messages: list[ReadyMessage] = []
     deferred_messages: list[DeferredMessage] = []
     final_outcomes: dict[str, tuple[str, str]] = {}
-    """Messages that were waiting and no longer are: id -> (outcome, reason)."""
+    """Messages that were waiting and have come to an end: message id -> (outcome, reason)."""
     claims: dict[str, MessageClaim] = {}
-    """Messages that are being handed over by the process that judged them, in order, and their marks."""
+    """Messages that the evaluating process has claimed for itself, in order of their claims."""
 
     @property
     def writes_ledger(self) -> bool:
@@ -95,23 +156,26 @@ def evaluate_customer(
     base: VersionedLedger,
     now: Instant,
     complete_since: Instant,
-    render: RenderMessage,
-    *,
-    clock_tolerance: int = 0,
+    render: RenderMessage | None,
+    mode: EvaluationMode = LIVE,
 ) -> CustomerEvaluation:
-    """Judge the questions in order; each sees the contacts that those before it planned.
+    """Evaluate the requests in order; each sees the contacts that those before it planned.
 
-    `since`: the instant before which no rule looks. `ahead`: microseconds by which a refusing entry may lie ahead and
-    still count, as at the gate.
+    `complete_since`: the instant before which no rule looks. Without `render` nothing is rendered and no message is
+    ready: for evaluations that are not written.
     """
     evaluation = CustomerEvaluation(customer, facts, requests, base, base.ledger)
+    if mode.replans_claimed:
+        for request in requests:
+            for message_id in request.expected_states or ():
+                evaluation.ledger = evaluation.ledger.set_contact_state(message_id, "planned")
     for request in requests:
         if request.expected_states:
             evaluation.expected_states = {**evaluation.expected_states, **request.expected_states}
         if request.reported_contact is not None:
             evaluation.ledger = evaluation.ledger.put_reported_contact(request.reported_contact)
         elif request.triggered_campaigns:
-            _evaluate_request(evaluation, request, now, render, clock_tolerance)
+            _evaluate_request(evaluation, request, now, render, mode)
     if len(evaluation.ledger) > MAX_UNTRIMMED_CONTACTS:
         evaluation.ledger = evaluation.ledger.forget(complete_since)
     return evaluation
@@ -121,11 +185,16 @@ def _evaluate_request(
     evaluation: CustomerEvaluation,
     request: EvaluationRequest,
     now: Instant,
-    render: RenderMessage,
-    clock_tolerance: int,
+    render: RenderMessage | None,
+    mode: EvaluationMode,
 ) -> None:
     result = decide(
-        request.triggered_campaigns, evaluation.facts, evaluation.ledger, now, clock_tolerance=clock_tolerance
+        request.triggered_campaigns,
+        evaluation.facts,
+        evaluation.ledger,
+        now,
+        count_sent_as_made=mode.counts_sent_as_made,
+        clock_tolerance=mode.clock_tolerance,
     )
     evaluation.ledger = result.ledger
     decisions = {decision.message_id: decision for decision in result.decisions}
@@ -134,17 +203,19 @@ def _evaluate_request(
         if planned.outcome != Outcome.SEND:
             evaluation.deferred_messages.append(DeferredMessage(planned, decision))
             continue
+        if render is None:
+            continue
         try:
             evaluation.ready_messages.append(ReadyMessage(planned, render(planned, evaluation.facts, now), decision))
         except RenderError as error:
             decisions[planned.message_id] = _as_render_failure(decision, error)
             evaluation.ledger = evaluation.ledger.release(planned.message_id)
-    for message in request.expected_states or ():
-        ended = decisions.get(message)
+    for message_id in request.expected_states or ():
+        ended = decisions.get(message_id)
         if ended is None:
-            evaluation.final_outcomes[message] = (Outcome.SUPPRESS, Reason.OTHER_CHANNEL)
+            evaluation.final_outcomes[message_id] = (Outcome.SUPPRESS, Reason.OTHER_CHANNEL)
         elif ended.outcome in (Outcome.SUPPRESS, Outcome.FAIL):
-            evaluation.final_outcomes[message] = (ended.outcome, ended.reason)
+            evaluation.final_outcomes[message_id] = (ended.outcome, ended.reason)
     evaluation.decisions += [decisions[decision.message_id] for decision in result.decisions]
 
 

@@ -1,4 +1,4 @@
-"""Events over HTTP: the same validator as the log's, durable in the log before the answer."""
+"""HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ WaitParam = Annotated[str | None, Query(description="How long to wait for the de
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """Where events are published and where it is seen that they have been decided."""
+    """Where events are published, and how a request learns that they have been decided."""
 
     bus: Bus
     topic: str
     database: Database
     wake_signal: WakeSignal
     ingest_metrics: IngestMetrics | None = None
-    """Counts what comes in."""
+    """Counts received events; None in tests."""
 
 
 def event_routes(log: EventLog, clock: Clock) -> APIRouter:
@@ -78,7 +78,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class _PublishResult:
-    """Events that were known before, and the log positions after the new ones."""
+    """Which events had been decided before, which are new, and the log positions after the new ones."""
 
     known_keys: frozenset[EventKey]
     new_keys: frozenset[EventKey]
@@ -86,7 +86,7 @@ class _PublishResult:
 
 
 def event_key(event: Event) -> EventKey:
-    """How the event is known."""
+    """Identifies the event: customer, source, id."""
     return event.subject, event.source, event.id
 
 
@@ -104,7 +104,7 @@ async def _parse_request(request: Request, clock: Clock) -> list[Event | Invalid
 
 
 async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult:
-    """Append what is new to the log, durably; of an event that the request repeats, the first one."""
+    """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
     async with log.database.read() as tx:
         known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
     new_events: dict[EventKey, Event] = {}

@@ -1,7 +1,7 @@
-"""What a judgement may know: fresh facts from preference and suppression, frozen into `Facts`.
+"""Reads facts about customers from preference and suppression, and freezes them into `Facts` for an evaluation.
 
 Preference is asked first; suppression then gets the customers and the keyed hashes of their addresses. Each is one
-call for a whole batch. Both answer only when their databases have applied the log up to the given positions.
+call for a whole batch. Both answer only once their databases have applied the log up to the given positions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,39 +20,39 @@ from services.orchestrator.policy.match import Catalogue
 
 
 class PreferenceApi(Protocol):
-    """What preference answers: services.clients.preference.PreferenceClient."""
+    """What the facts reader needs of preference: services.clients.preference.PreferenceClient."""
 
     async def get_facts(
         self, customers: Sequence[str], positions: LogPositions, known: Mapping[str, Preference] = ...
     ) -> dict[str, Preference]:
-        """Facts of each customer asked about; an unknown one has version 0. Raises Transient."""
+        """Facts of each customer; an unknown customer has version 0. Raises Transient."""
 
     async def get_facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """Facts as they were known at an instant of the past, or at a version. Raises Transient."""
 
 
 class SuppressionApi(Protocol):
-    """What suppression answers: services.clients.suppression.SuppressionClient."""
+    """What the facts reader needs of suppression: services.clients.suppression.SuppressionClient."""
 
     async def get_facts(
         self, queries: Sequence[CustomerAddressHashes], positions: LogPositions, known: Mapping[str, Suppressions] = ...
     ) -> SuppressionResponse:
-        """Facts in the order asked, and everybody's holds. Raises Transient."""
+        """Facts in the order of the queries, and the holds on everybody. Raises Transient."""
 
     async def get_facts_at(self, queries: CustomerAddressHashes, since: Instant, until: Instant) -> PastSuppressions:
         """Facts as they were known at `since`, and after each change until `until`. Raises Transient."""
 
     async def get_holds(self) -> Sequence[HoldFact]:
-        """Everybody's holds, live or to come. Raises Transient."""
+        """The holds on everybody that are in force or still to come. Raises Transient."""
 
 
 HASH_CACHE_SIZE = 16_384
-"""Keyed hashes of addresses that are kept: a message's are asked for when it is decided and again at the gate."""
+"""Keyed hashes of addresses in the cache: each is needed when a message is decided and again in its recheck."""
 NO_KNOWN_FACTS: Mapping[str, Facts] = MappingProxyType({})
 
 
 def positions_by_topic(positions: Mapping[Partition, int]) -> LogPositions:
-    """Log positions in the form that travels."""
+    """Log positions in the form that goes over the wire."""
     result: LogPositions = {}
     for (topic, partition), offset in positions.items():
         result.setdefault(topic, {})[partition] = offset
@@ -60,7 +60,7 @@ def positions_by_topic(positions: Mapping[Partition, int]) -> LogPositions:
 
 
 class FactsReader:
-    """Asks both services and freezes their answers."""
+    """Reads facts from both services."""
 
     def __init__(self, preference: PreferenceApi, suppression: SuppressionApi, address_key: bytes) -> None:
         self._preference = preference
@@ -74,10 +74,10 @@ class FactsReader:
         positions: Mapping[Partition, int],
         known: Mapping[str, Facts] = NO_KNOWN_FACTS,
     ) -> dict[str, Facts]:
-        """Facts of each customer, no older than the positions. `known`: earlier ones, of which only changes are asked.
+        """Facts of each customer, no older than the positions. Only changes are asked for of those in `known`.
 
-        Raises Transient when they cannot be had, whatever the cause: facts that are missing are no verdict, so
-        what waits for them is neither judged nor lost.
+        Raises Transient whenever facts cannot be read, whatever the cause: missing facts are no verdict, so what
+        waits for them is neither decided nor lost.
         """
         if not customers:
             return {}
@@ -102,7 +102,7 @@ class FactsReader:
     async def read_past_facts(
         self, customer: str, since: Instant, until: Instant, version: int | None = None
     ) -> tuple[Preference, PastSuppressions]:
-        """What was known of a customer between two instants of the past: facts, which no policy has judged yet.
+        """The facts that were known about a customer between two instants of the past.
 
         Preferences are those of `version`, or else of `until`. Raises Transient.
         """
@@ -130,7 +130,7 @@ def _reuse_or_build_facts(
     catalogue: Catalogue,
     known: Mapping[str, Facts],
 ) -> Facts:
-    """The facts known already where nothing has changed, with all that was derived from them, else new ones."""
+    """The known facts where nothing has changed, with everything that was derived from them; else new facts."""
     previous = known.get(suppressions.customer)
     if (
         previous is not None

@@ -1,14 +1,14 @@
-"""The story on one page: match, gather, decide, render, commit.
+"""Consumer of `customer.events`: turns a batch of events into decisions, in one transaction with the log offsets.
 
-A batch of events comes in. Those that no campaign wants cost one look at a header. For the others the facts of all
-customers are asked for at once, each customer is judged in order of their events, and everything that follows from it
-is written in the one transaction that also moves the offsets.
+`prepare` matches events with campaigns, reads facts and ledgers for all customers of the batch at once, and evaluates
+each customer's events in order. `apply` writes what came of it. `after_commit` starts the handover of messages that
+were claimed in that transaction. An event that no campaign listens to costs one look at its type in the headers.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,30 +17,41 @@ from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
-from services.kit.db.database import Database, Tx
+from services.kit.db.database import Tx
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
-from services.orchestrator.decisions import commit, store
-from services.orchestrator.decisions.evaluation import CustomerEvaluation, EvaluationRequest, evaluate_customer
-from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions import message_store, store
+from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
+from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
-from services.orchestrator.decisions.situation_endings import closing_event_types
-from services.orchestrator.decisions.store import EventKey, ReceivedEvent, VersionedLedger
-from services.orchestrator.delivery import store as delivery_store
-from services.orchestrator.delivery.claim import ClaimedMessage
-from services.orchestrator.delivery.inline_delivery import InlineDelivery
-from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.decisions.store import EventKey, ReceivedEvent
 from services.orchestrator.insight.shadow.observations import ShadowObservations
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import Contact
 from services.orchestrator.policy.match import Catalogue, match_campaigns
 
+SITUATION_CLOSED_TYPE = "tactful.situation.closed"
+
+
+class InlineDelivery(Protocol):
+    """Hands over what this process has just decided: services.orchestrator.delivery.delivery.InlineDelivery."""
+
+    def deadline(self) -> float:
+        """Until when (boot time, seconds) a handover may start whose claim begins now."""
+
+    async def claim_ready(
+        self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
+    ) -> list[ClaimedMessage]:
+        """Claim ready messages in the transaction that writes them."""
+
+    def start_sending(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
+        """Hand over claimed messages in the background, once their claims are committed."""
+
 
 class RelevantEvent(msgspec.Struct, frozen=True):
-    """An event that may concern us, with its data, or with the contact that it reports."""
+    """An event that a campaign listens to, with its data, or one that reports a contact, with the contact."""
 
     event: Event
     data: Mapping[str, Any]
@@ -49,17 +60,18 @@ class RelevantEvent(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> EventKey:
-        """How the event is known: customer, source, id."""
+        """Identifies the event: customer, source, id."""
         return self.event.subject, self.event.source, self.event.id
 
 
 @dataclass(slots=True)
 class EvaluatedBatch:
-    """What a batch comes to, before it is written."""
+    """A batch after `prepare`: what it was evaluated on and what will be written."""
 
     now: Instant
     catalogue: Catalogue
-    complete_since: Instant
+    inputs: EvaluationInput | None = None
+    """None while the batch holds no relevant event."""
     evaluations: list[CustomerEvaluation] = field(default_factory=list)
     received_events: list[ReceivedEvent] = field(default_factory=list)
     customers_to_wake: list[str] = field(default_factory=list)
@@ -67,10 +79,10 @@ class EvaluatedBatch:
     duplicates: int = 0
     seconds: float = 0.0
     shadow_notes: ShadowObservations | None = None
-    """What is in shadow made of the events; None while nothing is."""
+    """What versions in shadow decide about the events; None while nothing is in shadow."""
     claimed_messages: list[ClaimedMessage] = field(default_factory=list)
     deadline: float = 0.0
-    """Until when (boot time) the handover of what is marked may start."""
+    """Until when (boot time, seconds) the handover of claimed messages may start."""
 
 
 class Pipeline:
@@ -78,20 +90,14 @@ class Pipeline:
 
     def __init__(
         self,
-        database: Database,
-        snapshot: CatalogueSnapshot,
-        facts_reader: FactsReader,
-        renderer: Renderer,
+        evaluator: Evaluator,
         clock: Clock,
         metrics: OrchestratorMetrics,
         outbox_signal: WakeSignal,
         shadow: ShadowRecorder,
         inline_delivery: InlineDelivery | None = None,
     ) -> None:
-        self._database = database
-        self._snapshot = snapshot
-        self._facts_reader = facts_reader
-        self._renderer = renderer
+        self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
         self._outbox_signal = outbox_signal
@@ -99,32 +105,30 @@ class Pipeline:
         self._inline_delivery = inline_delivery
 
     async def prepare(self, batch: Batch) -> EvaluatedBatch:
-        """Match, gather, decide and render. Raises Transient while facts cannot be had."""
+        """Match the events, read facts and ledgers, evaluate and render. Raises Transient while facts are missing."""
         started = time.monotonic()
-        async with self._database.read() as tx:
-            catalogue = await self._snapshot.get_catalogue(tx)
-        now = self._clock.now()
-        prepared = EvaluatedBatch(now, catalogue, look_back_start(catalogue.policy, catalogue.campaigns.values(), now))
+        catalogue = await self._evaluator.read_catalogue()
+        prepared = EvaluatedBatch(self._clock.now(), catalogue)
         events = self._find_relevant_events(batch, prepared)
         if not events:
             return prepared
-        customers = list(dict.fromkeys(item.event.subject for item in events))
-        facts = await self._facts_reader.read_facts(customers, catalogue, batch.next_offsets)
-        async with self._database.read() as tx:
-            known_keys = await store.known_event_keys(tx, [item.key for item in events])
-            ledgers = await store.load_ledgers(tx, customers, prepared.complete_since)
+        inputs, known_keys = await self._evaluator.read_for_events(
+            [item.key for item in events], catalogue, batch.next_offsets, prepared.now
+        )
+        prepared.inputs = inputs
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
-        self._evaluate(events, facts, ledgers, known_keys, prepared)
+        self._evaluate(events, inputs, known_keys, prepared)
         if new_events:
             prepared.shadow_notes = self._shadow.evaluate_batch(
-                new_events, prepared.evaluations, facts, ledgers, catalogue, now
+                new_events, prepared.evaluations, inputs.facts, inputs.ledgers, catalogue, prepared.now
             )
         prepared.seconds = time.monotonic() - started
         return prepared
 
     def _find_relevant_events(self, batch: Batch, prepared: EvaluatedBatch) -> list[RelevantEvent]:
+        """Decode the events that matter. One that cannot be decoded goes to the dead letters."""
         catalogue = prepared.catalogue
-        closing_types = closing_event_types(catalogue.policy)
+        closing_types = _closing_event_types(catalogue.policy)
         events: list[RelevantEvent] = []
         for record in batch.records:
             event_type = peek_type(record.headers, record.value)
@@ -147,17 +151,17 @@ class Pipeline:
     def _evaluate(
         self,
         events: Sequence[RelevantEvent],
-        facts: Mapping[str, Facts],
-        ledgers: dict[str, VersionedLedger],
+        inputs: EvaluationInput,
         known_keys: set[EventKey],
         prepared: EvaluatedBatch,
     ) -> None:
+        """Evaluate each customer's new events in order. An event that was decided before is a duplicate."""
         requests_by_customer: dict[str, list[EvaluationRequest]] = {}
         for item in events:
             if item.key in known_keys:
                 prepared.duplicates += 1
                 continue
-            request = self._evaluation_request(item, facts[item.event.subject], prepared.catalogue)
+            request = _evaluation_request(item, inputs.facts[item.event.subject], prepared.catalogue)
             if request is None:
                 prepared.skipped += 1
                 continue
@@ -167,51 +171,29 @@ class Pipeline:
             prepared.received_events.append(ReceivedEvent(item.event, record.topic, record.partition, record.offset))
         for customer, requests in requests_by_customer.items():
             prepared.evaluations.append(
-                self._evaluate_customer(
-                    customer, facts[customer], requests, commit.ledger_or_empty(ledgers, customer), prepared
-                )
+                self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), prepared.now)
             )
 
-    def _evaluation_request(self, item: RelevantEvent, facts: Facts, catalogue: Catalogue) -> EvaluationRequest | None:
-        if item.reported_contact is not None:
-            return EvaluationRequest(reported_contact=item.reported_contact)
-        triggered = match_campaigns(item.event, item.data, facts.customer_values, catalogue)
-        return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None
-
-    def _evaluate_customer(
-        self,
-        customer: str,
-        facts: Facts,
-        requests: Sequence[EvaluationRequest],
-        base: VersionedLedger,
-        prepared: EvaluatedBatch,
-    ) -> CustomerEvaluation:
-        return evaluate_customer(
-            customer, facts, requests, base, prepared.now, prepared.complete_since, self._renderer.render_message
-        )
-
     async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
-        """Write everything; who lost the race for a ledger is judged again under its lock."""
-
-        def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
-            return self._evaluate_customer(evaluation.customer, evaluation.facts, evaluation.requests, base, prepared)
+        """Write everything in the transaction that moves the offsets, and claim messages for inline delivery."""
 
         async def claim(evaluations: Sequence[CustomerEvaluation]) -> None:
             if self._inline_delivery is not None:
                 prepared.deadline = self._inline_delivery.deadline()
                 prepared.claimed_messages = await self._inline_delivery.claim_ready(tx, evaluations, prepared.now)
 
-        prepared.evaluations = await commit.write_evaluations(
-            tx, prepared.evaluations, prepared.now, prepared.complete_since, reevaluate, claim
-        )
+        if prepared.inputs is not None:
+            prepared.evaluations = await self._evaluator.write(
+                tx, prepared.inputs, prepared.evaluations, prepared.now, claim=claim
+            )
         await store.insert_events(tx, prepared.received_events, prepared.now)
         if prepared.customers_to_wake:
-            await delivery_store.wake_parked(tx, prepared.customers_to_wake, prepared.now)
+            await message_store.wake_parked(tx, prepared.customers_to_wake, prepared.now)
         if prepared.shadow_notes is not None:
             await self._shadow.save(tx, prepared.shadow_notes)
 
     async def after_commit(self, prepared: EvaluatedBatch) -> None:
-        """Hand over what was marked, wake the dispatcher for the rest, and count."""
+        """Hand over claimed messages, wake the dispatcher for the others, and count."""
         if self._inline_delivery is not None:
             self._inline_delivery.start_sending(prepared.claimed_messages, prepared.deadline)
         if sum(len(evaluation.ready_messages) for evaluation in prepared.evaluations) > len(prepared.claimed_messages):
@@ -223,4 +205,18 @@ class Pipeline:
         )
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """A record that cannot be read decides nothing; it lies with the dead letters."""
+        """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
+
+
+def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
+    """The event types that may close a situation under this policy, and so end the wait of messages that it parks."""
+    return frozenset(
+        {SITUATION_CLOSED_TYPE, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
+    )
+
+
+def _evaluation_request(item: RelevantEvent, facts: Facts, catalogue: Catalogue) -> EvaluationRequest | None:
+    if item.reported_contact is not None:
+        return EvaluationRequest(reported_contact=item.reported_contact)
+    triggered = match_campaigns(item.event, item.data, facts.customer_values, catalogue)
+    return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None

@@ -1,4 +1,7 @@
-"""`tactful.contact.reported`: another tool contacted this customer. It counts, and has no rank."""
+"""Parses `tactful.contact.reported`, the event with which another tool reports that it has contacted a customer.
+
+A reported contact counts against caps and gaps. It has no rank, because nothing can take its place.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +18,9 @@ MAX_TIME_AHEAD = 30 * DAY
 
 
 def parse_reported_contact(event: Event, data: Mapping[str, Any]) -> Contact:
-    """The contact that the event reports, at `data.at` or else at the event's time.
+    """The contact that the event reports: at `data.at`, else at the event's time.
 
-    Raises BadEvent when a field is missing or unknown words are used, or `at` lies more than 30 days after the
+    Raises InvalidEvent when a field is missing or unknown words are used, or `at` lies more than 30 days after the
     event.
     """
     channel, cls, intent = (_required_text(data, "channel"), _required_text(data, "class"), data.get("intent"))

@@ -1,11 +1,12 @@
-"""SQL of the data plane, in functions named after the question. Hot paths take and give whole batches.
+"""SQL of the inbox, the ledgers, the decisions and the history of contacts. Hot paths take and return whole batches.
 
-Whoever writes a customer's message rows holds the lock on the customer's ledger row; so a check made under that lock
-is exact, and a cap and the message that uses it up commit together.
+Whoever writes a customer's messages holds the lock on the customer's ledger row. So a check made under that lock is
+exact, and the message that uses up a cap commits together with the ledger that counts it.
 """
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -51,7 +52,7 @@ HISTORY_COLUMNS = (
 
 
 class VersionedLedger(msgspec.Struct, frozen=True):
-    """A customer's ledger as read: version 0 means that there is no row yet."""
+    """A customer's ledger as it was read. Version 0 means that there is no row yet."""
 
     version: int
     ledger: Ledger
@@ -60,6 +61,7 @@ class VersionedLedger(msgspec.Struct, frozen=True):
 END_OF_TIME = 2**63 - 1
 
 EMPTY_LEDGER = VersionedLedger(0, Ledger.empty())
+NOTHING_CLAIMED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def shard_of(customer: str) -> int:
@@ -70,10 +72,10 @@ def shard_of(customer: str) -> int:
 async def load_ledgers(
     tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
 ) -> dict[str, VersionedLedger]:
-    """The ledgers of these customers, complete from `since` on; absent ones have no row.
+    """The ledgers of these customers, complete from `complete_since` on. Customers without a row are absent.
 
-    A ledger that has forgotten what lies after `since`, because a longer rule came into force, is read from the
-    history instead.
+    A ledger that has forgotten what lies after that instant, because a longer rule came into force, is rebuilt from
+    the history.
     """
     return await _load_ledgers(tx, customers, complete_since)
 
@@ -93,7 +95,10 @@ async def _load_ledgers(
 
 
 async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence[str] = ()) -> dict[str, int]:
-    """Lock the customers' ledger rows in customer order; `fresh` ones get a row first. Returns the versions."""
+    """Lock the customers' ledger rows in customer order, so that two transactions never wait for each other.
+
+    `new_customers` get a row first. Returns the versions.
+    """
     if new_customers:
         empty = Ledger.empty().pack()
         await tx.execute(
@@ -116,7 +121,7 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence
 async def lock_and_load_ledgers(
     tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
 ) -> dict[str, VersionedLedger]:
-    """Lock the customers' ledger rows in customer order, giving each one a row, and read them: see `ledgers`."""
+    """Lock the customers' ledger rows in customer order and read them: see `load_ledgers`. Each customer gets a row."""
     ordered = sorted(set(customers))
     loaded = await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")
     missing = [customer for customer in ordered if customer not in loaded]
@@ -130,7 +135,7 @@ _LEDGER_COLUMN_TYPES = {"customer": "text", "complete_from": "bigint", "ring": "
 
 
 async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
-    """Write the ledgers back, each with the next version. The rows must be locked by this transaction."""
+    """Write the ledgers back, each with its next version. The rows must be locked by this transaction."""
     if not changed:
         return
     rows = [(customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()]
@@ -141,12 +146,33 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
     )
 
 
+async def save_ledger_changes(
+    tx: Tx,
+    before: Mapping[str, Ledger],
+    after: Mapping[str, Ledger],
+    now: Instant,
+    claimed_ids: Mapping[str, Sequence[str]] = NOTHING_CLAIMED,
+) -> None:
+    """Write the ledgers that have changed, and the changes to the history. The rows must be locked by this transaction.
+
+    `claimed_ids`: the messages that were claimed together, by customer, in the order of their claims.
+    """
+    changed = {customer: ledger for customer, ledger in after.items() if ledger is not before[customer]}
+    await save_ledgers(tx, changed)
+    rows = [
+        row
+        for customer, ledger in changed.items()
+        for row in contact_history_rows(customer, before[customer], ledger, now, claimed_ids.get(customer, ()))
+    ]
+    await insert_contact_history(tx, rows)
+
+
 def contact_history_rows(
     customer: str, before: Ledger, after: Ledger, now: Instant, claimed_ids: Sequence[str] = ()
 ) -> list[tuple[object, ...]]:
     """What changed between two ledgers, as rows of `contact_history`. What was only forgotten is not released.
 
-    The rows of messages that were marked together come last, in the order of their marks.
+    The rows of messages that were claimed together come last, in the order of their claims.
     """
     changed, released = diff_ledgers(before, after)
     if len(claimed_ids) > 1:
@@ -167,7 +193,7 @@ def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> t
 
 
 async def rebuild_ledger(tx: Tx, customer: str, complete_since: Instant) -> Ledger:
-    """The customer's ledger rebuilt from the history table, complete from `since` on."""
+    """The customer's ledger as the history tells it, complete from `complete_since` on."""
     ledger = Ledger.empty()
     for row in await load_contact_history(tx, customer):
         ledger = apply_history_row(ledger, row)

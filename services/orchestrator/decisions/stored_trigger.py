@@ -1,44 +1,48 @@
-"""A waiting or marked message as a touch once more: its event from the inbox, its campaign as it is now."""
+"""Rebuilds what an event triggered from what is stored: the event from the inbox, the campaign from its versions.
+
+Everything that evaluates a message again, or explains an evaluation of the past, gets its `TriggeredCampaign` here.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from schemas.event import Event, decode_event, parse_data
+from schemas.event import Event
 from schemas.times import Instant
-from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
-from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.match import TriggeredCampaign
 
 
-def decode_triggered(
-    event: bytes,
-    campaign_key: str,
-    channel: str,
-    first_planned: Instant | None,
-    catalogue: Catalogue,
-    snapshot: CatalogueSnapshot,
-) -> TriggeredCampaign:
-    """What is judged again: all channels of a choice, or the one message. `since`: when it was first planned.
+class StoredMessage(NamedTuple):
+    """What a row of `message` keeps of the evaluation that planned it. `first_planned` is the column `since`."""
 
-    Raises LookupError when no version of the campaign ever ran.
-    """
-    decoded = decode_event(event)
-    return build_triggered(decoded, parse_data(decoded), campaign_key, channel, first_planned, catalogue, snapshot)
+    message_id: str
+    customer: str
+    campaign: str
+    channel: str
+    first_planned: Instant | None
+    event_source: str
+    event_id: str
+
+    @property
+    def event_key(self) -> tuple[str, ...]:
+        """The key of its event in the inbox."""
+        return self.customer, self.event_source, self.event_id
 
 
-def build_triggered(
+def rebuild_triggered(
     event: Event,
     data: Mapping[str, Any],
-    campaign_key: str,
-    channel: str,
+    campaign: CompiledCampaign,
+    channels: tuple[str, ...],
     first_planned: Instant | None,
-    catalogue: Catalogue,
-    snapshot: CatalogueSnapshot,
 ) -> TriggeredCampaign:
-    """The same for an event at hand. Raises LookupError."""
-    campaign = catalogue.campaigns.get(campaign_key) or snapshot.get_launched_campaign(campaign_key)
-    if campaign is None:
-        raise LookupError(f"the campaign {campaign_key} is gone")
+    """The triggered campaign behind stored messages.
+
+    A campaign that sends on all its channels has one message for each, which are evaluated apart: only `channels` are
+    evaluated, and each keeps its own time of first planning. A campaign that chooses a channel has one message, and
+    all its channels are evaluated again.
+    """
     if campaign.sends_on_all_channels:
-        planned = {} if first_planned is None else {channel: first_planned}
-        return TriggeredCampaign(event, data, campaign, first_planned_by_channel=planned, channels=(channel,))
+        planned = {} if first_planned is None else dict.fromkeys(channels, first_planned)
+        return TriggeredCampaign(event, data, campaign, first_planned_by_channel=planned, channels=channels)
     return TriggeredCampaign(event, data, campaign, first_planned=first_planned, channels=campaign.channels)

@@ -1,4 +1,4 @@
-"""Messages over HTTP: what was written, to whom, what became of it."""
+"""HTTP routes of messages: their content, addresses, states, attempts and decisions."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns.api_common import format_optional_instant
-from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.api import decision_document
+from services.orchestrator.decisions.read_store import list_message_decisions
+from services.orchestrator.delivery import read_store
 
 
 def message_routes(database: Database) -> APIRouter:
@@ -56,7 +57,7 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             if row is None:
                 raise NotFound(f"there is no message `{id[:60]}`")
             attempts = await read_store.list_attempts(tx, id)
-            decisions = await read_store.list_message_decisions(tx, row.customer, id)
+            decisions = await list_message_decisions(tx, row.customer, id)
         return {
             **_message_document(row),
             "attempts": [_attempt_document(attempt) for attempt in attempts],
@@ -65,7 +66,7 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
 
 
 def decode_content(packed: bytes | None) -> dict[str, str] | None:
-    """The fields of the channel as they were kept."""
+    """The content of a message as it is stored: the fields of its channel."""
     return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
 
 

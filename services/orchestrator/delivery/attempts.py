@@ -1,14 +1,25 @@
-"""Attempts: one try of an adapter each. Open from the mark until their owner's own result, or until closed for it.
+"""What the end of an attempt means for its message and its contact. Pure.
 
-The message carries its last attempt: it is open as long as the message is `handing_over`. What was accepted needs no
-more; an attempt that ended in any other way leaves a row, for the message may be tried again.
+An attempt is one try to hand a message over. It is open from its claim until its owner records the result, or until
+recovery closes it for an owner that cannot. The message row carries its last attempt, which is open as long as the
+message is `handing_over`. An accepted attempt needs no more than that. An attempt that ended in any other way is kept
+in a row of `attempt`, because the message may be tried again.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.times import Instant
-from services.kit.db.database import Tx
+from schemas.message import HandoverResult
+from schemas.reasons import Reason
+from schemas.times import SECOND, Instant
+from schemas.vocabulary import MessageState
+from services.orchestrator.policy.ledger import ContactState, Ledger
+
+MAX_ATTEMPTS = 8
+FIRST_BACKOFF = 2 * SECOND
+MAX_BACKOFF = 600 * SECOND
+
+NOT_TRIED = ("no_facts", "past_deadline")
+"""Details of attempts that ended before the provider was asked: they are repeated until the message expires."""
 
 MAYBE_SENT_DETAIL = "an earlier attempt may have arrived"
 """`detail` of a message that is retried after an attempt with an unknown outcome. The state is in `maybe_sent`."""
@@ -16,35 +27,9 @@ MAYBE_SENT_DETAIL = "an earlier attempt may have arrived"
 DISPATCHER_GONE = "the dispatcher is gone"
 """Detail of attempts that were closed for their owner: nobody knows how far they came."""
 
-IN_FLIGHT_SQL = "state = 'handing_over'"
-"""Condition on `message`: its attempt is open. A literal, so that the small index of these is found."""
-IN_FLIGHT_BY_ID_SQL = "state = (SELECT 'handing_over')"
-"""The same of messages that are named: no literal, so that they are found by their names, not by that index."""
-
-ATTEMPT_COLUMNS = (
-    "message_id",
-    "customer",
-    "number",
-    "owner",
-    "claimed_at",
-    "opened",
-    "outcome",
-    "detail",
-    "closed_at",
-)
-
-
-class MessageClaim(NamedTuple):
-    """What a mark writes on a message. `claimed_at` is ledger time, `opened` the database's time."""
-
-    owner: str
-    claimed_at: Instant
-    opened: Instant
-    address_hash: str
-
 
 class OpenAttempt(NamedTuple):
-    """An attempt that has no end yet."""
+    """An attempt that has not ended."""
 
     message_id: str
     customer: str
@@ -52,88 +37,106 @@ class OpenAttempt(NamedTuple):
     number: int
 
 
-class ClosedAttempt(NamedTuple):
-    """The end of an attempt."""
+class AttemptEnd(NamedTuple):
+    """How an attempt ended: what a row of `attempt` keeps."""
 
     message_id: str
     number: int
     outcome: str
-    detail: str | None
+    detail: str | None = None
 
 
-async def close_attempts(tx: Tx, closed_attempts: Sequence[ClosedAttempt], now: Instant) -> set[tuple[str, int]]:
-    """Write how attempts ended, and lock their messages; returns (message id, number) of those that were still open.
-
-    The caller gives each message its next state in the same transaction.
+class AttemptResult(NamedTuple):
+    """An adapter's answer for one attempt. `idempotent`: the provider takes a message id once, however often it is
+    sent, so an attempt with an unknown outcome may be repeated.
     """
-    if not closed_attempts:
-        return set()
-    rows = await tx.rows(
-        f"SELECT message_id, customer, attempts, owner, claimed_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
-        f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
-        ids=tx.list_parameter([closed_attempt.message_id for closed_attempt in closed_attempts]),
-    )
-    found = {(row.message_id, row.attempts): row for row in rows}
-    ended = [
-        (closed_attempt, found.get((closed_attempt.message_id, closed_attempt.number)))
-        for closed_attempt in closed_attempts
-    ]
-    await tx.bulk_insert(
-        "attempt",
-        ATTEMPT_COLUMNS,
-        [
-            (row.message_id, row.customer, row.attempts, row.owner, row.claimed_at, row.opened)
-            + (closed_attempt.outcome, closed_attempt.detail, now)
-            for closed_attempt, row in ended
-            if row is not None
-        ],
-    )
-    return found.keys() & {(closed_attempt.message_id, closed_attempt.number) for closed_attempt in closed_attempts}
 
-
-class AcceptedAttempt(NamedTuple):
-    """An attempt that a provider accepted."""
-
-    message_id: str
+    customer: str
     number: int
+    handover_result: HandoverResult
+    idempotent: bool
     adapter: str
-    provider_id: str | None
-    detail: str | None
+
+    @property
+    def message_id(self) -> str:
+        """The message that was handed over."""
+        return self.handover_result.message_id
+
+    @property
+    def end(self) -> AttemptEnd:
+        """How the attempt ended."""
+        answer = self.handover_result
+        return AttemptEnd(answer.message_id, self.number, answer.outcome, answer.detail)
 
 
-_ACCEPTED_COLUMN_TYPES = {
-    "message_id": "text",
-    "number": "bigint",
-    "adapter": "text",
-    "provider_id": "text",
-    "detail": "text",
-}
+class NextState(NamedTuple):
+    """The next state of a message, and of its contact; None releases the contact. `until`: when it is tried again."""
+
+    state: MessageState
+    contact: ContactState | None
+    until: Instant | None = None
+    failure_reason: Reason | None = None
+
+    @property
+    def maybe_sent(self) -> bool:
+        """Whether the message is tried again although an earlier attempt may have arrived."""
+        return self.state is MessageState.RETRY and self.contact == "unknown"
 
 
-async def accept_attempts(tx: Tx, accepted: Sequence[AcceptedAttempt], now: Instant) -> bool:
-    """Messages whose open attempt was accepted are so too; returns whether the attempts of all were still open.
+_ACCEPTED = NextState(MessageState.ACCEPTED, "made")
 
-    It needs no lock on a ledger, for no contact changes; who closes an attempt in another way locks its message.
+
+def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
+    """What an attempt's result means for the message."""
+    answer = result.handover_result
+    if answer.outcome == "accepted":
+        return _ACCEPTED
+    if answer.outcome == "rejected":
+        return NextState(MessageState.REJECTED, None, failure_reason=Reason.PROVIDER_REJECTED)
+    unknown = answer.outcome == "unknown"
+    if unknown and not result.idempotent:
+        return NextState(MessageState.UNKNOWN, "unknown")
+    if result.number >= MAX_ATTEMPTS and answer.detail not in NOT_TRIED:
+        if unknown:
+            return NextState(MessageState.UNKNOWN, "unknown")
+        return NextState(MessageState.FAILED, None, failure_reason=Reason.PROVIDER_EXHAUSTED)
+    until = now + backoff(result.number, answer.retry_after)
+    return NextState(MessageState.RETRY, "unknown" if unknown else "planned", until)
+
+
+def backoff(number: int, retry_after: float | None) -> int:
+    """Microseconds until the next attempt: what the provider asks for, else doubling from two seconds."""
+    if retry_after is not None:
+        return int(retry_after * SECOND)
+    return min(FIRST_BACKOFF << (number - 1), MAX_BACKOFF)
+
+
+def resolve_next_state(
+    result: AttemptResult, now: Instant, *, was_open: bool, state: str, maybe_sent: bool
+) -> NextState | None:
+    """The message's next state, given what its row says now; None when the result changes nothing.
+
+    Only the result of an open attempt counts (Rank/release-unchecked in docs/protocols). One that arrives late, or
+    twice, may only turn `unknown` into `accepted`.
     """
-    if not accepted:
-        return True
-    written = await tx.execute(
-        "UPDATE message SET state = 'accepted', maybe_sent = 0, until = NULL, adapter = a.adapter, "
-        f"provider_id = a.provider_id, detail = a.detail, closed_at = :now, updated = :now "
-        f"FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
-        f"WHERE message.message_id = a.message_id AND message.{IN_FLIGHT_BY_ID_SQL} AND message.attempts = a.number",
-        now=now,
-        **tx.bind_table_parameter("a", _ACCEPTED_COLUMN_TYPES, accepted),
-    )
-    return written == len(accepted)
+    if was_open:
+        return _keep_unknown(decide_next_state(result, now)) if maybe_sent else decide_next_state(result, now)
+    late = result.handover_result.outcome == "accepted" and state == MessageState.UNKNOWN
+    return _ACCEPTED if late else None
 
 
-async def find_overdue_attempts(tx: Tx, opened_before: Instant, limit: int) -> list[OpenAttempt]:
-    """Open attempts that were opened at or before an instant of the database's time, the oldest first."""
-    rows = await tx.rows(
-        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT_SQL} "
-        "AND opened <= :before ORDER BY opened, message_id LIMIT :limit",
-        before=opened_before,
-        limit=limit,
-    )
-    return [OpenAttempt._make(row) for row in rows]
+def _keep_unknown(next_state: NextState) -> NextState:
+    """A message that an earlier attempt may have delivered never counts as one that was surely not sent."""
+    if next_state.contact is None:
+        return next_state._replace(state=MessageState.UNKNOWN, contact="unknown", failure_reason=None)
+    return next_state._replace(contact="unknown") if next_state.contact == "planned" else next_state
+
+
+def update_ledger(ledger: Ledger, message_id: str, next_state: NextState) -> Ledger:
+    """The ledger after an attempt: the contact in its next state, a planned one at the time of the next attempt."""
+    if next_state.contact is None:
+        return ledger.release(message_id)
+    if next_state.contact == "planned" and next_state.until is not None:
+        contact = ledger.find_contact(message_id)
+        return ledger if contact is None else ledger.put_contact(contact._replace(state="planned", at=next_state.until))
+    return ledger.set_contact_state(message_id, next_state.contact)

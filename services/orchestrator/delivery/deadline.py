@@ -1,9 +1,9 @@
-"""The deadline of a handover, and the alarm that enforces it on a process that stands still.
+"""The deadline of a handover, and the kernel timer that enforces it even on a frozen process.
 
-Between the last check and the first byte a process may sleep for as long as it likes, and nobody can fence it at the
-provider. So just before the first byte the dispatcher arms a kernel timer that kills the process when it fires; a
-stopped process dies too. Then it checks its deadline. Others may close the attempt once deadline, slack and the
-clocks' error have passed. The protocol is model-checked: docs/protocols/Dispatch.tla.
+Between its last check and the first byte a process may be suspended for any time, and a provider cannot be told to
+refuse it. So just before the first byte a kernel timer is armed that kills the process when it fires, also while it is
+stopped; then the deadline is checked. Others may close the attempt once deadline, slack and the error of the clocks
+have passed. The protocol is model-checked: docs/protocols/Dispatch.tla.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import time
 from typing import Protocol
 
 CLOCK_BOOTTIME = 7
-"""Linux: goes on while the machine is suspended."""
+"""Linux: this clock continues while the machine is suspended."""
 SIGEV_SIGNAL = 0
 
 
@@ -24,7 +24,7 @@ class PastDeadline(Exception):
 
 
 class Alarm(Protocol):
-    """A timer that ends this process unless it is put off."""
+    """A timer that kills this process unless it is armed anew or disarmed in time."""
 
     def arm(self, seconds: float) -> None:
         """Fire `seconds` from now; 0 disarms."""
@@ -63,7 +63,7 @@ class KernelAlarm:
         self._check(self._libc.timer_settime(self._timer, 0, ctypes.byref(spec), None))
 
     def close(self) -> None:
-        """Give the timer back."""
+        """Delete the timer."""
         self._libc.timer_delete(self._timer)
 
     @staticmethod
@@ -74,16 +74,17 @@ class KernelAlarm:
 
 
 def boot_time() -> float:
-    """Seconds of the clock that deadlines are kept by; it goes on while the machine is suspended."""
+    """Seconds of the clock of deadlines, which continues while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class HandoverDeadlines:
-    """The handovers of one process that are about to write, and the alarm that stands behind them.
+    """The deadlines of the handovers of one process, and the alarm that enforces them.
 
     Adapters call `before` immediately before a message's first byte and `after` right after it was written. Setting
-    the kernel's timer costs more than the rest of both, so one alarm serves the messages that follow each other: it is
-    set anew when less than half its time is left, and put off when the event loop has come round with nothing to write.
+    the kernel's timer costs more than the rest of both, so one alarm serves messages that follow each other: it is
+    armed anew when less than half of its time is left, and disarmed when the event loop comes round with nothing to
+    write.
     """
 
     def __init__(self, alarm: Alarm, slack: float) -> None:
@@ -96,7 +97,7 @@ class HandoverDeadlines:
         self._refusing = False
 
     def refuse_new(self) -> None:
-        """Let no further handover start: this process is on its way out. What has begun goes on."""
+        """Let no further handover start, because this process is stopping. Those that have begun continue."""
         self._refusing = True
 
     def allow(self, message_id: str, deadline: float) -> None:
@@ -120,7 +121,7 @@ class HandoverDeadlines:
             raise PastDeadline(message_id)
 
     def after(self, message_id: str) -> None:
-        """The first byte has been written: from here on the attempt's outcome is the provider's word."""
+        """The first byte has been written: from now on only the provider knows the outcome of the attempt."""
         if self._kill_times.pop(message_id, None) is None or self._kill_times or self._disarm_scheduled:
             return
         try:

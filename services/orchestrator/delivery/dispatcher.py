@@ -1,4 +1,7 @@
-"""Hands over what lies in the outbox. One loop a channel, so that a slow provider holds up only itself."""
+"""Delivers messages of the outbox. Each channel has a loop of its own, so that a slow provider holds up only itself.
+
+Dispatchers divide the outbox by shards, each leased to one of them. The steps of a delivery are in `delivery.py`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,64 +11,66 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery import shard_lease
-from services.orchestrator.delivery.claim import OutboxClaimer
+from services.orchestrator.delivery import store
+from services.orchestrator.delivery.delivery import Delivery, OutboxClaimer, sleep_unless_set
 from services.orchestrator.delivery.recovery import AttemptRecovery
-from services.orchestrator.delivery.sender import Sender, sleep_unless_set
 
 RENEW_INTERVAL = 2.0
+"""Seconds between two renewals of the leases, which last ten seconds."""
+RECOVERY_INTERVAL = 1.0
 POLL_INTERVAL = 0.1
+"""Seconds between two looks at the outbox while it is empty and nobody signals."""
 
 
 class Dispatcher:
-    """One dispatcher process; `owner` tells it from all others, past and present."""
+    """The dispatcher of one process. Its claimer's `owner` is unique among all processes, past and present."""
 
     def __init__(
         self,
         database: Database,
         claimer: OutboxClaimer,
-        sender: Sender,
+        delivery: Delivery,
         recovery: AttemptRecovery,
         clock: Clock,
         outbox_signal: WakeSignal,
     ) -> None:
         self._database = database
         self._claimer = claimer
-        self._sender = sender
+        self._delivery = delivery
         self._recovery = recovery
         self._clock = clock
         self._outbox_signal = outbox_signal
         self._epochs: dict[int, int] = {}
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
-        """Hand over until stopped; then finish what is in flight and give the shards back."""
+        """Deliver until `stop` is set, then finish what is in flight and give the shards back."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._refuse_new_after_stop(stop))
             tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
-            tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, 1.0))
-            for channel in self._sender.channels:
+            tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, RECOVERY_INTERVAL))
+            for channel in self._delivery.channels:
                 tasks.create_task(self._serve_channel(channel, stop))
         try:
             async with self._database.write() as tx:
-                await shard_lease.release_leases(tx, self._claimer.owner)
+                await store.release_leases(tx, self._claimer.owner)
         except Transient as error:
             log("shards_not_released", level="warning", reason=error.code)
 
     async def _refuse_new_after_stop(self, stop: asyncio.Event) -> None:
-        """Once stopped, give back what is marked and not begun instead of handing it over."""
+        """Once stopped, give back what is claimed and has not begun, instead of handing it over."""
         await stop.wait()
-        self._sender.refuse_new()
+        self._delivery.refuse_new()
 
     async def start(self) -> None:
-        """Take shards before the first round, if the database lets us; `run` goes on trying."""
+        """Take shards before the first round. If the database is not available, `run_until_stopped` tries again."""
         await self._run_step(self._renew_shards)
 
     async def _renew_shards(self) -> None:
         now = await self._database.now()
         async with self._database.write() as tx:
             if not self._epochs:
-                await shard_lease.create_leases(tx)
-            self._epochs = await shard_lease.renew_leases(tx, self._claimer.owner, now)
+                await store.create_leases(tx)
+            self._epochs = await store.renew_leases(tx, self._claimer.owner, now)
 
     async def _run_step(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -89,27 +94,17 @@ class Dispatcher:
             if not done:
                 await _wait_for_either(upcoming, stop, POLL_INTERVAL)
 
-    async def _has_outbox_rows(self, channel: str) -> bool:
-        """Whether anything lies there for us; to mark is dearer than to look."""
-        async with self._database.read() as tx:
-            row = await tx.row(
-                f"SELECT seq FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} "
-                "AND channel = :channel LIMIT 1",
-                shards=tx.list_parameter(sorted(self._epochs)),
-                channel=channel,
-            )
-        return row is not None
-
     async def hand_over_batch(self, channel: str) -> int:
-        """Hand over the next messages of a channel; returns how many were marked."""
-        if not await self._has_outbox_rows(channel):
-            return 0
-        deadline = self._sender.deadline()
+        """Claim and deliver the next messages of a channel; returns how many were claimed."""
+        async with self._database.read() as tx:
+            if not await store.has_outbox_rows(tx, channel, sorted(self._epochs)):
+                return 0
+        deadline = self._delivery.deadline()
         opened = await self._database.now()
         async with self._database.write() as tx:
             claimed_messages = await self._claimer.claim_messages(tx, channel, self._epochs, self._clock.now(), opened)
         if claimed_messages:
-            await self._sender.send_claimed(channel, claimed_messages, deadline)
+            await self._delivery.deliver(channel, claimed_messages, deadline)
         return len(claimed_messages)
 
 

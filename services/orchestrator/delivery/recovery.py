@@ -1,8 +1,8 @@
-"""Closes attempts for owners that can no longer do so themselves.
+"""Closes attempts whose owners can no longer do so themselves.
 
-An attempt ends by its owner's own result row, never by a lease alone: a frozen owner could wake up and send. Two
-things allow others to close it: proof that the owner is dead, or that deadline, slack and the clocks' error have
-passed, after which its own alarm has killed it (see `deadline.py`).
+A lease that has expired is no reason to close an attempt: its owner may be frozen, wake up and send. Others may close
+it in two cases: when they have proof that the owner is dead, or when deadline, slack and the error of the clocks have
+passed, because by then the owner's own alarm has killed it (see `deadline.py` and docs/protocols/Dispatch.tla).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,18 @@ from schemas.times import SECOND
 from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery import attempts
+from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapters.definition import Adapter
-from services.orchestrator.delivery.attempts import DISPATCHER_GONE, OpenAttempt
-from services.orchestrator.delivery.results import AttemptResult, record_results
+from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult, OpenAttempt
+from services.orchestrator.delivery.delivery import record_results
 
 CLOCK_ERROR = 1.0
-"""Seconds by which a dispatcher's clock and the database's may run apart during one attempt."""
+"""Seconds by which a dispatcher's clock and the database's may drift apart during one attempt."""
 BATCH_SIZE = 200
 
 
 class AttemptRecovery:
-    """Finds attempts that nobody will end. `wait`: seconds of the database's clock after which that is certain."""
+    """Finds attempts that their owners cannot end any more. `deadline`, `slack`: seconds, as set for the owners."""
 
     def __init__(
         self, database: Database, adapters: Mapping[str, Adapter], clock: Clock, *, deadline: float, slack: float
@@ -34,18 +34,16 @@ class AttemptRecovery:
         self._grace_period = int((deadline + slack + CLOCK_ERROR) * SECOND)
 
     async def close_overdue(self) -> None:
-        """Close what was opened longer ago than any handover may take to start."""
+        """Close attempts that were opened longer ago than any handover may take to start."""
         now = await self._database.now()
         async with self._database.write() as tx:
-            await self._close_attempts(
-                tx, await attempts.find_overdue_attempts(tx, now - self._grace_period, BATCH_SIZE)
-            )
+            await self._close_attempts(tx, await store.find_overdue_attempts(tx, now - self._grace_period, BATCH_SIZE))
 
     async def close_all_open(self) -> None:
-        """Close every open attempt. Only for who has proof that no other dispatcher lives, such as a lock."""
+        """Close every open attempt. The caller must have proof that no other dispatcher is alive, such as a lock."""
         while True:
             async with self._database.write() as tx:
-                open_attempts = await attempts.find_overdue_attempts(tx, 2**62, BATCH_SIZE)
+                open_attempts = await store.find_overdue_attempts(tx, 2**62, BATCH_SIZE)
                 await self._close_attempts(tx, open_attempts)
             if len(open_attempts) < BATCH_SIZE:
                 return

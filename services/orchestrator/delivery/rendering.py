@@ -1,12 +1,12 @@
-"""Tailors a decided message to its channel: the campaign's content in the customer's locale, and the address."""
+"""Renders a decided message: the campaign's content in the customer's locale, for one channel and address."""
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from schemas.message import Message
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
-from services.orchestrator.decisions.evaluation import RenderedMessage
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
 from services.orchestrator.delivery.channels.definition import BadAddress
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
@@ -15,18 +15,18 @@ from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
 
 LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
-"""Customer, topic and class -> the addresses of the pages `unsubscribe` and `preferences`."""
+"""Customer, topic and class -> the URLs of the pages `unsubscribe` and `preferences`."""
 
 
 class ContentSource(Protocol):
-    """Where compiled contents are found."""
+    """Provides compiled contents."""
 
     def get_content(self, key: str, version: int) -> CampaignContent:
         """The content of a version of a campaign."""
 
 
 class Renderer:
-    """Renders what is sent, and only that. `spent` is told the channel and the seconds of each rendering."""
+    """Renders messages that are sent, and no others. `on_rendered` gets channel and seconds of each rendering."""
 
     def __init__(
         self, contents: ContentSource, links: LinkBuilder, on_rendered: Callable[[str, float], None] | None = None
@@ -35,8 +35,8 @@ class Renderer:
         self._links = links
         self._on_rendered = on_rendered
 
-    def render_message(self, planned: PlannedMessage, facts: Facts, now: Instant) -> RenderedMessage:
-        """The message's fields and address. Raises RenderError."""
+    def render_message(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
+        """The message as it will be stored and handed over. Raises RenderError."""
         started = time.monotonic()
         try:
             return self._render_fields(planned, facts, now)
@@ -44,7 +44,7 @@ class Renderer:
             if self._on_rendered is not None:
                 self._on_rendered(planned.channel, time.monotonic() - started)
 
-    def _render_fields(self, planned: PlannedMessage, facts: Facts, now: Instant) -> RenderedMessage:
+    def _render_fields(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         triggered, campaign = planned.triggered, planned.triggered.campaign
         attributes = campaign.attributes_by_channel[planned.channel]
         address = facts.delivery_address(attributes, now)
@@ -66,7 +66,14 @@ class Renderer:
             context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = _normalise_address(planned.channel, triggered.event.subject if address is None else address.address)
-        return RenderedMessage(to, rendered.fields, rendered.locale)
+        return Message(
+            *(planned.message_id, triggered.event.subject, campaign.key, campaign.version, planned.channel),
+            *(campaign.cls, to),
+            content=rendered.fields,
+            event_source=triggered.event.source,
+            event_id=triggered.event.id,
+            locale=rendered.locale,
+        )
 
 
 def _normalise_address(channel: str, address: str) -> str:

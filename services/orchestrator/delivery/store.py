@@ -1,182 +1,320 @@
-"""Messages and their states. Every write here happens under the lock of the customer's ledger row."""
+"""SQL of delivery: the outbox and who may claim from it, claims, and the ends of attempts.
 
-from collections.abc import Sequence
+Who claims a message, or ends an attempt in any way but `accepted`, holds the lock on the customer's ledger row. What
+evaluations plan is written by `decisions/message_store.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from sqlalchemy import Row
 
-from schemas.times import Instant
-from schemas.vocabulary import MessageState, Outcome
+from schemas.decision import Decision
+from schemas.message import Message
+from schemas.times import SECOND, Instant
+from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
-from services.orchestrator.decisions.evaluation import CustomerEvaluation, DeferredMessage, ReadyMessage
-from services.orchestrator.decisions.store import shard_of
-from services.orchestrator.holds.store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
-from services.orchestrator.policy.decide import PlannedMessage
-from services.orchestrator.policy.rules.registry import HOLD_RULES
-from services.orchestrator.policy.verdicts import DEFER
-
-MESSAGE_COLUMNS = (
-    *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
-    *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("owner", "claimed_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
+from services.orchestrator.decisions.message_store import TIMER_COLUMNS
+from services.orchestrator.decisions.store import SHARDS
+from services.orchestrator.delivery.attempts import (
+    MAYBE_SENT_DETAIL,
+    AttemptEnd,
+    AttemptResult,
+    NextState,
+    OpenAttempt,
 )
-_MUTABLE_COLUMNS = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
-_UPSERT = (
-    f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) VALUES ({', '.join(':' + name for name in MESSAGE_COLUMNS)}) "
-    f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _MUTABLE_COLUMNS)}"
+
+IN_FLIGHT_SQL = "state = 'handing_over'"
+"""Condition on `message`: its attempt is open. A literal, so that the planner uses the small index of these."""
+IN_FLIGHT_BY_ID_SQL = "state = (SELECT 'handing_over')"
+"""The same for messages that are named by id: no literal, so that they are found by the primary key, not by that
+index."""
+
+CLAIM_BATCH_SIZE = 500
+LEASE_DURATION = 10 * SECOND
+ATTEMPT_COLUMNS = (
+    *("message_id", "customer", "number", "owner", "claimed_at", "opened"),
+    *("outcome", "detail", "closed_at"),
 )
-CONTENT_COLUMNS = ("message_id", "content")
-_UPSERT_CONTENT = (
-    "INSERT INTO message_content (message_id, content) VALUES (:message_id, :content) "
-    "ON CONFLICT (message_id) DO UPDATE SET content = excluded.content"
-)
-OUTBOX_COLUMNS = ("shard", "channel", "message_id", "customer")
-TIMER_COLUMNS = ("message_id", "customer", "kind", "due", "claimed_until")
-PARKED_COLUMNS = ("message_id", "cause", "name", "customer")
-_UNCLAIMED = (None, None, None, None)
+_DECISION_DECODER = msgspec.msgpack.Decoder(Decision)
 
 
-def _message_row(
-    evaluation: CustomerEvaluation, planned: PlannedMessage, ready: ReadyMessage | None, now: Instant
-) -> tuple[object, ...]:
-    campaign, event = planned.triggered.campaign, planned.triggered.event
-    policy_version = evaluation.facts.policy.version
-    content = None if ready is None else ready.content
-    claim = evaluation.claims.get(planned.message_id)
-    if claim is not None:
-        state = MessageState.HANDING_OVER
-    elif ready is not None:
-        state = MessageState.PENDING
-    else:
-        state = MessageState.PLANNED if planned.parked is None else MessageState.PARKED
-    return (
-        *(planned.message_id, event.subject, campaign.key, campaign.version, policy_version, planned.channel),
-        *(campaign.cls, campaign.intent, campaign.topic, campaign.priority, event.source, event.id, state.value),
-        *(planned.first_planned, planned.until, planned.expires_at, int(claim is not None)),
-        *(_UNCLAIMED if claim is None else claim),
-        None if content is None else content.to,
-        None if content is None else content.locale,
-        *(now, now),
-    )
+# Leases of shards. A shard of the outbox belongs to one dispatcher, and each change of owner raises its epoch. A lease
+# only divides the work: it never closes an attempt (see recovery.py).
 
 
-async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
-    """Write the messages that came of these judgements, their outbox rows and their timers."""
-    new_rows: list[tuple[object, ...]] = []
-    known: list[tuple[object, ...]] = []
-    outbox: list[tuple[object, ...]] = []
-    for evaluation in evaluations:
-        rows = known if evaluation.expected_states else new_rows
-        rows += [_message_row(evaluation, item.planned, item, now) for item in evaluation.ready_messages]
-        rows += [_message_row(evaluation, item.planned, None, now) for item in evaluation.deferred_messages]
-        outbox += [
-            (shard_of(evaluation.customer), item.planned.channel, item.planned.message_id, evaluation.customer)
-            for item in evaluation.ready_messages
-            if item.planned.message_id not in evaluation.claims
-        ]
-    await tx.bulk_insert("message", MESSAGE_COLUMNS, new_rows)
-    await tx.execute_many(_UPSERT, [dict(zip(MESSAGE_COLUMNS, row, strict=True)) for row in known])
-    await _write_contents(tx, evaluations)
-    await tx.bulk_insert("outbox", OUTBOX_COLUMNS, outbox)
-    await _write_final_states(tx, evaluations, now)
-    await _replace_timers(tx, evaluations)
-
-
-async def _write_contents(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
-    """What the messages that may go say. One that waits again says nothing: it is rendered anew when it may go."""
-    new_contents: list[tuple[str, bytes]] = []
-    changed_contents: list[dict[str, object]] = []
-    obsolete_ids: list[str] = []
-    for evaluation in evaluations:
-        contents = [
-            (item.planned.message_id, msgspec.json.encode(item.content.fields)) for item in evaluation.ready_messages
-        ]
-        if not evaluation.expected_states:
-            new_contents += contents
-            continue
-        changed_contents += [dict(zip(CONTENT_COLUMNS, row, strict=True)) for row in contents]
-        obsolete_ids += [item.planned.message_id for item in evaluation.deferred_messages]
-    await tx.bulk_insert("message_content", CONTENT_COLUMNS, new_contents)
-    await tx.execute_many(_UPSERT_CONTENT, changed_contents)
-    if obsolete_ids:
+async def create_leases(tx: Tx) -> None:
+    """Make sure that every shard has its row."""
+    for shard in range(SHARDS):
         await tx.execute(
-            f"DELETE FROM message_content WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(obsolete_ids)
+            "INSERT INTO shard_lease (shard, epoch, owner, expires) VALUES (:shard, 0, '', 0) "
+            "ON CONFLICT (shard) DO NOTHING",
+            shard=shard,
         )
 
 
-async def _write_final_states(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
-    ends = [
-        {"message_id": message, "state": _FINAL_STATES[outcome].value, "detail": reason, "now": now}
-        for evaluation in evaluations
-        for message, (outcome, reason) in evaluation.final_outcomes.items()
-    ]
-    await tx.execute_many(
-        "UPDATE message SET state = :state, detail = :detail, until = NULL, updated = :now "
-        "WHERE message_id = :message_id",
-        ends,
-    )
+async def renew_leases(tx: Tx, owner: str, now: Instant) -> dict[int, int]:
+    """Renew the owner's leases, take free shards up to a fair share, give back the rest. Returns shard -> epoch.
 
-
-_FINAL_STATES = {Outcome.SUPPRESS.value: MessageState.SUPPRESSED, Outcome.FAIL.value: MessageState.FAILED}
-
-
-async def _replace_timers(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
-    """Take away the timers of what was judged, and set those of what waits."""
-    reevaluated = [message for evaluation in evaluations for message in evaluation.expected_states]
-    for table in ("timer", "parked") if reevaluated else ():
-        await tx.execute(
-            f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(reevaluated)
-        )
-    deferred = [(evaluation, item) for evaluation in evaluations for item in evaluation.deferred_messages]
-    await tx.bulk_insert(
-        "timer", TIMER_COLUMNS, [_timer_row(evaluation.customer, item) for evaluation, item in deferred]
-    )
-    await tx.bulk_insert(
-        "parked", PARKED_COLUMNS, [row for evaluation, item in deferred for row in _parked_rows(evaluation, item)]
-    )
-
-
-def _timer_row(customer: str, item: DeferredMessage) -> tuple[object, ...]:
-    planned = item.planned
-    due = planned.until if planned.parked is None else planned.parked.wake_at
-    return planned.message_id, customer, item.decision.reason, due, 0
-
-
-def _parked_rows(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[tuple[object, ...]]:
-    parked = item.planned.parked
-    if parked is None:
-        causes = [(CAUSE_HOLD_UNTIL, key) for key in _ending_holds(evaluation, item)]
-    else:
-        causes = [(CAUSE_HOLD, key) for key in parked.holds]
-        causes += [("situation", f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
-    return [(item.planned.message_id, cause, name, evaluation.customer) for cause, name in causes]
-
-
-def _ending_holds(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[str]:
-    """Everybody's holds whose end the message waits for, now or at a later jump: lifted, they end earlier."""
-    known = {held.key for held in evaluation.facts.holds}
-    if not known:
-        return []
-    verdicts, jumps = item.decision.verdicts, item.decision.jumps
-    named = {verdict.id for verdict in verdicts if verdict.rule in HOLD_RULES and verdict.verdict == DEFER}
-    return sorted(known & (named | {jump.id for jump in jumps if jump.rule in HOLD_RULES}))
-
-
-async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
-    """A situation of these customers may have ended: judge what it parked at once."""
+    `now` is the database's time.
+    """
     await tx.execute(
-        "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
-        f"WHERE cause = 'situation' AND {tx.in_list('customer', 'customers')})",
-        now=now,
-        customers=tx.list_parameter(customers),
+        "INSERT INTO dispatcher (owner, expires) VALUES (:owner, :expires) "
+        "ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
+        owner=owner,
+        expires=now + LEASE_DURATION,
     )
+    await tx.execute("DELETE FROM dispatcher WHERE expires <= :now", now=now)
+    rows = await tx.rows(f"SELECT shard, epoch, owner, expires FROM shard_lease ORDER BY shard {tx.for_update}")
+    dispatcher_count = await tx.row("SELECT count(*) AS dispatchers FROM dispatcher")
+    fair_share = -(-SHARDS // max(1 if dispatcher_count is None else dispatcher_count.dispatchers, 1))
+    owned = {row.shard: row.epoch for row in rows if row.owner == owner}
+    for shard in sorted(owned)[fair_share:]:
+        del owned[shard]
+        await tx.execute("UPDATE shard_lease SET owner = '', expires = 0 WHERE shard = :shard", shard=shard)
+    for row in rows:
+        if len(owned) < fair_share and row.owner != owner and row.expires <= now:
+            owned[row.shard] = row.epoch + 1
+            await tx.execute(
+                "UPDATE shard_lease SET owner = :owner, epoch = epoch + 1 WHERE shard = :shard",
+                owner=owner,
+                shard=row.shard,
+            )
+    await tx.execute(
+        "UPDATE shard_lease SET expires = :expires WHERE owner = :owner", expires=now + LEASE_DURATION, owner=owner
+    )
+    return owned
 
 
-async def load_message_states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:
-    """The states of these messages; an unknown one is absent."""
-    if not messages:
-        return {}
+async def release_leases(tx: Tx, owner: str) -> None:
+    """Give all shards back before the process ends."""
+    await tx.execute("UPDATE shard_lease SET owner = '', expires = 0 WHERE owner = :owner", owner=owner)
+    await tx.execute("DELETE FROM dispatcher WHERE owner = :owner", owner=owner)
+
+
+async def lock_owned_shards(tx: Tx, owner: str, epochs: Mapping[int, int]) -> set[int]:
+    """The owner's shards whose epoch is still the known one. Nobody can take them before this transaction ends."""
     rows = await tx.rows(
-        f"SELECT message_id, state FROM message WHERE {tx.in_list('message_id', 'ids')}",
-        ids=tx.list_parameter(messages),
+        f"SELECT shard, epoch FROM shard_lease WHERE owner = :owner ORDER BY shard "
+        f"{'FOR SHARE' if tx.for_update else ''}",
+        owner=owner,
     )
-    return {row.message_id: row.state for row in rows}
+    return {row.shard for row in rows if epochs.get(row.shard) == row.epoch}
+
+
+# The outbox and claims.
+
+
+async def has_outbox_rows(tx: Tx, channel: str, shards: Sequence[int]) -> bool:
+    """Whether the outbox holds anything for these shards. It costs less than an attempt to claim."""
+    row = await tx.row(
+        f"SELECT seq FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} AND channel = :channel LIMIT 1",
+        shards=tx.list_parameter(shards),
+        channel=channel,
+    )
+    return row is not None
+
+
+async def next_outbox_rows(tx: Tx, channel: str, shards: Sequence[int]) -> Sequence[Row[Any]]:
+    """The next rows of these shards in order: `seq`, `message_id`, `customer`."""
+    if not shards:
+        return []
+    return await tx.rows(
+        f"SELECT seq, message_id, customer FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} "
+        f"AND channel = :channel ORDER BY seq LIMIT {CLAIM_BATCH_SIZE}",
+        shards=tx.list_parameter(shards),
+        channel=channel,
+    )
+
+
+async def delete_outbox_rows(tx: Tx, rows: Sequence[Row[Any]]) -> None:
+    """Delete outbox rows whose messages have been claimed, or are no longer pending."""
+    await tx.execute(
+        f"DELETE FROM outbox WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
+        seqs=tx.list_parameter([row.seq for row in rows]),
+    )
+
+
+class PendingMessage(msgspec.Struct, frozen=True):
+    """A message that is ready to be handed over, as it is stored."""
+
+    message: Message
+    first_planned: Instant | None
+    attempts: int
+    maybe_sent: bool
+    ready_at: Instant
+
+
+async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, PendingMessage]:
+    """Those of the messages that are ready to be handed over, by id."""
+    rows = await tx.rows(
+        "SELECT m.message_id, m.customer, m.campaign, m.version, m.channel, m.cls, m.to_address, c.content, "
+        "m.event_source, m.event_id, m.locale, m.since, m.attempts, m.maybe_sent, m.updated "
+        "FROM message m JOIN message_content c ON c.message_id = m.message_id "
+        f"WHERE m.state = 'pending' AND {tx.in_list('m.message_id', 'ids')}",
+        ids=tx.list_parameter(ids),
+    )
+    return {
+        row.message_id: PendingMessage(
+            Message(
+                *(row.message_id, row.customer, row.campaign, row.version, row.channel, row.cls, row.to_address),
+                *(msgspec.json.decode(row.content, type=dict[str, str]), row.event_source, row.event_id, row.locale),
+            ),
+            *(row.since, row.attempts, bool(row.maybe_sent), row.updated),
+        )
+        for row in rows
+    }
+
+
+_CLAIM_COLUMN_TYPES = {"message_id": "text", "address_hash": "text"}
+
+
+async def write_claims(tx: Tx, claims: Sequence[tuple[str, str]], owner: str, now: Instant, opened: Instant) -> None:
+    """Claim messages for the owner: (message id, keyed hash of its address). Each gets its next, open attempt.
+
+    `now` is the ledger's time, `opened` the database's time.
+    """
+    if not claims:
+        return
+    await tx.execute(
+        "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, claimed_at = :now, "
+        "opened = :opened, closed_at = NULL, address_hash = k.address_hash, updated = :now "
+        f"FROM {tx.table_parameter('k', _CLAIM_COLUMN_TYPES)} WHERE message.message_id = k.message_id",
+        owner=owner,
+        now=now,
+        opened=opened,
+        **tx.bind_table_parameter("k", _CLAIM_COLUMN_TYPES, claims),
+    )
+
+
+# The ends of attempts.
+
+
+async def close_attempts(tx: Tx, ends: Sequence[AttemptEnd], now: Instant) -> set[tuple[str, int]]:
+    """Write how attempts ended, and lock their messages; returns (message id, number) of those that were still open.
+
+    The caller writes each message's next state in the same transaction.
+    """
+    if not ends:
+        return set()
+    rows = await tx.rows(
+        f"SELECT message_id, customer, attempts, owner, claimed_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
+        f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
+        ids=tx.list_parameter([end.message_id for end in ends]),
+    )
+    open_rows = {(row.message_id, row.attempts): row for row in rows}
+    ended = [(end, open_rows.get((end.message_id, end.number))) for end in ends]
+    await tx.bulk_insert(
+        "attempt",
+        ATTEMPT_COLUMNS,
+        [
+            (row.message_id, row.customer, row.attempts, row.owner, row.claimed_at, row.opened)
+            + (end.outcome, end.detail, now)
+            for end, row in ended
+            if row is not None
+        ],
+    )
+    return open_rows.keys() & {(end.message_id, end.number) for end in ends}
+
+
+_ACCEPTED_COLUMN_TYPES = {
+    "message_id": "text",
+    "number": "bigint",
+    "adapter": "text",
+    "provider_id": "text",
+    "detail": "text",
+}
+
+
+async def accept_attempts(tx: Tx, accepted: Sequence[AttemptResult], now: Instant) -> bool:
+    """Write that these attempts were accepted; returns whether all of them were still open.
+
+    No lock on a ledger is needed, because no contact changes. Whoever closes an attempt in another way locks its
+    message, so of two ends of one attempt neither overwrites the other.
+    """
+    if not accepted:
+        return True
+    rows = [
+        (each.message_id, each.number, each.adapter, each.handover_result.provider_id, each.handover_result.detail)
+        for each in accepted
+    ]
+    written = await tx.execute(
+        "UPDATE message SET state = 'accepted', maybe_sent = 0, until = NULL, adapter = a.adapter, "
+        "provider_id = a.provider_id, detail = a.detail, closed_at = :now, updated = :now "
+        f"FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
+        f"WHERE message.message_id = a.message_id AND message.{IN_FLIGHT_BY_ID_SQL} AND message.attempts = a.number",
+        now=now,
+        **tx.bind_table_parameter("a", _ACCEPTED_COLUMN_TYPES, rows),
+    )
+    return written == len(accepted)
+
+
+async def find_overdue_attempts(tx: Tx, opened_before: Instant, limit: int) -> list[OpenAttempt]:
+    """Open attempts that were opened at or before an instant of the database's time, the oldest first."""
+    rows = await tx.rows(
+        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT_SQL} "
+        "AND opened <= :before ORDER BY opened, message_id LIMIT :limit",
+        before=opened_before,
+        limit=limit,
+    )
+    return [OpenAttempt._make(row) for row in rows]
+
+
+async def load_send_states(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
+    """`state` and `maybe_sent` of these messages, by id."""
+    rows = await tx.rows(
+        f"SELECT message_id, state, maybe_sent FROM message WHERE {tx.in_list('message_id', 'ids')}",
+        ids=tx.list_parameter(ids),
+    )
+    return {row.message_id: row for row in rows}
+
+
+_NEXT_STATE_COLUMN_TYPES = {
+    "message_id": "text",
+    "state": "text",
+    "until": "bigint",
+    "adapter": "text",
+    "provider_id": "text",
+    "detail": "text",
+    "maybe_sent": "bigint",
+}
+
+
+async def write_next_states(tx: Tx, writes: Sequence[tuple[AttemptResult, NextState]], now: Instant) -> None:
+    """Write the states of messages after their attempts, and timers for those that are tried again."""
+    if not writes:
+        return
+    rows = [
+        (result.message_id, next_state.state.value, next_state.until, result.adapter)
+        + (result.handover_result.provider_id, _message_detail(result, next_state), int(next_state.maybe_sent))
+        for result, next_state in writes
+    ]
+    await tx.execute(
+        "UPDATE message SET state = n.state, until = n.until, adapter = n.adapter, provider_id = n.provider_id, "
+        "detail = n.detail, maybe_sent = n.maybe_sent, closed_at = :now, updated = :now "
+        f"FROM {tx.table_parameter('n', _NEXT_STATE_COLUMN_TYPES)} WHERE message.message_id = n.message_id",
+        now=now,
+        **tx.bind_table_parameter("n", _NEXT_STATE_COLUMN_TYPES, rows),
+    )
+    timers = [
+        (result.message_id, result.customer, "retry", next_state.until, 0)
+        for result, next_state in writes
+        if next_state.state is MessageState.RETRY
+    ]
+    await tx.bulk_insert("timer", TIMER_COLUMNS, timers)
+
+
+def _message_detail(result: AttemptResult, next_state: NextState) -> str | None:
+    return MAYBE_SENT_DETAIL if next_state.maybe_sent else result.handover_result.detail
+
+
+async def load_last_decision(tx: Tx, customer: str, message_id: str) -> Decision | None:
+    """The last decision about a message."""
+    row = await tx.row(
+        "SELECT body FROM decision WHERE customer = :customer AND message_id = :message_id "
+        "ORDER BY decision_id DESC LIMIT 1",
+        customer=customer,
+        message_id=message_id,
+    )
+    return None if row is None else _DECISION_DECODER.decode(row.body)

@@ -1,7 +1,7 @@
-"""The orchestrator's side of the past: the policy, the campaigns and the contacts of an instant, from what is kept.
+"""Reads the policy, the campaigns and the ledgers as they were at an instant of the past.
 
-Versions and the two logs (of the catalogue, of contacts) are append-only, so every instant can be told. What is not
-kept at all is which channels were configured.
+Versions, the change log of the catalogue and the history of contacts are append-only, so every instant can be restored.
+Only the channels that were configured are not recorded.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _STATUS_AFTER_ACTION = {
 
 
 class CampaignStatusChange(NamedTuple):
-    """Which version of a campaign ran, or ran last, from `at` on, and how; `status` None: a draft that never ran."""
+    """From `at` on, this version of a campaign ran or had run last, with this status; None: a draft that never ran."""
 
     at: Instant
     version: int
@@ -41,7 +41,7 @@ class CampaignStatusChange(NamedTuple):
 
 
 async def list_status_changes(tx: Tx, key: str) -> list[CampaignStatusChange]:
-    """How a campaign stood, oldest first: each change. Empty: it never was."""
+    """The changes of a campaign's status, oldest first; empty where there never was such a campaign."""
     found: list[CampaignStatusChange] = []
     for change in await catalogue_store.list_log_entries(tx, "campaign", key):
         if change.version is None:
@@ -56,12 +56,12 @@ async def list_status_changes(tx: Tx, key: str) -> list[CampaignStatusChange]:
 
 
 def status_at(changes: Sequence[CampaignStatusChange], at: Instant) -> CampaignStatusChange | None:
-    """How it stood at an instant; None: it was not there yet."""
+    """The status at an instant; None before the campaign existed."""
     return next((each for each in reversed(changes) if each.at <= at), None)
 
 
 async def load_campaign(tx: Tx, key: str, version: int, active: bool) -> CompiledCampaign | None:
-    """A version of a campaign, ready to judge; None when there is none. Raises DocumentError for one unreadable now."""
+    """A version of a campaign, compiled; None where there is none. Raises DocumentError if it is invalid today."""
     found = await catalogue_store.get_campaign_version(tx, key, version)
     if found is None:
         return None
@@ -71,14 +71,14 @@ async def load_campaign(tx: Tx, key: str, version: int, active: bool) -> Compile
 
 
 async def policy_at(tx: Tx, at: Instant) -> CompiledPolicy:
-    """The policy that was active at an instant; that of nobody, version 0, where there was none."""
+    """The policy that was active at an instant; the empty policy, version 0, where none was."""
     changes = await catalogue_store.list_log_entries(tx, "policy", catalogue_store.POLICY_KEY)
     active = [each.version for each in changes if each.action == LifecycleAction.ACTIVATE and each.at <= at]
     return await load_policy(tx, active[-1] or 0) if active else compile_policy(NO_POLICY, 0)
 
 
 async def load_policy(tx: Tx, version: int) -> CompiledPolicy:
-    """A version of the policy, ready to judge. Raises LookupError, DocumentError for one that is unreadable now."""
+    """A version of the policy, compiled. Raises LookupError, and DocumentError for one that is invalid today."""
     if version == 0:
         return compile_policy(NO_POLICY, 0)
     found = await catalogue_store.get_policy_version(tx, version)
@@ -90,12 +90,12 @@ async def load_policy(tx: Tx, version: int) -> CompiledPolicy:
 
 
 async def ledger_at(tx: Tx, customer: str, at: Instant) -> Ledger:
-    """The customer's contacts as they were recorded by an instant, all of them."""
+    """The customer's whole ledger, as it was recorded at an instant."""
     return build_ledger(await store.load_contact_history(tx, customer, at))
 
 
 def build_ledger(rows: Sequence[Row[Any]]) -> Ledger:
-    """The ledger that rows of the history lead to."""
+    """The ledger that rows of the history add up to."""
     ledger = Ledger.empty()
     for row in rows:
         ledger = store.apply_history_row(ledger, row)
@@ -117,7 +117,7 @@ async def trigger_event_at(tx: Tx, customer: str, campaign: str, at: Instant) ->
 
 
 def unknown_address_notes(count: int) -> list[str]:
-    """What is said when entries of addresses can not be told any more."""
+    """Notes about do-not-contact entries whose addresses are not known any more."""
     if not count:
         return []
     if count == 1:

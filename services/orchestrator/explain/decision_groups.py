@@ -1,7 +1,7 @@
-"""Which decisions were taken together: a judging, as the order of decisions tells it. Pure.
+"""Finds the decisions that were made in one evaluation, from their order. Pure.
 
-A fresh event is judged once, with all the campaigns that it triggers. A message that waited, or that the gate stopped,
-is judged again alone, or with the other channels of its choice.
+A fresh event is evaluated once, with all the campaigns that it triggers. A message that waited, or that a recheck took
+back, is evaluated again alone, or together with the other channels among which its campaign chooses.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from schemas.times import Instant
 
 
 class DecisionKey(NamedTuple):
-    """A decision, as far as it tells which judging it belongs to."""
+    """The parts of a decision that show to which evaluation it belongs."""
 
     decision_id: int
     time: Instant
@@ -22,10 +22,10 @@ class DecisionKey(NamedTuple):
 
 
 class DecisionGroup(NamedTuple):
-    """Decisions taken together. `fresh`: the first about their messages.
+    """Decisions of one evaluation. `is_first`: they are the first decisions about their messages.
 
-    `unborn`: messages that nothing had been decided about yet; `pending`: those decided about at the same time, but
-    after this judging.
+    `not_yet_decided`: messages without any decision before this evaluation's end. `decided_later`: messages that have
+    a decision of the same instant after it.
     """
 
     decision_ids: tuple[int, ...]
@@ -38,7 +38,10 @@ class DecisionGroup(NamedTuple):
 def find_decision_group(
     decisions: Sequence[DecisionKey], decision_id: int, sends_on_all_channels: bool
 ) -> DecisionGroup:
-    """The judging that a decision belongs to, among all of its customer in order. `together`: each channel is apart."""
+    """The evaluation that a decision belongs to, among all decisions about its customer, in order.
+
+    `sends_on_all_channels`: the campaign sends on each channel apart from the others.
+    """
     first_decision_ids: dict[str, int] = {}
     for decision in decisions:
         first_decision_ids.setdefault(decision.message_id, decision.decision_id)
@@ -68,7 +71,7 @@ def find_decision_group(
 
 
 def _segment_around(decisions: Sequence[DecisionKey], target: DecisionKey) -> list[DecisionKey]:
-    """The part that holds `own` when the lines are cut wherever a message comes up once more."""
+    """The segment with `target`, when the decisions are cut wherever a message occurs again."""
     segment: list[DecisionKey] = []
     for decision in decisions:
         if any(decision.message_id == other.message_id for other in segment):

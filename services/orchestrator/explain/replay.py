@@ -1,9 +1,9 @@
-"""Judge a decision again from what was kept of its time, and say whether it comes out the same.
+"""Replays a decision: evaluates it again on what is kept of its time, and compares the results.
 
-The versions of the policy, the campaign and the preferences stand in the decision. Contacts, situations, entries and
-holds come from their append-only histories. A decision carries the instant at which its batch began; its facts were
-read a moment later (or, when the gate stopped a message, a moment before), so a replay tries the facts as they stood
-around that instant, the nearest first, and names the instant of those that agree.
+The decision names the versions of the policy, the campaign and the preferences. Contacts, situations, do-not-contact
+entries and holds come from their append-only histories. A decision carries the instant at which its batch began. Its
+facts were read a moment later (or, when a recheck refused a message, a moment before). So a replay tries the facts as
+they were around that instant, the nearest first, and reports the instant of those that lead to the same decision.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,23 +25,30 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound
 from services.orchestrator.decisions import read_store as decision_store
 from services.orchestrator.decisions import store
+from services.orchestrator.decisions.evaluation import (
+    REPLAY,
+    REPLAY_TAKEN_BACK,
+    EvaluationMode,
+    EvaluationRequest,
+    evaluate_customer,
+)
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.decisions.stored_trigger import rebuild_triggered
 from services.orchestrator.explain import as_of
 from services.orchestrator.explain.decision_groups import DecisionGroup, DecisionKey, find_decision_group
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import decide
-from services.orchestrator.policy.ledger import Contact, Ledger
-from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, Ledger
+from services.orchestrator.policy.match import Catalogue, match_campaigns
 
 FACTS_TIME_TOLERANCE = 10 * SECOND
-"""How far from a decision's time its facts may have been read: the fence waits for at most 2 s in each service."""
+"""How far from a decision's time its facts may have been read: the fence waits at most 2 s in each service."""
 MAX_TRIES = 4096
 COMPARED_FIELDS = ("outcome", "reason", "rule_id", "until", "lost_to")
 PROVIDER_REASONS = frozenset({Reason.PROVIDER_REJECTED, Reason.PROVIDER_EXHAUSTED})
-"""Reasons that tell what a provider answered: no rule gave them."""
+"""Reasons that report a provider's answer, so no rule can give them again."""
 
 NO_ADAPTER_REASONS = reasons_with_role(ReasonRole.NO_ADAPTER)
 
@@ -50,9 +57,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay came to. `same` None: it cannot be told, and `unknown` says why.
+    """The result of a replay. `same` is None where nothing can be compared; `unknown` holds the reasons.
 
-    `decision` is as judged again, `facts_at` the instant of the facts that it was judged on.
+    `decision` is the new decision, `facts_at` the instant of the facts that it was made on.
     """
 
     same: bool | None
@@ -63,9 +70,9 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class _ReplayInput:
-    """What the orchestrator kept of a judging: its decisions, the event, the policy, campaigns and contacts.
+    """What the orchestrator keeps of an evaluation: its decisions, the event, the policy, campaigns and contacts.
 
-    `campaigns`: the versions that decided, one mapping for each way in which they may have stood (active or not).
+    `campaigns`: the versions that decided, one mapping for each combination in which they may have been active.
     """
 
     group: DecisionGroup
@@ -78,11 +85,11 @@ class _ReplayInput:
 
 @dataclass(frozen=True, slots=True)
 class _ContactState:
-    """Contacts as they may have stood. `since`: when the messages were first planned; `ahead`: above 0 at the gate."""
+    """A ledger as it may have been. `first_planned`: when the messages were first planned."""
 
     ledger: Ledger
     first_planned: Instant | None
-    clock_tolerance: int
+    mode: EvaluationMode
 
 
 class Replayer:
@@ -93,7 +100,7 @@ class Replayer:
         self._facts_reader = facts_reader
 
     async def replay(self, decision_id: int) -> ReplayResult:
-        """Judge the decision again. Raises NotFound for an unknown one, Transient while facts cannot be had."""
+        """Replay a decision. Raises NotFound for an unknown one, Transient while facts cannot be read."""
         async with self._database.read() as tx:
             stored = await decision_store.get_decision(tx, decision_id)
             if stored is None:
@@ -138,14 +145,14 @@ class Replayer:
 
 
 def decisions_agree(stored: Decision, new_decision: Decision) -> bool:
-    """Whether both say the same. What could not be rendered was allowed by the rules."""
+    """Whether both have the same result. A message that could not be rendered had been allowed by the rules."""
     if stored.reason == Reason.RENDER_ERROR:
         return new_decision.outcome == Outcome.SEND
     return all(getattr(stored, name) == getattr(new_decision, name) for name in COMPARED_FIELDS)
 
 
 async def _load_input(tx: Tx, decision_id: int, decision: Decision) -> _ReplayInput:
-    """Raises LookupError for what is not kept any more, DocumentError for what cannot be read any more."""
+    """Load what is kept. Raises LookupError for what is gone, DocumentError for what cannot be read any more."""
     own = await _load_campaign(tx, decision, True)
     group = find_decision_group(await _list_decision_keys(tx, decision), decision_id, own.sends_on_all_channels)
     decisions: dict[str, Decision] = {}
@@ -199,10 +206,10 @@ async def _load_campaign(tx: Tx, decision: Decision, active: bool) -> CompiledCa
 
 
 def _contact_states(replay_input: _ReplayInput, time: Instant) -> list[_ContactState]:
-    """The customer's contacts as they may have stood when this was judged, the likeliest first.
+    """The customer's ledgers as they may have been at this evaluation, the likeliest first.
 
-    Rows of one instant are in order of writing, and what this judging itself wrote is among them: so first without
-    what it and later judgings of the same instant wrote, then row by row.
+    Rows of one instant are in order of writing, and the rows that this evaluation itself wrote are among them. So
+    first without the rows of this and later evaluations of the same instant, then row by row.
     """
     group = replay_input.group
     hidden_messages = group.not_yet_decided | (group.message_ids if group.is_first else frozenset())
@@ -228,11 +235,11 @@ def _ledger_prefixes(rows: Sequence[Row[Any]], own: frozenset[str], time: Instan
 
 
 def _to_contact_state(ledger: Ledger, own: frozenset[str], first_planned: Instant | None) -> _ContactState:
-    """At the gate the message's own contact is made; to be judged again it counts as planned."""
+    """A message that a recheck took back had a made contact of its own. It counts as planned in the evaluation."""
     claimed: list[Contact] = [each for each in ledger if each.message_id in own and each.state == "made"]
     for contact in claimed:
         ledger = ledger.set_contact_state(contact.message_id, "planned")
-    return _ContactState(ledger, first_planned, CLOCK_TOLERANCE if claimed else 0)
+    return _ContactState(ledger, first_planned, REPLAY_TAKEN_BACK if claimed else REPLAY)
 
 
 def _reevaluate(
@@ -248,21 +255,15 @@ def _reevaluate(
         found = match_campaigns(event, data, facts.customer_values, catalogue)
     else:
         (campaign,) = campaigns.values()
-        channels, first_planned = (
-            tuple(each.channel for each in replay_input.decisions.values()),
-            contacts.first_planned,
-        )
-        if campaign.sends_on_all_channels:
-            planned = {} if first_planned is None else dict.fromkeys(channels, first_planned)
-            found = [TriggeredCampaign(event, data, campaign, first_planned_by_channel=planned, channels=channels)]
-        else:
-            found = [TriggeredCampaign(event, data, campaign, first_planned=first_planned, channels=campaign.channels)]
-    result = decide(found, facts, contacts.ledger, time, clock_tolerance=contacts.clock_tolerance)
-    return {decision.message_id: decision for decision in result.decisions}
+        channels = tuple(each.channel for each in replay_input.decisions.values())
+        found = [rebuild_triggered(event, data, campaign, channels, contacts.first_planned)]
+    request, base = EvaluationRequest(triggered_campaigns=tuple(found)), VersionedLedger(0, contacts.ledger)
+    evaluation = evaluate_customer(event.subject, facts, [request], base, time, BEGINNING_OF_TIME, None, contacts.mode)
+    return {decision.message_id: decision for decision in evaluation.decisions}
 
 
 def _configured_channels(decisions: Iterable[Decision]) -> frozenset[str]:
-    """The channels that could send: the decisions say so."""
+    """The channels that had an adapter, as far as the decisions show it."""
     return frozenset(
         decision.channel
         for decision in decisions
@@ -271,6 +272,6 @@ def _configured_channels(decisions: Iterable[Decision]) -> frozenset[str]:
 
 
 def _sort_by_distance(found: Sequence[T], center: int) -> list[T]:
-    """The items in order of their distance from a place, of two equally far ones the later first."""
+    """The items in order of their distance from an index; of two equally far ones the later first."""
     order = sorted(range(len(found)), key=lambda index: (abs(index - center), -index))
     return [found[index] for index in order]

@@ -1,4 +1,4 @@
-"""The door at which suppression asks what lifting a hold would send; people ask `GET /v1/holds/{key}/plan` there."""
+"""Internal route by which suppression asks what lifting a hold would send, to answer `GET /v1/holds/{key}/plan`."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,7 +9,7 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 
 
 def hold_plan_routes(planner: HoldPlanner) -> APIRouter:
-    """The route of plans."""
+    """The internal route of plans."""
     routes = APIRouter(tags=["internal"], include_in_schema=False, dependencies=[service_only()])
 
     @routes.post(HOLD_PLAN_PATH)

@@ -1,8 +1,8 @@
-"""Releases what holds kept back once they stand no more, at a bounded rate.
+"""Releases messages whose holds have ended, at a bounded rate.
 
-A released message is given a turn: the instant at which its timer is due. Turns are given out a few seconds ahead, by
-class, priority and age, so a release is as cheap for a million messages as for a hundred, and a hold that is placed
-again stops the rest of it. At its turn a message is judged again in full.
+Releasing a message means to give it a turn: the instant at which its timer is due. Turns are given a few seconds
+ahead, in order of class, priority and age. So a release costs the same for a million messages as for a hundred, and
+placing the hold again stops the rest of the release. At its turn a message is evaluated again in full.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions.message_store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
 from services.orchestrator.holds import store
-from services.orchestrator.holds.store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
 from services.orchestrator.metrics import OrchestratorMetrics
 
 TURN_LOOKAHEAD = 10 * SECOND
-"""Turns are given out so far ahead, and again when half of that is left."""
+"""Turns are given so far ahead, and again when half of that is left."""
 
 
 class HoldsApi(Protocol):
-    """What suppression tells about holds: services.clients.suppression.SuppressionClient."""
+    """What the releaser needs of suppression: services.clients.suppression.SuppressionClient."""
 
     async def get_holds(self) -> Sequence[HoldFact]:
-        """Everybody's holds, live or to come. Raises Transient."""
+        """The holds on everybody that are in force or still to come. Raises Transient."""
 
     async def get_hold_ends(self, keys: Sequence[str], at: Instant) -> Sequence[HoldEnd]:
-        """How the holds under these keys ended last, as of an instant. Raises Transient."""
+        """How the holds with these keys ended last, as of an instant. Raises Transient."""
 
 
 class HoldReleaser:
-    """Gives turns to messages whose holds have ended. Any number of processes may: a release is locked."""
+    """Gives turns to messages whose holds have ended. Any number of processes may run it: each release is locked."""
 
     def __init__(self, database: Database, holds: HoldsApi, clock: Clock, metrics: OrchestratorMetrics) -> None:
         self._database = database
@@ -43,7 +43,7 @@ class HoldReleaser:
         self._metrics = metrics
 
     async def release_ended_holds(self) -> None:
-        """Give the turns that are to be given now. Raises Transient when nobody knows which holds stand."""
+        """Give the turns of the next seconds. Raises Transient while the holds cannot be read."""
         async with self._database.read() as tx:
             waited_holds = {cause: await store.list_waited_holds(tx, cause) for cause in (CAUSE_HOLD, CAUSE_HOLD_UNTIL)}
             next_turns = await store.load_next_turns(tx) if any(waited_holds.values()) else {}
@@ -68,7 +68,7 @@ class HoldReleaser:
             raise Transient(f"holds are refused: {error.detail}", retry_after=5.0, code="holds_refused") from error
 
     async def _fetch_hold_ends(self, keys: Sequence[str], now: Instant) -> Sequence[HoldEnd]:
-        """How these ended. A hold that suppression has never heard of keeps nothing back."""
+        """How these holds ended. A hold that suppression does not know counts as lifted: it keeps nothing back."""
         try:
             known = {end.key: end for end in await self._holds.get_hold_ends(keys, now)}
         except Permanent as error:
@@ -77,7 +77,7 @@ class HoldReleaser:
 
 
 def release_turns(count: int, rate: int, now: Instant, next_at: Instant) -> tuple[list[Instant], Instant]:
-    """The turns of `count` messages at `rate` a second, and when the next one may be.
+    """The turns of `count` messages at `rate` a second, and the earliest instant of the turn after them.
 
     What fits into one second goes at once; then one follows the other evenly. `next_at` is what the turns given
     before returned.
@@ -88,14 +88,14 @@ def release_turns(count: int, rate: int, now: Instant, next_at: Instant) -> tupl
 
 
 def free_turns(rate: int, now: Instant, next_at: Instant) -> int:
-    """How many turns at `rate` a second are left until AHEAD."""
+    """How many turns at `rate` a second fit before the end of the lookahead."""
     return max(0, rate * (now + TURN_LOOKAHEAD + SECOND - max(next_at, now)) // SECOND)
 
 
 def _ended_holds(
     waited_holds: Mapping[str, Sequence[str]], holds: Sequence[HoldFact], now: Instant
 ) -> dict[str, list[str]]:
-    """Which holds that messages wait for stand no more, by key, with the causes under which they are waited for."""
+    """The ended holds that messages still wait for: key -> the causes under which they wait."""
     open_ended = {hold.key for hold in holds if hold.until is None}
     active = {hold.key for hold in holds if hold.until is None or hold.until > now}
     found: dict[str, list[str]] = {}
@@ -107,7 +107,7 @@ def _ended_holds(
 
 
 async def _assign_turns(tx: Tx, end: HoldEnd, causes: Sequence[str], now: Instant) -> int:
-    """Give as many turns as there is room for; how many were given."""
+    """Give as many turns as fit; returns how many were given."""
     next_at = await store.lock_next_turn(tx, end.key, now)
     total = 0
     for cause in causes:
@@ -123,7 +123,7 @@ async def _assign_turns(tx: Tx, end: HoldEnd, causes: Sequence[str], now: Instan
 
 
 def _due_at_turn(due: Instant, turn: Instant, now: Instant) -> Instant:
-    """What is due already takes its turn; what would be due later, say by its expiry, is due at its turn or before."""
+    """When a message is due: at its turn; one that is due later anyway, say by its expiry, not after that."""
     return turn if due <= now else min(due, turn)
 
 

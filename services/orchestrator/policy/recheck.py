@@ -4,7 +4,7 @@ from schemas.decision import Decision
 from schemas.times import MINUTE, Instant
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.evaluate import evaluate_rules
+from services.orchestrator.policy.evaluate import RuleResults, evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.plan import plan_candidate
@@ -29,6 +29,26 @@ def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now
     return not any(t < hold.start <= clock_tolerance for hold in (*facts.holds, *facts.suppressions.holds))
 
 
+def recheck_rules(
+    triggered: TriggeredCampaign,
+    channel: str,
+    facts: Facts,
+    ledger: Ledger,
+    claimed_at: Instant,
+    now: Instant,
+    audience: AudienceCheck,
+    clock_tolerance: int = 0,
+) -> RuleResults:
+    """Run all rules on a claimed message at `now`; those over contacts at the time and on the ledger of its claim.
+
+    The recheck before a handover and the audit after it run the rules in this way.
+    """
+    candidate = build_candidate(
+        triggered, channel, facts, ledger, audience, claimed_at=claimed_at, clock_tolerance=clock_tolerance
+    )
+    return evaluate_rules(candidate, facts, now)
+
+
 def recheck_message(
     triggered: TriggeredCampaign, channel: str, facts: Facts, ledger: Ledger, claimed_at: Instant, now: Instant
 ) -> Decision | None:
@@ -38,10 +58,7 @@ def recheck_message(
     all others for `now`. A refusing entry counts even if it begins slightly later.
     """
     audience = AudienceCheck(triggered, facts)
-    claimed_candidate = build_candidate(
-        triggered, channel, facts, ledger, audience, claimed_at=claimed_at, clock_tolerance=CLOCK_TOLERANCE
-    )
-    results = evaluate_rules(claimed_candidate, facts, now)
+    results = recheck_rules(triggered, channel, facts, ledger, claimed_at, now, audience, CLOCK_TOLERANCE)
     if results.is_allowed:
         return None
     unclaimed_candidate = build_candidate(triggered, channel, facts, ledger, audience, clock_tolerance=CLOCK_TOLERANCE)

@@ -71,13 +71,13 @@ class FactsSource(Protocol):
     """The facts that events change, besides the ledger; owned by preference and suppression."""
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Applies an event. Raises BadEvent, changing nothing, if it is invalid."""
+        """Applies an event. Raises InvalidEvent, changing nothing, if it is invalid."""
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the customer's facts as of the events applied so far."""
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that an event reports, or None. Raises BadEvent."""
+        """Returns the contact that an event reports, or None. Raises InvalidEvent."""
 
 
 class SimulatedEvent(NamedTuple):

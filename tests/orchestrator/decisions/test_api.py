@@ -8,14 +8,15 @@ import pytest
 
 from schemas.facts import AttemptScope
 from schemas.ids import hash_event
+from schemas.message import HandoverResult
 from schemas.roles import Role
 from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
 from services.kit.db.database import Tx
 from services.kit.http.auth import Principal, hash_key
 from services.orchestrator.decisions import store
-from services.orchestrator.delivery import attempts
-from services.orchestrator.delivery.attempts import AcceptedAttempt, ClosedAttempt
+from services.orchestrator.delivery import store as delivery_store
+from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.decision_records import decision, event, keep, keep_message
@@ -90,10 +91,12 @@ async def again(tx: Tx, message: str) -> None:
     """Its first attempt ends without an answer, its second one well."""
     marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', claimed_at = :at, opened = :at"
     await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
-    assert await attempts.close_attempts(tx, [ClosedAttempt(message, 1, "retry", "no answer")], NOON) == {(message, 1)}
+    ends = [AttemptEnd(message, 1, "retry", "no answer")]
+    assert await delivery_store.close_attempts(tx, ends, NOON) == {(message, 1)}
     await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
-    assert not await attempts.accept_attempts(tx, [AcceptedAttempt(message, 1, "webhook", None, None)], NOON + SECOND)
-    assert await attempts.accept_attempts(tx, [AcceptedAttempt(message, 2, "webhook", "p-1", None)], NOON + SECOND)
+    accepted = [AttemptResult("c-1", n, HandoverResult(message, "accepted", "p-1"), True, "webhook") for n in (1, 2)]
+    assert not await delivery_store.accept_attempts(tx, accepted[:1], NOON + SECOND)
+    assert await delivery_store.accept_attempts(tx, accepted[1:], NOON + SECOND)
 
 
 async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import invariant, rule
 from schemas.facts import Preference
 from schemas.ids import compute_message_id, hash_event
 from schemas.times import HOUR
-from services.orchestrator.decisions import commit, store
+from services.orchestrator.decisions import evaluator, store
 from services.orchestrator.decisions.evaluation import CustomerEvaluation
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, ContactState, Ledger
@@ -78,7 +78,7 @@ class LedgerMachine(Machine):
 
     async def _held(self, customer: str) -> VersionedLedger:
         async with self.ground.database.read() as tx:
-            return commit.ledger_or_empty(await store.load_ledgers(tx, [customer]), customer)
+            return (await store.load_ledgers(tx, [customer])).get(customer, store.EMPTY_LEDGER)
 
     async def _write(self, customer: str, change: Change, held: VersionedLedger, interrupted: bool = False) -> None:
         """Commits a change that was judged on `held`, once more if that is no longer the ledger."""
@@ -87,7 +87,7 @@ class LedgerMachine(Machine):
             return CustomerEvaluation(customer, facts(chosen=Preference(customer)), (), on, change(on.ledger))
 
         async with self.ground.database.write() as tx:
-            await commit.write_evaluations(tx, [work(held)], 0, store.END_OF_TIME, lambda _, newer: work(newer))
+            await evaluator.write_evaluations(tx, [work(held)], 0, store.END_OF_TIME, lambda _, newer: work(newer))
             if interrupted:
                 raise Interrupted
 

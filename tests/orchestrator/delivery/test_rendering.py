@@ -39,7 +39,7 @@ def render(body: str, channel: str = "push") -> tuple[Mapping[str, str], list[st
         rendered = Renderer(books, books.links).render_message(planned, facts, NOW)
     finally:
         assert books.linked in ([], ["c-1"])
-    return rendered.fields, books.linked
+    return rendered.content, books.linked
 
 
 def test_all_that_templates_may_name_has_a_value() -> None:

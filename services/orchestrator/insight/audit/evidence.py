@@ -14,6 +14,7 @@ from services.condition import ConditionSyntaxError
 from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
 from services.orchestrator.decisions import store
+from services.orchestrator.decisions.stored_trigger import rebuild_triggered
 from services.orchestrator.explain import as_of
 from services.orchestrator.insight.audit import store as audit_store
 from services.orchestrator.insight.audit.invariants import Evidence
@@ -113,14 +114,8 @@ class EvidenceReader:
             tx, handover.campaign, handover.version, handover.claimed_at, TIMING_TOLERANCE
         )
         decoded = decode_event(event)
-        data, since, channels = parse_data(decoded), handover.first_planned, (handover.channel,)
-        planned = {} if since is None else {handover.channel: since}
-        return [
-            TriggeredCampaign(decoded, data, campaign, first_planned_by_channel=planned, channels=channels)
-            if campaign.sends_on_all_channels
-            else TriggeredCampaign(decoded, data, campaign, first_planned=since, channels=channels)
-            for campaign in campaigns
-        ]
+        data, channels = parse_data(decoded), (handover.channel,)
+        return [rebuild_triggered(decoded, data, campaign, channels, handover.first_planned) for campaign in campaigns]
 
 
 def _last_possible_read(handover: AuditedHandover) -> Instant:

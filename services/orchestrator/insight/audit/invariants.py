@@ -13,12 +13,12 @@ from schemas.facts import HoldFact, Preference, Suppressions
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.insight.audit.store import AuditedHandover, Violation
-from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
+from services.orchestrator.policy.candidate import AudienceCheck
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.evaluate import evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.recheck import recheck_rules
 from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
 
 MAX_STATES = 256
@@ -107,10 +107,7 @@ def _possible_states(evidence: Evidence) -> Iterator[PossibleState]:
 def _refusals_at(evidence: Evidence, triggered: TriggeredCampaign, facts: Facts, t: Instant) -> frozenset[Refusal]:
     handover = evidence.handover
     audience = AudienceCheck(triggered, facts)
-    candidate = build_candidate(
-        triggered, handover.channel, facts, evidence.ledger, audience, claimed_at=handover.claimed_at
-    )
-    results = evaluate_rules(candidate, facts, t)
+    results = recheck_rules(triggered, handover.channel, facts, evidence.ledger, handover.claimed_at, t, audience)
     return frozenset(
         Refusal(verdict.rule, verdict.id)
         for verdict in (*results.denies, *results.defers)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log_error
-from services.orchestrator.decisions.commit import ledger_or_empty
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
-from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.decisions.store import EMPTY_LEDGER, VersionedLedger
 from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import ShadowObservations, SkipCause
 from services.orchestrator.insight.shadow.shadow_evaluation import LiveResults, NewEvent, build_steps, evaluate_variant
@@ -66,7 +65,7 @@ class ShadowRecorder:
         new_events: Sequence[NewEvent],
         evaluations: Sequence[CustomerEvaluation],
         facts: Mapping[str, Facts],
-        ledgers: dict[str, VersionedLedger],
+        ledgers: Mapping[str, VersionedLedger],
         catalogue: Catalogue,
         now: Instant,
     ) -> ShadowObservations:
@@ -95,7 +94,7 @@ class ShadowRecorder:
         new_events: Sequence[NewEvent],
         evaluations: Mapping[str, CustomerEvaluation],
         facts: Mapping[str, Facts],
-        ledgers: dict[str, VersionedLedger],
+        ledgers: Mapping[str, VersionedLedger],
         variants: Sequence[ShadowVariant],
     ) -> None:
         budget = BatchBudget(self._max_evaluations, self._seconds, self._clock)
@@ -105,7 +104,7 @@ class ShadowRecorder:
         for customer, found in by_customer.items():
             live, versioned_ledger = (
                 LiveResults.from_evaluation(evaluations.get(customer)),
-                ledger_or_empty(ledgers, customer),
+                ledgers.get(customer, EMPTY_LEDGER),
             )
             for variant in variants:
                 self._evaluate_variant(

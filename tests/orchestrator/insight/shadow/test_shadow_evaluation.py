@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from schemas.message import Message
 from services.kit.observability.metrics import Registry
-from services.orchestrator.decisions.evaluation import DeferredMessage, ReadyMessage, RenderedMessage
+from services.orchestrator.decisions.evaluation import DeferredMessage, ReadyMessage
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.insight.shadow.observations import ShadowObservation, ShadowObservations
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
@@ -100,7 +101,7 @@ def test_an_event_that_concerns_no_shadow_leaves_no_note() -> None:
 
 
 def test_what_cannot_be_rendered_fails_and_counts_no_more() -> None:
-    def broken(planned: PlannedMessage, *_: Any) -> RenderedMessage:
+    def broken(planned: PlannedMessage, *_: Any) -> Message:
         if planned.triggered.campaign.version == 2:
             raise RenderError("undefined", "no nickname")
         return rendered(planned, facts(), NOW)
@@ -117,7 +118,7 @@ def test_what_cannot_be_rendered_fails_and_counts_no_more() -> None:
 def test_what_was_rendered_live_is_not_rendered_again() -> None:
     asked: list[PlannedMessage] = []
 
-    def noting(planned: PlannedMessage, *_: Any) -> RenderedMessage:
+    def noting(planned: PlannedMessage, *_: Any) -> Message:
         asked.append(planned)
         return rendered(planned, facts(), NOW)
 
@@ -140,7 +141,7 @@ def test_more_than_the_limit_is_left_out_and_counted() -> None:
 def test_an_exception_in_a_shadow_is_caught_counted_and_logged_without_people(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fails(*_: Any) -> RenderedMessage:
+    def fails(*_: Any) -> Message:
         raise ZeroDivisionError("c-1 ada@example.org")
 
     found = catalogue(campaign(), watched=[newer(campaign())], rules=policy())
@@ -173,7 +174,7 @@ def test_notes_hold_nothing_that_could_be_sent() -> None:
     names = {field.name for field in fields(ShadowObservations)}
     assert names == {"now", "event_count", "observations", "skipped", "failure"}
     held = set(ShadowObservation.__annotations__.values()) | {type(each) for each in _parts()}
-    assert not held & {PlannedMessage, RenderedMessage, ReadyMessage, DeferredMessage}
+    assert not held & {PlannedMessage, Message, ReadyMessage, DeferredMessage}
     assert set(ShadowObservation._fields) == {"watched", "decision", "live", "compared"}
 
 

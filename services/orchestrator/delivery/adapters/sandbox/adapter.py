@@ -55,6 +55,6 @@ def create_adapter(context: AdapterContext) -> SandboxAdapter:
 
     async def store_messages(messages: Sequence[Message]) -> None:
         async with context.database.write() as tx:
-            await insert_messages(tx, messages)
+            await insert_messages(tx, messages, context.clock.now())
 
     return SandboxAdapter(store_messages)

@@ -18,7 +18,7 @@ Position = tuple[Instant, str]
 _COLUMNS: Final = "message_id, customer, campaign, channel, to_address, content, at"
 
 
-async def insert_messages(tx: Tx, messages: Sequence[Message]) -> None:
+async def insert_messages(tx: Tx, messages: Sequence[Message], now: Instant) -> None:
     """Store messages; one whose id is stored already is ignored."""
     await tx.execute_many(
         f"INSERT INTO sandbox_message ({_COLUMNS}) VALUES (:id, :customer, :campaign, :channel, :to, :content, :at)"
@@ -31,7 +31,7 @@ async def insert_messages(tx: Tx, messages: Sequence[Message]) -> None:
                 "channel": message.channel,
                 "to": message.to,
                 "content": msgspec.json.encode(message.content),
-                "at": message.at,
+                "at": now,
             }
             for message in messages
         ],

@@ -6,7 +6,7 @@ from schemas.message import HandoverOutcome, HandoverResult
 from schemas.reasons import Reason
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState
-from services.orchestrator.delivery.results import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
+from services.orchestrator.delivery.attempts import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
 
 NOW = 1_000 * SECOND
 ACCEPTED, REJECTED, RETRY = MessageState.ACCEPTED, MessageState.REJECTED, MessageState.RETRY
@@ -26,20 +26,20 @@ def result(
     [
         (result("accepted"), ACCEPTED, "made", None),
         (result("accepted", idempotent=False), ACCEPTED, "made", None),
-        (result("rejected"), REJECTED, "released", Reason.PROVIDER_REJECTED),
+        (result("rejected"), REJECTED, None, Reason.PROVIDER_REJECTED),
         # the provider says that it did not take it: the slot is free until the next try
         (result("retry"), RETRY, "planned", None),
         # bytes were written: the contact counts on, whoever dedupes is asked again
         (result("unknown"), RETRY, "unknown", None),
         (result("unknown", idempotent=False), UNKNOWN, "unknown", None),
-        (result("retry", number=MAX_ATTEMPTS), FAILED, "released", Reason.PROVIDER_EXHAUSTED),
+        (result("retry", number=MAX_ATTEMPTS), FAILED, None, Reason.PROVIDER_EXHAUSTED),
         (result("unknown", number=MAX_ATTEMPTS), UNKNOWN, "unknown", None),
         # nobody asked the provider: that is no try of it
         *((result("retry", number=MAX_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
     ],
 )
 def test_an_end_decides_about_message_and_contact(
-    given: AttemptResult, state: MessageState, contact: str, failed: Reason | None
+    given: AttemptResult, state: MessageState, contact: str | None, failed: Reason | None
 ) -> None:
     following = decide_next_state(given, NOW)
     assert (following.state, following.contact, following.failure_reason) == (state, contact, failed)

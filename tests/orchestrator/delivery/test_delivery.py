@@ -14,9 +14,9 @@ from schemas.facts import SuppressionEntry, SuppressionResponse, Suppressions
 from schemas.message import HandoverResult
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.orchestrator.decisions import store
-from services.orchestrator.delivery.claim import ClaimedMessage
-from services.orchestrator.delivery.recheck_stage import Recheck
-from services.orchestrator.delivery.results import AttemptResult, record_results
+from services.orchestrator.decisions.evaluation import ClaimedMessage
+from services.orchestrator.delivery.attempts import AttemptResult
+from services.orchestrator.delivery.delivery import Delivery, record_results
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import TOPIC, Crew, crew, record
@@ -39,8 +39,8 @@ async def us(tmp_path: Path) -> AsyncIterator[Crew]:
         yield made
 
 
-def gate(us: Crew) -> Recheck:
-    return us.workers[0].dispatcher._sender._recheck
+def gate(us: Crew) -> Delivery:
+    return us.workers[0].dispatcher._delivery
 
 
 async def marked(us: Crew, *events: tuple[str, str]) -> list[ClaimedMessage]:
@@ -67,9 +67,9 @@ async def contacts(us: Crew, customer: str = "a") -> list[str]:
 async def test_of_several_customers_it_stops_those_alone_whose_facts_have_changed(us: Crew) -> None:
     items = await marked(us, ("a", "low"), ("b", "low"), ("c", "low"))
     us.others.opted_out.add("b")
-    look = await gate(us).recheck_messages(items)
-    assert look.refused == {item.message_id for item in items if item.customer == "b"}
-    assert set(look.facts) == {"a", "b", "c"}
+    look = await gate(us).recheck(items)
+    assert look.refused == {item.message.id for item in items if item.message.customer == "b"}
+    assert set(look.inputs.facts) == {"a", "b", "c"}
     assert {of.message_id("push") for of in look.triggered_campaigns.values()} == set(look.triggered_campaigns)
 
 
@@ -77,7 +77,7 @@ async def test_messages_of_one_customer_are_given_back_one_after_the_other(us: C
     items = await marked(us, ("a", "low"), ("a", "high"), ("b", "low"), ("a", "high"))
     assert await contacts(us) == ["made"] * 3
     us.others.opted_out.update(("a", "b"))
-    works = await gate(us).take_back(items, await gate(us).recheck_messages(items))
+    works = await gate(us).take_back(items, await gate(us).recheck(items))
     assert sorted(work.customer for work in works) == ["a", "a", "a", "b"]
     assert all(work.base.ledger is not work.ledger for work in works)
     assert await states(us) == ["suppressed"] * 4
@@ -100,17 +100,17 @@ async def test_what_was_just_judged_here_is_looked_at_with_its_touch_at_hand(us:
 
 async def test_without_anything_refused_nothing_is_written(us: Crew) -> None:
     items = await marked(us, ("a", "low"))
-    assert await gate(us).take_back([], await gate(us).recheck_messages(items)) == []
+    assert await gate(us).take_back([], await gate(us).recheck(items)) == []
     assert await states(us) == ["handing_over"]
 
 
 async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Crew) -> None:
     items = await marked(us, ("a", "low"), ("b", "low"))
     us.others.opted_out.update(("a", "b"))
-    look = await gate(us).recheck_messages(items)
-    theirs = next(item for item in items if item.customer == "a")
+    look = await gate(us).recheck(items)
+    theirs = next(item for item in items if item.message.customer == "a")
     async with us.database.write() as tx:
-        gone = AttemptResult("a", theirs.number, HandoverResult(theirs.message_id, "unknown"), False, "null")
+        gone = AttemptResult("a", theirs.number, HandoverResult(theirs.message.id, "unknown"), False, "null")
         await record_results(tx, [gone], us.clock.now())
     assert [work.customer for work in await gate(us).take_back(items, look)] == ["b"]
     assert await contacts(us) == ["unknown"]
@@ -127,8 +127,8 @@ async def test_an_entry_slightly_ahead_stops_it_and_is_why_when_it_is_judged_aga
         return SuppressionResponse((ahead,)) if path.endswith("/suppression/facts") else told
 
     us.others._answer = answer  # type: ignore[method-assign]
-    look = await gate(us).recheck_messages(items)
-    assert look.refused == {items[0].message_id}
+    look = await gate(us).recheck(items)
+    assert look.refused == {items[0].message.id}
     work = (await gate(us).take_back(items, look))[0]
     assert [line.reason for line in work.decisions] == ["suppression_list"]
 
@@ -136,7 +136,7 @@ async def test_an_entry_slightly_ahead_stops_it_and_is_why_when_it_is_judged_aga
 async def test_a_ledger_that_looks_back_too_little_is_completed_from_the_history(us: Crew) -> None:
     items = await marked(us, ("a", "low"))
     short = [_with_ledger(item, Ledger(complete_from=us.clock.now())) for item in items]
-    assert (await gate(us).recheck_messages(short)).refused == frozenset()
+    assert (await gate(us).recheck(short)).refused == frozenset()
 
 
 async def test_rules_over_contacts_see_the_ledger_of_the_mark_at_the_time_of_the_mark(us: Crew) -> None:
@@ -146,8 +146,8 @@ async def test_rules_over_contacts_see_the_ledger_of_the_mark_at_the_time_of_the
         _with_ledger(item, item.ledger.put_contact(other._replace(at=item.claimed_at - 500_000))) for item in items
     ]
     us.clock.advance(HOUR)
-    assert (await gate(us).recheck_messages(before)).refused == {items[0].message_id}
-    assert (await gate(us).recheck_messages(items)).refused == frozenset()
+    assert (await gate(us).recheck(before)).refused == {items[0].message.id}
+    assert (await gate(us).recheck(items)).refused == frozenset()
 
 
 async def test_facts_are_asked_for_up_to_what_we_have_committed_of_our_topics(us: Crew) -> None:
@@ -155,7 +155,7 @@ async def test_facts_are_asked_for_up_to_what_we_have_committed_of_our_topics(us
         await tx.execute("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
     items = await marked(us, ("a", "low"))
     us.others.positions.clear()
-    await gate(us).recheck_messages(items)
+    await gate(us).recheck(items)
     assert us.others.positions == [{TOPIC: {0: 41}}] * 2
 
 
@@ -168,17 +168,21 @@ async def straight(us: Crew, *events: tuple[str, str]) -> list[ClaimedMessage]:
 async def test_what_was_just_allowed_is_not_judged_again_while_its_facts_stay_the_same(us: Crew) -> None:
     items = await straight(us, ("a", "low"), ("b", "low"))
     us.clock.advance(30 * SECOND)
-    look = await gate(us).recheck_messages(items)
+    look = await gate(us).recheck(items)
     assert (look.triggered_campaigns, look.refused) == ({}, frozenset())
     us.others.opted_out.add("b")
-    look = await gate(us).recheck_messages(items)
-    assert set(look.triggered_campaigns) == look.refused == {item.message_id for item in items if item.customer == "b"}
+    look = await gate(us).recheck(items)
+    assert (
+        set(look.triggered_campaigns)
+        == look.refused
+        == {item.message.id for item in items if item.message.customer == "b"}
+    )
 
 
 async def test_what_was_just_allowed_is_stopped_when_it_has_expired_since(us: Crew) -> None:
     items = await straight(us, ("a", "low"))
     us.clock.advance(10 * DAY)
-    assert (await gate(us).recheck_messages(items)).refused == {items[0].message_id}
+    assert (await gate(us).recheck(items)).refused == {items[0].message.id}
 
 
 async def test_what_expires_while_facts_are_asked_for_is_stopped(us: Crew) -> None:
@@ -188,15 +192,15 @@ async def test_what_expires_while_facts_are_asked_for_is_stopped(us: Crew) -> No
         us.clock.advance(10 * DAY)
 
     us.others.witness = wait
-    assert (await gate(us).recheck_messages(items)).refused == {items[0].message_id}
+    assert (await gate(us).recheck(items)).refused == {items[0].message.id}
 
 
 async def test_what_another_version_of_its_campaign_allowed_is_judged_again(us: Crew) -> None:
     (item,) = await straight(us, ("a", "low"))
     assert item.triggered is not None
     earlier = msgspec.structs.replace(item.triggered, campaign=replace(item.triggered.campaign, version=0))
-    look = await gate(us).recheck_messages([msgspec.structs.replace(item, triggered=earlier)])
-    assert {name: touch.campaign.version for name, touch in look.triggered_campaigns.items()} == {item.message_id: 1}
+    look = await gate(us).recheck([msgspec.structs.replace(item, triggered=earlier)])
+    assert {name: touch.campaign.version for name, touch in look.triggered_campaigns.items()} == {item.message.id: 1}
 
 
 async def test_of_two_in_one_batch_the_second_is_stopped_once_the_first_is_made(tmp_path: Path) -> None:
@@ -206,14 +210,14 @@ async def test_of_two_in_one_batch_the_second_is_stopped_once_the_first_is_made(
     cap = {"id": "cap", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
     async with crew(url, tmp_path, {**FREE, "min_gaps": [], "frequency_caps": [cap]}, size=1) as us:
         low, high = await straight(us, ("a", "low"), ("a", "high"))
-        assert [low.campaign, high.campaign] == ["low", "high"]
-        assert (await gate(us).recheck_messages([low, high])).refused == {high.message_id}
+        assert [low.message.campaign, high.message.campaign] == ["low", "high"]
+        assert (await gate(us).recheck([low, high])).refused == {high.message.id}
 
 
 async def test_an_attempt_that_is_no_longer_the_open_one_is_not_given_back(us: Crew) -> None:
     items = await marked(us, ("a", "low"))
     us.others.opted_out.add("a")
-    look = await gate(us).recheck_messages(items)
+    look = await gate(us).recheck(items)
     earlier = [msgspec.structs.replace(item, number=item.number - 1) for item in items]
     assert await gate(us).take_back(earlier, look) == []
     assert await states(us) == ["handing_over"]
@@ -227,11 +231,11 @@ async def test_what_may_go_when_it_is_judged_again_is_ready_once_more_and_the_hi
     other = next(iter(item.ledger))._replace(message_id="msg_" + "0" * 32, event_hash=1)
     refused = [_with_ledger(item, item.ledger.put_contact(other))]
     us.clock.advance(later)
-    look = await gate(us).recheck_messages(refused)
-    assert look.refused == {item.message_id}
+    look = await gate(us).recheck(refused)
+    assert look.refused == {item.message.id}
     works = await gate(us).take_back(refused, look)
-    assert [(ready.planned.message_id, ready.content.fields) for work in works for ready in work.ready_messages] == [
-        (item.message_id, item.content)
+    assert [(ready.planned.message_id, ready.message) for work in works for ready in work.ready_messages] == [
+        (item.message.id, item.message)
     ]
     async with us.database.read() as tx:
         (row,) = await tx.rows("SELECT state, updated FROM message")

@@ -1,0 +1,289 @@
+"""The evaluator: reads the catalogue, facts and ledgers of a batch of customers, evaluates them, writes the result.
+
+Pipeline, scheduler, recheck and the plan for lifting a hold evaluate through it, so that one place knows in which order
+things are read. What is evaluated again is read in this order: the catalogue, the log positions that we have committed
+and the stored events, in one snapshot; then facts no older than these positions (the causal fence); then the ledgers.
+Replay and audit evaluate facts of the past: they pass their own facts and ledgers to `evaluate_customer` and
+`recheck_rules`, the same pure functions.
+
+A ledger may change between reading and writing. Optimistic concurrency: `write` locks the ledger rows in customer
+order, compares their versions, and evaluates a customer again, under the lock, whose ledger has changed.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from schemas.event import decode_event, parse_data
+from schemas.times import Instant
+from services.kit.bus.fence import read_applied_offsets
+from services.kit.bus.protocol import Partition
+from services.kit.db.database import Database, Tx
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions import message_store, store
+from services.orchestrator.decisions.evaluation import (
+    LIVE,
+    CustomerEvaluation,
+    EvaluationMode,
+    EvaluationRequest,
+    RenderMessage,
+    evaluate_customer,
+)
+from services.orchestrator.decisions.facts_reader import NO_KNOWN_FACTS, FactsReader
+from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
+from services.orchestrator.decisions.stored_trigger import StoredMessage, rebuild_triggered
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.horizon import look_back_start
+from services.orchestrator.policy.ledger import Ledger
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
+
+Reevaluate = Callable[[CustomerEvaluation, VersionedLedger], CustomerEvaluation]
+ClaimMessages = Callable[[Sequence[CustomerEvaluation]], Awaitable[None]]
+
+
+class EvaluationInput(msgspec.Struct, frozen=True):
+    """What a batch is evaluated on: one catalogue, and facts and ledgers as they were read.
+
+    `complete_since`: no rule looks back further, so ledgers must be complete from then on. `events`: the structured
+    JSON of stored events.
+    """
+
+    catalogue: Catalogue
+    complete_since: Instant
+    facts: Mapping[str, Facts]
+    ledgers: Mapping[str, VersionedLedger]
+    events: Mapping[EventKey, bytes]
+
+    def ledger_of(self, customer: str) -> VersionedLedger:
+        """The customer's ledger as it was read; an empty one of version 0 where there is no row yet."""
+        return self.ledgers.get(customer, EMPTY_LEDGER)
+
+
+class Evaluator:
+    """Evaluates batches. `topics`: the topics of events whose positions facts must have caught up with."""
+
+    def __init__(
+        self,
+        database: Database,
+        snapshot: CatalogueSnapshot,
+        facts_reader: FactsReader,
+        render: RenderMessage,
+        topics: Collection[str],
+    ) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._facts_reader = facts_reader
+        self._render = render
+        self._topics = frozenset(topics)
+
+    async def read_catalogue(self) -> Catalogue:
+        """The campaigns and the policy that are in force now."""
+        async with self._database.read() as tx:
+            return await self._snapshot.get_catalogue(tx)
+
+    async def read_for_events(
+        self,
+        event_keys: Sequence[EventKey],
+        catalogue: Catalogue,
+        positions: Mapping[Partition, int],
+        now: Instant,
+    ) -> tuple[EvaluationInput, set[EventKey]]:
+        """What fresh events are evaluated on, and which of them have been decided before. Raises Transient.
+
+        Facts are no older than `positions`, the log positions of the batch.
+        """
+        complete_since = look_back_start(catalogue.policy, catalogue.campaigns.values(), now)
+        customers = list(dict.fromkeys(key[0] for key in event_keys))
+        facts = await self._facts_reader.read_facts(customers, catalogue, positions)
+        async with self._database.read() as tx:
+            known_keys = await store.known_event_keys(tx, event_keys)
+            ledgers = await store.load_ledgers(tx, customers, complete_since)
+        return EvaluationInput(catalogue, complete_since, facts, ledgers, {}), known_keys
+
+    async def read_for_messages(
+        self,
+        customers: Iterable[str],
+        event_keys: Sequence[EventKey],
+        now: Instant,
+        *,
+        known: Mapping[str, Facts] = NO_KNOWN_FACTS,
+        with_ledgers: bool = True,
+    ) -> EvaluationInput:
+        """What stored messages are evaluated on again. Raises Transient.
+
+        Facts are no older than our committed log positions; of those in `known` only changes are asked for.
+        `event_keys`: the events to load. A recheck does without ledgers, because it has those of the claims.
+        """
+        async with self._database.read() as tx:
+            catalogue = await self._snapshot.get_catalogue(tx)
+            positions = {
+                partition: offset
+                for partition, offset in (await read_applied_offsets(tx)).items()
+                if partition[0] in self._topics
+            }
+            events = await store.load_events(tx, event_keys)
+        ordered = sorted(set(customers))
+        facts = await self._facts_reader.read_facts(ordered, catalogue, positions, known)
+        complete_since = look_back_start(catalogue.policy, catalogue.campaigns.values(), now)
+        ledgers: Mapping[str, VersionedLedger] = {}
+        if with_ledgers:
+            async with self._database.read() as tx:
+                ledgers = await store.load_ledgers(tx, ordered, complete_since)
+        return EvaluationInput(catalogue, complete_since, facts, ledgers, events)
+
+    async def complete_ledgers(
+        self, ledgers: Sequence[tuple[str, Ledger]], complete_since: Instant
+    ) -> Sequence[Ledger]:
+        """These customers' ledgers, complete from an instant on.
+
+        A ledger that has forgotten what lies after it, because a longer rule came into force, is rebuilt from the
+        history.
+        """
+        completed = [ledger for _, ledger in ledgers]
+        if any(ledger.complete_from > complete_since for ledger in completed):
+            async with self._database.read() as tx:
+                for index, (customer, ledger) in enumerate(ledgers):
+                    if ledger.complete_from > complete_since:
+                        completed[index] = await store.rebuild_ledger(tx, customer, complete_since)
+        return completed
+
+    def rebuild_triggered(
+        self, inputs: EvaluationInput, message: StoredMessage, known: TriggeredCampaign | None = None
+    ) -> TriggeredCampaign:
+        """What triggered a stored message, with its campaign as it is now; `known` has the event in memory already.
+
+        Raises LookupError when no version of the campaign ever ran.
+        """
+        campaign = inputs.catalogue.campaigns.get(message.campaign)
+        campaign = campaign or self._snapshot.get_launched_campaign(message.campaign)
+        if campaign is None:
+            raise LookupError(f"the campaign {message.campaign} is gone")
+        if known is None:
+            event = decode_event(inputs.events[message.event_key])
+            data = parse_data(event)
+        else:
+            event, data = known.event, known.data
+        return rebuild_triggered(event, data, campaign, (message.channel,), message.first_planned)
+
+    def evaluate(
+        self,
+        inputs: EvaluationInput,
+        customer: str,
+        requests: Sequence[EvaluationRequest],
+        base: VersionedLedger,
+        now: Instant,
+        mode: EvaluationMode = LIVE,
+    ) -> CustomerEvaluation:
+        """Evaluate one customer on this ledger."""
+        return evaluate_customer(
+            customer, inputs.facts[customer], requests, base, now, inputs.complete_since, self._render, mode
+        )
+
+    async def write(
+        self,
+        tx: Tx,
+        inputs: EvaluationInput,
+        evaluations: Sequence[CustomerEvaluation],
+        now: Instant,
+        mode: EvaluationMode = LIVE,
+        claim: ClaimMessages | None = None,
+    ) -> list[CustomerEvaluation]:
+        """Write evaluations in the caller's transaction; returns them as written: see `write_evaluations`."""
+
+        def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
+            return self.evaluate(inputs, evaluation.customer, evaluation.requests, base, now, mode)
+
+        return await write_evaluations(tx, evaluations, now, inputs.complete_since, reevaluate, claim)
+
+    async def write_in_rounds(
+        self,
+        tx: Tx,
+        inputs: EvaluationInput,
+        evaluations: Sequence[CustomerEvaluation],
+        now: Instant,
+        mode: EvaluationMode,
+    ) -> list[CustomerEvaluation]:
+        """Write evaluations of which several may be of one customer: in rounds in which no customer appears twice.
+
+        All of a customer's evaluations were made on the ledger as it was locked. So each but the first is made again,
+        on the ledger that the round before it has written.
+        """
+        rounds: list[list[CustomerEvaluation]] = []
+        counts: Counter[str] = Counter()
+        for evaluation in evaluations:
+            index = counts[evaluation.customer]
+            counts[evaluation.customer] += 1
+            if index == len(rounds):
+                rounds.append([])
+            rounds[index].append(evaluation)
+        written: list[CustomerEvaluation] = []
+        for each in rounds:
+            written += await self.write(tx, inputs, each, now, mode)
+        return written
+
+
+async def write_evaluations(
+    tx: Tx,
+    evaluations: Sequence[CustomerEvaluation],
+    now: Instant,
+    complete_since: Instant,
+    reevaluate: Reevaluate,
+    claim: ClaimMessages | None = None,
+) -> list[CustomerEvaluation]:
+    """Write everything that these evaluations change: ledgers, messages, decisions and the history of contacts.
+
+    Returns them as they were written: a customer whose ledger has changed since it was read is evaluated again, and an
+    evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
+    from which on a ledger must be complete. `claim` claims messages for inline delivery, under the locks.
+    """
+    current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
+    if claim is not None:
+        await claim(current)
+    changed_ledgers = {
+        evaluation.customer: evaluation.ledger
+        for evaluation in current
+        if evaluation.ledger is not evaluation.base.ledger
+    }
+    await store.save_ledgers(tx, changed_ledgers)
+    await message_store.write_messages(tx, current, now)
+    await store.insert_decisions(tx, [decision for evaluation in current for decision in evaluation.decisions])
+    rows = [
+        row
+        for evaluation in current
+        for row in store.contact_history_rows(
+            evaluation.customer, evaluation.base.ledger, evaluation.ledger, now, list(evaluation.claims)
+        )
+    ]
+    await store.insert_contact_history(tx, rows)
+    return current
+
+
+async def _lock_and_reevaluate(
+    tx: Tx, evaluations: Sequence[CustomerEvaluation], complete_since: Instant, reevaluate: Reevaluate
+) -> list[CustomerEvaluation]:
+    to_lock = [evaluation for evaluation in evaluations if evaluation.writes_ledger]
+    if not to_lock:
+        return list(evaluations)
+    new_customers = [evaluation.customer for evaluation in to_lock if evaluation.base.version == 0]
+    versions = await store.lock_ledgers(tx, [evaluation.customer for evaluation in to_lock], new_customers)
+    outdated = [
+        evaluation.customer for evaluation in to_lock if versions[evaluation.customer] != evaluation.base.version
+    ]
+    reloaded = await store.load_ledgers(tx, outdated, complete_since)
+    changed_messages = await _changed_messages(tx, to_lock)
+    result: list[CustomerEvaluation] = []
+    for evaluation in evaluations:
+        # A refusal leaves the ledger's version alone, so the version cannot tell that somebody else has evaluated
+        # the same waiting message: its state must be the one that was read (Rank/no-state-check in docs/protocols).
+        if not changed_messages.isdisjoint(evaluation.expected_states):
+            continue
+        base = reloaded.get(evaluation.customer)
+        result.append(evaluation if base is None else reevaluate(evaluation, base))
+    return result
+
+
+async def _changed_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> set[str]:
+    expected = {message: state for evaluation in evaluations for message, state in evaluation.expected_states.items()}
+    states = await message_store.load_message_states(tx, list(expected))
+    return {message for message, state in expected.items() if states.get(message) != state}

@@ -1,0 +1,72 @@
+"""SQL of timers: which waiting messages are due, and the way back into the outbox for those that are retried."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schemas.times import SECOND, Instant
+from services.kit.db.database import Tx
+from services.orchestrator.decisions import store
+from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS
+from services.orchestrator.decisions.store import shard_of
+from services.orchestrator.decisions.stored_trigger import StoredMessage
+
+TIMER_CLAIM = 30 * SECOND
+"""For how long a claimed timer is left to the scheduler that claimed it, in the database's time."""
+BATCH_SIZE = 200
+
+
+class DueMessage(NamedTuple):
+    """A message whose timer is due, and the state in which it was read."""
+
+    message: StoredMessage
+    state: str
+    due: Instant
+
+
+async def next_due(tx: Tx) -> Instant | None:
+    """When the next timer is due."""
+    row = await tx.row("SELECT min(due) AS due FROM timer")
+    return None if row is None else row.due
+
+
+async def claim_due(tx: Tx, now: Instant) -> list[DueMessage]:
+    """Claim a batch of timers that are due at `now` and that no other scheduler has claimed."""
+    database_now = await tx.now()
+    rows = await tx.rows(
+        "SELECT t.message_id, t.due FROM timer t WHERE t.due <= :now AND t.claimed_until <= :database_now "
+        f"ORDER BY t.due, t.message_id LIMIT {BATCH_SIZE} {tx.for_update and 'FOR UPDATE SKIP LOCKED'}",
+        now=now,
+        database_now=database_now,
+    )
+    if not rows:
+        return []
+    ids = tx.list_parameter([row.message_id for row in rows])
+    await tx.execute(
+        f"UPDATE timer SET claimed_until = :until WHERE {tx.in_list('message_id', 'ids')}",
+        until=database_now + TIMER_CLAIM,
+        ids=ids,
+    )
+    found = await tx.rows(
+        "SELECT m.message_id, m.customer, m.campaign, m.channel, m.since, m.event_source, m.event_id, m.state, t.due "
+        f"FROM message m JOIN timer t ON t.message_id = m.message_id WHERE {tx.in_list('m.message_id', 'ids')}",
+        ids=ids,
+    )
+    return [DueMessage(StoredMessage._make(row[:7]), row.state, row.due) for row in found]
+
+
+async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -> None:
+    """Put messages that a provider did not take back into the outbox. The recheck evaluates them again."""
+    if not retries:
+        return
+    await store.lock_and_load_ledgers(tx, [item.message.customer for item in retries])
+    ids = [item.message.message_id for item in retries]
+    rows = await tx.rows(
+        "UPDATE message SET state = 'pending', until = NULL, updated = :now WHERE state = 'retry' "
+        f"AND {tx.in_list('message_id', 'ids')} RETURNING message_id, customer, channel",
+        ids=tx.list_parameter(ids),
+        now=now,
+    )
+    await tx.bulk_insert(
+        "outbox", OUTBOX_COLUMNS, [(shard_of(r.customer), r.channel, r.message_id, r.customer) for r in rows]
+    )
+    await tx.execute(f"DELETE FROM timer WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids))

@@ -1,0 +1,484 @@
+"""Delivers messages: claim, recheck, send, record. This file is the whole protocol, from top to bottom.
+
+1. Claim. In one transaction the message becomes `handing_over`, its attempt opens, and its contact counts as made.
+   `OutboxClaimer` claims for a dispatcher; `InlineDelivery` claims in the transaction that decides the message.
+2. Recheck. After the claim has committed, facts are read again and the rules run once more. An opt-out that committed
+   before the claim is seen by these facts. One that commits later finds the open attempt and waits for its end.
+3. Send. The adapter hands over what may go. No transaction is open meanwhile, nor across any call to another service.
+4. Record. The result becomes the message's next state, in one transaction with its contact.
+
+The order of these steps and their locks is model-checked: docs/protocols/Dispatch.tla and Rank.tla.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.ids import hash_address
+from schemas.message import HandoverResult
+from schemas.times import Instant
+from schemas.vocabulary import MessageState, Outcome
+from services.kit.db.database import Database, Tx
+from services.kit.errors import Transient
+from services.kit.observability.logs import log, log_error
+from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.evaluation import (
+    TAKEN_BACK,
+    ClaimedMessage,
+    CustomerEvaluation,
+    EvaluationRequest,
+    MessageClaim,
+    ReadyMessage,
+)
+from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.delivery import store
+from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.attempts import (
+    AttemptEnd,
+    AttemptResult,
+    NextState,
+    resolve_next_state,
+    update_ledger,
+)
+from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
+from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
+
+MAX_IN_FLIGHT = 4_000
+"""Messages of one channel that inline delivery may have under way at once."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverLimits:
+    """Seconds from the claim within which a handover may start, and from its last check to its first byte."""
+
+    deadline: float
+    slack: float
+
+
+# 1. Claim
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxClaimer:
+    """Claims messages of the outbox for one dispatcher. `address_key` is the key under which addresses are hashed."""
+
+    owner: str
+    address_key: bytes
+
+    async def claim_messages(
+        self, tx: Tx, channel: str, epochs: Mapping[int, int], now: Instant, opened: Instant
+    ) -> list[ClaimedMessage]:
+        """Claim the next messages of our shards on a channel, in order of the outbox.
+
+        Only shards whose epoch is still ours count: a dispatcher that has lost its shards claims nothing. `now` is the
+        ledger's time, `opened` the database's time.
+        """
+        shards = await store.lock_owned_shards(tx, self.owner, epochs)
+        rows = await store.next_outbox_rows(tx, channel, sorted(shards))
+        if not rows:
+            return []
+        locked = await ledger_store.lock_and_load_ledgers(tx, [row.customer for row in rows])
+        pending = await store.load_pending_messages(tx, [row.message_id for row in rows])
+        ledgers_before = {customer: each.ledger for customer, each in locked.items()}
+        ledgers = dict(ledgers_before)
+        claimed_messages: list[ClaimedMessage] = []
+        for row in rows:
+            stored = pending.get(row.message_id)
+            if stored is None:
+                continue
+            ledger = ledgers[row.customer] = ledgers[row.customer].claim_contact(row.message_id, now)
+            claimed_messages.append(
+                ClaimedMessage(
+                    *(stored.message, stored.attempts + 1, now, ledger, stored.first_planned),
+                    *(stored.ready_at, stored.maybe_sent),
+                )
+            )
+        hashes = [
+            (item.message.id, hash_address(self.address_key, item.message.channel, item.message.to))
+            for item in claimed_messages
+        ]
+        await store.write_claims(tx, hashes, self.owner, now, opened)
+        claim_order: dict[str, list[str]] = {}
+        for item in claimed_messages:
+            claim_order.setdefault(item.message.customer, []).append(item.message.id)
+        await ledger_store.save_ledger_changes(tx, ledgers_before, ledgers, now, claim_order)
+        await store.delete_outbox_rows(tx, rows)
+        return claimed_messages
+
+
+class InlineDelivery:
+    """Delivers what this process has just decided, without the outbox.
+
+    It saves a transaction, a look at the event, and most of the facts. It claims only while little is under way, so
+    that a slow provider never holds up deciding; everything else is left to the outbox and the dispatchers, as are
+    messages that wait or are tried again. `owner` is unique to this process, `hash_address` gives the keyed hash of an
+    address on a channel.
+    """
+
+    def __init__(self, owner: str, hash_address: Callable[[str, str], str], delivery: "Delivery") -> None:
+        self._owner = owner
+        self._hash_address = hash_address
+        self._delivery = delivery
+        self._in_flight: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def deadline(self) -> float:
+        """Until when (boot time, seconds) a handover may start whose claim begins now."""
+        return self._delivery.deadline()
+
+    async def claim_ready(
+        self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
+    ) -> list[ClaimedMessage]:
+        """Claim as many fresh messages as there is room for, on the ledgers that are about to be written."""
+        opened = await tx.now()
+        claimed_counts: Counter[str] = Counter()
+        claimed_messages: list[ClaimedMessage] = []
+        for evaluation in evaluations:
+            if evaluation.expected_states:
+                continue
+            for item in evaluation.ready_messages:
+                channel = item.message.channel
+                if self._has_room(channel, claimed_counts[channel]):
+                    claimed_counts[channel] += 1
+                    claim = MessageClaim(self._owner, now, opened, self._hash_address(channel, item.message.to))
+                    claimed_messages.append(_claim_decided(evaluation, item, claim))
+        return claimed_messages
+
+    def _has_room(self, channel: str, more: int) -> bool:
+        if self._stopping or channel not in self._delivery.channels:
+            return False
+        return self._in_flight[channel] + more < MAX_IN_FLIGHT
+
+    def start_sending(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
+        """Deliver messages whose claims are committed, in the background."""
+        by_channel: dict[str, list[ClaimedMessage]] = {}
+        for item in claimed_messages:
+            by_channel.setdefault(item.message.channel, []).append(item)
+        for channel, items in by_channel.items():
+            self._in_flight[channel] += len(items)
+            task = asyncio.create_task(self._deliver(channel, items, deadline))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, channel: str, items: Sequence[ClaimedMessage], deadline: float) -> None:
+        try:
+            await self._delivery.deliver(channel, items, deadline)
+        except Exception as error:  # their attempts stay open: recovery closes them after the deadline
+            log_error("handover_failed", error, channel=channel, count=len(items))
+        finally:
+            self._in_flight[channel] -= len(items)
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more, and give back what has not begun."""
+        self._stopping = True
+        self._delivery.refuse_new()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+
+def _claim_decided(evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim) -> ClaimedMessage:
+    """Claim a message of an evaluation that has not been written yet."""
+    planned, now = item.planned, claim.claimed_at
+    evaluation.ledger = evaluation.ledger.claim_contact(planned.message_id, now)
+    evaluation.claims[planned.message_id] = claim
+    return ClaimedMessage(
+        *(item.message, 1, now, evaluation.ledger, planned.first_planned),
+        ready_at=now,
+        triggered=planned.triggered,
+        facts=evaluation.facts,
+        sole_decision=len(evaluation.decisions) == 1,
+    )
+
+
+class RecheckResult(msgspec.Struct, frozen=True):
+    """What a recheck found: facts read after the claims, and the messages that must not go.
+
+    `triggered_campaigns`: of the messages whose rules had to run again, by message id.
+    """
+
+    inputs: EvaluationInput
+    triggered_campaigns: Mapping[str, TriggeredCampaign]
+    refused: frozenset[str]
+
+
+class Delivery:
+    """Brings claimed messages to the end of their attempts, for inline delivery and for the dispatcher."""
+
+    def __init__(
+        self,
+        database: Database,
+        evaluator: Evaluator,
+        adapters: Mapping[str, Adapter],
+        deadlines: HandoverDeadlines,
+        limits: HandoverLimits,
+        clock: Clock,
+        metrics: OrchestratorMetrics,
+    ) -> None:
+        self._database = database
+        self._evaluator = evaluator
+        self._adapters = adapters
+        self._deadlines = deadlines
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._stopping = asyncio.Event()
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that can be served."""
+        return frozenset(self._adapters)
+
+    def deadline(self) -> float:
+        """Until when (boot time, seconds) a handover may start whose claim begins now."""
+        return boot_time() + self._limits.deadline
+
+    def refuse_new(self) -> None:
+        """Let no further handover start: what is claimed and has not begun is given back to be tried again."""
+        self._stopping.set()
+        self._deadlines.refuse_new()
+
+    async def deliver(self, channel: str, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
+        """Recheck, send and record messages whose claims have committed."""
+        result = await self._recheck_until(claimed_messages, deadline)
+        if result is None:
+            no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in claimed_messages]
+            await self._record(channel, claimed_messages, no_facts)
+            return
+        refused = [item for item in claimed_messages if item.message.id in result.refused]
+        await self._refuse(channel, refused, result)
+        to_send = [item for item in claimed_messages if item.message.id not in result.refused]
+        if to_send:
+            await self._record(channel, to_send, await self._send(channel, to_send, deadline))
+
+    # 2. Recheck
+
+    async def _recheck_until(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> RecheckResult | None:
+        """The recheck's result; None when facts cannot be read before the deadline, or before this process stops."""
+        delay = 0.05
+        try:
+            async with asyncio.timeout(deadline - boot_time()):
+                while not self._stopping.is_set():
+                    try:
+                        return await self.recheck(claimed_messages)
+                    except Transient as error:
+                        log("gate_waits", level="warning", reason=error.code, detail=error.detail)
+                        await sleep_unless_set(self._stopping, delay)
+                        delay = min(delay * 2, 1.0)
+        except TimeoutError:
+            pass
+        return None
+
+    async def recheck(self, claimed_messages: Sequence[ClaimedMessage]) -> RecheckResult:
+        """Run the rules again on facts that are newer than the claims. Raises Transient while there are none.
+
+        A message that this process has just allowed is not evaluated again while everything that its rules read is
+        unchanged.
+        """
+        inputs = await self._evaluator.read_for_messages(
+            [item.message.customer for item in claimed_messages],
+            [item.stored.event_key for item in claimed_messages if item.triggered is None],
+            self._clock.now(),
+            known={item.message.customer: item.facts for item in claimed_messages if item.facts is not None},
+            with_ledgers=False,
+        )
+        ledgers = await self._evaluator.complete_ledgers(
+            [(item.message.customer, item.ledger) for item in claimed_messages], inputs.complete_since
+        )
+        now = self._clock.now()
+        triggered_campaigns: dict[str, TriggeredCampaign] = {}
+        refused: set[str] = set()
+        for item, ledger in zip(claimed_messages, ledgers, strict=True):
+            message = item.message
+            facts = inputs.facts[message.customer]
+            if _is_unchanged(item, facts, inputs, now):
+                continue
+            triggered = self._evaluator.rebuild_triggered(inputs, item.stored, item.triggered)
+            triggered_campaigns[message.id] = triggered
+            if recheck_message(triggered, message.channel, facts, ledger, item.claimed_at, now):
+                refused.add(message.id)
+        return RecheckResult(inputs, triggered_campaigns, frozenset(refused))
+
+    async def _refuse(self, channel: str, refused: Sequence[ClaimedMessage], result: RecheckResult) -> None:
+        """End refused messages. One that an earlier attempt may have delivered ends as unknown, the others are taken
+        back.
+        """
+        possibly_sent = [item for item in refused if item.maybe_sent]
+        unknown = [HandoverResult(item.message.id, "unknown") for item in possibly_sent]
+        await self._record(channel, possibly_sent, unknown, final=True)
+        surely_unsent = [item for item in refused if not item.maybe_sent]
+        evaluations = await _retry_until_written(lambda: self.take_back(surely_unsent, result))
+        self._metrics.record_refusals(evaluations)
+
+    async def take_back(
+        self, claimed_messages: Sequence[ClaimedMessage], result: RecheckResult
+    ) -> list[CustomerEvaluation]:
+        """Close these attempts and evaluate the messages again, in one transaction under the ledgers' locks.
+
+        All channels of the event and the campaign are evaluated, and each gets a decision. An attempt that somebody
+        else has closed meanwhile is left alone.
+        """
+        if not claimed_messages:
+            return []
+        now, inputs = self._clock.now(), result.inputs
+        async with self._database.write() as tx:
+            base = await ledger_store.lock_and_load_ledgers(
+                tx, [item.message.customer for item in claimed_messages], inputs.complete_since
+            )
+            ends = [AttemptEnd(item.message.id, item.number, "cancelled") for item in claimed_messages]
+            closed = await store.close_attempts(tx, ends, now)
+            evaluations: list[CustomerEvaluation] = []
+            for item in claimed_messages:
+                customer, message_id = item.message.customer, item.message.id
+                if (message_id, item.number) in closed:
+                    request = EvaluationRequest(
+                        triggered_campaigns=(result.triggered_campaigns[message_id],),
+                        expected_states={message_id: MessageState.HANDING_OVER.value},
+                    )
+                    evaluations.append(
+                        self._evaluator.evaluate(inputs, customer, [request], base[customer], now, TAKEN_BACK)
+                    )
+            return await self._evaluator.write_in_rounds(tx, inputs, evaluations, now, TAKEN_BACK)
+
+    # 3. Send
+
+    async def _send(self, channel: str, to_send: Sequence[ClaimedMessage], deadline: float) -> list[HandoverResult]:
+        """The adapter's answer for each message. What an adapter raises means that nobody knows what was written."""
+        adapter = self._adapters[channel]
+        for item in to_send:
+            self._deadlines.allow(item.message.id, deadline)
+        started = boot_time()
+        try:
+            answers = await adapter.send_batch([item.message for item in to_send], self._deadlines)
+        except Exception as error:  # an adapter's fault must not stop the others
+            log("adapter_raised", level="error", channel=channel, error_class=type(error).__name__)
+            answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in to_send]
+        finally:
+            for item in to_send:
+                self._deadlines.forget(item.message.id)
+        self._metrics.record_handovers(channel, adapter.name, to_send, answers, boot_time() - started)
+        return answers
+
+    # 4. Record
+
+    async def _record(
+        self,
+        channel: str,
+        claimed_messages: Sequence[ClaimedMessage],
+        answers: Sequence[HandoverResult],
+        *,
+        final: bool = False,
+    ) -> None:
+        """Write the results of attempts. `final`: an unknown outcome is not tried again."""
+        adapter = self._adapters[channel]
+        answers_by_id = {answer.message_id: answer for answer in answers}
+        results = [
+            AttemptResult(
+                item.message.customer,
+                item.number,
+                answers_by_id[item.message.id],
+                adapter.idempotent and not final,
+                adapter.name,
+            )
+            for item in claimed_messages
+        ]
+
+        async def write() -> None:
+            async with self._database.write() as tx:
+                await record_results(tx, results, self._clock.now())
+
+        if results:
+            await _retry_until_written(write)
+
+
+async def record_results(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
+    """Write the results of attempts. An accepted one mostly takes one statement, because its contact stays as it is."""
+    accepted = [result for result in results if result.handover_result.outcome == "accepted"]
+    in_time = await store.accept_attempts(tx, accepted, now)
+    others = [result for result in results if result.handover_result.outcome != "accepted" or not in_time]
+    if others:
+        await _record_under_lock(tx, others, now)
+
+
+async def _record_under_lock(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
+    """Write results that change contacts, and those that arrive late, under the ledgers' locks."""
+    locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    closed = await store.close_attempts(tx, [result.end for result in results], now)
+    rows = await store.load_send_states(tx, [result.message_id for result in results])
+    before = {customer: each.ledger for customer, each in locked.items()}
+    ledgers = dict(before)
+    writes: list[tuple[AttemptResult, NextState]] = []
+    for result in results:
+        row = rows[result.message_id]
+        was_open = (result.message_id, result.number) in closed
+        next_state = resolve_next_state(
+            result, now, was_open=was_open, state=row.state, maybe_sent=bool(row.maybe_sent)
+        )
+        if next_state is not None:
+            writes.append((result, next_state))
+            ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
+    await store.write_next_states(tx, writes, now)
+    await ledger_store.save_ledger_changes(tx, before, ledgers, now)
+    await _explain_failures(tx, writes, now)
+
+
+async def _explain_failures(tx: Tx, writes: Sequence[tuple[AttemptResult, NextState]], now: Instant) -> None:
+    """Append a decision for each message that the provider refused or that was tried too often."""
+    decisions: list[Decision] = []
+    for result, next_state in writes:
+        if next_state.failure_reason is None:
+            continue
+        last = await store.load_last_decision(tx, result.customer, result.message_id)
+        if last is not None:
+            failure = {"outcome": Outcome.FAIL.value, "reason": next_state.failure_reason.value}
+            decisions.append(msgspec.structs.replace(last, time=now, until=None, rule_id=None, **failure))
+    await ledger_store.insert_decisions(tx, decisions)
+
+
+def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, now: Instant) -> bool:
+    """Whether running the rules again would find what was found when the message was decided.
+
+    True only for a message that was decided alone, on these very facts and this version of its campaign, and while
+    nothing that depends on the clock begins or ends in between: see policy/recheck.py.
+    """
+    triggered = item.triggered
+    if triggered is None or not item.sole_decision or facts is not item.facts:
+        return False
+    return inputs.catalogue.campaigns.get(item.message.campaign) is triggered.campaign and is_still_allowed(
+        triggered, facts, item.claimed_at, now
+    )
+
+
+async def _retry_until_written(write: Callable[[], Awaitable[T]]) -> T:
+    """Write, and try again until the database takes it: the result of an attempt must not be lost."""
+    delay = 0.05
+    while True:
+        try:
+            return await write()
+        except Transient as error:
+            log("result_waits", level="warning", reason=error.code)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)
+
+
+async def sleep_unless_set(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the event is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

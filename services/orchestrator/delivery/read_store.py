@@ -1,0 +1,84 @@
+"""SQL of queries about messages and attempts, for the APIs and the console. It only reads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.facts import AttemptScope
+from schemas.times import Instant
+from services.kit.db.database import Tx
+from services.orchestrator.decisions.read_store import equality_conditions, where_clause
+from services.orchestrator.delivery.store import IN_FLIGHT_BY_ID_SQL, IN_FLIGHT_SQL
+
+_MESSAGE_COLUMNS = (
+    "message_id, customer, campaign, version, policy_version, channel, cls, intent, topic, priority, event_source,"
+    " event_id, state, since, until, expires_at, attempts, to_address, locale, adapter, provider_id, detail, created,"
+    " updated, (SELECT content FROM message_content c WHERE c.message_id = message.message_id) AS content"
+)
+
+
+async def list_messages(
+    tx: Tx,
+    *,
+    customer: str | None,
+    campaign: str | None,
+    status: str | None,
+    after: tuple[Instant, str] | None,
+    limit: int,
+) -> Sequence[Any]:
+    """Messages, oldest first."""
+    conditions, params = equality_conditions(customer=customer, campaign=campaign, state=status)
+    if after is not None:
+        conditions.append("(created, message_id) > (:a_time, :a_message)")
+        params |= {"a_time": after[0], "a_message": after[1]}
+    return await tx.rows(
+        f"SELECT {_MESSAGE_COLUMNS} FROM message {where_clause(conditions)} ORDER BY created, message_id LIMIT :limit",
+        **params,
+        limit=limit,
+    )
+
+
+async def get_message(tx: Tx, message_id: str) -> Any | None:
+    """One message."""
+    return await tx.row(f"SELECT {_MESSAGE_COLUMNS} FROM message WHERE message_id = :id", id=message_id)
+
+
+async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
+    """The attempts to hand a message over, in order: those that were not accepted, and the last one."""
+    return await tx.rows(
+        "SELECT number, 'closed' AS state, outcome, detail, claimed_at, closed_at FROM attempt WHERE message_id = :id"
+        " UNION ALL SELECT attempts, CASE WHEN state = 'handing_over' THEN 'open' ELSE 'closed' END,"
+        " CASE WHEN state <> 'handing_over' THEN 'accepted' END, detail, claimed_at, closed_at"
+        " FROM message m WHERE message_id = :id AND attempts > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM attempt a WHERE a.message_id = m.message_id AND a.number = m.attempts) ORDER BY 1",
+        id=message_id,
+    )
+
+
+async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int]]:
+    """The attempts of a scope that are still open. Without `classes`, of all classes."""
+    conditions, params = equality_conditions(customer=scope.customer, address_hash=scope.address)
+    column_values = (
+        ("channel", scope.channels),
+        ("topic", scope.topics),
+        ("cls", scope.classes),
+        ("intent", scope.intents),
+        ("campaign", scope.campaigns),
+    )
+    for column, values in column_values:
+        if values is not None:
+            conditions.append(f"{column} IN ({tx.unnest(f'any_{column}')})")
+            params[f"any_{column}"] = tx.list_parameter(values)
+    rows = await tx.rows(
+        f"SELECT message_id, attempts FROM message {where_clause([*conditions, IN_FLIGHT_SQL])} ORDER BY message_id",
+        **params,
+    )
+    return [(row.message_id, row.attempts) for row in rows]
+
+
+async def count_open_attempts(tx: Tx, attempts: Sequence[tuple[str, int]]) -> int:
+    """How many of these attempts (message id, number) are still open."""
+    rows = await tx.rows(
+        f"SELECT message_id, attempts FROM message WHERE {tx.in_list('message_id', 'ids')} AND {IN_FLIGHT_BY_ID_SQL}",
+        ids=tx.list_parameter([message for message, _ in attempts]),
+    )
+    return len(set(attempts) & {(row.message_id, row.attempts) for row in rows})
