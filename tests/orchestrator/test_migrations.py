@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from services.kit.db.database import Database, Tx
 from services.kit.db.migrate import is_up_to_date, latest_revision, upgrade_schema
+
+pytestmark = pytest.mark.wired
 
 PACKAGE = "services.orchestrator"
 MAYBE_SENT_DETAIL = "an earlier attempt may have arrived"
