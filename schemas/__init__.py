@@ -1,1 +1,1 @@
-"""Contracts: what crosses a process border. Imports pydantic, msgspec and the standard library only."""
+"""Contracts: the data that crosses process borders. Imports only pydantic, msgspec, PyYAML and the standard library."""

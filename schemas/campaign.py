@@ -1,4 +1,4 @@
-"""A campaign as marketers register it."""
+"""The campaign document, as marketers register it over HTTP, in files and in the console."""
 
 from typing import Annotated, Any
 
@@ -45,7 +45,7 @@ Reentry = Annotated[str, BeforeValidator(_validate_reentry)]
 
 
 class Campaign(Document):
-    """One form over HTTP, in files, in the console and in simulations."""
+    """What to send, to whom, and on which event. The form is the same over HTTP, in files and in simulations."""
 
     key: Key
     name: Text
@@ -76,7 +76,7 @@ class Campaign(Document):
         if (self.strategy is Strategy.FALLBACK) != (self.fallback_after is not None):
             raise ValueError("`fallback_after` belongs to strategy `fallback`, and only to it")
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError("`start` must lie before `end`")
+            raise ValueError("`start` must be before `end`")
         missing = [channel.value for channel in self.channels if channel.value not in self.content]
         if missing:
             raise ValueError(f"`content` lacks the channel `{missing[0]}`")

@@ -1,4 +1,4 @@
-"""A customer as the preference service keeps them, and the parts that events and API calls change."""
+"""The customer document of the preference service, and its parts, which events and API calls change one by one."""
 
 from typing import Annotated, Any, Literal
 
@@ -33,7 +33,7 @@ class AddressEntry(Document):
 
 
 class ConsentRecord(Document):
-    """A basis for marketing, or its refusal, with its proof. Topic `*` covers all topics."""
+    """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics."""
 
     channel: ChannelField
     topic: Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
@@ -58,14 +58,14 @@ class OptOutEntry(Document):
         named = [self.all is not None, self.class_ is not None, self.channel is not None or self.topic is not None]
         if sum(named) != 1:
             raise ValueError(
-                'names one thing: {"all": true}, {"class": ..}, {"channel": ..}, {"topic": ..} '
+                'must name one thing: {"all": true}, {"class": ..}, {"channel": ..}, {"topic": ..} '
                 'or {"channel": .., "topic": ..}'
             )
         return self
 
 
 class Frequency(Document):
-    """The customer's own wish: at most `limit` marketing messages a day, week or month."""
+    """The customer's own cap: at most `limit` marketing messages a day, week or month."""
 
     limit: Annotated[int, Field(ge=1, le=1000)]
     per: Period
@@ -86,7 +86,7 @@ class OwnQuietHours(Document):
 
 
 class Customer(Document):
-    """Traits, addresses, consent, opt-outs and wishes of one customer."""
+    """Traits, addresses, consent, opt-outs and own limits of one customer."""
 
     customer: CustomerId
     locale: Locale | None = None

@@ -1,4 +1,7 @@
-"""A decision: all verdicts on a candidate, one outcome, one reason."""
+"""A decision about a candidate: one outcome, one reason, and the verdicts of all rules.
+
+Stored as a msgpack array (`array_like`): fields may be appended, never moved or removed.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ from schemas.times import Instant, format_instant
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """What one rule said at the decision time. `verdict` is allow, defer, deny or fail."""
+    """The result of one rule at the decision time. `verdict` is allow, defer, deny or fail."""
 
     rule: str
     id: str | None
@@ -19,7 +22,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Jump(msgspec.Struct, frozen=True, array_like=True):
-    """A later instant at which planning looked, and the rule that put it off until then."""
+    """A later instant that planning tried, and the rule that had deferred the message until then."""
 
     at: Instant
     rule: str
@@ -37,7 +40,7 @@ class EventRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    """One judged candidate. Instants are microseconds; `to_document` prints the public form."""
+    """One evaluated candidate. Instants are microseconds; `to_document` returns the public form."""
 
     time: Instant
     message_id: str
@@ -67,7 +70,7 @@ def _format_optional_instant(instant: Instant | None) -> str | None:
 
 
 def to_document(decision: Decision, trace: str = "decisive") -> dict[str, Any]:
-    """The decision as outsiders see it; `trace` is none, decisive (what did not allow) or full."""
+    """The public form of a decision. `trace`: none, decisive (verdicts that did not allow) or full."""
     document: dict[str, Any] = {
         "time": format_instant(decision.time),
         "message_id": decision.message_id,

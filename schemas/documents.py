@@ -1,4 +1,8 @@
-"""Reading documents: YAML or JSON in, one checked model out, errors that say what, where and how to mend it."""
+"""Reads documents: strict YAML or JSON in, a validated model out.
+
+Errors name the place (a JSON pointer), the problem and its correction. Sizes, depth and numbers are bounded, because
+documents come over HTTP.
+"""
 
 import difflib
 import json
@@ -17,14 +21,14 @@ MAX_VALUES = 50_000
 MAX_PROBLEMS = 100
 _INT64_LIMIT = 2**63
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
-"""Without such a run of digits no number is beyond 64 bits."""
+"""A number beyond 64 bits has at least this many digits, so texts without such a run need no check."""
 
 DocumentProblem = tuple[str, str, str]
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class DocumentError(ValueError):
-    """What is wrong with a document: (JSON pointer, code, detail) each."""
+    """The problems of a document, each as (JSON pointer, code, detail)."""
 
     def __init__(self, errors: Iterable[DocumentProblem]) -> None:
         self.errors = list(errors)
@@ -32,7 +36,7 @@ class DocumentError(ValueError):
 
 
 def load_document(text: bytes | str) -> Any:
-    """A YAML or JSON text as plain values. Raises DocumentError for anything doubtful: see `load_json`."""
+    """Parse YAML or JSON into plain values. Raises DocumentError for the same as `load_json`."""
     raw = text.encode() if isinstance(text, str) else text
     _check_size(raw)
     if raw.lstrip()[:1] in (b"{", b"["):
@@ -48,9 +52,9 @@ def load_document(text: bytes | str) -> Any:
 
 
 def load_json(raw: bytes) -> Any:
-    """A JSON text as plain values.
+    """Parse JSON into plain values.
 
-    Refused with DocumentError: duplicate keys, NaN and infinities, numbers beyond 64 bits, more than 32 levels,
+    Raises DocumentError for duplicate keys, NaN and infinities, numbers beyond 64 bits, more than 32 levels,
     more than 50,000 values, more than 1 MiB, text that is not UTF-8.
     """
     _check_size(raw)
@@ -72,7 +76,7 @@ def load_json(raw: bytes) -> Any:
 
 
 def validate_document(model: type[Model], data: Any) -> Model:
-    """The data as the model. Raises DocumentError with a pointer and, for an unknown field, a suggestion."""
+    """Validate plain values as a model. Raises DocumentError, with a suggestion for an unknown field."""
     if not isinstance(data, Mapping):
         raise DocumentError([("", "wrong_type", "the document must be an object with fields")])
     try:
@@ -82,22 +86,22 @@ def validate_document(model: type[Model], data: Any) -> Model:
 
 
 def to_problems(model: type[BaseModel], error: ValidationError) -> list[DocumentProblem]:
-    """Pydantic's findings in our words."""
-    found: list[DocumentProblem] = []
+    """Convert Pydantic's errors."""
+    problems: list[DocumentProblem] = []
     for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
         pointer = "".join(f"/{_escape_pointer(part)}" for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            found.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
+            problems.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
         elif item["type"] == "missing":
-            found.append((pointer, "missing", f"the field `{item['loc'][-1]}` is required"))
+            problems.append((pointer, "missing", f"the field `{item['loc'][-1]}` is required"))
         else:
             detail = item["msg"].removeprefix("Value error, ")
-            found.append((pointer, item["type"], detail[:1].lower() + detail[1:]))
-    return found
+            problems.append((pointer, item["type"], detail[:1].lower() + detail[1:]))
+    return problems
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`, did you mean ...?` for a word that resembles a known one, else nothing."""
+    """`, did you mean ...?` if the word resembles a known one, else an empty text."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean `{matches[0]}`?" if matches else ""
 
@@ -209,7 +213,7 @@ _JSON = json.JSONDecoder(
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without surprises: no anchors, no duplicate keys, times stay text, only true and false are booleans."""
+    """Strict YAML: no anchors, no duplicate keys, times stay text, only `true` and `false` are booleans."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -1,6 +1,6 @@
-"""A customer event: a CloudEvent 1.0 about one customer, over Kafka (binary or structured) and HTTP.
+"""A customer event: a CloudEvent 1.0 about one customer, over Kafka (binary or structured mode) and HTTP.
 
-One validator serves every door. `data` stays raw until a campaign or a situation needs it.
+The same validation applies to all of them. `data` stays raw JSON until a campaign or a situation needs it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class InvalidEvent(ValueError):
-    """An event that cannot be taken: `pointer` says where, the text what is wrong and how to mend it."""
+    """An event that cannot be accepted. `pointer` is the place, the text the problem and its correction."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
@@ -81,9 +81,10 @@ def is_binary(headers: Headers) -> bool:
 
 
 def peek_type(headers: Headers, value: bytes | None) -> str | None:
-    """The event's type at the price of one look: a header in binary mode, one field in structured mode.
+    """Read only the event's type: a header in binary mode, one field in structured mode.
 
-    None when it cannot be told; the full decoding will say why.
+    Cheap enough for every record of the log, most of which trigger nothing. Returns None if the type cannot be read;
+    the full decoding then raises the error.
     """
     found = _find_header(headers, "ce_type")
     try:
@@ -95,9 +96,9 @@ def peek_type(headers: Headers, value: bytes | None) -> str | None:
 
 
 def decode_record(headers: Headers, value: bytes | None, now: Instant | None = None) -> Event:
-    """The event of a Kafka record. With `now`, a time more than a day ahead is refused.
+    """Decode a Kafka record. With `now`, a time more than a day ahead is refused.
 
-    Raises BadEvent for anything that is not one valid customer event.
+    Raises InvalidEvent for anything that is not one valid customer event.
     """
     if value is not None and len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
@@ -109,7 +110,7 @@ def decode_record(headers: Headers, value: bytes | None, now: Instant | None = N
 
 
 def decode_event(value: bytes, now: Instant | None = None) -> Event:
-    """The event of a structured-mode JSON text. Raises BadEvent."""
+    """Decode an event from JSON in structured mode. Raises InvalidEvent."""
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     try:
@@ -145,9 +146,9 @@ def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
             raise InvalidEvent(f"/{field}", f"`{field}`{hint} {problem}")
     time = _parse_time("/time", envelope.time)
     if time < EARLIEST_TIME:
-        raise InvalidEvent("/time", "the time lies before the year 2000: is the producer's clock set?")
+        raise InvalidEvent("/time", "the time is before the year 2000: is the producer's clock set?")
     if now is not None and time > now + CLOCK_TOLERANCE:
-        raise InvalidEvent("/time", "the time lies more than a day ahead of ours: is the producer's clock set?")
+        raise InvalidEvent("/time", "the time is more than a day in the future: is the producer's clock set?")
     expiry = None if envelope.expirytime is None else _parse_time("/expirytime", envelope.expirytime)
     return Event(
         id=envelope.id,
@@ -169,9 +170,9 @@ def _parse_time(pointer: str, text: str) -> Instant:
 
 
 def parse_data(event: Event) -> Mapping[str, Any]:
-    """The event's `data` as a mapping, strictly parsed: no duplicate keys, no NaN, bounded depth and numbers.
+    """Parse the event's `data` strictly: no duplicate keys, no NaN, bounded depth and numbers.
 
-    Raises BadEvent when it is not a JSON object.
+    Raises InvalidEvent if it is not a JSON object.
     """
     try:
         data = load_json(bytes(event.data))
@@ -185,9 +186,9 @@ def parse_data(event: Event) -> Mapping[str, Any]:
 
 
 def parse_request(body: bytes, batch: bool, now: Instant) -> list[Event | InvalidEvent]:
-    """The events of a request, each one either taken or told what is wrong with it.
+    """The events of an HTTP request, each one valid or an error.
 
-    Raises BadEvent when the body as a whole cannot be read.
+    Raises InvalidEvent if the body as a whole cannot be read.
     """
     if not batch:
         return [_parse_event(body, now)]
@@ -213,7 +214,7 @@ def _parse_event(body: bytes, now: Instant) -> Event | InvalidEvent:
 
 
 def encode_event(event: Event) -> bytes:
-    """The event as a structured-mode JSON text."""
+    """Encode an event as JSON in structured mode."""
     document: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.id,

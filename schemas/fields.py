@@ -1,4 +1,4 @@
-"""Field types that documents share: keys, durations, instants, closed words, and scopes."""
+"""Field types that documents share: keys, durations, instants, enumerations and scopes."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from schemas.vocabulary import Channel, Class, Intent
 
 
 class Document(BaseModel):
-    """A form that people write: unknown fields are refused, values are never guessed from other types."""
+    """Base of the documents that people write: unknown fields are refused, and types are never converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
@@ -37,12 +37,12 @@ def _parse_instant(value: Any) -> int:
 
 
 def _parse_wall_time(value: Any) -> int:
-    """Minutes since local midnight of a wall time HH:MM."""
+    """Convert a wall time HH:MM to minutes since local midnight."""
     if not isinstance(value, str) or len(value) != 5 or value[2] != ":" or not (value[:2] + value[3:]).isdecimal():
         raise ValueError('not a wall time such as "21:00"; in YAML put it in quotes')
     hours, minutes = int(value[:2]), int(value[3:])
     if hours > 23 or minutes > 59:
-        raise ValueError("a wall time lies between 00:00 and 23:59")
+        raise ValueError("a wall time is between 00:00 and 23:59")
     return hours * 60 + minutes
 
 
@@ -60,7 +60,7 @@ def _require_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _enum_validator(enum_type: type) -> BeforeValidator:
-    """Reads a member of a closed list from its text even though models are strict."""
+    """Accepts the text of an enumeration's member, although models are strict."""
     words = [str(member) for member in enum_type]  # type: ignore[attr-defined]
 
     def read(value: Any) -> Any:

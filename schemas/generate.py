@@ -1,6 +1,7 @@
-"""`python -m schemas.generate`: the JSON Schema (2020-12) of every form that people and programs write.
+"""`python -m schemas.generate`: writes the JSON Schema (2020-12) of every document, of events and of decisions.
 
-The documents come from their models; the event and the decision, which travel as msgspec structs, are written out here.
+Schemas of documents are generated from their models. Those of the event and the decision, which are msgspec structs,
+are written here by hand.
 """
 
 import json
@@ -37,18 +38,18 @@ _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Every form by its name."""
+    """All schemas by name."""
     schemas_by_name = {name: _document_schema(name, model) for name, model in DOCUMENTS.items()}
     return schemas_by_name | {"event": _event_schema(), "decision": _decision_schema()}
 
 
 def format_schema(schema: Mapping[str, Any]) -> str:
-    """A schema as its file holds it."""
+    """The text of a schema's file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_schemas(folder: Path = FOLDER) -> None:
-    """Write all files; one that no form stands behind any more is removed."""
+    """Write all files, and remove those of schemas that no longer exist."""
     folder.mkdir(exist_ok=True)
     current = {f"{name}.schema.json": format_schema(schema) for name, schema in schemas().items()}
     for path in folder.glob("*.schema.json"):
@@ -69,7 +70,7 @@ def _schema_header(name: str) -> dict[str, Any]:
 
 
 def _normalise(node: Any) -> Any:
-    """Lengths of lists are `minItems`; a default duration is a text; a field's title says no more than its name."""
+    """Use `minItems` for lengths of lists and texts for default durations, and drop titles that only repeat a name."""
     if isinstance(node, list):
         return [_normalise(item) for item in node]
     if not isinstance(node, dict):
@@ -108,7 +109,7 @@ def _event_schema() -> dict[str, Any]:
         "subject": {**_ID, "description": "The customer's id; the record's key in the log."},
         "time": {**_TIME, "description": "When it happened: RFC 3339 with a zone."},
         "data": {"type": ["object", "null"]},
-        "expirytime": {**_TIME, "description": "Nothing is sent for this event from then on."},
+        "expirytime": {**_TIME, "description": "No message is sent for this event from then on."},
         "traceparent": _TEXT,
         "data_base64": False,
     }
@@ -142,15 +143,18 @@ def _decision_schema() -> dict[str, Any]:
         "priority": {"type": "integer", "minimum": 0, "maximum": 100},
         "outcome": {"enum": list(Outcome)},
         "reason": {"enum": list(Reason)},
-        "rule_id": {**_NULLABLE_TEXT, "description": "The policy's entry, the hold, or the customer's own wish."},
-        "until": {**_NULLABLE_TIME, "description": "With `defer`: when it is judged again."},
-        "allowed_from": {**_NULLABLE_TIME, "description": "The earliest instant at which what denied would allow it."},
+        "rule_id": {**_NULLABLE_TEXT, "description": "The policy entry, the hold, or the customer's own limit."},
+        "until": {**_NULLABLE_TIME, "description": "With `defer`: when it is evaluated again."},
+        "allowed_from": {
+            **_NULLABLE_TIME,
+            "description": "The earliest instant at which the rules that denied it would allow it.",
+        },
         "lost_to": {**_NULLABLE_TEXT, "description": "The message that the cap went to."},
         "verdicts": {"type": "array", "items": _object_schema(verdict)},
         "jumps": {"type": "array", "items": _object_schema(jump)},
     }
     required = tuple(name for name in properties if name not in ("verdicts", "jumps"))
-    about = {"title": "Decision", "description": "One line each time a message is judged."}
+    about = {"title": "Decision", "description": "One for each time a message is evaluated."}
     return {**_schema_header("decision"), **about, **_object_schema(properties, required)}
 
 

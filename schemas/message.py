@@ -29,11 +29,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class HandoverResult(msgspec.Struct, frozen=True):
-    """The end of one attempt.
+    """The result of one attempt.
 
-    accepted: the provider took it. rejected: it will never take it. retry: it did not take it and may later, or it
-    dedupes by id. unknown: bytes were written and nobody knows. `retry_after` is in seconds. `detail` holds no
-    personal data.
+    accepted: the provider has it. rejected: the provider will never accept it. retry: the provider does not have it and
+    may accept it later, or it deduplicates by id. unknown: bytes were written, and nobody knows whether it arrived.
+    `retry_after` is in seconds. `detail` contains no personal data.
     """
 
     message_id: str

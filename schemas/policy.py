@@ -1,4 +1,4 @@
-"""The policy: one document for the whole organisation."""
+"""The policy document: one for the whole organisation."""
 
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ def _zone_names() -> frozenset[str]:
 
 def _validate_zone(value: str) -> str:
     if value not in _zone_names():
-        raise ValueError(f"`{value}` is no zone of the tz database, such as Europe/Berlin")
+        raise ValueError(f"`{value}` is not a zone of the tz database, such as Europe/Berlin")
     return value
 
 
@@ -72,7 +72,7 @@ def _validate_after(value: Any) -> Any:
 
 
 class After(Document):
-    """What a history rule looks back at: contacts of a scope, or situations of a kind."""
+    """What a contact-history rule looks back at: contacts in a scope, or situations of a kind."""
 
     contacts: Scope | None = None
     situation: SituationKindName | None = None
@@ -87,7 +87,7 @@ class Never(Document):
 
 
 class ContactHistoryRule(Document):
-    """Never B (the scope) within N of A."""
+    """Contact-history rule: never B (the scope) within N of A."""
 
     id: Key
     scope: Scope = Scope()
@@ -146,7 +146,7 @@ class QuietHours(Document):
 
 
 class Holdout(Document):
-    """The global control group; concerns marketing only."""
+    """The global control group; applies to marketing only."""
 
     percent: Annotated[float, Field(ge=0, le=100, strict=False)]
     salt: Text
@@ -176,7 +176,7 @@ class Policy(Document):
         _require_unique("situation", [situation.kind for situation in self.situations])
         unknown = [rule for rule in self.shadow if rule not in ids]
         if unknown:
-            raise ValueError(f"`shadow` names `{unknown[0]}`, which is no rule of this policy")
+            raise ValueError(f"`shadow` names `{unknown[0]}`, which is not a rule of this policy")
         kinds = {situation.kind: situation for situation in self.situations}
         for rule in self.contact_history:
             kind = rule.never.after.situation

@@ -1,10 +1,10 @@
-"""Who may do what: the one table. Default deny; `admin` may do everything that people may."""
+"""Roles and the actions that each may do. What is not listed is refused; `admin` may do everything."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Roles of API keys and of people who sign in."""
+    """The role of an API key, or of a person who signs in with one."""
 
     PUBLISHER = "publisher"
     VIEWER = "viewer"

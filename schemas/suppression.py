@@ -1,4 +1,4 @@
-"""What speaks against speaking: do-not-contact entries and operators' holds."""
+"""Documents of the suppression service: do-not-contact entries and operators' holds."""
 
 from typing import Annotated, Any, Literal
 
@@ -43,9 +43,9 @@ class Suppression(Document):
     @model_validator(mode="after")
     def _check_subject(self) -> "Suppression":
         if (self.customer is None) == (self.address is None):
-            raise ValueError("names either a `customer` or an `address`")
+            raise ValueError("must name either a `customer` or an `address`")
         if self.expires is not None and self.expires <= self.at:
-            raise ValueError("`expires` must lie after `at`")
+            raise ValueError("`expires` must be after `at`")
         return self
 
 
@@ -57,7 +57,7 @@ class HoldScope(Scope):
 
 
 class Hold(Document):
-    """An operator's stop on a scope. Without `until` it stands until it is lifted."""
+    """An operator's stop on a scope. Without `until` it lasts until it is lifted."""
 
     key: Key
     scope: HoldScope = HoldScope()
@@ -70,5 +70,5 @@ class Hold(Document):
     @model_validator(mode="after")
     def _check_order(self) -> "Hold":
         if self.until is not None and self.until <= self.start:
-            raise ValueError("`until` must lie after `from`")
+            raise ValueError("`until` must be after `from`")
         return self

@@ -1,7 +1,7 @@
-"""Instants and spans: whole microseconds, so that no rule ever rounds.
+"""Instants and spans as whole microseconds, so that no rule ever rounds.
 
-An instant is an `int`: microseconds since 1970-01-01T00:00:00Z. A span is an `int` of microseconds. People and
-programs outside read and write RFC 3339 texts and durations such as `30d`; these functions stand at that border.
+An instant is an `int`: microseconds since 1970-01-01T00:00:00Z. A span is an `int` of microseconds. Outside of the
+process they are RFC 3339 texts and durations such as `30d`; these functions convert.
 """
 
 import re
@@ -28,9 +28,9 @@ MAX_SPAN = 100 * 366 * DAY
 
 
 def parse_instant(text: str) -> Instant:
-    """Microseconds since 1970 of an RFC 3339 text with a zone; digits beyond microseconds are cut.
+    """Parse an RFC 3339 text with a zone. Digits beyond microseconds are truncated.
 
-    Raises ValueError when the text has another form, no zone, or names no instant of the years 1 to 9999.
+    Raises ValueError if the text has another form, no zone, or is outside the years 1 to 9999.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -39,7 +39,7 @@ def parse_instant(text: str) -> Instant:
     if second == "60":
         raise ValueError("leap seconds are not supported")
     if hour > "23" or minute > "59" or second > "59":
-        raise ValueError("no time of the day")
+        raise ValueError("not a time of the day")
     instant = _midnight(day) + (int(hour) * 3600 + int(minute) * 60 + int(second)) * SECOND
     if fraction is not None:
         instant += int(fraction.ljust(6, "0")[:6])
@@ -92,7 +92,7 @@ def to_datetime(instant: Instant) -> datetime:
 def from_datetime(moment: datetime) -> Instant:
     """Microseconds since 1970 of an aware `datetime`; raises ValueError for a naive one."""
     if moment.tzinfo is None:
-        raise ValueError("a time without a zone names no instant")
+        raise ValueError("a time without a zone is not an instant")
     return (moment - _EPOCH) // _MICROSECOND
 
 

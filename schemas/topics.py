@@ -1,11 +1,11 @@
-"""Every Kafka topic with its key, its model and its partitions: the wiring diagram."""
+"""All Kafka topics, each with its key, its model and its partitions."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaTopic:
-    """A topic's default name, what its key is, what a record holds, and how many partitions it is created with."""
+    """A topic: default name, meaning of the key, content of a record, and partitions to create it with."""
 
     name: str
     key: str

@@ -1,1 +1,1 @@
-"""The command line: one file per noun. It talks to the HTTP interface, or to the same pure functions."""
+"""The command line: one file for each command group. Commands call the HTTP API, or pure functions of the services."""

@@ -1,4 +1,4 @@
-"""`tactful`, `python -m tactful`: the command line.
+"""Entry point of the command line: `tactful`, `python -m tactful`.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy.
 """
@@ -40,10 +40,10 @@ COMMAND_GROUPS = {
 
 
 def build_cli() -> typer.Typer:
-    """The command line with all its nouns."""
+    """Build the command line with all its commands."""
     app = typer.Typer(
         name="tactful",
-        help="Decides whether, when and how to speak to a customer, and says why.",
+        help="Decides whether, when and how a message may be sent to a customer, and explains why.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

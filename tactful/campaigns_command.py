@@ -1,4 +1,4 @@
-"""`tactful campaigns`: register them, and lead them through their life."""
+"""`tactful campaigns`: register campaigns, and approve, start, pause and stop their versions."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from tactful.output import OutputFormat, OutputOption, print_data, print_message
 from tactful.shadow_report import ReportOption, print_shadow_report
 from tactful.version_lifecycle import advance_version, is_active_or_pending, print_status
 
-app = typer.Typer(no_args_is_help=True, help="Register campaigns, and lead them through their life.")
+app = typer.Typer(no_args_is_help=True, help="Register, approve, start, pause and stop campaigns.")
 PATH = "/v1/campaigns"
 COLUMNS = {
     "campaign": "key",
@@ -25,13 +25,15 @@ COLUMNS = {
     "runs": "runs",
 }
 KeyArgument = Annotated[str, typer.Argument(help="The campaign's key.")]
-ReasonOption = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
+ReasonOption = Annotated[str | None, typer.Option(help="The reason, recorded with the change.")]
 
 
 @app.command()
 def apply(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of them.", exists=True)],
-    activate: Annotated[bool, typer.Option("--activate", help="Go all the way; with `tactful dev` alone.")] = False,
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with files.", exists=True)],
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Also approve and activate; only with `tactful dev`.")
+    ] = False,
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
@@ -82,7 +84,7 @@ def list_(output: OutputOption = OutputFormat.TABLE) -> None:
 @app.command("show")
 def show_(
     key: KeyArgument,
-    version: Annotated[int | None, typer.Option(help="Which version.", show_default="the newest")] = None,
+    version: Annotated[int | None, typer.Option(help="The version.", show_default="the newest")] = None,
     output: OutputOption = OutputFormat.YAML,
 ) -> None:
     """Show one campaign with its content."""
@@ -92,7 +94,7 @@ def show_(
 
 @app.command()
 def approve(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Approve a submitted campaign; its last editor cannot."""
+    """Approve a submitted campaign. Its last editor may not."""
     _change_status(key, "approve", reason, output, "reviewer")
     suggest_command(f"tactful campaigns activate {key}")
 
@@ -110,7 +112,7 @@ def shadow(
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Let an approved campaign decide on live events without sending, or show what it decided."""
+    """Evaluate an approved campaign on live events without sending, or report what it decided."""
     if report:
         print_shadow_report(key, f"{PATH}/{key}/shadow", output)
     else:
@@ -120,27 +122,27 @@ def shadow(
 
 @app.command()
 def submit(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Ask for the approval of a draft."""
+    """Submit a draft for approval."""
     _change_status(key, "submit", reason, output)
     suggest_command(f"tactful campaigns approve {key}")
 
 
 @app.command()
 def reject(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Send a submitted campaign, or one in shadow, back to its editor."""
+    """Return a submitted campaign, or one in shadow, to its editor as a draft."""
     _change_status(key, "reject", reason, output, "reviewer")
     suggest_command("tactful campaigns apply FILE")
 
 
 @app.command()
 def stop(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """End a campaign for good; `pause` can be undone."""
+    """Stop a campaign permanently; `pause` can be undone."""
     _change_status(key, "stop", reason, output)
 
 
 @app.command()
 def pause(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Stop a running campaign until it is activated again."""
+    """Pause a running campaign until it is activated again."""
     _change_status(key, "pause", reason, output)
     suggest_command(f"tactful campaigns activate {key}")
 

@@ -1,6 +1,6 @@
-"""What a command tells people when it does not succeed, and the exit code that it tells programs.
+"""Errors of commands: the text for people and the exit code for programs.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy (own edit, a role that may not).
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused (own edit, or a role without the permission).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,15 +13,14 @@ from schemas.documents import DocumentError
 EXIT_FAILED, EXIT_NOT_FOUND, EXIT_REFUSED = 1, 3, 4
 _EXIT_CODES = {404: EXIT_NOT_FOUND, 403: EXIT_REFUSED}
 _HINTS = {
-    "unauthorised": "set TACTFUL_ADMIN_KEY to a key that is known there, or TACTFUL_DATA_DIR to the directory of"
-    " `tactful dev`",
-    "own_edit": "let somebody else approve it: a person is the name of a key",
-    "forbidden": "use a key whose role may do this; `tactful keys list` shows the roles",
+    "unauthorised": "set TACTFUL_ADMIN_KEY to a valid key, or TACTFUL_DATA_DIR to the directory of `tactful dev`",
+    "own_edit": "somebody else must approve it; a person is identified by the name of their key",
+    "forbidden": "use a key with a role that allows this; `tactful keys list` shows the roles",
 }
 
 
 class CommandError(Exception):
-    """A command failed: `what` went wrong, `where` line by line, `how` to mend it."""
+    """A command failed: what went wrong, one line for each place, and how to fix it."""
 
     def __init__(
         self, message: str, *, details: Iterable[str] = (), hint: str | None = None, exit_code: int = EXIT_FAILED
@@ -31,7 +30,7 @@ class CommandError(Exception):
 
 
 def error_from_response(response: httpx.Response) -> CommandError:
-    """The error that an answer reports: problem+json, or whatever a gateway in between said."""
+    """Convert an error response: problem+json, or what a gateway in between returned."""
     problem = _parse_problem(response)
     code = str(problem.get("code", ""))
     message = str(
@@ -49,15 +48,15 @@ def error_from_response(response: httpx.Response) -> CommandError:
 
 
 def error_from_document(name: str, error: DocumentError) -> CommandError:
-    """The error that a document on our side has."""
+    """Convert the errors of a document that was validated here, before sending."""
     count = len(error.errors)
     details = [f"{pointer or '/'}: {detail}" for pointer, _, detail in error.errors]
-    return CommandError(f"{name}: {count} {'fault' if count == 1 else 'faults'}", details=details)
+    return CommandError(f"{name}: {count} {'error' if count == 1 else 'errors'}", details=details)
 
 
 def _parse_problem(response: httpx.Response) -> Mapping[str, Any]:
     try:
-        found = response.json()
+        body = response.json()
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}

@@ -1,4 +1,4 @@
-"""`tactful config`: what this process would be told by its environment and files."""
+"""`tactful config`: the settings that a process started here would have, and where each comes from."""
 
 from typing import Annotated
 
@@ -18,13 +18,13 @@ def config() -> None:
 
 @app.command("show")
 def show_(
-    with_origin: Annotated[bool, typer.Option("--origin", help="Also say where each is from.")] = False,
+    with_origin: Annotated[bool, typer.Option("--origin", help="Also show where each value comes from.")] = False,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show every setting; secrets are masked."""
     columns = {"setting": "name", "value": "value"} | ({"origin": "origin"} if with_origin else {})
-    found = [
+    rows = [
         {field: getattr(item, field) for field in columns.values()}
         for item in list_setting_origins(load_service_settings())
     ]
-    print_data(found, output, columns)
+    print_data(rows, output, columns)

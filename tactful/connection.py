@@ -1,8 +1,8 @@
-"""The running product: where it is, which key opens it, and how its errors are told.
+"""HTTP client of the command line: finds the address and the key of Tactful, and turns error responses into errors.
 
-The address is TACTFUL_SERVICES__ORCHESTRATOR_URL, the key is TACTFUL_ADMIN_KEY; what is not set is found in the data
-directory of `tactful dev`. What another service answers is asked at that service's address, where one is set; else
-all services are taken to be at the one address.
+The address is TACTFUL_SERVICES__ORCHESTRATOR_URL, the key is TACTFUL_ADMIN_KEY. Whatever is not set is read from the
+data directory of `tactful dev`. Requests to another service use that service's address if it is set, otherwise the same
+address, where a gateway is assumed.
 """
 
 import json
@@ -22,21 +22,21 @@ KEYS_FILE, ADDRESS_FILE = "keys.json", "address"
 """Files in the data directory of `tactful dev`."""
 URL_VARIABLE = "TACTFUL_SERVICES__ORCHESTRATOR_URL"
 TIMEOUT_SECONDS = 60.0
-"""Seconds. The longest answer waits 30 s for decisions."""
+"""Seconds. The longest response takes 30 s, when it waits for decisions."""
 KeyName = Literal["admin", "reviewer"]
 ServiceName = Literal["orchestrator", "preference", "suppression"]
 
 
 class ApiClient:
-    """The HTTP interface. Every method raises CommandError for an answer that is an error."""
+    """Calls the HTTP API. Every method raises CommandError for an error response, or if there is no response."""
 
     def __init__(self, client: httpx.Client, development: bool = False) -> None:
-        """`development`: it is `tactful dev`, whose clock may stand still."""
+        """`development`: the server is `tactful dev`, whose clock may be stopped."""
         self._client = client
         self._development = development
 
     def now(self) -> str:
-        """What time it is there (RFC 3339)."""
+        """The server's time (RFC 3339)."""
         if self._development:
             try:
                 return str(self.get("/v1/dev/clock")["now"])
@@ -46,11 +46,11 @@ class ApiClient:
         return format_instant(from_datetime(datetime.now(UTC)))
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        """The answer to a GET; a query of None is left out."""
+        """GET, and return the JSON. Query parameters that are None are left out."""
         return self.request("GET", path, params={name: value for name, value in query.items() if value is not None})
 
     def put(self, path: str, body: Any) -> Any:
-        """The answer to a PUT."""
+        """PUT, and return the JSON."""
         return self.request("PUT", path, json=body)
 
     def post(self, path: str, body: Any = None) -> Any:
@@ -62,7 +62,7 @@ class ApiClient:
         self.request("DELETE", path)
 
     def list_all(self, path: str, **query: str | None) -> Iterator[Any]:
-        """All items of a list, page by page."""
+        """All items of a paged list."""
         after: str | None = None
         while True:
             page = self.get(path, limit=200, after=after, **query)
@@ -72,11 +72,11 @@ class ApiClient:
                 return
 
     def request(self, method: str, path: str, **request: Any) -> Any:
-        """The answer to any request: its JSON, or None when it has no body."""
+        """Send any request, and return its JSON, or None if the response has no body."""
         try:
             response = self._client.request(method, path, **request)
         except httpx.TimeoutException:
-            raise CommandError(f"{self._client.base_url} did not answer within {TIMEOUT_SECONDS:g} s") from None
+            raise CommandError(f"{self._client.base_url} did not respond within {TIMEOUT_SECONDS:g} s") from None
         except httpx.HTTPError as error:
             raise CommandError(
                 f"cannot reach Tactful at {self._client.base_url} ({error})",
@@ -97,7 +97,7 @@ def load_service_settings() -> DeploymentSettings:
 
 @contextmanager
 def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") -> Iterator[ApiClient]:
-    """The product, with the configured key; with that of `person` where `tactful dev` made the keys."""
+    """Connect with the configured key, or with that of `person` if `tactful dev` created the keys."""
     settings = load_service_settings()
     url = service_url(settings, service)
     if settings.admin_key is not None:
@@ -113,15 +113,15 @@ def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") ->
 def connect_dev(
     person: KeyName, feature: str, hint: str = "set TACTFUL_DATA_DIR to its directory"
 ) -> Iterator[ApiClient]:
-    """The product as `tactful dev` runs it, with one of the keys that it made.
+    """Connect to `tactful dev` with one of the keys that it created.
 
-    Elsewhere raises CommandError: `what` works there alone, `how` to do it else.
+    Raises CommandError where there is no such key: `feature` works only there, and `hint` is the alternative.
     """
     settings = load_service_settings()
     key = _read_keys(settings).get(person)
     if key is None:
         raise CommandError(
-            f"{settings.data_dir / KEYS_FILE} has no key of the {person}: {feature} works with `tactful dev` alone",
+            f"{settings.data_dir / KEYS_FILE} has no {person} key: {feature} works only with `tactful dev`",
             hint=hint,
         )
     with _open_client(service_url(settings), key, development=True) as api:
@@ -136,7 +136,7 @@ def _open_client(url: str, key: str | None, development: bool = False) -> Iterat
 
 
 def service_url(settings: DeploymentSettings, service: ServiceName = "orchestrator") -> str:
-    """Where the product is: as it is set; else where `tactful dev` says that it is; else the default."""
+    """The address of a service: as set, else as `tactful dev` has recorded it, else the default."""
     if service != "orchestrator" and _is_set(settings, f"TACTFUL_SERVICES__{service.upper()}_URL"):
         return str(getattr(settings.services, f"{service}_url"))
     if settings.admin_key is None and not _is_set(settings, URL_VARIABLE):
@@ -152,9 +152,9 @@ def _is_set(settings: DeploymentSettings, variable: str) -> bool:
 def _read_keys(settings: DeploymentSettings) -> Mapping[str, str]:
     path = settings.data_dir / KEYS_FILE
     try:
-        found = json.loads(path.read_text("utf-8"))
+        keys = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise CommandError(f"cannot read the keys in {path}: {error}", hint="set TACTFUL_ADMIN_KEY") from None
-    return found if isinstance(found, dict) else {}
+    return keys if isinstance(keys, dict) else {}

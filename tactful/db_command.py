@@ -25,29 +25,29 @@ class DatabaseService(StrEnum):
     SUPPRESSION = "suppression"
 
 
-ServiceOption = Annotated[DatabaseService, typer.Option("--service", help="Whose database.")]
-UrlOption = Annotated[str | None, typer.Option("--url", help="Where it is.", show_default="TACTFUL_DATABASE__URL")]
+ServiceOption = Annotated[DatabaseService, typer.Option("--service", help="The service that owns the database.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="The address of the database.", show_default="TACTFUL_DATABASE__URL")
+]
 
 
 @app.command()
 def upgrade(service: ServiceOption, url: UrlOption = None) -> None:
-    """Bring the schema to the newest step; all steps or none. Safe to repeat, and from several machines at once."""
+    """Upgrade the schema to the newest revision, completely or not at all. Safe to repeat and to run concurrently."""
     from services.kit.db import migrate
 
     _run_migration(lambda database_url: migrate.upgrade_schema(database_url, f"services.{service}"), url)
-    print_message(f"{service}: the schema is at its newest step")
+    print_message(f"{service}: the schema is up to date")
 
 
 @app.command()
 def check(service: ServiceOption, url: UrlOption = None) -> None:
-    """Say whether the schema is at its newest step; exit code 1 when it is not."""
+    """Check whether the schema is up to date. Exit code 1 if it is not."""
     from services.kit.db import migrate
 
     if not _run_migration(lambda database_url: migrate.is_up_to_date(database_url, f"services.{service}"), url):
-        raise CommandError(
-            f"{service}: the schema is not at its newest step", hint=f"tactful db upgrade --service {service}"
-        )
-    print_message(f"{service}: the schema is at its newest step")
+        raise CommandError(f"{service}: the schema is not up to date", hint=f"tactful db upgrade --service {service}")
+    print_message(f"{service}: the schema is up to date")
 
 
 def _run_migration(operation: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:

@@ -1,4 +1,4 @@
-"""`tactful demo`: the imaginary shop of `tactful dev`."""
+"""`tactful demo`: starts and stops the imaginary shop of `tactful dev`."""
 
 from typing import Any
 
@@ -8,37 +8,35 @@ from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import connect_dev
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, show_spinner, suggest_command
 
-app = typer.Typer(no_args_is_help=True, help="An imaginary shop, in `tactful dev` alone.")
+app = typer.Typer(no_args_is_help=True, help="An imaginary shop; only in `tactful dev`.")
 PATH = "/v1/dev/demo"
 
 
 @app.command()
 def start(output: OutputOption = OutputFormat.TABLE) -> None:
-    """Register the shop's rules and customers where they are missing, and let its events trickle in."""
+    """Register the shop's policy, campaigns and customers where they are missing, and start its events."""
     with show_spinner("registering the shop and its customers"):
         state = _request_demo("start")
     if output is not OutputFormat.TABLE:
         print_data(state, output)
         return
-    print_message(
-        f"{state['customers']} customers of the shop are there; nothing that is sent to them leaves the sandbox."
-    )
+    print_message(f"The shop has {state['customers']} customers. Messages to them stay in the sandbox.")
     if state["running"]:
-        print_message("Events trickle in.")
+        print_message("Events arrive every few seconds.")
         suggest_command("tactful events tail")
     else:
-        print_message("The clock stands still, so no event comes by itself.")
+        print_message("The clock is stopped, so no events arrive by themselves.")
         suggest_command("tactful why ada referral-ask")
 
 
 @app.command()
 def stop(output: OutputOption = OutputFormat.TABLE) -> None:
-    """Let no more events come; what is there stays."""
+    """Stop the events of the shop; its data stays."""
     state = _request_demo("stop")
     if output is not OutputFormat.TABLE:
         print_data(state, output)
         return
-    print_message("No more events come by themselves.")
+    print_message("The shop sends no more events.")
 
 
 def _request_demo(action: str) -> Any:
@@ -47,5 +45,5 @@ def _request_demo(action: str) -> Any:
             return api.post(PATH, {"action": action})
         except CommandError as error:
             if error.exit_code == EXIT_NOT_FOUND:
-                raise CommandError("there is no demo here: it exists in `tactful dev` alone") from None
+                raise CommandError("there is no demo here: it exists only in `tactful dev`") from None
             raise

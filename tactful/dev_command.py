@@ -1,4 +1,4 @@
-"""`tactful dev`: the whole product in one process, on files."""
+"""`tactful dev`: all services in one process, on files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,12 @@ from tactful.connection import load_service_settings
 
 
 def dev(
-    data_dir: Annotated[Path | None, typer.Option(help="Where its files are.", show_default="tactful-data")] = None,
-    port: Annotated[int, typer.Option(help="Where it listens; 0: any free port.", min=0, max=65_535)] = 8000,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Begin with the customers of a shop.")] = True,
-    clock: Annotated[str | None, typer.Option(help="Let time stand still at this instant (RFC 3339).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The directory of its files.", show_default="tactful-data")
+    ] = None,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0: any free port.", min=0, max=65_535)] = 8000,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Start with the demo shop.")] = True,
+    clock: Annotated[str | None, typer.Option(help="Stop the clock at this instant (RFC 3339).")] = None,
 ) -> None:
     """Run everything in one process, with files instead of Kafka and PostgreSQL. Not for production."""
     from services.development import dev_server

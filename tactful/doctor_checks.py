@@ -1,4 +1,4 @@
-"""What `tactful doctor` looks at. A check never raises: what it cannot do is what it found."""
+"""The checks of `tactful doctor`. A check never raises: a failure is its finding."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_url
 CHECK_TIMEOUT_SECONDS = 5.0
 """Seconds that one check may take."""
 MAX_CLOCK_SKEW_SECONDS = 1.0
-"""Seconds that clocks may differ by; a service refuses to start on more."""
+"""Seconds by which clocks may differ; a service refuses to start if it is more."""
 MIN_FREE_BYTES = 1024**3
 """Bytes below which a disk is nearly full."""
 
 
 class CheckState(StrEnum):
-    """What to think of it."""
+    """How serious a finding is: fine, worth a look, or broken."""
 
     GREEN = "green"
     AMBER = "amber"
@@ -41,7 +41,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """What a check found, and how to mend it."""
+    """What a check found, and how to fix it."""
 
     check: str
     state: CheckState
@@ -54,16 +54,16 @@ class DoctorFinding:
 
 
 def is_development(settings: DeploymentSettings) -> bool:
-    """Whether we look at `tactful dev`, which is all services at one address."""
+    """Whether this is an installation of `tactful dev`, with all services at one address."""
     return settings.database.url is None and (settings.data_dir / ADDRESS_FILE).exists()
 
 
 def check_data_directory(settings: DeploymentSettings) -> DoctorFinding:
-    """The data directory: there, with room, and its keys for its owner alone."""
+    """Whether the data directory exists, has free space, and only its owner can read its keys."""
     check, path = "data", settings.data_dir
     if not path.is_dir():
         return DoctorFinding(
-            check, CheckState.AMBER, f"{path} is not there", "`tactful dev` makes it, or set TACTFUL_DATA_DIR"
+            check, CheckState.AMBER, f"{path} does not exist", "`tactful dev` creates it, or set TACTFUL_DATA_DIR"
         )
     keys = path / KEYS_FILE
     if keys.exists() and stat.S_IMODE(keys.stat().st_mode) & 0o077:
@@ -71,48 +71,51 @@ def check_data_directory(settings: DeploymentSettings) -> DoctorFinding:
     free_bytes = shutil.disk_usage(path).free
     if free_bytes < MIN_FREE_BYTES:
         return DoctorFinding(
-            check, CheckState.AMBER, f"{path} has {free_bytes // 1024**2} MiB left", "make room on its disk"
+            check, CheckState.AMBER, f"{path} has {free_bytes // 1024**2} MiB free", "free space on its disk"
         )
     return DoctorFinding(check, CheckState.GREEN, f"{path}, {free_bytes // 1024**3} GiB free")
 
 
 async def check_database_file(settings: DeploymentSettings, service: str) -> DoctorFinding:
-    """One of the databases of `tactful dev`."""
+    """Whether a database of `tactful dev` exists and is up to date."""
     path = settings.data_dir / f"{service}.db"
     if not path.exists():
-        return DoctorFinding(f"db {service}", CheckState.AMBER, f"{path} is not there", "`tactful dev` makes it")
+        return DoctorFinding(f"db {service}", CheckState.AMBER, f"{path} does not exist", "`tactful dev` creates it")
     return await check_database(
         f"sqlite+aiosqlite:///{path}", service, f"start `tactful dev` on {settings.data_dir} again"
     )
 
 
 async def check_database(url: str, service: str, mend: str | None = None) -> DoctorFinding:
-    """Can the database be reached, and is its schema at the newest step."""
+    """Whether the database can be reached and its schema is up to date."""
     check = f"db {service}"
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             is_current = await migrate.is_up_to_date(url, f"services.{service}")
     except (TactfulError, OSError, TimeoutError) as error:
         return DoctorFinding(
-            check, CheckState.RED, f"cannot be reached: {_error_summary(error)}", "see TACTFUL_DATABASE__URL"
+            check, CheckState.RED, f"cannot be reached: {_error_summary(error)}", "check TACTFUL_DATABASE__URL"
         )
     if not is_current:
         mend = mend or f"tactful db upgrade --service {service}"
-        return DoctorFinding(check, CheckState.RED, "the schema is not at its newest step", mend)
+        return DoctorFinding(check, CheckState.RED, "the schema is not up to date", mend)
     return DoctorFinding(
-        check, CheckState.GREEN, f"reached; schema at {migrate.latest_revision(f'services.{service}')}, the newest step"
+        check, CheckState.GREEN, f"reached; schema up to date ({migrate.latest_revision(f'services.{service}')})"
     )
 
 
 async def check_database_clock(url: str) -> DoctorFinding:
-    """How far our clock and the database's are apart."""
+    """Whether this machine's clock and the database's agree."""
     database = Database.open(url, pool=1)
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             skew_seconds = (await database.now()) / SECOND - time.time()
     except (TactfulError, OSError, TimeoutError) as error:
         return DoctorFinding(
-            "clock", CheckState.RED, f"the database's is unknown: {_error_summary(error)}", "see TACTFUL_DATABASE__URL"
+            "clock",
+            CheckState.RED,
+            f"cannot read the database's clock: {_error_summary(error)}",
+            "check TACTFUL_DATABASE__URL",
         )
     finally:
         await database.close()
@@ -120,18 +123,21 @@ async def check_database_clock(url: str) -> DoctorFinding:
 
 
 async def check_event_log(settings: DeploymentSettings) -> DoctorFinding:
-    """Can the log be reached, and are its topics there."""
+    """Whether the log can be reached and its topics exist."""
     if settings.kafka.bootstrap is None:
         path = settings.data_dir / "log.db"
         if path.exists():
             return DoctorFinding("log", CheckState.GREEN, f"embedded, {path}")
         return DoctorFinding(
-            "log", CheckState.AMBER, f"{path} is not there", "`tactful dev` makes it, or set TACTFUL_KAFKA__BOOTSTRAP"
+            "log",
+            CheckState.AMBER,
+            f"{path} does not exist",
+            "`tactful dev` creates it, or set TACTFUL_KAFKA__BOOTSTRAP",
         )
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             topics = await _list_topics(settings.kafka.bootstrap)
-    except Exception as error:  # aiokafka raises whatever the network does
+    except Exception as error:  # aiokafka passes on any error of the network
         return DoctorFinding(
             "log", CheckState.RED, f"{settings.kafka.bootstrap} cannot be reached: {_error_summary(error)}", _KAFKA_HINT
         )
@@ -139,18 +145,18 @@ async def check_event_log(settings: DeploymentSettings) -> DoctorFinding:
     missing = [each for each in (name, DEAD_LETTERS.name) if each not in topics]
     if missing:
         missing_text = f"there is no topic {' and no topic '.join(missing)}"
-        return DoctorFinding("log", CheckState.AMBER, missing_text, "the services make it when they start")
+        return DoctorFinding("log", CheckState.AMBER, missing_text, "the services create it when they start")
     partitions = topics[name]
     replicas = min(len(each["replicas"]) for each in partitions)
     detail = f"{name}: {len(partitions)} partitions, {replicas} replicas"
     if replicas < 2:
         return DoctorFinding(
-            "log", CheckState.AMBER, detail, "use three brokers in production: one that is lost loses events"
+            "log", CheckState.AMBER, detail, "use three brokers in production: with one, its loss loses events"
         )
     return DoctorFinding("log", CheckState.GREEN, detail)
 
 
-_KAFKA_HINT = "see TACTFUL_KAFKA__BOOTSTRAP, and the listeners that the broker advertises"
+_KAFKA_HINT = "check TACTFUL_KAFKA__BOOTSTRAP and the listeners that the broker advertises"
 
 
 async def _list_topics(bootstrap: str) -> Mapping[str, list[dict[str, Any]]]:
@@ -166,7 +172,7 @@ async def _list_topics(bootstrap: str) -> Mapping[str, list[dict[str, Any]]]:
 
 
 def service_urls(settings: DeploymentSettings, development: bool) -> Mapping[str, str]:
-    """Where the services answer."""
+    """The addresses of the services."""
     if development:
         return {"services": service_url(settings)}
     urls = settings.services
@@ -178,7 +184,7 @@ def service_urls(settings: DeploymentSettings, development: bool) -> Mapping[str
 
 
 async def check_readiness(name: str, url: str) -> DoctorFinding:
-    """Is a service ready; with what its own checks say when it is not."""
+    """Whether a service is ready; if not, which of its own checks fail."""
     try:
         async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False) as client:
             response = await client.get(f"{url}/readyz", params={"verbose": "1"})
@@ -186,21 +192,21 @@ async def check_readiness(name: str, url: str) -> DoctorFinding:
         failing = [each for each, result in body.get("checks", {}).items() if not result["ok"]]
     except (httpx.HTTPError, ValueError, AttributeError) as error:
         return DoctorFinding(
-            name, CheckState.RED, f"{url} does not answer: {_error_summary(error)}", "start it, or mend its address"
+            name, CheckState.RED, f"{url} does not respond: {_error_summary(error)}", "start it, or correct its address"
         )
     if not response.is_success:
         return DoctorFinding(
-            name, CheckState.RED, f"{url} is not ready: {', '.join(failing)}", "see its log for these checks"
+            name, CheckState.RED, f"{url} is not ready: {', '.join(failing)}", "search its log for these checks"
         )
     date_header = response.headers.get("date")
     skew_seconds = parsedate_to_datetime(date_header).timestamp() - time.time() if date_header else 0.0
     if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS + 1.0:  # the header has whole seconds
-        return _clock_finding(name, f"that of {url}", skew_seconds, MAX_CLOCK_SKEW_SECONDS + 1.0)
+        return _clock_finding(name, f"the clock of {url}", skew_seconds, MAX_CLOCK_SKEW_SECONDS + 1.0)
     return DoctorFinding(name, CheckState.GREEN, f"{url} is ready")
 
 
 def check_api() -> Iterator[DoctorFinding]:
-    """Does our key open the product, does its clock run, is a policy active."""
+    """Whether the key is valid, a policy is active, and the server's clock runs."""
     try:
         with connect() as api:
             now = api.now()
@@ -208,17 +214,17 @@ def check_api() -> Iterator[DoctorFinding]:
     except CommandError as error:
         if error.exit_code == EXIT_NOT_FOUND:
             yield DoctorFinding(
-                "policy", CheckState.AMBER, "none is active: nothing is decided", "tactful policy apply FILE"
+                "policy", CheckState.AMBER, "none is active, so nothing is decided", "tactful policy apply FILE"
             )
         else:
             yield DoctorFinding("key", CheckState.RED, error.message, error.hint)
         return
-    yield DoctorFinding("key", CheckState.GREEN, "it opens the product")
+    yield DoctorFinding("key", CheckState.GREEN, "accepted")
     yield DoctorFinding("policy", CheckState.GREEN, f"version {version} is active")
     skew_seconds = abs(parse_instant(now) / SECOND - time.time())
     if skew_seconds > 60:
         yield DoctorFinding(
-            "time", CheckState.AMBER, f"the clock stands at {now}", "start without --clock to let it run"
+            "time", CheckState.AMBER, f"the clock is stopped at {now}", "start without --clock to let it run"
         )
 
 
@@ -250,10 +256,10 @@ def _clock_finding(check: str, other_clock: str, skew_seconds: float, allowed: f
         return DoctorFinding(
             check,
             CheckState.RED,
-            f"our clock and {other_clock} differ by {skew_seconds:+.1f} s",
-            "synchronise both by NTP",
+            f"this machine's clock and {other_clock} differ by {skew_seconds:+.1f} s",
+            "synchronise both with NTP",
         )
-    return DoctorFinding(check, CheckState.GREEN, f"our clock and {other_clock} agree")
+    return DoctorFinding(check, CheckState.GREEN, f"this machine's clock and {other_clock} agree")
 
 
 def _error_summary(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""`tactful doctor`: is everything there that this installation needs, and what to do about what is not."""
+"""`tactful doctor`: checks everything that an installation depends on, and suggests fixes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,18 +19,20 @@ COLUMNS = {"state": "state", "check": "check", "found": "found"}
 
 def doctor(
     service: Annotated[
-        DatabaseService, typer.Option(help="Whose database TACTFUL_DATABASE__URL is.")
+        DatabaseService, typer.Option(help="The service that owns TACTFUL_DATABASE__URL.")
     ] = DatabaseService.ORCHESTRATOR,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Examine settings, files, databases, log, services, clocks and adapters. Exit code 1 when something is red."""
-    with show_spinner("examining"):
-        found = asyncio.run(_collect_findings(service))
-    plain = [finding.to_dict() for finding in found]
-    print_data([_finding_row(finding) for finding in found] if output is OutputFormat.TABLE else plain, output, COLUMNS)
-    red = sum(finding.state is CheckState.RED for finding in found)
+    """Check settings, files, databases, log, services, clocks and adapters. Exit code 1 if a check is red."""
+    with show_spinner("checking"):
+        findings = asyncio.run(_collect_findings(service))
+    plain = [finding.to_dict() for finding in findings]
+    print_data(
+        [_finding_row(finding) for finding in findings] if output is OutputFormat.TABLE else plain, output, COLUMNS
+    )
+    red = sum(finding.state is CheckState.RED for finding in findings)
     if red:
-        raise CommandError(f"{red} of {len(found)} checks are red")
+        raise CommandError(f"{red} of {len(findings)} checks are red")
 
 
 async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
@@ -38,17 +40,19 @@ async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
         settings = load_settings(DeploymentSettings)
     except SettingsError as error:
         return [
-            DoctorFinding("settings", CheckState.RED, str(error), "mend this setting; `.env.example` lists them all")
+            DoctorFinding(
+                "settings", CheckState.RED, str(error), "correct this setting; deploy/.env.example lists all of them"
+            )
         ]
     configured_count = sum(each.origin != "default" for each in list_setting_origins(settings))
     settings_finding = DoctorFinding(
-        "settings", CheckState.GREEN, f"{configured_count} are set, the others stand at their defaults"
+        "settings", CheckState.GREEN, f"{configured_count} are set, the others have their defaults"
     )
     return [settings_finding, *[finding async for finding in _run_checks(settings, service)]]
 
 
 async def _run_checks(settings: DeploymentSettings, service: DatabaseService) -> AsyncIterator[DoctorFinding]:
-    """The checks, one after the other; those that only make sense together in one."""
+    """Run the checks, one after the other."""
     development = doctor_checks.is_development(settings)
     yield doctor_checks.check_data_directory(settings)
     if settings.database.url is None:
@@ -67,5 +71,5 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
 
 
 def _finding_row(finding: DoctorFinding) -> dict[str, str]:
-    found = finding.detail if finding.mend is None else f"{finding.detail}\nmend: {finding.mend}"
-    return {"state": finding.state.value, "check": finding.check, "found": found}
+    detail = finding.detail if finding.mend is None else f"{finding.detail}\nfix: {finding.mend}"
+    return {"state": finding.state.value, "check": finding.check, "found": detail}

@@ -1,4 +1,4 @@
-"""Documents in files: YAML or JSON, in the same form as the HTTP interface's."""
+"""Reads documents from YAML and JSON files, in the same form as over HTTP. Raises CommandError for what is wrong."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,15 +14,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def find_documents(paths: Sequence[Path]) -> list[Path]:
-    """The files meant: a folder stands for the YAML and JSON files in it, in order of name."""
-    found = [file for path in paths for file in _list_files(path)]
-    if not found:
+    """The files to read: a folder stands for the YAML and JSON files in it, sorted by name."""
+    files = [file for path in paths for file in _list_files(path)]
+    if not files:
         raise CommandError(f"no YAML or JSON file in {', '.join(map(str, paths))}")
-    return found
+    return files
 
 
 def read_document(path: Path) -> Any:
-    """The plain values of a file."""
+    """Read a file as plain values."""
     try:
         return load_document(path.read_bytes())
     except OSError as error:
@@ -32,7 +32,7 @@ def read_document(path: Path) -> Any:
 
 
 def read_and_validate(path: Path, model: type[Model]) -> tuple[Any, Model]:
-    """The plain values of a file, and the document that they are."""
+    """Read a file, and return its plain values and the validated document."""
     data = read_document(path)
     try:
         return data, validate_document(model, data)
@@ -41,7 +41,7 @@ def read_and_validate(path: Path, model: type[Model]) -> tuple[Any, Model]:
 
 
 def is_same_document(model: type[Model], answer: dict[str, Any], document: Model) -> bool:
-    """Whether an answer of the HTTP interface holds the same document."""
+    """Whether a response of the HTTP API contains the same document."""
     names = {info.alias or name for name, info in model.model_fields.items()}
     try:
         return validate_document(model, {name: value for name, value in answer.items() if name in names}) == document

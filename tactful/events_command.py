@@ -1,4 +1,4 @@
-"""`tactful events`: facts about customers, sent as an application would send them."""
+"""`tactful events`: publishes events about customers over HTTP, as an application would."""
 
 import json
 import uuid
@@ -17,7 +17,7 @@ from tactful.document_files import DOCUMENT_SUFFIXES, read_document
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 from tactful.tail_command import tail
 
-app = typer.Typer(no_args_is_help=True, help="Facts about customers.")
+app = typer.Typer(no_args_is_help=True, help="Send events about customers, and follow the decisions they lead to.")
 app.command()(tail)
 PATH = "/v1/events"
 DEFAULT_SOURCE = "/tactful/cli"
@@ -35,18 +35,22 @@ COLUMNS = {
 
 @app.command()
 def send(
-    type_: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened: shop.order.shipped")] = None,
-    customer: Annotated[str | None, typer.Option(help="To whom: the customer's id.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A field of data: total=59.9, order.id=A-1")] = None,
+    type_: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="The event type, such as shop.order.shipped.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="The customer's id.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the data: total=59.9, order.id=A-1")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="The data as JSON; --set adds to it.")] = None,
     file: Annotated[Path | None, typer.Option(help="One event (YAML, JSON) or many (.jsonl).", dir_okay=False)] = None,
     id_: Annotated[str | None, typer.Option("--id", help="The event's id.", show_default="a new one")] = None,
-    source: Annotated[str, typer.Option(help="Who says so.")] = DEFAULT_SOURCE,
+    source: Annotated[str, typer.Option(help="The event's source.")] = DEFAULT_SOURCE,
     time: Annotated[str | None, typer.Option(help="When it happened (RFC 3339).", show_default="now")] = None,
     wait: Annotated[str, typer.Option(help="How long to wait for the decisions; 0s: not at all.")] = "5s",
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Send an event, and show what was decided because of it."""
+    """Send an event, and show the decisions that it led to."""
     if (type_ is None) == (file is None):
         raise typer.BadParameter("give either a TYPE or a --file")
     with connect() as api:
@@ -54,7 +58,7 @@ def send(
             _send_events(api, _read_events(file), None if wait == "0s" else wait, output)
             return
         if customer is None:
-            raise typer.BadParameter("an event is about a customer", param_hint="--customer")
+            raise typer.BadParameter("an event needs a customer", param_hint="--customer")
         event = {
             "specversion": "1.0",
             "id": id_ or f"e-{uuid.uuid4().hex[:12]}",
@@ -76,7 +80,9 @@ def _send_events(
         refused += sum(item["status"] == "invalid" for item in items)
         _print_batch(batch, items, wait, output_format)
     if refused:
-        raise CommandError(f"{refused} events were not taken", exit_code=EXIT_FAILED)
+        raise CommandError(
+            "1 event was not accepted" if refused == 1 else f"{refused} events were not accepted", exit_code=EXIT_FAILED
+        )
 
 
 def _post_batch(api: ApiClient, batch: list[dict[str, Any]], wait: str | None) -> list[dict[str, Any]]:
@@ -104,7 +110,7 @@ def _print_batch(
         print_data([_decision_row(decision) for decision in decisions], output_format, COLUMNS)
         suggest_command(f"tactful why {event['subject']} {decisions[0]['campaign']}")
     elif decisions is not None:
-        print_message("No active campaign is triggered by it.")
+        print_message("It triggers no active campaign.")
     elif wait is not None:
         print_message(f"Not decided within {wait}; see GET {item['status_url']}")
 
@@ -172,13 +178,13 @@ def _build_data(text: str | None, fields: Iterable[str]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise typer.BadParameter(f"`{parent}` is a value already", param_hint="--set")
+                raise typer.BadParameter(f"`{parent}` already has a value", param_hint="--set")
         place[name] = _parse_value(value)
     return data
 
 
 def _parse_value(text: str) -> Any:
-    """A number, true, false, null, a list or an object where it reads as one in JSON; else the text itself."""
+    """The value of the text as JSON (a number, true, null, a list ...) if it is valid JSON, else the text itself."""
     try:
         return load_json(text.encode())
     except (DocumentError, json.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""`tactful generate`: a year of an imaginary shop, for simulations that need many events."""
+"""`tactful generate`: writes a year of traffic of an imaginary shop, as input for large simulations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,14 @@ from tactful.progress import show_progress
 
 
 def generate(
-    folder: Annotated[Path, typer.Argument(help="Where customers, suppressions and events go.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="The folder for customers, suppressions and events.", file_okay=False)],
     customers: Annotated[int, typer.Option(help="How many customers.", min=1, max=1_000_000)] = 100_000,
-    events: Annotated[int, typer.Option(help="How many events, but for a few that come twice.", min=1)] = 5_000_000,
-    days: Annotated[int, typer.Option(help="How many days they are spread over.", min=1, max=3650)] = 365,
+    events: Annotated[int, typer.Option(help="How many events; a few come twice.", min=1)] = 5_000_000,
+    days: Annotated[int, typer.Option(help="How many days the events are spread over.", min=1, max=3650)] = 365,
     start: Annotated[str, typer.Option(help="The first midnight (RFC 3339).")] = "2025-01-01T00:00:00Z",
-    seed: Annotated[int, typer.Option(help="Another seed makes another year.")] = 7,
+    seed: Annotated[int, typer.Option(help="The seed; another one generates other traffic.")] = 7,
 ) -> None:
-    """Make the customers and events of an imaginary shop. Equal options give equal bytes."""
+    """Generate customers and events of an imaginary shop. Equal options give equal bytes."""
     from services.simulation import generated_year
 
     try:

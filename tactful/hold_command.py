@@ -1,4 +1,4 @@
-"""`tactful hold`: stop messages by scope, see what lifting would send, and let them go."""
+"""`tactful hold`: stops messages by scope, shows what lifting the stop would send, and lifts it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from tactful.connection import ApiClient, connect
 from tactful.document_files import read_document
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 
-app = typer.Typer(no_args_is_help=True, help="Stop messages by scope; see what lifting would send; let them go.")
+app = typer.Typer(no_args_is_help=True, help="Stop messages by scope, see what lifting would send, and lift the stop.")
 PATH = "/v1/holds"
 COLUMNS = {"key": "key", "mode": "mode", "state": "state", "scope": "scope", "until": "until", "by": "by", "why": "why"}
 PLAN_COLUMNS = {
@@ -30,12 +30,12 @@ SCOPE_FIELDS = ("channels", "classes", "topics", "intents", "campaigns")
 
 KeyArgument = Annotated[str, typer.Argument(help="The hold's key.")]
 RateOption = Annotated[
-    int | None, typer.Option(help="Messages a second of the release.", min=1, max=1000, show_default="50")
+    int | None, typer.Option(help="Messages a second to release.", min=1, max=1000, show_default="50")
 ]
 
 
 class HoldMode(StrEnum):
-    """What becomes of a message that a hold covers."""
+    """What happens to a message that a hold covers."""
 
     DEFER = "defer"
     DROP = "drop"
@@ -43,8 +43,8 @@ class HoldMode(StrEnum):
 
 @app.command()
 def place(
-    key: Annotated[str | None, typer.Argument(help="The hold's key; lifting names it.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why: people read it.")] = None,
+    key: Annotated[str | None, typer.Argument(help="The hold's key; use it to lift the hold.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, for people to read.")] = None,
     mode: Annotated[HoldMode | None, typer.Option(help="Whether messages wait or are dropped.")] = None,
     channel: Annotated[list[Channel] | None, typer.Option(help="On this channel.", show_default="all")] = None,
     class_: Annotated[
@@ -56,34 +56,34 @@ def place(
     region: Annotated[str | None, typer.Option(help="To customers of this country, such as PT.")] = None,
     trait: Annotated[list[str] | None, typer.Option(help="To customers with this trait: vip=true")] = None,
     until: Annotated[str | None, typer.Option(help="Until then (RFC 3339).", show_default="until lifted")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="For so long: 6h", show_default="until lifted")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="For this long: 6h", show_default="until lifted")] = None,
     file: Annotated[Path | None, typer.Option(help="The hold in a file (YAML, JSON).", dir_okay=False)] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Stop messages now; answered once no handover that the hold covers can start any more."""
+    """Stop messages now. Returns once no handover that the hold covers can start any more."""
     scope = _build_scope(region, trait, (channel, class_, topic, intent, campaign))
     options = {"key": key, "reason": reason, "mode": mode and mode.value, "scope": scope}
     document = {**_read_hold(file), **{name: value for name, value in options.items() if value}}
     for name in ("key", "reason", "mode"):
         if not document.get(name):
-            raise typer.BadParameter("a hold needs it", param_hint="KEY" if name == "key" else f"--{name}")
+            raise typer.BadParameter("is required for a hold", param_hint="KEY" if name == "key" else f"--{name}")
     with connect(service="suppression") as api:
         new_hold = api.post(PATH, {**document, **_parse_end(api, until, for_)})
     _print_hold(new_hold, output)
     if not new_hold["enforced"]:
         remaining = new_hold["in_flight"]
         print_message(
-            f"not enforced yet: {'some' if remaining is None else remaining} handovers are under way", "yellow"
+            f"not enforced yet: {'some' if remaining is None else remaining} handovers are in progress", "yellow"
         )
     suggest_command(f"tactful hold plan {new_hold['key']}")
 
 
 @app.command("list")
 def list_(
-    all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also holds that have ended.")] = False,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """List the holds that stand or are to come: who placed each, when and why."""
+    """List current and future holds: who placed each, when and why."""
     with connect(service="suppression") as api:
         found = list(api.list_all(PATH, state="all" if all_ else None))
     print_data([_hold_row(hold) for hold in found] if output is OutputFormat.TABLE else found, output, COLUMNS)
@@ -91,13 +91,13 @@ def list_(
 
 @app.command()
 def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Tell what lifting a hold would send, now and after caps. Nothing is changed."""
+    """Show what lifting a hold would send, now and after caps. Nothing is changed."""
     with connect(service="suppression") as api:
         found = api.get(f"{PATH}/{key}/plan", rate=rate)
-    limit_note = "" if found["complete"] else f"; only the first {found['judged']} were judged"
-    print_message(f"{key}: {found['waiting']} wait{limit_note}")
+    limit_note = "" if found["complete"] else f"; only the first {found['judged']} were evaluated"
+    print_message(f"{key}: {found['waiting']} waiting{limit_note}")
     print_message(
-        f"lifted now, {found['after_caps']['send']} are sent ({found['now']['send']} without caps), "
+        f"if it is lifted now, {found['after_caps']['send']} are sent ({found['now']['send']} without caps), "
         f"{found['expired']} expire; the release takes {found['release_seconds']} s at {found['rate']} a second"
     )
     print_data(_plan_rows(found) if output is OutputFormat.TABLE else found, output, PLAN_COLUMNS)
@@ -107,22 +107,22 @@ def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = Outpu
 @app.command()
 def lift(
     key: KeyArgument,
-    reason: Annotated[str | None, typer.Option(help="Why; it is kept with the hold.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, recorded with the hold.")] = None,
     rate: RateOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """End a hold now; what it kept back is judged again, at a bounded rate."""
+    """Lift a hold now. The messages that it deferred are evaluated again, at a bounded rate."""
     how = {"reason": reason, "rate": rate}
     with connect(service="suppression") as api:
         lifted = api.post(f"{PATH}/{key}/lift", {name: value for name, value in how.items() if value is not None})
-    print_message(f"{key}: lifted; what it kept back is released at {lifted['release_rate']} messages a second")
+    print_message(f"{key}: lifted; deferred messages are released at {lifted['release_rate']} a second")
     _print_hold(lifted, output)
 
 
 def _build_scope(
     region: str | None, traits: Sequence[str] | None, value_lists: Sequence[Sequence[str] | None]
 ) -> dict[str, Any] | None:
-    """The scope that the options name; None when they name none."""
+    """The scope given by the options; None without any."""
     scope: dict[str, Any] = {
         name: [str(value) for value in values] for name, values in zip(SCOPE_FIELDS, value_lists, strict=True) if values
     }
@@ -166,7 +166,7 @@ def _print_hold(hold: dict[str, Any], output: OutputFormat) -> None:
 
 
 def _hold_row(hold: Mapping[str, Any]) -> dict[str, Any]:
-    """A hold in one row: who did what to it last, and why."""
+    """A hold as one row, with who placed or lifted it last, and why."""
     lifted = hold["state"] == "lifted"
     return {
         **{name: hold.get(name) for name in ("key", "mode", "state", "until")},
@@ -184,7 +184,7 @@ def _format_scope(scope: Mapping[str, Any]) -> str:
 
 
 def _plan_rows(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Both counts side by side, in the order of the plan."""
+    """Both counts of the plan side by side, in its order."""
     lines: dict[tuple[str, ...], dict[str, Any]] = {}
     names = ("campaign", "channel", "outcome", "reason")
     for count_name in ("after_caps", "now"):

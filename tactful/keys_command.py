@@ -1,4 +1,4 @@
-"""`tactful keys`: who may do what. A person is a key's name."""
+"""`tactful keys`: creates, lists and revokes API keys. The name of a key identifies a person or a program."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from schemas.roles import Role
 from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
-app = typer.Typer(no_args_is_help=True, help="API keys: a person or a program each.")
+app = typer.Typer(no_args_is_help=True, help="API keys, one for each person or program.")
 PATH = "/v1/keys"
 COLUMNS = {
     "id": "id",
@@ -21,15 +21,15 @@ COLUMNS = {
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")],
-    role: Annotated[Role, typer.Option(help="What it may do.")],
+    name: Annotated[str, typer.Argument(help="The person or program that uses it.")],
+    role: Annotated[Role, typer.Option(help="What the key may do.")],
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Make a key. It is shown this once."""
+    """Create a key. It is shown only once."""
     with connect() as api:
         created_key = api.post(PATH, {"name": name, "role": role.value})
     print_data(created_key, output)
-    print_message("Keep the key now: it is not shown again.")
+    print_message("Save the key now: it is not shown again.")
 
 
 @app.command("list")
@@ -41,7 +41,7 @@ def list_(output: OutputOption = OutputFormat.TABLE) -> None:
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")]) -> None:
-    """Revoke a key: it works nowhere after at most 5 seconds."""
+    """Revoke a key. Within 5 seconds it is refused everywhere."""
     with connect() as api:
         api.delete(f"{PATH}/{key_id}")
     print_message(f"revoked {key_id}")

@@ -1,4 +1,4 @@
-"""What the lint says about a document that was kept: on stderr, since it refuses nothing."""
+"""Prints the lint's findings about a saved document, on stderr, because they refuse nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from tactful.output import WARNING_STYLE, print_message
 
 
 def print_findings(name: str, answer: Mapping[str, Any]) -> None:
-    """Print each finding of an answer to a PUT, with its place, its reason and what to do about it."""
+    """Print each finding in the response to a PUT, with its place, its reason and a suggestion."""
     for finding in answer.get("findings", ()):
         print_message(f"{name} {finding['pointer']}: {finding['detail']} ({finding['code']})", WARNING_STYLE)
-        print_message(f"  mend: {finding['suggestion']}")
+        print_message(f"  fix: {finding['suggestion']}")

@@ -1,4 +1,7 @@
-"""Data on stdout, as a table, JSON or YAML; talk on stderr. Colours only on a terminal, and never with NO_COLOR."""
+"""Prints data on stdout as a table, JSON or YAML, and messages on stderr.
+
+Colours are used only on a terminal, and never when NO_COLOR is set.
+"""
 
 import json
 import re
@@ -22,9 +25,9 @@ WORD_STYLES: Mapping[str, str] = {
     **dict.fromkeys(("defer", "paused", "shadow", "submitted", "duplicate", "amber"), WARNING_STYLE),
     **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD_STYLE),
 }
-"""The colour of a word, wherever it appears alone in a cell."""
+"""The colour of a word that fills a cell."""
 FRACTIONAL_SECONDS = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
-"""What a table leaves out of an instant."""
+"""The part of an instant that tables leave out."""
 
 
 class OutputFormat(StrEnum):
@@ -39,28 +42,28 @@ OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="How 
 Columns = Mapping[str, str]
 """Heading -> field."""
 NO_WRAP_COLUMNS = frozenset({"id", "class", "outcome", "verdict", "state", "check"})
-"""Columns of short words, which stay in one piece."""
+"""Columns of short words, which are not wrapped."""
 
 
 def create_console(error: bool = False) -> Console:
-    """Where to print: data, or with `error` talk."""
+    """A console for data on stdout, or with `error` for messages on stderr."""
     file = sys.stderr if error else sys.stdout
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=not error)
 
 
 def print_message(text: str, style: str | None = None) -> None:
-    """Tell people something."""
+    """Print a message for people."""
     create_console(error=True).print(Text(text, style=style or ""), soft_wrap=True)
 
 
 def suggest_command(command: str) -> None:
-    """Name the one command that people want next."""
+    """Suggest the next command."""
     print_message(f"Next: {command}", "dim")
 
 
 @contextmanager
 def show_spinner(text: str) -> Iterator[None]:
-    """Show on a terminal that something goes on whose end is not known."""
+    """Show a spinner on a terminal while something of unknown length runs."""
     target = create_console(error=True)
     if not target.is_terminal:
         yield
@@ -70,16 +73,16 @@ def show_spinner(text: str) -> Iterator[None]:
 
 
 def print_error(error: CommandError) -> None:
-    """Print what went wrong, where, and how to mend it."""
+    """Print what went wrong, where, and how to fix it."""
     print_message(f"error: {error.message}", BAD_STYLE)
     for line in error.details:
         print_message(f"  {line}")
     if error.hint:
-        print_message(f"  mend: {error.hint}")
+        print_message(f"  fix: {error.hint}")
 
 
 def print_data(data: Any, output_format: OutputFormat, columns: Columns | None = None) -> None:
-    """Print data. A list with `columns` may be a table, one object a list of its fields."""
+    """Print data. As a table, a list needs `columns`; a single object is printed as a list of its fields."""
     match output_format:
         case OutputFormat.JSON:
             print(json.dumps(data, indent=2, ensure_ascii=False))
@@ -92,7 +95,7 @@ def print_data(data: Any, output_format: OutputFormat, columns: Columns | None =
 
 
 def print_table(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
-    """A table that fits the terminal, or 80 columns; long words are folded, nothing is cut."""
+    """Print a table as wide as the terminal, or 80 columns. Long words are folded, nothing is cut off."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in columns:
         table.add_column(heading, overflow="fold", no_wrap=heading in NO_WRAP_COLUMNS)
@@ -102,7 +105,7 @@ def print_table(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
 
 
 def format_cell(value: Any) -> Text:
-    """A value in a table."""
+    """Format a value for a table."""
     text = "-" if value is None or value == "" else _format_value(value)
     return Text(text, style=WORD_STYLES.get(text, ""))
 

@@ -1,4 +1,4 @@
-"""`tactful policy`: the one document for the whole organisation."""
+"""`tactful policy`: saves, approves and activates versions of the organisation's policy."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,21 +13,25 @@ from tactful.output import OutputFormat, OutputOption, print_data, suggest_comma
 from tactful.shadow_report import ReportOption, print_shadow_report
 from tactful.version_lifecycle import advance_version, is_active_or_pending, print_status
 
-app = typer.Typer(no_args_is_help=True, help="Caps, gaps, quiet hours, history rules, situations and topics.")
+app = typer.Typer(
+    no_args_is_help=True, help="The policy: caps, gaps, quiet hours, contact history, situations and topics."
+)
 PATH = "/v1/policy"
 COLUMNS = {"version": "version", "status": "status", "editor": "editor", "approved by": "approved_by"}
 VersionArgument = Annotated[int, typer.Argument(help="The version.", min=1)]
-ReasonOption = Annotated[str | None, typer.Option(help="Why; it is kept with the change.")]
+ReasonOption = Annotated[str | None, typer.Option(help="The reason, recorded with the change.")]
 
 
 @app.command()
 def apply(
-    path: Annotated[Path, typer.Argument(help="The document.", exists=True, dir_okay=False)],
-    activate: Annotated[bool, typer.Option("--activate", help="Go all the way; with `tactful dev` alone.")] = False,
+    path: Annotated[Path, typer.Argument(help="The policy document.", exists=True, dir_okay=False)],
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Also approve and activate; only with `tactful dev`.")
+    ] = False,
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Keep a policy as the next draft and submit it for approval."""
+    """Save a policy as the next version and submit it for approval."""
     data, policy = read_and_validate(path, Policy)
     with connect() as api:
         newest = next(iter(api.get(f"{PATH}/versions", limit=1)["items"]), None)
@@ -43,7 +47,7 @@ def apply(
 
 @app.command("show")
 def show_(
-    version: Annotated[int | None, typer.Option(help="Which version.", show_default="the active one")] = None,
+    version: Annotated[int | None, typer.Option(help="The version.", show_default="the active one")] = None,
     output: OutputOption = OutputFormat.YAML,
 ) -> None:
     """Show the policy."""
@@ -53,14 +57,14 @@ def show_(
 
 @app.command()
 def approve(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Approve a submitted version; its last editor cannot."""
+    """Approve a submitted version. Its last editor may not."""
     _change_status(version, "approve", reason, output, "reviewer")
     suggest_command(f"tactful policy activate {version}")
 
 
 @app.command()
 def activate(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Make an approved version the one that decides."""
+    """Make an approved version the active one."""
     _change_status(version, "activate", reason, output)
 
 
@@ -71,7 +75,7 @@ def shadow(
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Let an approved version decide on live events without effect, or show what it decided."""
+    """Evaluate an approved version on live events without effect, or report what it decided."""
     if report:
         print_shadow_report("policy", f"{PATH}/versions/{version}/shadow", output)
     else:
@@ -81,7 +85,7 @@ def shadow(
 
 @app.command()
 def reject(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Send a submitted version, or one in shadow, back to its editor."""
+    """Return a submitted version, or one in shadow, to its editor as a draft."""
     _change_status(version, "reject", reason, output, "reviewer")
     suggest_command("tactful policy apply FILE")
 

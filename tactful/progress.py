@@ -1,4 +1,4 @@
-"""A bar on a terminal while long work goes on; nothing elsewhere."""
+"""Shows a progress bar on a terminal during long operations, and nothing elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tactful.output import create_console
 
 @contextmanager
 def show_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Gives a function that is told how much more of `total` is done."""
+    """Yields a function to call with how much more of `total` has been done."""
     columns = (TextColumn(label), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     target = create_console(error=True)
     with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:

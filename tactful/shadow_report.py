@@ -1,4 +1,4 @@
-"""What a version in shadow decided, as the commands `campaigns shadow` and `policy shadow` print it."""
+"""Prints what a version in shadow has decided, for `campaigns shadow --report` and `policy shadow --report`."""
 
 from typing import Annotated, Any
 
@@ -8,11 +8,11 @@ from tactful.connection import connect
 from tactful.output import OutputFormat, print_data, print_message
 
 COLUMNS = {"campaign": "campaign", "shadow": "outcome", "reason": "reason", "live": "live", "count": "count"}
-ReportOption = Annotated[bool, typer.Option("--report", help="Show what it has decided so far, and start nothing.")]
+ReportOption = Annotated[bool, typer.Option("--report", help="Only report what it has decided so far.")]
 
 
 def print_shadow_report(name: str, path: str, output: OutputFormat) -> None:
-    """Print how often it decided what, and how far it agrees with what is live. Samples are in JSON and YAML."""
+    """Print counts of its decisions and its agreement with the live version. JSON and YAML also have samples."""
     with connect() as api:
         found = api.get(path)
     print_message(f"{name} version {found['version']}: {found['status']}, {_format_summary(found)}")
@@ -25,5 +25,5 @@ def _format_summary(found: dict[str, Any]) -> str:
         parts.append(f"{found['agreed']} of {found['compared']} agree ({found['agreement']:.1%})")
     skipped = sum(found["skipped_events"].values())
     if skipped:
-        parts.append(f"{skipped} events left out")
+        parts.append(f"{skipped} events skipped")
     return ", ".join(parts)

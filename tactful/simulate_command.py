@@ -1,4 +1,4 @@
-"""`tactful simulate`: what would be decided, from files alone, with the very functions that production runs."""
+"""`tactful simulate`: decides recorded events from files, with the functions that production runs."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ COLUMNS = {"by": "by", "which": "which", "here": "here", "against": "against", "
 
 
 class TraceLevel(StrEnum):
-    """Which verdicts a line carries."""
+    """Which verdicts are written with a decision."""
 
     NONE = "none"
     DECISIVE = "decisive"
@@ -41,24 +41,24 @@ def _output_file_option(help_text: str) -> typer.models.OptionInfo:
 
 
 def simulate(
-    campaigns: Annotated[Path, typer.Option(help="A folder of campaigns.", exists=True, file_okay=False)],
+    campaigns: Annotated[Path, typer.Option(help="A folder with campaigns.", exists=True, file_okay=False)],
     policy: Annotated[Path, _input_file_option("The policy.")],
     events: Annotated[Path, _input_file_option("CloudEvents, one a line.")],
-    out: Annotated[Path, _output_file_option("Where the decisions go, one a line.")],
+    out: Annotated[Path, _output_file_option("The file for the decisions, one a line.")],
     preferences: Annotated[Path, _input_file_option("Customers, one a line.")] = EMPTY_FILE,
     suppressions: Annotated[Path, _input_file_option("Suppressions and holds, one a line.")] = EMPTY_FILE,
     until: Annotated[str | None, typer.Option(help="The last instant (RFC 3339).", show_default="the last one")] = None,
     trace: Annotated[TraceLevel, typer.Option(help="Which verdicts to write.")] = TraceLevel.DECISIVE,
     against: Annotated[Path | None, _input_file_option("Another policy to compare with.")] = None,
     against_campaigns: Annotated[
-        Path | None, typer.Option(help="Other campaigns to compare with.", exists=True, file_okay=False)
+        Path | None, typer.Option(help="A folder with other campaigns to compare with.", exists=True, file_okay=False)
     ] = None,
-    picture: Annotated[Path | None, _output_file_option("Where a picture of the difference goes (HTML).")] = None,
+    picture: Annotated[Path | None, _output_file_option("A file for the difference as charts (HTML).")] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Decide recorded events in virtual time. Needs no server; equal input gives equal bytes.
 
-    With another policy or other campaigns: also tell which sends are gained and lost.
+    With another policy or other campaigns, also shows which messages would be gained and lost.
     """
     from services import simulation
 
@@ -83,29 +83,29 @@ def _print_summary(summary: "simulation.SimulationSummary") -> None:
     outcomes = ", ".join(f"{count} {word}" for word, count in sorted(summary.outcomes.items()))
     print_message(f"{summary.events} events, {summary.decisions} decisions{': ' if outcomes else ''}{outcomes}")
     if summary.duplicates:
-        print_message(f"{summary.duplicates} events were seen before and did nothing")
+        print_message(f"{summary.duplicates} events were duplicates and had no effect")
     if summary.refused:
-        print_message(f"{summary.refused} events were refused and did nothing", "yellow")
+        print_message(f"{summary.refused} events were refused and had no effect", "yellow")
 
 
 def _print_difference(difference: Mapping[str, Any], output: OutputFormat) -> None:
-    """What differs: a row for each campaign, channel, reason and hour whose sends do."""
+    """Print the difference: a row for each campaign, channel, reason and hour whose sends differ."""
     if output is not OutputFormat.TABLE:
         print_data(difference, output)
         return
     sends, customers = difference["sends"], difference["customers"]
-    found = [{"by": "all", "which": "sends", **sends}]
+    rows = [{"by": "all", "which": "sends", **sends}]
     for by in GROUPINGS:
-        found += [{"by": by, "which": row[by], **row} for row in difference[f"by_{by}"] if row["gained"] or row["lost"]]
-    found += [
+        rows += [{"by": by, "which": row[by], **row} for row in difference[f"by_{by}"] if row["gained"] or row["lost"]]
+    rows += [
         {"by": "customer", "which": each["customer"], "here": each["here"], "against": each["against"]}
         for side in ("gained", "lost")
         for each in customers[side]["most"][:5]
     ]
-    print_table(found, COLUMNS)
+    print_table(rows, COLUMNS)
     print_message(
         f"{sends['gained']} sends gained, {sends['lost']} lost, {sends['moved']} at another time; "
-        f"{customers['gained']['count']} customers get more, {customers['lost']['count']} get less"
+        f"{customers['gained']['count']} customers get more, {customers['lost']['count']} get fewer"
     )
 
 
@@ -118,7 +118,7 @@ def _parse_until(text: str | None) -> Instant | None:
 
 @contextmanager
 def _report_file_errors() -> Iterator[None]:
-    """Files that cannot be read, used or written end the command with their names."""
+    """Turn errors of files that cannot be read, used or written into CommandError with their names."""
     from services import simulation
 
     try:

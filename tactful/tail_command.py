@@ -1,4 +1,4 @@
-"""`tactful events tail`: what is decided because of events, as it comes."""
+"""`tactful events tail`: prints decisions as they are made, by polling GET /v1/decisions."""
 
 import json
 import time
@@ -17,14 +17,14 @@ from tactful.output import WORD_STYLES, OutputFormat, OutputOption, create_conso
 
 PATH = "/v1/decisions"
 POLL_SECONDS = 1.0
-"""Seconds between two looks."""
+"""Seconds between two requests."""
 OVERLAP = 10 * SECOND
-"""How far each look goes back: several workers decide, and the later of two decisions may be kept first."""
+"""How far each request reaches back: several workers decide, and the later of two decisions may be committed first."""
 WIDTHS = {"customer": 11, "campaign": 20, "channel": 7, "outcome": 8}
 
 
 class DecisionTail:
-    """Decisions from an instant on, each once. `wanted`: the filters of GET /v1/decisions."""
+    """Reads decisions from an instant on, each once. `filters` are those of GET /v1/decisions."""
 
     def __init__(self, api: ApiClient, since: Instant, type_: str | None, filters: Mapping[str, str | None]) -> None:
         self._api = api
@@ -34,7 +34,7 @@ class DecisionTail:
         self._seen_times: dict[int, Instant] = {}
 
     def read_new(self) -> Iterator[dict[str, Any]]:
-        """What has come since the last look, in order of time."""
+        """The decisions that are new since the last call, in order of time."""
         newest = max(self._seen_times.values(), default=self._since)
         window_start = max(self._since, newest - OVERLAP)
         self._seen_times = {number: at for number, at in self._seen_times.items() if at >= window_start}
@@ -46,22 +46,24 @@ class DecisionTail:
 
 
 def tail(
-    type_: Annotated[str | None, typer.Option("--type", help="Of events of this type: shop.order.shipped")] = None,
-    customer: Annotated[str | None, typer.Option(help="About this customer.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Of this campaign.")] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="For events of this type, such as shop.order.shipped.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="For this customer.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="For this campaign.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome.")] = None,
-    since: Annotated[str | None, typer.Option(help="How far back to begin: 10m, 2h.", show_default="now")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Show what is there and end.")] = False,
+    since: Annotated[str | None, typer.Option(help="How far back to start: 10m, 2h.", show_default="now")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show the decisions so far and exit.")] = False,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Follow what events lead to, one line a decision, until Ctrl-C."""
+    """Follow decisions as they are made, one line each, until Ctrl-C."""
     filters = {"customer": customer, "campaign": campaign, "outcome": outcome and outcome.value}
     with connect() as api:
         decision_tail = DecisionTail(api, parse_instant(api.now()) - _parse_since(since), type_, filters)
         if once:
             _print_decisions(decision_tail.read_new(), output)
             return
-        print_message("Waiting for decisions; Ctrl-C ends it.", "dim")
+        print_message("Waiting for decisions; press Ctrl-C to stop.", "dim")
         with suppress(KeyboardInterrupt):
             _print_decisions(_follow(decision_tail), output)
 

@@ -1,4 +1,4 @@
-"""How `apply` leads a version of a campaign or the policy on: what is left to do from where it stands."""
+"""The steps that `apply` takes with a version of a campaign or of the policy: submit, approve, activate."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,18 +13,18 @@ REMAINING_STEPS: Mapping[str, tuple[str, ...]] = {
     "shadow": ("activate",),
     "paused": ("activate",),
 }
-"""What leads from a status to active, in order. From any other status nothing does."""
+"""The actions that lead from a status to `active`, in order. From any other status none do."""
 
-ACTIVATE_HINT = "apply without --activate, then let somebody else approve it; or set TACTFUL_DATA_DIR"
+ACTIVATE_HINT = "apply without --activate and have somebody else approve it; or set TACTFUL_DATA_DIR"
 
 
 def is_active_or_pending(version: Mapping[str, Any]) -> bool:
-    """Whether this version is, or may become, the active one; else the same document needs a new version."""
+    """Whether this version is, or may become, the active one. If not, the same document needs a new version."""
     return version["status"] in {*REMAINING_STEPS, "active"}
 
 
 def advance_version(path: str, version: dict[str, Any], activate: bool, reason: str | None) -> dict[str, Any]:
-    """Submit; with `activate` also approve, as the reviewer of `tactful dev`, and activate. The version afterwards."""
+    """Submit; with `activate` also approve, as the reviewer of `tactful dev`, and activate. Returns the version."""
     body = {"reason": reason} if reason else {}
     for step in REMAINING_STEPS.get(version["status"], ()):
         if step != "submit" and not activate:
@@ -39,5 +39,5 @@ def advance_version(path: str, version: dict[str, Any], activate: bool, reason: 
 
 
 def print_status(name: str, version: Mapping[str, Any], changed: bool) -> None:
-    """Say where a version stands now."""
+    """Print the status of a version."""
     print_message(f"{name} version {version['version']}: {'' if changed else 'unchanged, '}{version['status']}")

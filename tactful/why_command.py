@@ -1,4 +1,4 @@
-"""`tactful why`: why a customer gets a message or not. `tactful replay`: whether it would be decided so again."""
+"""`tactful why`: explains why a customer gets a message or not. `tactful replay`: repeats a past decision."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -30,12 +30,10 @@ def why(
     channel: Annotated[
         Channel | None, typer.Option(help="On this channel.", show_default="the most promising one")
     ] = None,
-    at: Annotated[
-        str | None, typer.Option(help="As of an instant of the past, in RFC 3339.", show_default="now")
-    ] = None,
+    at: Annotated[str | None, typer.Option(help="As of a past instant (RFC 3339).", show_default="now")] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Explain what would be decided now, or would have been then, rule by rule. Nothing is sent or changed."""
+    """Explain what would be decided now, or at a past instant, rule by rule. Nothing is sent or changed."""
     with connect() as api:
         answer = api.get("/v1/why", customer=customer, campaign=campaign, channel=channel, at=at)
     if output is OutputFormat.TABLE:
@@ -67,7 +65,7 @@ def replay(
     decision: Annotated[int, typer.Argument(help="The decision's id.", min=1)],
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Judge a decision again from what was kept of its time; fails when it comes out differently."""
+    """Repeat a decision from what was recorded at its time. Exit code 1 if the result differs."""
     with connect() as api:
         answer = api.get(f"/v1/decisions/{decision}", replay="true")
     replayed = answer["replay"]
@@ -76,12 +74,12 @@ def replay(
     else:
         print_data(answer, output)
     if replayed["same"] is False:
-        raise CommandError(f"decision {decision} comes out differently when it is judged again")
+        raise CommandError(f"decision {decision} has a different result when it is repeated")
 
 
 def _print_comparison(original: Mapping[str, Any], replayed: Mapping[str, Any]) -> None:
     replayed_decision = replayed["decision"] or {}
-    verdict = {True: "the same", False: "different", None: "cannot be told"}[replayed["same"]]
+    verdict = {True: "the same", False: "different", None: "unknown"}[replayed["same"]]
     create_console().print(
         f"{verdict}  {original['campaign']} -> {original['customer']} on {original['channel']} at {original['time']}"
     )

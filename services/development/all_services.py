@@ -1,7 +1,7 @@
-"""The three services in one process: local log, SQLite files, in-process doors. Wiring only.
+"""The three services in one process, with an embedded log, SQLite files and in-process HTTP. Wiring only.
 
-The same code runs as in production; only the transports differ. A lock on the data directory proves that no other
-process works on it, so attempts that a killed predecessor left open can be closed at once.
+The code is that of production; only the transports differ. A lock on the data directory proves that no other process
+uses it, so attempts that a killed predecessor has left open can be closed at once.
 """
 
 import asyncio
@@ -50,13 +50,13 @@ PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
 
 
 class Gateway:
-    """One address for all services: public paths are unique across them."""
+    """ASGI app that serves all services at one address. Their public paths do not overlap."""
 
     def __init__(self, apps: dict[str, ASGIApp]) -> None:
         self.apps = apps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on to the service whose path it is."""
+        """Pass the request on to the service that owns the path."""
         path = scope.get("path", "")
         for name, prefixes in PATH_PREFIXES.items():
             if name in self.apps and path.startswith(prefixes):
@@ -66,22 +66,22 @@ class Gateway:
 
 
 class InProcessTransport(httpx.AsyncBaseTransport):
-    """The way from one service to another inside this process."""
+    """HTTP transport of the internal clients: calls the gateway in this process, without a socket."""
 
     def __init__(self) -> None:
         self.gateway: Gateway | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer the request in process."""
+        """Handle the request in process. Raises httpx.ConnectError before the gateway is set."""
         if self.gateway is None:
-            raise httpx.ConnectError("the services are not wired so far")
+            raise httpx.ConnectError("the services have not been wired yet")
         return await httpx.ASGITransport(app=self.gateway).handle_async_request(request)
 
 
 def lock_data_dir(directory: Path) -> IO[str]:
-    """Lock the data directory for this process. Raises SettingsError when another one has it."""
+    """Lock the data directory for this process. Raises SettingsError if another process has locked it."""
     directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / "lock_data_dir").open("w")
+    file = (directory / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -91,7 +91,7 @@ def lock_data_dir(directory: Path) -> IO[str]:
 
 
 def load_or_create_keys(directory: Path) -> dict[str, str]:
-    """The keys of this installation, made at the first start and kept in `keys.json`, readable by its owner only."""
+    """The keys of this installation, created at the first start. Only the owner can read their file, `keys.json`."""
     path = directory / "keys.json"
     if path.exists():
         keys: dict[str, str] = json.loads(path.read_text())
@@ -111,7 +111,7 @@ def _write_keys(path: Path, keys: Mapping[str, str]) -> None:
 
 
 class AllServices:
-    """The three services over given databases, log and clock. With a clock that stands still, `virtual` moves it."""
+    """The three services on given databases, log and clock. With a manual clock, `virtual_time` moves it."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class AllServices:
         )
 
     def serve_development_api(self, *routers: APIRouter) -> None:
-        """Serve `/v1/dev`, which exists in development alone: the clock that stands still, and these routes."""
+        """Serve `/v1/dev`, which exists only in development: the routes of a manual clock, and those given."""
         if self.virtual_time is not None and isinstance(self.clock, ManualClock):
             routers = (*routers, clock_routes(self.virtual_time, self.clock))
         self.app.apps["development"] = build_app(
@@ -183,23 +183,23 @@ class AllServices:
         )
 
     async def start(self) -> None:
-        """Start all three. The databases must be at their newest step."""
+        """Start all three services. The schemas of the databases must be up to date."""
         for service in (self.preference, self.suppression, self.orchestrator):
             await service.start()
 
     async def stop(self) -> None:
-        """Finish what is under way. Databases and log stay open."""
+        """Finish what is in progress. Databases and log stay open."""
         for service in (self.orchestrator, self.preference, self.suppression):
             await service.stop()
         await self._client.aclose()
 
     def jobs(self) -> list[asyncio.Task[None]]:
-        """The tasks that must not end before their time."""
+        """The tasks that must run until `stop`; if one ends earlier, the process must end."""
         return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.jobs()]
 
 
 class EmbeddedTactful:
-    """The whole of Tactful in this process, on files in one directory."""
+    """All of Tactful in this process, on files in one directory."""
 
     def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
         self.directory = directory
@@ -213,11 +213,11 @@ class EmbeddedTactful:
 
     @property
     def app(self) -> ASGIApp:
-        """Serves everything at one address."""
+        """The ASGI app that serves everything at one address."""
         return self.services.app
 
     async def start(self) -> None:
-        """Bring the files up to date and start."""
+        """Upgrade the databases and start all services."""
         databases: dict[str, Database] = {}
         for name in SERVICE_NAMES:
             url = f"sqlite+aiosqlite:///{self.directory / name}.db"
@@ -231,18 +231,18 @@ class EmbeddedTactful:
         await self.services.start()
 
     async def _ensure_reviewer_key(self, database: Database) -> None:
-        """A second person, since nobody approves their own edit."""
+        """Create the key of a second person, because nobody may approve their own edit."""
         if "reviewer" not in self.keys:
             _, plain = await api_keys.create_key(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
             _write_keys(self.directory / "keys.json", self.keys)
 
     def begin_shutdown(self) -> None:
-        """Say that the end begins: answers that go on for ever end now."""
+        """Announce the shutdown, so that streaming responses end."""
         self.services.orchestrator.health.stopping = True
 
     async def stop(self) -> None:
-        """Finish what is under way and close everything."""
+        """Finish what is in progress and close everything."""
         await self.services.stop()
         await self.services.bus.close()
         for database in self.services.databases.values():
@@ -250,7 +250,7 @@ class EmbeddedTactful:
         self._lock_file.close()
 
     def jobs(self) -> list[asyncio.Task[None]]:
-        """The tasks that must not end before their time."""
+        """The tasks that must run until `stop`; if one ends earlier, the process must end."""
         return self.services.jobs()
 
 

@@ -1,7 +1,7 @@
-"""The demo: an imaginary shop with its campaigns, its policy, its customers, and events that trickle in.
+"""The demo: an imaginary shop with campaigns, a policy, customers and a steady trickle of events.
 
-Everything goes through the public doors, and it runs only where delivery is the sandbox, so nothing of it can leave
-the machine.
+It uses only the public HTTP API. It runs only where every channel uses the sandbox, so no message can leave the
+machine.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ SANDBOX_ADAPTERS = frozenset(
     {OFF, *(each.id for each in ADAPTER_REGISTRY.declarations.values() if each.destination == "inbox")}
 )
 CUSTOMER_COUNT = 200
-"""Those of `examples/`, and as many more as are made up."""
+"""The customers of `examples/`, completed by generated ones."""
 EVENT_INTERVAL_SECONDS = 2.0
 """Seconds between events."""
 CUSTOMERS_WITHOUT_EVENTS = frozenset({"ada", "bruno"})
-"""Nothing happens to these customers by itself, so that what the README shows is what you see."""
+"""Customers without events of their own, so that the commands of the README print what it shows."""
 EVENT_SOURCE = "/demo/shop"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
 class DemoShop:
-    """Seeds what is missing, and keeps it moving."""
+    """Registers the shop where it is missing, and sends its events."""
 
     def __init__(self, embedded: EmbeddedTactful) -> None:
         self._embedded = embedded
@@ -51,11 +51,11 @@ class DemoShop:
 
     @property
     def running(self) -> bool:
-        """Whether events trickle in."""
+        """Whether events are being sent."""
         return self._event_task is not None and not self._event_task.done()
 
     def to_response(self) -> dict[str, object]:
-        """What `GET /v1/dev/demo` answers."""
+        """The response of `GET /v1/dev/demo`."""
         is_clock_stopped = isinstance(self._embedded.clock, ManualClock)
         return {
             "running": self.running,
@@ -64,9 +64,9 @@ class DemoShop:
         }
 
     async def start(self) -> None:
-        """Seed what is missing; then events trickle in, unless the clock stands still.
+        """Register what is missing; then send events, unless the clock is stopped.
 
-        Raises Conflict where delivery is not the sandbox.
+        Raises Conflict if a channel does not use the sandbox.
         """
         require_sandbox(self._embedded.settings.adapters)
         async with self._lock:
@@ -79,7 +79,7 @@ class DemoShop:
                 self._event_task = asyncio.create_task(self._send_events_forever(others, with_opening_events=is_new))
 
     async def stop(self) -> None:
-        """No event comes any more; what is there stays."""
+        """Stop the events; the data stays."""
         async with self._lock:
             if self._event_task is not None:
                 self._event_task.cancel()
@@ -87,7 +87,7 @@ class DemoShop:
                 self._event_task = None
 
     async def try_start(self) -> None:
-        """Start; a failure is told in the log, since nobody waits for the answer."""
+        """Start, and log a failure instead of raising it: nobody waits for the result."""
         try:
             await self.start()
         except httpx.HTTPError as error:
@@ -110,7 +110,7 @@ class DemoShop:
         return is_new
 
     async def _seed_customers(self) -> list[str]:
-        """Register the customers, unless the last one is known. Returns them all."""
+        """Register the customers, unless the last one exists already. Returns all of them."""
         example_customers = _read_examples("customers")
         generated_customers = list(generate_customers(CUSTOMER_COUNT - len(example_customers)))
         if not await self._exists(f"/v1/preferences/{generated_customers[-1]['customer']}"):
@@ -172,7 +172,7 @@ class DemoShop:
         content_type: str = "application/json",
         allow_missing: bool = False,
     ) -> Any:
-        """The JSON of the answer; None for a 404 with `missing`. Raises httpx.HTTPStatusError for another error."""
+        """The JSON of the response; None for a 404 with `allow_missing`. Other errors raise httpx.HTTPStatusError."""
         headers = {"authorization": f"Bearer {self._embedded.keys[key_name]}"} | (
             {"content-type": content_type} if body else {}
         )
@@ -186,12 +186,12 @@ class DemoShop:
 
 
 def require_sandbox(adapters: Mapping[str, str]) -> None:
-    """Raise Conflict where an adapter could send something."""
+    """Raise Conflict if an adapter could send messages to a provider."""
     for channel, adapter in adapters.items():
         if adapter not in SANDBOX_ADAPTERS:
             raise Conflict(
-                f"the demo runs in the sandbox alone, and TACTFUL_ADAPTERS__{channel.upper()} is `{adapter}`:"
-                " unset it, or go without the demo (--no-demo)",
+                f"the demo runs only with the sandbox, and TACTFUL_ADAPTERS__{channel.upper()} is `{adapter}`:"
+                " unset it, or start without the demo (--no-demo)",
                 code="not_sandbox",
             )
 
@@ -200,11 +200,11 @@ def demo_routes(demo: DemoShop) -> APIRouter:
     """`GET` and `POST /v1/dev/demo`: `{"action": "start"}` or `{"action": "stop"}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 
-    @routes.get("/demo", summary="Whether events of the demo shop trickle in")
+    @routes.get("/demo", summary="Whether the demo shop sends events")
     async def show(_: Principal = requires("demo:read")) -> dict[str, object]:
         return demo.to_response()
 
-    @routes.post("/demo", summary="Start or stop the demo shop; answers when its customers are there")
+    @routes.post("/demo", summary="Start or stop the demo shop; responds once its customers are registered")
     async def act(body: Annotated[dict[str, Any], Body()], _: Principal = requires("demo:write")) -> dict[str, object]:
         match body:
             case {"action": "start", **rest} if not rest:

@@ -1,4 +1,4 @@
-"""`tactful dev`: the embedded whole behind one port, with a small demo that moves."""
+"""Server of `tactful dev`: all services behind one port of the loopback interface, with the demo shop."""
 
 import asyncio
 import socket
@@ -26,11 +26,11 @@ from services.kit.runtime.standalone import StartupRefused
 
 HOST = "127.0.0.1"
 ADDRESS_FILE = "address"
-"""The file in the data directory that says where it answers, for as long as it does."""
+"""The file in the data directory that holds the address while the server runs."""
 
 
 def run_dev_server(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
-    """Serve until a signal comes. Returns the exit code: 0 ok, 1 failed."""
+    """Serve until a signal arrives. Returns the exit code: 0 ok, 1 failed."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(data_dir, port, demo and clock is None, clock))
@@ -42,7 +42,7 @@ def run_dev_server(data_dir: Path, port: int, demo: bool, clock: Instant | None)
 
 
 async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
-    """Start everything, say where it is, and serve. Port 0 is any free one."""
+    """Start everything, print the address, and serve. Port 0 means any free port."""
     if demo:
         demo_module.require_sandbox(load_settings(DeploymentSettings).adapters)
     with _open_listener(port) as listener:
@@ -79,7 +79,7 @@ async def _serve_until_stopped(embedded: EmbeddedTactful, listener: socket.socke
 
 @contextmanager
 def _open_listener(port: int) -> Iterator[socket.socket]:
-    """The port, taken before anything is started. Raises SettingsError when somebody has it."""
+    """Listen on the port before anything is started. Raises SettingsError if it is in use."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -87,14 +87,14 @@ def _open_listener(port: int) -> Iterator[socket.socket]:
             listener.listen()
         except OSError as error:
             raise SettingsError(
-                f"cannot listen on port {port} ({error.strerror}): stop what does, or choose another --port"
+                f"cannot listen on port {port} ({error.strerror}): stop the process that does, or choose another --port"
             ) from None
         yield listener
 
 
 @contextmanager
 def _publish_address(embedded: EmbeddedTactful) -> Iterator[None]:
-    """The command line finds the address in the data directory while this runs."""
+    """Write the address to the data directory, where the command line finds it, and remove it at the end."""
     path = embedded.directory / ADDRESS_FILE
     path.write_text(f"{embedded.settings.web.public_url}\n", "utf-8")
     try:
@@ -111,12 +111,12 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
         "",
         f"Address   {embedded.settings.web.public_url}",
         f"Console   {link}",
-        "          works once, within 15 minutes; afterwards sign in with a key of keys.json",
+        "          valid once, for 15 minutes; later sign in with a key from keys.json",
         f"Data      {embedded.directory}   (keys in keys.json)",
         f"Delivery  {', '.join(adapters) or OFF}{': nothing leaves this machine' if is_sandbox else ''}",
     ]
     if isinstance(embedded.clock, ManualClock):
-        lines.append(f"Clock     stands still at {format_instant(embedded.clock.now())}")
+        lines.append(f"Clock     stopped at {format_instant(embedded.clock.now())}")
     if load_settings(DeploymentSettings).data_dir.resolve() != embedded.directory.resolve():
         lines.append(f"Commands  export TACTFUL_DATA_DIR={embedded.directory.resolve()}")
     lines += ["", *_suggest_commands(demo)]
@@ -126,13 +126,13 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
 
 
 def _suggest_commands(demo: bool) -> list[str]:
-    """Three things to try."""
+    """Three commands to try."""
     commands = [
-        ("tactful why ada referral-ask", "would she get it now, rule by rule"),
+        ("tactful why ada referral-ask", "would she get this message now, rule by rule"),
         ("tactful events send shop.order.delivered --customer ada --set total=80", ""),
     ]
     if demo:
-        commands.append(("tactful events tail", "the decisions of the shop, as they come"))
+        commands.append(("tactful events tail", "the decisions of the shop, as they are made"))
     else:
         commands.insert(0, ("tactful demo start", "an imaginary shop with 200 customers"))
     command_width = max(len(command) for command, why in commands if why)

@@ -1,7 +1,7 @@
-"""The people and the events of an imaginary shop, made up by chance that a seed repeats.
+"""Generates the customers and events of an imaginary shop, pseudo-randomly from a seed.
 
-No address can be reached: e-mail goes to example.org, and the telephone numbers are of ranges that are kept free for
-stories. A country without such a range has no numbers.
+No address exists: e-mail goes to example.org, and the telephone numbers are from ranges reserved for fiction. Customers
+in a country without such a range have no numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 CONSENT_TIME = "2025-03-01T10:00:00Z"
-"""When everybody gave their consent."""
+"""When all customers gave their consent."""
 INTERESTS = ("herbs", "trees", "roses", "bonsai")
 PRODUCTS = {
     "herbs": "Twelve kinds of basil",
@@ -21,7 +21,7 @@ INCIDENT_TEXT = "Parcels of this week are two days late."
 
 
 class Region(NamedTuple):
-    """A country, its zones and languages, names people have there, and a number for the n-th of them."""
+    """A country with its zones, locales, common names, and the phone number of its n-th customer."""
 
     country: str
     zones: tuple[str, ...]
@@ -63,7 +63,7 @@ REGIONS = (
 
 
 def generate_customers(count: int, seed: int = 7) -> Iterator[dict[str, Any]]:
-    """This many customers, as documents; the same ones each time."""
+    """Generate customer documents; the same ones for the same seed."""
     rng = Random(seed)  # noqa: S311 - a demo, not a secret
     for number in range(count):
         yield _generate_customer(rng, number)
@@ -126,7 +126,7 @@ def _generate_preferences(rng: Random) -> dict[str, Any]:
 
 
 class ShopEvent(NamedTuple):
-    """What happened to a customer."""
+    """An event of the shop before it becomes a CloudEvent."""
 
     customer: str
     event_type: str
@@ -134,14 +134,14 @@ class ShopEvent(NamedTuple):
 
 
 class ShopEventGenerator:
-    """What happens in the shop, one thing after the other."""
+    """Generates the events of the shop."""
 
     def __init__(self, seed: int = 7) -> None:
         self._rng = Random(seed)  # noqa: S311 - a demo, not a secret
         self._last_order_number = 1000
 
     def opening_events(self, customers: Sequence[str]) -> list[ShopEvent]:
-        """What has just happened to the first few customers: a little of everything, complaint and ask included."""
+        """One event of each interesting kind for the first customers, a complaint before an ask included."""
         first, second, third, fourth, fifth = customers[:5]
         return [
             ShopEvent(first, "shop.order.shipped", self._order_data()),
@@ -153,7 +153,7 @@ class ShopEventGenerator:
         ]
 
     def next_event(self, customers: Sequence[str]) -> ShopEvent:
-        """One thing that happens to one of the customers."""
+        """A random event about one of the customers."""
         customer = self._rng.choice(customers)
         choices = {
             "shop.order.shipped": (36, self._order_data),
@@ -187,5 +187,5 @@ class ShopEventGenerator:
 
 
 def _case_data(customer: str) -> dict[str, Any]:
-    """A customer has one case, which may be opened again."""
+    """Each customer has one case, which may be reopened."""
     return {"case": f"k-{customer}"}

@@ -1,7 +1,7 @@
-"""Virtual time for `tactful dev --clock`: the clock stands still and moves only when told.
+"""Virtual time for `tactful dev --clock`: the clock moves only on request.
 
-Before it moves past an instant at which something is due, the clock stops there, and what is due is judged and
-handed over, in the product as it is.
+On its way the clock stops at each instant at which a message is due. The message is then evaluated and handed over by
+the running services, before the clock moves on.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.003
 
 
 class VirtualTime:
-    """Moves the clock. `databases`: those of the services that read the log."""
+    """Moves the clock. `databases` are those of all services that read the log."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class VirtualTime:
         self._lock = asyncio.Lock()
 
     async def advance_to(self, target: Instant) -> None:
-        """Do everything due before `target`, each at its own instant, then let it be `target`."""
+        """Process everything that is due before `target`, each at its own instant, then set the clock to `target`."""
         async with self._lock:
             await self._wait_until_idle()
             while (due := await self._next_due()) is not None and due < target:
@@ -55,7 +55,7 @@ class VirtualTime:
             await self._wait_until_idle()
 
     async def run_until_idle(self) -> None:
-        """Do what is due at this very instant."""
+        """Process what is due at the present instant."""
         async with self._lock:
             await self._wait_until_idle()
             while (due := await self._next_due()) is not None and due <= self._clock.now():
@@ -70,8 +70,8 @@ class VirtualTime:
             await self._wait_until_idle()
 
     async def _wait_until_idle(self) -> None:
-        """Wait until all events are applied everywhere and nothing is on its way to an adapter."""
-        while not await self._is_idle():  # noqa: ASYNC110 - what is waited for happens in databases
+        """Wait until every service has applied all events and no message is on its way to an adapter."""
+        while not await self._is_idle():  # noqa: ASYNC110 - the state is in databases
             await asyncio.sleep(POLL_SECONDS)
 
     async def _is_idle(self) -> bool:
@@ -92,11 +92,11 @@ def clock_routes(virtual_time: VirtualTime, clock: ManualClock) -> APIRouter:
     """`POST /v1/dev/clock`: `{"set": TIME}`, `{"advance": "1h"}` or `{"settle": true}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 
-    @routes.get("/clock", summary="What time it is")
+    @routes.get("/clock", summary="Show the clock")
     async def show(_: Principal = requires("clock:read")) -> dict[str, str]:
         return {"now": format_instant(clock.now())}
 
-    @routes.post("/clock", summary="Move the clock; answers when everything due before then is done")
+    @routes.post("/clock", summary="Move the clock; responds once everything due before then has been processed")
     async def move(body: Annotated[dict[str, Any], Body()], _: Principal = requires("clock:write")) -> dict[str, str]:
         if body == {"settle": True}:
             await virtual_time.run_until_idle()
@@ -119,6 +119,6 @@ def _parse_target(body: dict[str, Any], now: Instant) -> Instant:
     except ValueError as error:
         raise Invalid(str(error), errors=[Problem("", "invalid", str(error))]) from None
     if target < now:
-        detail = f"the clock never goes back: it is {format_instant(now)} already"
+        detail = f"the clock cannot go back: it is already {format_instant(now)}"
         raise Invalid(detail, errors=[Problem("/set", "in_the_past", detail)])
     return target

@@ -82,7 +82,7 @@ def test_nobody_approves_their_own_edit(tactful: Running, draft: Path) -> None:
     key = tactful.keys["admin"]
     done = tactful.run("campaigns", "approve", key_of(draft), TACTFUL_ADMIN_KEY=key)
     assert done.code == 4
-    assert "(own_edit)" in done.err and "mend: let somebody else approve it" in done.err
+    assert "(own_edit)" in done.err and "fix: somebody else must approve it" in done.err
 
 
 def test_a_wrong_state_says_what_is_possible(tactful: Running, draft: Path) -> None:
@@ -111,7 +111,7 @@ def test_faults_of_a_file_are_told_before_anything_is_sent(nothing: dict[str, st
     path.write_text(SHIPPED.read_text("utf-8").replace("priority:", "priorty:"), "utf-8")
     done = run("campaigns", "apply", path, given=nothing)
     assert done.code == 1
-    assert f"error: {path}: 1 fault" in done.err
+    assert f"error: {path}: 1 error" in done.err
     assert "/priorty: unknown field `priorty`, did you mean `priority`?" in done.err
 
 
@@ -126,4 +126,4 @@ def test_activate_works_with_tactful_dev_alone(tactful: Running, draft: Path, tm
     key = tactful.keys["admin"]
     done = tactful.run("campaigns", "apply", draft, "--activate", TACTFUL_ADMIN_KEY=key, TACTFUL_DATA_DIR=str(tmp_path))
     assert done.code == 1
-    assert "works with `tactful dev` alone" in done.err
+    assert "works only with `tactful dev`" in done.err

@@ -50,7 +50,7 @@ def test_when_nobody_answers_the_way_to_mend_it_is_told(nothing: dict[str, str])
     done = run("campaigns", "list", given=nothing)
     assert (done.code, done.out) == (1, "")
     assert "error: cannot reach Tactful at http://127.0.0.1:9" in done.err
-    assert "mend: start it with `tactful dev`" in done.err
+    assert "fix: start it with `tactful dev`" in done.err
     assert "Traceback" not in done.err
 
 
@@ -75,7 +75,7 @@ def test_db_upgrade_brings_a_database_to_the_newest_step(service: str, tmp_path:
     path = tmp_path / "service.db"
     given = {"TACTFUL_DATABASE__URL": f"sqlite+aiosqlite:///{path}"}
     before = run("db", "check", "--service", service, given=given)
-    assert before.code == 1 and f"mend: tactful db upgrade --service {service}" in before.err
+    assert before.code == 1 and f"fix: tactful db upgrade --service {service}" in before.err
     for _ in range(2):
         assert run("db", "upgrade", "--service", service, given=given).code == 0
     assert run("db", "check", "--service", service, "--url", given["TACTFUL_DATABASE__URL"]).code == 0
@@ -117,7 +117,7 @@ def test_dev_refuses_a_port_that_is_in_use(tmp_path: Path) -> None:
 def test_dev_refuses_a_demo_that_could_leave_the_machine(tmp_path: Path) -> None:
     done = run("dev", "--data-dir", tmp_path, "--port", "0", given={"TACTFUL_ADAPTERS__SMS": "webhook"})
     assert done.code == 1
-    assert "the demo runs in the sandbox alone" in done.err and "--no-demo" in done.err
+    assert "the demo runs only with the sandbox" in done.err and "--no-demo" in done.err
 
 
 def test_the_address_of_dev_is_found_in_its_directory_unless_one_is_set(tactful: Running) -> None:

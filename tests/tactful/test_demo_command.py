@@ -87,7 +87,7 @@ def test_something_else_than_start_and_stop_is_refused(shop: Running) -> None:
 def test_it_exists_in_dev_alone(nothing: dict[str, str]) -> None:
     done = run("demo", "start", given=nothing)
     assert done.code == 1
-    assert "the demo works with `tactful dev` alone" in done.err
+    assert "the demo works only with `tactful dev`" in done.err
 
 
 def test_it_is_refused_where_something_could_be_sent(tmp_path: Path) -> None:

@@ -105,11 +105,11 @@ def test_plan_and_lift_tell_what_goes(tactful: Running, key: str) -> None:
     assert [line.split() for line in done.out.splitlines()][1:] == [
         ["order-shipped", "email", "send", "eligible", "1", "1"]
     ]
-    assert f"{key}: 1 wait\n" in done.err and "1 are sent (1 without caps), 0 expire" in done.err
+    assert f"{key}: 1 waiting\n" in done.err and "1 are sent (1 without caps), 0 expire" in done.err
     assert tactful.run("hold", "plan", key, "-o", "json").data["rate"] == 50
     lifted = tactful.run("hold", "lift", key, "--reason", "over", "--rate", "5", "-o", "json")
     assert (lifted.code, lifted.data["release_rate"]) == (0, 5)
-    assert "released at 5 messages a second" in lifted.err
+    assert "are released at 5 a second" in lifted.err
     tactful.ask("POST", "/v1/dev/clock", {"settle": True})
     sent = tactful.ask("GET", "/v1/decisions?customer=chiara&campaign=order-shipped&outcome=send")["items"]
     assert any(line["event"]["id"] for line in sent)

@@ -16,7 +16,7 @@ def test_a_key_is_made_shown_once_and_works_until_it_is_revoked(tactful: Running
     assert key not in listed.out and key_id in listed.out
     assert tactful.run("keys", "revoke", key_id).code == 0
     refused = tactful.run("campaigns", "list", TACTFUL_ADMIN_KEY=key)
-    assert refused.code == 1 and "(unauthorised)" in refused.err and "mend: set TACTFUL_ADMIN_KEY" in refused.err
+    assert refused.code == 1 and "(unauthorised)" in refused.err and "fix: set TACTFUL_ADMIN_KEY" in refused.err
 
 
 def test_what_a_role_may_not_do_is_refused_by_policy(tactful: Running) -> None:

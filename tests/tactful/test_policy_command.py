@@ -47,7 +47,7 @@ def test_faults_are_told_with_their_place(nothing: dict[str, str], tmp_path: Pat
     path.write_text(POLICY.read_text("utf-8").replace("limit: 1", "limit: 0").replace("gap: 2h", "gap: 2"), "utf-8")
     done = run("policy", "apply", path, given=nothing)
     assert done.code == 1
-    assert f"error: {path}: 2 faults" in done.err
+    assert f"error: {path}: 2 errors" in done.err
     assert "  /frequency_caps/0/limit: " in done.err and "  /min_gaps/0/gap: not a duration" in done.err
 
 
@@ -57,4 +57,4 @@ def test_the_lint_is_told_and_refuses_nothing(tactful: Running, tmp_path: Path) 
     done = tactful.run("policy", "apply", path)
     assert done.code == 0
     assert "policy /quiet_hours/1: the quiet hours of `night`, `day` leave the messages" in done.err
-    assert "(no_hour_left)" in done.err and "  mend: Shorten the hours" in done.err
+    assert "(no_hour_left)" in done.err and "  fix: Shorten the hours" in done.err

@@ -55,7 +55,7 @@ def test_what_comes_is_shown_once_and_an_interrupt_ends_it(tactful: Running) -> 
         preexec_fn=heeds_interrupts,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
-        assert process.stderr.readline() == "Waiting for decisions; Ctrl-C ends it.\n"
+        assert process.stderr.readline() == "Waiting for decisions; press Ctrl-C to stop.\n"
         tactful.run(*SHIPPED, "rosa")
         first = [json.loads(process.stdout.readline())["channel"] for _ in range(2)]
         tactful.run("events", "send", "shop.payment.failed", "--customer", "rosa")
