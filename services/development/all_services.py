@@ -195,7 +195,7 @@ class AllServices:
 
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that must run until `stop`; if one ends earlier, the process must end."""
-        return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.jobs()]
+        return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.tasks]
 
 
 class EmbeddedTactful:

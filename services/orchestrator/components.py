@@ -1,4 +1,4 @@
-"""What every role of the orchestrator is made of."""
+"""The objects that the roles of the orchestrator share."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -25,7 +25,7 @@ from services.orchestrator.settings import OrchestratorSettings
 
 
 class Components:
-    """What every role is made of."""
+    """What the roles share: resources, clients, and what is built from them once a process."""
 
     def __init__(
         self,
@@ -42,6 +42,11 @@ class Components:
         self.facts_reader = FactsReader(preference, suppression, address_key)
         self.recorder = HistoryReader(preference, suppression, address_key)
         self.links = create_link_builder(settings.require("address_key"), settings.web.public_url)
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.preference = preference
+        self.suppression = suppression
         self.registry = registry
         self.metrics = OrchestratorMetrics(registry, clock)
         self.renderer = Renderer(self.snapshot, self.links, self.metrics.record_rendering)
@@ -49,15 +54,14 @@ class Components:
         self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
         self.outbox_signal = WakeSignal()
-        """Told when there is something to hand over."""
+        """Wakes the dispatcher when a message is ready to be handed over."""
         self.decided_signal = WakeSignal()
-        """Told when events have been decided."""
+        """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
-        self._settings, self._database, self._clock = settings, database, clock
 
     @cached_property
     def delivery(self) -> Delivery:
         """Delivers all messages that this process claims."""
-        limits = HandoverLimits(self._settings.dispatch.deadline, self._settings.dispatch.slack)
+        limits = HandoverLimits(self.settings.dispatch.deadline, self.settings.dispatch.slack)
         deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
-        return Delivery(self._database, self.evaluator, self.adapters, deadlines, limits, self._clock, self.metrics)
+        return Delivery(self.database, self.evaluator, self.adapters, deadlines, limits, self.clock, self.metrics)

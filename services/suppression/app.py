@@ -1,7 +1,7 @@
-"""Builds the service from its parts; nothing happens before `start`."""
+"""Wiring of the suppression service; nothing runs before `Service.start`."""
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -15,13 +15,15 @@ from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
-from services.kit.db.database_series import DatabaseMetrics, run_periodic_checks
+from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.app_factory import build_app
-from services.kit.http.auth import EnvKeyRing, KeyRing, KeyRingChain, Principal, RemoteKeyRing
+from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import repeat_every
+from services.kit.runtime.service import Service
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
@@ -42,12 +44,8 @@ from services.suppression.suppression_errors import AddressKeyMismatch
 
 CONSUMER_GROUP = "tactful-suppression"
 STAGE = "suppression"
-DRAIN_SECONDS = 5.0
-"""Seconds that a batch under way may still take."""
-HEARTBEAT_SECONDS = 1.0
-"""Seconds between signs of life."""
-BEATS_PER_COUNT = 60
-"""Beats between counts of entries and holds."""
+COUNT_SECONDS = 60.0
+"""Seconds between two counts of entries and holds."""
 MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
@@ -59,68 +57,9 @@ class OrchestratorHoldApi(AttemptsApi, hold_plan_route.HoldPlanApi, Protocol):
         """The owner of an API key. Raises Transient."""
 
 
-class SuppressionService:
-    """The service, ready to start. `app` answers HTTP; `loop` reads the log; `task` is the loop at work."""
-
-    def __init__(
-        self, components: "SuppressionComponents", app: FastAPI, loop: ConsumeLoop[SuppressionBatch], health: Health
-    ) -> None:
-        self.app = app
-        self.consume_loop = loop
-        self.health = health
-        self.consume_task: asyncio.Task[None] | None = None
-        self._components = components
-        self._background_tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        """Make the topics, begin to read the log. The database must be at its newest step.
-
-        Raises OtherAddressKey when its addresses were kept under another key: none of them would be found any more.
-        """
-        own_fingerprint = address_key_fingerprint(self._components.address_key)
-        async with self._components.database.write() as tx:
-            stored_fingerprint = await store.register_address_key(tx, own_fingerprint)
-        if stored_fingerprint != own_fingerprint:
-            raise AddressKeyMismatch(
-                "TACTFUL_ADDRESS_KEY is not the key under which this database keeps addresses: "
-                "no suppressed address would be found. Start with the key of before"
-            )
-        topics = {self._components.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-        await self._components.bus.ensure_topics(topics)
-        self.consume_task = asyncio.create_task(self.consume_loop.run(), name=CONSUMER_GROUP)
-        checks = self._components.database_metrics.update_gauges, self._components.gauges.refresh_kinds
-        background_tasks = self._run_heartbeat(), run_periodic_checks(asyncio.Event(), *checks)
-        self._background_tasks = [asyncio.create_task(helper) for helper in background_tasks]
-        self.health.started = True
-
-    def jobs(self) -> tuple[asyncio.Task[None], ...]:
-        """The tasks that must not end before their time."""
-        return () if self.consume_task is None else (self.consume_task,)
-
-    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
-        """Finish the batch under way and stop reading. Raises what ended the loop before its time."""
-        self.health.stopping = True
-        await self.consume_loop.stop(drain)
-        for helper in self._background_tasks:
-            helper.cancel()
-        await asyncio.gather(*self._background_tasks, return_exceptions=True)
-        if self.consume_task is not None:
-            await self.consume_task
-
-    async def _run_heartbeat(self) -> None:
-        heartbeat, beats = self.health.add_loop(CONSUMER_GROUP), 0
-        while self.consume_task is not None and not self.consume_task.done():
-            if self.consume_loop.stuck_reason() is None:
-                heartbeat.beat()
-            if beats % BEATS_PER_COUNT == 0:
-                await self._components.gauges.update_counts()
-            beats += 1
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
 @dataclass(frozen=True, slots=True)
 class SuppressionComponents:
-    """What the routes, the loop and the service share."""
+    """What the routes, the consume loop and the jobs share."""
 
     database: Database
     bus: Bus
@@ -132,7 +71,17 @@ class SuppressionComponents:
     kinds_cache: SituationKindsCache
     wake_signal: WakeSignal
     gauges: SuppressionGauges
-    database_metrics: DatabaseMetrics
+
+
+class SuppressionService(Service):
+    """The suppression service, ready to start."""
+
+    def __init__(
+        self, app: FastAPI, health: Health, components: SuppressionComponents, idempotency: IdempotencyStore
+    ) -> None:
+        topics = {components.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
+        super().__init__(app, health, components.bus, topics, idempotency)
+        self.components = components
 
 
 def build(
@@ -158,21 +107,39 @@ def build(
         kinds_cache=kinds,
         wake_signal=WakeSignal(),
         gauges=SuppressionGauges(database, clock, metrics, kinds),
-        database_metrics=DatabaseMetrics(registry, "suppression", database, [settings.kafka.events_topic]),
     )
-    health = Health()
+    health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: _check_database(database))
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
         health=health,
-        keys=_build_key_ring(settings, orchestrator),
+        keys=add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key)),
         routers=_build_routers(components, orchestrator),
         service_key=settings.require("service_key"),
-        idempotency=IdempotencyStore(database),
+        idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
     )
-    return SuppressionService(components, app, _build_consume_loop(components), health)
+    service = SuppressionService(app, health, components, idempotency)
+    service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
+    service.add_checks(
+        DatabaseMetrics(registry, "suppression", database, [components.topic]).update_gauges,
+        components.gauges.refresh_kinds,
+    )
+    service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_counts))
+    service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
+    return service
+
+
+async def _check_address_key(database: Database, fingerprint: str) -> None:
+    """Refuse a key other than the one that the stored addresses are hashed with. Raises AddressKeyMismatch."""
+    async with database.write() as tx:
+        stored_fingerprint = await store.register_address_key(tx, fingerprint)
+    if stored_fingerprint != fingerprint:
+        raise AddressKeyMismatch(
+            "TACTFUL_ADDRESS_KEY is not the key under which this database keeps addresses: "
+            "no suppressed address would be found. Start with the key of before"
+        )
 
 
 def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[SuppressionBatch]:
@@ -217,11 +184,6 @@ def _build_routers(components: SuppressionComponents, orchestrator: Orchestrator
 def compile_event_condition(text: str, variables: frozenset[str]) -> EventCondition:
     """A condition over an event alone."""
     return compile_condition(text, variables)
-
-
-def _build_key_ring(settings: SuppressionSettings, orchestrator: OrchestratorHoldApi) -> KeyRing:
-    remote_keys = RemoteKeyRing(orchestrator.find_key)
-    return KeyRingChain(EnvKeyRing(settings.require("admin_key")), remote_keys) if settings.admin_key else remote_keys
 
 
 async def _check_database(database: Database) -> None:

@@ -152,7 +152,7 @@ class Running:
     async def settle(self, positions: Mapping[str, Mapping[int, int]]) -> None:
         """Wait until all this is applied."""
         places = {Partition(topic, n): offset for topic, each in positions.items() for n, offset in each.items()}
-        await wait_until_applied(self.database, places, 10, self.service._components.wake_signal)
+        await wait_until_applied(self.database, places, 10, self.service.components.wake_signal)
 
     async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
         """Put these in force."""

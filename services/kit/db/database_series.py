@@ -1,22 +1,10 @@
 """What every service's database says about itself: its pool, and the records that could not be applied."""
 
-import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from schemas.times import SECOND
 from services.kit.db.database import Database
-from services.kit.errors import Transient
-from services.kit.observability.logs import log_error
 from services.kit.observability.metrics import Registry, SharedGauge, earliest, gauge, histogram
-
-CHECK_INTERVAL = 5.0
-"""Seconds between looks, at least."""
-MAX_TIME_SHARE = 0.05
-"""The part of its time that looking may take: a look that is slow, because much waits, is taken more rarely."""
-
-PeriodicCheck = Callable[[], Awaitable[None]]
 
 
 class DatabaseMetrics:
@@ -59,17 +47,3 @@ class DatabaseMetrics:
         in_use, idle = self._database.pool_usage
         self._pool.set(in_use, "in_use")
         self._pool.set(idle, "idle")
-
-
-async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -> None:
-    """Take all looks now and then, until stopped. What may pass is waited out."""
-    while not stopping.is_set():
-        began = time.monotonic()
-        for look in checks:
-            try:
-                await look()
-            except Transient as error:
-                log_error("look_failed", error, "warning")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(CHECK_INTERVAL, (time.monotonic() - began) / MAX_TIME_SHARE)):
-                await stopping.wait()

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, Literal, NamedTuple, Protocol
 
 from fastapi import Depends, Request
+from pydantic import SecretStr
 
 from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from services.kit.errors import Forbidden, Unauthorised
@@ -80,6 +81,11 @@ class KeyRingChain:
             if (principal := await ring.find_principal(digest)) is not None:
                 return principal
         return None
+
+
+def add_admin_key(admin_key: SecretStr | None, keys: KeyRing) -> KeyRing:
+    """Return `keys`, preceded by the initial admin key where one is configured."""
+    return keys if admin_key is None else KeyRingChain(EnvKeyRing(admin_key.get_secret_value()), keys)
 
 
 class RemoteKeyRing:

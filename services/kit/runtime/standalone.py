@@ -6,10 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import uvloop
-from starlette.types import ASGIApp
 
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.local_bus import LocalBus
@@ -20,10 +19,10 @@ from services.kit.errors import TactfulError
 from services.kit.http.server import create_server
 from services.kit.observability import logs
 from services.kit.observability.build_info import publish_build_info
-from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry, log_counter
 from services.kit.runtime import garbage_collection
 from services.kit.runtime.clock import Clock, SystemClock
+from services.kit.runtime.service import Service
 from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 
 MAX_CLOCK_DIFFERENCE = 1_000_000
@@ -34,27 +33,6 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 class StartupRefused(Exception):
     """The process must not start; the text is one line that says why and how to mend it."""
-
-
-class StandaloneService(Protocol):
-    """What can be run: an app, and tasks that must not end before their time."""
-
-    @property
-    def app(self) -> ASGIApp:
-        """Answers HTTP."""
-
-    @property
-    def health(self) -> Health:
-        """Says that it is stopping as soon as the server begins to leave."""
-
-    def jobs(self) -> Sequence[asyncio.Task[None]]:
-        """The tasks at work, once started."""
-
-    async def start(self) -> None:
-        """Begin to work."""
-
-    async def stop(self) -> None:
-        """Finish what is under way; raises what ended a task before its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +76,7 @@ async def _check_clocks(clock: Clock, database: Database) -> None:
         raise StartupRefused("this machine's clock differs from the database's by more than 1 s: set the clocks")
 
 
-async def serve_until_stopped(service: StandaloneService, settings: ServiceSettings) -> int:
+async def serve_until_stopped(service: Service, settings: ServiceSettings) -> int:
     """Serve until a signal comes or a task ends before its time. Returns the exit code."""
 
     def on_shutdown() -> None:
@@ -107,7 +85,7 @@ async def serve_until_stopped(service: StandaloneService, settings: ServiceSetti
     http_server = create_server(service.app, host=settings.web.host, port=settings.web.port, on_shutdown=on_shutdown)
     await service.start()
     garbage_collection.tune_garbage_collector()
-    for task in service.jobs():
+    for task in service.tasks:
         task.add_done_callback(lambda _: setattr(http_server, "should_exit", True))
     await http_server.serve()
     try:

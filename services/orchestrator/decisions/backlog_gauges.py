@@ -3,8 +3,8 @@
 from typing import Final
 
 from services.kit.db.database import Database, Tx
-from services.kit.db.database_series import PeriodicCheck
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import PeriodicCheck
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.metrics import DEFERRED, BacklogSizes, OrchestratorMetrics
 

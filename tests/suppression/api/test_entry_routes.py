@@ -220,7 +220,7 @@ async def test_an_idempotency_key_gives_the_same_answer(service: Running) -> Non
 @pytest.mark.wired
 async def test_entries_are_counted_by_reason(service: Running) -> None:
     await service.http.post("/v1/suppressions", json=[ADA, {"customer": "c-1", "reason": "legal"}])
-    await service.service._components.gauges.update_counts()
+    await service.service.components.gauges.update_counts()
     assert service.metric("suppression_entries", list="hard_bounce") == 1
     assert service.metric("suppression_entries", list="legal") == 1
     assert service.metric("suppression_entries", list="manual") == 0

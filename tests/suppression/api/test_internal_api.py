@@ -34,7 +34,7 @@ async def test_a_question_waits_until_the_log_is_applied_up_to_where_the_asker_h
 
 @pytest.mark.wired
 async def test_positions_that_are_not_reached_in_time_are_answered_with_come_back_later(service: Running) -> None:
-    await service.service.consume_loop.stop(5)
+    await service.service.stop_consuming()
     positions = await service.publish(record(event("shop.order")))
     began = time.monotonic()
     with pytest.raises(Transient) as raised:

@@ -65,7 +65,7 @@ async def read_all(consumer: Consumer) -> list[Record]:
 
 async def test_a_reader_that_lags_is_said_openly(service: Running) -> None:
     await service.situations(COMPLAINT)
-    await service.service.consume_loop.stop(5)
+    await service.service.stop_consuming()
     answer = await service.http.post("/v1/situations/c-1", json=OPEN)
     assert (answer.status_code, answer.json()["applied"]) == (202, False)
 

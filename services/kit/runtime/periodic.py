@@ -1,0 +1,47 @@
+"""Work that a service repeats for as long as it runs: checks that set gauges, and removal of what has expired.
+
+A database that is busy for a while must not end the process, so a `Transient` error is logged and the work is tried
+again at the next turn. Every other error ends the job, and with it the service.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from services.kit.errors import Transient
+from services.kit.observability.logs import log_error
+
+CHECK_INTERVAL = 5.0
+"""Seconds between two rounds of checks, at least."""
+MAX_TIME_SHARE = 0.05
+"""The share of time that checks may take: slow checks, as on a long backlog, are made less often."""
+
+PeriodicCheck = Callable[[], Awaitable[None]]
+
+
+async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -> None:
+    """Run all checks every few seconds until `stopping` is set."""
+    while not stopping.is_set():
+        began = time.monotonic()
+        for check in checks:
+            try:
+                await check()
+            except Transient as error:
+                log_error("look_failed", error, "warning")
+        await sleep_unless_set(stopping, max(CHECK_INTERVAL, (time.monotonic() - began) / MAX_TIME_SHARE))
+
+
+async def repeat_every(seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event) -> None:
+    """Run `action` now and then every `seconds` until `stopping` is set."""
+    while not stopping.is_set():
+        with contextlib.suppress(Transient):
+            await action()
+        await sleep_unless_set(stopping, seconds)
+
+
+async def sleep_unless_set(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep for `seconds`, or until `stopping` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()

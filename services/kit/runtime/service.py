@@ -1,0 +1,123 @@
+"""The runtime of one service: its HTTP app and its background jobs, started and stopped together.
+
+A service's `build` function wires a `Service` and returns it; nothing runs before `start`. A job is a coroutine that
+works until the event it is given is set. Every job has a heartbeat, so that a job that no longer moves fails the
+liveness probe, and a job that ends or raises before `stop` ends the process (`standalone.serve_until_stopped`).
+
+Order at start: topics, hooks (`before_jobs`), jobs. Order at stop: readiness turns false, the stop event is set, the
+consume loop finishes the batch at hand, the other jobs end, hooks (`after_stop`) close what the jobs used.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from fastapi import FastAPI
+
+from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.protocol import Bus
+from services.kit.http.idempotency import IdempotencyStore
+from services.kit.observability.health import Health, Heartbeat
+from services.kit.runtime.periodic import PeriodicCheck, repeat_every, run_periodic_checks
+
+DRAIN_SECONDS = 5.0
+"""Seconds that a batch under way, and then each other job, may still take after `stop`."""
+HEARTBEAT_SECONDS = 1.0
+EXPIRY_SECONDS = 3600.0
+"""Seconds between removals of stored responses that have expired."""
+
+JobFunction: TypeAlias = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+Hook: TypeAlias = Callable[[], Awaitable[object]]
+
+
+class Job(NamedTuple):
+    """A background job. `is_moving`: whether its heartbeat may be sent."""
+
+    name: str
+    run: JobFunction
+    is_moving: Callable[[], bool]
+
+
+class Service:
+    """A service that is ready to start. `app` answers HTTP; `tasks` are its jobs and their heartbeats, once started."""
+
+    def __init__(
+        self, app: FastAPI, health: Health, bus: Bus, topics: Mapping[str, int], idempotency: IdempotencyStore
+    ) -> None:
+        """`topics`: the topics to create at start, with the number of partitions of each."""
+        self.app = app
+        self.health = health
+        self.tasks: list[asyncio.Task[None]] = []
+        self._bus = bus
+        self._topics = dict(topics)
+        self._stop = asyncio.Event()
+        self._before_jobs: list[Hook] = []
+        self._after_stop: list[Hook] = []
+        self._jobs: list[Job] = []
+        self._consume_loop: ConsumeLoop[Any] | None = None
+        self.add_job("expiry", partial(repeat_every, EXPIRY_SECONDS, idempotency.delete_expired))
+
+    def add_job(self, name: str, run: JobFunction, *, is_moving: Callable[[], bool] = lambda: True) -> None:
+        """Add work that runs until the event passed to it is set."""
+        self._jobs.append(Job(name, run, is_moving))
+
+    def add_checks(self, *checks: PeriodicCheck) -> None:
+        """Add checks that are made every few seconds, such as those that set gauges."""
+        self.add_job("watch", lambda stop: run_periodic_checks(stop, *checks))
+
+    def add_consume_loop(self, group: str, loop: ConsumeLoop[Any], *, then: Hook | None = None) -> None:
+        """Add the job that reads the log as a member of `group`. `then` runs once the loop has ended."""
+        self._consume_loop = loop
+
+        async def consume(_stop: asyncio.Event) -> None:
+            try:
+                await loop.run()
+            finally:
+                if then is not None:
+                    await then()
+
+        self.add_job(group, consume, is_moving=lambda: loop.stuck_reason() is None)
+
+    def before_jobs(self, hook: Hook) -> None:
+        """Run `hook` at start, before any job; what it raises prevents the start."""
+        self._before_jobs.append(hook)
+
+    def after_stop(self, hook: Hook) -> None:
+        """Run `hook` once all jobs have ended or have been told to."""
+        self._after_stop.append(hook)
+
+    async def start(self) -> None:
+        """Create the topics, run the hooks and start the jobs. The database must have its newest schema."""
+        await self._bus.ensure_topics(self._topics)
+        for hook in self._before_jobs:
+            await hook()
+        for job in self._jobs:
+            task = asyncio.create_task(job.run(self._stop), name=job.name)
+            self.tasks += [task, asyncio.create_task(_send_heartbeats(self.health.add_loop(job.name), job, task))]
+        self.health.started = True
+
+    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
+        """Finish what is under way. Raises what ended a job before `stop`."""
+        self.health.stopping = True
+        self._stop.set()
+        await self.stop_consuming(drain)
+        done, late = await asyncio.wait(self.tasks, timeout=drain) if self.tasks else (set(), set())
+        for task in late:
+            task.cancel()
+        for hook in self._after_stop:
+            await hook()
+        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*done)
+
+    async def stop_consuming(self, drain: float = DRAIN_SECONDS) -> None:
+        """Finish the batch at hand within `drain` seconds, or drop it, and read nothing more."""
+        if self._consume_loop is not None:
+            await self._consume_loop.stop(drain)
+
+
+async def _send_heartbeats(heartbeat: Heartbeat, job: Job, task: asyncio.Task[None]) -> None:
+    while not task.done():
+        if job.is_moving():
+            heartbeat.beat()
+        await asyncio.wait({task}, timeout=HEARTBEAT_SECONDS)
