@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes an environment with the locked packages and the command `tactful`: setup.sh PYTHON DIRECTORY
+# Creates an environment with the locked packages and the command `tactful`: setup.sh PYTHON DIRECTORY
 # The project itself is not built: a .pth file puts this checkout on the path.
 set -eu
 
@@ -17,7 +17,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
 fi
 if [ ! -x "$venv/bin/pip" ]; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        echo "setup: $python cannot make environments; on Debian and Ubuntu: apt-get install python3-venv" >&2
+        echo "setup: $python cannot create environments; on Debian and Ubuntu: apt-get install python3-venv" >&2
         exit 1
     fi
     "$python" -m venv "$venv"

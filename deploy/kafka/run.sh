@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs one Kafka broker in the foreground: run.sh DATA_DIRECTORY [PORT] [CONTROLLER_PORT]; run.sh --fetch-only
-# Fetches the jars into .tools/kafka/libs on first use (Maven, Java 17). Data survive in DATA_DIRECTORY.
+# Fetches the jars into .tools/kafka/libs on first use (Maven, Java 17). Data persists in DATA_DIRECTORY.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

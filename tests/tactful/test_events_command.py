@@ -76,7 +76,7 @@ def test_one_event_in_yaml_is_sent(tactful: Running, tmp_path: Path) -> None:
         ([], "give either a TYPE or a --file"),
         (["shop.x"], "an event needs a customer"),
         (["shop.x", "--customer", "ada", "--set", "total"], "`total` is not name=value"),
-        (["shop.x", "--customer", "ada", "--set", "a=1", "--set", "a.b=1"], "`a` is a value already"),
+        (["shop.x", "--customer", "ada", "--set", "a=1", "--set", "a.b=1"], "`a` already has a value"),
         (["shop.x", "--customer", "ada", "--time", "noon"], "not an RFC 3339 time"),
     ],
 )
