@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from services.clients.preference import PreferenceClient, create_link_builder
+from schemas.link_tokens import create_link_builder
+from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database

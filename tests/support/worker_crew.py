@@ -18,18 +18,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import (
-    Address,
-    Consent,
-    OptOut,
-    Preference,
-    PreferenceRequest,
-    SuppressionRequest,
-    SuppressionResponse,
-    Suppressions,
-)
+from schemas.facts import Address, Consent, OptOut, Preference, Suppressions
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.roles import Role
+from schemas.service_api import PreferenceRequest, SuppressionRequest, SuppressionResponse
 from schemas.times import format_instant, parse_instant
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient

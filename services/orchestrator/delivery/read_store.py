@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import equality_conditions, where_clause

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from schemas.facts import HoldFact
+from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
 from schemas.times import SECOND, Instant
-from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.observability.logs import log
