@@ -17,6 +17,7 @@ from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content import check_content
@@ -28,7 +29,6 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
-from services.orchestrator.metrics import IngestMetrics
 
 
 def orchestrator_routes(

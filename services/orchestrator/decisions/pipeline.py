@@ -22,11 +22,11 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
 from services.orchestrator.decisions.store import EventKey, ReceivedEvent
 from services.orchestrator.insight.shadow.observations import ShadowObservations
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
-from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
@@ -92,7 +92,7 @@ class Pipeline:
         self,
         evaluator: Evaluator,
         clock: Clock,
-        metrics: OrchestratorMetrics,
+        metrics: DecisionMetrics,
         outbox_signal: WakeSignal,
         shadow: ShadowRecorder,
         inline_delivery: InlineDelivery | None = None,
