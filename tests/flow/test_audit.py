@@ -32,7 +32,7 @@ NO_ASK = {"id": "no-ask", "scope": {"intents": ["advertise"]}, "on_match": "drop
 def auditor(product: Live) -> Auditor:
     """One that waits for nothing and compares every ledger."""
     parts = product.together.orchestrator.components
-    series = AuditMetrics(Registry())
+    series = AuditMetrics(parts.registry)
     return Auditor(product.database, parts.recorder, product.clock, series, delay=0, ledger_check_interval=1)
 
 
