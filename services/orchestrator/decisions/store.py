@@ -264,3 +264,8 @@ async def insert_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
 async def insert_contact_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     """Append what happened to contacts."""
     await tx.bulk_insert("contact_history", HISTORY_COLUMNS, rows)
+
+
+def event_key(event: Event) -> EventKey:
+    """Identifies the event: customer, source, id."""
+    return event.subject, event.source, event.id

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter
 
 from schemas.times import format_instant
@@ -12,9 +11,9 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns.api_common import format_optional_instant
-from services.orchestrator.decisions.api import decision_document
-from services.orchestrator.decisions.read_store import list_message_decisions
+from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
 from services.orchestrator.delivery import read_store
+from services.orchestrator.delivery.read_store import decode_content
 
 
 def message_routes(database: Database) -> APIRouter:
@@ -63,11 +62,6 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             "attempts": [_attempt_document(attempt) for attempt in attempts],
             "decisions": [decision_document(stored) for stored in decisions],
         }
-
-
-def decode_content(packed: bytes | None) -> dict[str, str] | None:
-    """The content of a message as it is stored: the fields of its channel."""
-    return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])
 
 
 def _message_document(row: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.service_api import AttemptScope
+import msgspec
+
+from schemas.facts import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import equality_conditions, where_clause
@@ -82,3 +84,8 @@ async def count_open_attempts(tx: Tx, attempts: Sequence[tuple[str, int]]) -> in
         ids=tx.list_parameter([message for message, _ in attempts]),
     )
     return len(set(attempts) & {(row.message_id, row.attempts) for row in rows})
+
+
+def decode_content(packed: bytes | None) -> dict[str, str] | None:
+    """The content of a message as it is stored: the fields of its channel."""
+    return None if packed is None else msgspec.json.decode(packed, type=dict[str, str])

@@ -20,6 +20,7 @@ from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.auth import Principal, requires
+from services.kit.http.request_parsing import parse_instant_param
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.campaigns.api_common import format_optional_instant
@@ -27,9 +28,8 @@ from services.orchestrator.campaigns.conditions import compile_campaign_conditio
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
-from services.orchestrator.decisions.api import parse_instant_param
-from services.orchestrator.decisions.events_api import event_key
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.store import event_key
 from services.orchestrator.explain import as_of, wording
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.customer_facts import Facts
@@ -95,7 +95,7 @@ class Explainer:
             policy = await as_of.policy_at(tx, at)
             campaign = await self._load_campaign_at(tx, key, at)
             ledger = await as_of.ledger_at(tx, customer, at)
-            raw = await read_store.get_last_trigger_event(tx, customer, key, at)
+            raw = await as_of.trigger_event_at(tx, customer, key, at)
         preference, known = await self.facts_reader.read_past_facts(customer, at, at)
         then = known.facts[-1]
         facts = Facts(preference, then.customer, then.holds, policy, configured)

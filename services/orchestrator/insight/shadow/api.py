@@ -13,8 +13,7 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.campaigns.api import CampaignKey, VersionNumber
-from services.orchestrator.campaigns.api_common import format_optional_instant
+from services.orchestrator.campaigns.api_common import CampaignKey, VersionNumber, format_optional_instant
 from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import SKIPPED, ShadowVersion
