@@ -112,7 +112,7 @@ def shadow(
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Evaluate an approved campaign on live events without sending, or report what it decided."""
+    """Evaluate an approved campaign on live events. Nothing is sent; --report shows the results."""
     if report:
         print_shadow_report(key, f"{PATH}/{key}/shadow", output)
     else:
@@ -129,7 +129,7 @@ def submit(key: KeyArgument, reason: ReasonOption = None, output: OutputOption =
 
 @app.command()
 def reject(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Return a submitted campaign, or one in shadow, to its editor as a draft."""
+    """Return a campaign to its editor as a draft. For submitted ones, and for those in shadow."""
     _change_status(key, "reject", reason, output, "reviewer")
     suggest_command("tactful campaigns apply FILE")
 

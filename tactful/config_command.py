@@ -8,7 +8,7 @@ from services.kit.runtime.settings import list_setting_origins
 from tactful.connection import load_service_settings
 from tactful.output import OutputFormat, OutputOption, print_data
 
-app = typer.Typer(no_args_is_help=True, help="Settings.")
+app = typer.Typer(no_args_is_help=True, help="Show the settings, and where they come from.")
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from tactful.connection import load_service_settings
 from tactful.output import print_message
 
 T = TypeVar("T")
-app = typer.Typer(no_args_is_help=True, help="The schema of a service's database.")
+app = typer.Typer(no_args_is_help=True, help="Upgrade and check the schema of a service's database.")
 
 
 class DatabaseService(StrEnum):
@@ -33,7 +33,7 @@ UrlOption = Annotated[
 
 @app.command()
 def upgrade(service: ServiceOption, url: UrlOption = None) -> None:
-    """Upgrade the schema to the newest revision, completely or not at all. Safe to repeat and to run concurrently."""
+    """Upgrade the schema to the newest revision. All or nothing; safe to repeat and to run concurrently."""
     from services.kit.db import migrate
 
     _run_migration(lambda database_url: migrate.upgrade_schema(database_url, f"services.{service}"), url)

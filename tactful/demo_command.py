@@ -8,13 +8,13 @@ from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import connect_dev
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, show_spinner, suggest_command
 
-app = typer.Typer(no_args_is_help=True, help="An imaginary shop; only in `tactful dev`.")
+app = typer.Typer(no_args_is_help=True, help="Start and stop the imaginary shop of `tactful dev`.")
 PATH = "/v1/dev/demo"
 
 
 @app.command()
 def start(output: OutputOption = OutputFormat.TABLE) -> None:
-    """Register the shop's policy, campaigns and customers where they are missing, and start its events."""
+    """Register the shop where it is missing, and start its events."""
     with show_spinner("registering the shop and its customers"):
         state = _request_demo("start")
     if output is not OutputFormat.TABLE:

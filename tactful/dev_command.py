@@ -17,7 +17,7 @@ def dev(
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Start with the demo shop.")] = True,
     clock: Annotated[str | None, typer.Option(help="Stop the clock at this instant (RFC 3339).")] = None,
 ) -> None:
-    """Run everything in one process, with files instead of Kafka and PostgreSQL. Not for production."""
+    """Run all services in one process. Uses files instead of Kafka and PostgreSQL. Not for production."""
     from services.development import dev_server
 
     at = _parse_clock(clock)

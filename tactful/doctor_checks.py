@@ -32,7 +32,7 @@ MIN_FREE_BYTES = 1024**3
 
 
 class CheckState(StrEnum):
-    """How serious a finding is: fine, worth a look, or broken."""
+    """How serious a finding is: fine, worth checking, or broken."""
 
     GREEN = "green"
     AMBER = "amber"

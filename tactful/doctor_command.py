@@ -23,7 +23,10 @@ def doctor(
     ] = DatabaseService.ORCHESTRATOR,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Check settings, files, databases, log, services, clocks and adapters. Exit code 1 if a check is red."""
+    """Check the installation and suggest fixes. Exit code 1 if a check is red.
+
+    Checks settings, files, databases, the log, services, clocks and adapters.
+    """
     with show_spinner("checking"):
         findings = asyncio.run(_collect_findings(service))
     plain = [finding.to_dict() for finding in findings]
@@ -46,7 +49,7 @@ async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
         ]
     configured_count = sum(each.origin != "default" for each in list_setting_origins(settings))
     settings_finding = DoctorFinding(
-        "settings", CheckState.GREEN, f"{configured_count} are set, the others have their defaults"
+        "settings", CheckState.GREEN, f"{configured_count} set, all others at their defaults"
     )
     return [settings_finding, *[finding async for finding in _run_checks(settings, service)]]
 

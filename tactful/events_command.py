@@ -17,7 +17,7 @@ from tactful.document_files import DOCUMENT_SUFFIXES, read_document
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 from tactful.tail_command import tail
 
-app = typer.Typer(no_args_is_help=True, help="Send events about customers, and follow the decisions they lead to.")
+app = typer.Typer(no_args_is_help=True, help="Send events, and follow the decisions they lead to.")
 app.command()(tail)
 PATH = "/v1/events"
 DEFAULT_SOURCE = "/tactful/cli"

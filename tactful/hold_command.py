@@ -15,7 +15,7 @@ from tactful.connection import ApiClient, connect
 from tactful.document_files import read_document
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, suggest_command
 
-app = typer.Typer(no_args_is_help=True, help="Stop messages by scope, see what lifting would send, and lift the stop.")
+app = typer.Typer(no_args_is_help=True, help="Place, plan and lift holds, which stop messages.")
 PATH = "/v1/holds"
 COLUMNS = {"key": "key", "mode": "mode", "state": "state", "scope": "scope", "until": "until", "by": "by", "why": "why"}
 PLAN_COLUMNS = {
@@ -66,7 +66,9 @@ def place(
     document = {**_read_hold(file), **{name: value for name, value in options.items() if value}}
     for name in ("key", "reason", "mode"):
         if not document.get(name):
-            raise typer.BadParameter("is required for a hold", param_hint="KEY" if name == "key" else f"--{name}")
+            raise typer.BadParameter(
+                "missing; every hold needs one", param_hint="KEY" if name == "key" else f"--{name}"
+            )
     with connect(service="suppression") as api:
         new_hold = api.post(PATH, {**document, **_parse_end(api, until, for_)})
     _print_hold(new_hold, output)

@@ -8,7 +8,7 @@ from schemas.roles import Role
 from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
-app = typer.Typer(no_args_is_help=True, help="API keys, one for each person or program.")
+app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 PATH = "/v1/keys"
 COLUMNS = {
     "id": "id",

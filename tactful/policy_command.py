@@ -13,9 +13,7 @@ from tactful.output import OutputFormat, OutputOption, print_data, suggest_comma
 from tactful.shadow_report import ReportOption, print_shadow_report
 from tactful.version_lifecycle import advance_version, is_active_or_pending, print_status
 
-app = typer.Typer(
-    no_args_is_help=True, help="The policy: caps, gaps, quiet hours, contact history, situations and topics."
-)
+app = typer.Typer(no_args_is_help=True, help="Save, approve and activate versions of the policy.")
 PATH = "/v1/policy"
 COLUMNS = {"version": "version", "status": "status", "editor": "editor", "approved by": "approved_by"}
 VersionArgument = Annotated[int, typer.Argument(help="The version.", min=1)]
@@ -75,7 +73,7 @@ def shadow(
     reason: ReasonOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Evaluate an approved version on live events without effect, or report what it decided."""
+    """Evaluate an approved version on live events. It has no effect; --report shows the results."""
     if report:
         print_shadow_report("policy", f"{PATH}/versions/{version}/shadow", output)
     else:
@@ -85,7 +83,7 @@ def shadow(
 
 @app.command()
 def reject(version: VersionArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
-    """Return a submitted version, or one in shadow, to its editor as a draft."""
+    """Return a version to its editor as a draft. For submitted ones, and for those in shadow."""
     _change_status(version, "reject", reason, output, "reviewer")
     suggest_command("tactful policy apply FILE")
 

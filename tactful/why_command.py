@@ -33,7 +33,7 @@ def why(
     at: Annotated[str | None, typer.Option(help="As of a past instant (RFC 3339).", show_default="now")] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Explain what would be decided now, or at a past instant, rule by rule. Nothing is sent or changed."""
+    """Explain why a customer gets a message or not, rule by rule. Nothing is sent or changed."""
     with connect() as api:
         answer = api.get("/v1/why", customer=customer, campaign=campaign, channel=channel, at=at)
     if output is OutputFormat.TABLE:
