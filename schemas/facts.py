@@ -6,9 +6,6 @@ import msgspec
 
 from schemas.times import Instant
 
-LogPositions = dict[str, dict[int, int]]
-"""Topic -> partition -> next offset: how far the asker has read."""
-
 
 class Address(msgspec.Struct, frozen=True, array_like=True):
     """Where the customer can be reached on one channel."""
@@ -126,60 +123,3 @@ class Suppressions(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[SuppressionEntry, ...] = ()
     situations: tuple[Situation, ...] = ()
     holds: tuple[HoldFact, ...] = ()
-
-
-class PreferenceRequest(msgspec.Struct, frozen=True):
-    """Facts of these customers, once the log has been applied up to the positions.
-
-    `versions`: what the asker knows of each of them already; whoever still has that version is left out of the answer.
-    """
-
-    customers: tuple[str, ...]
-    positions: LogPositions = {}
-    versions: tuple[int, ...] = ()
-
-
-class CustomerAddressHashes(msgspec.Struct, frozen=True, array_like=True):
-    """One customer and their addresses as (channel, keyed hash)."""
-
-    customer: str
-    addresses: tuple[tuple[str, str], ...] = ()
-
-
-class SuppressionRequest(msgspec.Struct, frozen=True):
-    """Facts of these customers and addresses. `address_key` is the fingerprint of the key that hashed them.
-
-    `versions`: what the asker knows of each customer already; whoever still has that version, and no entry for any
-    of the addresses, is left out of the answer. An asker who knows an entry of an address knows no version.
-    """
-
-    customers: tuple[CustomerAddressHashes, ...]
-    positions: LogPositions = {}
-    address_key: str = ""
-    versions: tuple[int, ...] = ()
-
-
-class SuppressionResponse(msgspec.Struct, frozen=True):
-    """Facts per customer in the order asked, but for those known already, and everybody's holds, live or to come."""
-
-    customers: tuple[Suppressions, ...]
-    holds: tuple[HoldFact, ...] = ()
-    version: int = 0
-
-
-class AttemptScope(msgspec.Struct, frozen=True):
-    """Which attempts an opt-out or a hold concerns; None matches all."""
-
-    customer: str | None = None
-    channels: tuple[str, ...] | None = None
-    topics: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
-    intents: tuple[str, ...] | None = None
-    campaigns: tuple[str, ...] | None = None
-    address: str | None = None
-
-
-class OpenAttempts(msgspec.Struct, frozen=True):
-    """Attempts of a scope that are still open: message id and number of each."""
-
-    attempts: tuple[tuple[str, int], ...]

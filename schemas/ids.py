@@ -54,6 +54,11 @@ def hash_address(key: bytes, channel: str, address: str) -> str:
     return create_address_hasher(key)(channel, address)
 
 
+def address_key_fingerprint(address_key: bytes) -> str:
+    """16 hexadecimal digits that tell two address keys apart without revealing either."""
+    return hashlib.sha256(b"tactful address key\0" + address_key).hexdigest()[:16]
+
+
 def describe_invalid_id(text: str) -> str | None:
     """What is wrong with an outsider's id (empty, too long, control or direction marks), or None."""
     if 0 < len(text) <= MAX_ID_BYTES and text.isascii() and text.isprintable():

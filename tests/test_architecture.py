@@ -24,7 +24,6 @@ MOST_REPEATED_FUNCTION_NAMES = 10
 LONG_FILES: frozenset[str] = frozenset()
 LONG_FUNCTIONS = frozenset(
     {
-        "services.orchestrator.metrics.__init__",  # the list of all metrics
         "tests.support.orchestrator_app.world",  # wires a whole service for tests
     }
 )

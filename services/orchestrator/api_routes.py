@@ -17,18 +17,19 @@ from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain.replay import Replayer
+from services.orchestrator.explain.wording import explain_decision
 from services.orchestrator.holds import api as holds_api
 from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
-from services.orchestrator.metrics import IngestMetrics
 
 
 def orchestrator_routes(
@@ -56,7 +57,7 @@ def orchestrator_routes(
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
         events_api.event_routes(events_api.EventLog(bus, topic, database, decided_signal, ingest_metrics), clock),
-        decisions_api.decision_routes(database, Replayer(database, facts_reader)),
+        decisions_api.decision_routes(database, explain_decision, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
         contacts_api.contact_routes(database),

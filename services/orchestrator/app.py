@@ -32,7 +32,7 @@ from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.delivery import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.recovery import AttemptRecovery
-from services.orchestrator.holds.release import HoldReleaser
+from services.orchestrator.holds.release import HoldMetrics, HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
@@ -97,10 +97,10 @@ def build(
     events = [settings.kafka.events_topic]
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
-        catalogue_check(database, components.snapshot, components.metrics),
+        catalogue_check(database, components.snapshot, components.backlog_metrics),
     ]
     if role in ("schedule", "all"):
-        checks.append(backlog_check(database, clock, components.metrics))
+        checks.append(backlog_check(database, clock, components.backlog_metrics))
     service.add_checks(*checks)
     if role in ("decide", "all"):
         _add_decide_role(service, components, bus)
@@ -128,7 +128,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
     handler = Pipeline(
         components.evaluator,
         clock,
-        components.metrics,
+        components.decision_metrics,
         components.outbox_signal,
         components.shadow,
         inline_delivery,
@@ -155,18 +155,18 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
 
 def _add_schedule_role(service: OrchestratorService, components: Components, free_running: bool) -> None:
     database, clock = components.database, components.clock
-    releaser = HoldReleaser(database, components.suppression, clock, components.metrics)
+    releaser = HoldReleaser(database, components.suppression, clock, HoldMetrics(components.registry))
     service.scheduler = Scheduler(
         database,
         components.evaluator,
         releaser.release_ended_holds,
         clock,
-        components.metrics,
+        components.decision_metrics,
         components.outbox_signal,
     )
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
-        auditor = Auditor(database, components.recorder, clock, components.metrics, AuditMetrics(components.registry))
+        auditor = Auditor(database, components.recorder, clock, AuditMetrics(components.registry))
         service.add_job("schedule", service.scheduler.run_until_stopped)
         service.add_job("audit", auditor.run_until_stopped)
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from services.clients.preference import PreferenceClient, create_link_builder
+from schemas.link_tokens import create_link_builder
+from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
@@ -12,15 +13,16 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
+from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
-from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.settings import OrchestratorSettings
 
 
@@ -48,8 +50,11 @@ class Components:
         self.preference = preference
         self.suppression = suppression
         self.registry = registry
-        self.metrics = OrchestratorMetrics(registry, clock)
-        self.renderer = Renderer(self.snapshot, self.links, self.metrics.record_rendering)
+        self.ingest_metrics = IngestMetrics(registry)
+        self.decision_metrics = DecisionMetrics(registry)
+        self.backlog_metrics = BacklogMetrics(registry)
+        self.delivery_metrics = DeliveryMetrics(registry, clock)
+        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
         topics = [settings.kafka.events_topic]
         self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
@@ -64,4 +69,7 @@ class Components:
         """Delivers all messages that this process claims."""
         limits = HandoverLimits(self.settings.dispatch.deadline, self.settings.dispatch.slack)
         deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
-        return Delivery(self.database, self.evaluator, self.adapters, deadlines, limits, self.clock, self.metrics)
+        return Delivery(
+            *(self.database, self.evaluator, self.adapters, deadlines, limits, self.clock),
+            *(self.decision_metrics, self.delivery_metrics),
+        )

@@ -54,7 +54,7 @@ def build_http_app(
         evaluator=components.evaluator,
         snapshot=components.snapshot,
         link_builder=components.links,
-        ingest_metrics=components.metrics.ingest,
+        ingest_metrics=components.ingest_metrics,
     )
     return build_app(
         title="Tactful: orchestrator",

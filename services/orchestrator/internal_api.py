@@ -2,16 +2,17 @@
 
 from fastapi import APIRouter, Request, Response
 
-from schemas.facts import AttemptScope, OpenAttempts
-from services.clients.orchestrator import (
+from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
+    AttemptScope,
     KeyDigest,
     KeyLookup,
     KeyOwner,
     OpenAttemptCount,
+    OpenAttempts,
 )
 from services.kit.db.database import Database
 from services.kit.http import internal_api

@@ -10,11 +10,19 @@ from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
 from schemas.documents import validate_document
-from schemas.facts import PreferenceRequest
 from schemas.ids import describe_invalid_id
-from schemas.recorded import PreferenceHistoryRequest, PreferenceSnapshot
+from schemas.recorded import PreferenceSnapshot
+from schemas.service_api import (
+    PREFERENCE_FACTS_AT_PATH,
+    PREFERENCE_FACTS_PATH,
+    PREFERENCE_RECORDED_PATH,
+    TOPICS_PATH,
+    PastPreferenceRequest,
+    PolicyTopics,
+    PreferenceHistoryRequest,
+    PreferenceRequest,
+)
 from schemas.times import format_instant
-from services.clients.preference import FACTS_AT_PATH, FACTS_PATH, RECORDED_PATH, TOPICS_PATH, PastPreferenceRequest
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
@@ -91,7 +99,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
     """`/internal/preference/...`."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
-    @router.post(FACTS_PATH, summary="Facts of customers, no older than the asker's log positions")
+    @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the asker's log positions")
     async def get_facts(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceRequest)
         positions = {
@@ -108,7 +116,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
 
     @router.post(TOPICS_PATH, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:
-        policy_topics = await internal_api.read_request(request, store.PolicyTopics)
+        policy_topics = await internal_api.read_request(request, PolicyTopics)
         async with database.write() as tx:
             await store.set_topics(tx, policy_topics)
         return internal_api.respond({"policy_version": policy_topics.policy_version})
@@ -117,7 +125,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
 
 
 def _add_history_routes(router: APIRouter, database: Database) -> None:
-    @router.post(FACTS_AT_PATH, summary="Facts of one customer as they were known at an instant, or at a version")
+    @router.post(PREFERENCE_FACTS_AT_PATH, summary="Facts of one customer as known at an instant, or at a version")
     async def get_facts_at(request: Request) -> Response:
         payload = await internal_api.read_request(request, PastPreferenceRequest)
         async with database.read() as tx:
@@ -125,7 +133,8 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
         return internal_api.respond(to_facts(rebuild_state(payload.customer, changes, payload.version)))
 
     @router.post(
-        RECORDED_PATH, summary="Facts of customers as they were known at an instant, and after each later change"
+        PREFERENCE_RECORDED_PATH,
+        summary="Facts of customers as known at an instant, and after each later change",
     )
     async def recorded(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceHistoryRequest)

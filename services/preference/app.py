@@ -2,8 +2,9 @@
 
 from typing import Protocol
 
+from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.clients.orchestrator import AttemptsApi
+from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.fence import WakeSignal
@@ -22,9 +23,7 @@ from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceEventHandler
 from services.preference.editor import PreferenceEditor
-from services.preference.link_tokens import derive_token_key
 from services.preference.metrics import PreferenceMetrics
-from services.preference.opt_out_enforcement import OptOutEnforcer
 from services.preference.settings import PreferenceSettings
 
 
@@ -47,7 +46,7 @@ def build(
     """Wire the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    editor = PreferenceEditor(database, clock, metrics, OptOutEnforcer(orchestrator))
+    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator))
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     app = build_app(
         title="Tactful: preference",

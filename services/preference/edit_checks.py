@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.documents import did_you_mean
 from schemas.facts import OptOut, Preference
+from schemas.service_api import PolicyTopics
 from schemas.vocabulary import Class
 from services.kit.errors import Problem
 from services.preference.document_form import FIELDS, preference_document
@@ -20,7 +21,6 @@ from services.preference.preference_errors import (
     UnknownTopic,
 )
 from services.preference.preference_state import PreferenceState, empty_state
-from services.preference.store import PolicyTopics
 
 
 def check_complete(state: PreferenceState, fields: Mapping[str, Any]) -> None:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.facts import AttemptScope, OptOut
-from services.clients.orchestrator import Enforcement
+from schemas.facts import OptOut
+from schemas.link_tokens import LinkToken
+from schemas.service_api import AttemptScope, PolicyTopics
+from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
 from services.kit.db.database import Database
 from services.kit.errors import PreconditionFailed
 from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.edit_checks import check_additions, check_complete, check_opt_out
-from services.preference.link_tokens import LinkToken
 from services.preference.metrics import PreferenceMetrics
-from services.preference.opt_out_enforcement import OptOutEnforcer, edit_scopes, opt_out_scope
+from services.preference.opt_out_scopes import customer_scope, edit_scopes, opt_out_scope
 from services.preference.preference_state import PreferenceState, apply_patch, set_fields
 
 ExpectedVersions = frozenset[int] | None
@@ -35,11 +36,11 @@ class EditResult:
 class PreferenceEditor:
     """The one way by which people change preferences."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: PreferenceMetrics, enforcer: OptOutEnforcer) -> None:
+    def __init__(self, database: Database, clock: Clock, metrics: PreferenceMetrics, barrier: OptOutBarrier) -> None:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._enforcer = enforcer
+        self._barrier = barrier
 
     async def edit(
         self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: ExpectedVersions, actor: str
@@ -50,7 +51,7 @@ class PreferenceEditor:
         """
         start, now = time.monotonic(), self._clock.now()
 
-        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
+        def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
             if if_match is not None and state.version not in if_match:
                 raise PreconditionFailed(
                     f"the preferences are at version {state.version}: read them again and repeat your edit"
@@ -65,27 +66,29 @@ class PreferenceEditor:
         before, after = await self._apply_change(customer, cause, change)
         scopes = edit_scopes(before.preference, after.preference, fields, now)
         self._metrics.changes("api", "opted_out" if scopes else "changed").inc()
-        return EditResult(before, after, await self._wait_until_enforced(scopes, "api", start) if scopes else None)
+        if not scopes:
+            return EditResult(before, after, None)
+        return EditResult(before, after, await self._wait_until_enforced(customer, scopes, "api", start))
 
     async def opt_out(self, customer: str, entry: OptOut, *, actor: str) -> Enforcement:
         """Switch this off. Once more does nothing more. Raises UnknownTopic, CannotSwitchOff."""
         start, now = time.monotonic(), self._clock.now()
 
-        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
+        def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
             if entry not in state.preference.opt_outs:
                 check_opt_out(entry, "", topics)
             return _add_opt_out(state, entry, now)
 
         await self._apply_change(customer, store.ChangeCause("api", at=now, recorded=now, actor=actor), change)
         self._metrics.changes("api", "opted_out").inc()
-        return await self._wait_until_enforced([opt_out_scope(customer, entry)], "api", start)
+        return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
     async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
         """What a link's holder asks for: no more of its topic; where that is required or unnamed, no marketing."""
         start, now = time.monotonic(), self._clock.now()
         applied_opt_out = OptOut(cls="marketing")
 
-        def change(state: PreferenceState, topics: store.PolicyTopics | None) -> PreferenceState:
+        def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
             nonlocal applied_opt_out
             required = topics is not None and any(
                 topic.required and topic.key == token.topic for topic in topics.topics
@@ -95,15 +98,14 @@ class PreferenceEditor:
 
         await self._apply_change(token.customer, store.ChangeCause("unsubscribe", at=now, recorded=now), change)
         self._metrics.changes("unsubscribe", "opted_out").inc()
-        return await self._wait_until_enforced(
-            [opt_out_scope(token.customer, applied_opt_out)], "unsubscribe", start
-        ), applied_opt_out
+        scopes = [opt_out_scope(token.customer, applied_opt_out)]
+        return await self._wait_until_enforced(token.customer, scopes, "unsubscribe", start), applied_opt_out
 
     async def _apply_change(
         self,
         customer: str,
         cause: store.ChangeCause,
-        change: Callable[[PreferenceState, store.PolicyTopics | None], PreferenceState],
+        change: Callable[[PreferenceState, PolicyTopics | None], PreferenceState],
     ) -> tuple[PreferenceState, PreferenceState]:
         async with self._database.write() as tx:
             before = (await store.lock_states(tx, [customer]))[customer]
@@ -112,8 +114,10 @@ class PreferenceEditor:
                 await store.save_updates(tx, [store.StateUpdate(before, after, cause)])
         return before, after
 
-    async def _wait_until_enforced(self, scopes: list[AttemptScope], source: str, start: float) -> Enforcement:
-        enforcement = await self._enforcer.enforce(scopes)
+    async def _wait_until_enforced(
+        self, customer: str, scopes: list[AttemptScope], source: str, start: float
+    ) -> Enforcement:
+        enforcement = await self._barrier.wait_until_enforced(scopes, customer_scope(customer))
         if enforcement.enforced:
             self._metrics.enforcement_seconds(source).observe(time.monotonic() - start)
         return enforcement

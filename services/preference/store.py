@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import Preference
+from schemas.service_api import PolicyTopics
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.preference.document_form import preference_document
@@ -57,21 +58,6 @@ class PreferenceHistoryItem(msgspec.Struct, frozen=True):
     event_id: str | None
     field: str
     value: Any
-
-
-class PolicyTopic(msgspec.Struct, frozen=True):
-    """A topic of the active policy. A required one cannot be switched off, except with its channel."""
-
-    key: str
-    name: str
-    required: bool = False
-
-
-class PolicyTopics(msgspec.Struct, frozen=True):
-    """The topics of the policy version that is active."""
-
-    policy_version: int
-    topics: tuple[PolicyTopic, ...]
 
 
 async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:

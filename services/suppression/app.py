@@ -6,9 +6,9 @@ from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
 
+from schemas.ids import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
-from services.clients.orchestrator import AttemptsApi
-from services.clients.suppression import address_key_fingerprint
+from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
 from services.condition import compile_condition
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
@@ -92,8 +92,9 @@ def build(
     clock: Clock,
     orchestrator: OrchestratorHoldApi,
     registry: Registry | None = None,
+    barrier_wait: float = MAX_BARRIER_WAIT,
 ) -> SuppressionService:
-    """Wire the service. Raises SettingsError when a key is missing."""
+    """Wire the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
     components = SuppressionComponents(
@@ -115,7 +116,7 @@ def build(
         registry=registry,
         health=health,
         keys=add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key)),
-        routers=_build_routers(components, orchestrator),
+        routers=_build_routers(components, orchestrator, OptOutBarrier(orchestrator, wait=barrier_wait)),
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
@@ -159,12 +160,11 @@ def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[Suppre
     )
 
 
-def _build_routers(components: SuppressionComponents, orchestrator: OrchestratorHoldApi) -> list[APIRouter]:
-    database, clock, enforcer = (
-        components.database,
-        components.clock,
-        SuppressionEnforcer(orchestrator, components.metrics),
-    )
+def _build_routers(
+    components: SuppressionComponents, orchestrator: OrchestratorHoldApi, barrier: OptOutBarrier
+) -> list[APIRouter]:
+    database, clock = components.database, components.clock
+    enforcer = SuppressionEnforcer(barrier, components.metrics)
     facts = internal_api.FactsEndpoint(
         database, clock, components.wake_signal, components.topic, address_key_fingerprint(components.address_key)
     )

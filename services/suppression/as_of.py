@@ -11,19 +11,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.facts import HoldFact, Situation, SuppressionEntry, Suppressions
-from schemas.recorded import SuppressionsSnapshot
+from schemas.recorded import SuppressionsAsOf, SuppressionsSnapshot
 from schemas.times import Instant
 
 ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
-
-
-class SuppressionsAsOf(msgspec.Struct, frozen=True):
-    """Facts about one customer, and everybody's holds, as they were known from `at` on."""
-
-    at: Instant
-    customer: Suppressions
-    holds: tuple[HoldFact, ...] = ()
-    by_event: bool = False
 
 
 class SuppressionChange(NamedTuple):

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.facts import AttemptScope, SuppressionEntry
+from schemas.facts import SuppressionEntry
 from schemas.ids import hash_address
+from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.times import Instant
 from services.kit.db.database import Tx

@@ -1,36 +1,28 @@
-"""Strict opt-out: after the commit, wait until no handover that it concerns is under way."""
+"""Waits for the opt-out barrier after do-not-contact entries and holds have committed, and counts the outcome."""
 
 import time
 from collections.abc import Sequence
 
-from schemas.facts import AttemptScope
-from services.clients.orchestrator import MAX_WAIT, AttemptsApi, Enforcement, wait_until_enforced
+from schemas.service_api import AttemptScope
+from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
 from services.suppression.metrics import SuppressionMetrics
 
-MAX_SCOPES = 16
-"""More scopes than these are asked about as one that covers everything: more is waited for, nothing is missed."""
-EVERYTHING = AttemptScope()
+EVERY_ATTEMPT = AttemptScope()
 
 
 class SuppressionEnforcer:
-    """Waits for attempts, at most `wait` seconds."""
+    """The opt-out barrier with the metrics of this service."""
 
-    def __init__(self, attempts: AttemptsApi, metrics: SuppressionMetrics, wait: float = MAX_WAIT) -> None:
-        self._attempts = attempts
+    def __init__(self, barrier: OptOutBarrier, metrics: SuppressionMetrics) -> None:
+        self._barrier = barrier
         self._metrics = metrics
-        self._wait = wait
 
     async def enforce(self, scopes: Sequence[AttemptScope], source: str) -> Enforcement:
-        """To be called after the commit. Never raises for an orchestrator that cannot be asked."""
+        """Call it after the commit. `source`: `suppression` or `hold`. Does not raise: see `OptOutBarrier`."""
         start = time.monotonic()
-        enforcement = await wait_until_enforced(self._attempts, _limit_scopes(scopes), wait=self._wait)
+        enforcement = await self._barrier.wait_until_enforced(scopes, EVERY_ATTEMPT)
         if enforcement.enforced:
             self._metrics.enforcement_seconds(source).observe(time.monotonic() - start)
         else:
             self._metrics.unenforced(source).inc()
         return enforcement
-
-
-def _limit_scopes(scopes: Sequence[AttemptScope]) -> Sequence[AttemptScope]:
-    distinct = list(dict.fromkeys(scopes))
-    return distinct if len(distinct) <= MAX_SCOPES else [EVERYTHING]

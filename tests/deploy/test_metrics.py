@@ -26,7 +26,7 @@ from services.kit.observability.metrics import MetricFamily, Registry, log_count
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.backlog_gauges import backlog_check
 from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS, TIMER_COLUMNS
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.decisions.metrics import BacklogMetrics
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.fresh_databases import migrate
 from tests.support.live_product import CLOUD_EVENT, Live, live
@@ -100,7 +100,7 @@ async def test_an_event_is_counted_at_every_stage(tmp_path: Path) -> None:
         broken = {**event("shop.offer", "4"), "time": "yesterday"}
         batch = {"content-type": "application/cloudevents-batch+json"}
         await product.editor.post("/v1/events", content=json.dumps([broken]), headers=batch)
-        await backlog_check(product.database, product.clock, product.together.orchestrator.components.metrics)()
+        await backlog_check(product.database, product.clock, product.together.orchestrator.components.backlog_metrics)()
         found = await _when_read(product, 3)
         text = (await product.editor.get("/metrics")).text
 
@@ -147,7 +147,7 @@ async def test_what_waits_is_found_with_the_instant_since_when(database_url: str
             else:
                 await tx.bulk_insert("timer", TIMER_COLUMNS, [(f"m{number}", "c", kind, due, 0)])
         await tx.execute(_REVIEW)
-    await backlog_check(database, ManualClock(MONDAY), OrchestratorMetrics(made, ManualClock(MONDAY)))()
+    await backlog_check(database, ManualClock(MONDAY), BacklogMetrics(made))()
     await database.close()
 
     def shown(name: str, **labels: str) -> float | None:

@@ -32,10 +32,8 @@ NO_ASK = {"id": "no-ask", "scope": {"intents": ["advertise"]}, "on_match": "drop
 def auditor(product: Live) -> Auditor:
     """One that waits for nothing and compares every ledger."""
     parts = product.together.orchestrator.components
-    series = AuditMetrics(Registry())
-    return Auditor(
-        product.database, parts.recorder, product.clock, parts.metrics, series, delay=0, ledger_check_interval=1
-    )
+    series = AuditMetrics(parts.registry)
+    return Auditor(product.database, parts.recorder, product.clock, series, delay=0, ledger_check_interval=1)
 
 
 async def audit(product: Live) -> list[dict[str, Any]]:
@@ -267,7 +265,7 @@ async def test_young_and_open_attempts_wait(product: Live) -> None:
     await product.policy(policy())
     await offer(product, "e-1")
     parts = product.together.orchestrator.components
-    later = Auditor(product.database, parts.recorder, product.clock, parts.metrics, AuditMetrics(Registry()))
+    later = Auditor(product.database, parts.recorder, product.clock, AuditMetrics(Registry()))
     assert not await later.audit_page()
     async with product.database.write() as tx:
         await tx.execute("UPDATE message SET state = 'handing_over'")

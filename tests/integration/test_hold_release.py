@@ -10,8 +10,7 @@ import pytest
 from schemas.times import MINUTE, SECOND
 from services.development.all_services import SERVICE_NAMES
 from services.kit.observability.metrics import Registry
-from services.orchestrator.holds.release import HoldReleaser
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.holds.release import HoldMetrics, HoldReleaser
 from tests.support.document_builders import MONDAY
 from tests.support.hold_actions import after, hold, lift, offers, plan, sent, shop
 from tests.support.live_product import live
@@ -31,7 +30,7 @@ async def test_schedulers_that_release_at_once_keep_one_pace(postgres_server: Po
         parts = product.together.orchestrator.components
         suppression = parts.facts_reader._suppression
         several = [
-            HoldReleaser(product.database, suppression, product.clock, OrchestratorMetrics(Registry(), product.clock))  # type: ignore[arg-type]
+            HoldReleaser(product.database, suppression, product.clock, HoldMetrics(Registry()))  # type: ignore[arg-type]
             for _ in range(4)
         ]
         await asyncio.gather(*(each.release_ended_holds() for each in several))

@@ -1,4 +1,4 @@
-"""Where a source can be changed: every place that behaves, and none that only tells people or the type checker."""
+"""Finds every place of a source that can be changed, except texts for people and annotations for the type checker."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ UNTOUCHED = {
     (ast.Raise, "exc"),
     (ast.Assert, "msg"),
 }
-"""Annotations, what decorators are told (sizes of caches), texts of errors."""
+"""Annotations, arguments of decorators (sizes of caches), texts of errors."""
 OF_TYPES = {"Literal", "Callable", "tuple", "TypeVar"}
 MOST_ALIKE, SOME_ALIKE = 40, 20
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
@@ -42,7 +42,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """How the document names it."""
+        """The function and the change, without the line, so that the name survives moves."""
         again = f" ({self.nth})" if self.nth > 1 else ""
         return f"{self.function}: {self.before} -> {self.after}{again}"
 

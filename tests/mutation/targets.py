@@ -1,19 +1,17 @@
-"""What is changed, and which tests are asked in turn whether they notice: the mirrored ones first."""
+"""The files that the mutation run changes, and the tests that it runs for each, in stages: the mirrored file first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DECIDING = "services/orchestrator/policy"
-GATE = "services/orchestrator/delivery/delivery.py"
-FIRST = ("gate", "decide", "plan", "caps", "contacts", "judge", "rules/", "ledger", "rank", "quiet", "match", "facts")
-LAST = ("simulate",)
-ASKED_BY_ALL = (
+POLICY = "services/orchestrator/policy"
+RECHECK = "services/orchestrator/delivery/delivery.py"
+POLICY_STAGES = (
     ("tests/orchestrator/policy", "tests/contracts/test_rules.py", "-m", "not hypothesis"),
     ("tests/flow/test_conformance.py",),
     ("tests/model/test_agreement.py",),
 )
-ASKED_BY_THE_GATE = (
+RECHECK_STAGES = (
     ("tests/orchestrator/delivery/test_delivery.py",),
     ("tests/flow/test_delivery.py", "-k", "gate_stops or paused_campaign"),
 )
@@ -36,18 +34,10 @@ def target(path: Path, stages: Sequence[Sequence[str]]) -> Target:
 
 
 def targets(root: Path) -> list[Target]:
-    """All that is changed, the most important first."""
-    files = sorted((path.relative_to(root) for path in (root / DECIDING).rglob("*.py")), key=_importance)
-    found = [target(path, (*_mirrored(root, path), *ASKED_BY_ALL)) for path in files]
-    return [target(Path(GATE), ASKED_BY_THE_GATE), *found]
-
-
-def _importance(path: Path) -> tuple[int, str]:
-    name = path.relative_to(DECIDING).as_posix()
-    for place, start in enumerate(FIRST):
-        if name.startswith(start):
-            return place, name
-    return len(FIRST) + name.startswith(LAST), name
+    """All files that can be changed, the recheck first."""
+    files = sorted(path.relative_to(root) for path in (root / POLICY).rglob("*.py"))
+    found = [target(path, (*_mirrored(root, path), *POLICY_STAGES)) for path in files]
+    return [target(Path(RECHECK), RECHECK_STAGES), *found]
 
 
 def _mirrored(root: Path, path: Path) -> tuple[tuple[str], ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.changes import changes
-from tests.mutation.report import Count, counted, known, row
 
 ROOT = Path(__file__).parents[2]
 TINY = '''
@@ -45,8 +44,9 @@ def test_an_obvious_mutant_is_killed_and_one_that_no_test_notices_is_told(tmp_pa
     )
     assert "smaller: return a < b -> return None: test_tiny.py::test_the_smaller_one" in ran.stdout, ran.stderr
     assert "smaller: if a is None: -> if True:: test_tiny.py::test_the_smaller_one" in ran.stdout
-    assert row("tiny.py", "smaller: a < b -> a <= b") in ran.stdout
-    assert ran.returncode == 1
+    assert "survived: smaller: a < b -> a <= b" in ran.stdout
+    assert ran.stdout.endswith("tiny.py: 6 mutants, 2 killed, 4 survived\n")
+    assert ran.returncode == 0
     assert (tmp_path / "tiny.py").read_text("utf-8") == TINY
 
 
@@ -76,12 +76,3 @@ def test_only_what_behaves_is_changed() -> None:
 )
 def test_operators(source: str, expected: list[str]) -> None:
     assert names(source) == [f"module: {name}" for name in expected]
-
-
-def test_the_document_keeps_the_counts_of_other_files_and_reads_its_reasons_back() -> None:
-    text = f"# T\n{row('b.py', 'f: a | b -> a & b', 'because')}\n"
-    text += "<!-- begin: made by make mutants -->\n\n<!-- end: made by make mutants -->\n"
-    once = counted(text, {"a.py": Count("2026-01-01", 3, 2)}, ["b.py", "a.py"])
-    twice = counted(once, {"b.py": Count("2026-01-02", 5, 5)}, ["b.py", "a.py"])
-    assert "| `b.py` | 2026-01-02 | 5 | 5 | 0 |\n| `a.py` | 2026-01-01 | 3 | 2 | 1 |\n| all | | 8 | 7 | 1 |" in twice
-    assert dict(known(twice)) == {"b.py": {"f: a | b -> a & b": 1}}

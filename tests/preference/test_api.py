@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from schemas.times import DAY, HOUR
 from tests.preference.test_preference_state import DOCUMENT
 from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually

@@ -2,8 +2,9 @@
 
 import pytest
 
-from schemas.facts import Preference, PreferenceRequest
-from services.clients.preference import FACTS_PATH, PreferenceClient
+from schemas.facts import Preference
+from schemas.service_api import PREFERENCE_FACTS_PATH, PreferenceRequest
+from services.clients.preference import PreferenceClient
 from services.kit.errors import Permanent
 from services.kit.http import internal_api
 from tests.preference.test_api import C
@@ -17,7 +18,7 @@ async def test_roles_and_keys_are_asked_for(at_work: Running) -> None:
     for method, path in [("GET", C), ("PUT", C), ("PATCH", C), ("POST", f"{C}/optout"), ("GET", f"{C}/history")]:
         assert (await at_work.http.request(method, path, json={}, headers=viewer)).status_code == 403
         assert (await at_work.http.request(method, path, json={}, headers={"Authorization": ""})).status_code == 401
-    assert (await at_work.http.post(FACTS_PATH, content=b"")).status_code == 401
+    assert (await at_work.http.post(PREFERENCE_FACTS_PATH, content=b"")).status_code == 401
     stranger = PreferenceClient(at_work.http, "another-service-key")
     with pytest.raises(Permanent):
         await stranger.get_facts(["c-1"], {})
@@ -49,7 +50,7 @@ async def test_what_is_known_of_a_customer_who_is_not_there_any_more_is_answered
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(at_work: Running) -> None:
     lame = PreferenceRequest(("c-1", "c-2"), {}, (0,))
     with pytest.raises(Permanent):
-        await internal_api.call(at_work.http, FACTS_PATH, lame, list[Preference], key=SERVICE_KEY)
+        await internal_api.call(at_work.http, PREFERENCE_FACTS_PATH, lame, list[Preference], key=SERVICE_KEY)
 
 
 async def test_ids_that_could_confuse_are_refused(at_work: Running) -> None:

@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.clients.preference import create_link_builder
-from services.preference.link_tokens import LinkToken, derive_token_key, sign_token, verify_token
+from schemas.link_tokens import LinkToken, create_link_builder, derive_token_key, sign_token, verify_token
 from tests.preference.test_api import TOPICS
 from tests.support.preference_service import ADDRESS_KEY, NOW, Running
 

@@ -12,7 +12,6 @@ from services.kit.runtime.clock import SystemClock
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.history_reader import HistoryReader
-from services.orchestrator.metrics import OrchestratorMetrics
 from tests.support.installation import World
 from tests.support.service_processes import ADDRESS_KEY, SERVICE_KEY
 
@@ -27,10 +26,7 @@ async def broken_promises(world: World) -> list[str]:
         recorder = HistoryReader(
             PreferenceClient(preference, SERVICE_KEY), SuppressionClient(suppression, SERVICE_KEY, key), key
         )
-        metrics = OrchestratorMetrics(Registry(), clock)
-        auditor = Auditor(
-            database, recorder, clock, metrics, AuditMetrics(Registry()), delay=0, ledger_check_interval=1
-        )
+        auditor = Auditor(database, recorder, clock, AuditMetrics(Registry()), delay=0, ledger_check_interval=1)
         try:
             while await auditor.audit_page():
                 pass

@@ -11,11 +11,13 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
-from schemas.facts import Preference, SuppressionRequest, SuppressionResponse, Suppressions
+from schemas.facts import Preference, Suppressions
+from schemas.recorded import SuppressionsAsOf
 from schemas.roles import Role
+from schemas.service_api import PastSuppressions, PastSuppressionsRequest, SuppressionRequest, SuppressionResponse
 from schemas.times import parse_instant
 from services.clients.preference import PreferenceClient
-from services.clients.suppression import PastSuppressions, PastSuppressionsRequest, SuppressionClient, SuppressionsAsOf
+from services.clients.suppression import SuppressionClient
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database

@@ -14,20 +14,23 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 
 from schemas.event import Event, encode_event
-from schemas.facts import AttemptScope, LogPositions, OpenAttempts, Preference
-from schemas.times import parse_instant
-from schemas.topics import DEAD_LETTERS, EVENTS
-from services.clients.orchestrator import (
+from schemas.facts import Preference
+from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
+    AttemptScope,
     KeyDigest,
     KeyLookup,
     KeyOwner,
+    LogPositions,
     OpenAttemptCount,
-    OrchestratorClient,
+    OpenAttempts,
 )
+from schemas.times import parse_instant
+from schemas.topics import DEAD_LETTERS, EVENTS
+from services.clients.orchestrator import OrchestratorClient
 from services.clients.preference import PreferenceClient
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing

@@ -13,20 +13,22 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from schemas.event import Event, encode_event
-from schemas.facts import AttemptScope, OpenAttempts
 from schemas.policy import SituationKind
-from schemas.times import Instant, parse_instant
-from services.clients.orchestrator import (
+from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
+    AttemptScope,
     KeyDigest,
     KeyLookup,
     KeyOwner,
     OpenAttemptCount,
-    OrchestratorClient,
+    OpenAttempts,
 )
+from schemas.times import Instant, parse_instant
+from services.clients.opt_out_barrier import MAX_BARRIER_WAIT
+from services.clients.orchestrator import OrchestratorClient
 from services.clients.suppression import SuppressionClient
 from services.condition import compile_condition
 from services.kit.bus.fence import wait_until_applied
@@ -90,6 +92,8 @@ class Handovers:
 
     under_way: set[int] = field(default_factory=set)
     asked: list[AttemptScope] = field(default_factory=list)
+    answered: asyncio.Condition = field(default_factory=asyncio.Condition)
+    polls: int = 0
     down: bool = False
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -101,15 +105,21 @@ class Handovers:
         async def open_attempts(request: Request) -> Response:
             if self.down:
                 return Response(status_code=503)
-            self.asked.append(await internal_api.read_request(request, AttemptScope))
-            return internal_api.respond(OpenAttempts(tuple((f"msg_{number}", 1) for number in sorted(self.under_way))))
+            scope = await internal_api.read_request(request, AttemptScope)
+            async with self.answered:
+                self.asked.append(scope)
+                self.answered.notify_all()
+                found = tuple((f"msg_{number}", 1) for number in sorted(self.under_way))
+            return internal_api.respond(OpenAttempts(found))
 
         @app.post(STILL_OPEN_PATH)
         async def still_open(request: Request) -> Response:
             asked = await internal_api.read_request(request, AttemptIds)
-            return internal_api.respond(
-                OpenAttemptCount(sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way))
-            )
+            async with self.answered:
+                self.polls += 1
+                self.answered.notify_all()
+                count = sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way)
+            return internal_api.respond(OpenAttemptCount(count))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
@@ -117,6 +127,18 @@ class Handovers:
             return internal_api.respond(KeyLookup(None if role is None else KeyOwner(role, role, f"key_{role}")))
 
         return app
+
+    async def wait_until_asked(self) -> None:
+        """Return once it has answered which attempts are open."""
+        async with self.answered:
+            await self.answered.wait_for(lambda: self.asked)
+
+    async def wait_until_polled(self) -> None:
+        """Return once it has answered again, from now on, how many of them are still open; twice, so that the first
+        of these answers has been taken note of."""
+        polls = self.polls
+        async with self.answered:
+            await self.answered.wait_for(lambda: self.polls >= polls + 2)
 
     def key(self, role: str) -> dict[str, str]:
         """Headers with a key of this role."""
@@ -164,7 +186,9 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(url: str, directory: Path, *, start: bool = True, wait: float = 1.0) -> AsyncIterator[Running]:
+async def running(
+    url: str, directory: Path, *, start: bool = True, barrier_wait: float = MAX_BARRIER_WAIT
+) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
     migrate(url, "services.suppression")
     settings = SuppressionSettings.model_validate(
@@ -175,7 +199,15 @@ async def running(url: str, directory: Path, *, start: bool = True, wait: float 
     transport = httpx.ASGITransport(handovers.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator") as away:
         orchestrator = OrchestratorClient(away, SERVICE)
-        service = build(settings, database=database, bus=bus, clock=clock, orchestrator=orchestrator, registry=registry)
+        service = build(
+            settings,
+            database=database,
+            bus=bus,
+            clock=clock,
+            orchestrator=orchestrator,
+            registry=registry,
+            barrier_wait=barrier_wait,
+        )
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(service.app),
             base_url="http://suppression",

@@ -18,18 +18,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from schemas.facts import (
-    Address,
-    Consent,
-    OptOut,
-    Preference,
-    PreferenceRequest,
-    SuppressionRequest,
-    SuppressionResponse,
-    Suppressions,
-)
+from schemas.facts import Address, Consent, OptOut, Preference, Suppressions
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.roles import Role
+from schemas.service_api import PreferenceRequest, SuppressionRequest, SuppressionResponse
 from schemas.times import format_instant, parse_instant
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -216,13 +208,22 @@ async def _worker(
     parts = service.components
     assert service.scheduler is not None
     alarms = HandoverDeadlines(KernelAlarm(), limits.slack)
-    handover = Delivery(database, parts.evaluator, {"push": provider}, alarms, limits, clock, parts.metrics)
+    handover = Delivery(
+        database,
+        parts.evaluator,
+        {"push": provider},
+        alarms,
+        limits,
+        clock,
+        parts.decision_metrics,
+        parts.delivery_metrics,
+    )
     marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
     recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.facts_reader.hash_address, handover)
-    common = parts.evaluator, clock, parts.metrics, parts.outbox_signal, parts.shadow
+    common = parts.evaluator, clock, parts.decision_metrics, parts.outbox_signal, parts.shadow
     return Worker(
         database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
     )

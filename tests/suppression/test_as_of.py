@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import CustomerAddressHashes, HoldFact, Suppressions
+from schemas.facts import HoldFact, Suppressions
 from schemas.ids import hash_address
+from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, HOUR, SECOND
 from services.kit.bus.protocol import Outgoing
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, TOPIC, Running, event

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from schemas.facts import CustomerAddressHashes
 from schemas.ids import hash_address
+from schemas.service_api import CustomerAddressHashes
 from schemas.times import SECOND
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, Running, event
 from tests.suppression.test_as_of import something

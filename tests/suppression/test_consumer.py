@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from schemas.event import encode_event
-from schemas.facts import CustomerAddressHashes, Situation
+from schemas.facts import Situation
+from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
 from services.suppression.customer_state import QUARANTINE_KEY

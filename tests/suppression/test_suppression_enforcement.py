@@ -1,13 +1,13 @@
+"""Entries and holds are answered once no open attempt can still send what they forbid."""
+
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from schemas.facts import AttemptScope
 from schemas.ids import hash_address
-from services.suppression import suppression_enforcement
+from schemas.service_api import AttemptScope
 from tests.support.suppression_service import ADDRESS_KEY, Running, running
 
 pytestmark = pytest.mark.wired
@@ -17,19 +17,26 @@ HOLD = {"key": "kill", "mode": "drop", "reason": "wrong content", "scope": {"cam
 
 
 @pytest.fixture
-async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(suppression_enforcement.SuppressionEnforcer.__init__, "__defaults__", (0.5,))
-    async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path) as service:
+async def service(tmp_path: Path) -> AsyncIterator[Running]:
+    """With a barrier that waits as long as a busy machine may need."""
+    async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path, barrier_wait=60) as service:
+        yield service
+
+
+@pytest.fixture
+async def impatient(tmp_path: Path) -> AsyncIterator[Running]:
+    """With a barrier that gives up after a second."""
+    async with running(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", tmp_path, barrier_wait=1) as service:
         yield service
 
 
 async def test_the_answer_waits_until_what_is_under_way_has_ended(service: Running) -> None:
     service.handovers.under_way = {1, 2}
     asked = asyncio.create_task(service.http.post("/v1/suppressions", json=ENTRY))
-    await asyncio.sleep(0.1)
+    await service.handovers.wait_until_polled()
     assert not asked.done()
     service.handovers.under_way = {2}
-    await asyncio.sleep(0.1)
+    await service.handovers.wait_until_polled()
     assert not asked.done()
     service.handovers.under_way.clear()
     answer = await asked
@@ -40,20 +47,18 @@ async def test_the_answer_waits_until_what_is_under_way_has_ended(service: Runni
 async def test_what_began_after_we_asked_is_not_waited_for(service: Running) -> None:
     service.handovers.under_way = {1}
     asked = asyncio.create_task(service.http.post("/v1/suppressions", json=ENTRY))
-    await asyncio.sleep(0.1)
+    await service.handovers.wait_until_asked()
     service.handovers.under_way = {7}
     assert (await asked).status_code == 200
 
 
-async def test_what_does_not_end_in_time_is_answered_with_its_number(service: Running) -> None:
-    service.handovers.under_way = {1, 2, 3}
-    began = time.monotonic()
-    entry = await service.http.post("/v1/suppressions", json=ENTRY)
-    hold = await service.http.post("/v1/holds", json=HOLD)
-    assert time.monotonic() - began < 5
+async def test_what_does_not_end_in_time_is_answered_with_its_number(impatient: Running) -> None:
+    impatient.handovers.under_way = {1, 2, 3}
+    entry = await impatient.http.post("/v1/suppressions", json=ENTRY)
+    hold = await impatient.http.post("/v1/holds", json=HOLD)
     assert (entry.status_code, entry.json()["enforced"], entry.json()["in_flight"]) == (202, False, 3)
     assert (hold.status_code, hold.json()["enforced"], hold.json()["in_flight"]) == (202, False, 3)
-    assert service.metric("optout_unenforced_total", source="hold") == 1
+    assert impatient.metric("optout_unenforced_total", source="hold") == 1
 
 
 async def test_the_entry_is_committed_before_we_ask(service: Running) -> None:
@@ -63,11 +68,11 @@ async def test_the_entry_is_committed_before_we_ask(service: Running) -> None:
     assert len((await service.http.get("/v1/suppressions")).json()["items"]) == 1
 
 
-async def test_asking_again_after_a_202_tells_whether_it_is_enforced_by_now(service: Running) -> None:
-    service.handovers.under_way = {1}
-    assert (await service.http.post("/v1/suppressions", json=ENTRY)).status_code == 202
-    service.handovers.under_way.clear()
-    again = await service.http.post("/v1/suppressions", json=ENTRY)
+async def test_asking_again_after_a_202_tells_whether_it_is_enforced_by_now(impatient: Running) -> None:
+    impatient.handovers.under_way = {1}
+    assert (await impatient.http.post("/v1/suppressions", json=ENTRY)).status_code == 202
+    impatient.handovers.under_way.clear()
+    again = await impatient.http.post("/v1/suppressions", json=ENTRY)
     assert (again.status_code, again.json()["status"], again.json()["enforced"]) == (200, "exists", True)
 
 

@@ -1,26 +1,30 @@
 """HTTP routes of decisions. They are listed in the order in which `tactful simulate` writes them."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
-from schemas.decision import to_document
+from schemas.decision import Decision
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_parsing import parse_instant_param
-from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.read_store import DecisionCursor, DecisionFilter, StoredDecision, decision_document
-from services.orchestrator.explain.replay import Replayer, ReplayResult
-from services.orchestrator.explain.wording import explain_decision
 
 TraceParam = Annotated[Literal["none", "decisive", "full"], Query(description="Which verdicts to show")]
 InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
 
 
-def decision_routes(database: Database, replayer: Replayer) -> APIRouter:
+ExplainDecision = Callable[[Decision], str]
+"""A decision in one sentence: services.orchestrator.explain.wording."""
+ReplayDecision = Callable[[int], Awaitable[dict[str, Any]]]
+"""Decision id -> the document of its replay: services.orchestrator.explain.replay."""
+
+
+def decision_routes(database: Database, explain: ExplainDecision, replay_decision: ReplayDecision) -> APIRouter:
     """The routes of `/v1/decisions`."""
     routes = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 
@@ -58,21 +62,10 @@ def decision_routes(database: Database, replayer: Replayer) -> APIRouter:
             stored = await read_store.get_decision(tx, id)
         if stored is None:
             raise NotFound(f"there is no decision {id}")
-        document = {**decision_document(stored, "full"), "sentence": explain_decision(stored.decision)}
-        return {**document, "replay": _replay_document(await replayer.replay(id))} if replay else document
+        document = {**decision_document(stored, "full"), "sentence": explain(stored.decision)}
+        return {**document, "replay": await replay_decision(id)} if replay else document
 
     return routes
-
-
-def _replay_document(result: ReplayResult) -> dict[str, Any]:
-    new_decision = result.decision
-    return {
-        "same": result.same,
-        "facts_at": format_optional_instant(result.facts_at),
-        "decision": None if new_decision is None else to_document(new_decision, "full"),
-        "sentence": None if new_decision is None else explain_decision(new_decision),
-        "unknown": list(result.unknown),
-    }
 
 
 def _to_cursor(stored: StoredDecision) -> DecisionCursor:

@@ -1,4 +1,4 @@
-"""Looks now and then at how much waits and whether the catalogue in memory is current, and tells the metrics."""
+"""Periodic checks that set the gauges: how much waits, and whether the catalogue in memory is current."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from services.kit.db.database import Database, Tx
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import PeriodicCheck
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
-from services.orchestrator.metrics import DEFERRED, BacklogSizes, OrchestratorMetrics
+from services.orchestrator.decisions.metrics import DEFERRED, BacklogMetrics, BacklogSizes
 
 _DEFERRED_SQL: Final = """
     SELECT m.channel AS channel, t.kind AS reason, count(*) AS messages,
@@ -24,8 +24,8 @@ _APPROVALS_SQL: Final = """
 """
 
 
-def catalogue_check(database: Database, snapshot: CatalogueSnapshot, metrics: OrchestratorMetrics) -> PeriodicCheck:
-    """Keeps the catalogue of an idle process current, and says that it is."""
+def catalogue_check(database: Database, snapshot: CatalogueSnapshot, metrics: BacklogMetrics) -> PeriodicCheck:
+    """Refreshes the catalogue of an idle process, and records when it was current."""
 
     async def check() -> None:
         async with database.read() as tx:
@@ -35,13 +35,13 @@ def catalogue_check(database: Database, snapshot: CatalogueSnapshot, metrics: Or
     return check
 
 
-def backlog_check(database: Database, clock: Clock, metrics: OrchestratorMetrics) -> PeriodicCheck:
-    """Counts what is deferred, what is queued and what is in review, and finds the oldest of each."""
+def backlog_check(database: Database, clock: Clock, metrics: BacklogMetrics) -> PeriodicCheck:
+    """Measures what is deferred, queued and in review, and the age of the oldest of each."""
 
     async def check() -> None:
         async with database.read() as tx:
             sizes = await _measure_backlog(tx, clock)
-        metrics.backlog.set_gauges(sizes)
+        metrics.set_gauges(sizes)
 
     return check
 

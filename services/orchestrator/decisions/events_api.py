@@ -20,8 +20,8 @@ from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
-from services.orchestrator.metrics import IngestMetrics
 
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"

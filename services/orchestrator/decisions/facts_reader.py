@@ -9,10 +9,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
-from schemas.facts import CustomerAddressHashes, HoldFact, LogPositions, Preference, SuppressionResponse, Suppressions
+from schemas.facts import HoldFact, Preference, Suppressions
 from schemas.ids import create_address_hasher
+from schemas.service_api import CustomerAddressHashes, LogPositions, PastSuppressions, SuppressionResponse
 from schemas.times import Instant
-from services.clients.suppression import PastSuppressions
 from services.kit.bus.protocol import Partition
 from services.kit.errors import Permanent, Transient
 from services.orchestrator.policy.customer_facts import Facts

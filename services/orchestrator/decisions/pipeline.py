@@ -22,11 +22,9 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
-from services.orchestrator.decisions.store import EventKey, ReceivedEvent
-from services.orchestrator.insight.shadow.observations import ShadowObservations
-from services.orchestrator.insight.shadow.recorder import ShadowRecorder
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.decisions.store import EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
@@ -48,6 +46,30 @@ class InlineDelivery(Protocol):
 
     def start_sending(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Hand over claimed messages in the background, once their claims are committed."""
+
+
+class ShadowEvaluator(Protocol):
+    """Evaluates versions in shadow beside the live ones: services.orchestrator.insight.shadow.recorder.ShadowRecorder.
+
+    Its observations are passed through: the pipeline does not look into them.
+    """
+
+    def evaluate_batch(
+        self,
+        new_events: Sequence["RelevantEvent"],
+        evaluations: Sequence[CustomerEvaluation],
+        facts: Mapping[str, Facts],
+        ledgers: Mapping[str, VersionedLedger],
+        catalogue: Catalogue,
+        now: Instant,
+    ) -> Any:
+        """Evaluate new events under the versions in shadow. Raises nothing."""
+
+    async def save(self, tx: Tx, observations: Any) -> None:
+        """Write the observations in the transaction of the batch. Raises nothing."""
+
+    def count_committed(self, observations: Any) -> None:
+        """Count observations whose transaction has committed."""
 
 
 class RelevantEvent(msgspec.Struct, frozen=True):
@@ -78,7 +100,7 @@ class EvaluatedBatch:
     skipped: int = 0
     duplicates: int = 0
     seconds: float = 0.0
-    shadow_notes: ShadowObservations | None = None
+    shadow_notes: Any = None
     """What versions in shadow decide about the events; None while nothing is in shadow."""
     claimed_messages: list[ClaimedMessage] = field(default_factory=list)
     deadline: float = 0.0
@@ -92,9 +114,9 @@ class Pipeline:
         self,
         evaluator: Evaluator,
         clock: Clock,
-        metrics: OrchestratorMetrics,
+        metrics: DecisionMetrics,
         outbox_signal: WakeSignal,
-        shadow: ShadowRecorder,
+        shadow: ShadowEvaluator,
         inline_delivery: InlineDelivery | None = None,
     ) -> None:
         self._evaluator = evaluator

@@ -9,6 +9,7 @@ import msgspec
 from schemas.decision import Decision, to_document
 from schemas.times import Instant
 from services.kit.db.database import Tx
+from services.orchestrator.decisions.store import END_OF_TIME
 
 _DECISION_DECODER = msgspec.msgpack.Decoder(Decision)
 
@@ -99,14 +100,25 @@ async def list_message_decisions(tx: Tx, customer: str, message_id: str) -> list
     return [_to_stored_decision(row) for row in rows]
 
 
-async def get_last_trigger_event(tx: Tx, customer: str, campaign: str) -> bytes | None:
-    """The structured JSON of the customer's last event that triggered the campaign."""
+async def list_decision_keys(tx: Tx, customer: str) -> Sequence[Any]:
+    """What identifies each decision about a customer, in order of writing, and its `reason`."""
+    return await tx.rows(
+        "SELECT decision_id, time, message_id, campaign, event_source, event_id, reason FROM decision "
+        "WHERE customer = :customer ORDER BY decision_id",
+        customer=customer,
+    )
+
+
+async def get_last_trigger_event(tx: Tx, customer: str, campaign: str, until: Instant = END_OF_TIME) -> bytes | None:
+    """The structured JSON of the customer's last event, as of an instant, that triggered the campaign."""
     row = await tx.row(
         "SELECT i.event FROM decision d JOIN inbox i"
         " ON i.customer = d.customer AND i.source = d.event_source AND i.event_id = d.event_id"
-        " WHERE d.customer = :customer AND d.campaign = :campaign ORDER BY d.decision_id DESC LIMIT 1",
+        " WHERE d.customer = :customer AND d.campaign = :campaign AND d.time <= :until"
+        " ORDER BY d.decision_id DESC LIMIT 1",
         customer=customer,
         campaign=campaign,
+        until=until,
     )
     return None if row is None else bytes(row.event)
 

@@ -19,8 +19,8 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import timer_store
 from services.orchestrator.decisions.evaluation import EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.timer_store import DueMessage
-from services.orchestrator.metrics import OrchestratorMetrics
 from services.orchestrator.policy.rank import Rank, make_rank
 
 POLL_INTERVAL = 0.25
@@ -44,7 +44,7 @@ class Scheduler:
         evaluator: Evaluator,
         release_ended_holds: Callable[[], Awaitable[None]],
         clock: Clock,
-        metrics: OrchestratorMetrics,
+        metrics: DecisionMetrics,
         outbox_signal: WakeSignal,
     ) -> None:
         self._database = database

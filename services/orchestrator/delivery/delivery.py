@@ -37,6 +37,7 @@ from services.orchestrator.decisions.evaluation import (
     ReadyMessage,
 )
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.attempts import (
@@ -47,7 +48,7 @@ from services.orchestrator.delivery.attempts import (
     update_ledger,
 )
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
-from services.orchestrator.metrics import OrchestratorMetrics
+from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
@@ -227,7 +228,8 @@ class Delivery:
         deadlines: HandoverDeadlines,
         limits: HandoverLimits,
         clock: Clock,
-        metrics: OrchestratorMetrics,
+        decision_metrics: DecisionMetrics,
+        metrics: DeliveryMetrics,
     ) -> None:
         self._database = database
         self._evaluator = evaluator
@@ -235,6 +237,7 @@ class Delivery:
         self._deadlines = deadlines
         self._limits = limits
         self._clock = clock
+        self._decision_metrics = decision_metrics
         self._metrics = metrics
         self._stopping = asyncio.Event()
 
@@ -322,6 +325,7 @@ class Delivery:
         await self._record(channel, possibly_sent, unknown, final=True)
         surely_unsent = [item for item in refused if not item.maybe_sent]
         evaluations = await _retry_until_written(lambda: self.take_back(surely_unsent, result))
+        self._decision_metrics.count_decisions(evaluations)
         self._metrics.record_refusals(evaluations)
 
     async def take_back(

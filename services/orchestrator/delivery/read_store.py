@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import equality_conditions, where_clause

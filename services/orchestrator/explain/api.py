@@ -95,7 +95,7 @@ class Explainer:
             policy = await as_of.policy_at(tx, at)
             campaign = await self._load_campaign_at(tx, key, at)
             ledger = await as_of.ledger_at(tx, customer, at)
-            raw = await as_of.trigger_event_at(tx, customer, key, at)
+            raw = await read_store.get_last_trigger_event(tx, customer, key, at)
         preference, known = await self.facts_reader.read_past_facts(customer, at, at)
         then = known.facts[-1]
         facts = Facts(preference, then.customer, then.holds, policy, configured)

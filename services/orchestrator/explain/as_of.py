@@ -102,20 +102,6 @@ def build_ledger(rows: Sequence[Row[Any]]) -> Ledger:
     return ledger
 
 
-async def trigger_event_at(tx: Tx, customer: str, campaign: str, at: Instant) -> bytes | None:
-    """The structured JSON of the customer's last event, as of an instant, that triggered the campaign."""
-    row = await tx.row(
-        "SELECT i.event FROM decision d JOIN inbox i"
-        " ON i.customer = d.customer AND i.source = d.event_source AND i.event_id = d.event_id"
-        " WHERE d.customer = :customer AND d.campaign = :campaign AND d.time <= :at"
-        " ORDER BY d.decision_id DESC LIMIT 1",
-        customer=customer,
-        campaign=campaign,
-        at=at,
-    )
-    return None if row is None else bytes(row.event)
-
-
 def unknown_address_notes(count: int) -> list[str]:
     """Notes about do-not-contact entries whose addresses are not known any more."""
     if not count:

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
-from schemas.decision import Decision
+from schemas.decision import Decision, to_document
 from schemas.documents import DocumentError
 from schemas.event import Event, decode_event, parse_data
 from schemas.reasons import Reason, reasons_with_role
 from schemas.rule_registry import ReasonRole
-from schemas.times import SECOND, Instant
+from schemas.times import SECOND, Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome
 from services.kit.db.database import Database, Tx
@@ -37,6 +37,7 @@ from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.decisions.stored_trigger import rebuild_triggered
 from services.orchestrator.explain import as_of
 from services.orchestrator.explain.decision_groups import DecisionGroup, DecisionKey, find_decision_group
+from services.orchestrator.explain.wording import explain_decision
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -115,6 +116,18 @@ class Replayer:
                 return ReplayResult(None, unknown=(f"a document of then cannot be read any more: {error}",))
         return await self._try_facts(replay_input, stored.decision)
 
+    async def replay_document(self, decision_id: int) -> dict[str, Any]:
+        """The replay as outsiders see it. Raises NotFound and Transient."""
+        result = await self.replay(decision_id)
+        new_decision = result.decision
+        return {
+            "same": result.same,
+            "facts_at": None if result.facts_at is None else format_instant(result.facts_at),
+            "decision": None if new_decision is None else to_document(new_decision, "full"),
+            "sentence": None if new_decision is None else explain_decision(new_decision),
+            "unknown": list(result.unknown),
+        }
+
     async def _try_facts(self, replay_input: _ReplayInput, decision: Decision) -> ReplayResult:
         time = decision.time
         preference, suppression = await self._facts_reader.read_past_facts(
@@ -154,7 +167,9 @@ def decisions_agree(stored: Decision, new_decision: Decision) -> bool:
 async def _load_input(tx: Tx, decision_id: int, decision: Decision) -> _ReplayInput:
     """Load what is kept. Raises LookupError for what is gone, DocumentError for what cannot be read any more."""
     own = await _load_campaign(tx, decision, True)
-    group = find_decision_group(await _list_decision_keys(tx, decision), decision_id, own.sends_on_all_channels)
+    group = find_decision_group(
+        await _list_decision_keys(tx, decision.customer), decision_id, own.sends_on_all_channels
+    )
     decisions: dict[str, Decision] = {}
     for id in group.decision_ids:
         stored = await decision_store.get_decision(tx, id)
@@ -174,12 +189,8 @@ async def _load_input(tx: Tx, decision_id: int, decision: Decision) -> _ReplayIn
     )
 
 
-async def _list_decision_keys(tx: Tx, decision: Decision) -> list[DecisionKey]:
-    rows = await tx.rows(
-        "SELECT decision_id, time, message_id, campaign, event_source, event_id, reason FROM decision "
-        "WHERE customer = :customer ORDER BY decision_id",
-        customer=decision.customer,
-    )
+async def _list_decision_keys(tx: Tx, customer: str) -> list[DecisionKey]:
+    rows = await decision_store.list_decision_keys(tx, customer)
     return [DecisionKey._make(row[:6]) for row in rows if row.reason not in PROVIDER_REASONS]
 
 

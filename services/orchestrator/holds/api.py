@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from services.clients.orchestrator import HOLD_PLAN_PATH, HoldPlanRequest
+from schemas.service_api import HOLD_PLAN_PATH, HoldPlanRequest
 from services.kit.http import internal_api
 from services.kit.http.auth import service_only
 from services.orchestrator.holds.lift_plan import HoldPlanner

@@ -15,9 +15,9 @@ import msgspec
 from schemas.decision import Decision
 from schemas.reasons import reasons_with_role
 from schemas.rule_registry import ReasonRole
+from schemas.service_api import DecisionCount, HoldPlan, HoldPlanSample
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
-from services.clients.orchestrator import DecisionCount, HoldPlan, HoldPlanSample
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions.evaluation import (

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from schemas.facts import HoldFact
+from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
 from schemas.times import SECOND, Instant
-from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.observability.logs import log
+from services.kit.observability.metrics import Registry, counter
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions.message_store import CAUSE_HOLD, CAUSE_HOLD_UNTIL
 from services.orchestrator.holds import store
-from services.orchestrator.metrics import OrchestratorMetrics
 
 TURN_LOOKAHEAD = 10 * SECOND
 """Turns are given so far ahead, and again when half of that is left."""
@@ -33,10 +33,22 @@ class HoldsApi(Protocol):
         """How the holds with these keys ended last, as of an instant. Raises Transient."""
 
 
+class HoldMetrics:
+    """Messages that have been released."""
+
+    def __init__(self, registry: Registry) -> None:
+        description = "Messages released because their hold was lifted, or ended by itself"
+        self._releases = counter(registry, "hold_released_total", description, {"way": ("lifted", "ended")})
+
+    def record_releases(self, way: str, count: int) -> None:
+        """Count messages that have been given their turns."""
+        self._releases(way).inc(count)
+
+
 class HoldReleaser:
     """Gives turns to messages whose holds have ended. Any number of processes may run it: each release is locked."""
 
-    def __init__(self, database: Database, holds: HoldsApi, clock: Clock, metrics: OrchestratorMetrics) -> None:
+    def __init__(self, database: Database, holds: HoldsApi, clock: Clock, metrics: HoldMetrics) -> None:
         self._database = database
         self._holds = holds
         self._clock = clock

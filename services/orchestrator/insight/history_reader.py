@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.facts import CustomerAddressHashes
 from schemas.ids import hash_address
-from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot, SuppressionHistory
+from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot
+from schemas.service_api import CustomerAddressHashes, SuppressionHistory
 from schemas.times import Instant
 from services.kit.errors import Permanent, Transient
 

@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from schemas.facts import OptOut, Preference
+from schemas.link_tokens import LinkToken, sign_token, verify_token
+from schemas.service_api import PolicyTopic, PolicyTopics
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.http.auth import public
@@ -17,7 +19,6 @@ from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.centre import page_html
 from services.preference.editor import PreferenceEditor
-from services.preference.link_tokens import LinkToken, sign_token, verify_token
 from services.preference.preference_state import empty_state, to_facts
 
 MARKETING_LABEL = "our offers and news"
@@ -73,7 +74,7 @@ def _html_response(html: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(html, status, page_html.PAGE_HEADERS)
 
 
-def _opt_out_label(entry: OptOut, topics: store.PolicyTopics | None) -> str:
+def _opt_out_label(entry: OptOut, topics: PolicyTopics | None) -> str:
     """What an opt-out stops, in words for the customer."""
     if entry.topic is None:
         return MARKETING_LABEL
@@ -83,7 +84,7 @@ def _opt_out_label(entry: OptOut, topics: store.PolicyTopics | None) -> str:
     return MARKETING_LABEL if topic.required else topic.name
 
 
-def _topic_status(topic: store.PolicyTopic, preference: Preference) -> str:
+def _topic_status(topic: PolicyTopic, preference: Preference) -> str:
     if topic.required:
         return "Needed"
     entries = preference.opt_outs

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 
 from schemas.alertmanager import Alert, Notification
 from schemas.documents import validate_document
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Problem

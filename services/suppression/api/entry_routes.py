@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from schemas.documents import DocumentError, load_json, validate_document
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.vocabulary import CHANNELS, SuppressionReason
 from services.kit.db.database import Database

@@ -11,9 +11,9 @@ from sqlalchemy import Row
 from schemas.documents import DocumentError, validate_document
 from schemas.fields import ChannelField, Document, InstantField, SituationKindName, Text
 from schemas.ids import describe_invalid_id
+from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
-from services.clients.suppression import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from services.kit.errors import Invalid, Problem
 
 

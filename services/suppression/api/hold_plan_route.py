@@ -5,9 +5,8 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Query
 
+from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE, DecisionCount, HoldPlan, HoldPlanSample
 from schemas.times import format_instant
-from services.clients.orchestrator import DecisionCount, HoldPlan, HoldPlanSample
-from services.clients.suppression import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound
 from services.kit.http.auth import Principal, requires

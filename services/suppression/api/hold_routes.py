@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from schemas.documents import validate_document
-from schemas.facts import AttemptScope, HoldFact, MessageScope
+from schemas.facts import HoldFact, MessageScope
+from schemas.service_api import AttemptScope
 from schemas.suppression import Hold
 from schemas.times import format_instant
 from schemas.vocabulary import Class

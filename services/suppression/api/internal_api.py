@@ -6,21 +6,25 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from schemas.documents import DocumentError, validate_document
-from schemas.facts import LogPositions, SuppressionRequest, SuppressionResponse, Suppressions
+from schemas.facts import Suppressions
 from schemas.policy import SituationKind
-from schemas.recorded import SuppressionHistory, SuppressionHistoryRequest
-from services.clients.suppression import (
-    FACTS_AT_PATH,
-    FACTS_PATH,
+from schemas.service_api import (
     HOLD_ENDS_PATH,
     HOLDS_PATH,
-    RECORDED_PATH,
     SITUATIONS_PATH,
+    SUPPRESSION_FACTS_AT_PATH,
+    SUPPRESSION_FACTS_PATH,
+    SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
     HoldEndsRequest,
+    LogPositions,
     PastSuppressions,
     PastSuppressionsRequest,
     PolicySituations,
+    SuppressionHistory,
+    SuppressionHistoryRequest,
+    SuppressionRequest,
+    SuppressionResponse,
 )
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
@@ -114,17 +118,17 @@ def internal_routes(
     """/internal/suppression/..."""
     routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
 
-    @routes.post(FACTS_PATH)
+    @routes.post(SUPPRESSION_FACTS_PATH)
     async def get_facts(request: Request) -> Response:
         return internal_api.respond(await facts.get_facts(await internal_api.read_request(request, SuppressionRequest)))
 
-    @routes.post(FACTS_AT_PATH)
+    @routes.post(SUPPRESSION_FACTS_AT_PATH)
     async def get_past_facts(request: Request) -> Response:
         return internal_api.respond(
             await facts.get_past_facts(await internal_api.read_request(request, PastSuppressionsRequest))
         )
 
-    @routes.post(RECORDED_PATH)
+    @routes.post(SUPPRESSION_RECORDED_PATH)
     async def get_recorded_facts(request: Request) -> Response:
         return internal_api.respond(
             await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionHistoryRequest))

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schemas.facts import CustomerAddressHashes, HoldFact, Situation, SuppressionEntry
+from schemas.facts import HoldFact, Situation, SuppressionEntry
 from schemas.recorded import HoldPeriod
+from schemas.service_api import CustomerAddressHashes
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.suppression.as_of import SuppressionChange, concatenate, with_end

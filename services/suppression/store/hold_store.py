@@ -7,8 +7,8 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import HoldFact
+from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
 from schemas.times import MINUTE, Instant
-from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from services.kit.db.database import Tx
 
 EXPIRY_GRACE = 10 * MINUTE

@@ -6,10 +6,10 @@ import httpx
 import msgspec
 import pytest
 
-from schemas.facts import AttemptScope
 from schemas.ids import hash_event
 from schemas.message import HandoverResult
 from schemas.roles import Role
+from schemas.service_api import AttemptScope
 from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
 from services.kit.db.database import Tx

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.facts import SuppressionEntry, SuppressionResponse, Suppressions
+from schemas.facts import SuppressionEntry, Suppressions
 from schemas.message import HandoverResult
+from schemas.service_api import SuppressionResponse
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.orchestrator.decisions import store
 from services.orchestrator.decisions.evaluation import ClaimedMessage

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import AttemptScope
+from schemas.service_api import AttemptScope
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery import read_store, store

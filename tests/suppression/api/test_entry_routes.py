@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from schemas.facts import CustomerAddressHashes
 from schemas.ids import hash_address
+from schemas.service_api import CustomerAddressHashes
 from services.suppression.entry_registration import mask_address
 from tests.support.suppression_service import ADDRESS_KEY, NOW, Running
 

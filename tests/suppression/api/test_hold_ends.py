@@ -2,8 +2,8 @@
 
 import pytest
 
+from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
 from schemas.times import HOUR, MINUTE
-from services.clients.suppression import DEFAULT_RELEASE_RATE, HoldEnd
 from tests.support.suppression_service import NOW, Running
 
 pytestmark = pytest.mark.wired

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from schemas.facts import CustomerAddressHashes, SuppressionRequest, SuppressionResponse
 from schemas.ids import hash_address
-from services.clients.suppression import FACTS_PATH, HOLDS_PATH, SuppressionClient
+from schemas.service_api import (
+    HOLDS_PATH,
+    SUPPRESSION_FACTS_PATH,
+    CustomerAddressHashes,
+    SuppressionRequest,
+    SuppressionResponse,
+)
+from services.clients.suppression import SuppressionClient
 from services.kit.errors import Permanent, Transient
 from services.kit.http import internal_api
 from services.suppression.suppression_errors import AddressKeyMismatch
@@ -112,14 +118,14 @@ async def test_another_address_key_is_refused_on_both_sides(service: Running) ->
     assert raised.value.code == "other_address_key"
     unnamed = SuppressionRequest((asked,))
     with pytest.raises(Permanent):
-        await internal_api.call(service.http, FACTS_PATH, unnamed, SuppressionResponse, key=SERVICE)
+        await internal_api.call(service.http, SUPPRESSION_FACTS_PATH, unnamed, SuppressionResponse, key=SERVICE)
 
 
 @pytest.mark.wired
 async def test_a_question_with_fewer_versions_than_customers_is_not_answered_in_part(service: Running) -> None:
     lame = SuppressionRequest((CustomerAddressHashes("c-1"), CustomerAddressHashes("c-2")), {}, "", (0,))
     with pytest.raises(Permanent):
-        await internal_api.call(service.http, FACTS_PATH, lame, SuppressionResponse, key=SERVICE)
+        await internal_api.call(service.http, SUPPRESSION_FACTS_PATH, lame, SuppressionResponse, key=SERVICE)
 
 
 @pytest.mark.wired
@@ -148,7 +154,7 @@ async def test_handing_over_the_same_again_changes_nothing(service: Running) -> 
 @pytest.mark.wired
 async def test_the_doors_are_for_the_services_alone(service: Running) -> None:
     headers = {"content-type": "application/msgpack"}
-    assert (await service.http.post(FACTS_PATH, content=b"\x80", headers=headers)).status_code == 401
+    assert (await service.http.post(SUPPRESSION_FACTS_PATH, content=b"\x80", headers=headers)).status_code == 401
     assert (await service.http.get(HOLDS_PATH)).status_code == 401
     service_key = {"Authorization": f"Bearer {SERVICE}"}
     assert (await service.http.get(HOLDS_PATH, headers=service_key)).content == b"\x90"

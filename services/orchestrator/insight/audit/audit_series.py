@@ -1,7 +1,16 @@
 """Prometheus metrics of the auditor."""
 
+from typing import Final
+
 from schemas.times import SECOND, Instant
 from services.kit.observability.metrics import Registry, counter, gauge
+from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
+
+INVARIANTS: Final = (
+    *dict.fromkeys(AUDIT_INVARIANTS.values()),
+    *("duplicate_sent", "unapproved_sent", "unexplained_sent", "ledger_differs"),
+)
+"""The invariants that rules declare, and those of the product as a whole."""
 
 
 class AuditMetrics:
@@ -9,8 +18,14 @@ class AuditMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._handovers = counter(registry, "audited_handovers_total", "Handovers that the auditor has checked")
+        help_text = "Broken promises found by the auditor; must stay 0"
+        self._violations = counter(registry, "invariant_violations_total", help_text, {"invariant": INVARIANTS})
         help_text = "When the last handover that was audited had been marked; 0 before"
         self._position = gauge(registry, "audit_reached_timestamp_seconds", help_text)
+
+    def record_violation(self, invariant: str) -> None:
+        """Count a violation that was not known before."""
+        self._violations(invariant).inc()
 
     def record_page(self, count: int, reached: Instant) -> None:
         """Counts an audited page."""

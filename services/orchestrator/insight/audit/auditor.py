@@ -22,7 +22,6 @@ from services.orchestrator.insight.audit.invariants import Evidence, find_violat
 from services.orchestrator.insight.audit.ledger_check import find_ledger_difference
 from services.orchestrator.insight.audit.store import Violation
 from services.orchestrator.insight.history_reader import HistoryReader
-from services.orchestrator.metrics import OrchestratorMetrics
 
 PAGE_SIZE = 100
 AUDIT_DELAY = 30 * SECOND
@@ -42,8 +41,7 @@ class Auditor:
         database: Database,
         recorder: HistoryReader,
         clock: Clock,
-        metrics: OrchestratorMetrics,
-        series: AuditMetrics,
+        metrics: AuditMetrics,
         *,
         delay: int = AUDIT_DELAY,
         ledger_check_interval: int = LEDGER_CHECK_INTERVAL,
@@ -53,7 +51,6 @@ class Auditor:
         self._evidence_reader = EvidenceReader(database, recorder)
         self._clock = clock
         self._metrics = metrics
-        self._series = series
         self._delay = delay
         self._ledger_check_interval = ledger_check_interval
         self._customer_counter = 0
@@ -86,7 +83,7 @@ class Auditor:
         if new_violations is not None:
             self._report_violations(new_violations)
             reached = max((item.handover.claimed_at for item in evidence), default=0)
-            self._series.record_page(len(evidence), reached)
+            self._metrics.record_page(len(evidence), reached)
         return True
 
     async def _check_ledgers(self, evidence: Sequence[Evidence]) -> list[Violation]:
@@ -112,5 +109,5 @@ class Auditor:
 
     def _report_violations(self, new_violations: Sequence[Violation]) -> None:
         for each in new_violations:
-            self._metrics.violations(each.invariant).inc()
+            self._metrics.record_violation(each.invariant)
             log("invariant_violated", level="error", invariant=each.invariant, about=each.subject, rule=each.rule)

@@ -175,7 +175,7 @@ def test_notes_hold_nothing_that_could_be_sent() -> None:
     assert names == {"now", "event_count", "observations", "skipped", "failure"}
     held = set(ShadowObservation.__annotations__.values()) | {type(each) for each in _parts()}
     assert not held & {PlannedMessage, Message, ReadyMessage, DeferredMessage}
-    assert set(ShadowObservation._fields) == {"watched", "decision", "live", "compared"}
+    assert set(ShadowObservation._fields) == {"shadow", "decision", "live", "has_live"}
 
 
 def _parts() -> list[object]:

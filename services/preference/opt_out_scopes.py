@@ -1,35 +1,20 @@
-"""An opt-out is in force when nothing that it covers can be handed over any more: commit, ask, wait."""
+"""Which attempts an opt-out concerns: the scopes that the opt-out barrier waits for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from schemas.facts import AttemptScope, Consent, OptOut, Preference
+from schemas.facts import Consent, OptOut, Preference
+from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from schemas.vocabulary import Class
-from services.clients.orchestrator import MAX_WAIT, POLL_INTERVAL, AttemptsApi, Enforcement, wait_until_enforced
 
-MAX_SCOPES = 8
 OPT_OUT_CLASSES = (Class.SERVICE.value, Class.MARKETING.value)
 """The classes that a customer can switch off."""
 
 
-class OptOutEnforcer:
-    """Waits for what is already being handed over."""
-
-    def __init__(self, orchestrator: AttemptsApi, *, wait: float = MAX_WAIT, poll: float = POLL_INTERVAL) -> None:
-        """`wait` and `poll` are in seconds."""
-        self._orchestrator = orchestrator
-        self._wait = wait
-        self._poll = poll
-
-    async def enforce(self, scopes: Sequence[AttemptScope]) -> Enforcement:
-        """To be called after the opt-out is committed."""
-        return await wait_until_enforced(self._orchestrator, _limit_scopes(scopes), wait=self._wait, poll=self._poll)
-
-
 def opt_out_scope(customer: str, entry: OptOut) -> AttemptScope:
-    """The attempts that this entry of `opt_outs` concerns."""
+    """The attempts that one entry of `opt_outs` concerns."""
     return AttemptScope(
         customer=customer,
         channels=None if entry.channel is None else (entry.channel,),
@@ -38,13 +23,18 @@ def opt_out_scope(customer: str, entry: OptOut) -> AttemptScope:
     )
 
 
+def customer_scope(customer: str) -> AttemptScope:
+    """Every attempt that any opt-out of this customer may concern."""
+    return AttemptScope(customer=customer, classes=OPT_OUT_CLASSES)
+
+
 def edit_scopes(
     before: Preference, after: Preference, edited_fields: Mapping[str, object], now: Instant
 ) -> list[AttemptScope]:
-    """The attempts that an edit of the `named` fields opts out of; none: it opts out of nothing.
+    """The attempts that an edit forbids; empty when it opts out of nothing.
 
-    What was opted out of before and is named again counts too, so that a repeated request learns whether it is
-    enforced by now.
+    Opt-outs that were there before count too when the edit sends them again, so that a client who got `enforced: false`
+    can repeat the request and learn whether it is enforced by now.
     """
     scopes: list[AttemptScope] = []
     if "opt_outs" in edited_fields:
@@ -66,10 +56,3 @@ def _consent_scope(customer: str, record: Consent) -> AttemptScope:
 
 def _is_expired(record: Consent, now: Instant) -> bool:
     return record.expires is not None and record.expires <= now
-
-
-def _limit_scopes(scopes: Sequence[AttemptScope]) -> Sequence[AttemptScope]:
-    """The scopes, or where they are many one that covers them all: more is waited for, nothing is missed."""
-    if len(scopes) <= MAX_SCOPES:
-        return scopes
-    return [AttemptScope(customer=scopes[0].customer, classes=OPT_OUT_CLASSES)]

@@ -1,0 +1,282 @@
+"""The internal HTTP API between the services: its paths, requests and responses.
+
+`services/clients/` makes these calls; the service that owns a path answers it. Bodies are MessagePack
+(`services/kit/http/internal_api.py`); a struct with `array_like=True` is encoded as an array, so its fields keep their
+order and new ones go to the end. Instants are microseconds since 1970 UTC.
+"""
+
+from typing import Any
+
+import msgspec
+
+from schemas.facts import HoldFact, Suppressions
+from schemas.recorded import HoldPeriod, SuppressionsAsOf, SuppressionsSnapshot
+from schemas.times import Instant
+
+LogPositions = dict[str, dict[int, int]]
+"""Topic -> partition -> next offset: how far into the log the caller has read."""
+
+# --- Preference service
+
+PREFERENCE_FACTS_PATH = "/internal/preference/facts"
+PREFERENCE_FACTS_AT_PATH = "/internal/preference/facts-at"
+PREFERENCE_RECORDED_PATH = "/internal/preference/recorded"
+TOPICS_PATH = "/internal/preference/topics"
+
+
+class PreferenceRequest(msgspec.Struct, frozen=True):
+    """Asks for the facts of these customers, once the service has applied the log up to `positions`.
+
+    `versions`: per customer, the version that the caller has already; a customer who still has it is left out of the
+    response. Empty: the caller has none.
+    """
+
+    customers: tuple[str, ...]
+    positions: LogPositions = {}
+    versions: tuple[int, ...] = ()
+
+
+class PastPreferenceRequest(msgspec.Struct, frozen=True):
+    """Asks for what was known of a customer `at` an instant, or at a `version`; exactly one of them is given."""
+
+    customer: str
+    at: Instant | None = None
+    version: int | None = None
+
+
+class PreferenceHistoryRequest(msgspec.Struct, frozen=True):
+    """Asks for the facts of each customer as of `since`, and after each change until `until`."""
+
+    customers: tuple[str, ...]
+    since: Instant
+    until: Instant
+
+
+class PolicyTopic(msgspec.Struct, frozen=True):
+    """A topic of the active policy. A required one cannot be switched off, except with its whole channel."""
+
+    key: str
+    name: str
+    required: bool = False
+
+
+class PolicyTopics(msgspec.Struct, frozen=True):
+    """The topics of the policy version that is about to become active."""
+
+    policy_version: int
+    topics: tuple[PolicyTopic, ...]
+
+
+# --- Suppression service
+
+SUPPRESSION_FACTS_PATH = "/internal/suppression/facts"
+SUPPRESSION_FACTS_AT_PATH = "/internal/suppression/facts-at"
+SUPPRESSION_RECORDED_PATH = "/internal/suppression/recorded"
+HOLDS_PATH = "/internal/suppression/holds"
+HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
+SITUATIONS_PATH = "/internal/suppression/situations"
+
+DEFAULT_RELEASE_RATE = 50
+"""Messages per second at which messages that a hold kept back are released, unless the lift names a rate."""
+MAX_RELEASE_RATE = 1000
+
+
+class CustomerAddressHashes(msgspec.Struct, frozen=True, array_like=True):
+    """One customer, and their addresses as (channel, keyed hash)."""
+
+    customer: str
+    addresses: tuple[tuple[str, str], ...] = ()
+
+
+class SuppressionRequest(msgspec.Struct, frozen=True):
+    """Asks for the facts of these customers and addresses, once the log is applied up to `positions`.
+
+    `address_key`: fingerprint of the key that hashed the addresses. `versions`: per customer, the version that the
+    caller has already; a customer who still has it, and for none of whose addresses there is an entry, is left out of
+    the response. Entries of addresses have no version, so a caller who has one sends -1.
+    """
+
+    customers: tuple[CustomerAddressHashes, ...]
+    positions: LogPositions = {}
+    address_key: str = ""
+    versions: tuple[int, ...] = ()
+
+
+class SuppressionResponse(msgspec.Struct, frozen=True):
+    """Facts per customer in the order asked, without those the caller has; and all holds, in force or to come."""
+
+    customers: tuple[Suppressions, ...]
+    holds: tuple[HoldFact, ...] = ()
+    version: int = 0
+
+
+class PastSuppressionsRequest(msgspec.Struct, frozen=True):
+    """Asks for what was known of a customer and their addresses between two instants of the past."""
+
+    customer: CustomerAddressHashes
+    since: Instant
+    until: Instant
+    address_key: str = ""
+
+
+class PastSuppressions(msgspec.Struct, frozen=True):
+    """The facts as of `since`, and after each change until `until`.
+
+    `unknown`: number of address entries that were live then and have been removed since. Removal deletes the hash, so
+    nobody can tell whether they concerned this customer.
+    """
+
+    facts: tuple[SuppressionsAsOf, ...]
+    unknown: int = 0
+
+
+class SuppressionHistoryRequest(msgspec.Struct, frozen=True):
+    """As `PreferenceHistoryRequest`, for customers and addresses. `address_key`: fingerprint of the hashes' key."""
+
+    customers: tuple[CustomerAddressHashes, ...]
+    since: Instant
+    until: Instant
+    address_key: str = ""
+
+
+class SuppressionHistory(msgspec.Struct, frozen=True):
+    """The snapshots of each customer in the order asked, and every hold that was in force at some instant between.
+
+    `unknown`: as in `PastSuppressions`.
+    """
+
+    customers: tuple[tuple[SuppressionsSnapshot, ...], ...]
+    holds: tuple[HoldPeriod, ...] = ()
+    unknown: int = 0
+
+
+class HoldEndsRequest(msgspec.Struct, frozen=True):
+    """Asks how the holds with these keys ended, as of an instant."""
+
+    keys: tuple[str, ...]
+    at: Instant
+
+
+class HoldEnd(msgspec.Struct, frozen=True):
+    """How a hold ended: lifted by someone, or at its `until`. `rate`: messages per second of its release."""
+
+    key: str
+    lifted: bool
+    rate: int
+
+
+class PolicySituations(msgspec.Struct, frozen=True):
+    """The situations of the policy version that is about to become active, as in the policy document."""
+
+    policy_version: int
+    situations: list[dict[str, Any]]
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """The response of a call that has nothing to return."""
+
+    done: bool = True
+
+
+# --- Orchestrator
+
+OPEN_ATTEMPTS_PATH = "/internal/orchestrator/attempts/open"
+STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
+FIND_KEY_PATH = "/internal/orchestrator/keys/find"
+HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
+
+
+class AttemptScope(msgspec.Struct, frozen=True):
+    """The attempts that an opt-out or a hold concerns; a field that is None matches every attempt."""
+
+    customer: str | None = None
+    channels: tuple[str, ...] | None = None
+    topics: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    intents: tuple[str, ...] | None = None
+    campaigns: tuple[str, ...] | None = None
+    address: str | None = None
+
+
+class OpenAttempts(msgspec.Struct, frozen=True):
+    """The open attempts of a scope, each as (message id, attempt number)."""
+
+    attempts: tuple[tuple[str, int], ...]
+
+
+class AttemptIds(msgspec.Struct, frozen=True):
+    """Asks how many of these attempts are still open."""
+
+    attempts: tuple[tuple[str, int], ...]
+
+
+class OpenAttemptCount(msgspec.Struct, frozen=True):
+    """How many of the attempts that were asked about are open."""
+
+    count: int
+
+
+class KeyDigest(msgspec.Struct, frozen=True):
+    """Asks who owns an API key. `digest`: SHA-256 of the key, in hexadecimal."""
+
+    digest: str
+
+
+class KeyOwner(msgspec.Struct, frozen=True):
+    """The owner of an API key."""
+
+    name: str
+    role: str
+    key_id: str
+
+
+class KeyLookup(msgspec.Struct, frozen=True):
+    """The owner, or None when the key is unknown or revoked."""
+
+    owner: KeyOwner | None
+
+
+class HoldPlanRequest(msgspec.Struct, frozen=True):
+    """Asks what lifting a hold would send. `rate`: messages per second of the release."""
+
+    key: str
+    rate: int
+
+
+class DecisionCount(msgspec.Struct, frozen=True):
+    """How many messages would get this decision."""
+
+    campaign: str
+    channel: str
+    outcome: str
+    reason: str
+    messages: int
+
+
+class HoldPlanSample(msgspec.Struct, frozen=True):
+    """One message and the decision it would get at `turn`, its place in the release; `until`: when a defer ends."""
+
+    message_id: str
+    campaign: str
+    channel: str
+    outcome: str
+    reason: str
+    turn: Instant
+    until: Instant | None
+
+
+class HoldPlan(msgspec.Struct, frozen=True):
+    """What lifting a hold would do: see services/orchestrator/holds/lift_plan.py.
+
+    `waiting`: messages that the hold keeps back; `judged`: how many of them were evaluated; `seconds`: length of the
+    release; `expired`: how many of the evaluated ones would expire before their turn.
+    """
+
+    at: Instant
+    waiting: int
+    judged: int
+    seconds: int
+    expired: int
+    now: tuple[DecisionCount, ...]
+    after_caps: tuple[DecisionCount, ...]
+    sample: tuple[HoldPlanSample, ...]

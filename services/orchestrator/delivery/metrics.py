@@ -1,0 +1,73 @@
+"""Metrics of delivery: attempts, their durations, and messages that a recheck took back. Label sets are closed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.message import HandoverResult
+from schemas.times import SECOND
+from schemas.vocabulary import CHANNELS
+from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
+from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation
+from services.orchestrator.decisions.metrics import MESSAGE_LABELS, StageMetrics
+
+ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")
+_ADAPTER_LABELS = {"channel": CHANNELS, "adapter": tuple(ADAPTER_REGISTRY.declarations)}
+_OUTCOME_LABELS = {"accepted": "accepted", "rejected": "permanent"}
+
+
+class DeliveryMetrics:
+    """Attempts to hand messages over, and refusals by rechecks."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._clock = clock
+        self._stages = StageMetrics(registry)
+        description = "Messages that the gate took back after their mark"
+        self._recheck_refusals = counter(registry, "gate_refusals_total", description, MESSAGE_LABELS)
+        self._attempts = counter(
+            registry, "delivery_attempts_total", "Hand-off attempts", {**_ADAPTER_LABELS, "outcome": ATTEMPT_OUTCOMES}
+        )
+        description = "Time of one batch of hand-offs"
+        self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, _ADAPTER_LABELS)
+        description = "Ready to accepted hand-off, intentional deferral excluded"
+        self._handover_latency = histogram(
+            registry, "event_to_handover_seconds", description, MESSAGE_LABELS, buckets=SLOW_BUCKETS
+        )
+
+    def record_refusals(self, evaluations: Sequence[CustomerEvaluation]) -> None:
+        """Count messages that a recheck has taken back."""
+        for evaluation in evaluations:
+            for request in evaluation.requests:
+                for triggered in request.triggered_campaigns:
+                    for channel in triggered.channels[:1]:
+                        self._recheck_refusals(channel, triggered.campaign.cls).inc()
+
+    def record_handovers(
+        self,
+        channel: str,
+        adapter: str,
+        claimed_messages: Sequence[ClaimedMessage],
+        results: Sequence[HandoverResult],
+        seconds: float,
+    ) -> None:
+        """Count an adapter's results for a batch, which took `seconds`."""
+        now = self._clock.now()
+        claimed_by_id = {item.message.id: item for item in claimed_messages}
+        for outcome, count in Counter(map(_attempt_outcome, results)).items():
+            self._attempts(channel, adapter, outcome).inc(count)
+        for result in results:
+            item = claimed_by_id.get(result.message_id)
+            if result.outcome == "accepted" and item is not None:
+                self._handover_latency(channel, item.message.cls).observe(max(now - item.ready_at, 0) / SECOND)
+        self._attempt_seconds(channel, adapter).observe(seconds)
+        self._stages.record_progress("dispatch")
+
+
+def _attempt_outcome(result: HandoverResult) -> str:
+    if result.outcome == "retry":
+        return "retryable" if result.retry_after is None else "throttled"
+    if result.outcome == "unknown":
+        return "timeout" if "Timeout" in (result.detail or "") else "unknown"
+    return _OUTCOME_LABELS[result.outcome]
