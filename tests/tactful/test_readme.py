@@ -78,3 +78,12 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_files_that_the_map_names_exist() -> None:
+    """ARCHITECTURE.md names files from the root or below the orchestrator; `<id>` stands for any extension."""
+    named = set(re.findall(r"`([\w./<>*]+/[\w<>*]+\.(?:py|md))`", (ROOT / "ARCHITECTURE.md").read_text("utf-8")))
+    patterns = {name: name.replace("<id>", "*") for name in named if "test_<id>" not in name}
+    homes = (ROOT, ROOT / "services" / "orchestrator")
+    assert len(patterns) > 20
+    assert [name for name, pattern in patterns.items() if not any([*home.glob(pattern)] for home in homes)] == []
