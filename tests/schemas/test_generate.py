@@ -1,4 +1,4 @@
-"""schemas/json: current, true to the models, and what the examples are written against."""
+"""The files in schemas/json are up to date, agree with the models, and accept the examples."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ CAP = {"id": "a", "limit": 1, "window": {"rolling": "24h"}, "on_exceed": "drop"}
 
 
 def documents() -> list[tuple[str, str, Any]]:
-    """(form, where, document) of everything that is written down in examples/ and the conformance cases."""
+    """(form, where, document) of all documents in examples/ and in the conformance cases."""
     found: list[tuple[str, str, Any]] = []
     for folder in FOLDERS:
         for form, name in (

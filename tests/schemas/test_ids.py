@@ -1,4 +1,4 @@
-"""Message ids are what docs/documents.md says, to the byte."""
+"""Message ids are exactly what docs/documents.md defines."""
 
 import hashlib
 import json

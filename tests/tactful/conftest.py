@@ -1,4 +1,4 @@
-"""One running product for the tests of this folder; each uses customers and campaigns of its own."""
+"""Fixtures: one `tactful dev` for all tests of this folder. Each test uses customers and campaigns of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,5 +19,5 @@ def tactful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def nothing(tmp_path: Path) -> dict[str, str]:
-    """Settings under which nobody answers."""
+    """Settings of an address at which no server listens."""
     return {"TACTFUL_DATA_DIR": str(tmp_path), "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9"}

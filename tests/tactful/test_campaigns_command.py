@@ -15,7 +15,7 @@ SHIPPED = EXAMPLES / "campaigns" / "order-shipped.yaml"
 
 @pytest.fixture
 def draft(tmp_path: Path) -> Path:
-    """A file with a campaign of its own, which nothing in these tests triggers."""
+    """A file with a new campaign, whose event type no test sends."""
     campaign = yaml.safe_load(SHIPPED.read_text("utf-8"))
     path = tmp_path / "campaign.yaml"
     campaign |= {"key": f"c-{uuid.uuid4().hex[:8]}", "trigger": {"event": "shop.never"}}

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, where words go, what is said when nobody answers; and db, config, dev."""
+"""What all commands share: exit codes, stdout and stderr, the error if no server responds; and db, config, dev."""
 
 import contextlib
 import os
@@ -141,7 +141,7 @@ def test_the_shell_completes_commands(shell: str) -> None:
 
 
 def test_colours_are_for_a_terminal_that_wants_them() -> None:
-    """A table on a pseudo-terminal has colours; with NO_COLOR, or into a file, none."""
+    """A table has colours on a pseudo-terminal, but none with NO_COLOR or in a file."""
     assert "\x1b[" in on_a_terminal({"TERM": "xterm"})
     assert "\x1b[3" not in on_a_terminal({"TERM": "xterm", "NO_COLOR": "1"})
 

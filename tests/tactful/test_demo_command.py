@@ -1,4 +1,4 @@
-"""`tactful demo`, and the shop that `tactful dev` begins with."""
+"""`tactful demo`, and the shop that `tactful dev` starts with."""
 
 import contextlib
 import json
@@ -21,9 +21,9 @@ from tests.support.command_line import EXAMPLES, NOON, Running, product, run
 pytestmark = pytest.mark.wired
 
 PATIENCE = 60.0
-"""Seconds, on a machine that has much else to do."""
+"""Seconds to wait, enough for a busy machine."""
 RESERVED = ("+447700900", "+4917139200", "+33639980", "+120255501", "+161355501", "+467017406")
-"""Ranges that the authorities of these countries keep free for stories."""
+"""Number ranges that the authorities of these countries reserve for fiction."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def until(found: Callable[[], Any]) -> Any:
-    """What is found at last."""
+    """Polls until the result is not empty, and returns it."""
     deadline = time.monotonic() + PATIENCE
     while not (result := found()):
         assert time.monotonic() < deadline
@@ -59,7 +59,7 @@ def test_two_hundred_customers_are_known_and_two_are_left_to_you(shop: Running) 
 
 
 def answer(shop: Running, path: str) -> Any:
-    """The answer to a GET, or None where nothing is there."""
+    """The response to a GET, or None for a 404."""
     with contextlib.suppress(httpx.HTTPStatusError):
         return shop.ask("GET", path)
     return None

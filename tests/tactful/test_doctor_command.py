@@ -14,7 +14,7 @@ pytestmark = pytest.mark.wired
 
 
 def states(done: Done) -> dict[str, str]:
-    """The state of each check; the data follow the words on the screen."""
+    """The state of each check, by name."""
     return {each["check"]: each["state"] for each in done.data}
 
 

@@ -22,7 +22,7 @@ NARROW = ("--class", "transactional", "--campaign", "order-shipped")
 
 @pytest.fixture
 def key(tactful: Running) -> Iterator[str]:
-    """The key of a hold, which is lifted at the end if it stands."""
+    """The key of a hold, which is lifted after the test."""
     made = f"h-{uuid.uuid4().hex[:8]}"
     yield made
     tactful.run("hold", "lift", made)

@@ -1,4 +1,4 @@
-"""The guided tour: the README's commands run in virtual time, and print what it shows."""
+"""Runs the README's commands in virtual time and compares what they print; also checks links and file names."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ MOST_COMMANDS = 8
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """What `make run` starts, at the README's time, which stands still, so that no events trickle in."""
+    """What `make run` starts, with the clock stopped at the README's time, so that the shop sends no events."""
     with product(tmp_path_factory.mktemp("shop") / "data", "--clock", COMPLAINT[0]) as running:
         started = running.run("demo", "start")
         assert started.code == 0, started.err
@@ -30,13 +30,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def blocks() -> list[str]:
-    """The commands of the blocks that show no output, with the lines that go on put together."""
+    """The commands of the blocks without output; continued lines are joined."""
     lines = [line for kind, body in FENCED if not kind for line in body.replace("\\\n", " ").splitlines()]
     return [line.removeprefix("tactful ") for line in lines if line.startswith("tactful ")]
 
 
 def same(text: str) -> str:
-    """A screen without what differs from run to run, and without blanks at the ends of lines."""
+    """The output without values that differ from run to run, and without trailing blanks."""
     return "\n".join(line.rstrip() for line in CHANGING.sub("*", text).strip().splitlines())
 
 

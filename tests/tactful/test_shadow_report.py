@@ -21,7 +21,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A product of its own, since the policy of the shared one is everybody's."""
+    """A server of its own, because the policy of the shared one must not change."""
     with product(tmp_path_factory.mktemp("shop") / "data", "--clock", NOON) as running:
         fill(running)
         yield running
