@@ -193,7 +193,7 @@ def _history_row(customer: str, contact: Contact, state: str, now: Instant) -> t
 
 
 async def rebuild_ledger(tx: Tx, customer: str, complete_since: Instant) -> Ledger:
-    """The customer's ledger as the history tells it, complete from `complete_since` on."""
+    """The customer's ledger, rebuilt from the history, complete from `complete_since` on."""
     ledger = Ledger.empty()
     for row in await load_contact_history(tx, customer):
         ledger = apply_history_row(ledger, row)

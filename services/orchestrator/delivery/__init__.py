@@ -1,1 +1,1 @@
-"""From a decided message to a provider: the outbox, the gate, the handover and what comes back."""
+"""Delivers decided messages: claim, recheck, handover, and the results of attempts. See delivery.py."""

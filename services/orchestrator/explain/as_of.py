@@ -107,6 +107,8 @@ def unknown_address_notes(count: int) -> list[str]:
     if not count:
         return []
     if count == 1:
-        return ["1 do-not-contact entry of an address stood then and was removed since; which address is not kept"]
+        return [
+            "1 do-not-contact entry of an address was in force then and has been removed since; its address is not kept"
+        ]
     entries = f"{count} do-not-contact entries of addresses"
-    return [f"{entries} stood then and were removed since; which addresses is not kept"]
+    return [f"{entries} were in force then and have been removed since; their addresses are not kept"]

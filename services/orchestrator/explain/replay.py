@@ -107,7 +107,7 @@ class Replayer:
             if stored is None:
                 raise NotFound(f"there is no decision {decision_id}")
             if stored.decision.reason in PROVIDER_REASONS:
-                return ReplayResult(None, unknown=("this line tells what a provider answered; no rule judged it",))
+                return ReplayResult(None, unknown=("this decision reports a provider's answer; no rule made it",))
             try:
                 replay_input = await _load_input(tx, decision_id, stored.decision)
             except LookupError as error:

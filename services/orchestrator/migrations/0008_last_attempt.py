@@ -1,6 +1,6 @@
-"""A message carries its last attempt, and a contact is made from the mark on.
+"""A message carries its last attempt, and a contact counts as made from the claim on.
 
-A database that was made by earlier steps is carried over; one that is new has these tables already.
+A database that was made by earlier steps is converted in place; a new one has these tables already.
 """
 
 from alembic import op

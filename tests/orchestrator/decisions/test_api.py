@@ -1,4 +1,4 @@
-"""Decisions, messages, the sandbox and the ledger over HTTP."""
+"""Decisions, the sandbox, the ledger and open attempts over HTTP."""
 
 from typing import Any
 
@@ -7,16 +7,12 @@ import msgspec
 import pytest
 
 from schemas.ids import hash_event
-from schemas.message import HandoverResult
 from schemas.roles import Role
 from schemas.service_api import AttemptScope
 from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
-from services.kit.db.database import Tx
 from services.kit.http.auth import Principal, hash_key
 from services.orchestrator.decisions import store
-from services.orchestrator.delivery import store as delivery_store
-from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.decision_records import decision, event, keep, keep_message
@@ -85,43 +81,6 @@ async def test_one_decision_has_its_whole_trace_and_a_sentence(here: World) -> N
 async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: str) -> None:
     answer = await here.call("viewer", "GET", f"/v1/decisions?{query}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/query/{query.split('=')[0]}")
-
-
-async def again(tx: Tx, message: str) -> None:
-    """Its first attempt ends without an answer, its second one well."""
-    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', claimed_at = :at, opened = :at"
-    await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
-    ends = [AttemptEnd(message, 1, "retry", "no answer")]
-    assert await delivery_store.close_attempts(tx, ends, NOON) == {(message, 1)}
-    await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
-    accepted = [AttemptResult("c-1", n, HandoverResult(message, "accepted", "p-1"), True, "webhook") for n in (1, 2)]
-    assert not await delivery_store.accept_attempts(tx, accepted[:1], NOON + SECOND)
-    assert await delivery_store.accept_attempts(tx, accepted[1:], NOON + SECOND)
-
-
-async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:
-    of = decision(event("e-1"), outcome="send", reason="eligible", verdicts=())
-    other = decision(event("e-2"))
-    async with here.database.write() as tx:
-        await keep(tx, event("e-1"), of)
-        await keep_message(tx, of)
-        await keep_message(tx, other, created=NOON + 1, state="pending", content=None, to_address=None)
-        await again(tx, of.message_id)
-    every = (await here.call("viewer", "GET", "/v1/messages?customer=c-1&limit=1")).json()
-    assert [item["message_id"] for item in every["items"]] == [of.message_id]
-    rest = (await here.call("viewer", "GET", f"/v1/messages?customer=c-1&limit=1&after={every['next']}")).json()
-    assert ([item["status"] for item in rest["items"]], rest["next"]) == (["pending"], None)
-    accepted = (await here.call("viewer", "GET", "/v1/messages?campaign=referral-ask&status=accepted")).json()
-    assert len(accepted["items"]) == 1
-    assert (await here.call("viewer", "GET", "/v1/messages?status=lost")).status_code == 422
-    one = (await here.call("viewer", "GET", f"/v1/messages/{of.message_id}")).json()
-    assert (one["content"], one["to"], one["class"]) == ({"text": "Hi"}, "+491701234567", "marketing")
-    assert [(item["number"], item["state"], item["outcome"], item["marked_at"]) for item in one["attempts"]] == [
-        (1, "closed", "retry", "2026-03-02T12:00:00Z"),
-        (2, "closed", "accepted", "2026-03-02T12:00:01Z"),
-    ]
-    assert [item["outcome"] for item in one["decisions"]] == ["send"]
-    assert (await here.call("viewer", "GET", "/v1/messages/msg_none")).status_code == 404
 
 
 async def test_the_sandbox_shows_what_would_have_been_sent(here: World) -> None:

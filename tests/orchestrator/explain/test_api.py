@@ -101,7 +101,7 @@ async def test_what_cannot_be_told_of_then_is_said(here: World) -> None:
     here.others.removed = 2
     unknown = (await here.call("viewer", "GET", f"{ASK}&at=2026-03-02T12:00:00Z")).json()["unknown"]
     assert "which channels were set up then is not kept" in unknown[0]
-    assert unknown[1].startswith("2 do-not-contact entries of addresses stood then and were removed since")
+    assert unknown[1].startswith("2 do-not-contact entries of addresses were in force then and have been removed since")
     assert (await here.call("viewer", "GET", ASK)).json()["unknown"] == []
 
 

@@ -1,0 +1,50 @@
+"""Messages over HTTP."""
+
+import pytest
+
+from schemas.message import HandoverResult
+from schemas.times import SECOND
+from services.kit.db.database import Tx
+from services.orchestrator.delivery import store as delivery_store
+from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
+from tests.support.decision_records import decision, event, keep, keep_message
+from tests.support.orchestrator_app import NOON, World
+
+pytestmark = pytest.mark.wired
+
+
+async def again(tx: Tx, message: str) -> None:
+    """Its first attempt ends without an answer, its second one well."""
+    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', claimed_at = :at, opened = :at"
+    await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
+    ends = [AttemptEnd(message, 1, "retry", "no answer")]
+    assert await delivery_store.close_attempts(tx, ends, NOON) == {(message, 1)}
+    await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
+    accepted = [AttemptResult("c-1", n, HandoverResult(message, "accepted", "p-1"), True, "webhook") for n in (1, 2)]
+    assert not await delivery_store.accept_attempts(tx, accepted[:1], NOON + SECOND)
+    assert await delivery_store.accept_attempts(tx, accepted[1:], NOON + SECOND)
+
+
+async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:
+    of = decision(event("e-1"), outcome="send", reason="eligible", verdicts=())
+    other = decision(event("e-2"))
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"), of)
+        await keep_message(tx, of)
+        await keep_message(tx, other, created=NOON + 1, state="pending", content=None, to_address=None)
+        await again(tx, of.message_id)
+    every = (await here.call("viewer", "GET", "/v1/messages?customer=c-1&limit=1")).json()
+    assert [item["message_id"] for item in every["items"]] == [of.message_id]
+    rest = (await here.call("viewer", "GET", f"/v1/messages?customer=c-1&limit=1&after={every['next']}")).json()
+    assert ([item["status"] for item in rest["items"]], rest["next"]) == (["pending"], None)
+    accepted = (await here.call("viewer", "GET", "/v1/messages?campaign=referral-ask&status=accepted")).json()
+    assert len(accepted["items"]) == 1
+    assert (await here.call("viewer", "GET", "/v1/messages?status=lost")).status_code == 422
+    one = (await here.call("viewer", "GET", f"/v1/messages/{of.message_id}")).json()
+    assert (one["content"], one["to"], one["class"]) == ({"text": "Hi"}, "+491701234567", "marketing")
+    assert [(item["number"], item["state"], item["outcome"], item["marked_at"]) for item in one["attempts"]] == [
+        (1, "closed", "retry", "2026-03-02T12:00:00Z"),
+        (2, "closed", "accepted", "2026-03-02T12:00:01Z"),
+    ]
+    assert [item["outcome"] for item in one["decisions"]] == ["send"]
+    assert (await here.call("viewer", "GET", "/v1/messages/msg_none")).status_code == 404
