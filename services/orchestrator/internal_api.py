@@ -17,7 +17,7 @@ from schemas.service_api import (
 from services.kit.db.database import Database
 from services.kit.http import internal_api
 from services.kit.http.auth import KeyRing, service_only
-from services.orchestrator.delivery import read_store
+from services.orchestrator.delivery import query_store
 
 
 def internal_routes(database: Database, keys: KeyRing) -> APIRouter:
@@ -28,13 +28,13 @@ def internal_routes(database: Database, keys: KeyRing) -> APIRouter:
     async def list_open_attempts(request: Request) -> Response:
         scope = await internal_api.read_request(request, AttemptScope)
         async with database.read() as tx:
-            return internal_api.respond(OpenAttempts(tuple(await read_store.list_open_attempts(tx, scope))))
+            return internal_api.respond(OpenAttempts(tuple(await query_store.list_open_attempts(tx, scope))))
 
     @routes.post(STILL_OPEN_PATH)
     async def count_open_attempts(request: Request) -> Response:
         body = await internal_api.read_request(request, AttemptIds)
         async with database.read() as tx:
-            return internal_api.respond(OpenAttemptCount(await read_store.count_open_attempts(tx, body.attempts)))
+            return internal_api.respond(OpenAttemptCount(await query_store.count_open_attempts(tx, body.attempts)))
 
     @routes.post(FIND_KEY_PATH)
     async def find_key_owner(request: Request) -> Response:

@@ -19,7 +19,7 @@ from services.orchestrator.console.page_frame import PageRenderer, link, page_ro
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
-from services.orchestrator.delivery.read_store import decode_content
+from services.orchestrator.delivery.query_store import decode_content
 
 PATH = "/console/inbox"
 PAGE_SIZE = 30

@@ -96,6 +96,7 @@ class Evaluator:
         complete_since = look_back_start(catalogue.policy, catalogue.campaigns.values(), now)
         customers = list(dict.fromkeys(key[0] for key in event_keys))
         facts = await self._facts_reader.read_facts(customers, catalogue, positions)
+        # Facts may wait for the fence, so the ledgers are read after them: fewer customers are evaluated twice.
         async with self._database.read() as tx:
             known_keys = await store.known_event_keys(tx, event_keys)
             ledgers = await store.load_ledgers(tx, customers, complete_since)
@@ -117,6 +118,7 @@ class Evaluator:
         """
         async with self._database.read() as tx:
             catalogue = await self._snapshot.get_catalogue(tx)
+            # What we have committed so far, not what we have polled (Fence/no-fence-when-again in docs/protocols).
             positions = {
                 partition: offset
                 for partition, offset in (await read_applied_offsets(tx)).items()
@@ -238,6 +240,7 @@ async def write_evaluations(
     from which on a ledger must be complete. `claim` claims messages for inline delivery, under the locks.
     """
     current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
+    # Claims make contacts on the ledgers and decide the states of messages, so they come before both are written.
     if claim is not None:
         await claim(current)
     changed_ledgers = {
@@ -262,6 +265,8 @@ async def write_evaluations(
 async def _lock_and_reevaluate(
     tx: Tx, evaluations: Sequence[CustomerEvaluation], complete_since: Instant, reevaluate: Reevaluate
 ) -> list[CustomerEvaluation]:
+    # A refusal of a fresh event changes no ledger and needs no lock. A waiting message always does: its state is
+    # checked under the lock.
     to_lock = [evaluation for evaluation in evaluations if evaluation.writes_ledger]
     if not to_lock:
         return list(evaluations)

@@ -33,7 +33,7 @@ from services.orchestrator.policy.match import Catalogue, match_campaigns
 SITUATION_CLOSED_TYPE = "tactful.situation.closed"
 
 
-class InlineDelivery(Protocol):
+class InlineSender(Protocol):
     """Hands over what this process has just decided: services.orchestrator.delivery.delivery.InlineDelivery."""
 
     def deadline(self) -> float:
@@ -117,7 +117,7 @@ class Pipeline:
         metrics: DecisionMetrics,
         outbox_signal: WakeSignal,
         shadow: ShadowEvaluator,
-        inline_delivery: InlineDelivery | None = None,
+        inline_delivery: InlineSender | None = None,
     ) -> None:
         self._evaluator = evaluator
         self._clock = clock
@@ -187,7 +187,7 @@ class Pipeline:
             if request is None:
                 prepared.skipped += 1
                 continue
-            known_keys.add(item.key)
+            known_keys.add(item.key)  # so that a second copy in the same batch is a duplicate as well
             requests_by_customer.setdefault(item.event.subject, []).append(request)
             record = item.record
             prepared.received_events.append(ReceivedEvent(item.event, record.topic, record.partition, record.offset))
@@ -216,6 +216,7 @@ class Pipeline:
 
     async def after_commit(self, prepared: EvaluatedBatch) -> None:
         """Hand over claimed messages, wake the dispatcher for the others, and count."""
+        # Nothing may be sent before the claims are committed: an opt-out would not find the open attempts.
         if self._inline_delivery is not None:
             self._inline_delivery.start_sending(prepared.claimed_messages, prepared.deadline)
         if sum(len(evaluation.ready_messages) for evaluation in prepared.evaluations) > len(prepared.claimed_messages):

@@ -100,6 +100,8 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence
     `new_customers` get a row first. Returns the versions.
     """
     if new_customers:
+        # Two processes may meet a new customer at the same time: one inserts the row, the other waits for it here.
+        # Sorted, because inserted rows are locked rows.
         empty = Ledger.empty().pack()
         await tx.execute(
             f"INSERT INTO ledger (customer, version, complete_from, ring) "
@@ -123,6 +125,7 @@ async def lock_and_load_ledgers(
 ) -> dict[str, VersionedLedger]:
     """Lock the customers' ledger rows in customer order and read them: see `load_ledgers`. Each customer gets a row."""
     ordered = sorted(set(customers))
+    # One statement locks and reads the rows that exist, which are nearly all.
     loaded = await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")
     missing = [customer for customer in ordered if customer not in loaded]
     if missing:

@@ -31,6 +31,7 @@ async def next_due(tx: Tx) -> Instant | None:
 
 async def claim_due(tx: Tx, now: Instant) -> list[DueMessage]:
     """Claim a batch of timers that are due at `now` and that no other scheduler has claimed."""
+    # Claims of timers are kept in the database's time, because `now` may be virtual.
     database_now = await tx.now()
     rows = await tx.rows(
         "SELECT t.message_id, t.due FROM timer t WHERE t.due <= :now AND t.claimed_until <= :database_now "

@@ -12,8 +12,8 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
-from services.orchestrator.delivery import read_store
-from services.orchestrator.delivery.read_store import decode_content
+from services.orchestrator.delivery import query_store
+from services.orchestrator.delivery.query_store import decode_content
 
 
 def message_routes(database: Database) -> APIRouter:
@@ -30,7 +30,7 @@ def message_routes(database: Database) -> APIRouter:
         _: Principal = requires("messages:read"),
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await read_store.list_messages(
+            found = await query_store.list_messages(
                 tx,
                 customer=customer,
                 campaign=campaign,
@@ -52,10 +52,10 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
     @routes.get("/{id}", summary="One message as sent, with its attempts and decisions")
     async def get_message(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            row = await read_store.get_message(tx, id)
+            row = await query_store.get_message(tx, id)
             if row is None:
                 raise NotFound(f"there is no message `{id[:60]}`")
-            attempts = await read_store.list_attempts(tx, id)
+            attempts = await query_store.list_attempts(tx, id)
             decisions = await list_message_decisions(tx, row.customer, id)
         return {
             **_message_document(row),

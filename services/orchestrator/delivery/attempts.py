@@ -100,6 +100,7 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
         if unknown:
             return NextState(MessageState.UNKNOWN, "unknown")
         return NextState(MessageState.FAILED, None, failure_reason=Reason.PROVIDER_EXHAUSTED)
+    # After an unknown outcome the contact counts on as `unknown`: the message may have arrived.
     until = now + backoff(result.number, answer.retry_after)
     return NextState(MessageState.RETRY, "unknown" if unknown else "planned", until)
 

@@ -85,10 +85,12 @@ class OutboxClaimer:
         Only shards whose epoch is still ours count: a dispatcher that has lost its shards claims nothing. `now` is the
         ledger's time, `opened` the database's time.
         """
+        # The leases stay locked until the claims have committed, so nobody can take these shards in between.
         shards = await store.lock_owned_shards(tx, self.owner, epochs)
         rows = await store.next_outbox_rows(tx, channel, sorted(shards))
         if not rows:
             return []
+        # Ledgers are locked before messages are read, here and everywhere: no deadlock, and states cannot change.
         locked = await ledger_store.lock_and_load_ledgers(tx, [row.customer for row in rows])
         pending = await store.load_pending_messages(tx, [row.message_id for row in rows])
         ledgers_before = {customer: each.ledger for customer, each in locked.items()}
@@ -143,12 +145,12 @@ class InlineDelivery:
         self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
     ) -> list[ClaimedMessage]:
         """Claim as many fresh messages as there is room for, on the ledgers that are about to be written."""
-        opened = await tx.now()
+        opened = await tx.now()  # the database's clock, by which recovery measures
         claimed_counts: Counter[str] = Counter()
         claimed_messages: list[ClaimedMessage] = []
         for evaluation in evaluations:
             if evaluation.expected_states:
-                continue
+                continue  # a waiting message, which goes through the outbox
             for item in evaluation.ready_messages:
                 channel = item.message.channel
                 if self._has_room(channel, claimed_counts[channel]):
@@ -195,6 +197,7 @@ class InlineDelivery:
 def _claim_decided(evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim) -> ClaimedMessage:
     """Claim a message of an evaluation that has not been written yet."""
     planned, now = item.planned, claim.claimed_at
+    # The evaluation is written after this: its ledger has the contact made, and its message the open attempt.
     evaluation.ledger = evaluation.ledger.claim_contact(planned.message_id, now)
     evaluation.claims[planned.message_id] = claim
     return ClaimedMessage(
@@ -259,6 +262,7 @@ class Delivery:
         """Recheck, send and record messages whose claims have committed."""
         result = await self._recheck_until(claimed_messages, deadline)
         if result is None:
+            # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
             no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in claimed_messages]
             await self._record(channel, claimed_messages, no_facts)
             return
@@ -302,7 +306,7 @@ class Delivery:
         ledgers = await self._evaluator.complete_ledgers(
             [(item.message.customer, item.ledger) for item in claimed_messages], inputs.complete_since
         )
-        now = self._clock.now()
+        now = self._clock.now()  # after the facts, because reading them may have waited
         triggered_campaigns: dict[str, TriggeredCampaign] = {}
         refused: set[str] = set()
         for item, ledger in zip(claimed_messages, ledgers, strict=True):
@@ -343,6 +347,7 @@ class Delivery:
             base = await ledger_store.lock_and_load_ledgers(
                 tx, [item.message.customer for item in claimed_messages], inputs.complete_since
             )
+            # Closing is compare-and-set on the open attempt: if recovery was faster, the message is no longer ours.
             ends = [AttemptEnd(item.message.id, item.number, "cancelled") for item in claimed_messages]
             closed = await store.close_attempts(tx, ends, now)
             evaluations: list[CustomerEvaluation] = []
@@ -364,7 +369,7 @@ class Delivery:
         """The adapter's answer for each message. What an adapter raises means that nobody knows what was written."""
         adapter = self._adapters[channel]
         for item in to_send:
-            self._deadlines.allow(item.message.id, deadline)
+            self._deadlines.allow(item.message.id, deadline)  # the adapter asks just before each first byte
         started = boot_time()
         try:
             answers = await adapter.send_batch([item.message for item in to_send], self._deadlines)
@@ -413,6 +418,8 @@ async def record_results(tx: Tx, results: Sequence[AttemptResult], now: Instant)
     """Write the results of attempts. An accepted one mostly takes one statement, because its contact stays as it is."""
     accepted = [result for result in results if result.handover_result.outcome == "accepted"]
     in_time = await store.accept_attempts(tx, accepted, now)
+    # If an accepted attempt was no longer open, all accepted ones go through the lock: those written above are
+    # closed by now, and change nothing.
     others = [result for result in results if result.handover_result.outcome != "accepted" or not in_time]
     if others:
         await _record_under_lock(tx, others, now)

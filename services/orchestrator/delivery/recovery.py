@@ -35,7 +35,7 @@ class AttemptRecovery:
 
     async def close_overdue(self) -> None:
         """Close attempts that were opened longer ago than any handover may take to start."""
-        now = await self._database.now()
+        now = await self._database.now()  # one clock for all owners: theirs may differ by CLOCK_ERROR
         async with self._database.write() as tx:
             await self._close_attempts(tx, await store.find_overdue_attempts(tx, now - self._grace_period, BATCH_SIZE))
 

@@ -69,6 +69,7 @@ async def renew_leases(tx: Tx, owner: str, now: Instant) -> dict[int, int]:
     rows = await tx.rows(f"SELECT shard, epoch, owner, expires FROM shard_lease ORDER BY shard {tx.for_update}")
     dispatcher_count = await tx.row("SELECT count(*) AS dispatchers FROM dispatcher")
     fair_share = -(-SHARDS // max(1 if dispatcher_count is None else dispatcher_count.dispatchers, 1))
+    # A lease that has expired but was not taken is still ours: the epoch, not the clock, decides.
     owned = {row.shard: row.epoch for row in rows if row.owner == owner}
     for shard in sorted(owned)[fair_share:]:
         del owned[shard]
@@ -198,6 +199,7 @@ async def close_attempts(tx: Tx, ends: Sequence[AttemptEnd], now: Instant) -> se
     """
     if not ends:
         return set()
+    # FOR UPDATE: an `accept_attempts` of the same attempt waits here, and then finds it closed.
     rows = await tx.rows(
         f"SELECT message_id, customer, attempts, owner, claimed_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
         f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",

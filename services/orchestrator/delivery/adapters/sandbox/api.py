@@ -10,7 +10,7 @@ from services.kit.db.database import Database
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.delivery.adapters.sandbox import store
-from services.orchestrator.delivery.read_store import decode_content
+from services.orchestrator.delivery.query_store import decode_content
 
 
 def create_routes(database: Database) -> APIRouter:

@@ -11,7 +11,7 @@ import pytest
 from schemas.service_api import AttemptScope
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
-from services.orchestrator.delivery import read_store, store
+from services.orchestrator.delivery import query_store, store
 from services.orchestrator.delivery.attempts import AttemptEnd
 from tests.support.decision_records import decision, event, keep_message
 from tests.support.orchestrator_app import NOON
@@ -58,7 +58,7 @@ async def test_open_attempts_are_found_by_what_an_opt_out_forbids(
     }
     await open_attempt(database, "e-4", "c-2")
     async with database.read() as tx:
-        found = await read_store.list_open_attempts(tx, AttemptScope(customer="c-1", **scope))
+        found = await query_store.list_open_attempts(tx, AttemptScope(customer="c-1", **scope))
     assert found == sorted((ids[name], 1) for name in expected)
 
 
@@ -66,18 +66,18 @@ async def test_open_attempts_are_found_by_the_hash_of_an_address(database: Datab
     mine = await open_attempt(database, "e-1")
     await open_attempt(database, "e-2", "c-2")
     async with database.read() as tx:
-        assert await read_store.list_open_attempts(tx, AttemptScope(address="hash-of-c-1")) == [(mine, 1)]
+        assert await query_store.list_open_attempts(tx, AttemptScope(address="hash-of-c-1")) == [(mine, 1)]
 
 
 async def test_an_attempt_counts_as_open_until_it_ends_or_a_later_one_opens(database: Database) -> None:
     first, second = await open_attempt(database, "e-1"), await open_attempt(database, "e-2")
     async with database.write() as tx:
-        assert await read_store.count_open_attempts(tx, [(first, 1), (second, 1), (second, 2), ("msg_x", 1)]) == 2
+        assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1), (second, 2), ("msg_x", 1)]) == 2
         await store.close_attempts(tx, [AttemptEnd(first, 1, "retry")], NOON)
         await tx.execute("UPDATE message SET state = 'retry' WHERE message_id = :id", id=first)
-        assert await read_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 1
+        assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 1
         await tx.execute("UPDATE message SET attempts = 2 WHERE message_id = :id", id=second)
-        assert await read_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 0
+        assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 0
 
 
 async def test_the_attempts_of_a_message_are_those_that_ended_otherwise_and_the_last_one(database: Database) -> None:
@@ -86,7 +86,7 @@ async def test_the_attempts_of_a_message_are_those_that_ended_otherwise_and_the_
         await store.close_attempts(tx, [AttemptEnd(message_id, 1, "retry", "busy")], NOON + 1)
         await tx.execute("UPDATE message SET state = 'pending', detail = NULL")
         await store.write_claims(tx, [(message_id, "hash")], "me", NOON + 2, NOON + 2)
-        found = await read_store.list_attempts(tx, message_id)
+        found = await query_store.list_attempts(tx, message_id)
     assert [(row.number, row.state, row.outcome, row.detail, row.claimed_at) for row in found] == [
         (1, "closed", "retry", "busy", NOON),
         (2, "open", None, None, NOON + 2),
