@@ -28,23 +28,23 @@ class SuppressionMetrics:
         self.unenforced = counter(
             registry,
             "optout_unenforced_total",
-            "Entries and holds answered with 202: handovers were still under way, or could not be asked about",
+            "Entries and holds answered with 202: handovers were in progress, or their state was unknown",
             {"source": SOURCES},
         )
         self.events = counter(
             registry,
             "suppression_events_total",
-            "Events that concerned this service, by what came of them",
+            "Events relevant to this service, by result",
             {"result": EVENTS},
         )
         self.situations = counter(
             registry,
             "situations_total",
-            "Situations opened and closed, and closings that met nothing open",
+            "Situations opened and closed, and closings without an open situation",
             {"action": ("opened", "closed", "ignored")},
         )
         self.alerts = counter(
-            registry, "alerts_total", "Alerts that Alertmanager told, by what came of them", {"result": ALERTS}
+            registry, "alerts_total", "Alerts received from Alertmanager, by result", {"result": ALERTS}
         )
         self.quarantines = counter(registry, "quarantines_total", "Customers put on hold after an unreadable event")
         self._duplicates = duplicates_counter(registry, "suppression")

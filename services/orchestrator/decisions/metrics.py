@@ -89,7 +89,7 @@ class DecisionMetrics:
             registry, "decisions_total", "Decisions made, exactly one reason each", labels, combos=_reachable_labels()
         )
         checks = {"check": RULES, "mode": ("fail_closed", "fail_open")}
-        self._check_errors = counter(registry, "policy_check_errors_total", "Checks that could not be answered", checks)
+        self._check_errors = counter(registry, "policy_check_errors_total", "Rules that could not be evaluated", checks)
         caps = {"channel": CHANNELS, "rule": CAP_RULES}
         self._cap_hits = counter(registry, "cap_hits_total", "Messages stopped or deferred by a cap rule", caps)
         renders = {"channel": CHANNELS, "outcome": ("rendered", "failed"), "reason": ("none", *RENDER_CODES)}
@@ -100,7 +100,7 @@ class DecisionMetrics:
         self._render_seconds = histogram(registry, "render_duration_seconds", description, {"channel": CHANNELS})
         self._duplicates_prevented = duplicates_counter(registry, "decide")
         outcomes = {"outcome": ("judged", "unwanted", "duplicate")}
-        description = "Events that the pipeline has read, by what became of them"
+        description = "Events read by the pipeline, by result"
         self._events = counter(registry, "pipeline_events_total", description, outcomes)
         description = "Time to decide the events of one batch"
         self._decision_seconds = histogram(registry, "decision_duration_seconds", description, _CLASSES)
@@ -185,7 +185,7 @@ class BacklogMetrics:
         self._deferred = gauge(registry, "deferred_messages", "Messages waiting for a later time", reasons)
         description = "Due time of the oldest overdue deferred message; 0 if none"
         self._deferred_due = gauge(registry, "deferred_due_timestamp_seconds", description, channel)
-        self._queued = gauge(registry, "delivery_queue_messages", "Messages ready and waiting for hand-off", channel)
+        self._queued = gauge(registry, "delivery_queue_messages", "Messages ready and waiting for handover", channel)
         description = "Ready time of the oldest waiting message; 0 if none"
         self._oldest = gauge(registry, "delivery_queue_oldest_timestamp_seconds", description, channel)
         self._outbox_rows = gauge(registry, "outbox_pending_rows", "Rows awaiting publication")

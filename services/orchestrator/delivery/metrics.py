@@ -24,14 +24,14 @@ class DeliveryMetrics:
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._clock = clock
         self._stages = StageMetrics(registry)
-        description = "Messages that the gate took back after their mark"
+        description = "Messages that the recheck stopped after their claim"
         self._recheck_refusals = counter(registry, "gate_refusals_total", description, MESSAGE_LABELS)
         self._attempts = counter(
-            registry, "delivery_attempts_total", "Hand-off attempts", {**_ADAPTER_LABELS, "outcome": ATTEMPT_OUTCOMES}
+            registry, "delivery_attempts_total", "Handover attempts", {**_ADAPTER_LABELS, "outcome": ATTEMPT_OUTCOMES}
         )
-        description = "Time of one batch of hand-offs"
+        description = "Duration of one batch of handovers"
         self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, _ADAPTER_LABELS)
-        description = "Ready to accepted hand-off, intentional deferral excluded"
+        description = "Time from ready to accepted by the provider, intended deferral excluded"
         self._handover_latency = histogram(
             registry, "event_to_handover_seconds", description, MESSAGE_LABELS, buckets=SLOW_BUCKETS
         )

@@ -18,9 +18,9 @@ class AuditMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._handovers = counter(registry, "audited_handovers_total", "Handovers that the auditor has checked")
-        help_text = "Broken promises found by the auditor; must stay 0"
+        help_text = "Violations found by the auditor; must stay 0"
         self._violations = counter(registry, "invariant_violations_total", help_text, {"invariant": INVARIANTS})
-        help_text = "When the last handover that was audited had been marked; 0 before"
+        help_text = "Claim time of the last audited handover; 0 before the first"
         self._position = gauge(registry, "audit_reached_timestamp_seconds", help_text)
 
     def record_violation(self, invariant: str) -> None:

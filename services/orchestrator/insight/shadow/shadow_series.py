@@ -16,7 +16,7 @@ class ShadowMetrics:
         labels = {"channel": CHANNELS, "outcome": (*Outcome, NO_DECISION), "agrees": tuple(_AGREES.values())}
         help_text = "Decisions of versions in shadow, by whether the live version has the same outcome"
         self._decisions = counter(registry, "shadow_decisions_total", help_text, labels)
-        help_text = "Events that a version in shadow was not judged on, by cause"
+        help_text = "Events that a version in shadow was not evaluated on, by cause"
         self._skipped = counter(registry, "shadow_skipped_total", help_text, {"cause": SKIP_CAUSES})
 
     def count_committed(self, observations: ShadowObservations) -> None:
