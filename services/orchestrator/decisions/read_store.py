@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from schemas.decision import Decision, to_document
 from schemas.times import Instant
 from services.kit.db.database import Tx
+from services.orchestrator.decisions.metrics import DEFERRED, BacklogSizes
 from services.orchestrator.decisions.store import END_OF_TIME
 
 _DECISION_DECODER = msgspec.msgpack.Decoder(Decision)
@@ -134,6 +135,39 @@ async def get_event(tx: Tx, source: str, event_id: str, customer: str | None) ->
         **params,
     )
     return bytes(rows[0].event) if rows else None
+
+
+_DEFERRED_SQL: Final = """
+    SELECT m.channel AS channel, t.kind AS reason, count(*) AS messages,
+           min(CASE WHEN t.due < :now AND t.kind <> 'retry' THEN t.due END) AS overdue
+    FROM timer t JOIN message m ON m.message_id = t.message_id GROUP BY m.channel, t.kind
+"""
+_QUEUE_SQL: Final = """
+    SELECT q.channel AS channel, q.messages AS messages, m.updated AS ready
+    FROM (SELECT channel, count(*) AS messages, min(seq) AS first FROM outbox GROUP BY channel) q
+    JOIN outbox o ON o.seq = q.first JOIN message m ON m.message_id = o.message_id
+"""
+_APPROVALS_SQL: Final = """
+    SELECT 'campaign' AS kind, count(*) AS reviews FROM campaign_version WHERE status = 'submitted'
+    UNION ALL SELECT 'policy', count(*) FROM policy_version WHERE status = 'submitted'
+"""
+
+
+async def measure_backlog(tx: Tx, now: Instant) -> BacklogSizes:
+    """How much is deferred, queued and in review, and the oldest of each."""
+    deferred_rows = [row for row in await tx.rows(_DEFERRED_SQL, now=now) if row.reason in DEFERRED]
+    queued = await tx.rows(_QUEUE_SQL)
+    overdue: dict[str, int] = {}
+    for row in deferred_rows:
+        if row.overdue is not None:
+            overdue[row.channel] = min(row.overdue, overdue.get(row.channel, row.overdue))
+    return BacklogSizes(
+        deferred={(row.channel, row.reason): row.messages for row in deferred_rows},
+        overdue=overdue,
+        queued={row.channel: row.messages for row in queued},
+        oldest={row.channel: row.ready for row in queued},
+        approvals={row.kind: row.reviews for row in await tx.rows(_APPROVALS_SQL)},
+    )
 
 
 def equality_conditions(**columns: str | None) -> tuple[list[str], dict[str, Any]]:
