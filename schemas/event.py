@@ -86,10 +86,10 @@ def peek_type(headers: Headers, value: bytes | None) -> str | None:
     Cheap enough for every record of the log, most of which trigger nothing. Returns None if the type cannot be read;
     the full decoding then raises the error.
     """
-    found = _find_header(headers, "ce_type")
+    type_header = _find_header(headers, "ce_type")
     try:
-        if found is not None:
-            return found.decode()
+        if type_header is not None:
+            return type_header.decode()
         return _TYPE_DECODER.decode(value).type or None if value else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

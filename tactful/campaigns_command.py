@@ -65,20 +65,22 @@ def _apply_file(path: Path, data: Any, campaign: Campaign, activate: bool, reaso
 
 def _get_campaign(api: ApiClient, key: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = api.get(f"{PATH}/{key}")
+        campaign: dict[str, Any] = api.get(f"{PATH}/{key}")
     except CommandError as error:
         if error.exit_code == EXIT_NOT_FOUND:
             return None
         raise
-    return found
+    return campaign
 
 
 @app.command("list")
 def list_(output: OutputOption = OutputFormat.TABLE) -> None:
     """List all campaigns."""
     with connect() as api:
-        found = list(api.list_all(PATH))
-    print_data([_campaign_row(item) for item in found] if output is OutputFormat.TABLE else found, output, COLUMNS)
+        campaigns = list(api.list_all(PATH))
+    print_data(
+        [_campaign_row(item) for item in campaigns] if output is OutputFormat.TABLE else campaigns, output, COLUMNS
+    )
 
 
 @app.command("show")

@@ -72,10 +72,10 @@ def send(
 
 
 def _send_events(
-    api: ApiClient, found: Iterable[dict[str, Any]], wait: str | None, output_format: OutputFormat
+    api: ApiClient, events: Iterable[dict[str, Any]], wait: str | None, output_format: OutputFormat
 ) -> None:
     refused = 0
-    for batch in _split_batches(found):
+    for batch in _split_batches(events):
         items = _post_batch(api, batch, wait)
         refused += sum(item["status"] == "invalid" for item in items)
         _print_batch(batch, items, wait, output_format)
@@ -130,9 +130,9 @@ def _decision_row(decision: dict[str, Any]) -> dict[str, Any]:
     return {**decision, "when": decision["until"] or decision["allowed_from"]}
 
 
-def _split_batches(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _split_batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
-    for event in found:
+    for event in events:
         batch.append(event)
         if len(batch) == BATCH_SIZE:
             yield batch

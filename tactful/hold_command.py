@@ -87,22 +87,23 @@ def list_(
 ) -> None:
     """List current and future holds: who placed each, when and why."""
     with connect(service="suppression") as api:
-        found = list(api.list_all(PATH, state="all" if all_ else None))
-    print_data([_hold_row(hold) for hold in found] if output is OutputFormat.TABLE else found, output, COLUMNS)
+        holds = list(api.list_all(PATH, state="all" if all_ else None))
+    print_data([_hold_row(hold) for hold in holds] if output is OutputFormat.TABLE else holds, output, COLUMNS)
 
 
 @app.command()
 def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Show what lifting a hold would send, now and after caps. Nothing is changed."""
     with connect(service="suppression") as api:
-        found = api.get(f"{PATH}/{key}/plan", rate=rate)
-    limit_note = "" if found["complete"] else f"; only the first {found['judged']} were evaluated"
-    print_message(f"{key}: {found['waiting']} waiting{limit_note}")
+        lift_plan = api.get(f"{PATH}/{key}/plan", rate=rate)
+    limit_note = "" if lift_plan["complete"] else f"; only the first {lift_plan['judged']} were evaluated"
+    print_message(f"{key}: {lift_plan['waiting']} waiting{limit_note}")
     print_message(
-        f"if it is lifted now, {found['after_caps']['send']} are sent ({found['now']['send']} without caps), "
-        f"{found['expired']} expire; the release takes {found['release_seconds']} s at {found['rate']} a second"
+        f"if it is lifted now, {lift_plan['after_caps']['send']} are sent ({lift_plan['now']['send']} without caps), "
+        f"{lift_plan['expired']} expire; "
+        f"the release takes {lift_plan['release_seconds']} s at {lift_plan['rate']} a second"
     )
-    print_data(_plan_rows(found) if output is OutputFormat.TABLE else found, output, PLAN_COLUMNS)
+    print_data(_plan_rows(lift_plan) if output is OutputFormat.TABLE else lift_plan, output, PLAN_COLUMNS)
     suggest_command(f"tactful hold lift {key} --reason WHY")
 
 
@@ -157,10 +158,10 @@ def _parse_end(api: ApiClient, until: str | None, for_: str | None) -> dict[str,
 
 
 def _read_hold(path: Path | None) -> Mapping[str, Any]:
-    found = {} if path is None else read_document(path)
-    if not isinstance(found, Mapping):
+    hold = {} if path is None else read_document(path)
+    if not isinstance(hold, Mapping):
         raise CommandError(f"{path}: not a hold", hint='write an object such as {"key": "inc-482", "mode": "defer"}')
-    return found
+    return hold
 
 
 def _print_hold(hold: dict[str, Any], output: OutputFormat) -> None:

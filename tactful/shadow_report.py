@@ -14,16 +14,16 @@ ReportOption = Annotated[bool, typer.Option("--report", help="Only report what i
 def print_shadow_report(name: str, path: str, output: OutputFormat) -> None:
     """Print counts of its decisions and its agreement with the live version. JSON and YAML also have samples."""
     with connect() as api:
-        found = api.get(path)
-    print_message(f"{name} version {found['version']}: {found['status']}, {_format_summary(found)}")
-    print_data(found["table"] if output is OutputFormat.TABLE else found, output, COLUMNS)
+        report = api.get(path)
+    print_message(f"{name} version {report['version']}: {report['status']}, {_format_summary(report)}")
+    print_data(report["table"] if output is OutputFormat.TABLE else report, output, COLUMNS)
 
 
-def _format_summary(found: dict[str, Any]) -> str:
-    parts = [f"{found['decisions']} decisions"]
-    if found["agreement"] is not None:
-        parts.append(f"{found['agreed']} of {found['compared']} agree ({found['agreement']:.1%})")
-    skipped = sum(found["skipped_events"].values())
+def _format_summary(report: dict[str, Any]) -> str:
+    parts = [f"{report['decisions']} decisions"]
+    if report["agreement"] is not None:
+        parts.append(f"{report['agreed']} of {report['compared']} agree ({report['agreement']:.1%})")
+    skipped = sum(report["skipped_events"].values())
     if skipped:
         parts.append(f"{skipped} events skipped")
     return ", ".join(parts)
