@@ -76,7 +76,10 @@ class Ground:
 @contextmanager
 def ground(directory: Path) -> Iterator[Ground]:
     """PostgreSQL and Kafka, started with data of their own in a directory that any user may enter."""
-    with servers.postgres(directory / "postgres") as postgres, servers.kafka(directory / "kafka") as kafka:
+    with (
+        servers.postgres(directory / "postgres", settings=servers.SETTINGS) as postgres,
+        servers.kafka(directory / "kafka") as kafka,
+    ):
         postgres.stop()
         with (postgres.directory / "data/postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)

@@ -18,7 +18,7 @@ WORSE = 0.7
 @pytest.mark.integration
 @pytest.mark.timeout(900)
 async def test_an_event_costs_no_more_than_it_did() -> None:
-    async with finished(load.SIZES["quick"]) as run:
+    async with finished(load.SIZES["ratio"]) as run:
         found = report.ratios(run.found)
     kept = json.loads(KEPT.read_text())["cpu"]
     assert found["cpu"] >= kept * WORSE, f"the reference costs {found['cpu']:.2f} times what we do; it was {kept:.2f}"

@@ -31,11 +31,9 @@ START_TIMEOUT = 60.0
 """Seconds."""
 LOG_LINES = 40
 PORTS = range(15_000, 32_000)
-SETTINGS = (
-    "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
-    " -c fsync=off -c full_page_writes=off -c autovacuum=off"
-)
-"""PostgreSQL's. Without fsync a crash of the server, which tests cause, loses nothing; a crash of the machine would.
+SETTINGS = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
+QUICK_SETTINGS = f"{SETTINGS} -c fsync=off -c full_page_writes=off -c autovacuum=off"
+"""For tests. Without fsync a crash of the server, which tests cause, loses nothing; a crash of the machine would.
 Autovacuum would visit each of some hundred databases once a minute."""
 
 S = TypeVar("S")
@@ -128,6 +126,7 @@ class Postgres:
     directory: Path
     port: int
     owner: str | None = None
+    settings: str = QUICK_SETTINGS
     databases: int = 0
 
     def run(self, program: str, *arguments: str) -> None:
@@ -149,7 +148,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
-        options = f"-p {self.port} {SETTINGS}"
+        options = f"-p {self.port} {self.settings}"
         log = self.directory / "server.log"
         try:
             self.run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", str(log), "-o", options, "start")
@@ -181,12 +180,14 @@ def postgres_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres(directory: Path, ports: Callable[[], int] = free_port) -> Iterator[Postgres]:
+def postgres(
+    directory: Path, ports: Callable[[], int] = free_port, settings: str = QUICK_SETTINGS
+) -> Iterator[Postgres]:
     """A running PostgreSQL; skips without one installed."""
     binaries = postgres_binaries()
     if binaries is None:
         absent("PostgreSQL is not installed (Debian package postgresql)")
-    server = Postgres(binaries, directory, 0, _unprivileged())
+    server = Postgres(binaries, directory, 0, _unprivileged(), settings)
     server.create()
 
     def start() -> None:
