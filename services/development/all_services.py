@@ -189,8 +189,8 @@ class AllServices:
 
     async def stop(self) -> None:
         """Finish what is in progress. Databases and log stay open."""
-        for service in (self.orchestrator, self.preference, self.suppression):
-            await service.stop()
+        await self.orchestrator.stop()  # first: the batch at hand needs facts from the other two
+        await asyncio.gather(self.preference.stop(), self.suppression.stop())
         await self._client.aclose()
 
     def jobs(self) -> list[asyncio.Task[None]]:

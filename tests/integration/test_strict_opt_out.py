@@ -14,7 +14,7 @@ from tests.support.opt_out_race import DOORS, races, started_after, told
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-TRIALS = int(os.environ.get("TRIALS", "500"))
+TRIALS = int(os.environ.get("TRIALS", "250"))
 AT_ONCE = 12
 REST = 120.0
 
