@@ -67,11 +67,14 @@ class MarkerCheck:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
-        """Fail the test if it has started something and carries no marker."""
+        """Fail the test if it has started something and carries no marker.
+
+        What the teardown itself starts does not count: in the last test of a session it stops servers of other tests.
+        """
+        started = [*self._started, *self._of_fixtures(item)]
         result = yield
         if any(item.get_closest_marker(name) for name in MARKERS):
             return result
-        started = [*self._started, *self._of_fixtures(item)]
         if started:
             wanted = " or ".join(MARKERS)
             pytest.fail(f"mark this test as {wanted}: it has started {started[0]}", pytrace=False)
