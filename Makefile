@@ -51,8 +51,9 @@ models: setup ## Check the protocols' models with TLC, every case and every muta
 mutants: setup ## Change the policy and the recheck a little, and show what no test notices (ARGS="match.py"); all: half an hour
 	$(BIN)/python -m tests.mutation $(ARGS)
 
-schemas: setup ## Write schemas/json from the models
+schemas: setup ## Write what is generated: schemas/json, and parts of deploy/.env.example and docs/configuration.md
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m services.development.generated_files
 
 pictures: setup ## Take docs/pictures anew: every page of the console, light and dark; needs Chromium
 	$(BIN)/python -m tests.browser.pictures

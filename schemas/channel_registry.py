@@ -33,6 +33,8 @@ class ChannelDeclaration:
     """Whether a message needs an address of the customer. Where none is needed, it goes to the customer's id."""
     counts_in_general_caps: bool = True
     """Whether caps that name no channels count its messages and concern them."""
+    render_errors: tuple[str, ...] = ()
+    """Codes of the render errors that only this channel raises; a label of the metric `renders_total`."""
     comparable_address: Callable[[str], str] = str.strip
     """The form in which addresses are compared and hashed. Suppressions are stored as hashes of it: never change it for
     a channel that has been in use."""

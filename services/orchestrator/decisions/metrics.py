@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision
 from schemas.reasons import RULES, Reason, reasons_with_outcome, reasons_with_role
 from schemas.rule_registry import RULE_REGISTRY, ReasonRole
@@ -28,8 +29,9 @@ DEFERRED: Final = (*reasons_with_outcome(Outcome.DEFER), "retry")
 """Why a message waits: the reason of its last decision, or `retry` after an attempt that may be repeated."""
 RENDER_CODES: Final = (
     *("undefined", "too_large", "too_much_work", "wrong_type", "unsafe_html", "unsafe_link", "no_address"),
-    *("bad_address", "too_long", "no_content", "empty", "control_character", "bad_mjml", "bad_style", "too_deep"),
-    *("no_unsubscribe", "other"),
+    *("bad_address", "too_long", "no_content", "empty", "control_character"),
+    *dict.fromkeys(code for channel in CHANNEL_REGISTRY.declarations.values() for code in channel.render_errors),
+    "other",
 )
 STAGES: Final = ("decide", "schedule", "dispatch")
 MESSAGE_LABELS: Final[Mapping[str, tuple[str, ...]]] = {"channel": CHANNELS, "class": tuple(Class)}

@@ -17,5 +17,6 @@ DECLARATION: Final = ChannelDeclaration(
     in_sentence="e-mail",
     icon="mail",
     preview="page",
+    render_errors=("bad_mjml", "bad_style", "too_deep", "no_unsubscribe"),
     comparable_address=_without_case,
 )

@@ -1,0 +1,107 @@
+"""Writes the parts of deploy/.env.example and docs/configuration.md that follow from the channels and adapters.
+
+`python -m services.development.generated_files`, part of `make schemas`. Each part is between two marker lines of its
+file; the rest of the file is written by hand.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration
+from schemas.channel_registry import CHANNEL_REGISTRY
+from services.deployment_settings import DeploymentSettings
+from services.kit.runtime.settings import list_setting_origins
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+class GeneratedPart(NamedTuple):
+    """Lines of a file, relative to the root of the source tree, after a line that begins with `first` and before the
+    next line that begins with `after`.
+    """
+
+    file: str
+    first: str
+    after: str
+    lines: tuple[str, ...]
+
+
+def generated_parts() -> tuple[GeneratedPart, ...]:
+    """All parts, as they should be."""
+    return (
+        GeneratedPart("deploy/.env.example", "# --- adapters", "# ---", (*_adapter_settings(), "")),
+        GeneratedPart("docs/configuration.md", "<!-- channels", "<!-- end", tuple(_channel_table())),
+        GeneratedPart("docs/configuration.md", "<!-- adapters", "<!-- end", tuple(_adapter_table())),
+    )
+
+
+def with_part(text: str, part: GeneratedPart) -> str:
+    """The text of a file with a part written anew. Raises ValueError if a marker is missing."""
+    lines = text.splitlines()
+    begins = [number for number, line in enumerate(lines) if line.startswith(part.first)]
+    if len(begins) != 1:
+        raise ValueError(f"{part.file} needs one line that begins with `{part.first}`")
+    start = begins[0] + 1
+    ends = [number for number in range(start, len(lines)) if lines[number].startswith(part.after)]
+    if not ends:
+        raise ValueError(f"{part.file} has no line that begins with `{part.after}` after `{part.first}`")
+    return "\n".join([*lines[:start], *part.lines, *lines[ends[0] :]]) + "\n"
+
+
+def write_generated_parts() -> None:
+    """Write all parts into their files."""
+    for part in generated_parts():
+        path = ROOT / part.file
+        path.write_text(with_part(path.read_text("utf-8"), part), "utf-8")
+
+
+def _adapter_settings() -> Iterator[str]:
+    """The adapter of each channel, then the adapters' own settings, with their defaults."""
+    values = {item.name: item.value for item in list_setting_origins(DeploymentSettings.model_construct())}
+    adapters = ADAPTER_REGISTRY.declarations.values()
+    yield f"# Which adapter serves a channel: {', '.join(map(_with_summary, adapters))}."
+    yield from (
+        f"{name}={values[name]}" for name in (_variable("adapters", id) for id in CHANNEL_REGISTRY.declarations)
+    )
+    for adapter in adapters:
+        yield from (f"# {line}" for line in adapter.sample)
+        yield from (f"{name}={values[name]}" for name in (_variable(adapter.id, field) for field in _fields(adapter)))
+
+
+def _with_summary(adapter: AdapterDeclaration) -> str:
+    return f"{adapter.id} ({adapter.summary})" if adapter.summary else adapter.id
+
+
+def _channel_table() -> Iterator[str]:
+    yield "| channel | in the console | needs an address of the customer | counts in caps that name no channels |"
+    yield "|---|---|---|---|"
+    for channel in CHANNEL_REGISTRY.declarations.values():
+        counts = _yes_or_no(channel.counts_in_general_caps)
+        yield f"| `{channel.id}` | {channel.label} | {_yes_or_no(channel.needs_address)} | {counts} |"
+
+
+def _adapter_table() -> Iterator[str]:
+    destinations = {"provider": "to the provider", "inbox": "into this installation", "nowhere": "nowhere"}
+    yield "| adapter | messages go | channels | settings |"
+    yield "|---|---|---|---|"
+    for adapter in ADAPTER_REGISTRY.declarations.values():
+        channels = "all" if adapter.channels is None else ", ".join(f"`{id}`" for id in sorted(adapter.channels))
+        names = ", ".join(f"`{_variable(adapter.id, field)}`" for field in _fields(adapter))
+        yield f"| `{adapter.id}` | {destinations[adapter.destination]} | {channels} | {names or 'none'} |"
+
+
+def _fields(adapter: AdapterDeclaration) -> Iterator[str]:
+    yield from adapter.settings.model_fields
+
+
+def _variable(section: str, field: str) -> str:
+    return f"TACTFUL_{section}__{field}".upper()
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+if __name__ == "__main__":
+    write_generated_parts()

@@ -1,0 +1,71 @@
+"""Extensions are named only in their own folders: adding, renaming or removing one edits no other code.
+
+The test looks at string constants, import paths and templates. Documents, campaigns, examples, migrations and tests may
+name extensions.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.channel_registry import CHANNEL_REGISTRY
+from schemas.extensions import ExtensionRegistry
+
+ROOT = Path(__file__).parents[2]
+CODE = ("schemas", "services", "tactful")
+REGISTRIES: dict[str, ExtensionRegistry[Any]] = {
+    "services/orchestrator/delivery/channels": CHANNEL_REGISTRY,
+    "services/orchestrator/delivery/adapters": ADAPTER_REGISTRY,
+}
+ALLOWED = {
+    "schemas/generate.py": {"null": "a type of JSON Schema"},
+    "services/condition/syntax.py": {"null": "a literal of conditions"},
+    "services/condition/values.py": {"null": "a type of conditions"},
+    "services/template/html.py": {"sms": "a scheme of links"},
+    "services/orchestrator/console/inbox_page.py": {"sandbox": "shows what this adapter has stored"},
+    "services/development/imaginary_shop.py": dict.fromkeys(("email", "sms", "push", "in_app"), "sample data"),
+    "services/simulation/generated_year.py": dict.fromkeys(("email", "sms", "push"), "sample data"),
+    "services/orchestrator/console/static/htmx.min.js": {"push": "an operation of browser history"},
+}
+"""File -> the ids that it may name, and why."""
+
+
+def is_data(path: Path) -> bool:
+    return "migrations" in path.parts
+
+
+def named_ids(path: Path, ids: frozenset[str], package: str) -> Iterator[str]:
+    """The ids that a file names."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        yield from (id for id in ids if re.search(rf"""["']{id}["']""", text))
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ids:
+            yield node.value
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}"):
+            names = [*(node.module or "").removeprefix(package).split("."), *(alias.name for alias in node.names)]
+            yield from ids.intersection(names)
+        if isinstance(node, ast.Attribute) and node.attr.lower() in ids and node.attr.isupper():
+            yield node.attr.lower()
+
+
+@pytest.mark.parametrize("folder", REGISTRIES)
+def test_no_code_names_an_extension_of_another_folder(folder: str) -> None:
+    ids, package = frozenset(REGISTRIES[folder].declarations), folder.replace("/", ".")
+    wrong = set()
+    for top in CODE:
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix not in (".py", ".html", ".js") or is_data(path):
+                continue
+            name = path.relative_to(ROOT).as_posix()
+            own = name.removeprefix(f"{folder}/").partition("/")[0] if name.startswith(f"{folder}/") else None
+            wrong |= {
+                f"{name}: {id}" for id in named_ids(path, ids, package) if id != own and id not in ALLOWED.get(name, {})
+            }
+    assert not wrong, "\n".join(sorted(wrong))
