@@ -32,7 +32,7 @@ class DifferenceChart(NamedTuple):
 
     title: str
     name: str
-    said: str
+    description: str
     rows: Sequence[Mapping[str, Any]]
     bars: Sequence[DifferenceBar]
     middle: float
@@ -68,7 +68,7 @@ def render_difference(difference: Mapping[str, Any]) -> str:
             difference["by_reason"],
             "reason",
             "Reasons",
-            "Why the other run did not send what one run gained or lost. Columns of runs count decisions.",
+            "Why the other run did not send what one run gained or lost. Columns `here` and `against` count decisions.",
         ),
     ]
     return _template().render(
@@ -77,11 +77,11 @@ def render_difference(difference: Mapping[str, Any]) -> str:
         hours=hour_chart(difference["by_hour"]),
         width=CHART_WIDTH,
         label=LABEL_WIDTH,
-        groups=(("Customers who get more", "gained"), ("Customers who get less", "lost")),
+        groups=(("Customers who get more messages", "gained"), ("Customers who get fewer messages", "lost")),
     )
 
 
-def difference_chart(rows: Sequence[Mapping[str, Any]], name: str, title: str, said: str) -> DifferenceChart:
+def difference_chart(rows: Sequence[Mapping[str, Any]], name: str, title: str, description: str) -> DifferenceChart:
     """Builds a chart of the rows that differ, largest difference first; its table has all rows."""
     changed = sorted((row for row in rows if row["gained"] or row["lost"]), key=_change_size)[:MAX_BARS]
     most_lost, most_gained = _max_count(changed, "lost"), _max_count(changed, "gained")
@@ -100,7 +100,7 @@ def difference_chart(rows: Sequence[Mapping[str, Any]], name: str, title: str, s
         )
         for index, row in enumerate(changed)
     ]
-    return DifferenceChart(title, name, said, rows, drawn, middle, len(drawn) * ROW_HEIGHT)
+    return DifferenceChart(title, name, description, rows, drawn, middle, len(drawn) * ROW_HEIGHT)
 
 
 def hour_chart(rows: Iterable[Mapping[str, Any]]) -> HourChart:

@@ -34,7 +34,7 @@ def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
         document = _read_document(path, schemas.campaign.Campaign)
         if document.key in found:
-            raise BadInput(f"{path}: another file holds the campaign `{document.key}` already")
+            raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
         try:
             found[document.key] = compile_campaign(document, 1, True, compile_campaign_condition)
         except ConditionSyntaxError as error:

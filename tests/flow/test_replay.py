@@ -198,7 +198,7 @@ async def test_what_is_not_kept_any_more_is_said(tmp_path: Path) -> None:
             await tx.execute("DELETE FROM inbox")
         again = await replayed(product, line["decision_id"])
         assert (again["same"], again["decision"]) == (None, None)
-        assert again["unknown"] == ["the event is not kept any more"]
+        assert again["unknown"] == ["the event is no longer stored"]
 
 
 @pytest.mark.parametrize(("later", "same"), [(SECOND, True), (20 * SECOND, False)])

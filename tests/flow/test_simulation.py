@@ -54,7 +54,10 @@ def remove(name: str) -> Callable[[Path], None]:
         (remove("policy.yaml"), "policy.yaml: No such file"),
         (remove("events.jsonl"), "events.jsonl: No such file"),
         (append("campaigns/offer.yaml", "audience: 'event.data.total >='\n"), "offer.yaml: "),
-        (append("campaigns/second.yaml", (CASE / "campaigns/offer.yaml").read_text("utf-8")), "`offer` already"),
+        (
+            append("campaigns/second.yaml", (CASE / "campaigns/offer.yaml").read_text("utf-8")),
+            "`offer` is also in another file",
+        ),
         (append("preferences.jsonl", "{}\n"), "preferences.jsonl:5: /customer: the field `customer` is required"),
         (append("preferences.jsonl", '{"customer": "c-1"}\n'), "preferences.jsonl:5: the customer `c-1` appears twice"),
         (append("suppressions.jsonl", "nonsense\n"), "suppressions.jsonl:4: /: not JSON"),

@@ -56,5 +56,5 @@ def test_the_lint_is_told_and_refuses_nothing(tactful: Running, tmp_path: Path) 
     path.write_text(POLICY.read_text("utf-8").replace('to: "08:00"', 'to: "20:00"') + DAYTIME, "utf-8")
     done = tactful.run("policy", "apply", path)
     assert done.code == 0
-    assert "policy /quiet_hours/1: the quiet hours of `night`, `day` leave the messages" in done.err
-    assert "(no_hour_left)" in done.err and "  fix: Shorten the hours" in done.err
+    assert "policy /quiet_hours/1: the quiet hours `night`, `day` cover the whole week" in done.err
+    assert "(no_hour_left)" in done.err and "  fix: Shorten the quiet hours" in done.err

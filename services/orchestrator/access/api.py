@@ -20,14 +20,14 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
     """Builds the routes of `/v1/keys`."""
     routes = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-    @routes.post("", status_code=201, summary="Make a key; it is shown this once")
+    @routes.post("", status_code=201, summary="Create a key; only this response shows it")
     async def create_key(
         new: Annotated[KeyRequest, Body()], principal: Principal = requires("keys:write", store_response=False)
     ) -> dict[str, Any]:
         key, plain = await api_keys.create_key(database, new.name, _parse_role(new.role), principal.name, clock.now())
         return {"id": key.id, "name": key.name, "role": key.role, "key": plain}
 
-    @routes.get("", summary="All keys, by their prefixes, oldest first")
+    @routes.get("", summary="List keys by prefix, oldest first")
     async def list_keys(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("keys:read")
     ) -> dict[str, object]:
@@ -61,8 +61,10 @@ def _parse_role(text: str) -> Role:
         return Role(text)
     except ValueError:
         hint = did_you_mean(text, [role.value for role in Role])
-        detail = f"`{text[:60]}` is none of: {', '.join(Role)}{hint}"
-        raise Invalid("there is no such role; see errors.", errors=[Problem("/role", "unknown_role", detail)]) from None
+        detail = f"`{text[:60]}` is not a role; the roles are {', '.join(Role)}{hint}"
+        raise Invalid(
+            "unknown role; `errors` lists the roles", errors=[Problem("/role", "unknown_role", detail)]
+        ) from None
 
 
 def _key_document(key: ApiKey) -> dict[str, Any]:

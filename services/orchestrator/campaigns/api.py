@@ -46,7 +46,11 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
     routes = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
     _add_campaign_read_routes(routes, database)
 
-    @routes.put("/{key}", summary="Register a campaign: its next draft", responses={201: {"description": "New"}})
+    @routes.put(
+        "/{key}",
+        summary="Register a campaign, or its next draft",
+        responses={201: {"description": "The campaign is new"}},
+    )
     async def put_campaign(
         key: CampaignKey, data: DocumentBody, request: Request, principal: Principal = requires("campaigns:write")
     ) -> Response:
@@ -61,7 +65,7 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
 
 
 def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction) -> None:
-    @routes.post(f"/{{key}}/{action}", name=f"{action} campaign", summary=f"Life cycle: {action}")
+    @routes.post(f"/{{key}}/{action}", name=f"{action} campaign", summary=f"Lifecycle action: {action}")
     async def transition_campaign(
         key: CampaignKey,
         request: Request,
@@ -86,7 +90,7 @@ async def _lint_version(database: Database, found: CampaignWithVersion) -> list[
 
 
 def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="All campaigns, without their content, in order of key")
+    @routes.get("", summary="List campaigns by key, without their content")
     async def list_campaigns(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("campaigns:read")
     ) -> dict[str, object]:
@@ -95,7 +99,7 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
         items = [_campaign_summary(head, version) for head, version in found[:limit]]
         return to_page(items, encode_cursor(found[limit - 1][0].key) if len(found) > limit else None)
 
-    @routes.get("/{key}", summary="One campaign: its newest version")
+    @routes.get("/{key}", summary="The newest version of a campaign")
     async def get_campaign(key: CampaignKey, _: Principal = requires("campaigns:read")) -> Response:
         async with database.read() as tx:
             head = await store.get_head(tx, key)
@@ -104,7 +108,7 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
             raise NotFound(f"there is no campaign `{key}`")
         return _campaign_response(CampaignWithVersion(head, version))
 
-    @routes.get("/{key}/versions", summary="A campaign's versions, newest first, without their content")
+    @routes.get("/{key}/versions", summary="List a campaign's versions, newest first, without their content")
     async def list_campaign_versions(
         key: CampaignKey,
         limit: PageLimit = DEFAULT_LIMIT,

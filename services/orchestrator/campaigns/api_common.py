@@ -20,7 +20,7 @@ from services.orchestrator.campaigns.store import DocumentVersion
 CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 DocumentBody = Annotated[dict[str, Any], Body()]
-"""A document's fields as sent; `schemas.documents.validate` checks them."""
+"""A document's fields as sent; `schemas.documents.validate_document` checks them."""
 
 
 class ReasonBody(Document):
@@ -51,9 +51,11 @@ def revision_check(request: Request) -> RevisionCheck:
 
     def check(revision: int | None) -> None:
         if match is not None and not _matches_etag(match, revision):
-            raise PreconditionFailed("somebody has changed it since you read it; read it again and repeat your change")
+            raise PreconditionFailed(
+                "it was changed since you read it (If-Match is out of date); read it again and repeat your change"
+            )
         if none_match is not None and _matches_etag(none_match, revision):
-            raise PreconditionFailed("it is there already, or has not changed; send If-Match to change it")
+            raise PreconditionFailed("it already exists, or is unchanged (If-None-Match); send If-Match to change it")
 
     return check
 

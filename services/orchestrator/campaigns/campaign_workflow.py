@@ -124,7 +124,7 @@ def apply_action(
         case LifecycleAction.REJECT:
             return replace(version, submitted_by=None, approved_by=None, approved_at=None)
         case LifecycleAction.SHADOW | LifecycleAction.ACTIVATE:
-            assert version.approved_by is not None, "nothing judges live events without an approval"
+            assert version.approved_by is not None, "only approved versions evaluate live events"
             return version
         case LifecycleAction.PAUSE | LifecycleAction.STOP:
             return version

@@ -23,7 +23,13 @@ def validate_campaign(
     document = validate_document(schemas.campaign.Campaign, data)
     problems: list[DocumentProblem] = []
     if document.key != key:
-        problems.append(("/key", "wrong_key", f"the path says `{key}`, the document `{document.key}`"))
+        problems.append(
+            (
+                "/key",
+                "wrong_key",
+                f"the key is `{key}` in the path and `{document.key}` in the document; they must be equal",
+            )
+        )
     problems += conditions.campaign_condition_problems(document)
     problems += check_content(document)
     if policy is not None:
@@ -45,7 +51,11 @@ def validate_policy(data: Any) -> schemas.policy.Policy:
 def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[DocumentProblem]:
     """Returns problems for names under `fail_open` that are known but not transactional campaigns."""
     return [
-        (f"/fail_open/{index}", "not_transactional", f"`{key}` is not transactional, so it can never fail open")
+        (
+            f"/fail_open/{index}",
+            "not_transactional",
+            f"`{key}` is not transactional; only transactional campaigns may fail open",
+        )
         for index, key in enumerate(document.fail_open)
         if transactional.get(key) is False
     ]
@@ -60,4 +70,5 @@ def _topic_problems(document: schemas.campaign.Campaign, policy: schemas.policy.
         known = did_you_mean(document.topic, topics)
         yield "/topic", "unknown_topic", f"the active policy has no topic `{document.topic}`{known}"
     elif topic.required and document.class_ is Class.MARKETING:
-        yield "/topic", "required_topic", f"customers cannot switch off `{topic.key}`, so marketing must not use it"
+        detail = f"customers cannot switch off `{topic.key}`; marketing needs a topic that is not `required`"
+        yield "/topic", "required_topic", detail

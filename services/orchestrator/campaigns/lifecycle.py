@@ -53,15 +53,15 @@ def next_status(
     found = table.get((status, action))
     if found is None:
         possible = [move.value for (before, move) in table if before is status]
-        hint = f"possible now: {', '.join(possible)}" if possible else "nothing leads on from there; PUT a new version"
-        raise Conflict(f"{what} is {status}, so it cannot `{action}`; {hint}", code="wrong_state")
+        hint = f"possible now: {', '.join(possible)}" if possible else "no action is; PUT a new version"
+        raise Conflict(f"{what} is {status}; the action `{action}` is not possible now; {hint}", code="wrong_state")
     return found
 
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:
     """Raises Forbidden `own_edit` if the approver is the last editor. Names are compared ignoring case."""
     if _normalise_name(editor) == _normalise_name(approver):
-        raise Forbidden(f"{what} was last edited by you ({editor}); somebody else has to approve it", code="own_edit")
+        raise Forbidden(f"{what} was last edited by you ({editor}); another person has to approve it", code="own_edit")
 
 
 def _normalise_name(name: str) -> str:

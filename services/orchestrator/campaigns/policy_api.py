@@ -42,7 +42,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
     routes = APIRouter(prefix="/v1/policy", tags=["policy"])
     _add_policy_read_routes(routes, database)
 
-    @routes.put("", summary="Keep a policy: the next draft", responses={201: {"description": "The first one"}})
+    @routes.put("", summary="Store a policy as the next draft", responses={201: {"description": "The first draft"}})
     async def put_policy(
         data: DocumentBody, request: Request, principal: Principal = requires("policy:write")
     ) -> Response:
@@ -51,7 +51,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
         )
         return _policy_response(revision, version, 201 if created else 200, findings=_lint_version(version, clock))
 
-    @routes.post("/versions/{number}/activate", summary="Life cycle: activate")
+    @routes.post("/versions/{number}/activate", summary="Lifecycle action: activate")
     async def activate_policy(
         number: VersionNumber,
         request: Request,
@@ -69,7 +69,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
 
 
 def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction) -> None:
-    @routes.post(f"/versions/{{number}}/{action}", name=f"{action} policy", summary=f"Life cycle: {action}")
+    @routes.post(f"/versions/{{number}}/{action}", name=f"{action} policy", summary=f"Lifecycle action: {action}")
     async def transition_policy(
         number: VersionNumber,
         request: Request,
@@ -90,7 +90,7 @@ def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, str]
 
 
 def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="The active policy; while there is none, the newest draft")
+    @routes.get("", summary="The active policy, or the newest draft if none is active")
     async def get_current_policy(_: Principal = requires("policy:read")) -> Response:
         async with database.read() as tx:
             state = await store.get_catalogue_state(tx)
@@ -99,10 +99,10 @@ def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
             else:
                 version = next(iter(await store.list_policy_versions(tx, _MAX_VERSION, 1)), None)
         if version is None:
-            raise NotFound("there is no policy yet; PUT /v1/policy makes the first draft")
+            raise NotFound("there is no policy yet; create the first draft with PUT /v1/policy")
         return _policy_response(state.policy_revision, version)
 
-    @routes.get("/versions", summary="All versions of the policy, newest first")
+    @routes.get("/versions", summary="List the policy's versions, newest first")
     async def list_policy_versions(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("policy:read")
     ) -> dict[str, object]:

@@ -218,7 +218,7 @@ def _time_ticks(since: Instant, until: Instant, at: WallClock) -> tuple[AxisLabe
 
 def _describe_chart(heights: Sequence[int], since: Instant, length: int, at: WallClock) -> str:
     if not any(heights):
-        return "No decisions in this time."
+        return "No decisions in this period."
     peak = max(range(len(heights)), key=heights.__getitem__)
     when = at.moment(since + peak * length)
-    return f"Stacked bars of {sum(heights):,} decisions. The most, {heights[peak]:,}, from {when}."
+    return f"Stacked bars of {sum(heights):,} decisions. Peak: {heights[peak]:,}, from {when}."

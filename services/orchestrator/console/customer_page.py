@@ -27,8 +27,8 @@ _STATE_PHRASES = {
     "handing_over": "is being handed over",
     "accepted": "was accepted by",
     "delivered": "was delivered by",
-    "bounced_soft": "bounced for now at",
-    "bounced_hard": "bounced at",
+    "bounced_soft": "bounced (temporarily) at",
+    "bounced_hard": "bounced (permanently) at",
     "complained": "was reported as spam through",
     "rejected": "was rejected by",
     "unknown": "may have been sent by",
@@ -169,7 +169,7 @@ def _message_entry(parts: ConsoleContext, row: Any) -> TimelineEntry:
 
 def _contact_entry(contact: Contact) -> TimelineEntry:
     kind = contact.attributes
-    title = f"Another tool wrote: {decision_words.CHANNELS[kind.channel][0]}"
+    title = f"Contact by another tool: {decision_words.CHANNELS[kind.channel][0]}"
     return TimelineEntry(contact.at, "contact", "message", title, kind.cls, kind.topic or "", "", "")
 
 
@@ -233,15 +233,15 @@ def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
         ("Open situations", ", ".join(item.kind.replace("_", " ") for item in open_now) or "none"),
         (
             "Do not contact",
-            f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "on no list",
+            f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "not on the list",
         ),
-        ("Zone", f"{facts.calendar_zone.name}, it is {at.clock(at.now)}"),
-        ("Language, country", ", ".join(part for part in (known.locale, known.country) if part) or "not known"),
+        ("Time zone", f"{facts.calendar_zone.name}, local time {at.clock(at.now)}"),
+        ("Language, country", ", ".join(part for part in (known.locale, known.country) if part) or "unknown"),
     ]
     if known.paused_until is not None and known.paused_until > at.now:
         rows.insert(2, ("Paused", f"until {at.moment(known.paused_until)}"))
     if known.frequency is not None:
-        rows.insert(2, ("Own wish", f"at most {known.frequency.limit} a {known.frequency.per}"))
+        rows.insert(2, ("Own frequency limit", f"at most {known.frequency.limit} a {known.frequency.per}"))
     return rows
 
 

@@ -93,7 +93,7 @@ def answer_sentence(decision: Decision, who: str, at: WallClock) -> str:
 def explanation_sentence(decision: Decision, at: WallClock) -> Markup:
     """The sentence under a headline: the API's, unless there is nothing to explain."""
     if decision.outcome == Outcome.SEND:
-        return Markup("All {} rules that were asked allowed it.").format(len(decision.verdicts))
+        return Markup("All {} rules allowed it.").format(len(decision.verdicts))
     return at.format_instants(explain_decision(decision))
 
 
@@ -161,7 +161,7 @@ def _trace_line(verdict: Verdict, is_decisive: bool, at: WallClock) -> TraceLine
 
 def _describe_evidence(verdict: Verdict) -> str:
     if "shadow" in verdict.evidence:
-        return f"in shadow, does not decide: {_list_evidence(verdict)}".rstrip(": ")
+        return f"in shadow, has no effect: {_list_evidence(verdict)}".rstrip(": ")
     rule = RULE_REGISTRY.declarations.get(verdict.rule)
     description = None if rule is None or rule.describe_evidence is None else rule.describe_evidence(verdict)
     return _list_evidence(verdict) if description is None else description

@@ -46,7 +46,7 @@ class DecisionStream:
         limit.
         """
         if self._open_streams >= MAX_STREAMS:
-            raise RateLimited("too many people watch live; load the page again for the newest decisions")
+            raise RateLimited(f"all {MAX_STREAMS} live streams are in use; reload the page to see new decisions")
         last_event_id = request.headers.get("last-event-id", "")
         after = (
             int(last_event_id)
@@ -73,7 +73,7 @@ class DecisionStream:
                     yield _format_event(id, html)
                 if time.monotonic() - last_sent >= HEARTBEAT_INTERVAL:
                     last_sent = time.monotonic()
-                    yield ": still here\n\n"
+                    yield ": heartbeat\n\n"
                 await asyncio.sleep(POLL_INTERVAL)
         finally:
             self._open_streams -= 1

@@ -38,7 +38,7 @@ class HealthFigure(NamedTuple):
 
 
 class HomeTask(NamedTuple):
-    """Something that needs a person."""
+    """An entry of the list "Needs attention"; `colour` is its urgency."""
 
     colour: str
     icon: str
@@ -71,7 +71,7 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
             span=chosen,
             spans=[(key, link(HOME_PATH, span=key)) for key in PERIODS],
             title=title,
-            promises=await _health_figures(context, open_work, at),
+            health_figures=await _health_figures(context, open_work, at),
             totals=charts.outcome_totals(counts),
             chart=charts.stacked_chart(counts, slots, since, until, at),
             by_channel=charts.channel_totals(counts),
@@ -114,23 +114,23 @@ async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any],
     slow = oldest is not None and at.now - oldest > _SLOW_ATTEMPT_AGE
     return [
         HealthFigure(
-            not violations, "Promises broken", f"{violations:,.0f}", f"of {len(INVARIANTS)} watched, since the start"
+            not violations, "Invariant violations", f"{violations:,.0f}", f"{len(INVARIANTS)} invariants, since start"
         ),
         HealthFigure(
             undecided is not None and undecided < 1000,
-            "Behind the events",
+            "Events not decided",
             "unknown" if undecided is None else f"{undecided:,}",
-            "the log cannot be asked" if undecided is None else "read, not yet decided",
+            "the event log does not answer" if undecided is None else "in the log, not yet decided",
         ),
         HealthFigure(
             True,
-            "Waiting for their time",
+            "Waiting messages",
             _format_bounded_count(timers),
-            f"next {at.brief(due)}" if due else "nothing waits",
+            f"next {at.brief(due)}" if due else "none waits",
         ),
         HealthFigure(
             not slow,
-            "Handovers under way",
+            "Open handovers",
             _format_bounded_count(attempts),
             f"oldest since {at.brief(oldest)}" if oldest else "none is open",
         ),

@@ -111,7 +111,7 @@ class PageRenderer:
         return HTMLResponse(html, status)
 
     async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
-        """Returns the holds on everybody in force now, or None while suppression does not answer."""
+        """Returns the holds on all customers in force now, or None while suppression does not answer."""
         try:
             found = await self._context.suppression.get_holds()
         except TactfulError as error:
@@ -124,7 +124,7 @@ class PageRenderer:
         return self._environment.get_template(template).render(**values)
 
     def render_public_page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Renders a page for somebody who is not signed in."""
+        """Renders a page for a person who is not signed in."""
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
 
 
@@ -148,7 +148,7 @@ def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
                 try:
                     response = await original_handler(request)
                 except RequestValidationError:
-                    response = _error_response(renderer, request, Invalid("a part of this address cannot be read"))
+                    response = _error_response(renderer, request, Invalid("a parameter in this address is invalid"))
                 except TactfulError as error:
                     response = _error_response(renderer, request, error)
                 for name, value in PAGE_HEADERS.items():
@@ -161,12 +161,12 @@ def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
 
 
 def _error_response(renderer: PageRenderer, request: Request, error: TactfulError) -> Response:
-    stranger = isinstance(error, Unauthorised)
-    if stranger and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+    signed_out = isinstance(error, Unauthorised)
+    if signed_out and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(SIGN_IN_PATH, 303)
     if error.status >= 500 and error.status != 503:
         logs.log_error("page_failed", error)
     detail = error.detail if error.status < 500 else "Please try again in a moment."
     return renderer.render_public_page(
-        "error.html", status=error.status, title=error.title, detail=detail, stranger=stranger
+        "error.html", status=error.status, title=error.title, detail=detail, signed_out=signed_out
     )

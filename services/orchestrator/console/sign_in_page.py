@@ -14,7 +14,7 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
 
 _LINK_EXPIRED = "This link has been used or is older than 15 minutes. Ask for a new one."
-_KEY_REFUSED = "Nobody has this key, it has been revoked, or its role has no pages."
+_KEY_REFUSED = "This key is unknown or revoked, or its role may not use the console."
 
 
 class SignInLinks:

@@ -138,14 +138,16 @@ def _history_lanes(
                 continue
             name = history.situation.replace("_", " ").capitalize()
             description = "; ".join(_describe_interval(item, at) for item in found[-3:]) or "none"
-            yield Lane(name, f"then {rest} without", f"{name}: {description}. Then {rest} rest.", tuple(shapes))
+            yield Lane(
+                name, f"and {rest} after it", f"{name}: {description}. No messages for {rest} after it.", tuple(shapes)
+            )
         elif history.contacts is not None:
             counted = [item.at for item in _contacts_in_scope(contacts, history.contacts)]
             bars = [axis.bar("rest", t, t + history.within, rest) for t in counted]
             if not any(bars):
                 continue
-            description = f"{len(counted)} contacts count for the rule {history.id}, each keeps {rest}."
-            yield Lane("Distance", history.id, description, tuple(bar for bar in bars if bar))
+            description = f"{len(counted)} contacts count for the rule {history.id}; each blocks messages for {rest}."
+            yield Lane("After a contact", history.id, description, tuple(bar for bar in bars if bar))
 
 
 def _situation_shapes(axis: TimeAxis, item: Situation, history: HistoryRule, now: Instant) -> Iterator[Shape]:
@@ -157,7 +159,7 @@ def _situation_shapes(axis: TimeAxis, item: Situation, history: HistoryRule, now
         yield bar
     begin = end if history.while_open else item.opened
     rests = item.closed is not None or not history.while_open
-    if rests and (bar := axis.bar("rest", begin, begin + history.within, f"{describe_duration(history.within)} rest")):
+    if rests and (bar := axis.bar("rest", begin, begin + history.within, f"{describe_duration(history.within)} wait")):
         yield bar
 
 
@@ -174,7 +176,7 @@ def _cap_lane(axis: TimeAxis, cap: Cap, contacts: Sequence[Contact], facts: Fact
     found = _contacts_in_scope(contacts, cap.scope)
     counted = [item.at for item in found]
     if cap.rolling is not None:
-        remark = f"{cap.limit} in {describe_duration(cap.rolling)}"
+        remark = f"at most {cap.limit} in {describe_duration(cap.rolling)}"
         bars = [axis.bar("window", t, t + cap.rolling) for t in counted]
         used = sum(1 for t in counted if at.now - cap.rolling < t <= at.now)
     else:
@@ -184,17 +186,17 @@ def _cap_lane(axis: TimeAxis, cap: Cap, contacts: Sequence[Contact], facts: Fact
             zone.first_at_wall_time(axis.left - 40 * DAY, first * DAY),
             zone.first_at_wall_time(at.now, after * DAY),
         )
-        remark = f"{cap.limit} in a calendar {cap.period}"
+        remark = f"at most {cap.limit} a calendar {cap.period}"
         bars = [axis.bar("window", start, over)]
         used = sum(1 for t in counted if start <= t < over)
     marks = [
         Shape(_contact_shape_kind(item), axis.position(item.at)) for item in found if axis.left <= item.at <= axis.right
     ]
-    text = f"{used} of {cap.limit} used now"
+    text = f"Cap reached: {used} of {cap.limit}" if used >= cap.limit else f"{used} of {cap.limit} used"
     visible = [bar for bar in bars if bar]
     end = max([axis.position(at.now), *(bar.x + bar.width for bar in visible if bar.x + bar.width < 80)])
     shapes = (*visible, *marks, Shape("text", round(end, 2), 0.0, text))
-    return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The limit {cap.id}: {text}.", shapes)
+    return Lane(cap.id.replace("-", " ").capitalize(), remark, f"The cap {cap.id}: {used} of {cap.limit} used.", shapes)
 
 
 def _contacts_in_scope(contacts: Sequence[Contact], scope: CompiledScope) -> list[Contact]:
@@ -240,12 +242,12 @@ def _outcome_lane(axis: TimeAxis, decision: Decision, earliest: Instant | None, 
         return Lane("This message", "would be sent", "It would be sent now.", (bar,) if bar else ())
     waits = decision.outcome == Outcome.DEFER
     if earliest is None:
-        shapes = (axis.bar("wait" if waits else "no", at.now, axis.right, "no end in sight"),)
-        description = "Nothing in the picture changes the answer by itself."
+        shapes = (axis.bar("wait" if waits else "no", at.now, axis.right, "no known end"),)
+        description = "No known instant from which it would be allowed."
     else:
         kind, when = ("wait" if waits else "no"), at.moment(earliest)
         shapes = (axis.bar(kind, at.now, earliest, when), axis.bar("yes", earliest, axis.right))  # type: ignore[assignment]
-        description = f"{'It waits' if waits else 'Not allowed'} until {when}, allowed from then on."
+        description = f"{'Deferred' if waits else 'Not allowed'} until {when}, allowed from then on."
     name = "would wait" if waits else "would not be sent"
     return Lane("This message", name, description, tuple(shape for shape in shapes if shape))
 

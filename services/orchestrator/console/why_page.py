@@ -121,5 +121,5 @@ def _choose_decision(decisions: list[Decision], campaign: str, channel: str) -> 
     on_channel = [decision for decision in decisions if not channel or decision.channel == channel]
     if not on_channel:
         used_channels = ", ".join(decision.channel for decision in decisions)
-        raise Invalid(f"the campaign {campaign} does not use this channel; it uses {used_channels}")
+        raise Invalid(f"the campaign {campaign} does not use the channel {channel}; it uses {used_channels}")
     return min(on_channel, key=outcome_rank)

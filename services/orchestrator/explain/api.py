@@ -88,8 +88,8 @@ class Explainer:
         Raises Invalid for the future, NotFound for a campaign that did not exist yet, Transient.
         """
         if at > self.clock.now():
-            detail = "nobody knows the facts of the future; leave `at` out to ask about now"
-            raise Invalid("`at` lies ahead", errors=[Problem("/query/at", "future", detail)])
+            detail = "`at` must not be in the future; leave it out to explain the present"
+            raise Invalid("`at` is in the future", errors=[Problem("/query/at", "future", detail)])
         async with self.database.read() as tx:
             configured = (await self.snapshot.get_catalogue(tx)).configured_channels
             policy = await as_of.policy_at(tx, at)
@@ -140,7 +140,7 @@ def why_routes(explainer: Explainer) -> APIRouter:
     """Builds the route `/v1/why`."""
     routes = APIRouter(prefix="/v1/why", tags=["decisions"])
 
-    @routes.get("", summary="Why, or why not: `customer` and `campaign`, or `source` and `event`")
+    @routes.get("", summary="Explain a decision: give `customer` and `campaign`, or `source` and `event`")
     async def get_explanation(
         customer: TextParam = None,
         campaign: TextParam = None,
@@ -174,7 +174,7 @@ async def _explain_event(database: Database, source: str, id: str, customer: str
         stored = [] if event is None else await read_store.list_event_decisions(tx, *event_key(event))
     if event is None:
         raise NotFound(
-            "this event has triggered nothing: it has not arrived, or no campaign that runs is triggered by it"
+            "no event with this source and id is stored: it has not arrived, or it triggered no active campaign"
         )
     return {
         "source": event.source,

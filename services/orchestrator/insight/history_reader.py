@@ -58,7 +58,9 @@ class HistoryReader:
             ]
             suppressions = await self._suppression.read_recorded(asked, since, until)
         except Permanent as error:
-            raise Transient(f"the past is refused: {error.detail}", retry_after=5.0, code="past_refused") from error
+            raise Transient(
+                f"a service refused to return its history: {error.detail}", retry_after=5.0, code="past_refused"
+            ) from error
         found = [
             CustomerHistory(customer, preferences[customer], addresses[customer], states)
             for customer, states in zip(customers, suppressions.customers, strict=True)

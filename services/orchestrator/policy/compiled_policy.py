@@ -200,7 +200,7 @@ def _customer_cap(limit: int, per: str) -> Cap:
 def _load_zone(name: str) -> Zone:
     found = load_zone(name)
     if found is None:
-        raise ValueError(f"`{name}` is not a zone of the tz database")
+        raise ValueError(f"`{name}` is not a time zone of the tz database")
     return found
 
 

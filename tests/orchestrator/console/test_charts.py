@@ -26,13 +26,13 @@ def test_stacked_bars_hold_all_decisions_and_fit() -> None:
     assert all(bar.y + bar.height <= charts.CHART_HEIGHT for bar in found.bars)
     assert [line.text for line in found.lines] == ["0", "50", "100", "150"]
     assert sum(sum(numbers) for _, numbers in found.table) == sum(item.number for item in COUNTS)
-    assert found.description.startswith("Stacked bars of 108 decisions. The most, 100, from Sun 1 Mar, 12:00")
+    assert found.description.startswith("Stacked bars of 108 decisions. Peak: 100, from Sun 1 Mar, 12:00")
     assert [tick.text for tick in found.ticks] == ["16:00", "20:00", "00:00", "04:00", "08:00"]
 
 
 def test_an_empty_time_is_drawn_too() -> None:
     found = charts.stacked_chart([], 48, NOW - DAY, NOW, AT)
-    assert found.bars == () and found.description == "No decisions in this time."
+    assert found.bars == () and found.description == "No decisions in this period."
     assert [tile.rate for tile in charts.outcome_tiles([], 30)] == ["0"] * 4
 
 

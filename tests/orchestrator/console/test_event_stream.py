@@ -93,7 +93,7 @@ async def test_a_stream_ends_when_the_service_stops_and_after_its_life(
     monkeypatch.setattr(subject, "MAX_STREAM_AGE", 0.05)
     monkeypatch.setattr(subject, "HEARTBEAT_INTERVAL", 0.0)
     chunks = [chunk async for chunk in rows(DecisionStream(parts), DecisionListFilter(), 0)]
-    assert ": still here\n\n" in chunks
+    assert ": heartbeat\n\n" in chunks
 
 
 async def test_only_so_many_may_watch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

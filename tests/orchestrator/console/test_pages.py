@@ -123,7 +123,7 @@ async def test_why_names_the_day_on_which_it_would_be_allowed(shop: House) -> No
 async def test_why_says_when_there_is_no_answer(shop: House) -> None:
     for query in ("campaign=unheard&channel=", "campaign=referral-ask&channel=sms"):
         answer = await shop.get(f"/console/why?customer=ada&{query}")
-        assert answer.status_code == 404 and "That cannot be answered" in answer.text
+        assert answer.status_code == 404 and "No explanation" in answer.text
 
 
 async def test_the_timeline_merges_everything_newest_first_and_holds_no_address(shop: House) -> None:

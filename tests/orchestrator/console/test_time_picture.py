@@ -58,7 +58,7 @@ def test_a_closed_situation_is_followed_by_its_rest() -> None:
 def test_an_open_situation_has_no_end() -> None:
     drawn = picture(Situation("complaint", "", at("10 09:00")))
     assert [shape.kind for shape in lane(drawn, "Complaint").shapes] == ["open"]
-    assert drawn.lanes[-1].shapes[0].text == "no end in sight"
+    assert drawn.lanes[-1].shapes[0].text == "no known end"
 
 
 def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
@@ -77,8 +77,8 @@ def test_lanes_without_anything_are_left_out() -> None:
 
 def test_caps_count_what_is_in_their_window() -> None:
     drawn = picture(held=ledger(contact("18 12:00"), contact("02 12:00")))
-    assert lane(drawn, "Weekly").description == "The limit weekly: 1 of 1 used now."
-    assert lane(drawn, "Monthly").description == "The limit monthly: 2 of 5 used now."
+    assert lane(drawn, "Weekly").description == "The cap weekly: 1 of 1 used."
+    assert lane(drawn, "Monthly").description == "The cap monthly: 2 of 5 used."
     assert lane(drawn, "Contacts").description.startswith(
         "1 contacts: 18 Mar"
     )  # the other one is before the picture begins

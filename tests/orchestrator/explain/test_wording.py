@@ -67,7 +67,7 @@ SENTENCES = [
     (
         Verdict("frequency_cap", "a-day", "deny", NOON + HOUR, "frequency_cap", {"limit": 2, "counted": 2}),
         {"allowed_from": NOON + HOUR},
-        "An ask is not allowed before 2026-03-02T13:00:00Z: the cap a-day allows 2, and they are used up.",
+        "An ask is not allowed before 2026-03-02T13:00:00Z: the cap a-day allows 2, and it is reached.",
     ),
     (
         Verdict("arbitration", "a-day", "deny", None, "lower_priority", {"lost_to": "msg_1"}),

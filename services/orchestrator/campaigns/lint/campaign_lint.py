@@ -46,15 +46,13 @@ def _without_shadow_rules(applicable: ApplicablePolicy, shadow: frozenset[str]) 
 
 def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:
     if document.intent in _MARKETING_INTENTS and document.class_ is not Class.MARKETING:
-        topic_hint = (
-            "" if document.topic else ", and without a `topic` customers cannot switch it off by what it is about"
-        )
+        topic_hint = "" if document.topic else ", and without a `topic` customers cannot opt out of it by topic"
         yield LintFinding(
             "/class",
             "marketing_without_consent",
-            f"a message that wants to `{document.intent}` is marketing, whatever else it says; as "
+            f"a message with the intent `{document.intent}` is marketing; as "
             f"`{document.class_}` it is sent without consent{topic_hint}",
-            "Make it `class: marketing` with a `topic`, or correct the `intent`.",
+            "Set `class: marketing` and a `topic`, or correct the `intent`.",
         )
 
 
@@ -63,8 +61,8 @@ def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[LintFindi
         yield LintFinding(
             "/holdout",
             "everybody_held_out",
-            "all customers are in the control group, so it is sent to nobody",
-            "Lower the percentage.",
+            "all customers are in the control group, so the campaign is never sent",
+            "Set `holdout` below 100.",
         )
 
 
@@ -77,8 +75,8 @@ def _no_sending_hour_findings(applicable: ApplicablePolicy, index: int, channel:
         yield LintFinding(
             f"/channels/{index}",
             "no_hour_left",
-            f"the quiet hours of {names} leave it no hour of the week on {channel}",
-            "Leave out the channel, or change the policy's quiet hours.",
+            f"the quiet hours {names} cover the whole week on {channel}, so nothing is ever sent there",
+            "Remove the channel, or shorten the policy's quiet hours.",
         )
 
 
@@ -95,17 +93,17 @@ def _expiry_findings(
     for cap in applicable.caps:
         if not cap.drops and cap.rolling is not None and cap.limit == 1 and cap.rolling >= document.ttl:
             yield _expires_while_deferred(
-                document, f"the cap `{cap.id}` lets a message wait for up to {format_duration(cap.rolling)}"
+                document, f"the cap `{cap.id}` can defer a message for up to {format_duration(cap.rolling)}"
             )
     for gap in applicable.gaps:
         if gap.gap >= document.ttl:
             yield _expires_while_deferred(
-                document, f"the gap `{gap.id}` lets a message wait for up to {format_duration(gap.gap)}"
+                document, f"the gap `{gap.id}` can defer a message for up to {format_duration(gap.gap)}"
             )
     for rule in applicable.histories:
         if not rule.drops and rule.within >= document.ttl:
             yield _expires_while_deferred(
-                document, f"the rule `{rule.id}` lets a message wait for {format_duration(rule.within)} and longer"
+                document, f"the rule `{rule.id}` can defer a message for {format_duration(rule.within)} or longer"
             )
 
 
@@ -113,8 +111,8 @@ def _expires_while_deferred(document: schemas.campaign.Campaign, why: str) -> Li
     return LintFinding(
         "/ttl",
         "expires_while_deferred",
-        f"{why}, and the message expires {format_duration(document.ttl)} after its event",
-        "Give it a longer `ttl`, or take the message out of the rule's scope.",
+        f"{why}, but the message expires {format_duration(document.ttl)} after its event",
+        "Raise `ttl`, or exclude the campaign from the rule's scope.",
     )
 
 
@@ -138,7 +136,7 @@ def _own_situation_findings(document: schemas.campaign.Campaign, policy: Compile
         yield LintFinding(
             "/trigger/event",
             "stopped_by_its_own_event",
-            f"each `{document.trigger.event}` opens the situation `{rule.situation}`, and while that is open "
-            f"`{id}` {'drops' if rule.drops else 'defers'} this message on {', '.join(sorted(channels))}",
-            "Trigger it by another event, or change the rule's scope.",
+            f"each `{document.trigger.event}` opens the situation `{rule.situation}`, and while it is open "
+            f"the rule `{id}` {'drops' if rule.drops else 'defers'} this message on {', '.join(sorted(channels))}",
+            "Use another trigger event, or change the rule's scope.",
         )

@@ -13,7 +13,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy, History
 
 MAX_COMPARED_RULES = 100
 """Rules of each kind that are compared with each other, at most."""
-_REDUNDANT_SUGGESTION = "Remove it, or change what it covers."
+_REDUNDANT_SUGGESTION = "Remove it, or change its scope."
 
 
 def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFinding]:
@@ -39,15 +39,15 @@ def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
                 yield LintFinding(
                     f"{pointer}/topics/{index}",
                     "unknown_topic",
-                    f"`topics` of this policy has no `{topic}`{did_you_mean(topic, known)}, so no campaign can have it",
+                    f"`topics` does not list `{topic}`{did_you_mean(topic, known)}, so no campaign can use it",
                     "Correct the name, or add the topic.",
                 )
     if all(topic.required for topic in document.topics) and _expects_marketing(document):
         yield LintFinding(
             "/topics",
             "marketing_without_topic",
-            "the policy has rules for marketing and no topic that customers can switch off, "
-            "and a marketing campaign needs one",
+            "the policy has rules for marketing but no topic that customers can switch off, "
+            "which every marketing campaign needs",
             "Add a topic that is not `required`.",
         )
 
@@ -72,10 +72,9 @@ def _history_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
                 yield LintFinding(
                     f"/contact_history/{index}/on_match",
                     "contradicting_rules",
-                    f"`{deferring_rule.id}` lets messages wait that `{dropping_rule.id}` drops for "
-                    f"{format_duration(dropping_rule.within)} "
-                    f"after the same: within that time they are dropped, later they wait",
-                    "Let both rules drop or both defer, or narrow the scope of one.",
+                    f"`{deferring_rule.id}` defers messages that `{dropping_rule.id}` drops: in the first "
+                    f"{format_duration(dropping_rule.within)} they are dropped, afterwards they are deferred",
+                    "Set the same `on_match` in both rules, or narrow the scope of one.",
                 )
 
 
@@ -112,7 +111,7 @@ def _redundant_cap_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
             yield LintFinding(
                 f"/frequency_caps/{index}",
                 "cap_never_binds",
-                f"whenever `{cap.id}` is used up, `{covering_rule.id}` stops the same messages at least as strictly",
+                f"whenever `{cap.id}` is reached, `{covering_rule.id}` blocks the same messages at least as strictly",
                 _REDUNDANT_SUGGESTION,
             )
 
@@ -133,7 +132,7 @@ def _redundant_rule_findings(
             yield LintFinding(
                 f"/{field}/{index}",
                 "unreachable_rule",
-                f"whenever `{rule.id}` matches, `{covering_rule.id}` stops the same messages at least as strictly",
+                f"whenever `{rule.id}` matches, `{covering_rule.id}` blocks the same messages at least as strictly",
                 _REDUNDANT_SUGGESTION,
             )
 
@@ -156,17 +155,17 @@ def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[
             yield LintFinding(
                 pointer,
                 "no_hour_left",
-                f"the quiet hours of {names} leave the messages that they cover no hour of the week",
-                "Shorten the hours or narrow a scope; to stop messages, pause the campaign or place a hold.",
+                f"the quiet hours {names} cover the whole week, so messages in their scope are never sent",
+                "Shorten the quiet hours or narrow a scope; to stop messages, pause the campaign or place a hold.",
             )
         elif not week_minutes.has_free_minute(quiet, utc_offsets):
             zones = ", ".join(zone.name for zone in policy.unknown_zones)
             yield LintFinding(
                 pointer,
                 "no_hour_left",
-                f"at every hour one of the zones {zones} lies in the quiet hours of {names}, so a customer without "
-                "zone and country never gets a message that they cover",
-                "Name fewer zones under `unknown_zones`, or shorten the hours.",
+                f"at every hour one of the zones {zones} is within the quiet hours {names}, so a customer whose "
+                "time zone and country are unknown never gets a message in their scope",
+                "List fewer zones under `unknown_zones`, or shorten the quiet hours.",
             )
 
 
@@ -176,5 +175,5 @@ def _holdout_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
             "/holdout/percent",
             "everybody_held_out",
             "all customers are in the control group, so no marketing is ever sent",
-            "Lower the percentage.",
+            "Set `percent` below 100.",
         )

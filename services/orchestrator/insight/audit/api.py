@@ -18,7 +18,7 @@ def violation_routes(database: Database) -> APIRouter:
     """Builds the route `/v1/violations`."""
     routes = APIRouter(prefix="/v1/violations", tags=["audit"])
 
-    @routes.get("", summary="Handovers that broke a promise, newest first")
+    @routes.get("", summary="List handovers that violated an invariant, newest first")
     async def list_violations(
         invariant: Annotated[str | None, Query(max_length=40)] = None,
         limit: PageLimit = DEFAULT_LIMIT,

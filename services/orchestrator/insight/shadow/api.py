@@ -20,7 +20,8 @@ from services.orchestrator.insight.shadow.observations import SKIPPED, ShadowVer
 from services.orchestrator.insight.shadow.store import OutcomeCount, ShadowSample
 
 AgreesParam = Annotated[
-    Literal["yes", "no", "unknown"] | None, Query(description="Samples of one kind; `unknown`: nothing to agree with")
+    Literal["yes", "no", "unknown"] | None,
+    Query(description="Only samples that agree or differ; `unknown`: there was no live decision to compare with"),
 ]
 _AGREES_VALUES = {"yes": [1], "no": [0], "unknown": [-1], None: [1, 0, -1]}
 _MAX_SAMPLE_ID = 2**63 - 1
@@ -30,10 +31,12 @@ def shadow_routes(database: Database) -> APIRouter:
     """Builds the routes that show what versions in shadow decided."""
     routes = APIRouter(prefix="/v1", tags=["shadow"])
 
-    @routes.get("/campaigns/{key}/shadow", summary="What a version of a campaign decided in shadow, with samples")
+    @routes.get("/campaigns/{key}/shadow", summary="Shadow decisions of a campaign version, with samples")
     async def get_campaign_shadow(
         key: CampaignKey,
-        version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="[the newest that was in shadow]")] = None,
+        version: Annotated[
+            int | None, Query(ge=1, le=2**31 - 1, description="Default: the newest version that was in shadow")
+        ] = None,
         agrees: AgreesParam = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
@@ -46,7 +49,7 @@ def shadow_routes(database: Database) -> APIRouter:
                 raise NotFound(f"no version of a campaign `{key}` was in shadow, or not this one")
             return await _shadow_document(tx, "campaign", found, agrees, limit, after)
 
-    @routes.get("/policy/versions/{number}/shadow", summary="What a version of the policy decided in shadow")
+    @routes.get("/policy/versions/{number}/shadow", summary="Shadow decisions of a policy version, with samples")
     async def get_policy_shadow(
         number: VersionNumber,
         agrees: AgreesParam = None,

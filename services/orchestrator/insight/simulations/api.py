@@ -27,17 +27,21 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
     """Builds the routes of `/v1/simulations`."""
     routes = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
-    @routes.post("", summary="Simulate recorded traffic; the answer says where to follow it", status_code=202)
+    @routes.post("", summary="Simulate recorded traffic; `Location` is where to follow the progress", status_code=202)
     async def request_simulation(data: DocumentBody, principal: Principal = requires("simulations:write")) -> Response:
         request, now = validate_document(SimulationRequest, data), clock.now()
         if request.to > now:
-            raise DocumentError([("/to", "in_the_future", "nothing is recorded of what lies ahead")])
+            raise DocumentError(
+                [("/to", "in_the_future", "`to` must not be in the future: only recorded traffic can be simulated")]
+            )
         async with database.read() as tx:
             resolved = await resolve_request(tx, request, check_content)
         id = f"sim_{secrets.token_hex(12)}"
         async with database.write() as tx:
             if await store.count_queued(tx) >= store.MAX_QUEUED:
-                raise RateLimited(f"{store.MAX_QUEUED} simulations wait already; ask again later", retry_after=30.0)
+                raise RateLimited(
+                    f"{store.MAX_QUEUED} simulations are queued already; try again later", retry_after=30.0
+                )
             await store.enqueue(tx, id, principal.name, data, msgspec.to_builtins(resolved), now)
             simulation = await store.get_simulation(tx, id)
         assert simulation is not None
@@ -48,7 +52,7 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
 
 
 def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="The simulations that are kept, newest first")
+    @routes.get("", summary="List simulations, newest first")
     async def list_simulations(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("simulations:read")
     ) -> dict[str, object]:
@@ -61,7 +65,7 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
             encode_cursor((last.created, last.id)) if last else None,
         )
 
-    @routes.get("/{id}", summary="How far it is, and what it came to")
+    @routes.get("/{id}", summary="Progress and result of a simulation")
     async def get_simulation(id: str, _: Principal = requires("simulations:read")) -> dict[str, Any]:
         async with database.read() as tx:
             found = _require_found(await store.get_simulation(tx, id))
@@ -78,7 +82,7 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
             html = await store.get_picture(tx, id)
         if html is None:
             raise Conflict(
-                f"this simulation is {found.state.value}; a picture is there when it is done", code="not_done"
+                f"this simulation is {found.state.value}; its picture exists once it is done", code="not_done"
             )
         return HTMLResponse(
             html, headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
@@ -87,7 +91,7 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
 
 def _require_found(found: Simulation | None) -> Simulation:
     if found is None:
-        raise NotFound("there is no such simulation, or it is so old that it is not kept any more")
+        raise NotFound("there is no such simulation, or it was deleted because of its age")
     return found
 
 

@@ -96,13 +96,20 @@ class SimulationRun:
                 error=(self._folder / "errors.txt").read_text("utf-8", "replace").strip()[:1000], notes=notes
             )
         if code == EXIT_TOO_LARGE:
-            return RunResult(error="it needs more memory or disk than a simulation may take: ask for less", notes=notes)
+            return RunResult(
+                error="the simulation exceeded its memory or disk limit; request a shorter span or fewer customers",
+                notes=notes,
+            )
         if code != 0:
-            return RunResult(error=f"its process ended with code {code}: it took too long, or was killed", notes=notes)
+            return RunResult(
+                error=f"the simulation process exited with code {code}: it ran too long, or was killed", notes=notes
+            )
         result = (self._folder / "result.json").read_bytes()
         picture = (self._folder / "picture.html").read_bytes()
         if len(result) + len(picture) > MAX_RESULT_BYTES:
-            return RunResult(error="its result is larger than can be kept: ask for less", notes=notes)
+            return RunResult(
+                error="the result is too large to store; request a shorter span or fewer customers", notes=notes
+            )
         return RunResult(result, picture, notes)
 
 
@@ -110,19 +117,17 @@ def describe_traffic(resolved: ResolvedRequest, exported: ExportedTraffic) -> li
     """Describes in words which traffic the simulation contains and which it does not."""
     summary = f"{exported.event_count} recorded events of {len(exported.customers)} customers were simulated."
     notes = [
-        f"{summary} Events of types that no campaign wanted, or that met no campaign's trigger when they came, "
-        "are kept "
-        "nowhere and are not among them.",
-        "Preferences, suppressions, situations and holds are those recorded then, each from the instant at which it "
-        "was; other triggers of situations in a policy change nothing. After the span nothing changes any more.",
+        f"{summary} Events that triggered no campaign when they arrived are not stored, so they are not included.",
+        "Preferences, suppressions, situations and holds are as they were recorded, each from the instant of its "
+        "recording; other situation triggers in a policy have no effect. After the span they stay unchanged.",
         "All campaigns count as active, and all channels as configured.",
     ]
     if exported.waiting_messages:
-        notes.append(f"{exported.waiting_messages} messages that waited at the start are not in it, nor do they count.")
+        notes.append(f"{exported.waiting_messages} messages waiting at the start are left out and do not count.")
     if exported.unknown_entries:
         notes.append(
-            f"{exported.unknown_entries} do-not-contact entries of addresses were removed since; "
-            "whose they were is not kept."
+            f"{exported.unknown_entries} do-not-contact entries for addresses were removed since; "
+            "the customers they belonged to are not stored."
         )
     return notes
 

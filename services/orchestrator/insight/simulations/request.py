@@ -49,9 +49,9 @@ class SimulationRequest(SimulationVariant):
     @model_validator(mode="after")
     def _check_order(self) -> "SimulationRequest":
         if self.to <= self.since:
-            raise ValueError("`to` must lie after `from`")
+            raise ValueError("`to` must be later than `from`")
         if self.until is not None and self.until < self.since:
-            raise ValueError("`until` must not lie before `from`")
+            raise ValueError("`until` must not be earlier than `from`")
         return self
 
 
@@ -124,7 +124,7 @@ async def _resolve_variant(
         campaigns_name = f"{len(campaigns)} as given"
     keys = [document["key"] for document in campaigns]
     if len(set(keys)) != len(keys):
-        raise DocumentError([(f"{pointer}/campaigns", "twice", "names a campaign twice")])
+        raise DocumentError([(f"{pointer}/campaigns", "twice", "a campaign is listed twice")])
     return ResolvedVariant(policy, campaigns, {"policy": policy_name, "campaigns": campaigns_name})
 
 

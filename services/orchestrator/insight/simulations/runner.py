@@ -84,14 +84,18 @@ class SimulationRunner:
                 async with asyncio.timeout(self._limits.seconds):
                     return await self._run_with_heartbeat(claimed, folder, stop)
         except TimeoutError:
-            return RunResult(error=f"it took longer than {self._limits.seconds} s: ask for less traffic")
+            return RunResult(error=f"the simulation took longer than {self._limits.seconds} s; request a shorter span")
         except TrafficTooLarge as error:
             return RunResult(error=str(error))
         except Transient as error:
-            return RunResult(error=f"what was recorded cannot be had now ({error.code}): ask again later")
+            return RunResult(
+                error=f"the recorded history cannot be read now ({error.code}); request the simulation again later"
+            )
         except (OSError, ValueError) as error:
             log_error("simulation_failed", error, id=claimed.id)
-            return RunResult(error=f"it could not be run ({type(error).__name__}); the log says more")
+            return RunResult(
+                error=f"the simulation failed ({type(error).__name__}); see the log entry `simulation_failed`"
+            )
 
     async def _run_with_heartbeat(self, claimed: ClaimedSimulation, folder: Path, stop: asyncio.Event) -> RunResult:
         run = SimulationRun(self._database, self._recorder, self._limits, claimed, folder)

@@ -138,7 +138,7 @@ async def claim_next(tx: Tx, now: Instant, real: Instant) -> ClaimedSimulation |
             await record_result(
                 tx,
                 ClaimedSimulation(row.id, {}, row.tries),
-                RunResult(error="the process that ran it ended twice"),
+                RunResult(error="the simulation process died twice"),
                 now,
             )
     runnable = [row for row in rows if row.state == SimulationState.QUEUED or row.tries < MAX_TRIES]

@@ -110,7 +110,7 @@ def _check_size(events: int, customers: int) -> None:
     for count, most, what in ((events, MAX_EVENTS, "events"), (customers, MAX_CUSTOMERS, "customers")):
         if count > most:
             raise TrafficTooLarge(
-                f"more than {most:,} {what} lie in this span: ask for a shorter one, or for a part of the customers"
+                f"the span contains more than {most:,} {what}; request a shorter span or fewer customers"
             )
 
 

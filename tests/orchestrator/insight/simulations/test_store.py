@@ -51,7 +51,7 @@ async def test_what_ran_in_a_process_that_is_gone_is_begun_once_more_and_then_fa
         await store.record_result(tx, first, RunResult(b"{}", b""), NOON)
         assert await store.claim_next(tx, NOON, LATER + store.HEARTBEAT_TIMEOUT + 1) is None
     failed = await state(here.database, "a")
-    assert (failed.state, failed.error) == (SimulationState.FAILED, "the process that ran it ended twice")
+    assert (failed.state, failed.error) == (SimulationState.FAILED, "the simulation process died twice")
 
 
 async def test_what_is_given_back_waits_again_and_does_not_count_as_a_try(here: World) -> None:

@@ -19,7 +19,7 @@ def _summarise(verdict: Verdict, _: str) -> str:
 
 
 def _explain(verdict: Verdict) -> str:
-    return f"the cap {verdict.id} allows {verdict.evidence.get('limit')}, and they are used up"
+    return f"the cap {verdict.id} allows {verdict.evidence.get('limit')}, and it is reached"
 
 
 def _describe_evidence(verdict: Verdict) -> str | None:
