@@ -63,7 +63,7 @@ class SendCounts:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Returns one row per value, sorted by name."""
-        known = sorted({key for counter in (*self.counts, *self.exclusive) for key in counter})
+        values = sorted({key for counter in (*self.counts, *self.exclusive) for key in counter})
         return [
             {
                 name: key,
@@ -72,7 +72,7 @@ class SendCounts:
                 "gained": self.exclusive[HERE][key],
                 "lost": self.exclusive[AGAINST][key],
             }
-            for key in known
+            for key in values
         ]
 
 
@@ -128,7 +128,7 @@ class Comparison:
         }
 
     def _pair_sends(self) -> None:
-        """Pairs the sends of both runs in order of time; those without a partner remain in `_only`."""
+        """Pairs the sends of both runs in order of time; those without a partner remain in `_unmatched`."""
         for _, message_id, side, sent in heapq.merge(self._sends(HERE), self._sends(AGAINST)):
             other = self._unmatched[OTHER_SIDE[side]].pop(message_id, None)
             if other is None:
@@ -145,7 +145,7 @@ class Comparison:
                 self._hours.exclusive[side][sent.hour] += 1
 
     def _sends(self, side: Side) -> Iterator[tuple[Instant, str, Side, SentMessage]]:
-        known: dict[str, str] = {}
+        interned: dict[str, str] = {}
         for line, _ in _read_decision_lines(self._paths[side]):
             self._outcomes[side][line.outcome] += 1
             self._reasons.counts[side][line.reason] += 1
@@ -153,7 +153,7 @@ class Comparison:
                 continue
             at = parse_instant(line.time)
             customer, campaign, channel, hour = (
-                known.setdefault(text, text)
+                interned.setdefault(text, text)
                 for text in (line.customer, line.campaign, line.channel, f"{self._zone.wall_time(at) // HOUR % 24:02}")
             )
             self._campaigns.counts[side][campaign] += 1
@@ -205,8 +205,8 @@ class Comparison:
 
 def _largest_changes(extra_sends: Mapping[str, int], sign: int) -> list[str]:
     """Returns the customers with the largest change of this sign, largest first, ties by name."""
-    found = [(-sign * change, name) for name, change in extra_sends.items() if change * sign > 0]
-    return [name for _, name in heapq.nsmallest(MAX_CUSTOMERS, found)]
+    changes = [(-sign * change, name) for name, change in extra_sends.items() if change * sign > 0]
+    return [name for _, name in heapq.nsmallest(MAX_CUSTOMERS, changes)]
 
 
 def _by_side(values: Sequence[Any]) -> dict[str, Any]:

@@ -43,32 +43,32 @@ class FileFactsSource:
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
     def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Applies an event in both services, or in neither. Raises BadEvent."""
+        """Applies an event in both services, or in neither. Raises InvalidEvent."""
         if event.type not in preference.EVENT_TYPES and not suppression.handles(event.type, self._situation_kinds):
             return
         customer = event.subject
-        chosen = preference.apply_event(self._preference_state(customer), event, data)
-        against = suppression.apply_event(self._suppression_state(customer), event, data, self._situation_kinds)
-        if chosen is not None:
-            self._preferences[customer] = chosen
-        if against is not None:
-            self._suppressions[customer] = against
-        if chosen is not None or against is not None:
+        new_preference = preference.apply_event(self._preference_state(customer), event, data)
+        new_suppression = suppression.apply_event(self._suppression_state(customer), event, data, self._situation_kinds)
+        if new_preference is not None:
+            self._preferences[customer] = new_preference
+        if new_suppression is not None:
+            self._suppressions[customer] = new_suppression
+        if new_preference is not None or new_suppression is not None:
             self._facts.pop(customer, None)
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the facts as of the events applied so far."""
-        found = self._facts.get(customer)
-        if found is None:
-            chosen = preference.to_facts(self._preference_state(customer))
-            names = [suppression.plain_address_name(each.channel, each.address) for each in chosen.addresses]
-            against = suppression.to_facts(self._suppression_state(customer), self._by_address, names)
-            found = Facts(chosen, against, self._holds, self._policy, frozenset(CHANNELS))
-            self._facts[customer] = found
-        return found
+        facts = self._facts.get(customer)
+        if facts is None:
+            preference_facts = preference.to_facts(self._preference_state(customer))
+            names = [suppression.plain_address_name(each.channel, each.address) for each in preference_facts.addresses]
+            suppressions = suppression.to_facts(self._suppression_state(customer), self._by_address, names)
+            facts = Facts(preference_facts, suppressions, self._holds, self._policy, frozenset(CHANNELS))
+            self._facts[customer] = facts
+        return facts
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that another tool reports. Raises BadEvent."""
+        """Returns the contact that another tool reports. Raises InvalidEvent."""
         return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
     def _preference_state(self, customer: str) -> preference.PreferenceState:
@@ -82,5 +82,7 @@ def to_hold_fact(hold: Hold) -> HoldFact:
     """Converts a hold to the form that rules see."""
     scope = hold.scope
     fields = {name: getattr(scope, name) for name in ("channels", "topics", "classes", "intents", "campaigns")}
-    known = {name: None if values is None else frozenset(map(str, values)) for name, values in fields.items()}
-    return HoldFact(hold.key, hold.mode, hold.start, hold.until, MessageScope(**known), scope.region, scope.trait)
+    scope_fields = {name: None if values is None else frozenset(map(str, values)) for name, values in fields.items()}
+    return HoldFact(
+        hold.key, hold.mode, hold.start, hold.until, MessageScope(**scope_fields), scope.region, scope.trait
+    )

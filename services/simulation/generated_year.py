@@ -185,7 +185,7 @@ class EventGenerator:
         return self._business_event((draw - 0.86) / 0.14, customer, at)
 
     def _business_event(self, draw: float, customer: int, at: Instant) -> tuple[str, dict[str, Any]]:
-        """Returns an event of the business: orders, support, complaints. `luck` is from 0 to below 1."""
+        """Returns an event of the business: orders, support, complaints. `draw` is from 0 to below 1."""
         random = self._random
         self._number += 1
         ref = f"{self._number:08}"

@@ -30,16 +30,16 @@ class BadInput(ValueError):
 
 def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
     """Reads the campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
-    found: dict[str, CompiledCampaign] = {}
+    campaigns: dict[str, CompiledCampaign] = {}
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
         document = _read_document(path, schemas.campaign.Campaign)
-        if document.key in found:
+        if document.key in campaigns:
             raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
         try:
-            found[document.key] = compile_campaign(document, 1, True, compile_campaign_condition)
+            campaigns[document.key] = compile_campaign(document, 1, True, compile_campaign_condition)
         except ConditionSyntaxError as error:
             raise BadInput(f"{path}: {error}") from None
-    return found
+    return campaigns
 
 
 def read_policy(path: Path) -> CompiledPolicy:
@@ -57,29 +57,29 @@ def read_customers(path: Path) -> list[Customer]:
 
 def iter_customers(path: Path) -> Iterator[Customer]:
     """As `read_customers`, lazily."""
-    known: set[str] = set()
+    seen: set[str] = set()
     for location, line in _numbered_lines(path):
         customer = _parse_line(location, Customer, line)
-        if customer.customer in known:
+        if customer.customer in seen:
             raise BadInput(f"{location}: the customer `{customer.customer}` appears twice")
-        known.add(customer.customer)
+        seen.add(customer.customer)
         yield customer
 
 
 def read_suppressions(path: Path) -> list[Suppression | Hold]:
     """Reads suppressions and (with `mode`) holds, one JSON object per line. Raises BadInput."""
-    found: list[Suppression | Hold] = []
+    entries: list[Suppression | Hold] = []
     keys: set[str] = set()
     for location, line in _numbered_lines(path):
         if not isinstance(_parse_json(location, line), dict) or "mode" not in _parse_json(location, line):
-            found.append(_parse_line(location, Suppression, line))
+            entries.append(_parse_line(location, Suppression, line))
             continue
         hold = _parse_line(location, Hold, line)
         if hold.key in keys:
             raise BadInput(f"{location}: the hold `{hold.key}` appears twice")
         keys.add(hold.key)
-        found.append(hold)
-    return found
+        entries.append(hold)
+    return entries
 
 
 def read_events(path: Path, on_bytes_read: OnBytesRead | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:

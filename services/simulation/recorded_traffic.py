@@ -60,18 +60,18 @@ class RecordedFactsSource:
 
     def facts_changes(self) -> list[FactsChange]:
         """Yields what became known later, in order."""
-        found: list[FactsChange] = []
+        changes: list[FactsChange] = []
         for customer, recorded in self._recorded.items():
             both: tuple[tuple[KnownStates, dict[str, Any]], ...] = (
                 (recorded.preferences, self._preferences),
                 (recorded.suppressions, self._suppressions),
             )
             for states, facts_by_customer in both:
-                found += [
+                changes += [
                     FactsChange(at, customer, partial(self._set_facts, facts_by_customer, customer, state.facts))
                     for at, state in zip(_effective_instants(states[1:]), states[1:], strict=True)
                 ]
-        return sorted(found, key=attrgetter("at"))
+        return sorted(changes, key=attrgetter("at"))
 
     def _set_facts(self, facts_by_customer: dict[str, Any], customer: str, facts: object) -> None:
         facts_by_customer[customer] = facts
@@ -82,18 +82,18 @@ class RecordedFactsSource:
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the facts as of the changes applied so far."""
-        found = self._facts.get(customer)
-        if found is None:
+        facts = self._facts.get(customer)
+        if facts is None:
             preference: Preference = self._preferences[customer]
             suppressions = reindex_address_entries(
                 self._suppressions[customer], self._recorded[customer].asked, preference
             )
-            found = Facts(preference, suppressions, self._holds, self._policy, frozenset(CHANNELS))
-            self._facts[customer] = found
-        return found
+            facts = Facts(preference, suppressions, self._holds, self._policy, frozenset(CHANNELS))
+            self._facts[customer] = facts
+        return facts
 
     def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that another tool reports. Raises BadEvent."""
+        """Returns the contact that another tool reports. Raises InvalidEvent."""
         return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
 
@@ -126,10 +126,10 @@ def read_structs(path: Path, struct_type: type[StructT]) -> Iterator[StructT]:
 
 def _effective_instants(states: KnownStates) -> list[Instant]:
     """Returns when each state counts from; none later than the one that follows it."""
-    found = [state.at - FENCE_WAIT if state.by_event else state.at for state in states]
-    for index in range(len(found) - 2, -1, -1):
-        found[index] = min(found[index], found[index + 1])
-    return found
+    instants = [state.at - FENCE_WAIT if state.by_event else state.at for state in states]
+    for index in range(len(instants) - 2, -1, -1):
+        instants[index] = min(instants[index], instants[index + 1])
+    return instants
 
 
 def _hold_while_known(recorded: HoldPeriod) -> HoldFact | None:

@@ -33,10 +33,10 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
     ) -> dict[str, object]:
         created, last = decode_cursor(after, tuple[int, str]) if after else (-1, "")
         async with database.read() as tx:
-            found = await store.list_keys_after(tx, created, last, limit + 1)
-        last_key = found[limit - 1] if len(found) > limit else None
+            keys = await store.list_keys_after(tx, created, last, limit + 1)
+        last_key = keys[limit - 1] if len(keys) > limit else None
         return to_page(
-            [_key_document(key) for key in found[:limit]],
+            [_key_document(key) for key in keys[:limit]],
             encode_cursor((last_key.created, last_key.id)) if last_key else None,
         )
 

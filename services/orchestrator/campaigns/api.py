@@ -54,10 +54,12 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
     async def put_campaign(
         key: CampaignKey, data: DocumentBody, request: Request, principal: Principal = requires("campaigns:write")
     ) -> Response:
-        found = await campaign_workflow.register_campaign(
+        registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
         )
-        return _campaign_response(found, 201 if found.created else 200, findings=await _lint_version(database, found))
+        return _campaign_response(
+            registered, 201 if registered.created else 200, findings=await _lint_version(database, registered)
+        )
 
     for action in LifecycleAction:
         _add_transition_route(routes, database, clock, action)
@@ -72,20 +74,20 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
         why: OptionalReason = None,
         principal: Principal = requires(CAMPAIGN_PERMISSIONS[action]),
     ) -> Response:
-        found = await campaign_workflow.transition_campaign(
+        changed = await campaign_workflow.transition_campaign(
             database, key, action, transition_request(request, principal, clock, why)
         )
         if action is LifecycleAction.SHADOW:
-            return _campaign_response(found, findings=await _lint_version(database, found))
-        return _campaign_response(found)
+            return _campaign_response(changed, findings=await _lint_version(database, changed))
+        return _campaign_response(changed)
 
 
-async def _lint_version(database: Database, found: CampaignWithVersion) -> list[dict[str, str]]:
+async def _lint_version(database: Database, campaign: CampaignWithVersion) -> list[dict[str, str]]:
     """Returns the lint findings for the version under the active policy."""
     async with database.read() as tx:
         policy = await campaign_workflow.get_active_policy(tx)
     return finding_documents(
-        lint_campaign(validate_document(schemas.campaign.Campaign, found.version.document), policy)
+        lint_campaign(validate_document(schemas.campaign.Campaign, campaign.version.document), policy)
     )
 
 
@@ -95,9 +97,9 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("campaigns:read")
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await store.list_heads(tx, decode_cursor(after, str) if after else "", limit + 1)
-        items = [_campaign_summary(head, version) for head, version in found[:limit]]
-        return to_page(items, encode_cursor(found[limit - 1][0].key) if len(found) > limit else None)
+            heads = await store.list_heads(tx, decode_cursor(after, str) if after else "", limit + 1)
+        items = [_campaign_summary(head, version) for head, version in heads[:limit]]
+        return to_page(items, encode_cursor(heads[limit - 1][0].key) if len(heads) > limit else None)
 
     @routes.get("/{key}", summary="The newest version of a campaign")
     async def get_campaign(key: CampaignKey, _: Principal = requires("campaigns:read")) -> Response:
@@ -118,11 +120,11 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
         async with database.read() as tx:
             head = await store.get_head(tx, key)
             before = decode_cursor(after, int) if after else _MAX_VERSION
-            found = await store.list_campaign_versions(tx, key, before, limit + 1)
+            versions = await store.list_campaign_versions(tx, key, before, limit + 1)
         if head is None:
             raise NotFound(f"there is no campaign `{key}`")
-        items = [_campaign_summary(head, version) for version in found[:limit]]
-        return to_page(items, encode_cursor(found[limit - 1].version) if len(found) > limit else None)
+        items = [_campaign_summary(head, version) for version in versions[:limit]]
+        return to_page(items, encode_cursor(versions[limit - 1].version) if len(versions) > limit else None)
 
     @routes.get("/{key}/versions/{number}", summary="One version of a campaign")
     async def version(
@@ -130,15 +132,15 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, Any]:
         async with database.read() as tx:
             head = await store.get_head(tx, key)
-            found = await store.get_campaign_version(tx, key, number)
-        if head is None or found is None:
+            campaign_version = await store.get_campaign_version(tx, key, number)
+        if head is None or campaign_version is None:
             raise NotFound(f"there is no version {number} of `{key}`")
-        return _campaign_document(head, found)
+        return _campaign_document(head, campaign_version)
 
 
-def _campaign_response(found: CampaignWithVersion, status: int = 200, **more: object) -> Response:
+def _campaign_response(campaign: CampaignWithVersion, status: int = 200, **more: object) -> Response:
     return JSONResponse(
-        {**_campaign_document(found.head, found.version), **more}, status, etag_header(found.head.revision)
+        {**_campaign_document(campaign.head, campaign.version), **more}, status, etag_header(campaign.head.revision)
     )
 
 

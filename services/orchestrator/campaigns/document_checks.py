@@ -67,8 +67,8 @@ def _topic_problems(document: schemas.campaign.Campaign, policy: schemas.policy.
     topics = {topic.key: topic for topic in policy.topics}
     topic = topics.get(document.topic)
     if topic is None:
-        known = did_you_mean(document.topic, topics)
-        yield "/topic", "unknown_topic", f"the active policy has no topic `{document.topic}`{known}"
+        suggestion = did_you_mean(document.topic, topics)
+        yield "/topic", "unknown_topic", f"the active policy has no topic `{document.topic}`{suggestion}"
     elif topic.required and document.class_ is Class.MARKETING:
         detail = f"customers cannot switch off `{topic.key}`; marketing needs a topic that is not `required`"
         yield "/topic", "required_topic", detail

@@ -50,12 +50,12 @@ def next_status(
     table: dict[tuple[Status, LifecycleAction], Status], what: str, status: Status, action: LifecycleAction
 ) -> Status:
     """Returns the status after the action. Raises Conflict `wrong_state`, naming the possible actions."""
-    found = table.get((status, action))
-    if found is None:
+    following = table.get((status, action))
+    if following is None:
         possible = [move.value for (before, move) in table if before is status]
         hint = f"possible now: {', '.join(possible)}" if possible else "no action is; PUT a new version"
         raise Conflict(f"{what} is {status}; the action `{action}` is not possible now; {hint}", code="wrong_state")
-    return found
+    return following
 
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:

@@ -107,19 +107,19 @@ def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("policy:read")
     ) -> dict[str, object]:
         async with database.read() as tx:
-            found = await store.list_policy_versions(
+            versions = await store.list_policy_versions(
                 tx, decode_cursor(after, int) if after else _MAX_VERSION, limit + 1
             )
-        items = [version_document(schemas.policy.Policy, version) for version in found[:limit]]
-        return to_page(items, encode_cursor(found[limit - 1].version) if len(found) > limit else None)
+        items = [version_document(schemas.policy.Policy, version) for version in versions[:limit]]
+        return to_page(items, encode_cursor(versions[limit - 1].version) if len(versions) > limit else None)
 
     @routes.get("/versions/{number}", summary="One version of the policy")
     async def version(number: VersionNumber, _: Principal = requires("policy:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            found = await store.get_policy_version(tx, number)
-        if found is None:
+            stored = await store.get_policy_version(tx, number)
+        if stored is None:
             raise NotFound(f"the policy has no version {number}")
-        return version_document(schemas.policy.Policy, found)
+        return version_document(schemas.policy.Policy, stored)
 
 
 def _policy_response(revision: int, version: DocumentVersion, status: int = 200, **more: object) -> Response:

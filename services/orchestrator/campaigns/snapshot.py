@@ -57,8 +57,8 @@ class CatalogueSnapshot:
 
     def get_launched_campaign(self, key: str) -> CompiledCampaign | None:
         """Returns the campaign version that is or was last active, even if stopped, as of the last `get_catalogue`."""
-        found = self._loaded and self._loaded.launched.get(key)
-        return found.campaign if found else None
+        launched = self._loaded and self._loaded.launched.get(key)
+        return launched.campaign if launched else None
 
     def get_content(self, key: str, version: int) -> CompiledContent:
         """Returns the compiled content of a recently loaded version; batches in progress may need an older one.
@@ -96,11 +96,11 @@ class CatalogueSnapshot:
     ) -> dict[str, _CompiledVersion]:
         compiled: dict[str, _CompiledVersion] = {}
         for version in versions:
-            found = previous.get(version.key)
-            if found is None or (found.campaign.version, found.status) != (version.version, version.status):
-                found = self._compile_version(version, found)
-            if found is not None:
-                compiled[version.key] = found
+            current = previous.get(version.key)
+            if current is None or (current.campaign.version, current.status) != (version.version, version.status):
+                current = self._compile_version(version, current)
+            if current is not None:
+                compiled[version.key] = current
         return compiled
 
     def _replace_contents(self, contents: dict[tuple[str, int], CompiledContent]) -> None:

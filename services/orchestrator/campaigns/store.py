@@ -91,7 +91,7 @@ def _to_head(row: Any) -> CampaignHead:
 
 
 async def get_catalogue_state(tx: Tx, *, lock: bool = False) -> CatalogueState:
-    """Returns the catalogue's state. With `lock`, nobody else changes the policy until this transaction ends."""
+    """Returns the catalogue's state. With `lock`, other transactions cannot change the policy until this one ends."""
     row = await tx.row(
         "SELECT version, policy_revision, active_policy FROM catalogue_state WHERE id = 1"
         f" {tx.for_update if lock else ''}"
@@ -102,6 +102,8 @@ async def get_catalogue_state(tx: Tx, *, lock: bool = False) -> CatalogueState:
 
 async def increment_catalogue_version(tx: Tx) -> None:
     """Signals that decisions must reload the catalogue."""
+    # The row stays locked until the transaction ends, so catalogue changes commit one after another, in the order of
+    # their versions. Lock it last: whoever holds it waits for no campaign.
     await tx.execute("UPDATE catalogue_state SET version = version + 1 WHERE id = 1")
 
 
@@ -139,15 +141,16 @@ async def lock_head(tx: Tx, key: str) -> CampaignHead | None:
 
 async def get_or_create_head(tx: Tx, key: str, now: Instant) -> CampaignHead:
     """Returns the campaign with this key, locked. A new one has revision 0 and no version yet."""
+    # Insert first, then lock: two first registrations of a key at the same time both end up waiting for the one row.
     await tx.execute(
         "INSERT INTO campaign (key, revision, newest, active_version, status, updated)"
         " VALUES (:key, 0, 0, NULL, NULL, :now) ON CONFLICT (key) DO NOTHING",
         key=key,
         now=now,
     )
-    found = await lock_head(tx, key)
-    assert found is not None
-    return found
+    head = await lock_head(tx, key)
+    assert head is not None
+    return head
 
 
 async def update_head(tx: Tx, head: CampaignHead, now: Instant) -> CampaignHead:

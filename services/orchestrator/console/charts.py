@@ -77,7 +77,7 @@ class ReasonShare(NamedTuple):
 
 def outcome_tiles(counts: Sequence[SlotCount], slots: int) -> list[OutcomeTile]:
     """Builds one tile per outcome; each slot is a minute. The current, unfinished minute is left out of the line."""
-    found = []
+    tiles = []
     for outcome in Outcome:
         series = [0] * slots
         for item in counts:
@@ -87,35 +87,37 @@ def outcome_tiles(counts: Sequence[SlotCount], slots: int) -> list[OutcomeTile]:
         points = _sparkline_points(series)
         description = f"between {min(series):,} and {max(series):,} a minute in the last {slots} minutes"
         rate_text = f"{rate:,.0f}" if rate >= 10 or rate == int(rate) else f"{rate:.1f}"
-        found.append(OutcomeTile(outcome, rate_text, f"M{points}", f"M{points}L100 30L0 30Z", description))
-    return found
+        tiles.append(OutcomeTile(outcome, rate_text, f"M{points}", f"M{points}L100 30L0 30Z", description))
+    return tiles
 
 
 def outcome_totals(counts: Sequence[SlotCount]) -> list[tuple[str, int, str]]:
     """Returns each outcome with its count and its share in words."""
-    found = Counter[str]()
+    counts_by_outcome = Counter[str]()
     for item in counts:
-        found[item.outcome] += item.number
-    whole = sum(found.values())
-    return [(outcome, found[outcome], _format_share(found[outcome], whole)) for outcome in Outcome]
+        counts_by_outcome[item.outcome] += item.number
+    whole = sum(counts_by_outcome.values())
+    return [
+        (outcome, counts_by_outcome[outcome], _format_share(counts_by_outcome[outcome], whole)) for outcome in Outcome
+    ]
 
 
 def channel_totals(counts: Sequence[SlotCount]) -> list[tuple[str, tuple[int, ...]]]:
     """Returns each used channel with its counts by outcome."""
-    found = Counter[tuple[str, str]]()
+    counts_by_pair = Counter[tuple[str, str]]()
     for item in counts:
-        found[item.channel, item.outcome] += item.number
-    used = sorted({channel for channel, _ in found})
-    return [(channel, tuple(found[channel, outcome] for outcome in Outcome)) for channel in used]
+        counts_by_pair[item.channel, item.outcome] += item.number
+    used = sorted({channel for channel, _ in counts_by_pair})
+    return [(channel, tuple(counts_by_pair[channel, outcome] for outcome in Outcome)) for channel in used]
 
 
 def reason_shares(counts: Sequence[SlotCount], max_shares: int) -> tuple[list[ReasonShare], int, int]:
     """Returns the most frequent reasons for not sending, and the number and total of the others."""
-    found = Counter[tuple[str, str]]()
+    counts_by_pair = Counter[tuple[str, str]]()
     for item in counts:
         if item.outcome != Outcome.SEND:
-            found[item.outcome, item.reason] += item.number
-    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+            counts_by_pair[item.outcome, item.reason] += item.number
+    ranked = sorted(counts_by_pair.items(), key=lambda item: (-item[1], item[0]))
     top = max((count for _, count in ranked), default=1)
     shares = [
         ReasonShare(outcome, code, REASONS[code], count, round(96 * count / top + 0.5, 2))
@@ -206,14 +208,14 @@ def _time_ticks(since: Instant, until: Instant, at: WallClock) -> tuple[AxisLabe
             next((tick for tick in _TICK_HOURS if hours / tick <= 8), 24 * round(hours / 24 / 7 + 0.5)) * 60 * MINUTE
         )
     first = at.midnight(since)
-    found = []
+    labels = []
     t = first
     while t < until:
         if t > since:
             text = at.clock(t) if every < 24 * 60 * MINUTE else at.date(t)
-            found.append(AxisLabel(round(100 * (t - since) / (until - since), 2), text))
+            labels.append(AxisLabel(round(100 * (t - since) / (until - since), 2), text))
         t += every
-    return tuple(label for label in found if 3 < label.at < 97)
+    return tuple(label for label in labels if 3 < label.at < 97)
 
 
 def _describe_chart(heights: Sequence[int], since: Instant, length: int, at: WallClock) -> str:

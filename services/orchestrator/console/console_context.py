@@ -62,8 +62,8 @@ class ConsoleContext:
 
     def campaign_name(self, key: str) -> str:
         """Returns a campaign's name, or its key if it never ran."""
-        found = self.snapshot.get_launched_campaign(key)
-        return key if found is None else found.document.name
+        launched = self.snapshot.get_launched_campaign(key)
+        return key if launched is None else launched.document.name
 
     async def get_preferences(self, customers: Sequence[str]) -> dict[str, Preference]:
         """Returns the preferences of these customers; nothing while preference does not answer."""

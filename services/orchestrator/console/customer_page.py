@@ -48,20 +48,21 @@ class TimelineEntry(NamedTuple):
     outcome: str
 
 
-def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRouter:
+def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """Builds the routes of customers."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
     async def customers(request: Request, principal: Principal = requires("customers:read")) -> Response:
-        at = await parts.get_wall_clock()
-        async with parts.database.read() as tx:
-            found = await store.list_newest_decisions(tx, DecisionListFilter(), at.now - 7 * DAY, None, 300)
-        latest = {item.decision.customer: item.decision for item in reversed(found)}
-        known = await parts.get_preferences(list(latest))
+        at = await context.get_wall_clock()
+        async with context.database.read() as tx:
+            newest = await store.list_newest_decisions(tx, DecisionListFilter(), at.now - 7 * DAY, None, 300)
+        latest = {item.decision.customer: item.decision for item in reversed(newest)}
+        preferences = await context.get_preferences(list(latest))
         rows = sorted(latest.values(), key=lambda decision: decision.time, reverse=True)[:50]
         people = [
-            (item, customer_name(known.get(item.customer)), decision_words.short_reason(item, at)) for item in rows
+            (item, customer_name(preferences.get(item.customer)), decision_words.short_reason(item, at))
+            for item in rows
         ]
         return await renderer.render_page(request, principal, "customers.html", at, page="customers", people=people)
 
@@ -72,10 +73,10 @@ def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRo
         before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
         principal: Principal = requires("customers:read"),
     ) -> Response:
-        organisation = await parts.get_wall_clock()
-        facts = await _load_facts(parts, id)
+        organisation = await context.get_wall_clock()
+        facts = await _load_facts(context, id)
         at = WallClock(facts.calendar_zone, organisation.now) if facts else organisation
-        entries, older = await _load_timeline(parts, id, facts, before or _END_OF_TIME, at)
+        entries, older = await _load_timeline(context, id, facts, before or _END_OF_TIME, at)
         return await renderer.render_page(
             request, principal, "customer.html", at,
             page="customers",
@@ -92,7 +93,7 @@ def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRo
         q: Annotated[str, Query(max_length=256)] = "", principal: Principal = requires("decisions:read")
     ) -> Response:
         search_text = q.strip()
-        async with parts.database.read() as tx:
+        async with context.database.read() as tx:
             campaign = await catalogue_store.get_head(tx, search_text) if search_text else None
             owner = await store.find_event_customer(tx, search_text) if search_text and campaign is None else None
         if campaign is not None:
@@ -105,30 +106,30 @@ def customer_page_routes(parts: ConsoleContext, renderer: PageRenderer) -> APIRo
     return routes
 
 
-async def _load_facts(parts: ConsoleContext, customer: str) -> Facts | None:
+async def _load_facts(context: ConsoleContext, customer: str) -> Facts | None:
     try:
-        return await parts.load_facts(customer)
+        return await context.load_facts(customer)
     except TactfulError:
         return None
 
 
 async def _load_timeline(
-    parts: ConsoleContext, customer: str, facts: Facts | None, before: Instant, at: WallClock
+    context: ConsoleContext, customer: str, facts: Facts | None, before: Instant, at: WallClock
 ) -> tuple[list[TimelineEntry], Instant | None]:
     """Loads one page of the timeline before an instant, and the start of the next page."""
-    async with parts.database.read() as tx:
+    async with context.database.read() as tx:
         events = await store.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
         decisions = await store.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
         messages = await store.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
         versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(customer, ledger_store.EMPTY_LEDGER)
-    found = [
+    entries = [
         *(_event_entry(row) for row in events),
-        *(_decision_entry(parts, item, at) for item in decisions),
-        *(_message_entry(parts, row) for row in messages if row.state in _STATE_PHRASES),
+        *(_decision_entry(context, item, at) for item in decisions),
+        *(_message_entry(context, row) for row in messages if row.state in _STATE_PHRASES),
         *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported),
         *(_facts_entries(facts, at) if facts else ()),
     ]
-    ranked = sorted((entry for entry in found if entry.at < min(before, at.now + 1)), key=_sort_key, reverse=True)
+    ranked = sorted((entry for entry in entries if entry.at < min(before, at.now + 1)), key=_sort_key, reverse=True)
     if len(ranked) <= PAGE_SIZE:
         return ranked, None
     edge = ranked[PAGE_SIZE - 1].at
@@ -144,33 +145,35 @@ def _event_entry(row: Any) -> TimelineEntry:
     return TimelineEntry(row.received, "event", "activity", row.type, f"from {row.source}", row.event_id, "", "")
 
 
-def _decision_entry(parts: ConsoleContext, stored_decision: Any, at: WallClock) -> TimelineEntry:
-    found = stored_decision.decision
-    channel = decision_words.CHANNELS[found.channel][0]
-    path = link("/console/decisions", customer=found.customer, decision=stored_decision.decision_id)
-    title = f"{parts.campaign_name(found.campaign)}, {channel}"
+def _decision_entry(context: ConsoleContext, stored_decision: Any, at: WallClock) -> TimelineEntry:
+    decision = stored_decision.decision
+    channel = decision_words.CHANNELS[decision.channel][0]
+    path = link("/console/decisions", customer=decision.customer, decision=stored_decision.decision_id)
+    title = f"{context.campaign_name(decision.campaign)}, {channel}"
     return TimelineEntry(
-        found.time,
+        decision.time,
         "decision",
         "list-details",
         title,
-        decision_words.short_reason(found, at),
-        found.reason,
+        decision_words.short_reason(decision, at),
+        decision.reason,
         path,
-        found.outcome,
+        decision.outcome,
     )
 
 
-def _message_entry(parts: ConsoleContext, row: Any) -> TimelineEntry:
+def _message_entry(context: ConsoleContext, row: Any) -> TimelineEntry:
     channel, icon = decision_words.CHANNELS[row.channel]
     title = f"{channel} {_STATE_PHRASES[row.state]} {row.adapter or 'the adapter'}"
-    return TimelineEntry(row.updated, "message", icon, title, parts.campaign_name(row.campaign), row.message_id, "", "")
+    return TimelineEntry(
+        row.updated, "message", icon, title, context.campaign_name(row.campaign), row.message_id, "", ""
+    )
 
 
 def _contact_entry(contact: Contact) -> TimelineEntry:
-    kind = contact.attributes
-    title = f"Contact by another tool: {decision_words.CHANNELS[kind.channel][0]}"
-    return TimelineEntry(contact.at, "contact", "message", title, kind.cls, kind.topic or "", "", "")
+    attributes = contact.attributes
+    title = f"Contact by another tool: {decision_words.CHANNELS[attributes.channel][0]}"
+    return TimelineEntry(contact.at, "contact", "message", title, attributes.cls, attributes.topic or "", "", "")
 
 
 def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
@@ -201,11 +204,11 @@ def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
         scope = ", ".join(str(part) for part in (entry.channel, entry.topic) if part) or "everything"
         reason = entry.reason.replace("_", " ")
         yield TimelineEntry(entry.at, "suppression", "user-off", f"Do not contact: {scope}", reason, "", "", "")
-    for given in facts.preference.consent:
-        what = "all topics" if given.topic == "*" else given.topic
-        title = f"Consent {given.status}: {decision_words.CHANNELS[given.channel][0]}, {what}"
-        source = f"through {given.source}" if given.source else ""
-        yield TimelineEntry(given.at, "consent", "file-certificate", title, source, given.wording or "", "", "")
+    for consent in facts.preference.consent:
+        what = "all topics" if consent.topic == "*" else consent.topic
+        title = f"Consent {consent.status}: {decision_words.CHANNELS[consent.channel][0]}, {what}"
+        source = f"through {consent.source}" if consent.source else ""
+        yield TimelineEntry(consent.at, "consent", "file-certificate", title, source, consent.wording or "", "", "")
     for hold in facts.suppressions.holds:
         yield TimelineEntry(
             hold.start,
@@ -221,27 +224,27 @@ def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
 
 def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
     """Describes what holds for this customer now. Contains no address."""
-    known = facts.preference
+    preference = facts.preference
     reach = [
         f"{decision_words.CHANNELS[address.channel][0]}{'' if address.verified else ' (not verified)'}"
-        for address in known.addresses
+        for address in preference.addresses
     ]
     open_now = [item for item in facts.suppressions.situations if item.closed is None]
     rows = [
         ("Can be reached by", ", ".join(dict.fromkeys(reach)) or "no channel"),
-        ("Switched off", ", ".join(_describe_opt_out(item) for item in known.opt_outs) or "nothing"),
+        ("Switched off", ", ".join(_describe_opt_out(item) for item in preference.opt_outs) or "nothing"),
         ("Open situations", ", ".join(item.kind.replace("_", " ") for item in open_now) or "none"),
         (
             "Do not contact",
             f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "not on the list",
         ),
         ("Time zone", f"{facts.calendar_zone.name}, local time {at.clock(at.now)}"),
-        ("Language, country", ", ".join(part for part in (known.locale, known.country) if part) or "unknown"),
+        ("Language, country", ", ".join(part for part in (preference.locale, preference.country) if part) or "unknown"),
     ]
-    if known.paused_until is not None and known.paused_until > at.now:
-        rows.insert(2, ("Paused", f"until {at.moment(known.paused_until)}"))
-    if known.frequency is not None:
-        rows.insert(2, ("Own frequency limit", f"at most {known.frequency.limit} a {known.frequency.per}"))
+    if preference.paused_until is not None and preference.paused_until > at.now:
+        rows.insert(2, ("Paused", f"until {at.moment(preference.paused_until)}"))
+    if preference.frequency is not None:
+        rows.insert(2, ("Own frequency limit", f"at most {preference.frequency.limit} a {preference.frequency.per}"))
     return rows
 
 
@@ -253,7 +256,7 @@ def _describe_opt_out(item: OptOut) -> str:
 
 
 def _group_by_day(entries: Sequence[TimelineEntry], at: WallClock) -> list[tuple[str, list[TimelineEntry]]]:
-    found: dict[str, list[TimelineEntry]] = {}
+    by_day: dict[str, list[TimelineEntry]] = {}
     for entry in entries:
-        found.setdefault(at.day(entry.at), []).append(entry)
-    return list(found.items())
+        by_day.setdefault(at.day(entry.at), []).append(entry)
+    return list(by_day.items())

@@ -47,7 +47,7 @@ _MAX_VALUE_LENGTH = 120
 
 
 class TraceLine(NamedTuple):
-    """One rule of a trace: what it said, in words, and whether it decided."""
+    """One rule of a trace: its verdict in words, and whether it was decisive."""
 
     rule: str
     id: str | None

@@ -24,7 +24,8 @@ POLL_INTERVAL: Final = 1.0
 HEARTBEAT_INTERVAL: Final = 15.0
 MAX_STREAM_AGE: Final = 300.0
 ID_OVERLAP: Final = 200
-"""Ids are assigned before a transaction commits, so a lower id may appear late: each poll looks back this far."""
+"""How many ids below the newest each poll reads again. Ids are assigned before a transaction commits, so a lower id may
+become visible after a higher one; a stream that only continued from its last id would miss it."""
 MAX_BACKLOG: Final = 1000
 """A reader further behind than this continues with the newest rows."""
 
@@ -86,7 +87,7 @@ class _NewDecisionReader:
         self._context = context
         self._filter = decision_filter
         self._after = after
-        self._floor = after
+        self._floor = after  # rows up to here were on the page already: the overlap must not repeat them
         self._seen: set[int] = set()
 
     async def __call__(self) -> list[StoredDecision]:
@@ -98,13 +99,14 @@ class _NewDecisionReader:
                 elif newest - self._after > MAX_BACKLOG:
                     self._after = self._floor = newest - MAX_ROWS
                 start = max(self._floor, self._after - ID_OVERLAP)
-                found = await store.list_decisions_after(tx, self._filter, start, ID_OVERLAP + MAX_ROWS)
+                newer = await store.list_decisions_after(tx, self._filter, start, ID_OVERLAP + MAX_ROWS)
         except Transient:
             return []
-        fresh = [item for item in found if item.decision_id not in self._seen][:MAX_ROWS]
+        fresh = [item for item in newer if item.decision_id not in self._seen][:MAX_ROWS]
         self._seen |= {item.decision_id for item in fresh}
         if fresh:
             self._after = max(self._after, fresh[-1].decision_id)
+            # Ids below the overlap are never read again, so the set stays small.
             self._seen = {id for id in self._seen if id > self._after - ID_OVERLAP}
         return fresh
 

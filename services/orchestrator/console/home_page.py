@@ -154,11 +154,11 @@ async def _count_undecided_events(context: ConsoleContext, open_work: Mapping[st
 
 
 def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list[HomeTask]:
-    found = [
+    tasks = [
         HomeTask("mine", "checks", f"{name}, version {version}, waits for approval", f"submitted by {by}", "")
         for name, version, by in open_work["submitted"]
     ]
-    found += [
+    tasks += [
         HomeTask(
             "red",
             "mail-exclamation",
@@ -170,7 +170,7 @@ def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list
     ]
     dead, since = open_work["dead"]
     if dead:
-        found.append(
+        tasks.append(
             HomeTask(
                 "amber",
                 "archive",
@@ -179,7 +179,7 @@ def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list
                 "",
             )
         )
-    return found
+    return tasks
 
 
 def _format_bounded_count(count: int) -> str:

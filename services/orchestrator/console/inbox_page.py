@@ -72,12 +72,12 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         channel_declarations = CHANNEL_REGISTRY.declarations.values()
         async with context.database.read() as tx:
             position = decode_cursor(before, tuple[int, str]) if before else None
-            found = await sandbox_store.list_messages_before(
+            messages = await sandbox_store.list_messages_before(
                 tx, customer=customer or None, channel=channel or None, before=position, limit=PAGE_SIZE + 1
             )
-        last = found[PAGE_SIZE - 1] if len(found) > PAGE_SIZE else None
+        last = messages[PAGE_SIZE - 1] if len(messages) > PAGE_SIZE else None
         cursor = "" if last is None else encode_cursor((last.at, last.message_id))
-        rows = await _to_inbox_messages(context, principal, found[:PAGE_SIZE])
+        rows = await _to_inbox_messages(context, principal, messages[:PAGE_SIZE])
         chosen = message or (rows[0].id if rows else "")
         return await renderer.render_page(
             request, principal, "inbox.html", at,
@@ -122,8 +122,8 @@ async def _load_chosen_message(
         decision_by_message = {
             item.message_id: await store.get_newest_decision(tx, row.customer, item.message_id) for item in rows
         }
-    known = (await context.get_preferences([row.customer])).get(row.customer)
-    at = WallClock(customer_zone(known, organisation.zone), organisation.now)
+    preference = (await context.get_preferences([row.customer])).get(row.customer)
+    at = WallClock(customer_zone(preference, organisation.zone), organisation.now)
     messages = await _to_inbox_messages(context, principal, rows)
     main = next(item for item in messages if item.id == id)
     return {
@@ -140,10 +140,10 @@ async def _load_chosen_message(
 
 
 async def _to_inbox_messages(context: ConsoleContext, principal: Principal, rows: Sequence[Any]) -> list[InboxMessage]:
-    known: Mapping[str, Preference] = {}
+    preferences: Mapping[str, Preference] = {}
     if may_see_names(principal):
-        known = await context.get_preferences([row.customer for row in rows])
-    return [_to_inbox_message(context, row, customer_name(known.get(row.customer))) for row in rows]
+        preferences = await context.get_preferences([row.customer for row in rows])
+    return [_to_inbox_message(context, row, customer_name(preferences.get(row.customer))) for row in rows]
 
 
 def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> InboxMessage:
@@ -174,9 +174,9 @@ def wrap_email_html(html: str) -> str:
 
 def split_links(text: str) -> list[tuple[str, bool]]:
     """Splits a text into pieces, each marked as a web link or not. Other schemes stay text."""
-    found: list[tuple[str, bool]] = []
+    pieces: list[tuple[str, bool]] = []
     last = 0
     for match in _WEB_LINK.finditer(text):
-        found += [(text[last : match.start()], False), (match[0], True)]
+        pieces += [(text[last : match.start()], False), (match[0], True)]
         last = match.end()
-    return [piece for piece in [*found, (text[last:], False)] if piece[0]]
+    return [piece for piece in [*pieces, (text[last:], False)] if piece[0]]

@@ -102,8 +102,8 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
         choice: Annotated[DecisionsQuery, Query()],
         principal: Principal = requires("decisions:read"),
     ) -> StreamingResponse:
-        async def render(found: Sequence[StoredDecision]) -> list[tuple[int, str]]:
-            rows = await build_rows(context, principal, found, await context.get_wall_clock())
+        async def render(batch: Sequence[StoredDecision]) -> list[tuple[int, str]]:
+            rows = await build_rows(context, principal, batch, await context.get_wall_clock())
             return [
                 (row.id, renderer.render_fragment("row.html", row=row, href=choice.url_with(decision=row.id)))
                 for row in rows
@@ -135,13 +135,13 @@ async def _render_decisions_page(
     since = at.now - SPAN_LENGTHS.get(choice.span, DAY)
     before = decode_cursor(choice.before, DecisionPosition) if choice.before else None
     async with context.database.read() as tx:
-        found = await store.list_newest_decisions(tx, choice.to_filter(), since, before, PAGE_SIZE + 1)
+        listed = await store.list_newest_decisions(tx, choice.to_filter(), since, before, PAGE_SIZE + 1)
         counts = await store.count_decisions(tx, at.now - TILE_SPAN, at.now + 1, 30)
         newest = await store.newest_decision_id(tx)
         campaigns = await store.list_campaign_documents(tx, 500)
-    shown = found[:PAGE_SIZE]
-    last = shown[-1] if len(found) > PAGE_SIZE else None
-    chosen = choice.decision or (shown[0].decision_id if shown else None)
+    page = listed[:PAGE_SIZE]
+    last = page[-1] if len(listed) > PAGE_SIZE else None
+    chosen = choice.decision or (page[0].decision_id if page else None)
     return await renderer.render_page(
         request, principal, "decisions.html", at,
         page="decisions",
@@ -151,7 +151,7 @@ async def _render_decisions_page(
         all_channels=tuple(Channel),
         all_outcomes=tuple(Outcome),
         all_reasons=tuple(Reason),
-        rows=await build_rows(context, principal, shown, at),
+        rows=await build_rows(context, principal, page, at),
         chosen=chosen,
         trace=None if chosen is None else await load_trace(context, principal, chosen, at),
         older=None if last is None else choice.url_with(before=encode_cursor(_position_of(last)), decision=None),
@@ -161,18 +161,18 @@ async def _render_decisions_page(
 
 
 async def build_rows(
-    context: ConsoleContext, principal: Principal, found: Sequence[StoredDecision], at: WallClock
+    context: ConsoleContext, principal: Principal, decisions: Sequence[StoredDecision], at: WallClock
 ) -> list[DecisionRow]:
     """Builds table rows, with names for those who may see them."""
-    known: Mapping[str, Preference] = {}
+    preferences: Mapping[str, Preference] = {}
     if may_see_names(principal):
-        known = await context.get_preferences([item.decision.customer for item in found])
+        preferences = await context.get_preferences([item.decision.customer for item in decisions])
     return [
         DecisionRow(
             id=item.decision_id,
             time=at.time(item.decision.time),
             customer=item.decision.customer,
-            name=customer_name(known.get(item.decision.customer)),
+            name=customer_name(preferences.get(item.decision.customer)),
             campaign=context.campaign_name(item.decision.campaign),
             event=item.decision.event.type,
             outcome=item.decision.outcome,
@@ -180,7 +180,7 @@ async def build_rows(
             code=item.decision.reason,
             channel=item.decision.channel,
         )
-        for item in found
+        for item in decisions
     ]
 
 
@@ -190,21 +190,21 @@ async def load_trace(context: ConsoleContext, principal: Principal, id: int, org
         stored = await get_decision(tx, id)
     if stored is None:
         raise NotFound(f"there is no decision {id}")
-    found = stored.decision
-    known = (await context.get_preferences([found.customer])).get(found.customer)
-    at = WallClock(customer_zone(known, organisation.zone), organisation.now)
+    decision = stored.decision
+    preference = (await context.get_preferences([decision.customer])).get(decision.customer)
+    at = WallClock(customer_zone(preference, organisation.zone), organisation.now)
     return {
         "id": id,
-        "decision": found,
-        "name": customer_name(known) if may_see_names(principal) else None,
-        "campaign": context.campaign_name(found.campaign),
+        "decision": decision,
+        "name": customer_name(preference) if may_see_names(principal) else None,
+        "campaign": context.campaign_name(decision.campaign),
         "at": at,
-        "headline": decision_words.headline(found, at),
-        "sentence": decision_words.explanation_sentence(found, at),
-        "change": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(found)][1:],
-        "plan": charts.plan_steps(found, at),
-        "lines": decision_words.trace_lines(found, at),
-        "tally": decision_words.verdict_tally(found),
+        "headline": decision_words.headline(decision, at),
+        "sentence": decision_words.explanation_sentence(decision, at),
+        "change": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(decision)][1:],
+        "plan": charts.plan_steps(decision, at),
+        "lines": decision_words.trace_lines(decision, at),
+        "tally": decision_words.verdict_tally(decision),
     }
 
 

@@ -113,11 +113,11 @@ class PageRenderer:
     async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
         """Returns the holds on all customers in force now, or None while suppression does not answer."""
         try:
-            found = await self._context.suppression.get_holds()
+            holds = await self._context.suppression.get_holds()
         except TactfulError as error:
             logs.log_error("console_holds_unknown", error, "warning")
             return None
-        return tuple(hold for hold in found if hold.start <= at.now and (hold.until is None or at.now < hold.until))
+        return tuple(hold for hold in holds if hold.start <= at.now and (hold.until is None or at.now < hold.until))
 
     def render_fragment(self, template: str, **values: Any) -> str:
         """Renders a part of a page, without the frame."""

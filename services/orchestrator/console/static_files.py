@@ -51,10 +51,10 @@ class StaticAssets:
 
     def get_file(self, name: str) -> StaticFile:
         """Returns a file by name. Raises NotFound."""
-        found = self._files.get(name)
-        if found is None:
+        file = self._files.get(name)
+        if file is None:
             raise NotFound("there is no such file")
-        return found
+        return file
 
     def _with_versioned_urls(self, css: bytes) -> bytes:
         for name in [name for name in self._files if name.startswith("fonts/")]:
@@ -68,12 +68,12 @@ def static_file_routes(assets: StaticAssets) -> APIRouter:
 
     @routes.get(STATIC_PATH + "/{name:path}")
     async def get_static_file(name: str, v: str = "") -> Response:
-        found = assets.get_file(name)
+        file = assets.get_file(name)
         headers = {
-            "Cache-Control": _CACHE_ONE_YEAR if v == found.digest else _CACHE_ONE_HOUR,
+            "Cache-Control": _CACHE_ONE_YEAR if v == file.digest else _CACHE_ONE_HOUR,
             "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
-        return Response(found.body, 200, headers, found.content_type)
+        return Response(file.body, 200, headers, file.content_type)
 
     return routes

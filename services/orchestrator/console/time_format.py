@@ -69,13 +69,13 @@ class WallClock:
         """Replaces the RFC 3339 instants in a sentence by formatted ones; everything else is HTML-escaped."""
         parts: list[str] = []
         last = 0
-        for found in _INSTANT.finditer(text):
-            formatted = self.moment(parse_instant(found[0]))
+        for match in _INSTANT.finditer(text):
+            formatted = self.moment(parse_instant(match[0]))
             parts += [
-                escape(text[last : found.start()]),
-                Markup('<time datetime="{}">{}</time>').format(found[0], formatted),
+                escape(text[last : match.start()]),
+                Markup('<time datetime="{}">{}</time>').format(match[0], formatted),
             ]
-            last = found.end()
+            last = match.end()
         return Markup("").join([*parts, escape(text[last:])])
 
     def format_instants_plain(self, text: str) -> str:

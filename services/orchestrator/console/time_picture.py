@@ -79,8 +79,8 @@ class TimeAxis:
 
 def draw_picture(decision: Decision, facts: Facts, ledger: Ledger, at: WallClock) -> Picture:
     """Builds the picture of a decision about what would happen now."""
-    kind = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
-    applicable = facts.policy.applicable_to(kind)
+    attributes = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
+    applicable = facts.policy.applicable_to(attributes)
     earliest = decision.until or decision.allowed_from
     contacts = list(ledger)
     axis = _choose_axis(at.now, earliest, facts, applicable.histories, contacts)
@@ -89,10 +89,10 @@ def draw_picture(decision: Decision, facts: Facts, ledger: Ledger, at: WallClock
         *_history_lanes(axis, applicable.histories, facts, contacts, at),
         *(
             _cap_lane(axis, cap, contacts, facts, at)
-            for cap in [*applicable.caps, *_own_caps(facts, kind)][:_MAX_LANES_PER_KIND]
+            for cap in [*applicable.caps, *_own_caps(facts, attributes)][:_MAX_LANES_PER_KIND]
         ),
-        *_quiet_lanes(axis, (*applicable.quiet_windows, *facts.own_quiet_windows), facts.quiet_zones, kind),
-        *_hold_lanes(axis, facts, kind, at),
+        *_quiet_lanes(axis, (*applicable.quiet_windows, *facts.own_quiet_windows), facts.quiet_zones, attributes),
+        *_hold_lanes(axis, facts, attributes, at),
         _outcome_lane(axis, decision, earliest, at),
     ]
     return Picture(_day_ticks(axis, at), axis.position(at.now), tuple(lanes))
@@ -132,12 +132,12 @@ def _history_lanes(
     for history in histories[:_MAX_LANES_PER_KIND]:
         rest = describe_duration(history.within)
         if history.situation is not None:
-            found = facts.situations_by_kind.get(history.situation, ())
-            shapes = [shape for item in found for shape in _situation_shapes(axis, item, history, at.now)]
+            situations = facts.situations_by_kind.get(history.situation, ())
+            shapes = [shape for item in situations for shape in _situation_shapes(axis, item, history, at.now)]
             if not shapes:
                 continue
             name = history.situation.replace("_", " ").capitalize()
-            description = "; ".join(_describe_interval(item, at) for item in found[-3:]) or "none"
+            description = "; ".join(_describe_interval(item, at) for item in situations[-3:]) or "none"
             yield Lane(
                 name, f"and {rest} after it", f"{name}: {description}. No messages for {rest} after it.", tuple(shapes)
             )
@@ -168,13 +168,13 @@ def _describe_interval(item: Situation, at: WallClock) -> str:
     return f"opened {at.moment(item.opened)}, {end}"
 
 
-def _own_caps(facts: Facts, kind: MessageAttributes) -> tuple[Cap, ...]:
-    return (facts.own_cap,) if facts.own_cap is not None and facts.own_cap.scope.covers(kind) else ()
+def _own_caps(facts: Facts, attributes: MessageAttributes) -> tuple[Cap, ...]:
+    return (facts.own_cap,) if facts.own_cap is not None and facts.own_cap.scope.covers(attributes) else ()
 
 
 def _cap_lane(axis: TimeAxis, cap: Cap, contacts: Sequence[Contact], facts: Facts, at: WallClock) -> Lane:
-    found = _contacts_in_scope(contacts, cap.scope)
-    counted = [item.at for item in found]
+    in_scope = _contacts_in_scope(contacts, cap.scope)
+    counted = [item.at for item in in_scope]
     if cap.rolling is not None:
         remark = f"at most {cap.limit} in {describe_duration(cap.rolling)}"
         bars = [axis.bar("window", t, t + cap.rolling) for t in counted]
@@ -190,7 +190,9 @@ def _cap_lane(axis: TimeAxis, cap: Cap, contacts: Sequence[Contact], facts: Fact
         bars = [axis.bar("window", start, over)]
         used = sum(1 for t in counted if start <= t < over)
     marks = [
-        Shape(_contact_shape_kind(item), axis.position(item.at)) for item in found if axis.left <= item.at <= axis.right
+        Shape(_contact_shape_kind(item), axis.position(item.at))
+        for item in in_scope
+        if axis.left <= item.at <= axis.right
     ]
     text = f"Cap reached: {used} of {cap.limit}" if used >= cap.limit else f"{used} of {cap.limit} used"
     visible = [bar for bar in bars if bar]
@@ -204,11 +206,11 @@ def _contacts_in_scope(contacts: Sequence[Contact], scope: CompiledScope) -> lis
 
 
 def _quiet_lanes(
-    axis: TimeAxis, entries: Sequence[QuietWindow], zones: Sequence[Zone], kind: MessageAttributes
+    axis: TimeAxis, entries: Sequence[QuietWindow], zones: Sequence[Zone], attributes: MessageAttributes
 ) -> Iterator[Lane]:
     zone = zones[0]
     for entry in entries[:2]:
-        if not entry.scope.covers(kind):
+        if not entry.scope.covers(attributes):
             continue
         hours = f"{_format_wall_time(entry.start)} to {_format_wall_time(entry.end)}"
         bars = [axis.bar("quiet", start, end) for start, end in _quiet_intervals(entry, zone, axis)]
@@ -227,10 +229,10 @@ def _format_wall_time(wall: int) -> str:
     return f"{wall // HOUR:02}:{wall % HOUR // MINUTE:02}"
 
 
-def _hold_lanes(axis: TimeAxis, facts: Facts, kind: MessageAttributes, at: WallClock) -> Iterator[Lane]:
+def _hold_lanes(axis: TimeAxis, facts: Facts, attributes: MessageAttributes, at: WallClock) -> Iterator[Lane]:
     for hold in facts.all_holds[:_MAX_LANES_PER_KIND]:
         bar = axis.bar("hold", hold.start, hold.until or axis.right)
-        if bar is None or not CompiledScope.from_fields(hold.scope).covers(kind):
+        if bar is None or not CompiledScope.from_fields(hold.scope).covers(attributes):
             continue
         end = "until it is lifted" if hold.until is None else f"until {at.moment(hold.until)}"
         yield Lane("Hold", hold.key, f"The hold {hold.key} since {at.moment(hold.start)}, {end}.", (bar,))
@@ -257,5 +259,5 @@ def _day_ticks(axis: TimeAxis, at: WallClock) -> tuple[Tick, ...]:
     every = next((tick for tick in _TICK_DAYS if days / tick <= 8), 56)
     noon = at.midnight(axis.left) + DAY * 3 // 2
     days_shown = [at.midnight(noon + index * every * DAY) for index in range(9)]
-    found = [Tick(axis.position(day), at.date(day)) for day in days_shown]
-    return tuple(tick for tick in found if 0 < tick.x < 94)
+    ticks = [Tick(axis.position(day), at.date(day)) for day in days_shown]
+    return tuple(tick for tick in ticks if 0 < tick.x < 94)

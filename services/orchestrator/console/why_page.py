@@ -41,11 +41,11 @@ def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRoute
             campaigns = [
                 (row.key, context.campaign_name(row.key)) for row in await store.list_campaign_documents(tx, 500)
             ]
-        found: dict[str, Any] | None = None
+        explanation: dict[str, Any] | None = None
         fault = ""
         if customer.strip() and campaign:
             try:
-                found = await _build_explanation(context, principal, customer.strip(), campaign, channel, at)
+                explanation = await _build_explanation(context, principal, customer.strip(), campaign, channel, at)
             except (Invalid, NotFound) as error:
                 fault = error.detail
         return await renderer.render_page(
@@ -57,7 +57,7 @@ def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRoute
             channel=channel,
             campaigns=campaigns,
             all_channels=tuple(Channel),
-            found=found,
+            explanation=explanation,
             fault=fault,
         )  # fmt: skip
 

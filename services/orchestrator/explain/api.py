@@ -96,17 +96,17 @@ class Explainer:
             campaign = await self._load_campaign_at(tx, key, at)
             ledger = await as_of.ledger_at(tx, customer, at)
             raw = await read_store.get_last_trigger_event(tx, customer, key, at)
-        preference, known = await self.facts_reader.read_past_facts(customer, at, at)
-        then = known.facts[-1]
-        facts = Facts(preference, then.customer, then.holds, policy, configured)
+        preference, history = await self.facts_reader.read_past_facts(customer, at, at)
+        suppressions = history.facts[-1]
+        facts = Facts(preference, suppressions.customer, suppressions.holds, policy, configured)
         assumed_event, triggered = _assume_trigger(customer, campaign, raw, at)
-        unknown = [as_of.CHANNELS_UNKNOWN_NOTE, *as_of.unknown_address_notes(known.unknown)]
+        unknown = [as_of.CHANNELS_UNKNOWN_NOTE, *as_of.unknown_address_notes(history.unknown)]
         return Explanation(assumed_event, at, explain(triggered, facts, ledger, at), unknown)
 
     async def _load_campaign_at(self, tx: Tx, key: str, at: Instant) -> CompiledCampaign:
         changes = await as_of.list_status_changes(tx, key)
-        found = as_of.status_at(changes, at)
-        campaign = found and await as_of.load_campaign(tx, key, found.version, found.status is Status.ACTIVE)
+        status = as_of.status_at(changes, at)
+        campaign = status and await as_of.load_campaign(tx, key, status.version, status.status is Status.ACTIVE)
         if campaign is None:
             later = f"; it was registered at {format_instant(changes[0].at)}" if changes else ""
             raise NotFound(f"there was no campaign `{key[:80]}` at {format_instant(at)}{later}")

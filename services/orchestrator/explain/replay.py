@@ -137,6 +137,8 @@ class Replayer:
         center = sum(each.at <= time for each in suppression.facts) - 1
         states = [(time if index == center else each.at, each) for index, each in enumerate(suppression.facts)]
         sorted_states = _sort_by_distance(states, center)
+        # Which facts and which ledger the evaluation read is not recorded exactly, so the candidates are tried, the
+        # likeliest first; the first combination that gives the same decisions for the whole group ends the search.
         combinations = product(sorted_states, _contact_states(replay_input, time), replay_input.campaigns)
         first: Decision | None = None
         for (at, state), contacts, campaigns in islice(combinations, MAX_TRIES):

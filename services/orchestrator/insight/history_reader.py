@@ -31,7 +31,7 @@ class SuppressionHistoryApi(Protocol):
 
 
 class RecordedFacts(NamedTuple):
-    """Recorded facts of some customers between two instants, holds on everybody, and the number of unknown removed
+    """Recorded facts of some customers between two instants, holds on all customers, and the number of unknown removed
     entries.
     """
 
@@ -53,19 +53,19 @@ class HistoryReader:
         try:
             preferences = await self._preference.read_recorded(customers, since, until)
             addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
-            asked = [
+            hashed_addresses = [
                 CustomerAddressHashes(customer, self._hash_addresses(addresses[customer])) for customer in customers
             ]
-            suppressions = await self._suppression.read_recorded(asked, since, until)
+            suppressions = await self._suppression.read_recorded(hashed_addresses, since, until)
         except Permanent as error:
             raise Transient(
                 f"a service refused to return its history: {error.detail}", retry_after=5.0, code="past_refused"
             ) from error
-        found = [
+        histories = [
             CustomerHistory(customer, preferences[customer], addresses[customer], states)
             for customer, states in zip(customers, suppressions.customers, strict=True)
         ]
-        return RecordedFacts(found, suppressions.holds, suppressions.unknown)
+        return RecordedFacts(histories, suppressions.holds, suppressions.unknown)
 
     def _hash_addresses(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         return tuple((channel, hash_address(self._key, channel, address)) for channel, address in addresses)
@@ -73,5 +73,5 @@ class HistoryReader:
 
 def _all_addresses(states: Sequence[PreferenceSnapshot]) -> tuple[tuple[str, str], ...]:
     """Returns each address of any of the states once."""
-    found = [(each.channel, each.address) for state in states for each in state.facts.addresses]
-    return tuple(dict.fromkeys(found))
+    addresses = [(each.channel, each.address) for state in states for each in state.facts.addresses]
+    return tuple(dict.fromkeys(addresses))

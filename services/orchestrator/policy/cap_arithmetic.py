@@ -41,12 +41,12 @@ def next_allowed(cap: Cap, contacts: CountedContacts, facts: Facts, t: Instant) 
     if len(times) < cap.limit or times[-cap.limit] <= back_to:  # the usual case: far from full
         contacts.require_complete_since(back_to)
         return t
-    found = next_free(cap, times, facts, t)
-    if found == t:
+    free = next_free(cap, times, facts, t)
+    if free == t:
         contacts.require_complete_since(back_to)
     elif cap.excludes_siblings and cap.slot in contacts.sibling_made_at:
-        return min(found, max(t, contacts.sibling_made_at[cap.slot]))
-    return found
+        return min(free, max(t, contacts.sibling_made_at[cap.slot]))
+    return free
 
 
 def find_winner(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> CapWinner | None:

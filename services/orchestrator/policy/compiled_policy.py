@@ -4,7 +4,7 @@ A policy is compiled once per version; every evaluation asks it which entries ap
 only on the message's attributes, of which there are few, so they are remembered per attribute value.
 
 Entries that count contacts have a slot, a bit number from 0 on: bit `slot` of `slot_mask(attributes)` is set when the
-entry counts contacts with these attributes. Slot 0 is the customer's own frequency wish. Slots are numbers within one
+entry counts contacts with these attributes. Slot 0 is the customer's own frequency limit. Slots are numbers within one
 compiled policy and are never stored.
 """
 
@@ -188,7 +188,7 @@ def compile_policy(
 
 
 def customer_cap(frequency: PreferredFrequency | Frequency) -> Cap:
-    """Returns the customer's own frequency wish as a cap on marketing."""
+    """Returns the customer's own frequency limit as a cap on marketing."""
     return _customer_cap(frequency.limit, str(frequency.per))
 
 

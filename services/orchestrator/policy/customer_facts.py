@@ -20,7 +20,7 @@ _CUSTOMER_SCOPE = CompiledScope(classes=DEFAULT_CLASSES)
 
 
 class Facts(msgspec.Struct, frozen=True, dict=True):
-    """A customer's preferences and suppressions, holds on everybody, the policy, and the channels with an adapter."""
+    """A customer's preferences and suppressions, holds on all customers, the policy, and the configured channels."""
 
     preference: Preference
     suppressions: Suppressions
@@ -61,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
 
     @cached_attribute
     def all_holds(self) -> tuple[HoldFact, ...]:
-        """Holds on everybody and on this customer, in order of key."""
+        """Holds on all customers and on this customer, in order of key."""
         return tuple(sorted((*self.holds, *self.suppressions.holds), key=lambda hold: hold.key))
 
     @cached_attribute

@@ -18,7 +18,7 @@ def look_back_start(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign
 def look_back_span(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign]) -> int | None:
     """Microseconds before the present within which a contact can still count; None means for ever (reentry `once`).
 
-    Any customer may wish for a cap a month, so it is never less than that.
+    Customers may choose a monthly limit of their own, so it is never less than a month.
     """
     longest = LONGEST_PERIOD["month"]
     for cap in policy.caps:

@@ -37,9 +37,9 @@ def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
 
 def _diff_by_contact(before: Ledger, after: Ledger) -> LedgerChanges:
     """Compares decoded contacts, since `forget` has renumbered the attribute table and packed rows differ."""
-    known = set(before)
-    found = tuple([contact for contact in after if contact not in known])
-    return LedgerChanges(found, _released(before, after, range(len(before))))
+    earlier = set(before)
+    added = tuple([contact for contact in after if contact not in earlier])
+    return LedgerChanges(added, _released(before, after, range(len(before))))
 
 
 def _released(before: Ledger, after: Ledger, indexes: Iterable[int]) -> tuple[Contact, ...]:

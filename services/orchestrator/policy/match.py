@@ -124,10 +124,10 @@ def match_campaigns(
 ) -> list[TriggeredCampaign]:
     """Returns a triggered campaign for each one whose trigger the event meets.
 
-    `customer`: see `customer_variables`. Where `when` cannot be evaluated the result has `condition_failed` set, so
-    that the failure becomes a decision instead of a silent skip.
+    `customer`: see `customer_variables`. A trigger condition that cannot be evaluated sets `condition_failed` in the
+    result, so that the failure becomes a decision instead of a silent skip.
     """
-    found: list[TriggeredCampaign] = []
+    triggered: list[TriggeredCampaign] = []
     values: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
         condition_failed = False
@@ -138,7 +138,7 @@ def match_campaigns(
                     continue
             except Exception:  # whatever a condition raises is a condition that cannot be evaluated
                 condition_failed = True
-        found.append(
+        triggered.append(
             TriggeredCampaign(event, data, campaign, channels=campaign.channels, condition_failed=condition_failed)
         )
-    return found
+    return triggered

@@ -12,8 +12,8 @@ def reindex_address_entries(
 ) -> Suppressions:
     """Returns the suppressions with address entries pointing into the addresses of `preference`.
 
-    `asked`: the addresses, as channel and address, whose places the entries name. An entry of an address that the
-    customer had not at the time is left out.
+    `recorded_addresses`: (channel, address) pairs; recorded entries refer to them by index. An entry for an
+    address that the customer did not have at the time is left out.
     """
     if not any(entry.address is not None for entry in suppressions.entries):
         return suppressions

@@ -98,15 +98,15 @@ def load_zone(name: str | None) -> Zone | None:
 
 @cache
 def _zones_by_country() -> dict[str, tuple[Zone, ...]]:
-    found: dict[str, list[Zone]] = {}
+    zones_by_country: dict[str, list[Zone]] = {}
     text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
     for line in text.splitlines():
         if line and not line.startswith("#"):
             country, _, name = line.split("\t")[:3]
-            known = load_zone(name)
-            if known is not None:
-                found.setdefault(country, []).append(known)
-    return {country: tuple(zones) for country, zones in found.items()}
+            zone = load_zone(name)
+            if zone is not None:
+                zones_by_country.setdefault(country, []).append(zone)
+    return {country: tuple(zones) for country, zones in zones_by_country.items()}
 
 
 def country_zones(country: str | None) -> tuple[Zone, ...]:
@@ -129,7 +129,7 @@ def calendar_period(day: int, unit: str, week_start: int) -> tuple[int, int]:
     if unit == "week":
         first = day - (day + 3 - week_start) % 7
         return first, first + 7
-    found = date.fromordinal(day + _ORDINAL_1970)
-    first = day - found.day + 1
+    local_date = date.fromordinal(day + _ORDINAL_1970)
+    first = day - local_date.day + 1
     later = date.fromordinal(first + 31 + _ORDINAL_1970)
     return first, first + 31 - later.day + 1

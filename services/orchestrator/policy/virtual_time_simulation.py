@@ -41,10 +41,10 @@ class Int64Set:
 
     def add(self, number: int) -> None:
         """Adds a number."""
-        place = self._index_of(number)
-        if self._slots[place]:
+        index = self._index_of(number)
+        if self._slots[index]:
             return
-        self._slots[place] = number or 1
+        self._slots[index] = number or 1
         self._count += 1
         if 2 * self._count > len(self._slots):
             self._grow()
@@ -54,10 +54,10 @@ class Int64Set:
         as 1.
         """
         slots, last = self._slots, len(self._slots) - 1
-        place = number & last
-        while (found := slots[place]) and found != (number or 1):
-            place = (place + 1) & last
-        return place
+        index = number & last
+        while (stored := slots[index]) and stored != (number or 1):
+            index = (index + 1) & last
+        return index
 
     def _grow(self) -> None:
         numbers = self._slots
@@ -206,9 +206,9 @@ class Simulator:
         if reported is not None:
             customer.ledger = customer.ledger.put_reported_contact(reported)
         facts = self._facts_source.facts_of(customer_id)
-        found = match_campaigns(event, data, facts.customer_values, self._catalogue)
-        if found:
-            self._apply_result(customer, decide(found, facts, customer.ledger, now, count_sent_as_made=True), now)
+        triggered = match_campaigns(event, data, facts.customer_values, self._catalogue)
+        if triggered:
+            self._apply_result(customer, decide(triggered, facts, customer.ledger, now, count_sent_as_made=True), now)
         self._wake_parked(customer, customer_id, closed_situations(before, facts.suppressions.situations), now)
 
     def _apply_facts_change(self, change: FactsChange, now: Instant) -> None:
@@ -241,11 +241,11 @@ class Simulator:
     ) -> None:
         self._sequence += 1
         campaign = planned.triggered.campaign
-        place = make_rank(
+        rank = make_rank(
             campaign.cls, campaign.priority, planned.first_planned, campaign.key, message_id_bytes(message_id)
         )
         customer.waiting[message_id] = (self._sequence, planned)
-        heapq.heappush(self._due, _DueMessage(at, place, self._sequence, customer_id, message_id))
+        heapq.heappush(self._due, _DueMessage(at, rank, self._sequence, customer_id, message_id))
 
 
 def closed_situations(before: Iterable[Situation], after: Iterable[Situation]) -> set[tuple[str, str]]:

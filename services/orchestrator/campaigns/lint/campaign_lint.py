@@ -22,10 +22,10 @@ def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Po
         return findings
     policy = compile_policy(active, 0)
     for index, channel in enumerate(document.channels):
-        kind = MessageAttributes(
+        attributes = MessageAttributes(
             document.key, document.topic, channel.value, document.class_.value, document.intent.value
         )
-        applicable = _without_shadow_rules(policy.applicable_to(kind), policy.shadow_ids)
+        applicable = _without_shadow_rules(policy.applicable_to(attributes), policy.shadow_ids)
         findings += _no_sending_hour_findings(applicable, index, channel.value)
         findings += _expiry_findings(document, applicable, channel.value)
     findings += _own_situation_findings(document, policy)

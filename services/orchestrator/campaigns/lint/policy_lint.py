@@ -32,14 +32,14 @@ def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFindi
 
 def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
     """Finds scopes with topics that the policy lacks, and marketing scopes without any topic."""
-    known = {topic.key for topic in document.topics}
+    topic_keys = {topic.key for topic in document.topics}
     for pointer, scope in _scopes(document):
         for index, topic in enumerate(scope.topics or ()):
-            if topic not in known:
+            if topic not in topic_keys:
                 yield LintFinding(
                     f"{pointer}/topics/{index}",
                     "unknown_topic",
-                    f"`topics` does not list `{topic}`{did_you_mean(topic, known)}, so no campaign can use it",
+                    f"`topics` does not list `{topic}`{did_you_mean(topic, topic_keys)}, so no campaign can use it",
                     "Correct the name, or add the topic.",
                 )
     if all(topic.required for topic in document.topics) and _expects_marketing(document):

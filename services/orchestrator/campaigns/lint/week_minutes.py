@@ -27,10 +27,10 @@ def quiet_minutes(quiet: QuietWindow) -> int:
 
 def combined_quiet_minutes(rules: Iterable[QuietWindow]) -> int:
     """Returns the minutes at which any of these is quiet."""
-    found = 0
+    minutes = 0
     for rule in rules:
-        found |= quiet_minutes(rule)
-    return found
+        minutes |= quiet_minutes(rule)
+    return minutes
 
 
 def longest_quiet_span(quiet: int) -> int:
@@ -51,17 +51,21 @@ def overlapping_rule_sets(rules: Sequence[QuietWindow]) -> list[frozenset[int]]:
 
     With very many overlapping rules only part is searched: sets may be missing, but none is wrong.
     """
-    found: set[frozenset[int]] = {frozenset(range(len(rules)))} if rules else set()
+    rule_sets: set[frozenset[int]] = {frozenset(range(len(rules)))} if rules else set()
     for groups in _rules_by_scope_value([rule.scope for rule in rules]):
-        found = set(sorted({rule_set & group for rule_set in found for group in groups}, key=sorted)[:_MAX_RULE_SETS])
+        rule_sets = set(
+            sorted({rule_set & group for rule_set in rule_sets for group in groups}, key=sorted)[:_MAX_RULE_SETS]
+        )
     return [
-        rule_set for rule_set in sorted(found, key=sorted) if rule_set and not any(rule_set < other for other in found)
+        rule_set
+        for rule_set in sorted(rule_sets, key=sorted)
+        if rule_set and not any(rule_set < other for other in rule_sets)
     ]
 
 
 def utc_offset_sets(zones: Sequence[Zone], year_start: Instant) -> frozenset[frozenset[int]]:
-    """Returns the offsets from UTC, in minutes, that the zones have at the same time, for each phase of a year from
-    `since`.
+    """Returns the offsets from UTC, in minutes, that the zones have at the same time, at any time of the year from
+    `year_start`.
     """
     return frozenset(
         frozenset(zone.offset(instant) // MINUTE for zone in zones)
@@ -76,11 +80,11 @@ def has_free_minute(quiet: int, offsets: Iterable[Iterable[int]]) -> bool:
 
 def _quiet_minutes_in_utc(quiet: int, offsets: Iterable[int]) -> int:
     """Returns the minutes of a UTC week at which any clock with one of these offsets (minutes) is quiet."""
-    found = 0
+    minutes = 0
     for offset in offsets:
         shift = offset % MINUTES_PER_WEEK
-        found |= (quiet >> shift | quiet << (MINUTES_PER_WEEK - shift)) & WHOLE_WEEK
-    return found
+        minutes |= (quiet >> shift | quiet << (MINUTES_PER_WEEK - shift)) & WHOLE_WEEK
+    return minutes
 
 
 def _rules_by_scope_value(scopes: Sequence[CompiledScope]) -> Iterable[set[frozenset[int]]]:

@@ -37,11 +37,11 @@ def violation_routes(database: Database) -> APIRouter:
 
 
 def _violation_document(row: Row[Any]) -> dict[str, Any]:
-    about: Literal["message", "customer"] = "customer" if row.subject == row.customer else "message"
+    subject_kind: Literal["message", "customer"] = "customer" if row.subject == row.customer else "message"
     return {
         "invariant": row.invariant,
-        "about": about,
-        "message_id": row.subject if about == "message" else None,
+        "about": subject_kind,
+        "message_id": row.subject if subject_kind == "message" else None,
         "customer": row.customer,
         "rule": row.rule,
         "rule_id": row.detail or None,

@@ -46,7 +46,7 @@ class Auditor:
         delay: int = AUDIT_DELAY,
         ledger_check_interval: int = LEDGER_CHECK_INTERVAL,
     ) -> None:
-        """`lag` is in microseconds; one of `sample` customers has its ledger compared."""
+        """`delay` is in microseconds; one of `ledger_check_interval` customers has its ledger compared."""
         self._database = database
         self._evidence_reader = EvidenceReader(database, recorder)
         self._clock = clock
@@ -75,11 +75,12 @@ class Auditor:
             page = await store.load_page(tx, before, database_now - self._delay, PAGE_SIZE)
         if page.end == before:
             return False
+        # Evidence is read outside any transaction: the write below takes effect only if the cursor has not moved.
         evidence = await self._evidence_reader.read_evidence(page.handovers)
-        found = [each for item in evidence for each in find_violations(item)]
-        found += await self._check_ledgers(evidence)
+        violations = [each for item in evidence for each in find_violations(item)]
+        violations += await self._check_ledgers(evidence)
         async with self._database.write() as tx:
-            new_violations = await store.record_page(tx, before, page.end, found, self._clock.now())
+            new_violations = await store.record_page(tx, before, page.end, violations, self._clock.now())
         if new_violations is not None:
             self._report_violations(new_violations)
             reached = max((item.handover.claimed_at for item in evidence), default=0)
@@ -88,16 +89,17 @@ class Auditor:
 
     async def _check_ledgers(self, evidence: Sequence[Evidence]) -> list[Violation]:
         """Compares ledger, contact history and messages for a sample of the page's customers."""
-        found: list[Violation] = []
+        violations: list[Violation] = []
         for customer in sorted({item.handover.customer for item in evidence}):
             self._customer_counter = (self._customer_counter + 1) % self._ledger_check_interval
             if self._customer_counter == 0 and (differs := await self._find_difference(customer)) is not None:
                 now = self._clock.now()
-                found.append(Violation("ledger_differs", customer, customer, "ledger", differs, None, now))
-        return found
+                violations.append(Violation("ledger_differs", customer, customer, "ledger", differs, None, now))
+        return violations
 
     async def _find_difference(self, customer: str) -> str | None:
         async with self._database.read() as tx:
+            # One snapshot for all three: a claim committed between two reads would look like a difference.
             versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(
                 customer, ledger_store.EMPTY_LEDGER
             )

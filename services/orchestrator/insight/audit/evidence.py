@@ -72,10 +72,10 @@ class EvidenceReader:
         policies = [policy for each in versions.values() for policy in each[0]]
         histories = await audit_store.load_contact_rows(tx, customers, _earliest_relevant_contact(handovers, policies))
         recorded_by_customer = {each.customer: each for each in recorded.customers}
-        found: list[Evidence] = []
+        evidence: list[Evidence] = []
         for each in handovers:
             ledger = ledger_at_claim(histories[each.customer], each.message_id, each.claimed_at)
-            found.append(
+            evidence.append(
                 Evidence(
                     each,
                     each.message_id in explained,
@@ -87,7 +87,7 @@ class EvidenceReader:
                     _possible_facts(recorded_by_customer[each.customer], each),
                 )
             )
-        return found
+        return evidence
 
     async def _versions_in_force(
         self, tx: Tx, handover: AuditedHandover, event: bytes | None

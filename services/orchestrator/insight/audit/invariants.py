@@ -1,7 +1,8 @@
 """Finds the invariants that a handover violated, by the same rules that decided it, on recorded facts. Pure.
 
-History does not always tell what the recheck read: clocks differ, and a fact that changed around the claim may have
-been read before or after. So every possible state is evaluated, and only what all of them refuse is a violation.
+The history does not show which of two states the recheck read when a fact changed around the claim: clocks differ, and
+the read may have come before or after the change. So every possible state is evaluated, and only what all of them
+refuse is a violation: a missed violation is preferred to a false alarm.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,8 +39,8 @@ class PossibleState(NamedTuple):
 class Evidence:
     """The recorded evidence about a handover.
 
-    `ledger`: the contacts at its claim. `holds`: those certainly known then. `states` is empty if it is no longer known
-    what was in force. `approved`: whether somebody other than the editor approved the version.
+    `ledger`: the contacts at its claim. `holds`: those certainly known then. `policies` and `triggered` are empty if
+    it is no longer known what was in force. `approved`: whether a second person approved the version.
     """
 
     handover: AuditedHandover
@@ -62,15 +63,15 @@ class Refusal(NamedTuple):
 
 def find_violations(evidence: Evidence) -> list[Violation]:
     """Returns the invariants that the handover certainly violated, each once."""
-    found: dict[str, Refusal] = {}
+    by_invariant: dict[str, Refusal] = {}
     if not evidence.explained:
-        found["unexplained_sent"] = Refusal("decision", None)
+        by_invariant["unexplained_sent"] = Refusal("decision", None)
     if not evidence.approved:
-        found["unapproved_sent"] = Refusal("approval", None)
+        by_invariant["unapproved_sent"] = Refusal("approval", None)
     if evidence.accepted_before:
-        found["duplicate_sent"] = Refusal("attempt", None)
+        by_invariant["duplicate_sent"] = Refusal("attempt", None)
     for refusal in sorted(find_refusals(evidence), key=str):
-        found.setdefault(AUDIT_INVARIANTS[refusal.rule], refusal)
+        by_invariant.setdefault(AUDIT_INVARIANTS[refusal.rule], refusal)
     policy = evidence.policies[0].version if evidence.policies else None
     handover = evidence.handover
     return [
@@ -78,12 +79,14 @@ def find_violations(evidence: Evidence) -> list[Violation]:
             *(invariant, handover.message_id, handover.customer, refusal.rule),
             *(refusal.id or "", policy, handover.claimed_at),
         )
-        for invariant, refusal in found.items()
+        for invariant, refusal in by_invariant.items()
     ]
 
 
 def find_refusals(evidence: Evidence) -> frozenset[Refusal]:
     """Returns what refuses the handover in every possible state; empty as soon as one state allows it."""
+    # A recheck evaluates at one instant between claim and end, so a refusal must hold at both ends in every state.
+    # With too many states to evaluate nothing is proved, and nothing is reported.
     remaining: frozenset[Refusal] | None = None
     for count, state in enumerate(islice(_possible_states(evidence), MAX_STATES + 1)):
         if count == MAX_STATES:

@@ -72,9 +72,11 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
     An attempt without another recorded end was accepted. One with an unknown outcome counts if the provider was called:
     then its detail names the error.
     """
-    end, found = after, []
+    end, handovers = after, []
     for row in await tx.rows(_CLAIMS_SQL, after=after, limit=limit):
         is_last_attempt = row.outcome is None and row.last_mark == row.marked_at
+        # The page ends at the first claim that cannot be judged yet, even if later ones could: the cursor is a single
+        # position, and what it has passed is never read again.
         if is_last_attempt and row.state == MessageState.HANDING_OVER:
             break
         if ((row.last_opened if is_last_attempt else row.opened) or 0) > opened_before:
@@ -83,13 +85,13 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
         provider_called = row.detail is not None and row.detail != DISPATCHER_GONE
         if row.outcome is None or (row.outcome == "unknown" and provider_called):
             closed_at = (row.last_closed if is_last_attempt else row.closed_at) or row.marked_at
-            found.append(
+            handovers.append(
                 AuditedHandover(
                     *(row.message_id, row.customer, row.channel, row.campaign, row.outcome or "accepted"),
                     *(row.marked_at, closed_at, row.version, row.since, row.event_source, row.event_id),
                 )
             )
-    return HandoverPage(end, found)
+    return HandoverPage(end, handovers)
 
 
 async def find_explained(tx: Tx, customers: Sequence[str], messages: Sequence[str]) -> set[str]:
@@ -123,10 +125,10 @@ async def load_contact_rows(tx: Tx, customers: Sequence[str], since: Instant) ->
         customers=tx.list_parameter(customers),
         since=since,
     )
-    found: dict[str, list[Row[Any]]] = {customer: [] for customer in customers}
+    rows_by_customer: dict[str, list[Row[Any]]] = {customer: [] for customer in customers}
     for row in rows:
-        found[row.customer].append(row)
-    return found
+        rows_by_customer[row.customer].append(row)
+    return rows_by_customer
 
 
 async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
@@ -141,25 +143,26 @@ async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) ->
 
 
 async def record_page(
-    tx: Tx, before: int, after: int, broken: Sequence[Violation], now: Instant
+    tx: Tx, before: int, after: int, violations: Sequence[Violation], now: Instant
 ) -> list[Violation] | None:
-    """Moves the cursor and stores new violations. Returns those, or None if another auditor was faster."""
+    """Moves the cursor and stores new violations. Returns those, or None if another auditor has recorded this page."""
+    # Compare and set: of several auditors that read the same page, only the first moves the cursor and counts.
     if not await tx.execute(
         "UPDATE audit_cursor SET seq = :after WHERE id = 1 AND seq = :before", after=after, before=before
     ):
         return None
-    new_violations = [each for each in broken if await _insert_violation(tx, each, now)]
+    new_violations = [each for each in violations if await _insert_violation(tx, each, now)]
     if new_violations:
         await tx.execute(f"DELETE FROM violation WHERE seq <= (SELECT max(seq) FROM violation) - {MAX_VIOLATIONS}")
     return new_violations
 
 
-async def _insert_violation(tx: Tx, broken: Violation, now: Instant) -> int:
+async def _insert_violation(tx: Tx, violation: Violation, now: Instant) -> int:
     return await tx.execute(
         "INSERT INTO violation (invariant, subject, customer, rule, detail, policy_version, marked_at, found) "
         "VALUES (:invariant, :subject, :customer, :rule, :detail, :policy_version, :marked_at, :now) "
         "ON CONFLICT (invariant, subject) DO NOTHING",
-        **broken._asdict(),
+        **violation._asdict(),
         now=now,
     )
 

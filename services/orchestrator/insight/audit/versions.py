@@ -61,16 +61,19 @@ class VersionHistory:
         before = as_of.status_at(changes, at - tolerance)
         in_force = [*([before] if before else []), *(c for c in changes if at - tolerance < c.at <= at + tolerance)]
         numbers = dict.fromkeys((version, *(each.version for each in in_force if each.status is Status.ACTIVE)))
-        found = [await self._load_campaign(tx, key, number) for number in numbers]
-        return [each for each in found if each is not None]
+        campaigns = [await self._load_campaign(tx, key, number) for number in numbers]
+        return [each for each in campaigns if each is not None]
 
     async def is_approved(self, tx: Tx, key: str, version: int | None) -> bool:
-        """Whether somebody other than its editor approved the version; True if it is no longer kept."""
+        """Whether a person other than its editor approved the version; True if it is no longer kept."""
         if version is None:
             return True
         if (key, version) not in self._approvals:
-            found = await catalogue_store.get_campaign_version(tx, key, version)
-            self._approvals[key, version] = found is None or found.approved_by not in (None, found.editor)
+            campaign_version = await catalogue_store.get_campaign_version(tx, key, version)
+            self._approvals[key, version] = campaign_version is None or campaign_version.approved_by not in (
+                None,
+                campaign_version.editor,
+            )
             _evict_oldest(self._approvals)
         return self._approvals[key, version]
 

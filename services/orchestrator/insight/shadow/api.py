@@ -44,10 +44,10 @@ def shadow_routes(database: Database) -> APIRouter:
     ) -> dict[str, Any]:
         async with database.read() as tx:
             number = version if version is not None else await _newest_shadow_version(tx, key)
-            found = None if number is None else await catalogue_store.get_campaign_version(tx, key, number)
-            if found is None:
+            stored = None if number is None else await catalogue_store.get_campaign_version(tx, key, number)
+            if stored is None:
                 raise NotFound(f"no version of a campaign `{key}` was in shadow, or not this one")
-            return await _shadow_document(tx, "campaign", found, agrees, limit, after)
+            return await _shadow_document(tx, "campaign", stored, agrees, limit, after)
 
     @routes.get("/policy/versions/{number}/shadow", summary="Shadow decisions of a policy version, with samples")
     async def get_policy_shadow(
@@ -58,10 +58,10 @@ def shadow_routes(database: Database) -> APIRouter:
         _: Principal = requires("decisions:read"),
     ) -> dict[str, Any]:
         async with database.read() as tx:
-            found = await catalogue_store.get_policy_version(tx, number)
-            if found is None:
+            stored = await catalogue_store.get_policy_version(tx, number)
+            if stored is None:
                 raise NotFound(f"the policy has no version {number}")
-            return await _shadow_document(tx, "policy", found, agrees, limit, after)
+            return await _shadow_document(tx, "policy", stored, agrees, limit, after)
 
     return routes
 
@@ -84,8 +84,8 @@ async def _shadow_document(
 ) -> dict[str, Any]:
     shadow = ShadowVersion(noun, version.key, version.version)
     before = decode_cursor(after, int) if after else _MAX_SAMPLE_ID
-    found = await store.list_samples(tx, shadow, _AGREES_VALUES[agrees], before, limit + 1)
-    next_cursor = encode_cursor(found[limit - 1].sample_id) if len(found) > limit else None
+    samples = await store.list_samples(tx, shadow, _AGREES_VALUES[agrees], before, limit + 1)
+    next_cursor = encode_cursor(samples[limit - 1].sample_id) if len(samples) > limit else None
     key = {"key": version.key} if noun == "campaign" else {}
     return {
         **key,
@@ -93,7 +93,7 @@ async def _shadow_document(
         "status": version.status,
         **await _shadow_period(tx, shadow),
         **_agreement_totals(await store.list_outcome_counts(tx, shadow)),
-        **to_page([_sample_document(sample) for sample in found[:limit]], next_cursor),
+        **to_page([_sample_document(sample) for sample in samples[:limit]], next_cursor),
     }
 
 

@@ -29,7 +29,7 @@ class ShadowVersion(NamedTuple):
 class ShadowObservation(NamedTuple):
     """What a shadow and the live versions decided about one message; at least one decision is set.
 
-    `compared`: whether there is a live version to compare with.
+    `has_live`: whether there is a live version to compare with.
     """
 
     shadow: ShadowVersion
@@ -40,9 +40,9 @@ class ShadowObservation(NamedTuple):
     @property
     def any_decision(self) -> Decision:
         """Either decision, to identify the message."""
-        found = self.decision or self.live
-        assert found is not None
-        return found
+        decision = self.decision or self.live
+        assert decision is not None
+        return decision
 
     @property
     def outcome(self) -> str:
@@ -94,7 +94,7 @@ class ShadowObservations:
 
     def count_observations(self) -> Counter[ObservationKey]:
         """Counts the observations by key."""
-        found = Counter(
+        counts = Counter(
             ObservationKey(
                 observation.shadow,
                 observation.any_decision.campaign,
@@ -105,8 +105,8 @@ class ShadowObservations:
             for observation in self.observations
         )
         for (shadow, cause), events in self.skipped.items():
-            found[ObservationKey(shadow, "", SKIPPED, cause, "")] += events
-        return found
+            counts[ObservationKey(shadow, "", SKIPPED, cause, "")] += events
+        return counts
 
     def select_samples(self) -> Sequence[ShadowObservation]:
         """Returns the newest observations of each shadow and kind of agreement, as many as are kept per batch; oldest

@@ -101,14 +101,14 @@ class ShadowRecorder:
         by_customer: dict[str, dict[object, NewEvent]] = {}
         for new_event in new_events:
             by_customer.setdefault(new_event.event.subject, {}).setdefault(new_event.key, new_event)
-        for customer, found in by_customer.items():
+        for customer, events_by_key in by_customer.items():
             live, versioned_ledger = (
                 LiveResults.from_evaluation(evaluations.get(customer)),
                 ledgers.get(customer, EMPTY_LEDGER),
             )
             for variant in variants:
                 self._evaluate_variant(
-                    variant, list(found.values()), facts[customer], live, versioned_ledger, observations, budget
+                    variant, list(events_by_key.values()), facts[customer], live, versioned_ledger, observations, budget
                 )
 
     def _evaluate_variant(
@@ -144,6 +144,8 @@ class ShadowRecorder:
         """Stores the observations in the transaction of the live decisions. A failed write is skipped and counted."""
         if not (observations.observations or observations.skipped):
             return
+        # In PostgreSQL a failed statement aborts the whole transaction. Rolling back to a savepoint undoes only the
+        # shadow rows and lets the live decisions commit.
         await tx.execute("SAVEPOINT shadow")
         try:
             await store.save_observations(tx, observations)
@@ -152,6 +154,7 @@ class ShadowRecorder:
             log_error("shadow_failed", error, stage="keep")
             await tx.execute("ROLLBACK TO SAVEPOINT shadow")
             observations.failure = "unkept"
+        # ROLLBACK TO keeps the savepoint, so it is released in both cases.
         await tx.execute("RELEASE SAVEPOINT shadow")
 
     def count_committed(self, observations: ShadowObservations) -> None:

@@ -83,17 +83,17 @@ def build_steps(
     variant: ShadowVariant, new_events: Sequence[NewEvent], facts: Facts, live: LiveResults
 ) -> list[EventStep]:
     """Returns the steps of a customer's events for a variant, in order; empty if nothing of it would be observed."""
-    found = []
+    steps = []
     for new_event in new_events:
         triggered: tuple[TriggeredCampaign, ...] = ()
         if new_event.reported_contact is None:
             live_triggered = live.triggered.get(new_event.key, ())
             triggered = variant.match_triggered(live_triggered, new_event.event, new_event.data, facts.customer_values)
-        found.append(EventStep(new_event.key, triggered, new_event.reported_contact))
+        steps.append(EventStep(new_event.key, triggered, new_event.reported_contact))
     is_covered = any(
-        variant.covers(triggered_campaign.campaign.key) for step in found for triggered_campaign in step.triggered
+        variant.covers(triggered_campaign.campaign.key) for step in steps for triggered_campaign in step.triggered
     )
-    return found if is_covered or (variant.has_live and _has_live_decisions(variant, live)) else []
+    return steps if is_covered or (variant.has_live and _has_live_decisions(variant, live)) else []
 
 
 def evaluate_variant(
@@ -127,7 +127,7 @@ def evaluate_variant(
 
 
 def _has_live_decisions(variant: ShadowVariant, live: LiveResults) -> bool:
-    return any(variant.covers(each.campaign) for found in live.decisions.values() for each in found.values())
+    return any(variant.covers(each.campaign) for decisions in live.decisions.values() for each in decisions.values())
 
 
 def _covered_decisions(variant: ShadowVariant, decisions: Mapping[str, Decision]) -> dict[str, Decision]:

@@ -56,10 +56,8 @@ class ShadowSample(NamedTuple):
 
 
 async def save_observations(tx: Tx, observations: ShadowObservations) -> None:
-    """Counts the observations in one statement, and stores the newest as samples.
-
-    Rows are locked in one order, so that batches of several processes cannot deadlock.
-    """
+    """Counts the observations in one statement, and stores the newest as samples."""
+    # Sorted: two processes that add to the same counters lock their rows in the same order, so they cannot deadlock.
     rows = sorted(
         (*observation_key.shadow, *observation_key[1:], number)
         for observation_key, number in observations.count_observations().items()
@@ -146,11 +144,11 @@ async def _delete_old_samples(tx: Tx, now: Instant) -> None:
 
 
 def _sample_row(observation: ShadowObservation, now: Instant) -> tuple[Any, ...]:
-    about, live = observation.any_decision, observation.live
+    decided, live = observation.any_decision, observation.live
     return (
         *observation.shadow,
         None if observation.agrees is None else int(observation.agrees),
-        *(now, about.customer, about.campaign, about.channel, about.message_id),
+        *(now, decided.customer, decided.campaign, decided.channel, decided.message_id),
         *((None, None) if live is None else (live.outcome, live.reason)),
         None if observation.decision is None else _ENCODER.encode(observation.decision),
     )

@@ -14,7 +14,7 @@ from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, mat
 class ShadowVariant:
     """The live catalogue with one version of the policy, of a campaign, or both replaced.
 
-    `alone` holds only the campaign. `compared`: whether there is a live version to compare with.
+    `own_catalogue` holds only the campaign. `has_live`: whether there is a live version to compare with.
     """
 
     shadow: ShadowVersion

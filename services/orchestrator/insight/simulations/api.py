@@ -58,19 +58,19 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, object]:
         before = decode_cursor(after, tuple[Instant, str]) if after else None
         async with database.read() as tx:
-            found = await store.list_simulations(tx, before, limit + 1)
-        last = found[limit - 1] if len(found) > limit else None
+            simulations = await store.list_simulations(tx, before, limit + 1)
+        last = simulations[limit - 1] if len(simulations) > limit else None
         return to_page(
-            [_simulation_document(each) for each in found[:limit]],
+            [_simulation_document(each) for each in simulations[:limit]],
             encode_cursor((last.created, last.id)) if last else None,
         )
 
     @routes.get("/{id}", summary="Progress and result of a simulation")
     async def get_simulation(id: str, _: Principal = requires("simulations:read")) -> dict[str, Any]:
         async with database.read() as tx:
-            found = _require_found(await store.get_simulation(tx, id))
+            simulation = _require_found(await store.get_simulation(tx, id))
             return {
-                **_simulation_document(found),
+                **_simulation_document(simulation),
                 "request": await store.get_original_request(tx, id),
                 "result": await store.get_result(tx, id),
             }
@@ -78,33 +78,33 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/{id}/picture", summary="The difference as a page with charts", response_class=HTMLResponse)
     async def get_picture(id: str, _: Principal = requires("simulations:read")) -> Response:
         async with database.read() as tx:
-            found = _require_found(await store.get_simulation(tx, id))
+            simulation = _require_found(await store.get_simulation(tx, id))
             html = await store.get_picture(tx, id)
         if html is None:
             raise Conflict(
-                f"this simulation is {found.state.value}; its picture exists once it is done", code="not_done"
+                f"this simulation is {simulation.state.value}; its picture exists once it is done", code="not_done"
             )
         return HTMLResponse(
             html, headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
         )
 
 
-def _require_found(found: Simulation | None) -> Simulation:
-    if found is None:
+def _require_found(simulation: Simulation | None) -> Simulation:
+    if simulation is None:
         raise NotFound("there is no such simulation, or it was deleted because of its age")
-    return found
+    return simulation
 
 
-def _simulation_document(found: Simulation) -> dict[str, Any]:
-    failed = found.state is SimulationState.FAILED
+def _simulation_document(simulation: Simulation) -> dict[str, Any]:
+    failed = simulation.state is SimulationState.FAILED
     return {
-        "id": found.id,
-        "state": found.state.value,
-        "progress": found.progress / 1000,
-        "requested_by": found.requested_by,
-        "created": format_optional_instant(found.created),
-        "started": format_optional_instant(found.started),
-        "finished": format_optional_instant(found.finished),
-        "error": found.error if failed else None,
-        "notes": found.notes,
+        "id": simulation.id,
+        "state": simulation.state.value,
+        "progress": simulation.progress / 1000,
+        "requested_by": simulation.requested_by,
+        "created": format_optional_instant(simulation.created),
+        "started": format_optional_instant(simulation.started),
+        "finished": format_optional_instant(simulation.finished),
+        "error": simulation.error if failed else None,
+        "notes": simulation.notes,
     }

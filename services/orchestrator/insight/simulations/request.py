@@ -86,15 +86,15 @@ class ResolvedRequest(msgspec.Struct, frozen=True):
 
 async def resolve_request(tx: Tx, request: SimulationRequest, check_content: ContentChecker) -> ResolvedRequest:
     """Resolves the documents that a request names. Raises DocumentError, NotFound."""
-    chosen = request.customers
-    share = chosen.percent if isinstance(chosen, Share) else 100.0
+    customers = request.customers
+    share = customers.percent if isinstance(customers, Share) else 100.0
     return ResolvedRequest(
         request.since,
         request.to,
         await _resolve_variant(tx, request, "", check_content),
         await _resolve_variant(tx, request.against or SimulationVariant(), "/against", check_content),
         request.until,
-        None if chosen is None or isinstance(chosen, Share) else list(chosen),
+        None if customers is None or isinstance(customers, Share) else list(customers),
         share,
     )
 
@@ -150,12 +150,12 @@ async def _resolve_campaign(
     """Returns a document given inline, or the newest version of a key."""
     if isinstance(reference, str):
         head = await store.get_head(tx, reference)
-        found: DocumentVersion | None = (
+        newest: DocumentVersion | None = (
             None if head is None else await store.get_campaign_version(tx, reference, head.newest)
         )
-        if found is None:
+        if newest is None:
             raise NotFound(f"there is no campaign `{reference}`")
-        return found.document
+        return newest.document
     try:
         checked: schemas.campaign.Campaign = document_checks.validate_campaign(
             str(reference.get("key")), reference, None, check_content

@@ -57,7 +57,7 @@ class TrafficWindow:
 
 @dataclass(slots=True)
 class ExportedTraffic:
-    """What was exported, and what could not be: `waiting` messages, `unknown` entries of addresses."""
+    """What was exported, and what could not be: waiting messages, and removed entries for unknown addresses."""
 
     event_count: int = 0
     customers: list[str] = field(default_factory=list)

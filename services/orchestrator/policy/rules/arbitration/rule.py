@@ -12,7 +12,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """A verdict for each cap whose refusal is somebody else's turn."""
+    """A verdict for each cap whose place went to a contact that outranks the candidate."""
     applicable, contacts = candidate.applicable, candidate.contacts
     t = contacts.evaluation_time(t)
     if not applicable.dropping_caps or (
@@ -28,7 +28,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
 
 
 def _has_no_rivals(candidate: Candidate) -> bool:
-    """Whether nobody can have taken its turn: it has not waited, and nothing else came of its event."""
+    """Whether no contact can have displaced it: it has not waited, and its event led to no other contact."""
     return (
         candidate.first_planned is None and candidate.triggered.event_hash not in candidate.contacts.ledger.event_hashes
     )

@@ -44,7 +44,7 @@ def _evaluate_contacts(entry: HistoryRule, candidate: Candidate, t: Instant) -> 
 
 
 def _evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict:
-    """Refused before max(opened, end) + within; while it is open nobody can tell until when."""
+    """Refused before max(opened, end) + within; while it is open the end is unknown."""
     if not facts.suppressions.situations:
         return allow(ID, entry.id)
     refusing = [

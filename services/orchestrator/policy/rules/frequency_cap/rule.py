@@ -1,4 +1,4 @@
-"""At most n contacts per window. A cap that drops and was lost to somebody is left to the rule `arbitration`."""
+"""At most n contacts per window. A cap lost to a higher-ranked contact is left to the rule `arbitration`."""
 
 from functools import lru_cache
 
