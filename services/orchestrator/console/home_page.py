@@ -174,8 +174,8 @@ def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list
             HomeTask(
                 "amber",
                 "archive",
-                f"{_format_bounded_count(dead)} dead letters",
-                f"the oldest since {at.brief(since)}",
+                f"{_format_bounded_count(dead)} dead {'letter' if dead == 1 else 'letters'}",
+                f"oldest since {at.brief(since)}",
                 "",
             )
         )

@@ -1,1 +1,1 @@
-"""Deciding: pure functions from facts to decisions. No I/O, no clock, no random, no environment."""
+"""Policy evaluation: pure functions from facts to decisions, without I/O, clock, random numbers or environment."""

@@ -166,10 +166,10 @@ def _choose_channel(plans: Sequence[CandidatePlan]) -> Sequence[CandidatePlan]:
     """Keeps one of several plans: the first that may send now, else the earliest deferred, else the first parked."""
     if len(plans) < 2:
         return plans
-    open_ = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
-    if len(open_) < 2:
+    open_plans = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
+    if len(open_plans) < 2:
         return plans
-    chosen = min(open_, key=_send_time_key)
+    chosen = min(open_plans, key=_send_time_key)
     return [each if each is chosen or each.outcome not in _OPEN_OUTCOMES else each.as_other_channel() for each in plans]
 
 
@@ -211,7 +211,7 @@ def _condition_failure(unit: _EvaluationUnit, channel: str, facts: Facts, now: I
     campaigns.
     """
     verdict = verdicts.fail(TRIGGER_RULE, trigger=unit.triggered.campaign.document.trigger.when)
-    found = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
-    return CandidatePlan(found, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(
+    candidate = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
+    return CandidatePlan(candidate, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(
         facts, now
     )

@@ -82,9 +82,11 @@ class CandidatePlan(msgspec.Struct, frozen=True):
         )
 
 
-def plan_candidate(candidate: Candidate, facts: Facts, now: Instant, found: RuleResults | None = None) -> CandidatePlan:
-    """Plans one candidate from `now` on. `found` passes the rule results at `now` if they are known already."""
-    results = found or evaluate_rules(candidate, facts, now)
+def plan_candidate(
+    candidate: Candidate, facts: Facts, now: Instant, results_now: RuleResults | None = None
+) -> CandidatePlan:
+    """Plans one candidate from `now` on. `results_now`: the rule results at `now`, if already computed."""
+    results = results_now or evaluate_rules(candidate, facts, now)
     verdicts, t = results.verdicts, now
     jumps: list[Jump] = []
     last: Verdict | None = None

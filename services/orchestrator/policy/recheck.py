@@ -17,16 +17,16 @@ def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now
     that allows has ended in between. Refusals count CLOCK_TOLERANCE early, as in the recheck itself. This shortcut
     saves re-evaluating most messages (docs/decisions, 0010).
     """
-    end, clock_tolerance = triggered.campaign.end, now + CLOCK_TOLERANCE
+    end, latest_start = triggered.campaign.end, now + CLOCK_TOLERANCE
     if not t <= now < triggered.expires_at or t // MINUTE != now // MINUTE or (end is not None and now >= end):
         return False
     for record in facts.preference.consent:
-        if t < record.at <= clock_tolerance or (record.expires is not None and t < record.expires <= now):
+        if t < record.at <= latest_start or (record.expires is not None and t < record.expires <= now):
             return False
     for entry in facts.suppressions.entries:
-        if t < entry.at <= clock_tolerance:
+        if t < entry.at <= latest_start:
             return False
-    return not any(t < hold.start <= clock_tolerance for hold in (*facts.holds, *facts.suppressions.holds))
+    return not any(t < hold.start <= latest_start for hold in (*facts.holds, *facts.suppressions.holds))
 
 
 def recheck_rules(
