@@ -20,7 +20,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=50,
     classes=ALL_CLASSES,
-    refuses_when="no usable address; for marketing, no verified one",
+    refuses_when="there is no usable address; for marketing, no verified one",
     reasons=(
         ReasonDeclaration(code=NO_ADDRESS, outcomes=(Outcome.SUPPRESS,), title="No usable address", explain=_explain),
     ),

@@ -18,7 +18,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=140,
     classes=ALL_CLASSES,
-    refuses_when="the cap went to a more important message",
+    refuses_when="a more important message used up the cap",
     reasons=(
         ReasonDeclaration(
             code=LOWER_PRIORITY,

@@ -18,7 +18,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=160,
     classes=ALL_CLASSES,
-    refuses_when="nothing serves the channel",
+    refuses_when="the channel has no adapter",
     reasons=(
         ReasonDeclaration(
             code=CHANNEL_NOT_CONFIGURED,

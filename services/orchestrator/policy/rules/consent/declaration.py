@@ -23,7 +23,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=70,
     classes=frozenset({Class.MARKETING.value}),
-    refuses_when="no live recorded basis (marketing)",
+    refuses_when="there is no valid recorded basis (marketing)",
     reasons=(ReasonDeclaration(code=NO_CONSENT, outcomes=(Outcome.SUPPRESS,), title="No consent", explain=_explain),),
     audit_invariant="suppressed_sent",
     evidence_labels={"granted_at": "granted", "expired_at": "expired"},

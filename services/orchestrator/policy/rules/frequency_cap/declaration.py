@@ -32,7 +32,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=110,
     classes=ALL_CLASSES,
-    refuses_when="at most n contacts in a window",
+    refuses_when="the window already has its n contacts",
     reasons=(
         ReasonDeclaration(
             code=FREQUENCY_CAP,

@@ -18,7 +18,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=120,
     classes=ALL_CLASSES,
-    refuses_when="closer than the gap to another contact",
+    refuses_when="it is closer than the gap to another contact",
     reasons=(
         ReasonDeclaration(
             code=CAP_WINDOW,

@@ -20,7 +20,7 @@ DECLARATION: Final = RuleDeclaration(
     id=ID,
     order=30,
     classes=ALL_CLASSES,
-    refuses_when="the customer had it already, by `reentry`",
+    refuses_when="the customer has had it already, according to `reentry`",
     reasons=(
         ReasonDeclaration(
             code=DUPLICATE, outcomes=(Outcome.SUPPRESS,), title="Already received this campaign", explain=_explain
