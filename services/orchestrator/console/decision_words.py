@@ -150,10 +150,11 @@ def format_reference(canonical: str) -> str:
 
 
 def _trace_line(verdict: Verdict, is_decisive: bool, at: WallClock) -> TraceLine:
-    summary = "decided, " if is_decisive else ""
-    summary += VERDICTS[verdict.verdict]
+    summary = VERDICTS[verdict.verdict]
     if verdict.verdict != "allow" and verdict.until is not None:
         summary += f" until {at.brief(verdict.until)}"
+    if is_decisive:
+        summary += " (decisive)"
     return TraceLine(
         verdict.rule, verdict.id, verdict.verdict, summary, at.format_instants(_describe_evidence(verdict)), is_decisive
     )
