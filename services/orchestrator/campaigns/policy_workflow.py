@@ -94,26 +94,28 @@ async def activate_policy(
 ) -> tuple[int, DocumentVersion]:
     """Activates a version, after suppression has its situations and preference its topics.
 
-    Versions only go up: the other services keep what the highest version said, whatever order calls arrive in. A
-    Transient from either leaves the version approved, and the call can be repeated. Raises as `transition_policy` does.
+    Versions only increase: each of the two services ignores a version lower than its own, so calls may arrive
+    in any order. A Transient from either leaves the version approved, and the call can be repeated. Raises as
+    `transition_policy` does.
     """
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         _check_activation(state, before)
+    # No lock is held during the calls to the other services, so the version is read and checked again afterwards.
     document = validate_document(schemas.policy.Policy, before.document)
     await situations.set_situations(number, [_to_json(kind) for kind in document.situations])
     await topics.set_topics(number, [_to_json(topic) for topic in document.topics])
     async with database.write() as tx:
         state = await store.get_catalogue_state(tx, lock=True)
-        found = await store.get_policy_version(tx, number)
-        assert found is not None
-        status = _check_activation(state, found)
-        version = apply_action(found, LifecycleAction.ACTIVATE, status, request)
+        current = await store.get_policy_version(tx, number)
+        assert current is not None
+        status = _check_activation(state, current)
+        version = apply_action(current, LifecycleAction.ACTIVATE, status, request)
         await store.update_version_status(tx, "policy", version)
         if state.active_policy is not None:
             await _replace_previous_version(tx, state.active_policy, request)
         revision = await store.update_policy_state(tx, number, seen=True)
-        await store.append_log_entry(tx, _log_entry(version, LifecycleAction.ACTIVATE, found.status, request))
+        await store.append_log_entry(tx, _log_entry(version, LifecycleAction.ACTIVATE, current.status, request))
     return revision, version
 
 
