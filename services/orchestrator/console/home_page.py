@@ -15,7 +15,7 @@ from services.orchestrator.console import charts, decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
-from services.orchestrator.policy.rules.registry import AUDIT_INVARIANTS
+from services.orchestrator.insight.audit.audit_series import INVARIANTS
 
 PERIODS: Mapping[str, tuple[int, int, str]] = {
     "1h": (HOUR, 30, "Last hour"),
@@ -23,7 +23,6 @@ PERIODS: Mapping[str, tuple[int, int, str]] = {
     "7d": (7 * DAY, 56, "Last 7 days"),
 }
 """Length, number of bars, and name of each period."""
-INVARIANTS = (*dict.fromkeys(AUDIT_INVARIANTS.values()), "duplicate_sent", "unapproved_sent")
 _SLOW_ATTEMPT_AGE = 60_000_000
 _MAX_REASONS = 8
 

@@ -53,7 +53,7 @@ async def test_a_closed_complaint_names_the_date_from_which_an_ask_is_fine(here:
     )
     assert body["sentence"] == (
         "An ask is not allowed before 2026-03-22T12:00:00Z: the complaint closed on 2026-02-20T12:00:00Z "
-        "and the rule no-ask-after-complaint keeps 30 days."
+        "and the rule no-ask-after-complaint requires a distance of 30 days."
     )
     assert body["earliest"] == body["allowed_from"] == "2026-03-22T12:00:00Z"
     assert body["short"] == "Recent complaint: no asks for 30 days"

@@ -37,7 +37,7 @@ SENTENCES = [
         ),
         {"allowed_from": NOON + DAY},
         "An ask is not allowed before 2026-03-03T12:00:00Z: there was a contact on 2026-03-01T12:00:00Z "
-        "and the rule survey keeps 2 days.",
+        "and the rule survey requires a distance of 2 days.",
     ),
     (
         Verdict("suppression", None, "deny", None, "suppression_list", {"reasons": ["hard_bounce"], "entries": 1}),
@@ -96,7 +96,7 @@ WAITS = [
     (
         Verdict("hold", "outage-7", "defer", None, "incident_hold", {"since": "2026-03-02T11:00:00Z"}),
         {},
-        "An ask waits: the hold outage-7 is in force since 2026-03-02T11:00:00Z, until it is lifted.",
+        "An ask waits: the hold outage-7, in force since 2026-03-02T11:00:00Z, has to be lifted.",
     ),
     (
         Verdict("min_gap", "space", "defer", NOON + HOUR, "cap_window", {"contact": "2026-03-02T11:00:00Z"}),

@@ -28,19 +28,19 @@ def _explain(verdict: Verdict) -> str:
     rule, evidence = f"the rule {verdict.id}", verdict.evidence
     if "situation" not in evidence:
         contact = evidence["contact"]
-        return f"there was a contact on {contact} and {rule} requires {_distance_after(verdict, contact)} after it"
+        return f"there was a contact on {contact} and {rule} requires a distance of {_distance_after(verdict, contact)}"
     situation = f"the {str(evidence['situation']).replace('_', ' ')}"
     if evidence.get("closed"):
         distance = _distance_after(verdict, evidence["closed"])
-        return f"{situation} closed on {evidence['closed']} and {rule} requires {distance} after it"
+        return f"{situation} closed on {evidence['closed']} and {rule} requires a distance of {distance}"
     if verdict.until is None:
         return f"{situation} opened on {evidence['opened']} must be closed first ({rule})"
     distance = _distance_after(verdict, evidence["opened"])
-    return f"{situation} opened on {evidence['opened']} and {rule} requires {distance} after it"
+    return f"{situation} opened on {evidence['opened']} and {rule} requires a distance of {distance}"
 
 
 def _distance_after(verdict: Verdict, since: str) -> str:
-    return _required_distance(verdict, parse_instant(since)) or "some time"
+    return _required_distance(verdict, parse_instant(since)) or "unknown length"
 
 
 def _required_distance(verdict: Verdict, since: Instant) -> str | None:

@@ -13,8 +13,8 @@ INCIDENT_HOLD: Final = "incident_hold"
 
 
 def _explain(verdict: Verdict) -> str:
-    end = f" until {format_instant(verdict.until)}" if verdict.until is not None else ", until it is lifted"
-    return f"the hold {verdict.id} is in force since {verdict.evidence.get('since')}{end}"
+    end = "has to be lifted" if verdict.until is None else f"ends on {format_instant(verdict.until)}"
+    return f"the hold {verdict.id}, in force since {verdict.evidence.get('since')}, {end}"
 
 
 DECLARATION: Final = RuleDeclaration(
