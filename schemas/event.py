@@ -64,8 +64,13 @@ class _TypeOnly(msgspec.Struct):
     type: str = ""
 
 
+class _SubjectOnly(msgspec.Struct):
+    subject: str = ""
+
+
 _ENVELOPE_DECODER = msgspec.json.Decoder(_Envelope)
 _TYPE_DECODER = msgspec.json.Decoder(_TypeOnly)
+_SUBJECT_DECODER = msgspec.json.Decoder(_SubjectOnly)
 
 
 def _find_header(headers: Headers, name: str) -> bytes | None:
@@ -92,6 +97,32 @@ def peek_type(headers: Headers, value: bytes | None) -> str | None:
             return type_header.decode()
         return _TYPE_DECODER.decode(value).type or None if value else None
     except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def customers_of(key: bytes | None, headers: Headers, value: bytes | None) -> tuple[str, ...]:
+    """Every customer whom a record that cannot be taken may concern: for their protection only.
+
+    The customer of a readable event is its `subject` alone. When a record cannot be read, nobody knows which part of it
+    is the wrong one, so these are all valid ids among its `ce_subject` header, the `subject` of its body (in structured
+    mode: in binary mode the body is data) and its key; see docs/decisions/0013. Empty when there is none.
+    """
+    candidates = [_find_header(headers, "ce_subject"), None if is_binary(headers) else _peek_subject(value), key]
+    customers: list[str] = []
+    for candidate in candidates:
+        try:
+            customer = (candidate or b"").decode()
+        except UnicodeDecodeError:
+            continue
+        if describe_invalid_id(customer) is None and customer not in customers:
+            customers.append(customer)
+    return tuple(customers)
+
+
+def _peek_subject(value: bytes | None) -> bytes | None:
+    try:
+        return _SUBJECT_DECODER.decode(value).subject.encode() if value else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.event import Event, InvalidEvent, decode_record, encode_event, parse_data, peek_type
-from schemas.ids import describe_invalid_id
+from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, parse_data, peek_type
 from services.kit.bus.batch import Batch
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
@@ -85,8 +84,7 @@ class PreferenceEventHandler:
                 change = parse_change(event, parse_data(event))
             except InvalidEvent as error:
                 batch.reject(record, Unreadable(f"{error.pointer}: {error.detail}"))
-                customer = customer_of(record)
-                items.extend([] if customer is None else [UnreadableChange(customer)])
+                items.extend(map(UnreadableChange, customers_of(record.key, record.headers, record.value)))
                 continue
             if change is not None:
                 items.append(PreferenceEvent(event, change, _digest(event)))
@@ -131,24 +129,10 @@ class PreferenceEventHandler:
         """Block the customer of a change that could be read but not applied."""
         if isinstance(error, Unreadable):
             return  # `apply` blocks its customer, in the order of the log
-        customer = customer_of(record)
-        if customer is None:
-            return
-        before = (await store.lock_states(tx, [customer]))[customer]
-        await store.save_updates(tx, [_block_customer(before, self._clock.now())])
-        self._metrics.changes("event", "blocked").inc()
-
-
-def customer_of(record: Record) -> str | None:
-    """The customer whom a record that cannot be taken speaks of, as far as that can be told."""
-    for candidate in (_header_value(record, "ce_subject"), _read_subject(record.value), record.key):
-        try:
-            name = candidate.decode() if candidate else ""
-        except UnicodeDecodeError:
-            continue
-        if describe_invalid_id(name) is None:
-            return name
-    return None
+        states = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
+        now = self._clock.now()
+        await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
+        self._metrics.changes("event", "blocked").inc(len(states))
 
 
 def _merge_event(before: PreferenceState, preference_event: PreferenceEvent, now: Instant) -> store.StateUpdate | None:
@@ -170,18 +154,3 @@ def _block_customer(before: PreferenceState, now: Instant) -> store.StateUpdate:
 
 def _digest(event: Event) -> bytes:
     return hashlib.blake2b(encode_event(msgspec.structs.replace(event, traceparent=None)), digest_size=16).digest()
-
-
-def _header_value(record: Record, name: str) -> bytes | None:
-    return next((value for key, value in record.headers if key.lower() == name), None)
-
-
-class _SubjectOnly(msgspec.Struct):
-    subject: str = ""
-
-
-def _read_subject(value: bytes | None) -> bytes | None:
-    try:
-        return msgspec.json.decode(value, type=_SubjectOnly).subject.encode() if value else None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None

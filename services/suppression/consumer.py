@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from schemas.documents import validate_document
-from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
-from schemas.ids import describe_invalid_id
+from schemas.event import Event, InvalidEvent, customers_of, decode_record, parse_data, peek_type
 from schemas.policy import SituationKind
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
@@ -115,9 +114,9 @@ class SuppressionEventHandler:
         return prepared
 
     def _note_unreadable(self, record: Record, prepared: SuppressionBatch) -> None:
-        customer = customer_of(record)
-        prepared.count_result("unreadable_nobody" if customer is None else "unreadable")
-        if customer is not None:
+        customers = customers_of(record.key, record.headers, record.value)
+        prepared.count_result("unreadable" if customers else "unreadable_nobody")
+        for customer in customers:
             prepared.unreadable.setdefault(customer, record)
 
     async def apply(self, tx: Tx, prepared: SuppressionBatch) -> None:
@@ -184,26 +183,11 @@ class SuppressionEventHandler:
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Leave the customer in peace for a day: nobody knows what this event would have told us."""
-        customer = customer_of(record)
-        if customer is None:
-            return
-        known = await store.lock_states(tx, [customer])
-        state = await _quarantine_customer(tx, known[customer], record, self._clock.now(), type(error).__name__)
-        await store.save_states(tx, [state])
-        self._metrics.quarantines().inc()
-
-
-def customer_of(record: Record) -> str | None:
-    """The customer that a record names in its key, else in its `ce_subject` header; None when neither can be read."""
-    headers = [value for name, value in record.headers if name.lower() == "ce_subject"]
-    for raw in (record.key, *headers):
-        try:
-            text = (raw or b"").decode()
-        except UnicodeDecodeError:
-            continue
-        if describe_invalid_id(text) is None:
-            return text
-    return None
+        known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
+        now, error_class = self._clock.now(), type(error).__name__
+        states_after = [await _quarantine_customer(tx, state, record, now, error_class) for state in known.values()]
+        await store.save_states(tx, states_after)
+        self._metrics.quarantines().inc(len(states_after))
 
 
 def _parse_event(record: Record, prepared: SuppressionBatch) -> SuppressionEvent:

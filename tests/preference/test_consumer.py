@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.event import encode_event
 from schemas.facts import OptOut
 from schemas.times import DAY, HOUR
 from services.kit.errors import FenceTimeout, Transient
@@ -162,3 +163,26 @@ async def test_people_and_the_log_may_change_one_customer_at_once(at_work: Runni
 
     await eventually(all_there)
     assert len((await at_work.http.get("/v1/preferences/c-1")).json()["traits"]) == 30
+
+
+async def test_an_unreadable_change_pauses_every_customer_whom_its_record_names(at_work: Running) -> None:
+    value = b'{"specversion":"1.0","type":"tactful.preference.changed","subject":"c-body"}'
+    positions = await at_work.publish_raw((b"c-key", value, (("ce_subject", b"c-header"),)))
+    facts = await at_work.facts(["c-header", "c-body", "c-key", "c-1"], positions)
+    assert [facts[name].paused_until for name in facts] == [NOW + DAY, NOW + DAY, NOW + DAY, None]
+    await at_work.counted("event", "blocked", 3)
+
+
+async def test_a_change_that_is_too_large_pauses_every_customer_whom_its_record_names(at_work: Running) -> None:
+    fill = change("e-1", kind="customer.identified", traits={f"t{number}": 1 for number in range(200)})
+    over = encode_event(change("e-2", kind="customer.identified", traits={"one": 1}))
+    await at_work.facts(["c-1"], await at_work.publish(fill))
+    positions = await at_work.publish_raw((b"c-key", over))
+    facts = await at_work.facts(["c-1", "c-key"], positions)
+    assert facts["c-1"].paused_until == facts["c-key"].paused_until == NOW + DAY
+
+
+async def test_a_readable_change_concerns_its_subject_and_not_its_key(at_work: Running) -> None:
+    value = encode_event(change("e-1", opt_outs=[{"all": True}]))
+    facts = await at_work.facts(["c-1", "c-key"], await at_work.publish_raw((b"c-key", value)))
+    assert (facts["c-1"].opt_outs, facts["c-key"].version) == ((OptOut(all=True),), 0)

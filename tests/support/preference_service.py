@@ -57,6 +57,9 @@ PEOPLE = {
 }
 
 
+RawRecord = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+
+
 @dataclass
 class Orchestrator:
     """The part of the orchestrator that an opt-out asks, over HTTP: attempts that are open until they are closed."""
@@ -122,9 +125,9 @@ class Running:
         """Put events on the log. Returns how far it goes then."""
         return await self.publish_raw(*((event.customer.encode(), encode_event(event)) for event in events))
 
-    async def publish_raw(self, *records: tuple[bytes | None, bytes | None]) -> LogPositions:
-        """The same with any bytes."""
-        await self.bus.publish([Outgoing(EVENTS.name, key, value) for key, value in records])
+    async def publish_raw(self, *records: RawRecord) -> LogPositions:
+        """The same with any bytes: (key, value) or (key, value, headers)."""
+        await self.bus.publish([Outgoing(EVENTS.name, *record) for record in records])
         ends = await self.bus.end_offsets(EVENTS.name)
         return {EVENTS.name: {partition.partition: offset for partition, offset in ends.items()}}
 

@@ -116,6 +116,30 @@ async def test_the_customer_of_an_unreadable_record_may_stand_in_its_header(serv
     assert await quarantined(service, Outgoing(TOPIC, None, b"", (("ce_subject", b"c-1"),)))
 
 
+async def test_an_unreadable_record_quarantines_every_customer_whom_it_names(service: Running) -> None:
+    names = (("ce_subject", b"c-header"),)
+    value = b'{"specversion": "1.0", "type": 5, "subject": "c-body"}'
+    for customer in ("c-header", "c-body", "c-key"):
+        assert await quarantined(service, Outgoing(TOPIC, b"c-key", value, names), customer=customer)
+
+
+async def test_an_event_that_cannot_be_applied_quarantines_every_customer_whom_it_names(service: Running) -> None:
+    await service.situations(COMPLAINT)
+    broken = encode_event(event(FILED, customer="c-body")).replace(b'"1.0"', b'"9.9"')
+    for customer in ("c-header", "c-body", "c-key"):
+        header = (("ce_subject", b"c-header"),)
+        assert await quarantined(service, Outgoing(TOPIC, b"c-key", broken, header), customer=customer)
+
+
+async def test_a_subject_in_the_data_of_binary_mode_is_no_customer(service: Running) -> None:
+    await service.situations(COMPLAINT)
+    headers = (("ce_specversion", b"9.9"), ("ce_type", FILED.encode()), ("ce_subject", b"c-header"))
+    unreadable = Outgoing(TOPIC, b"c-key", b'{"subject": "c-data"}', headers)
+    assert not await quarantined(service, unreadable, customer="c-data")
+    assert await quarantined(service, unreadable, customer="c-header")
+    assert await quarantined(service, unreadable, customer="c-key")
+
+
 async def test_a_record_that_names_nobody_is_counted_and_passed(service: Running) -> None:
     await service.settle(await service.publish(Outgoing(TOPIC, b"\xff", b"?"), Outgoing(TOPIC, None, None)))
     assert service.metric("suppression_events_total", result="unreadable_nobody") == 2
