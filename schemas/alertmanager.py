@@ -1,4 +1,4 @@
-"""What Prometheus Alertmanager posts to a webhook, version 4, as far as we read it."""
+"""The webhook requests of Prometheus Alertmanager, version 4: the fields that we read."""
 
 from typing import Annotated, Literal
 
@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from schemas.fields import InstantField, as_tuple
 
 MAX_ALERTS = 200
-"""Alerts of one request. Alertmanager's `max_alerts` keeps to it; what it cut away it counts in `truncatedAlerts`."""
+"""Alerts per request. Set `max_alerts` in Alertmanager to it; it counts the alerts left out in `truncatedAlerts`."""
 _StringMap = Annotated[dict[str, str], Field(max_length=200)]
 
 
 class ExternalDocument(BaseModel):
-    """A form that others write: fields that we do not know are theirs."""
+    """A document that another system defines: unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -30,7 +30,7 @@ class Alert(ExternalDocument):
 
 
 class Notification(ExternalDocument):
-    """One request of the webhook: alerts of a group, new and repeated ones."""
+    """One request of the webhook: the alerts of a group, both new and repeated ones."""
 
     version: Literal["4"]
     group: str = Field(alias="groupKey")

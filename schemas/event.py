@@ -105,7 +105,7 @@ def customers_of(key: bytes | None, headers: Headers, value: bytes | None) -> tu
 
     The customer of a readable event is its `subject` alone. When a record cannot be read, nobody knows which part of it
     is the wrong one, so these are all valid ids among its `ce_subject` header, the `subject` of its body (in structured
-    mode: in binary mode the body is data) and its key; see docs/decisions/0013. Empty when there is none.
+    mode: in binary mode the body is data) and its key; see docs/decisions/0014. Empty when there is none.
     """
     candidates = [_find_header(headers, "ce_subject"), None if is_binary(headers) else _peek_subject(value), key]
     customers: list[str] = []

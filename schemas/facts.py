@@ -1,4 +1,8 @@
-"""What preference and suppression answer: facts, not verdicts. Instants and spans are microseconds."""
+"""Facts about a customer, as the preference and suppression services know them; the rules evaluate them.
+
+Instants are microseconds since 1970 UTC, spans microseconds. A struct with `array_like=True` is encoded as an array:
+its fields keep their order, and new ones go to the end with a default. The databases store these forms too.
+"""
 
 from typing import Any
 
@@ -8,7 +12,7 @@ from schemas.times import Instant
 
 
 class Address(msgspec.Struct, frozen=True, array_like=True):
-    """Where the customer can be reached on one channel."""
+    """An address of the customer on one channel."""
 
     channel: str
     address: str
@@ -16,7 +20,7 @@ class Address(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Consent(msgspec.Struct, frozen=True, array_like=True):
-    """A recorded basis for marketing (`status` granted), or its refusal. Topic `*` covers all."""
+    """A recorded consent to marketing on a channel (`status` granted), or its refusal. Topic `*` covers all topics."""
 
     channel: str
     topic: str
@@ -29,7 +33,7 @@ class Consent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OptOut(msgspec.Struct, frozen=True, array_like=True):
-    """What the customer switched off."""
+    """One opt-out: everything (`all`), or what matches all of class, channel and topic that are given."""
 
     all: bool = False
     cls: str | None = None
@@ -45,7 +49,7 @@ class FrequencyLimit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CustomerQuietHours(msgspec.Struct, frozen=True, array_like=True):
-    """The customer's own hours of silence: `start` and `end` are minutes since local midnight."""
+    """Quiet hours that the customer chose: `start` and `end` are minutes since local midnight."""
 
     days: tuple[str, ...]
     start: int
@@ -53,7 +57,7 @@ class CustomerQuietHours(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Preference(msgspec.Struct, frozen=True, array_like=True):
-    """What one customer chose, as of `version` (0: nothing is known). `traits` is a JSON object."""
+    """The preferences of one customer, as of `version` (0: nothing is known). `traits` is a JSON object."""
 
     customer: str
     version: int = 0
@@ -71,7 +75,7 @@ class Preference(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SuppressionEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A do-not-contact entry; `address` is None for the customer's, else the index of the address asked about."""
+    """A do-not-contact entry. `address`: None when it names the customer, else the index of the queried address."""
 
     channel: str | None
     topic: str | None
@@ -83,7 +87,7 @@ class SuppressionEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Situation(msgspec.Struct, frozen=True, array_like=True):
-    """An interval of the customer's history, in order of arrival; `ref` is canonical JSON, empty for none."""
+    """An interval in the customer's history, such as an open complaint. `ref` is canonical JSON, empty for none."""
 
     kind: str
     ref: str
@@ -116,7 +120,7 @@ class HoldFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Suppressions(msgspec.Struct, frozen=True, array_like=True):
-    """What speaks against speaking to one customer. `holds` are this customer's alone."""
+    """Do-not-contact entries and situations of one customer, and the holds that concern this customer alone."""
 
     customer: str
     version: int = 0

@@ -1,7 +1,8 @@
-"""Links that work without signing in: short signed tokens. Pure.
+"""Signed tokens for the unsubscribe and preference links in messages; such a link works without signing in.
 
-A token is opaque to its holder, cannot be forged without the key and does not run out: an unsubscribe link in an old
-message must still work. Its key is derived from the deployment's address key, so that replicas agree.
+The orchestrator puts the links into messages, the preference service serves them. A token cannot be forged without the
+key and does not expire: an unsubscribe link in an old message must still work. The signing key is derived from the
+deployment's address key, so all processes share it.
 """
 
 import base64
@@ -22,7 +23,7 @@ LinkBuilder = Callable[[str, str | None, str], dict[str, str]]
 
 
 class LinkToken(msgspec.Struct, frozen=True, array_like=True):
-    """Whose link it is. kind u: unsubscribes from `topic` (None: from marketing). p: shows what the customer gets."""
+    """The content of a link. Kind `u` unsubscribes from `topic` (None: from marketing); `p` shows the preferences."""
 
     kind: Literal["u", "p"]
     customer: str
@@ -45,7 +46,7 @@ def sign_token(key: bytes, token: LinkToken) -> str:
 
 
 def verify_token(key: bytes, text: str, kind: Literal["u", "p"]) -> LinkToken | None:
-    """The token of a URL, or None for whatever we did not sign for this kind of page."""
+    """The token of a URL, or None for a text that this key did not sign for this kind of link."""
     if len(text) > _MAX_TOKEN_LENGTH:
         return None
     try:
@@ -58,7 +59,7 @@ def verify_token(key: bytes, text: str, kind: Literal["u", "p"]) -> LinkToken | 
 
 
 def create_link_builder(secret: str, base_url: str) -> LinkBuilder:
-    """Makes the links of messages. `base_url`: where the customers reach this service, without a final slash.
+    """A function that makes the links of a message. `base_url`: the preference service's, as customers reach it.
 
     A message's link opts out of its topic; one without a topic opts out of class marketing, whatever its own class.
     """

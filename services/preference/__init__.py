@@ -1,1 +1,1 @@
-"""What customers chose: traits, addresses, consent with its proof, opt-outs and wishes."""
+"""Preference service: traits, addresses, consent with its proof, opt-outs, quiet hours and frequency limits."""

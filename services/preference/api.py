@@ -1,4 +1,4 @@
-"""Preferences over HTTP: read, change, switch off; and the doors for the other services."""
+"""HTTP API of the preference service: `/v1/preferences/...` for people, `/internal/preference/...` for services."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from services.preference.editor import EditResult, ExpectedVersions, PreferenceE
 from services.preference.preference_state import PreferenceState, empty_state, state_document, to_facts
 
 FENCE_WAIT = 2.0
-"""Seconds that a question waits until our database has caught up with the asker."""
+"""Seconds that a request waits until our database has applied the log up to the caller's positions."""
 
 
 def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter:
@@ -99,7 +99,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
     """`/internal/preference/...`."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
-    @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the asker's log positions")
+    @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the caller's log positions")
     async def get_facts(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceRequest)
         positions = {
@@ -154,7 +154,7 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
 
 
 def parse_customer_id(customer: str) -> str:
-    """The customer's id of a path. Raises Invalid."""
+    """The customer's id of the path. Raises Invalid."""
     id_error = describe_invalid_id(customer)
     if id_error:
         raise Invalid(
@@ -164,7 +164,7 @@ def parse_customer_id(customer: str) -> str:
 
 
 def parse_if_match(if_match: str | None) -> ExpectedVersions:
-    """The versions that an `If-Match` header names. Raises PreconditionFailed for an ETag that is none of ours."""
+    """The versions that an `If-Match` header names. Raises PreconditionFailed for an ETag that is not ours."""
     if if_match is None or if_match.strip() == "*":
         return None
     tags = [tag.strip().strip('"') for tag in if_match.split(",")]

@@ -1,7 +1,7 @@
-"""What was known of a customer at an instant of the past, from the append-only history. Pure.
+"""Rebuilds a customer's preferences as they were known at an instant of the past, from the history. Pure.
 
-The history is the system of record: each change wrote every field that it left different. What a change cannot show is
-a version in which nothing differed, so a state found by its version is the newest one at or below it.
+The history has a row for every field that a change left different. A version in which no field differed has no row, so
+the state of a version is the newest one at or below it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ BLOCKED_FIELD = "blocked_until"
 
 
 class RecordedChange(Protocol):
-    """One field as one change left it; `value` is the JSON of its document form."""
+    """The value of one field after one change, as JSON of the document."""
 
     @property
     def version(self) -> int: ...
@@ -37,9 +37,9 @@ class RecordedChange(Protocol):
 
 
 def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int | None = None) -> PreferenceState:
-    """The state that these changes, oldest first, led to; `version`: the one that it is known to be.
+    """The state after these changes, oldest first. `version`: the version it has, when that is known.
 
-    Raises DocumentError when a value of then has a form that is refused now.
+    Raises DocumentError when a value that was valid then is refused now.
     """
     fields: dict[str, Any] = {}
     blocked_until, last = None, 0
@@ -59,9 +59,9 @@ def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int
 def rebuild_known_states(
     customer: str, changes: Sequence[RecordedChange], since: Instant
 ) -> tuple[PreferenceSnapshot, ...]:
-    """The state as of `since`, and the one that each later change led to, oldest first. Never empty."""
+    """The state as of `since`, and after each later change, oldest first. Never empty."""
     first = sum(change.recorded <= since for change in changes)
-    found = [PreferenceSnapshot(since, to_facts(rebuild_state(customer, changes[:first])))]
+    snapshots = [PreferenceSnapshot(since, to_facts(rebuild_state(customer, changes[:first])))]
     ends = [
         index for index, (current, following) in enumerate(pairwise(changes), 1) if current.version != following.version
     ]
@@ -69,5 +69,5 @@ def rebuild_known_states(
         if end > first:
             last = changes[end - 1]
             state = to_facts(rebuild_state(customer, changes[:end]))
-            found.append(PreferenceSnapshot(last.recorded, state, last.event_id is not None))
-    return tuple(found)
+            snapshots.append(PreferenceSnapshot(last.recorded, state, last.event_id is not None))
+    return tuple(snapshots)

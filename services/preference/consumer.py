@@ -1,4 +1,4 @@
-"""Applies what the log says about preferences: each event once, in one transaction with the log's offsets."""
+"""Applies preference events from the log: each event once, in one transaction with the log's offsets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STAGE = "preference"
 
 @dataclass(frozen=True, slots=True)
 class PreferenceEvent:
-    """One event that concerns us, checked. `digest` tells another event with the same id from a repetition."""
+    """A validated event. `digest` tells a repeated event from a different one with the same id."""
 
     event: Event
     change: PreferenceChange
@@ -41,39 +41,39 @@ class PreferenceEvent:
 
     @property
     def customer(self) -> str:
-        """Whom it is about."""
+        """The customer's id."""
         return self.event.customer
 
     @property
     def key(self) -> store.EventKey:
-        """What the event is known by."""
+        """Its identity in the inbox."""
         return (self.event.customer, self.event.source, self.event.id)
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableChange:
-    """A change that cannot be read. It may be an opt-out, so its customer is left in peace for a while."""
+    """A change that cannot be read. It may be an opt-out, so the customer counts as paused for BLOCK_SPAN."""
 
     customer: str
 
 
 @dataclass(slots=True)
 class PreferenceBatch:
-    """What a batch says, in order of the log, and what became of it."""
+    """The changes of a batch in log order, and a count of what was done with them."""
 
     items: list[PreferenceEvent | UnreadableChange]
     actions: Counter[str] = field(default_factory=Counter)
 
 
 class PreferenceEventHandler:
-    """The handler of the consume loop. Events of other types cost one look at their header."""
+    """The handler of the consume loop. Of events of other types, only the type is decoded."""
 
     def __init__(self, clock: Clock, metrics: PreferenceMetrics) -> None:
         self._clock = clock
         self._metrics = metrics
 
     async def prepare(self, batch: Batch) -> PreferenceBatch:
-        """Read what concerns us; what cannot be read becomes a dead letter and blocks its customer."""
+        """Decode our events. One that cannot be read becomes a dead letter and blocks every customer it may concern."""
         now = self._clock.now()
         items: list[PreferenceEvent | UnreadableChange] = []
         for record in batch.records:
@@ -91,7 +91,7 @@ class PreferenceEventHandler:
         return PreferenceBatch(items)
 
     async def apply(self, tx: Tx, prepared: PreferenceBatch) -> None:
-        """Merge every event that has not been applied before. Raises Overgrown."""
+        """Apply every event that has not been applied before. Raises Overgrown."""
         prepared.actions.clear()
         if not prepared.items:
             return
@@ -119,16 +119,16 @@ class PreferenceEventHandler:
         await store.save_updates(tx, edits)
 
     async def after_commit(self, prepared: PreferenceBatch) -> None:
-        """Count."""
+        """Update the metrics."""
         for action, count in prepared.actions.items():
             self._metrics.count_log_events(action, count)
         if prepared.actions["conflict"]:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Block the customer of a change that could be read but not applied."""
+        """Block the customers of a change that could be read but not applied."""
         if isinstance(error, Unreadable):
-            return  # `apply` blocks its customer, in the order of the log
+            return  # `apply` blocks its customers, in log order: a later valid change must lift the block
         states = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
         now = self._clock.now()
         await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])

@@ -1,6 +1,6 @@
-"""The two forms of preferences, and the way between them: the document that people write, the facts that rules read.
+"""Converts preferences between their two forms: the JSON document of the API, and the facts for the rules. Pure.
 
-Pure. Absent fields have the defaults of the document.
+Absent fields have the defaults of the document.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ FIELDS = (
     "frequency",
     "quiet_hours",
 )
-"""The top-level fields of a customer's document, beside `customer`. Each has a time of its own."""
+"""The top-level fields of a customer's document, beside `customer`. Each has its own time."""
 
 
 def fact_fields(customer: Customer, names: Sequence[str]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def preference_document(preference: Preference) -> dict[str, Any]:
 
 
 def opt_out_document(entry: OptOut) -> dict[str, Any]:
-    """One entry of `opt_outs`: only what it names."""
+    """One entry of `opt_outs` as JSON: only the fields that are set."""
     named = {"all": entry.all or None, "class": entry.cls, "channel": entry.channel, "topic": entry.topic}
     return {name: value for name, value in named.items() if value is not None}
 

@@ -1,4 +1,9 @@
-"""Edits by people and through links: checked against what is there, written with their history, then enforced."""
+"""Edits of preferences through the API and unsubscribe links: checked, written with their history, then enforced.
+
+An edit is checked against the locked state and committed before the opt-out barrier is asked; that order makes an
+opt-out strict (services/clients/opt_out_barrier.py). Checks concern only what an edit adds: an entry that was there
+before may name a topic that the policy no longer has.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.facts import OptOut
+from schemas.documents import did_you_mean
+from schemas.facts import OptOut, Preference
 from schemas.link_tokens import LinkToken
 from schemas.service_api import AttemptScope, PolicyTopics
+from schemas.vocabulary import Class
 from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
 from services.kit.db.database import Database
-from services.kit.errors import PreconditionFailed
+from services.kit.errors import PreconditionFailed, Problem
 from services.kit.runtime.clock import Clock
 from services.preference import store
-from services.preference.edit_checks import check_additions, check_complete, check_opt_out
+from services.preference.document_form import FIELDS, preference_document
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_scopes import customer_scope, edit_scopes, opt_out_scope
-from services.preference.preference_state import PreferenceState, apply_patch, set_fields
+from services.preference.preference_errors import (
+    IncompleteDocument,
+    MissingConsentProof,
+    OptOutNotAllowed,
+    UnknownTopic,
+)
+from services.preference.preference_state import PreferenceState, apply_patch, empty_state, set_fields
 
 ExpectedVersions = frozenset[int] | None
 """The versions that the caller expects; None: any."""
@@ -26,7 +39,7 @@ ExpectedVersions = frozenset[int] | None
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """What an edit led to. `enforcement` is None when it opted out of nothing."""
+    """The state before and after an edit. `enforcement` is None when the edit opted out of nothing."""
 
     before: PreferenceState
     after: PreferenceState
@@ -34,7 +47,7 @@ class EditResult:
 
 
 class PreferenceEditor:
-    """The one way by which people change preferences."""
+    """Applies every change that does not come from the event log."""
 
     def __init__(self, database: Database, clock: Clock, metrics: PreferenceMetrics, barrier: OptOutBarrier) -> None:
         self._database = database
@@ -45,9 +58,10 @@ class PreferenceEditor:
     async def edit(
         self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: ExpectedVersions, actor: str
     ) -> EditResult:
-        """Set these document fields. `whole`: they are the whole document.
+        """Set these document fields. `whole`: they are the whole document (PUT).
 
-        Raises DocumentError, UnknownTopic, NoProof, CannotSwitchOff, Partial, PreconditionFailed.
+        Raises DocumentError, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument,
+        PreconditionFailed.
         """
         start, now = time.monotonic(), self._clock.now()
 
@@ -71,7 +85,7 @@ class PreferenceEditor:
         return EditResult(before, after, await self._wait_until_enforced(customer, scopes, "api", start))
 
     async def opt_out(self, customer: str, entry: OptOut, *, actor: str) -> Enforcement:
-        """Switch this off. Once more does nothing more. Raises UnknownTopic, CannotSwitchOff."""
+        """Add one opt-out; idempotent. Raises UnknownTopic, OptOutNotAllowed."""
         start, now = time.monotonic(), self._clock.now()
 
         def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
@@ -84,7 +98,7 @@ class PreferenceEditor:
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
     async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
-        """What a link's holder asks for: no more of its topic; where that is required or unnamed, no marketing."""
+        """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named."""
         start, now = time.monotonic(), self._clock.now()
         applied_opt_out = OptOut(cls="marketing")
 
@@ -124,7 +138,62 @@ class PreferenceEditor:
 
 
 def _add_opt_out(state: PreferenceState, entry: OptOut, now: int) -> PreferenceState:
-    """The state with this opt-out, at the front of nothing: order has no meaning. Unchanged if it is there."""
+    """The state with this opt-out; the same object when it has it already."""
     if entry in state.preference.opt_outs:
         return state
     return set_fields(state, {"opt_outs": (*state.preference.opt_outs, entry)}, now)
+
+
+def check_complete(state: PreferenceState, fields: Mapping[str, Any]) -> None:
+    """Raise IncompleteDocument when a field that is set today is missing from a whole document."""
+    current, default = (
+        preference_document(state.preference),
+        preference_document(empty_state(state.customer).preference),
+    )
+    missing = [name for name in FIELDS if name not in fields and current[name] != default[name]]
+    if missing:
+        advice = "is set today: send it, or use PATCH"
+        raise IncompleteDocument(
+            f"a PUT replaces the whole document, and this one lacks {', '.join(missing)}: send all, or use PATCH",
+            errors=[Problem(f"/{name}", "missing", f"`{name}` {advice}") for name in missing],
+        )
+
+
+def check_additions(before: Preference, after: Preference, topics: PolicyTopics | None) -> None:
+    """Check the opt-outs and consent that an edit adds. Raises UnknownTopic, OptOutNotAllowed, MissingConsentProof."""
+    for index, entry in enumerate(after.opt_outs):
+        if entry not in before.opt_outs:
+            check_opt_out(entry, f"/opt_outs/{index}", topics)
+    for index, record in enumerate(after.consent):
+        if record in before.consent:
+            continue
+        if record.topic != "*":
+            _check_topic(record.topic, f"/consent/{index}/topic", topics)
+        missing_fields = [name for name in ("source", "wording") if getattr(record, name) is None]
+        if record.status == "granted" and missing_fields:
+            raise MissingConsentProof(
+                "consent needs proof: where it was given (`source`) and on which words (`wording`)",
+                errors=[
+                    Problem(f"/consent/{index}/{name}", "missing", f"`{name}` is required") for name in missing_fields
+                ],
+            )
+
+
+def check_opt_out(entry: OptOut, pointer: str, topics: PolicyTopics | None) -> None:
+    """Raise UnknownTopic or OptOutNotAllowed for an opt-out that would have no effect."""
+    if entry.cls == Class.TRANSACTIONAL:
+        detail = "transactional messages cannot be switched off; `service` and `marketing` can"
+        raise OptOutNotAllowed(detail, errors=[Problem(f"{pointer}/class", "cannot_switch_off", detail)])
+    if entry.topic is None:
+        return
+    _check_topic(entry.topic, f"{pointer}/topic", topics)
+    if topics is not None and any(topic.required and topic.key == entry.topic for topic in topics.topics):
+        detail = f"the topic `{entry.topic}` is required: it can only be left by switching off a whole channel"
+        raise OptOutNotAllowed(detail, errors=[Problem(f"{pointer}/topic", "cannot_switch_off", detail)])
+
+
+def _check_topic(topic: str, pointer: str, topics: PolicyTopics | None) -> None:
+    if topics is None or any(known.key == topic for known in topics.topics):
+        return
+    detail = f"unknown topic `{topic}`{did_you_mean(topic, [known.key for known in topics.topics])}"
+    raise UnknownTopic(detail, errors=[Problem(pointer, "unknown_topic", detail)])

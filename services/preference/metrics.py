@@ -1,4 +1,4 @@
-"""What this service counts. Labels are closed."""
+"""Metrics of the preference service. The label sets are closed."""
 
 from services.kit.observability.metrics import Registry, counter
 from services.kit.observability.shared_series import duplicates_counter, optout_histogram
@@ -8,7 +8,7 @@ ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "blocke
 
 
 class PreferenceMetrics:
-    """`changes` by source and action; `enforced`: seconds from an opt-out's arrival to its effect."""
+    """`changes` by source and action; `enforcement_seconds`: from the arrival of an opt-out until it is in force."""
 
     def __init__(self, registry: Registry) -> None:
         self.changes = counter(
@@ -21,7 +21,7 @@ class PreferenceMetrics:
         self._duplicates = duplicates_counter(registry, "preference")
 
     def count_log_events(self, action: str, count: int) -> None:
-        """What became of events of the log that have been committed."""
+        """Count events of the log after their transaction has committed."""
         self.changes("event", action).inc(count)
         if action == "duplicate":
             self._duplicates("preference").inc(count)

@@ -1,22 +1,22 @@
-"""The errors of this service, below the tree of `services.kit.errors`.
+"""Errors of the preference service, below the tree of `services.kit.errors`.
 
 Permanent
   Malformed 400
-    Unreadable        an event of ours that cannot be taken; dead-lettered, its customer blocked
+    Unreadable            an event of one of our types that is not valid; dead-lettered, its customer is blocked
   Invalid 422
-    Overgrown         an event that would give one customer more than we keep; likewise
-    UnknownTopic      the active policy has no such topic
-    NoProof           consent without where and on which words it was given
-    CannotSwitchOff   a required topic, or transactional messages
-    Partial           a PUT that would drop what is there
-  PreconditionFailed  the preferences have changed since the version the caller names
+    Overgrown             an event that would exceed a customer's limits; dead-lettered, its customer is blocked
+    UnknownTopic          the active policy has no such topic
+    MissingConsentProof   consent without its source or its wording
+    OptOutNotAllowed      an opt-out from a required topic, or from transactional messages
+    IncompleteDocument    a PUT that lacks fields which are set today
+  PreconditionFailed      the preferences have changed since the version that the caller names
 """
 
 from services.kit.errors import Invalid, Malformed
 
 
 class Unreadable(Malformed):
-    """An event of one of our types that cannot be taken."""
+    """An event of one of our types that is not valid."""
 
     default_code = "unreadable"
 
@@ -34,18 +34,18 @@ class UnknownTopic(Invalid):
 
 
 class MissingConsentProof(Invalid):
-    """Consent that nobody could prove: it needs its source and its wording."""
+    """Consent that could not be proved later: it needs its source and its wording."""
 
     default_code = "no_proof"
 
 
 class OptOutNotAllowed(Invalid):
-    """What the customer cannot switch off: a required topic, or transactional messages."""
+    """An opt-out from something that cannot be switched off: a required topic, or transactional messages."""
 
     default_code = "cannot_switch_off"
 
 
 class IncompleteDocument(Invalid):
-    """A whole document was announced, but fields that are set today are missing from it."""
+    """A PUT replaces the whole document, but fields that are set today are missing from it."""
 
     default_code = "partial_document"

@@ -1,13 +1,16 @@
 """A customer's preferences as one immutable value, and how events and people change it. Pure.
 
-Every top-level field carries the time at which it was set; so does every trait and every address that an
-identifying event merged. A change with an earlier time than its field's does nothing, so changes with distinct
-times give the same values in whatever order they arrive.
+Conflict resolution is last-writer-wins by event time, per field: every top-level field has the time at which it was
+set, and so has every trait and address that an identifying event merged. A change to a field that was set later does
+nothing. So changes with distinct times lead to the same values in whatever order they arrive.
 """
 
+from __future__ import annotations
+
 import difflib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,38 +18,45 @@ from schemas.customer import Customer
 from schemas.documents import DocumentError, validate_document
 from schemas.event import Event, InvalidEvent
 from schemas.facts import Address, Preference
+from schemas.ids import normalise_address
 from schemas.times import DAY, Instant
 from services.preference.document_form import FIELDS, fact_fields, preference_document
-from services.preference.merge import (
-    NEVER,
-    AddressTimes,
-    StateDraft,
-    merge_addresses,
-    merge_traits,
-    replace_addresses,
-    replace_traits,
-)
 
 PREFERENCE_CHANGED = "tactful.preference.changed"
 CUSTOMER_IDENTIFIED = "tactful.customer.identified"
 EVENT_TYPES = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
-"""The event types that change preferences. An erasure is none of them: its suppression silences, facts stay."""
+"""The event types that change preferences. Erasure is not one of them: it adds a suppression, preferences stay."""
 
 IDENTITY_FIELDS = ("locale", "country", "zone", "traits", "addresses")
 MAX_TRAITS = 200
 MAX_ADDRESSES = 100
 BLOCK_SPAN = DAY
-"""Microseconds for which a customer is left in peace after a change that cannot be read."""
+"""Microseconds for which a customer counts as paused after a change that cannot be read: it may be an opt-out."""
 
 _FORMAT_VERSION = b"\x01"
+
+
+NEVER: Instant = -(2**63)
+"""Before every instant: the time of a field that no change has set."""
+
+
+class AddressTimes(NamedTuple):
+    """When a merged address first arrived, its index in that event, and when it was last set."""
+
+    first: Instant
+    place: int
+    last: Instant
+
+
+_LISTED_TIMES = AddressTimes(NEVER, 0, NEVER)
 
 
 class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one customer, as of `preference.version`, and when each part of it was set.
 
-    `times`: by field. `trait_times`: of traits merged later than their field was set, removed ones included.
-    `address_times`: likewise of addresses, by `channel NUL address`. `blocked_until`: a change could
-    not be read, so the customer counts as paused until then.
+    `times`: per field. `trait_times`: of traits that were merged after the field was set, including removed ones.
+    `address_times`: the same for addresses, by `channel NUL address`. `blocked_until`: a change could not be read, so
+    the customer counts as paused until then. Stored as an array: fields keep their order, new ones go to the end.
     """
 
     preference: Preference
@@ -62,12 +72,12 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def version(self) -> int:
-        """Goes up by one with each change; 0: nothing is known."""
+        """Incremented by each change; 0: nothing is known."""
         return self.preference.version
 
 
 class PreferenceChange(msgspec.Struct, frozen=True):
-    """A checked change: fields to replace, and traits and addresses to merge, as of `at`."""
+    """A validated change: fields to replace, and traits and addresses to merge, as of `at`."""
 
     at: Instant
     replace: dict[str, Any]
@@ -77,7 +87,7 @@ class PreferenceChange(msgspec.Struct, frozen=True):
 
 
 class _PartialState(msgspec.Struct, frozen=True, array_like=True):
-    """A state of which only the block is read."""
+    """A packed state of which only the block is decoded."""
 
     preference: msgspec.Raw
     times: msgspec.Raw = msgspec.Raw()
@@ -92,14 +102,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 def pack(state: PreferenceState) -> bytes:
-    """The state as bytes: one byte that tells the form, then msgpack."""
+    """The state as bytes: one byte for the version of the format, then MessagePack."""
     return _FORMAT_VERSION + _ENCODER.encode(state)
 
 
 def unpack(packed: bytes) -> PreferenceState:
-    """The state of `pack`'s bytes. ValueError for another form."""
+    """The state that `pack` encoded. Raises ValueError for another version of the format."""
     if packed[:1] != _FORMAT_VERSION:
-        raise ValueError("a packed preference state of an unknown form")
+        raise ValueError("a packed preference state of an unknown format")
     return _DECODER.decode(memoryview(packed)[1:])
 
 
@@ -109,12 +119,12 @@ def empty_state(customer: str) -> PreferenceState:
 
 
 def from_document(customer: Customer) -> PreferenceState:
-    """The state that a document describes. It has no time of its own: any change may replace any of its fields."""
+    """The state that a document describes. Its fields have no times: any change may replace any of them."""
     return PreferenceState(Preference(customer=customer.customer, version=1, **fact_fields(customer, FIELDS)))
 
 
 def to_facts(state: PreferenceState) -> Preference:
-    """What rules may know. While blocked, the customer counts as paused: required topics alone stay open."""
+    """The facts for the rules. A blocked customer counts as paused: only required topics may be sent."""
     preference, blocked = state.preference, state.blocked_until
     if blocked is None or (preference.paused_until is not None and preference.paused_until >= blocked):
         return preference
@@ -122,9 +132,12 @@ def to_facts(state: PreferenceState) -> Preference:
 
 
 def read_packed_facts(packed: bytes) -> Preference | msgspec.Raw:
-    """The facts of `pack`'s bytes, as they lie there unless a block changes them. ValueError for another form."""
+    """The facts of a packed state. Raises ValueError for another version of the format.
+
+    This is the hot path of every decision: unless a block changes the facts, their bytes are copied undecoded.
+    """
     if packed[:1] != _FORMAT_VERSION:
-        raise ValueError("a packed preference state of an unknown form")
+        raise ValueError("a packed preference state of an unknown format")
     partial_state = _PARTIAL_DECODER.decode(memoryview(packed)[1:])
     return partial_state.preference if partial_state.blocked_until is None else to_facts(unpack(packed))
 
@@ -135,7 +148,7 @@ def state_document(state: PreferenceState) -> dict[str, Any]:
 
 
 def parse_change(event: Event, data: Mapping[str, Any]) -> PreferenceChange | None:
-    """The change that the event asks for, or None when its type is not ours. BadEvent when any field is wrong."""
+    """The change that the event asks for, or None for another type. Raises InvalidEvent for a wrong field."""
     if event.type == PREFERENCE_CHANGED:
         _reject_misspelled(data)
         given = [name for name in FIELDS if name in data]
@@ -154,16 +167,16 @@ def parse_change(event: Event, data: Mapping[str, Any]) -> PreferenceChange | No
 
 
 def apply_event(state: PreferenceState, event: Event, data: Mapping[str, Any]) -> PreferenceState | None:
-    """The state after the event, or None when it changes nothing. BadEvent when it cannot be taken; all or nothing.
+    """The state after the event, or None when it changes nothing. Raises InvalidEvent; an event applies fully or not.
 
-    Whether the event was applied before is not told here: the caller knows what came.
+    Does not recognise an event that was applied before: that is the caller's task.
     """
     change = parse_change(event, data)
     return None if change is None else apply_change(state, change)
 
 
 def apply_change(state: PreferenceState, change: PreferenceChange) -> PreferenceState | None:
-    """The state after the change, or None when later changes have set all of it. BadEvent when it grows too large."""
+    """The state after the change, or None when later changes have set all of it. Raises InvalidEvent over a limit."""
     parts = StateDraft.copy_of(state.preference, state.times, state.trait_times, state.address_times)
     for name, value in change.replace.items():
         if change.at < parts.times.get(name, NEVER):
@@ -190,7 +203,7 @@ def apply_change(state: PreferenceState, change: PreferenceChange) -> Preference
 def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) -> PreferenceState:
     """The state after a person set these document fields at `at`. Raises DocumentError.
 
-    A person's word counts at once, even where an event claims a time that lies ahead of our clock.
+    A person's change takes effect at once, even over an event whose time is ahead of our clock.
     """
     checked = validate_document(Customer, {**fields, "customer": state.customer})
     parts = fact_fields(checked, [name for name in FIELDS if name in fields])
@@ -200,7 +213,7 @@ def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) 
 def set_fields(
     state: PreferenceState, parts: Mapping[str, Any], at: Instant, *, unblocks: bool = False
 ) -> PreferenceState:
-    """As `patch`, with parts in the form of facts; without `unblocks` a block stays."""
+    """As `apply_patch`, with values in the form of facts; without `unblocks` a block remains."""
     times = [state.times.get(name, NEVER) for name in parts]
     if "traits" in parts:
         times.extend(state.trait_times.values())
@@ -210,9 +223,121 @@ def set_fields(
 
 
 def block_until(state: PreferenceState, until: Instant) -> PreferenceState:
-    """The state after a change that cannot be read: paused until then."""
+    """The state after a change that could not be read: the customer counts as paused until `until`."""
     preference = msgspec.structs.replace(state.preference, version=state.version + 1)
     return msgspec.structs.replace(state, preference=preference, blocked_until=max(until, state.blocked_until or NEVER))
+
+
+@dataclass(slots=True)
+class StateDraft:
+    """A mutable copy of a state while one change is applied. `changed`: something took effect."""
+
+    times: dict[str, Instant]
+    traits: dict[str, Any]
+    trait_times: dict[str, Instant]
+    addresses: list[Address]
+    address_times: dict[str, AddressTimes]
+    original_traits: bytes
+    fields: dict[str, Any] = field(default_factory=dict)
+    traits_changed: bool = False
+    changed: bool = False
+
+    @classmethod
+    def copy_of(
+        cls,
+        known: Preference,
+        times: Mapping[str, Instant],
+        trait_times: Mapping[str, Instant],
+        address_times: Mapping[str, AddressTimes],
+    ) -> StateDraft:
+        """A draft that shares nothing with the state."""
+        traits = msgspec.json.decode(known.traits)
+        return cls(dict(times), traits, dict(trait_times), list(known.addresses), dict(address_times), known.traits)
+
+    def fact_fields(self) -> dict[str, Any]:
+        """All fields that may have changed, in the form of facts."""
+        traits = msgspec.json.encode(self.traits) if self.traits_changed else self.original_traits
+        return {**self.fields, "traits": traits, "addresses": tuple(self.addresses)}
+
+    def prune_trait_times(self, max_removed: int) -> dict[str, Instant]:
+        """The times of traits; of removed traits only the `max_removed` latest, so that they cannot pile up."""
+        removed_names = sorted(
+            (name for name in self.trait_times if name not in self.traits), key=self.trait_times.__getitem__
+        )
+        for name in removed_names[: max(0, len(removed_names) - max_removed)]:
+            del self.trait_times[name]
+        return self.trait_times
+
+
+def address_key(address: Address) -> str:
+    """What makes two entries the same address."""
+    return f"{address.channel}\0{normalise_address(address.channel, address.address)}"
+
+
+def replace_traits(draft: StateDraft, traits: Mapping[str, Any], at: Instant) -> None:
+    """All traits become these, except those that were merged at a later time."""
+    later = {name: set_at for name, set_at in draft.trait_times.items() if set_at > at}
+    kept = {name: draft.traits[name] for name in later if name in draft.traits}
+    draft.traits = {name: value for name, value in traits.items() if name not in later} | kept
+    draft.trait_times = later
+    draft.traits_changed = True
+
+
+def merge_traits(draft: StateDraft, traits: Mapping[str, Any], at: Instant) -> None:
+    """Each of these traits replaces its namesake unless that was set later; None removes it."""
+    base = draft.times.get("traits", NEVER)
+    for name, value in traits.items():
+        if at < max(base, draft.trait_times.get(name, NEVER)):
+            continue
+        draft.trait_times[name] = at
+        if value is None:
+            draft.traits.pop(name, None)
+        else:
+            draft.traits[name] = value
+        draft.traits_changed = draft.changed = True
+
+
+def replace_addresses(draft: StateDraft, addresses: Sequence[Address], at: Instant) -> None:
+    """All addresses become these, in this order, except those that were merged at a later time."""
+    times = {key: entry_times for key, entry_times in draft.address_times.items() if entry_times.last > at}
+    later = {address_key(address): address for address in draft.addresses if address_key(address) in times}
+    listed = {address_key(address) for address in addresses}
+    for key, entry_times in times.items():
+        if key in listed:
+            times[key] = _LISTED_TIMES._replace(last=entry_times.last)
+        elif entry_times.first <= at:
+            times[key] = entry_times._replace(first=entry_times.last)
+    draft.address_times = times
+    draft.addresses = [later.get(address_key(address), address) for address in addresses]
+    draft.addresses += [address for key, address in later.items() if key not in listed]
+    _sort_addresses(draft)
+
+
+def merge_addresses(draft: StateDraft, addresses: Sequence[Address], at: Instant) -> None:
+    """Each of these addresses replaces the same address in place, or is added, unless that was set later."""
+    if at < draft.times.get("addresses", NEVER):
+        return
+    for position, address in enumerate(addresses):
+        key = address_key(address)
+        known = [index for index, entry in enumerate(draft.addresses) if address_key(entry) == key]
+        entry_times = draft.address_times.get(key, _LISTED_TIMES if known else AddressTimes(at, position, NEVER))
+        first = min((entry_times.first, entry_times.place), (at, position))
+        draft.address_times[key] = AddressTimes(*first, max(entry_times.last, at))
+        draft.changed = True
+        if at < entry_times.last:
+            continue
+        if known:
+            draft.addresses[known[0]] = address
+            for index in reversed(known[1:]):
+                del draft.addresses[index]
+        else:
+            draft.addresses.append(address)
+    _sort_addresses(draft)
+
+
+def _sort_addresses(draft: StateDraft) -> None:
+    """Addresses of a whole list first, in its order; then the merged ones by first arrival and index in that event."""
+    draft.addresses.sort(key=lambda address: draft.address_times.get(address_key(address), _LISTED_TIMES)[:2])
 
 
 def _validate_fields(event: Event, data: Mapping[str, Any], given: list[str]) -> dict[str, Any]:
@@ -238,7 +363,7 @@ def _parse_traits(traits: Any) -> dict[str, Any]:
 
 
 def _reject_misspelled(data: Mapping[str, Any]) -> None:
-    """Unknown fields are ignored, but one that nearly has our name may be a lost opt-out."""
+    """Unknown fields are ignored, but one that nearly has the name of a field may be an opt-out that gets lost."""
     for name in data:
         if name in FIELDS or name == "customer":
             continue

@@ -1,4 +1,4 @@
-"""All SQL of this service. Functions are named after the question; the caller owns the transaction."""
+"""SQL of the preference service. The caller owns the transaction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EventKey = tuple[str, ...]
 
 
 class ChangeCause(msgspec.Struct, frozen=True):
-    """Who or what changed preferences: `source` is event, api or unsubscribe."""
+    """Who or what changed preferences, and when. `source` is event, api or unsubscribe."""
 
     source: str
     at: Instant
@@ -46,7 +46,7 @@ class StateUpdate(msgspec.Struct, frozen=True):
 
 
 class PreferenceHistoryItem(msgspec.Struct, frozen=True):
-    """One field as one change left it. `value` is JSON; `at` says since when, `recorded` when we learnt it."""
+    """The value of one field after one change. `at`: when it took effect; `recorded`: when we stored it."""
 
     seq: int
     version: int
@@ -61,7 +61,7 @@ class PreferenceHistoryItem(msgspec.Struct, frozen=True):
 
 
 async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:
-    """What is known of these customers; those unknown are absent."""
+    """The states of these customers; one of whom nothing is known is absent."""
     rows = await tx.rows(
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
         customers=tx.list_parameter(customers),
@@ -70,7 +70,7 @@ async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceSt
 
 
 async def get_facts(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
-    """The facts of these customers in their packed form, but for those who still have the version given for them."""
+    """The facts of these customers, packed; without those whose version is still the one given for them."""
     if versions:
         rows = await tx.tuples(
             f"SELECT k.customer, s.state FROM {tx.table_parameter('k', _VERSION_COLUMNS)} LEFT JOIN preference_state s "
@@ -91,7 +91,10 @@ def _read_facts(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
 
 
 async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, PreferenceState]:
-    """The states of all these customers, their rows locked in order of customer; rows that lack are made."""
+    """The states of all these customers, their rows locked; missing rows are inserted first.
+
+    Rows are locked in byte order of the customer, so that two transactions cannot deadlock.
+    """
     sorted_customers = sorted(set(customers))
     found = await _select_for_update(tx, sorted_customers)
     missing = [customer for customer in sorted_customers if customer not in found]
@@ -117,7 +120,7 @@ async def _select_for_update(tx: Tx, customers: Sequence[str]) -> dict[str, Pref
 
 
 async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
-    """Write the last state of each customer, and every edit's history. The rows are locked: see `lock`."""
+    """Write the last state of each customer, and the history of every update. Requires `lock_states`."""
     last = {edit.after.customer: edit.after for edit in edits}
     rows = [(customer, state.version, pack(state)) for customer, state in sorted(last.items())]
     if not rows:
@@ -149,18 +152,18 @@ def _changed_fields(before: PreferenceState, after: PreferenceState) -> dict[str
 
 
 async def find_applied_digests(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
-    """Which of these events were applied before, and the digest of what they said."""
+    """The digests of those of these events that were applied before."""
     return await tx.lookup_column("preference_inbox", _EVENT_KEY_COLUMNS, keys, "digest")
 
 
 async def record_applied_events(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:
-    """Note that these events have been applied."""
+    """Record these events in the inbox as applied."""
     columns = ("customer", "source", "event_id", "digest", "received")
     await tx.bulk_insert("preference_inbox", columns, [(*key, digest, received) for key, digest in digests.items()])
 
 
 async def list_history(tx: Tx, customer: str, before: int | None, limit: int) -> list[PreferenceHistoryItem]:
-    """What changed, newest first, starting below sequence number `before`."""
+    """Changes of a customer with a sequence number below `before`, newest first."""
     rows = await tx.rows(
         f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change "
         "WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit",
@@ -174,7 +177,7 @@ async def list_history(tx: Tx, customer: str, before: int | None, limit: int) ->
 async def list_changes_until(
     tx: Tx, customer: str, *, recorded: Instant | None = None, version: int | None = None
 ) -> list[PreferenceHistoryItem]:
-    """What changed, oldest first: all that was recorded by an instant, or that led to a version."""
+    """Changes of a customer, oldest first: those recorded by an instant, or up to a version."""
     where = ["customer = :customer"]
     params: dict[str, object] = {"customer": customer}
     for condition, name, value in (("recorded <= :recorded", "recorded", recorded), ("version <= :v", "v", version)):
@@ -188,7 +191,7 @@ async def list_changes_until(
 
 
 async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Instant) -> set[str]:
-    """Those of the customers of whom anything was recorded after an instant."""
+    """Those of the customers with a change recorded after an instant."""
     rows = await tx.rows(
         "SELECT DISTINCT customer FROM preference_change "
         f"WHERE customer IN ({tx.unnest('customers')}) AND recorded > :instant",
@@ -201,7 +204,7 @@ async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Inst
 async def list_changes_by_customer(
     tx: Tx, customers: Sequence[str], until: Instant
 ) -> dict[str, list[PreferenceHistoryItem]]:
-    """What changed of these customers, oldest first: all that was recorded by an instant."""
+    """Changes of these customers recorded by an instant, oldest first."""
     rows = await tx.rows(
         f"SELECT seq, {', '.join(_CHANGE_COLUMNS)} FROM preference_change "
         f"WHERE customer IN ({tx.unnest('customers')}) AND recorded <= :until ORDER BY customer, seq",
@@ -223,13 +226,13 @@ def _history_item(row: Row[Any]) -> PreferenceHistoryItem:
 
 
 async def get_topics(tx: Tx) -> PolicyTopics | None:
-    """The topics of the active policy, or None when no policy has been active."""
+    """The topics of the active policy, or None when there has been none."""
     row = await tx.row("SELECT topics FROM topic_catalogue WHERE one = 1")
     return None if row is None else msgspec.json.decode(row.topics, type=PolicyTopics)
 
 
 async def set_topics(tx: Tx, policy_topics: PolicyTopics) -> None:
-    """Replace the topics, unless those of a later policy are here already: calls may arrive in any order."""
+    """Replace the topics, unless those of a later policy are stored: calls may arrive in any order."""
     await tx.execute(
         "INSERT INTO topic_catalogue (one, policy_version, topics) VALUES (1, :version, :topics) "
         "ON CONFLICT (one) DO UPDATE SET policy_version = excluded.policy_version, topics = excluded.topics "

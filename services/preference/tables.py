@@ -1,4 +1,4 @@
-"""The tables of this service: one packed row per customer, and the append-only history that explains it."""
+"""Tables of the preference service: one packed row per customer, and the append-only history of its changes."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": "70"}}
 UPDATED_TABLES = frozenset({"preference_state"})
-"""Tables whose rows change: PostgreSQL leaves room for that on their pages."""
+"""Tables whose rows are updated: the fill factor leaves room on their pages, so that an update touches no index."""

@@ -14,7 +14,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
 from services.preference import preference_state as preference
-from services.suppression import customer_state as suppression
+from services.suppression import suppression_state as suppression
 from services.suppression.situation_intervals import compile_kinds
 
 

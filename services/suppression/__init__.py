@@ -1,1 +1,1 @@
-"""What speaks against speaking: do-not-contact entries, situations and holds."""
+"""Suppression service: do-not-contact entries, customer situations and holds."""

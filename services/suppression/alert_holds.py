@@ -1,7 +1,7 @@
-"""From an alert to a hold, and when an alert places or lifts one. Pure.
+"""Translates Alertmanager alerts into holds, and decides when an alert places or lifts one. Pure.
 
-An alert that reaches us asks for a hold. What its labels and annotations do not say is read as widely as it can be;
-so is what they say in a way that is not understood: a hold too much is seen and lifted, one too few is a breach.
+Every alert that reaches us asks for a hold. Labels that are missing or not understood widen its scope to everything: a
+hold too wide is noticed and lifted, a hold too narrow lets messages out that should have stopped.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ AlertAction = Literal["place", "lift", "ignore"]
 
 
 class AlertHistory(NamedTuple):
-    """What was told about an alert before: when the firing began that was heard of last, and when one ended last."""
+    """What is known of an alert: when its latest known firing started, and when a firing last ended."""
 
     started: Instant | None = None
     ended: Instant | None = None
 
 
 class AlertHold(NamedTuple):
-    """The hold that an alert asks for, and what in its labels and annotations was not understood."""
+    """The hold that an alert asks for, and the problems in its labels and annotations."""
 
     hold: Hold
     problems: tuple[Problem, ...]
@@ -42,7 +42,7 @@ def hold_key(alert: Alert) -> str:
 
 
 def choose_action(alert: Alert, history: AlertHistory) -> AlertAction:
-    """What to do about an alert that may be told again and again, and in any order."""
+    """The action for a notification. Alertmanager repeats notifications, and they may arrive in any order."""
     if alert.status == "resolved":
         return "ignore" if history.started is not None and history.started > _end_of(alert) else "lift"
     already_known = history.started is not None and alert.starts <= history.started
@@ -51,7 +51,7 @@ def choose_action(alert: Alert, history: AlertHistory) -> AlertAction:
 
 
 def update_history(alert: Alert, history: AlertHistory, now: Instant) -> AlertHistory:
-    """What is known of it from now on. The end of a firing is not taken to lie ahead."""
+    """The history after a notification. An end that is ahead of our clock counts as now."""
     if alert.status == "firing":
         return history._replace(started=max(alert.starts, history.started or alert.starts))
     ended = max(alert.starts, min(_end_of(alert), now))
@@ -83,14 +83,14 @@ def build_hold(alert: Alert, placed_by: str, now: Instant) -> AlertHold:
 
 
 def has_lapsed(alert: Alert, now: Instant) -> bool:
-    """Whether it has fired for as long as it may hold anything back (`tactful_for`)."""
+    """Whether the alert has fired longer than its hold may last (`tactful_for`)."""
     text = {**alert.labels, **alert.annotations}.get(f"{LABEL_PREFIX}for")
     until = _parse_until(alert, text, [])
     return until is not None and until <= now
 
 
 def alert_title(alert: Alert) -> str:
-    """What the alert is about, in one line."""
+    """A one-line title: the alert's name with its summary or description."""
     words = [alert.labels.get("alertname", "alert")]
     words += [alert.annotations[name] for name in ("summary", "description") if alert.annotations.get(name)][:1]
     return " ".join(": ".join(words).split())
@@ -101,7 +101,7 @@ def _end_of(alert: Alert) -> Instant:
 
 
 def _parse_scope(settings: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
-    """The scope that is asked for; everything, when any part of it is not understood."""
+    """The scope that the labels name; everything, when any part of it is not understood."""
     problem_count = len(problems)
     unknown = sorted(settings.keys() - KNOWN_LABELS)
     problems += [

@@ -27,17 +27,18 @@ from services.kit.runtime.service import Service
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
-    hold_plan_route,
     hold_routes,
     internal_api,
     situation_routes,
 )
-from services.suppression.consumer import SituationKindsCache, SuppressionBatch, SuppressionEventHandler
+from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
+from services.suppression.situation_kinds_cache import SituationKindsCache
+from services.suppression.store import entry_store
 from services.suppression.store import situation_store as store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import AddressKeyMismatch
@@ -50,7 +51,7 @@ MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class OrchestratorHoldApi(AttemptsApi, hold_plan_route.HoldPlanApi, Protocol):
+class OrchestratorHoldApi(AttemptsApi, hold_routes.HoldPlanApi, Protocol):
     """What this service asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -135,7 +136,7 @@ def build(
 async def _check_address_key(database: Database, fingerprint: str) -> None:
     """Refuse a key other than the one that the stored addresses are hashed with. Raises AddressKeyMismatch."""
     async with database.write() as tx:
-        stored_fingerprint = await store.register_address_key(tx, fingerprint)
+        stored_fingerprint = await entry_store.register_address_key(tx, fingerprint)
     if stored_fingerprint != fingerprint:
         raise AddressKeyMismatch(
             "TACTFUL_ADDRESS_KEY is not the key under which this database keeps addresses: "
@@ -175,7 +176,7 @@ def _build_routers(
         entry_routes.suppression_routes(database, SuppressionList(components.address_key), enforcer, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, clock),
-        hold_plan_route.hold_plan_routes(database, orchestrator, clock),
+        hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),
         internal_api.internal_routes(facts, database, clock, compile_event_condition),
     ]

@@ -1,7 +1,7 @@
-"""What spoke against speaking to a customer at an instant of the past, from the append-only history. Pure.
+"""Rebuilds a customer's suppressions as they were known at an instant of the past, from the history. Pure.
 
-The history is read as a list of changes in order; the facts of an instant are the fold of all that were recorded by
-then. At one instant the order is: entries, situations in order of arrival, quarantine, holds.
+The facts as of an instant are the fold of all changes recorded by then. Changes of the same instant apply in the order:
+entries, situations in order of arrival, quarantine, holds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "place", 
 
 
 class SuppressionChange(NamedTuple):
-    """One step of the history: what became known or ceased `at` an instant; `id` tells what it is about."""
+    """One change in the history, recorded `at` an instant. `id` identifies the entry, situation or hold."""
 
     at: Instant
     action: ChangeAction
@@ -36,25 +36,25 @@ def rebuild_facts(
     first = sum(change.at <= since for change in ordered)
     for change in ordered[:first]:
         known.apply_change(change)
-    found = [known.as_of(since)]
+    snapshots = [known.as_of(since)]
     for change in ordered[first:]:
         if change.at > until:
             break
         known.apply_change(change)
-        found.append(msgspec.structs.replace(known.as_of(change.at), by_event=change.by_event))
-    return tuple(found)
+        snapshots.append(msgspec.structs.replace(known.as_of(change.at), by_event=change.by_event))
+    return tuple(snapshots)
 
 
 def rebuild_known_suppressions(
     customer: str, changes: Sequence[SuppressionChange], since: Instant, until: Instant
 ) -> tuple[SuppressionsSnapshot, ...]:
-    """As `standing`, of the customer alone."""
-    found = rebuild_facts(customer, changes, since, until)
-    return tuple(SuppressionsSnapshot(past.at, past.customer, past.by_event) for past in found)
+    """As `rebuild_facts`, without the holds that concern everybody."""
+    snapshots = rebuild_facts(customer, changes, since, until)
+    return tuple(SuppressionsSnapshot(past.at, past.customer, past.by_event) for past in snapshots)
 
 
 class _FactsBuilder:
-    """What is known after some changes."""
+    """The facts that the changes applied so far have led to."""
 
     def __init__(self, customer: str) -> None:
         self._customer = customer
@@ -82,15 +82,15 @@ class _FactsBuilder:
                 self._holds.pop(change.id, None)
 
     def _close_situation(self, closed: Situation) -> None:
-        """Close the last interval of that kind and ref: nothing else can have been open."""
+        """Close the last interval of that kind and ref: no earlier one can be open."""
         for index in range(len(self._situations) - 1, -1, -1):
-            found = self._situations[index]
-            if (found.kind, found.ref) == (closed.kind, closed.ref):
-                self._situations[index] = msgspec.structs.replace(found, closed=closed.closed)
+            interval = self._situations[index]
+            if (interval.kind, interval.ref) == (closed.kind, closed.ref):
+                self._situations[index] = msgspec.structs.replace(interval, closed=closed.closed)
                 return
 
     def as_of(self, at: Instant) -> SuppressionsAsOf:
-        """As answered at `at`: the customer's own entries first, then those of addresses."""
+        """The facts as of `at`, ordered as live ones: the customer's entries first, then those of addresses."""
         own = [entry for entry in self._entries.values() if entry.address is None]
         of_addresses = [entry for entry in self._entries.values() if entry.address is not None]
         return SuppressionsAsOf(
@@ -106,12 +106,12 @@ class _FactsBuilder:
 
 
 def with_end(change: SuppressionChange, end: Instant | None, end_action: ChangeAction) -> Iterator[SuppressionChange]:
-    """A change, and the one that took it back, if any."""
+    """A change, and the one that ended it, if any."""
     yield change
     if end is not None:
         yield SuppressionChange(end, end_action, change.id)
 
 
 def concatenate(*parts: Iterable[SuppressionChange]) -> list[SuppressionChange]:
-    """The parts one after the other; changes of one instant stay in that order."""
+    """The parts one after the other; a stable sort by time keeps this order within an instant."""
     return [change for part in parts for change in part]

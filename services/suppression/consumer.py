@@ -1,55 +1,56 @@
-"""Events in: situations and erasures are applied, customers of unreadable events are left in peace for a day."""
+"""Applies situation and erasure events from the log, and quarantines customers of unreadable records for a day.
+
+Each event is applied once, in one transaction with the log's offsets. A record whose type cannot be read may concern
+us, so its customers are quarantined here; the orchestrator writes its dead letter.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from schemas.documents import validate_document
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, parse_data, peek_type
-from schemas.policy import SituationKind
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database, Tx
 from services.kit.observability.metrics import MetricFamily
 from services.kit.runtime.clock import Clock
-from services.suppression import customer_state as states
-from services.suppression.customer_state import CUSTOMER_ERASED, SuppressionState
+from services.suppression import suppression_state as states
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.situation_intervals import (
-    CompileCondition,
     SituationKinds,
     SituationTransitions,
     apply_transitions,
-    compile_kinds,
 )
+from services.suppression.situation_kinds_cache import SituationKindsCache
 from services.suppression.store import entry_store
 from services.suppression.store import situation_store as history
 from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
 from services.suppression.store.situation_store import SituationHistoryRow
 from services.suppression.store.state_store import EventKey
+from services.suppression.suppression_state import CUSTOMER_ERASED, SuppressionState
 
 NO_TRANSITIONS = SituationTransitions((), ())
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressionEvent:
-    """An event that concerns us, and what it says."""
+    """An event that changes a customer's situations, or erases the customer."""
 
     event: Event
     transitions: SituationTransitions
 
     @property
     def key(self) -> EventKey:
-        """How the event is known."""
+        """Its identity in the inbox."""
         return self.event.subject, self.event.source, self.event.id
 
 
 @dataclass(slots=True)
 class SuppressionBatch:
-    """What a batch comes to. `unreadable`: records whose type cannot be told, by the customer they name."""
+    """The events of a batch, and counts of what was done. `unreadable`: records of unknown type, by customer."""
 
     kinds: SituationKinds
     now: Instant
@@ -59,25 +60,8 @@ class SuppressionBatch:
     transition_counts: dict[str, int] = field(default_factory=dict)
 
     def count_result(self, result: str) -> None:
-        """One more of these."""
+        """Increment the count of a result."""
         self.results[result] = self.results.get(result, 0) + 1
-
-
-class SituationKindsCache:
-    """The active policy's situations, compiled again only when others were handed over."""
-
-    def __init__(self, compile_condition: CompileCondition) -> None:
-        self._compile = compile_condition
-        self._seq = -1
-        self._kinds = compile_kinds((), compile_condition)
-
-    async def current(self, tx: Tx) -> SituationKinds:
-        """As of this transaction."""
-        active = await history.get_active_situations(tx, self._seq)
-        if active is not None:
-            documents = [validate_document(SituationKind, document) for document in active.situations]
-            self._kinds, self._seq = compile_kinds(documents, self._compile), active.seq
-        return self._kinds
 
 
 class SuppressionEventHandler:
@@ -98,7 +82,7 @@ class SuppressionEventHandler:
         self._new_entry_id = new_id
 
     async def prepare(self, batch: Batch) -> SuppressionBatch:
-        """Sort the records: those that concern us are read, those that nobody can read are noted."""
+        """Decode our events, and note the records whose type cannot be read."""
         async with self._database.read() as tx:
             kinds = await self._kinds_cache.current(tx)
         prepared = SuppressionBatch(kinds, self._clock.now())
@@ -120,7 +104,7 @@ class SuppressionEventHandler:
             prepared.unreadable.setdefault(customer, record)
 
     async def apply(self, tx: Tx, prepared: SuppressionBatch) -> None:
-        """Change the states, each under its lock, and write the history and the inbox."""
+        """Update the states under their row locks, and write the history and the inbox."""
         if not prepared.events and not prepared.unreadable:
             return
         customers = {item.event.subject for item in prepared.events} | prepared.unreadable.keys()
@@ -176,13 +160,13 @@ class SuppressionEventHandler:
         return states.with_situations(state, update.intervals)
 
     async def after_commit(self, prepared: SuppressionBatch) -> None:
-        """Count what came of the batch."""
+        """Update the metrics."""
         self._metrics.count_results(prepared.results)
         _add_counts(self._metrics.situations, prepared.transition_counts)
         self._metrics.quarantines().inc(len(prepared.unreadable))
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Leave the customer in peace for a day: nobody knows what this event would have told us."""
+        """Quarantine the customers whom the record may concern: it may have opened a situation."""
         known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
         now, error_class = self._clock.now(), type(error).__name__
         states_after = [await _quarantine_customer(tx, state, record, now, error_class) for state in known.values()]

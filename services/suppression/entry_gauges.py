@@ -1,11 +1,11 @@
-"""Sets the gauges of what the database holds, now and then."""
+"""Updates gauges from the database at intervals: live entries, holds in force, loaded situation kinds."""
 
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log_error
 from services.kit.runtime.clock import Clock
-from services.suppression.consumer import SituationKindsCache
 from services.suppression.metrics import MODES, SuppressionMetrics
+from services.suppression.situation_kinds_cache import SituationKindsCache
 from services.suppression.store import entry_store, hold_store
 
 
@@ -21,13 +21,13 @@ class SuppressionGauges:
         self._kinds_cache = kinds_cache
 
     async def refresh_kinds(self) -> None:
-        """Keep the kinds of situations of an idle process current, and say that they are. Raises Transient."""
+        """Reload the situation kinds if they changed, also in an idle process. Raises Transient."""
         async with self._database.read() as tx:
             await self._kinds_cache.current(tx)
         self._metrics.mark_kinds_current()
 
     async def update_counts(self) -> None:
-        """Count; a database that is busy is asked again later."""
+        """Count entries and holds. A busy database is skipped: the next interval counts again."""
         try:
             async with self._database.read() as tx:
                 by_reason = await entry_store.count_by_reason(tx)

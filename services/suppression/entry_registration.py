@@ -1,4 +1,7 @@
-"""Adding entries: one or thousands, each told what became of it. No plain address goes further than this file."""
+"""Adds and removes do-not-contact entries, singly or by the thousand, and reports the result of each.
+
+Plain addresses are hashed and masked here; no plain address is stored or logged.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -11,16 +14,16 @@ from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.suppression import customer_state as states
-from services.suppression.customer_state import SuppressionState, address_names, is_covered_by, to_entry
+from services.suppression import suppression_state as states
 from services.suppression.store import entry_store
 from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
+from services.suppression.suppression_state import SuppressionState, address_names, is_covered_by, to_entry
 
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """What became of a document: `exists` when an entry that says the same stands at least as long."""
+    """The result of adding a document: `exists` when an equal entry is valid at least as long."""
 
     status: Literal["added", "exists"]
     id: str | None
@@ -28,7 +31,7 @@ class AddResult:
 
 
 def new_entry_id(at: Instant) -> str:
-    """An id for an entry: later ones sort after earlier ones."""
+    """An id for an entry; ids sort by time."""
     return f"sup_{max(at, 0):014x}{secrets.token_hex(8)}"
 
 
@@ -45,11 +48,11 @@ class SuppressionList:
         self._address_key = address_key
 
     def address_hashes(self, document: Suppression) -> tuple[str, ...]:
-        """The keyed hashes of a document's address: one, or one a channel when it names none."""
+        """The keyed hashes of a document's address; one per channel when it names no channel."""
         return address_names(document, self.hash_address)
 
     def hash_address(self, channel: str, address: str) -> str:
-        """The keyed hash under which an address is known."""
+        """The keyed hash under which an address is stored."""
         return hash_address(self._address_key, channel, address)
 
     def attempt_scopes(self, document: Suppression) -> tuple[AttemptScope, ...]:
@@ -67,7 +70,7 @@ class SuppressionList:
     async def add_documents(
         self, tx: Tx, documents: Sequence[Suppression], added_by: str, now: Instant
     ) -> list[AddResult]:
-        """Add what is new, under locks, so that nothing is added twice."""
+        """Add the documents that are not covered yet, under locks, so that concurrent requests add nothing twice."""
         customers = {document.customer for document in documents if document.customer is not None}
         known = await store.lock_states(tx, customers)
         before = dict(known)
@@ -93,7 +96,7 @@ class SuppressionList:
         known: dict[str, SuppressionState],
         live_entries: dict[str, tuple[SuppressionEntry, ...]],
     ) -> str | None:
-        """Put the document's entry into `known` or `live`; None when it is there already."""
+        """Add the document's entry to `known` or `live_entries`; None when it is covered already."""
         entry = to_entry(document)
         if document.customer is not None:
             state = states.add_entry(known[document.customer], entry, entry_id)

@@ -1,4 +1,4 @@
-"""All metrics of this service."""
+"""Metrics of the suppression service. The label sets are closed."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 
 
 class SuppressionMetrics:
-    """The families of this service, all series at zero from the start."""
+    """All metric families of the service; every series starts at zero."""
 
     def __init__(self, registry: Registry) -> None:
         self.reasons = tuple(reason.value for reason in SuppressionReason)
@@ -50,12 +50,12 @@ class SuppressionMetrics:
         self._duplicates = duplicates_counter(registry, "suppression")
         self._rules_loaded = rules_loaded_gauge(registry, "suppression")
 
-    def count_results(self, found: Mapping[str, int]) -> None:
-        """What came of a batch of events that has been committed."""
-        for result, count in found.items():
+    def count_results(self, results: Mapping[str, int]) -> None:
+        """Count the events of a batch after its transaction has committed."""
+        for result, count in results.items():
             self.events(result).inc(count)
-        self._duplicates("suppression").inc(found.get("duplicate", 0))
+        self._duplicates("suppression").inc(results.get("duplicate", 0))
 
     def mark_kinds_current(self) -> None:
-        """The kinds of situations in memory are those of the database."""
+        """Record that the situation kinds in memory are those of the database."""
         self._rules_loaded("suppression").set_to_current_time()

@@ -1,7 +1,7 @@
-"""Situations, pure: events open and close intervals in a customer's history.
+"""Situations of a customer: intervals that events open and close, such as an open complaint. Pure.
 
-The meaning is that of docs/policy.md, "Contact history": whether an interval is open is told in order of arrival,
-except that one past its lapse is open no more.
+See docs/policy.md, "Contact history". Events apply in order of arrival, whatever their times; an interval that is past
+its lapse counts as closed.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ SITUATION_CLOSED = "tactful.situation.closed"
 CONDITION_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
 
 MAX_REF_LENGTH = 256
-"""Characters of a canonical ref; a longer one is known by its hash."""
+"""Characters of a canonical ref; a longer one is replaced by its hash."""
 MAX_UNCOMPACTED = 64
-"""Intervals that a customer keeps before those that can decide nothing any more are dropped."""
+"""Intervals of a customer above which those that no rule can depend on any more are dropped."""
 
 Intervals: TypeAlias = tuple[Situation, ...]
 EventCondition: TypeAlias = Callable[[Mapping[str, Any]], bool]
@@ -34,28 +34,28 @@ _KIND_PATTERN = re.compile(SITUATION_KIND_PATTERN)
 
 
 class SituationRef(NamedTuple):
-    """What an event says about one situation, known by its kind and its canonical ref."""
+    """The identity of a situation of a customer: its kind and its canonical ref."""
 
     kind: str
     ref: str
 
 
 class SituationTransitions(NamedTuple):
-    """What an event closes and, after that, opens."""
+    """The situations that an event closes and, after that, opens."""
 
     closes: tuple[SituationRef, ...]
     opens: tuple[SituationRef, ...]
 
 
 class SituationChange(NamedTuple):
-    """One step of a customer's history: a sign that did something. `opened` False means closed."""
+    """One change in a customer's history. `opened` False: it was closed."""
 
     situation: SituationRef
     opened: bool
 
 
 class IntervalUpdate(NamedTuple):
-    """The intervals after an event, what it changed, and how many of its closings met nothing open."""
+    """The intervals after an event, its changes, and how many of its closings found nothing open (`ignored`)."""
 
     intervals: Intervals
     changes: tuple[SituationChange, ...]
@@ -70,7 +70,7 @@ class _SituationTrigger(NamedTuple):
 
 
 class SituationKinds:
-    """The situations of a policy, ready to read events. `lapses` holds microseconds by kind."""
+    """The compiled situation kinds of a policy. `lapses`: microseconds by kind, None for no lapse."""
 
     def __init__(self, triggers: Mapping[str, tuple[_SituationTrigger, ...]], lapses: Mapping[str, int | None]) -> None:
         self._triggers = triggers
@@ -81,9 +81,10 @@ class SituationKinds:
         return event_type in self._triggers or event_type in (SITUATION_OPENED, SITUATION_CLOSED)
 
     def read_transitions(self, event: Event, data: Mapping[str, Any]) -> SituationTransitions:
-        """What the event closes and opens. A type error in a condition opens and does not close.
+        """The situations that the event closes and opens.
 
-        Raises BadEvent when a built-in event names no kind.
+        When a condition fails on the event's data, an opening counts as met and a closing does not: the safe side,
+        since open situations only restrict messages. Raises InvalidEvent when a built-in event names no kind.
         """
         closes: list[SituationRef] = []
         opens: list[SituationRef] = []
@@ -96,7 +97,7 @@ class SituationKinds:
         return SituationTransitions(tuple(dict.fromkeys(closes)), tuple(dict.fromkeys(opens)))
 
     def is_open(self, interval: Situation, at: Instant) -> bool:
-        """Whether it counts as open for an event of that time: not closed yet and not past its lapse."""
+        """Whether the interval is open at an instant: neither closed nor past its lapse."""
         if interval.closed is not None:
             return False
         lapse = self.lapses.get(interval.kind)
@@ -104,7 +105,7 @@ class SituationKinds:
 
 
 def compile_kinds(situations: Sequence[SituationKind], compile_condition: CompileCondition) -> SituationKinds:
-    """The policy's situations made ready. Raises what `compile_condition` raises for a text that is no condition."""
+    """Compile the situations of a policy. Raises what `compile_condition` raises for an invalid condition."""
     triggers: dict[str, tuple[_SituationTrigger, ...]] = {}
     for kind in situations:
         path = tuple(kind.ref.split(".")[1:]) if kind.ref else ()
@@ -119,7 +120,7 @@ def compile_kinds(situations: Sequence[SituationKind], compile_condition: Compil
 
 
 def apply_event(intervals: Intervals, event: Event, data: Mapping[str, Any], kinds: SituationKinds) -> Intervals | None:
-    """The customer's intervals after the event, or None when its type does not concern situations. Raises BadEvent."""
+    """The intervals after the event, or None when its type does not concern situations. Raises InvalidEvent."""
     if not kinds.handles(event.type):
         return None
     return apply_transitions(intervals, kinds.read_transitions(event, data), event.time, kinds).intervals
@@ -128,7 +129,7 @@ def apply_event(intervals: Intervals, event: Event, data: Mapping[str, Any], kin
 def apply_transitions(
     intervals: Intervals, transitions: SituationTransitions, at: Instant, kinds: SituationKinds
 ) -> IntervalUpdate:
-    """First the closings, then the openings, of one event of time `at`."""
+    """Apply first the closings, then the openings, of one event of time `at`."""
     result = list(intervals)
     changes: list[SituationChange] = []
     ignored = 0
@@ -137,8 +138,8 @@ def apply_transitions(
         if index is None:
             ignored += 1
         else:
-            found = result[index]
-            result[index] = Situation(found.kind, found.ref, found.opened, at)
+            interval = result[index]
+            result[index] = Situation(interval.kind, interval.ref, interval.opened, at)
             changes.append(SituationChange(situation, False))
     for situation in transitions.opens:
         if _open_index(result, situation, at, kinds) is None:
@@ -150,7 +151,7 @@ def apply_transitions(
 
 
 def canonical_ref(value: Any) -> str:
-    """The text under which a JSON value is compared: keys sorted, 1.0 as 1. Empty for None: no ref."""
+    """The text by which JSON values are compared: keys sorted, 1.0 as 1. Empty for None: no ref."""
     if value is None:
         return ""
     text = json.dumps(_normalise_numbers(value), sort_keys=True, separators=(",", ":"))
@@ -202,9 +203,9 @@ def _open_index(
 
 
 def _compact(intervals: list[Situation], kinds: SituationKinds) -> Intervals:
-    """Drop intervals whose latest possible end another one of the kind has already outlasted: they decide nothing.
+    """Drop the intervals that ended, or must have lapsed, before a later one of the same kind.
 
-    A history rule refuses every instant before `end + within`, so of a kind only the latest end matters.
+    A contact-history rule refuses every instant before `end + within`, so only the latest end of each kind matters.
     """
     if len(intervals) <= MAX_UNCOMPACTED:
         return tuple(intervals)

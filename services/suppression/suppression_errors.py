@@ -1,16 +1,16 @@
-"""This service's leaves of the error tree (services/kit/errors.py).
+"""Errors of the suppression service, below the tree of `services.kit.errors`.
 
 Permanent
   Conflict
-    OtherAddressKey    addresses were hashed with another key than ours
-    HoldStands         a hold with this key is in force or to come
+    AddressKeyMismatch   addresses were hashed with another key than ours
+    HoldExists           a hold with this key is in force or to come
 """
 
 from services.kit.errors import Conflict
 
 
 class AddressKeyMismatch(Conflict):
-    """Addresses were hashed with another key than the one under which we keep them: none would ever be found."""
+    """Addresses were hashed with another key than the stored ones: no entry would ever be found."""
 
     default_code = "other_address_key"
 

@@ -1,7 +1,8 @@
-"""Tables. `customer_state` holds one packed row per customer and is all that the hot path reads of them; the other
-tables are the history behind it, changed in the same transaction.
+"""Tables of the suppression service.
 
-No address is kept: `address_entry` knows it by its keyed hash, people see it masked.
+`customer_state` has one packed row per customer, the only one that the hot path reads; the other tables are the history
+behind it, written in the same transaction. No plain address is stored: `address_entry` has its keyed hash, and people
+see it masked.
 """
 
 from collections.abc import Callable
@@ -161,7 +162,7 @@ INDEXES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
 }
 
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
-"""Rows that are updated in place leave room beside them, so that an update touches no index."""
+"""Leaves room on the pages for updated rows, so that an update touches no index."""
 UPDATED_TABLES = ("customer_state",)
 
 

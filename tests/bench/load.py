@@ -16,8 +16,8 @@ from schemas.times import DAY, Instant, format_instant
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from services.preference.preference_state import PreferenceState
-from services.suppression.customer_state import CustomerEntry
-from services.suppression.customer_state import SuppressionState as Suppressed
+from services.suppression.suppression_state import CustomerEntry
+from services.suppression.suppression_state import SuppressionState as Suppressed
 
 CAMPAIGNS = 50
 PAST_CONTACTS = 8

@@ -17,7 +17,7 @@ from services.kit.db.database import Database
 from services.orchestrator.app import GROUP
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
 from services.preference.preference_state import pack as pack_preference
-from services.suppression.customer_state import pack as pack_suppressed
+from services.suppression.suppression_state import pack as pack_suppressed
 from tests.bench import load
 from tests.bench.contender import now
 from tests.bench.ground import Ground, fetch, value

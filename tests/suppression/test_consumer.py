@@ -8,7 +8,7 @@ from schemas.facts import Situation
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
-from services.suppression.customer_state import QUARANTINE_KEY
+from services.suppression.suppression_state import QUARANTINE_KEY
 from tests.support.suppression_service import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event, record
 
 pytestmark = pytest.mark.wired

@@ -1,1 +1,1 @@
-"""The public pages: no sign-in, no script, no cookie."""
+"""Public pages behind the links in messages: no sign-in, no script, no cookie."""

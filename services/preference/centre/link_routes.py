@@ -1,7 +1,7 @@
-"""The doors that customers reach by the links in their messages.
+"""Public routes of the unsubscribe and preference links in messages.
 
-A link that we did not make is answered like one that we made: same status, same headers, same kind of page. A GET
-changes nothing, since mail scanners follow links; a POST takes any body and reads none of it (RFC 8058).
+A forged link gets the same status, headers and kind of page as a genuine one. A GET changes nothing, since mail
+scanners follow links; a POST accepts any body and reads none of it (RFC 8058, one-click unsubscribe).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _html_response(html: str, status: int = 200) -> HTMLResponse:
 
 
 def _opt_out_label(entry: OptOut, topics: PolicyTopics | None) -> str:
-    """What an opt-out stops, in words for the customer."""
+    """What an opt-out stops, worded for the customer."""
     if entry.topic is None:
         return MARKETING_LABEL
     topic = next((topic for topic in topics.topics if topic.key == entry.topic), None) if topics else None

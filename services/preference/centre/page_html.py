@@ -1,4 +1,4 @@
-"""The public pages as HTML. Pure: words and structure; nothing is loaded from elsewhere."""
+"""Renders the public pages as HTML. Pure. The pages load nothing: style is inline, allowed by its hash."""
 
 import base64
 import hashlib
@@ -62,7 +62,7 @@ _CENTRE_TEMPLATE = """{% extends "base" %}{% block body %}
 </form>
 {% endblock %}"""
 _TEMPLATES = Environment(
-    loader=DictLoader({"base": _BASE_TEMPLATE, "words": _MESSAGE_TEMPLATE, "centre": _CENTRE_TEMPLATE}),
+    loader=DictLoader({"base": _BASE_TEMPLATE, "message": _MESSAGE_TEMPLATE, "centre": _CENTRE_TEMPLATE}),
     autoescape=select_autoescape(default=True, default_for_string=True),
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -73,7 +73,7 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
 }
-"""What every page is sent with."""
+"""HTTP headers of every page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +85,20 @@ class TopicRow:
 
 
 def unsubscribe_page(subject: str, action: str) -> str:
-    """Before unsubscribing: says what would stop, and has the one button."""
+    """The page before unsubscribing: what would stop, and one button."""
     lines = [f"You will get no more messages about {subject}. Messages that you need, such as receipts, still come."]
     return _message_page(f"Stop messages about {subject}?", lines, action, "Unsubscribe")
 
 
 def unsubscribed_page(subject: str, enforced: bool) -> str:
-    """After unsubscribing."""
+    """The page after unsubscribing."""
     pending_text = "A message that is on its way right now may still reach you; after that, none will."
     status_text = "This is in force now." if enforced else pending_text
     return _message_page("You are unsubscribed", [f"You will get no more messages about {subject}.", status_text])
 
 
 def invalid_link_page() -> str:
-    """For every link that we did not make, whatever is wrong with it."""
+    """The page for every link that we did not sign, whatever is wrong with it."""
     lines = [
         "Nothing has been changed. The link may have been cut off on its way.",
         "Please use the link in the latest message that you got, or answer that message.",
@@ -107,11 +107,13 @@ def invalid_link_page() -> str:
 
 
 def centre_page(rows: Sequence[TopicRow], notice: str, action: str) -> str:
-    """What the customer gets, and the way to stop all advertising."""
+    """The page with the topics that the customer gets, and a button that stops all advertising."""
     return _TEMPLATES.get_template("centre").render(
         title="What we write to you about", style=_STYLE, rows=rows, notice=notice, action=action
     )
 
 
 def _message_page(title: str, lines: Sequence[str], action: str = "", button: str = "") -> str:
-    return _TEMPLATES.get_template("words").render(title=title, style=_STYLE, lines=lines, action=action, button=button)
+    return _TEMPLATES.get_template("message").render(
+        title=title, style=_STYLE, lines=lines, action=action, button=button
+    )

@@ -1,1 +1,1 @@
-"""HTTP: the do-not-contact list, holds, situations, and the doors for the other services."""
+"""HTTP API of the suppression service: do-not-contact list, holds, situations, and the internal API."""

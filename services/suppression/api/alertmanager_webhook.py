@@ -1,4 +1,4 @@
-"""Alertmanager's webhook: an alert that fires places a hold, one that is resolved lifts it."""
+"""Webhook for Alertmanager: a firing alert places a hold, a resolved one lifts it."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,6 @@ from services.suppression import alert_holds
 from services.suppression.api.forms import check_texts
 from services.suppression.api.hold_routes import attempt_scope, to_hold_fact
 from services.suppression.metrics import SuppressionMetrics
-from services.suppression.store import alert_store as store
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 
@@ -28,7 +27,7 @@ AlertResult = Literal["placed", "stands", "lapsed", "lifted", "ignored"]
 
 
 class AlertOutcome(NamedTuple):
-    """What came of one alert; `scope`: the attempts that a hold placed for it concerns."""
+    """The result of one alert. `scope`: the attempts that its hold concerns, when one was placed."""
 
     alert: Alert
     result: AlertResult
@@ -43,13 +42,13 @@ def alertmanager_routes(
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
 
     @routes.post("/alertmanager", summary="Alertmanager's webhook, version 4; answered once holds are enforced")
-    async def told(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
+    async def receive_alerts(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
         notification = validate_document(Notification, body)
         now = clock.now()
         async with database.write() as tx:
-            await store.delete_old_alerts(tx, now)
+            await hold_store.delete_old_alerts(tx, now)
             outcomes = [
                 await _process_alert(tx, alert, principal.name, now) for alert in _sort_alerts(notification.alerts)
             ]
@@ -62,16 +61,16 @@ def alertmanager_routes(
     return routes
 
 
-def _sort_alerts(told: Sequence[Alert]) -> list[Alert]:
-    """Each alert's older firings first; in order of fingerprint, so that two requests never wait for each other."""
-    return sorted(told, key=lambda alert: (alert.fingerprint, alert.starts, alert.status))
+def _sort_alerts(alerts: Sequence[Alert]) -> list[Alert]:
+    """By fingerprint, the order of row locks, so that requests cannot deadlock; then older firings first."""
+    return sorted(alerts, key=lambda alert: (alert.fingerprint, alert.starts, alert.status))
 
 
 async def _process_alert(tx: Tx, alert: Alert, actor: str, now: Instant) -> AlertOutcome:
-    told = await store.lock_alert(tx, alert.fingerprint, now)
-    step = alert_holds.choose_action(alert, told)
-    await store.save_alert(tx, alert.fingerprint, alert_holds.update_history(alert, told, now), now)
-    match step:
+    history = await hold_store.lock_alert(tx, alert.fingerprint, now)
+    action = alert_holds.choose_action(alert, history)
+    await hold_store.save_alert(tx, alert.fingerprint, alert_holds.update_history(alert, history, now), now)
+    match action:
         case "place":
             return await _place_hold(tx, alert, actor, now)
         case "lift":
@@ -105,14 +104,14 @@ def _report_outcomes(outcomes: Sequence[AlertOutcome], truncated: int, metrics: 
 
 
 def _outcome_document(outcome: AlertOutcome) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "fingerprint": outcome.alert.fingerprint,
         "key": alert_holds.hold_key(outcome.alert),
         "status": outcome.alert.status,
         "result": outcome.result,
     }
     if outcome.problems:
-        shown["errors"] = [
+        document["errors"] = [
             {"pointer": problem.pointer, "code": problem.code, "detail": problem.detail} for problem in outcome.problems
         ]
-    return shown
+    return document

@@ -1,4 +1,4 @@
-"""The do-not-contact list."""
+"""HTTP API of the do-not-contact list: `/v1/suppressions`."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from services.suppression.suppression_enforcement import SuppressionEnforcer
 NDJSON_MEDIA_TYPE = "application/x-ndjson"
 MAX_ROWS = 10_000
 ROWS_PER_CHUNK = 500
-"""Rows of one transaction."""
+"""Rows per transaction of an import."""
 ROW_STATUSES = ("added", "exists", "invalid")
 
 RowResult = dict[str, Any]
@@ -56,7 +56,7 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         items = [entry_document(row) for row in rows[:limit]]
         return to_page(items, encode_cursor(items[-1]["id"]) if len(rows) > limit else None)
 
-    @routes.post("/lookup", summary="Live entries of one address, which never stands in a URL")
+    @routes.post("/lookup", summary="Live entries of one address, sent in the body so that it is never part of a URL")
     async def lookup_address(request: Request, _: Principal = requires("suppressions:read")) -> dict[str, object]:
         address_lookup = validate_document(AddressLookup, await request_parsing.read_json_body(request))
         hashes = [
@@ -108,7 +108,7 @@ def _add_delete_route(routes: APIRouter, database: Database, suppression_list: S
 
 
 class SuppressionImporter:
-    """Adds rows in transactions of bounded size; each row stands or falls alone."""
+    """Imports rows in transactions of bounded size; an invalid row does not affect the others."""
 
     def __init__(self, database: Database, suppression_list: SuppressionList, clock: Clock) -> None:
         self._database = database
@@ -121,7 +121,7 @@ class SuppressionImporter:
             return await self._suppression_list.add_documents(tx, documents, added_by, self._clock.now())
 
     async def import_rows(self, rows: Sequence[object], added_by: str) -> tuple[list[RowResult], list[AttemptScope]]:
-        """The result of each row, and the attempts that they concern. Raises TooLarge, Invalid for no rows at all."""
+        """The result of each row, and the attempts that they concern. Raises TooLarge, or Invalid without rows."""
         if len(rows) > MAX_ROWS:
             raise TooLarge(f"more than {MAX_ROWS} rows: send them in parts")
         if not rows:

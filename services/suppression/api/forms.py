@@ -1,4 +1,4 @@
-"""Reading and printing the forms of this service's HTTP interface."""
+"""Parses the requests of this service's HTTP API, and renders rows as its JSON documents."""
 
 import json
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from services.kit.errors import Invalid, Problem
 
 
 class RemovalRequest(Document):
-    """A request that must say why."""
+    """A request to remove an entry, with its reason."""
 
     reason: Text
 
 
 class LiftRequest(Document):
-    """Why a hold is lifted, and in how many messages a second what it kept back is released."""
+    """A request to lift a hold. `rate`: messages per second at which those it kept back are released."""
 
     reason: Text | None = None
     rate: Annotated[int, Field(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE
 
 
 class AddressLookup(Document):
-    """Which address to look up; without a channel on any."""
+    """A request to look up an address; without a channel, on all of them."""
 
     address: str = Field(min_length=1, max_length=4096)
     channel: ChannelField | None = None
@@ -55,7 +55,7 @@ def parse_customer_id(text: str) -> str:
 
 
 def parse_suppression(data: object, now: Instant) -> Suppression:
-    """A suppression; without `at` it holds from now on. Raises DocumentError."""
+    """A suppression from a request; without `at` it is valid from now on. Raises DocumentError."""
     if isinstance(data, dict) and "mode" in data:
         raise DocumentError([("/mode", "is_a_hold", "this is a hold: send it to /v1/holds")])
     if isinstance(data, dict):
@@ -65,7 +65,7 @@ def parse_suppression(data: object, now: Instant) -> Suppression:
 
 
 def check_texts(data: object, pointer: str = "") -> None:
-    """Refuse what no database keeps as text: NUL, and halves of surrogate pairs."""
+    """Refuse characters that PostgreSQL cannot store: NUL, and unpaired surrogates. Raises DocumentError."""
     if isinstance(data, str):
         if "\x00" in data or any("\ud800" <= character <= "\udfff" for character in data):
             raise DocumentError([(pointer, "bad_text", "holds a NUL or half a surrogate pair")])
@@ -79,12 +79,12 @@ def check_texts(data: object, pointer: str = "") -> None:
 
 
 def format_optional_instant(instant: Instant | None) -> str | None:
-    """As printed, or None."""
+    """The instant in ISO 8601, or None."""
     return None if instant is None else format_instant(instant)
 
 
 def entry_document(row: Row[Any]) -> dict[str, Any]:
-    """A record of the do-not-contact list; an address only as people may see it."""
+    """A row of the do-not-contact list as JSON; an address is masked."""
     scope = {"channel": row.channel, "topic": row.topic, "classes": row.classes and msgspec.json.decode(row.classes)}
     document: dict[str, Any] = {"id": row.id}
     document |= {"customer": row.customer} if row.customer is not None else {"address_masked": row.masked}
@@ -107,7 +107,7 @@ def entry_document(row: Row[Any]) -> dict[str, Any]:
 
 
 def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
-    """A hold with its state: scheduled, active, ended (ran out) or lifted."""
+    """A row of a hold as JSON, with its state: scheduled, active, ended (expired) or lifted."""
     document: dict[str, Any] = json.loads(row.document)
     document |= {"placed_at": format_optional_instant(row.placed_at), "state": _hold_state(row, now)}
     if row.lifted_by is not None:
@@ -129,7 +129,7 @@ def _hold_state(row: Row[Any], now: Instant) -> str:
 
 
 def parse_ref(ref: str) -> Any:
-    """A canonical ref as people write it; one that is known by its hash stays a text."""
+    """A canonical ref as the JSON value it came from; a hashed one stays a text."""
     if not ref:
         return None
     try:

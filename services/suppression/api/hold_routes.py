@@ -1,13 +1,21 @@
-"""Holds: operators' stops on a scope."""
+"""HTTP API of holds, which stop messages in a scope: `/v1/holds`."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from schemas.documents import validate_document
 from schemas.facts import HoldFact, MessageScope
-from schemas.service_api import AttemptScope
+from schemas.service_api import (
+    DEFAULT_RELEASE_RATE,
+    MAX_RELEASE_RATE,
+    AttemptScope,
+    DecisionCount,
+    HoldPlan,
+    HoldPlanSample,
+)
 from schemas.suppression import Hold
 from schemas.times import format_instant
 from schemas.vocabulary import Class
@@ -18,13 +26,15 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.suppression.api.forms import LiftRequest, check_texts, hold_document
-from services.suppression.customer_state import QUARANTINE_KEY
+from services.suppression.api.forms import LiftRequest, check_texts, format_optional_instant, hold_document
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import HoldExists
+from services.suppression.suppression_state import QUARANTINE_KEY
 
 _MAX_SEQ = 2**62
+OUTCOMES = ("send", "defer", "suppress", "fail")
+PLANNABLE_STATES = ("active", "scheduled")
 DEFAULT_CLASSES = (Class.SERVICE.value, Class.MARKETING.value)
 
 
@@ -71,7 +81,7 @@ def _add_place_route(routes: APIRouter, database: Database, enforcer: Suppressio
             seq = await hold_store.place_hold(tx, to_hold_fact(hold), text, principal.name, now)
             row = await hold_store.get_newest_hold(tx, hold.key)
         if seq is None or row is None:
-            raise HoldExists(f"the hold `{hold.key}` stands already: lift it first, or use another key")
+            raise HoldExists(f"the hold `{hold.key}` is in force or to come already: lift it first, or use another key")
         log("hold_placed", hold_key=hold.key, mode=hold.mode, via="api")
         enforcement = await enforcer.enforce([attempt_scope(hold)], "hold")
         return JSONResponse(
@@ -91,13 +101,13 @@ def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None
         if row is None:
             raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
         if not lifted:
-            raise Conflict("this hold does not stand any more, so there is nothing to lift", code="wrong_state")
+            raise Conflict("this hold has ended, so there is nothing to lift", code="wrong_state")
         log("hold_lifted", hold_key=key, rate=lift_request.rate, via="api")
         return hold_document(row, now)
 
 
 def parse_hold(data: object, placed_by: str, now: int) -> Hold:
-    """A hold as sent; without `from` it starts now. Who placed it is whoever asks. Raises DocumentError, Invalid."""
+    """A hold from a request; without `from` it starts now. `placed_by` is the caller. Raises DocumentError, Invalid."""
     check_texts(data)
     if isinstance(data, dict):
         data = {"from": format_instant(now), **data, "placed_by": placed_by[:200]}
@@ -113,7 +123,7 @@ def parse_hold(data: object, placed_by: str, now: int) -> Hold:
 
 
 def to_hold_fact(hold: Hold) -> HoldFact:
-    """The hold as rules see it."""
+    """The hold as a fact for the rules."""
     scope = hold.scope
     return HoldFact(
         key=hold.key,
@@ -135,7 +145,7 @@ def to_hold_fact(hold: Hold) -> HoldFact:
 
 
 def attempt_scope(hold: Hold) -> AttemptScope:
-    """The attempts that it concerns; of all regions and traits, since attempts know neither."""
+    """The attempts that a hold concerns. Attempts know neither region nor traits, so those are ignored: too wide."""
     fact = to_hold_fact(hold).scope
     return AttemptScope(
         channels=_to_sorted_tuple(fact.channels),
@@ -152,3 +162,65 @@ def _to_frozenset(values: tuple[str, ...] | None) -> frozenset[str] | None:
 
 def _to_sorted_tuple(values: frozenset[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(sorted(values))
+
+
+class HoldPlanApi(Protocol):
+    """What hold plans ask of the orchestrator, which has the messages: see `OrchestratorClient`."""
+
+    async def hold_plan(self, key: str, rate: int) -> HoldPlan:
+        """What lifting this hold would do. Raises Transient."""
+
+
+def hold_plan_routes(database: Database, planner: HoldPlanApi, clock: Clock) -> APIRouter:
+    """GET /v1/holds/{key}/plan."""
+    routes = APIRouter(prefix="/v1/holds", tags=["holds"])
+
+    @routes.get("/{key}/plan", summary="What lifting a hold would send, now and after caps; nothing is changed")
+    async def plan(
+        key: str,
+        rate: Annotated[int, Query(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE,
+        _: Principal = requires("holds:read"),
+    ) -> dict[str, Any]:
+        async with database.read() as tx:
+            row = await hold_store.get_newest_hold(tx, key)
+        if row is None:
+            raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
+        hold = hold_document(row, clock.now())
+        if hold["state"] not in PLANNABLE_STATES:
+            raise Conflict("this hold has ended, so lifting it would do nothing", code="wrong_state")
+        return _plan_document(hold, rate, await planner.hold_plan(key, rate))
+
+    return routes
+
+
+def _plan_document(hold: dict[str, Any], rate: int, plan: HoldPlan) -> dict[str, Any]:
+    return {
+        "key": hold["key"],
+        "mode": hold["mode"],
+        "state": hold["state"],
+        "at": format_instant(plan.at),
+        "waiting": plan.waiting,
+        "judged": plan.judged,
+        "complete": plan.judged == plan.waiting,
+        "rate": rate,
+        "release_seconds": plan.seconds,
+        "expired": plan.expired,
+        "now": _outcome_counts(plan.now),
+        "after_caps": _outcome_counts(plan.after_caps),
+        "sample": [_sample_document(item) for item in plan.sample],
+    }
+
+
+def _outcome_counts(counts: Sequence[DecisionCount]) -> dict[str, Any]:
+    """Messages by outcome, and in detail by campaign, channel, outcome and reason."""
+    totals = {name: sum(count.messages for count in counts if count.outcome == name) for name in OUTCOMES}
+    names = ("campaign", "channel", "outcome", "reason", "messages")
+    return {**totals, "items": [{name: getattr(count, name) for name in names} for count in counts]}
+
+
+def _sample_document(item: HoldPlanSample) -> dict[str, Any]:
+    return {
+        **{name: getattr(item, name) for name in ("message_id", "campaign", "channel", "outcome", "reason")},
+        "turn": format_instant(item.turn),
+        "until": format_optional_instant(item.until),
+    }

@@ -1,4 +1,4 @@
-"""The doors for the other services: facts behind the fence, holds, and the policy's situations."""
+"""Internal HTTP API for the orchestrator: facts behind the fence, holds, and the situations of the policy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ from services.kit.errors import Invalid, Problem
 from services.kit.http import internal_api
 from services.kit.http.auth import service_only
 from services.kit.runtime.clock import Clock
-from services.suppression import customer_state
+from services.suppression import suppression_state
 from services.suppression.as_of import rebuild_facts
 from services.suppression.as_of import rebuild_known_suppressions as states_between
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
@@ -41,11 +41,11 @@ from services.suppression.store import entry_store, history_store, hold_store, s
 from services.suppression.suppression_errors import AddressKeyMismatch
 
 FENCE_WAIT = 2.0
-"""Seconds that a question waits for our reader."""
+"""Seconds that a request waits until our database has applied the log up to the caller's positions."""
 
 
 class FactsEndpoint:
-    """Answers questions from the database, once it has applied the log up to the asker's positions."""
+    """Answers requests for facts, present and past."""
 
     def __init__(self, database: Database, clock: Clock, wake_signal: WakeSignal, topic: str, fingerprint: str) -> None:
         self._database = database
@@ -55,7 +55,10 @@ class FactsEndpoint:
         self._fingerprint = fingerprint
 
     async def get_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
-        """Raises FenceTimeout after 2 s, OtherAddressKey, Invalid for a topic that we do not read."""
+        """Facts once the log is applied up to the caller's positions.
+
+        Raises FenceTimeout after FENCE_WAIT, AddressKeyMismatch, Invalid for a topic that we do not read.
+        """
         hashes = [digest for query in payload.customers for _, digest in query.addresses]
         self._check_address_key(payload.address_key, hashes)
         await wait_until_applied(self._database, self._log_positions(payload.positions), FENCE_WAIT, self._wake_signal)
@@ -69,11 +72,11 @@ class FactsEndpoint:
             state = known[query.customer]
             names = [digest for _, digest in query.addresses] if address_entries else []
             if version != state.version or not address_entries.keys().isdisjoint(names):
-                answers.append(customer_state.to_facts(state, address_entries, names))
+                answers.append(suppression_state.to_facts(state, address_entries, names))
         return SuppressionResponse(tuple(answers), standing)
 
     async def get_past_facts(self, payload: PastSuppressionsRequest) -> PastSuppressions:
-        """What was known between two instants. Raises OtherAddressKey."""
+        """What was known of a customer between two instants. Raises AddressKeyMismatch."""
         hashes = [digest for _, digest in payload.customer.addresses]
         self._check_address_key(payload.address_key, hashes)
         name, since, until = payload.customer.customer, payload.since, payload.until
@@ -83,7 +86,7 @@ class FactsEndpoint:
         return PastSuppressions(rebuild_facts(name, changes, since, until), unknown)
 
     async def get_recorded_facts(self, payload: SuppressionHistoryRequest) -> SuppressionHistory:
-        """As `past`, of several customers. Raises OtherAddressKey."""
+        """As `get_past_facts`, for several customers. Raises AddressKeyMismatch."""
         hashes = [digest for query in payload.customers for _, digest in query.addresses]
         self._check_address_key(payload.address_key, hashes)
         since, until = payload.since, payload.until
@@ -158,7 +161,7 @@ def internal_routes(
 
 
 def validate_situations(payload: PolicySituations, compile_condition: CompileCondition) -> None:
-    """Refuse what we could not read events with, while the policy is not active yet. Raises Invalid."""
+    """Refuse situations that cannot be compiled, before their policy becomes active. Raises Invalid."""
     try:
         compile_kinds([validate_document(SituationKind, item) for item in payload.situations], compile_condition)
     except DocumentError as error:

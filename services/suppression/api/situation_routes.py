@@ -1,7 +1,7 @@
-"""Situations of one customer: what stands, what happened, and opening and closing by hand.
+"""HTTP API of a customer's situations, their history, and opening and closing by hand: `/v1/situations/{customer}`.
 
-What is done by hand is published as an event like any other: so it has its place in the customer's order, and whatever
-it parked is judged again.
+A change by hand is published as an event: so it has a place in the customer's order of events, and the orchestrator
+re-evaluates the messages that waited for it.
 """
 
 import secrets
@@ -32,18 +32,18 @@ from services.suppression.api.forms import (
     parse_customer_id,
     parse_ref,
 )
-from services.suppression.consumer import SituationKindsCache
 from services.suppression.situation_intervals import SITUATION_CLOSED, SITUATION_OPENED, SituationKinds
+from services.suppression.situation_kinds_cache import SituationKindsCache
 from services.suppression.store import situation_store as history
 from services.suppression.store import state_store
 
 _MAX_SEQ = 2**62
 APPLY_WAIT = 2.0
-"""Seconds that an answer waits for our own reader."""
+"""Seconds that a response waits until our own consumer has applied the event."""
 
 
 class SituationService:
-    """Reads the situations of a customer and publishes what is done by hand."""
+    """Reads the situations of a customer and publishes changes by hand."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class SituationService:
         self._wake_signal = wake_signal
 
     async def read_situations(self, customer: str, before: int, limit: int) -> dict[str, Any]:
-        """What stands, and a page of what happened, newest first."""
+        """The current situations and quarantine, and a page of their history, newest first."""
         async with self._database.read() as tx:
             kinds = await self._kinds.current(tx)
             state = (await state_store.get_states(tx, [customer]))[customer]
@@ -80,7 +80,7 @@ class SituationService:
         }
 
     async def publish_change(self, customer: str, requested: ManualSituation, actor: str) -> dict[str, Any]:
-        """Publish it, and wait until it is applied. Raises Invalid, BusGone."""
+        """Publish the change as an event, and wait until it is applied. Raises Invalid, and what the bus raises."""
         async with self._database.read() as tx:
             await self._check_kind(tx, requested.kind)
         now = self._clock.now()
@@ -124,8 +124,8 @@ def situation_routes(service: SituationService) -> APIRouter:
     """/v1/situations/{customer}."""
     routes = APIRouter(prefix="/v1/situations", tags=["situations"])
 
-    @routes.get("/{customer}", summary="What stands in a customer's history, and the steps that led there")
-    async def shown(
+    @routes.get("/{customer}", summary="A customer's situations, and the changes that led to them")
+    async def get_situations(
         customer: str,
         _: Principal = requires("situations:read"),
         limit: PageLimit = DEFAULT_LIMIT,
@@ -136,7 +136,9 @@ def situation_routes(service: SituationService) -> APIRouter:
         )
 
     @routes.post("/{customer}", summary="Open or close a situation by hand")
-    async def act(customer: str, request: Request, principal: Principal = requires("situations:write")) -> JSONResponse:
+    async def change_situation(
+        customer: str, request: Request, principal: Principal = requires("situations:write")
+    ) -> JSONResponse:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
         result = await service.publish_change(

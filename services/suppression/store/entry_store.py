@@ -1,4 +1,4 @@
-"""Do-not-contact entries: the record of all that ever were, and the live ones of addresses."""
+"""SQL of do-not-contact entries: `suppression_entry` records all that ever existed, `address_entry` the live hashes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -15,11 +15,12 @@ _RECORD_COLUMNS = (
     *("reason", "at", "expires", "source", "added_by", "added_at"),
 )
 _ADDRESS_COLUMNS = ("hash", "id", "channel", "topic", "classes", "reason", "at", "expires")
+_ADDRESS_KEY_NAME = "address_key"
 _ENTRY_COLUMNS = f"{', '.join(_RECORD_COLUMNS)}, removed_by, removed_at, remove_reason"
 
 
 class NewEntry(NamedTuple):
-    """An entry with what is recorded beside it: who added it and where the word came from; no plain address."""
+    """An entry to be recorded, with its source and who added it; no plain address."""
 
     id: str
     customer: str | None
@@ -31,7 +32,7 @@ class NewEntry(NamedTuple):
 
 
 async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant) -> None:
-    """Record these, and those of addresses as live."""
+    """Record these entries, and index those of addresses by their hashes."""
     records: list[tuple[object, ...]] = []
     addresses: list[tuple[object, ...]] = []
     for new in entries:
@@ -59,7 +60,7 @@ async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple
 
 
 async def list_address_records(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[Any]]:
-    """The live entries of these addresses with their ids and when each was added, in order of both."""
+    """The live entries of these addresses with their ids and when each was added, by hash and id."""
     sql = f"""
         SELECT a.hash, a.id, a.channel, a.topic, a.classes, a.reason, a.at, a.expires, e.added_at
         FROM address_entry a JOIN suppression_entry e ON e.id = a.id
@@ -69,7 +70,10 @@ async def list_address_records(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[An
 
 
 async def lock_address_entries(tx: Tx) -> None:
-    """Let nobody else add entries of addresses until this transaction ends, so that none is added twice."""
+    """Block other transactions from adding entries of addresses until this one ends, so that none is added twice.
+
+    A table lock, because there is no row to lock for an address without entries. SQLite has one writer anyway.
+    """
     if tx.dialect == "postgresql":
         await tx.execute("LOCK TABLE address_entry IN SHARE ROW EXCLUSIVE MODE")
 
@@ -80,7 +84,7 @@ async def get_entry(tx: Tx, entry_id: str) -> Row[Any] | None:
 
 
 async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str, now: Instant) -> bool:
-    """Write down who removed it, when and why; False when it was removed before or never was."""
+    """Record who removed the entry, when and why; False when it is not live. Deletes the hashes of its address."""
     sql = """
         UPDATE suppression_entry SET removed_by = :removed_by, removed_at = :now, remove_reason = :reason
         WHERE id = :id AND removed_at IS NULL
@@ -94,7 +98,7 @@ async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str, now:
 async def list_entries(
     tx: Tx, before: str, limit: int, *, customer: str | None, reason: str | None, hashes: Sequence[str] | None
 ) -> Sequence[Row[Any]]:
-    """Live entries with an id below `before`, newest first; of a customer, a reason, an address."""
+    """Live entries with an id below `before`, newest first; optionally of a customer, a reason, some addresses."""
     where = ["removed_at IS NULL"]
     params: dict[str, object] = {"before": before, "limit": limit}
     if before:
@@ -123,5 +127,14 @@ def _encode_classes(classes: tuple[str, ...] | None) -> str | None:
 
 
 def decode_classes(classes: str | None) -> tuple[str, ...] | None:
-    """The classes of an entry as the tables keep them."""
+    """The classes of an entry from their stored form."""
     return None if classes is None else msgspec.json.decode(classes, type=tuple[str, ...])
+
+
+async def register_address_key(tx: Tx, fingerprint: str) -> str:
+    """The fingerprint of the key with which stored addresses are hashed; the first call sets it for good."""
+    sql = "INSERT INTO settled (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
+    await tx.execute(sql, name=_ADDRESS_KEY_NAME, value=fingerprint)
+    row = await tx.row("SELECT value FROM settled WHERE name = :name", name=_ADDRESS_KEY_NAME)
+    assert row is not None
+    return str(row.value)

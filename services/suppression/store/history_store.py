@@ -1,4 +1,4 @@
-"""The history of customers, and of everybody's holds, as changes in order."""
+"""SQL that reads the history of customers and holds as changes in order, for `as_of`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from schemas.service_api import CustomerAddressHashes
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.suppression.as_of import SuppressionChange, concatenate, with_end
-from services.suppression.customer_state import quarantine_hold
 from services.suppression.store.entry_store import decode_classes, list_address_records
+from services.suppression.suppression_state import quarantine_hold
 
 _decode_hold = msgspec.msgpack.Decoder(HoldFact).decode
 
@@ -21,10 +21,10 @@ _decode_hold = msgspec.msgpack.Decoder(HoldFact).decode
 async def list_changes(
     tx: Tx, customer: str, hashes: Sequence[str], since: Instant, until: Instant
 ) -> list[SuppressionChange]:
-    """All that was recorded by `until` of the customer, their addresses (by keyed hash), and everybody's holds.
+    """Changes recorded by `until` of the customer, their addresses (keyed hashes), and holds that concern everybody.
 
-    Holds that were over before `since` are left out.
-    Of addresses, only entries that have not been removed since can be found: see `removed_addresses`.
+    Holds that ended before `since` are left out. Entries of addresses that have been removed since cannot be found, as
+    their hashes are deleted: see `count_removed_address_entries`.
     """
     queries = CustomerAddressHashes(customer, tuple(("", digest) for digest in hashes))
     own = await list_changes_by_customer(tx, [queries], until)
@@ -34,7 +34,7 @@ async def list_changes(
 async def list_changes_by_customer(
     tx: Tx, queries: Sequence[CustomerAddressHashes], until: Instant
 ) -> dict[str, list[SuppressionChange]]:
-    """As `changes`, of several customers and without holds."""
+    """As `list_changes`, for several customers and without holds."""
     customers = [query.customer for query in queries]
     hashes = {query.customer: [digest for _, digest in query.addresses] for query in queries}
     parts = (
@@ -47,7 +47,7 @@ async def list_changes_by_customer(
 
 
 async def count_removed_address_entries(tx: Tx, since: Instant, until: Instant) -> int:
-    """Entries of addresses that stood between two instants and have been removed: their address is not kept."""
+    """Number of address entries that were live between two instants and have been removed since."""
     row = await tx.row(
         "SELECT count(*) AS entries FROM suppression_entry "
         "WHERE customer IS NULL AND added_at <= :until AND removed_at > :since",
@@ -58,7 +58,7 @@ async def count_removed_address_entries(tx: Tx, since: Instant, until: Instant) 
 
 
 async def list_holds_between(tx: Tx, since: Instant, until: Instant) -> list[HoldPeriod]:
-    """Everybody's holds that stood at some instant between two, in order of placing."""
+    """Holds that were in force or to come at some instant between two, in order of placing."""
     sql = """
         SELECT fact, placed_at, ended_at FROM hold
         WHERE placed_at <= :until AND (ended_at IS NULL OR ended_at > :since) AND (until IS NULL OR until > :since)

@@ -1,4 +1,7 @@
-"""Holds: those that stand, and all that ever stood."""
+"""SQL of holds, present and past, and of the alerts that placed them.
+
+A hold stands while `ended_at` is NULL and its `until` has not passed; at most one per key stands (unique index).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +11,15 @@ from sqlalchemy import Row
 
 from schemas.facts import HoldFact
 from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
-from schemas.times import MINUTE, Instant
+from schemas.times import DAY, MINUTE, Instant
 from services.kit.db.database import Tx
+from services.suppression.alert_holds import AlertHistory
 
 EXPIRY_GRACE = 10 * MINUTE
-"""For so long a hold that has run out is still told: the asker's clock may be behind ours."""
+"""An expired hold is still returned for this long: the caller's clock may be behind ours."""
+
+ALERT_RETENTION = 90 * DAY
+"""How long the history of an alert is kept after its last notification."""
 
 _HOLD_COLUMNS = """
     seq, key, mode, start, until, document, placed_by, placed_at, ended_at, lifted_by, lift_reason, release_rate
@@ -55,7 +62,7 @@ async def place_hold(tx: Tx, fact: HoldFact, document: str, placed_by: str, now:
 async def lift_hold(
     tx: Tx, key: str, lifted_by: str, reason: str | None, now: Instant, rate: int = DEFAULT_RELEASE_RATE
 ) -> bool:
-    """End the hold that stands under this key; False when none does. `rate`: messages a second of its release."""
+    """End the hold that stands under this key; False when none does. `rate`: messages per second of its release."""
     sql = """
         UPDATE hold SET ended_at = :now, lifted_by = :lifted_by, lift_reason = :reason, release_rate = :rate
         WHERE key = :key AND ended_at IS NULL AND (until IS NULL OR until > :now)
@@ -105,3 +112,29 @@ async def count_by_mode(tx: Tx, now: Instant) -> dict[str, int]:
         WHERE ended_at IS NULL AND start <= :now AND (until IS NULL OR until > :now) GROUP BY mode
     """
     return {row.mode: int(row.holds) for row in await tx.rows(sql, now=now)}
+
+
+async def lock_alert(tx: Tx, fingerprint: str, now: Instant) -> AlertHistory:
+    """The history of an alert, its row locked until the transaction ends."""
+    sql = "INSERT INTO alert (fingerprint, told) VALUES (:fingerprint, :now) ON CONFLICT (fingerprint) DO NOTHING"
+    await tx.execute(sql, fingerprint=fingerprint, now=now)
+    row = await tx.row(
+        f"SELECT started, ended FROM alert WHERE fingerprint = :fingerprint {tx.for_update}", fingerprint=fingerprint
+    )
+    return AlertHistory() if row is None else AlertHistory(row.started, row.ended)
+
+
+async def save_alert(tx: Tx, fingerprint: str, history: AlertHistory, now: Instant) -> None:
+    """Store the history of an alert. Requires `lock_alert`."""
+    await tx.execute(
+        "UPDATE alert SET started = :started, ended = :ended, told = :now WHERE fingerprint = :fingerprint",
+        started=history.started,
+        ended=history.ended,
+        now=now,
+        fingerprint=fingerprint,
+    )
+
+
+async def delete_old_alerts(tx: Tx, now: Instant) -> None:
+    """Delete the histories of alerts without a notification for ALERT_RETENTION."""
+    await tx.execute("DELETE FROM alert WHERE told < :before", before=now - ALERT_RETENTION)

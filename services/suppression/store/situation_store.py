@@ -1,4 +1,4 @@
-"""The policy's situations as handed over, the history of what they opened and closed, and what is settled once."""
+"""SQL of situations: those of the active policy, the history of openings and closings, and quarantines."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,11 +14,10 @@ from services.suppression.situation_intervals import SituationChange
 JsonObject = dict[str, Any]
 
 _HISTORY_COLUMNS = ("customer", "kind", "ref", "action", "at", "source", "event_id", "recorded")
-_ADDRESS_KEY_NAME = "address_key"
 
 
 class ActiveSituations(NamedTuple):
-    """The situations of the active policy; `seq` grows with every handing over."""
+    """The situations of the active policy; `seq` grows with each change."""
 
     seq: int
     policy_version: int
@@ -26,7 +25,7 @@ class ActiveSituations(NamedTuple):
 
 
 class SituationHistoryRow(NamedTuple):
-    """One step of a customer's situations, and the event behind it."""
+    """One change of a customer's situations, and the event that caused it."""
 
     customer: str
     change: SituationChange
@@ -39,7 +38,7 @@ NO_ACTIVE_SITUATIONS = ActiveSituations(0, 0, [])
 
 
 async def get_active_situations(tx: Tx, known: int = -1) -> ActiveSituations | None:
-    """The situations in force; None when they are those of `seq` `known`."""
+    """The situations in force; None when their `seq` is `known`: the caller has them."""
     newest = await tx.row("SELECT max(seq) AS seq FROM situation_kinds")
     seq = 0 if newest is None or newest.seq is None else int(newest.seq)
     if seq == known:
@@ -53,7 +52,7 @@ async def get_active_situations(tx: Tx, known: int = -1) -> ActiveSituations | N
 
 
 async def set_active_situations(tx: Tx, policy_version: int, situations: Sequence[JsonObject], at: Instant) -> None:
-    """Put these in force, unless they are already, or those of a later version of the policy are."""
+    """Put these in force, unless those of this or a later policy version are: calls may arrive in any order."""
     current = await get_active_situations(tx)
     if current is not None and current.seq and current.policy_version >= policy_version:
         return
@@ -80,7 +79,7 @@ async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: 
 
 
 async def list_history(tx: Tx, customer: str, before: int, limit: int) -> Sequence[Any]:
-    """The newest steps of a customer's situations with a `seq` below `before`."""
+    """Changes of a customer's situations with a `seq` below `before`, newest first."""
     sql = """
         SELECT seq, kind, ref, action, at, source, event_id, recorded FROM situation_event
         WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit
@@ -89,7 +88,7 @@ async def list_history(tx: Tx, customer: str, before: int, limit: int) -> Sequen
 
 
 async def record_quarantine(tx: Tx, customer: str, hold: HoldFact, record: Record, error_class: str) -> None:
-    """Append to the history why this customer is left in peace for a while."""
+    """Append a quarantine, and the record that caused it, to the history."""
     sql = """
         INSERT INTO quarantine (customer, start, until, topic, partition, log_offset, error_class)
         VALUES (:customer, :start, :until, :topic, :partition, :offset, :error_class)
@@ -98,12 +97,3 @@ async def record_quarantine(tx: Tx, customer: str, hold: HoldFact, record: Recor
     await tx.execute(
         sql, customer=customer, start=hold.start, until=hold.until, error_class=error_class, **log_position
     )
-
-
-async def register_address_key(tx: Tx, fingerprint: str) -> str:
-    """The fingerprint of the key under which addresses are kept: the first one ever given."""
-    sql = "INSERT INTO settled (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
-    await tx.execute(sql, name=_ADDRESS_KEY_NAME, value=fingerprint)
-    row = await tx.row("SELECT value FROM settled WHERE name = :name", name=_ADDRESS_KEY_NAME)
-    assert row is not None
-    return str(row.value)

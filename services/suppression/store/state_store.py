@@ -1,11 +1,11 @@
-"""Packed states of customers, and the inbox by which an event is known."""
+"""SQL of the packed customer states, and of the inbox of applied events."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from schemas.times import Instant
 from services.kit.db.database import Tx
-from services.suppression.customer_state import SuppressionState, empty_state, pack, unpack
+from services.suppression.suppression_state import SuppressionState, empty_state, pack, unpack
 
 EventKey: TypeAlias = tuple[str, ...]
 """Customer, source, event id."""
@@ -14,12 +14,16 @@ _EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 
 
 async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, SuppressionState]:
-    """The states of these customers, every one of them: of an unknown one nothing is known."""
+    """The states of all these customers; a customer without a row has the empty state."""
     return await _select_states(tx, customers, "")
 
 
 async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, SuppressionState]:
-    """The same under the rows' locks, taken in one order; nobody else changes them until this transaction ends."""
+    """The states of these customers, their rows locked until the transaction ends.
+
+    Rows are inserted and locked in byte order of the customer, so that two transactions cannot deadlock. An empty body
+    marks a row that was inserted only to be locked.
+    """
     names = list(set(customers))
     if tx.dialect == "postgresql" and names:  # SQLite has one writer
         sql = f"""
@@ -41,7 +45,7 @@ async def _select_states(tx: Tx, customers: Sequence[str], order: str) -> dict[s
 
 
 async def save_states(tx: Tx, changed: Iterable[SuppressionState]) -> None:
-    """Keep these states. Only for rows that this transaction has locked."""
+    """Write these states. Requires `lock_states`."""
     sql = """
         INSERT INTO customer_state (customer, version, body) VALUES (:customer, :version, :body)
         ON CONFLICT (customer) DO UPDATE SET version = excluded.version, body = excluded.body
@@ -57,5 +61,5 @@ async def find_applied_events(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]
 
 
 async def record_applied_events(tx: Tx, keys: Iterable[EventKey], received: Instant) -> None:
-    """Keep these events as applied. None of them may be known."""
+    """Record these events in the inbox as applied. None of them may be there already."""
     await tx.bulk_insert("inbox", ("customer", "source", "event_id", "received"), [(*key, received) for key in keys])

@@ -1,4 +1,7 @@
-"""What speaks against speaking to one customer, as one pure value: packed in the database, plain in simulations."""
+"""A customer's entries, situations and quarantine as one immutable value, and how events change it. Pure.
+
+The service stores it packed; simulations use it in memory.
+"""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -29,7 +32,7 @@ class CustomerEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SuppressionState(msgspec.Struct, frozen=True, array_like=True):
-    """One customer's entries, situations in order of arrival, and quarantine. `version` 0 means: nothing known."""
+    """One customer's entries, situations in order of arrival, and quarantine. `version` 0: nothing is known."""
 
     customer: str
     version: int = 0
@@ -53,7 +56,7 @@ def pack(state: SuppressionState) -> bytes:
 
 
 def unpack(raw: bytes) -> SuppressionState:
-    """The state that `pack` wrote."""
+    """The state that `pack` encoded."""
     return _DECODER.decode(raw)
 
 
@@ -65,9 +68,9 @@ def handles(event_type: str, kinds: SituationKinds) -> bool:
 def apply_event(
     state: SuppressionState, event: Event, data: Mapping[str, Any], kinds: SituationKinds
 ) -> SuppressionState | None:
-    """The state after the event; the same object when nothing changed; None when its type does not concern it.
+    """The state after the event; the same object when nothing changed; None for a type that changes no state.
 
-    Raises BadEvent when the event's data are not what its type demands.
+    Raises InvalidEvent when the event's data are not valid for its type.
     """
     result = add_erasure(state, event.time) if event.type == CUSTOMER_ERASED else None
     intervals = situation_intervals.apply_event(state.situations, event, data, kinds)
@@ -77,7 +80,7 @@ def apply_event(
 
 
 def to_entry(document: Suppression, address: int | None = None) -> SuppressionEntry:
-    """The fact that a suppression document states."""
+    """The entry of a suppression document."""
     scope = document.scope
     return SuppressionEntry(
         channel=None if scope.channel is None else scope.channel.value,
@@ -91,19 +94,19 @@ def to_entry(document: Suppression, address: int | None = None) -> SuppressionEn
 
 
 def add_erasure(state: SuppressionState, at: Instant, entry_id: str = "") -> SuppressionState:
-    """With an entry that covers everything, since the customer was erased at `at`."""
+    """The state with an entry that covers everything, because the customer was erased at `at`."""
     return add_entry(state, SuppressionEntry(None, None, None, at, None, SuppressionReason.ERASED.value), entry_id)
 
 
 def add_entry(state: SuppressionState, entry: SuppressionEntry, entry_id: str = "") -> SuppressionState:
-    """With this entry; the same object when one that says the same stands at least as long."""
+    """The state with this entry; the same object when an equal one is valid at least as long."""
     if any(is_covered_by(entry, customer_entry.entry) for customer_entry in state.entries):
         return state
     return next_version(state, entries=(*state.entries, CustomerEntry(entry_id, entry)))
 
 
 def is_covered_by(new: SuppressionEntry, known: SuppressionEntry) -> bool:
-    """Whether `known` has the same scope and reason and stands whenever `new` would."""
+    """Whether `known` has the same scope and reason, and is valid whenever `new` would be."""
     same_scope = _entry_scope(new) == _entry_scope(known) and new.reason == known.reason
     lasts = known.expires is None or (new.expires is not None and new.expires <= known.expires)
     return same_scope and known.at <= new.at and lasts
@@ -114,30 +117,30 @@ def _entry_scope(entry: SuppressionEntry) -> tuple[object, ...]:
 
 
 def remove_entry(state: SuppressionState, entry_id: str) -> SuppressionState | None:
-    """Without the entry of that id; None when there is none."""
+    """The state without the entry of that id; None when there is none."""
     entries = tuple(customer_entry for customer_entry in state.entries if customer_entry.id != entry_id)
     return None if len(entries) == len(state.entries) else next_version(state, entries=entries)
 
 
 def with_situations(state: SuppressionState, intervals: tuple[Situation, ...]) -> SuppressionState:
-    """With these intervals; the same object when they are the same."""
+    """The state with these intervals; the same object when they are the same."""
     return state if intervals is state.situations else next_version(state, situations=intervals)
 
 
 def add_quarantine(state: SuppressionState, now: Instant) -> SuppressionState:
-    """With a day of silence for service and marketing, because an event of this customer could not be read."""
+    """The state with a hold of one day on service and marketing, because an event could not be read."""
     return next_version(state, quarantine=(quarantine_hold(now),))
 
 
 def quarantine_hold(now: Instant) -> HoldFact:
-    """The hold on a customer of whom an event could not be read at `now`."""
+    """The hold on a customer whose event could not be read at `now`."""
     scope = MessageScope(classes=frozenset({"service", "marketing"}))
     reason = "an event of this customer could not be read"
     return HoldFact(QUARANTINE_KEY, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
 
 
 def next_version(state: SuppressionState, **fields: Any) -> SuppressionState:
-    """The next version, with these fields."""
+    """The next version of the state, with these fields replaced."""
     return msgspec.structs.replace(state, version=state.version + 1, **fields)
 
 
@@ -146,7 +149,7 @@ def to_facts(
     address_entries: Mapping[AddressName, Sequence[SuppressionEntry]],
     names: Sequence[AddressName],
 ) -> Suppressions:
-    """The answer about this customer; `asked` names the customer's addresses as `address_entries` does."""
+    """The facts about this customer; `names` are the customer's addresses, as keys of `address_entries`."""
     return Suppressions(
         customer=state.customer,
         version=state.version,
@@ -160,7 +163,7 @@ def to_facts(
 def match_address_entries(
     address_entries: Mapping[AddressName, Sequence[SuppressionEntry]], names: Sequence[AddressName]
 ) -> tuple[SuppressionEntry, ...]:
-    """The entries of the addresses asked about, each with its address's place in `asked`."""
+    """The entries of these addresses, each with the index of its address in `names`."""
     if not address_entries:
         return ()
     return tuple(
@@ -171,7 +174,7 @@ def match_address_entries(
 
 
 def address_names(document: Suppression, name: Callable[[str, str], AddressName]) -> tuple[AddressName, ...]:
-    """The names of a document's address, by `name(channel, address)`: one, or one a channel when it names none."""
+    """The keys of a document's address, made by `name(channel, address)`; one per channel when it names no channel."""
     if document.address is None:
         return ()
     channels = CHANNELS if document.scope.channel is None else (document.scope.channel.value,)
@@ -179,12 +182,12 @@ def address_names(document: Suppression, name: Callable[[str, str], AddressName]
 
 
 def plain_address_name(channel: str, address: str) -> tuple[str, str]:
-    """How simulations name an address: by its normal form."""
+    """The key of an address in simulations: its channel and normal form."""
     return channel, normalise_address(channel, address)
 
 
 def index_address_entries(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[SuppressionEntry, ...]]:
-    """The entries of those documents that name an address, by `plain_name`, for `facts` in a simulation."""
+    """The entries of those documents that name an address, by `plain_address_name`, for `to_facts` in a simulation."""
     index: dict[tuple[str, str], tuple[SuppressionEntry, ...]] = {}
     for document in documents:
         for name in address_names(document, plain_address_name):

@@ -4,7 +4,7 @@ import pytest
 from schemas.facts import Situation, SuppressionEntry
 from schemas.suppression import Suppression
 from schemas.times import DAY
-from services.suppression.customer_state import (
+from services.suppression.suppression_state import (
     QUARANTINE_KEY,
     add_entry,
     add_quarantine,
