@@ -93,7 +93,7 @@ def _read_facts(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
 async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, PreferenceState]:
     """The states of all these customers, their rows locked; missing rows are inserted first.
 
-    Rows are locked in byte order of the customer, so that two transactions cannot deadlock.
+    Rows are locked in one order of customers, so that two transactions cannot deadlock.
     """
     sorted_customers = sorted(set(customers))
     found = await _select_for_update(tx, sorted_customers)

@@ -37,7 +37,7 @@ class AlertHold(NamedTuple):
 
 
 def hold_key(alert: Alert) -> str:
-    """The key of its hold."""
+    """The key of the alert's hold."""
     return f"alert-{alert.fingerprint}"
 
 

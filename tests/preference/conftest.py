@@ -1,4 +1,4 @@
-"""The service at work, on SQLite and on PostgreSQL."""
+"""A running preference service, on SQLite and on PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

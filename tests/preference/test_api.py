@@ -1,4 +1,4 @@
-"""Preferences over HTTP."""
+"""The HTTP API of preferences."""
 
 import asyncio
 import time

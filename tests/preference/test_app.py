@@ -1,4 +1,4 @@
-"""Who may ask what, and what the service says of itself."""
+"""Authentication, health and metrics of the preference service."""
 
 import pytest
 

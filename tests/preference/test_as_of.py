@@ -1,4 +1,4 @@
-"""Preferences as they were known: at every version and at every instant, exactly what was answered then."""
+"""Preferences rebuilt from the history equal the facts that were served at every version and instant."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many customers' past at once: as of an instant, and after each later change."""
+"""The history of many customers in one request: as of an instant, and after each later change."""
 
 import pytest
 

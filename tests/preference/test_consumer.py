@@ -1,4 +1,4 @@
-"""Preference events from the log: each once, in order, together with the offsets; the fence waits for them."""
+"""Preference events from the log: each applied once, in order, together with the offsets; the fence waits for them."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The service as a process of its own."""
+"""The preference service as a process of its own."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Preferences in their database against a model that keeps every change and works each answer out from all."""
+"""The preference store against a model that keeps every change and computes each answer from all of them."""
 
 from __future__ import annotations
 

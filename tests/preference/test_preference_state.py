@@ -1,4 +1,4 @@
-"""Preferences as a value: what events and people change, by the time of the change."""
+"""How events and people change a customer's preferences: last writer wins, by event time."""
 
 import itertools
 from typing import Any

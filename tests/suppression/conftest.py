@@ -1,3 +1,5 @@
+"""A running suppression service."""
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What spoke against speaking, as it was known: at every instant exactly what was answered then."""
+"""Suppressions rebuilt from the history equal the facts that were served at every instant."""
 
 import random
 from typing import Any

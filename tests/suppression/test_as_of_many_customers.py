@@ -1,4 +1,4 @@
-"""Many customers' past at once: the same as each one's alone, with the holds apart."""
+"""The history of many customers in one request equals that of each alone, with the holds apart."""
 
 import random
 

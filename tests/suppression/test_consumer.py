@@ -1,3 +1,5 @@
+"""Situation and erasure events from the log: each applied once; unreadable records quarantine their customers."""
+
 import asyncio
 
 import msgspec

@@ -1,3 +1,5 @@
+"""The suppression service as a process of its own."""
+
 import os
 import signal
 import subprocess

@@ -1,3 +1,5 @@
+"""How events open and close a customer's situations."""
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 

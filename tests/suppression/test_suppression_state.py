@@ -1,3 +1,5 @@
+"""How entries, erasures and quarantines change a customer's state."""
+
 import msgspec
 import pytest
 

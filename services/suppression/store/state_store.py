@@ -21,7 +21,7 @@ async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, SuppressionS
 async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, SuppressionState]:
     """The states of these customers, their rows locked until the transaction ends.
 
-    Rows are inserted and locked in byte order of the customer, so that two transactions cannot deadlock. An empty body
+    Rows are inserted and locked in one order of customers, so that two transactions cannot deadlock. An empty body
     marks a row that was inserted only to be locked.
     """
     names = list(set(customers))

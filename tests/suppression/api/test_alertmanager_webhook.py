@@ -1,4 +1,4 @@
-"""Alertmanager's webhook: real payloads, told again, late, and in any order."""
+"""Alertmanager's webhook: real payloads, repeated, late, and in any order."""
 
 import asyncio
 import json

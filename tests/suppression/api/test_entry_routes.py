@@ -1,3 +1,5 @@
+"""The HTTP API of the do-not-contact list."""
+
 import asyncio
 import json
 

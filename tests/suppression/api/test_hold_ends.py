@@ -1,4 +1,4 @@
-"""What the orchestrator asks about holds that stand no more."""
+"""How the orchestrator learns that holds have ended."""
 
 import pytest
 

@@ -1,3 +1,5 @@
+"""The HTTP API of holds."""
+
 import asyncio
 
 import pytest

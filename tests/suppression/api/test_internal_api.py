@@ -1,3 +1,5 @@
+"""The internal HTTP API: facts behind the fence, holds, and the situations of the policy."""
+
 import asyncio
 import time
 from pathlib import Path

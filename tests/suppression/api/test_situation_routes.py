@@ -1,3 +1,5 @@
+"""The HTTP API of a customer's situations."""
+
 import asyncio
 
 import pytest

@@ -1,4 +1,4 @@
-"""The links in messages: asking changes nothing, one click is enough, a foreign link tells nothing."""
+"""The links in messages: a GET changes nothing, one POST is enough, a forged link reveals nothing."""
 
 from urllib.parse import urlsplit
 

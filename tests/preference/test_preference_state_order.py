@@ -1,4 +1,4 @@
-"""Changes with distinct times give the same values in whatever order they arrive."""
+"""Changes with distinct times lead to the same preferences in whatever order they arrive."""
 
 from typing import Any
 
