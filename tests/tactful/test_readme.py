@@ -81,9 +81,9 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_files_that_the_map_names_exist() -> None:
-    """ARCHITECTURE.md names files from the root or below the orchestrator; `<id>` stands for any extension."""
+    """ARCHITECTURE.md names files from the root or below the orchestrator; `<id>` and `<service>` stand for any."""
     named = set(re.findall(r"`([\w./<>*]+/[\w<>*]+\.(?:py|md))`", (ROOT / "ARCHITECTURE.md").read_text("utf-8")))
-    patterns = {name: name.replace("<id>", "*") for name in named if "test_<id>" not in name}
+    patterns = {name: re.sub(r"<\w+>", "*", name) for name in named if "test_<id>" not in name}
     homes = (ROOT, ROOT / "services" / "orchestrator")
     assert len(patterns) > 20
     assert [name for name, pattern in patterns.items() if not any([*home.glob(pattern)] for home in homes)] == []
