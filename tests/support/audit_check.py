@@ -1,4 +1,4 @@
-"""The auditor over everything that a run has handed over: it finds no promise broken, and accuses nobody wrongly."""
+"""Runs the auditor over everything that a fault test has sent: it must report no violation."""
 
 from __future__ import annotations
 

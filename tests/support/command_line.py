@@ -1,4 +1,4 @@
-"""A running product, and its command line."""
+"""Runs `tactful dev` as a process, and `tactful` commands in this process."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""How a state machine meets a database: one event loop and one schema for all examples of a test."""
+"""Base of the stateful Hypothesis tests: one event loop and one schema for all examples of a test."""
 
 from __future__ import annotations
 

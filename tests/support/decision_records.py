@@ -1,4 +1,4 @@
-"""Decisions, messages and events put into the tables through the functions that the pipeline uses."""
+"""Stores decisions, messages and events through the functions that the pipeline uses."""
 
 from typing import Any
 

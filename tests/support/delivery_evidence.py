@@ -1,4 +1,4 @@
-"""The checker: reads what was sent in, what the provider received, and the databases. It trusts no log of ours.
+"""Checks what was sent, what the provider received and what the databases hold. It reads no log of the services.
 
 Every check returns the violations that it found, as sentences; none is what we want.
 """

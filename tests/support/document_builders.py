@@ -1,4 +1,4 @@
-"""Builders for flow tests: one shop, one customer, campaigns with sane defaults."""
+"""Builders of documents for flow tests: policy, campaigns, customers and events of one shop, with defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load: a steady stream of events while something is broken, and the check of what became of them."""
+"""A steady stream of events during a fault, and the checks of its outcome."""
 
 from __future__ import annotations
 

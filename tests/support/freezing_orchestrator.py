@@ -1,4 +1,4 @@
-"""The orchestrator, but one that stops dead at a chosen point of its first handover, as SIGSTOP would.
+"""An orchestrator process that stops itself, as by SIGSTOP, at a chosen point of its first handover.
 
 `python -m tests.support.freezing_orchestrator --role decide|dispatch --port N` with FREEZE_AT=check (before the
 deadline is checked) or FREEZE_AT=byte (after the check, before the first byte). A file

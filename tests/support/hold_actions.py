@@ -1,4 +1,4 @@
-"""What an operator does with holds, for tests."""
+"""Operators' actions on holds over HTTP: place, lift, plan a release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the HTTP kit share: keys of every role, an app around some routes, a client without a network."""
+"""Apps around test routes, API keys of every role, and HTTP clients without a network, for the tests of the kit."""
 
 from collections.abc import Sequence
 from typing import Any

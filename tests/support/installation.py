@@ -1,4 +1,4 @@
-"""An installation with its evidence, as tests use it."""
+"""A running installation of real processes, with the evidence that fault and integration tests check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events onto Kafka, as a producer of the company's would send them, in both modes of CloudEvents."""
+"""Publishes events to Kafka in both modes of CloudEvents, as another team's producer does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole product in this process, driven as people drive it: over HTTP, with the clock of `tactful dev --clock`."""
+"""The three services in this process, used over HTTP, with the manual clock of `tactful dev --clock`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/metrics.md, made from the metrics themselves: `python -m tests.support.metrics_table` writes it."""
+"""`python -m tests.support.metrics_table`: writes the table of docs/metrics.md from the metrics in the code."""
 
 import sys
 import tempfile

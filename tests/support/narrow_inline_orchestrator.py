@@ -1,4 +1,4 @@
-"""The orchestrator with little room on the straight way, so that a load goes both ways: straight and by the outbox.
+"""An orchestrator process with little room for inline delivery, so that a load also uses the outbox.
 
 `python -m tests.support.narrow_inline_orchestrator --role decide --port N`, with STRAIGHT_ROOM [3] messages of a
 channel under way at once.

@@ -1,4 +1,4 @@
-"""Races between an event and a no: after a 200 no handover starts, whichever door the no came through.
+"""Races between an event and an opt-out: after a 200 no handover in its scope starts, whichever API was called.
 
 The provider notes when a request reached it, the test when the answer reached us, both on the machine's one clock.
 """

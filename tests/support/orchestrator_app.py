@@ -1,4 +1,4 @@
-"""What tests of the orchestrator's catalogue and API share: documents, a database, an app, people with keys."""
+"""The orchestrator's HTTP API over a fresh database, with documents and API keys for its tests."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Short ways to build what deciding works on. Times are UTC texts; conditions are plain functions by their text."""
+"""Builders of policies, campaigns, facts and ledgers for tests of the policy package. Times are UTC texts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Preferences, naively: every change is kept, and each answer is worked out from all of them.
+"""A naive model of preferences: it keeps every change and derives each answer from all of them.
 
 Written from `documents.md`: a change sets its fields unless a later one has set them; traits and addresses that an
 identifying event merges have times of their own. Of changes with equal times the one that came last counts.

@@ -1,4 +1,4 @@
-"""A running preference service and a small real orchestrator, for the tests of this folder."""
+"""A running preference service and a small real orchestrator, for its tests."""
 
 from __future__ import annotations
 

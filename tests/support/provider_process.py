@@ -1,4 +1,4 @@
-"""A provider in a process of its own: keeps a receipt of every request, durably, before it answers.
+"""A provider in a process of its own: it stores a receipt of every request durably before it answers.
 
 `python -m tests.support.provider_process PORT LOG BEHAVIOUR`. BEHAVIOUR is a JSON file that is read again for
 every request:

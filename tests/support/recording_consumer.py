@@ -1,4 +1,4 @@
-"""A service in small: it writes one row for every record, with nothing that would hide a second one."""
+"""A small service that writes one row for every record, without any protection against applying one twice."""
 
 from __future__ import annotations
 

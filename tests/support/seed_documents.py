@@ -1,4 +1,4 @@
-"""What an installation is told before a fault comes: policy, campaigns approved by a second person, customers."""
+"""Policy, campaigns and customers of the fault tests, and the client that registers and approves them."""
 
 from __future__ import annotations
 

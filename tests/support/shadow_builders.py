@@ -1,4 +1,4 @@
-"""Short ways to build what shadows work on: live judgements of events, and catalogues with versions in shadow."""
+"""Builders for tests of shadow evaluation: live evaluations of events, and catalogues with versions in shadow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A day in an imaginary shop, played into a real installation whose clock stands still."""
+"""A simulated day of a shop in a real installation with a manual clock, for browser tests and pictures."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What the tests of this service share: events, a running service, and a small real orchestrator."""
+"""A running suppression service and a small real orchestrator, for its tests."""
 
 import asyncio
 import contextlib

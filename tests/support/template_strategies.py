@@ -1,4 +1,4 @@
-"""Made-up templates and values: all that translations cover, what they leave to python-liquid, and their borders."""
+"""Hypothesis strategies for templates and their values: all that is translated, and what is left to python-liquid."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A webhook receiver on a real socket that can misbehave, and a gate that keeps what it was asked."""
+"""A webhook receiver on a real socket that can misbehave, and a first-byte guard that records its calls."""
 
 import asyncio
 import base64

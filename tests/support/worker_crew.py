@@ -1,4 +1,4 @@
-"""Several orchestrators on one PostgreSQL, in one process, with a clock that the test moves.
+"""Several orchestrators on one PostgreSQL, in one process, with a manual clock.
 
 Everything is real but the other end of two doors and of the provider: `Others` answers for preference and suppression,
 `Provider` takes messages and may refuse them.
