@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.support import chromium
-from tests.support.shop_day import Scene, hostile, installation, play, seed
+from tests.support.shop_day import ShopDay, hostile, installation, play, seed
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def executable() -> str:
 
 
 @pytest.fixture(scope="module")
-def scene(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopDay]:
     """An installation with some hours of a shop's day in it, and with hostile values."""
     with installation(tmp_path_factory.mktemp("scene")) as found:
         seed(found)
@@ -34,7 +34,7 @@ def browser(executable: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def cookies(scene: Scene, browser: Browser) -> list[dict[str, object]]:
+def cookies(scene: ShopDay, browser: Browser) -> list[dict[str, object]]:
     """An administrator's session."""
     with chromium.context(browser) as context:
         chromium.sign_in(context.new_page(), scene.url, scene.keys["admin"])

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support import chromium
 from tests.support.servers import ROOT
-from tests.support.shop_day import Scene, installation, play, seed
+from tests.support.shop_day import ShopDay, installation, play, seed
 
 FOLDER = ROOT / "docs" / "pictures"
 PAGES = {
@@ -37,7 +37,7 @@ def main(folder: Path = FOLDER) -> int:
     return 0
 
 
-def take(browser: Browser, scene: Scene, folder: Path, theme: str) -> None:
+def take(browser: Browser, scene: ShopDay, folder: Path, theme: str) -> None:
     """All pages in one theme."""
     found = scene.call("GET", "/v1/decisions?outcome=defer&limit=200&from=2026-10-14T06:00:00Z")["items"]
     pages = {name: path.format(deferred=found[-1]["decision_id"]) for name, path in PAGES.items()}

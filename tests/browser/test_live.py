@@ -8,26 +8,26 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Open
 from tests.support import chromium
-from tests.support.shop_day import Scene, installation
+from tests.support.shop_day import ShopDay, installation
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
-def live(opened: Open, scene: Scene, query: str = "", **options: object) -> Page:
+def live(opened: Open, scene: ShopDay, query: str = "", **options: object) -> Page:
     page = opened(**options).new_page()
     page.goto(f"{scene.url}/console/decisions{query}", wait_until="load")
     expect(page.locator("[data-pulse]")).to_have_text("Live")
     return page
 
 
-def test_new_decisions_come_in_at_the_top(opened: Open, scene: Scene) -> None:
+def test_new_decisions_come_in_at_the_top(opened: Open, scene: ShopDay) -> None:
     page = live(opened, scene)
     scene.event("shop.order.shipped", "greta", {"order": "o-live-1"})
     expect(page.locator("#rows tr").first).to_contain_text("Greta")
     expect(page.locator("#rows tr").first).to_contain_text("shop.order.shipped")
 
 
-def test_the_address_filters_what_comes_in(opened: Open, scene: Scene) -> None:
+def test_the_address_filters_what_comes_in(opened: Open, scene: ShopDay) -> None:
     page = live(opened, scene, "?customer=sven")
     before = page.locator("#rows tr").count()
     scene.event("shop.order.shipped", "greta", {"order": "o-live-2"})
@@ -37,7 +37,7 @@ def test_the_address_filters_what_comes_in(opened: Open, scene: Scene) -> None:
     assert "Greta" not in page.locator("#rows").inner_text()
 
 
-def test_paused_rows_wait_and_are_counted(opened: Open, scene: Scene) -> None:
+def test_paused_rows_wait_and_are_counted(opened: Open, scene: ShopDay) -> None:
     page = live(opened, scene, "?customer=kim")
     before = page.locator("#rows tr").count()
     page.keyboard.press("p")
@@ -49,7 +49,7 @@ def test_paused_rows_wait_and_are_counted(opened: Open, scene: Scene) -> None:
     expect(page.locator("#rows tr")).to_have_count(before + 2)
 
 
-def test_j_and_k_walk_and_enter_opens_the_trace(opened: Open, scene: Scene) -> None:
+def test_j_and_k_walk_and_enter_opens_the_trace(opened: Open, scene: ShopDay) -> None:
     page = live(opened, scene, viewport={"width": 1440, "height": 900})
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -70,7 +70,7 @@ def test_j_and_k_walk_and_enter_opens_the_trace(opened: Open, scene: Scene) -> N
     expect(page.locator("[data-pulse]")).to_have_text("Live")
 
 
-def test_the_theme_stays_as_chosen(opened: Open, scene: Scene) -> None:
+def test_the_theme_stays_as_chosen(opened: Open, scene: ShopDay) -> None:
     page = live(opened, scene, color_scheme="light")
     page.click("[data-theme-toggle]")
     page.reload()

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import VENDOR, Open
-from tests.support.shop_day import HOSTILE, Scene
+from tests.support.shop_day import HOSTILE, ShopDay
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -52,7 +52,7 @@ def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1024, 1440])
-def test_axe_finds_no_fault_and_the_browser_says_nothing(opened: Open, scene: Scene, theme: str, width: int) -> None:
+def test_axe_finds_no_fault_and_the_browser_says_nothing(opened: Open, scene: ShopDay, theme: str, width: int) -> None:
     size = {"width": width, "height": 900}
     context = opened(viewport=size, color_scheme=theme, reduced_motion="reduce", bypass_csp=False)
     page = context.new_page()
@@ -66,7 +66,7 @@ def test_axe_finds_no_fault_and_the_browser_says_nothing(opened: Open, scene: Sc
     assert [line for line in said if "404" not in line] == []
 
 
-def test_axe_does_find_faults(opened: Open, scene: Scene) -> None:
+def test_axe_does_find_faults(opened: Open, scene: ShopDay) -> None:
     page = opened().new_page()
     page.goto(f"{scene.url}/console/", wait_until="load")
     page.evaluate(
@@ -75,7 +75,7 @@ def test_axe_does_find_faults(opened: Open, scene: Scene) -> None:
     assert {fault.partition(":")[0] for fault in violations(page)} >= {"image-alt", "label"}
 
 
-def test_no_page_scrolls_sideways(opened: Open, scene: Scene) -> None:
+def test_no_page_scrolls_sideways(opened: Open, scene: ShopDay) -> None:
     page = opened().new_page()
     wide: list[str] = []
     for name, path in PAGES.items():
@@ -88,7 +88,7 @@ def test_no_page_scrolls_sideways(opened: Open, scene: Scene) -> None:
     assert wide == []
 
 
-def test_every_page_reads_without_script(opened: Open, scene: Scene) -> None:
+def test_every_page_reads_without_script(opened: Open, scene: ShopDay) -> None:
     page = opened(java_script_enabled=False).new_page()
     said = listen(page)
     for path in ("/console/", "/console/decisions", "/console/inbox", "/console/why", "/console/customers/ada"):
@@ -106,7 +106,7 @@ def test_every_page_reads_without_script(opened: Open, scene: Scene) -> None:
     assert said == []
 
 
-def test_hostile_values_stay_text(opened: Open, scene: Scene) -> None:
+def test_hostile_values_stay_text(opened: Open, scene: ShopDay) -> None:
     page = opened().new_page()
     page.add_init_script("window.alert = () => { window.hacked = true; }")
     texts = {
@@ -124,7 +124,7 @@ def test_hostile_values_stay_text(opened: Open, scene: Scene) -> None:
         assert page.evaluate("window.hacked === undefined")
 
 
-def test_a_customers_email_has_no_power(opened: Open, scene: Scene) -> None:
+def test_a_customers_email_has_no_power(opened: Open, scene: ShopDay) -> None:
     page = opened().new_page()
     page.goto(f"{scene.url}/console/inbox?customer=mallory&channel=email", wait_until="load")
     frame = page.locator("iframe.mail-body")

@@ -14,7 +14,7 @@ from services.orchestrator.delivery.adapters.null.adapter import NullAdapter
 from services.orchestrator.delivery.adapters.sandbox.adapter import SandboxAdapter
 from services.orchestrator.delivery.adapters.webhook.adapter import WebhookAdapter, WebhookAdapterSettings
 from services.orchestrator.delivery.deadline import PastDeadline
-from tests.support.webhook_receiver import SECRET, Gatekeeper, Receiver, message, serving
+from tests.support.webhook_receiver import SECRET, Receiver, RecordingFirstByteGuard, message, serving
 
 
 class Kept(list[Message]):
@@ -46,21 +46,21 @@ def test_the_list_names_each_adapter_once() -> None:
 
 async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
     messages = [message(f"msg_{number}", channel=CHANNELS[number % 4]) for number in range(40)]
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     handed = await adapter.send_batch(messages, gate)
     assert [(each.message_id, each.outcome) for each in handed] == [(each.id, "accepted") for each in messages]
     assert adapter.idempotent and all(map(ADAPTER_REGISTRY.declarations[adapter.name].serves, CHANNELS))
 
 
 async def test_the_gate_is_asked_before_and_told_after_each_first_byte(adapter: Adapter) -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     await adapter.send_batch([message("msg_a"), message("msg_b")], gate)
     assert sorted(gate.before_calls) == sorted(gate.after_calls) == ["msg_a", "msg_b"]
     assert all(gate.calls.index(("before", each)) < gate.calls.index(("after", each)) for each in ("msg_a", "msg_b"))
 
 
 async def test_a_message_past_its_deadline_is_not_written_and_the_others_are(adapter: Adapter) -> None:
-    gate = Gatekeeper(late={"msg_b"})
+    gate = RecordingFirstByteGuard(late={"msg_b"})
     handed = await adapter.send_batch([message("msg_a"), message("msg_b"), message("msg_c")], gate)
     assert [each.outcome for each in handed] == ["accepted", "retry", "accepted"]
     assert handed[1].detail == "past_deadline"
@@ -68,14 +68,14 @@ async def test_a_message_past_its_deadline_is_not_written_and_the_others_are(ada
 
 
 async def test_an_empty_batch_is_nothing(adapter: Adapter) -> None:
-    assert await adapter.send_batch([], Gatekeeper()) == []
+    assert await adapter.send_batch([], RecordingFirstByteGuard()) == []
 
 
 async def test_answers_hold_no_address(adapter: Adapter) -> None:
-    handed = await adapter.send_batch([message("msg_a")], Gatekeeper())
+    handed = await adapter.send_batch([message("msg_a")], RecordingFirstByteGuard())
     assert "ada@example.org" not in repr(handed)
 
 
 def test_the_gatekeeper_refuses_as_the_dispatcher_does() -> None:
     with pytest.raises(PastDeadline):
-        Gatekeeper(late={"msg_a"}).before("msg_a")
+        RecordingFirstByteGuard(late={"msg_a"}).before("msg_a")

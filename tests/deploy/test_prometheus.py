@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from services.kit.observability.metrics import MetricFamily
-from tests.support.command_line import Running, product
+from tests.support.command_line import RunningProduct, product
 from tests.support.metrics_table import registry
 from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_for, wait_until_started
 
@@ -102,7 +102,7 @@ def test_every_runbook_has_its_alert() -> None:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[tuple[Running, str]]:
+def watched(tmp_path: Path) -> Iterator[tuple[RunningProduct, str]]:
     """A running product, and the address of a Prometheus that scrapes it with our rules."""
     if shutil.which("prometheus") is None:
         absent("Prometheus is not installed (Debian package prometheus)")
@@ -142,7 +142,7 @@ def start_prometheus(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 @pytest.mark.integration
 @pytest.mark.timeout(240)
-def test_a_real_prometheus_scrapes_the_product(watched: tuple[Running, str]) -> None:
+def test_a_real_prometheus_scrapes_the_product(watched: tuple[RunningProduct, str]) -> None:
     running, address = watched
 
     def ask(path: str, **params: str) -> Any:

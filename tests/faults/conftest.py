@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
-from tests.support.installation import World, world
+from tests.support.installation import Installation, world
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def database(server_directory: Path) -> Iterator[servers.Postgres]:
 @pytest.fixture(scope="session")
 def installed(
     broker: servers.Kafka, database: servers.Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+) -> Iterator[Installation]:
     """Every role in a process of its own; each test leaves all of them alive."""
     with world(database, broker.bootstrap, tmp_path_factory.mktemp("faults")) as made:
         yield made

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.support.delivery_evidence import receipts
-from tests.support.installation import World
+from tests.support.installation import Installation
 from tests.support.kafka_event_producer import Sent
 from tests.support.seed_documents import NEWS
 from tests.support.service_processes import ADMIN_KEY, Process, guest
@@ -34,7 +34,7 @@ WAYS = pytest.mark.parametrize(("role", "door"), [("decide", "preference"), ("di
 
 
 @asynccontextmanager
-async def frozen(world: World, role: str, point: str, tmp_path: Path, name: str) -> AsyncIterator[Process]:
+async def frozen(world: Installation, role: str, point: str, tmp_path: Path, name: str) -> AsyncIterator[Process]:
     """Nobody dispatches, and who marks has stopped dead while it hands a message to this customer over."""
     mark = tmp_path / "frozen"
     assert world.cluster["dispatch"].terminate(30.0) == 0
@@ -69,7 +69,7 @@ async def frozen(world: World, role: str, point: str, tmp_path: Path, name: str)
             await asyncio.to_thread(world.cluster[each].wait_ready)
 
 
-async def opt_out(world: World, door: str, customer: str) -> int:
+async def opt_out(world: Installation, door: str, customer: str) -> int:
     """Say no; the answer's status."""
     key = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=world.cluster[door].url, headers=key, timeout=60) as client:
@@ -80,7 +80,7 @@ async def opt_out(world: World, door: str, customer: str) -> int:
     return answer.status_code
 
 
-async def enforced(world: World, door: str, customer: str) -> int:
+async def enforced(world: Installation, door: str, customer: str) -> int:
     """Say no until the answer is 200; when that came, in nanoseconds of the machine's clock."""
     async with asyncio.timeout(REST):
         while await opt_out(world, door, customer) != 200:
@@ -88,14 +88,14 @@ async def enforced(world: World, door: str, customer: str) -> int:
     return time.monotonic_ns()
 
 
-def started(world: World, customer: str) -> list[int]:
+def started(world: Installation, customer: str) -> list[int]:
     """When handovers to this customer reached the provider."""
     return [receipt.started for receipt in receipts(world.cluster.receipts) if receipt.customer == customer]
 
 
 @WAYS
 async def test_a_dispatcher_that_wakes_late_finds_its_deadline_passed(
-    installed: World, tmp_path: Path, role: str, door: str
+    installed: Installation, tmp_path: Path, role: str, door: str
 ) -> None:
     """Frozen before the check, so no alarm is armed: 202 while nobody can know, nothing sent after it wakes."""
     name = f"late-{door}"
@@ -112,7 +112,7 @@ async def test_a_dispatcher_that_wakes_late_finds_its_deadline_passed(
 
 @WAYS
 async def test_a_dispatcher_frozen_after_its_check_is_killed_by_its_own_alarm(
-    installed: World, tmp_path: Path, role: str, door: str
+    installed: Installation, tmp_path: Path, role: str, door: str
 ) -> None:
     """A stopped process dies too; only then does anybody close its attempt."""
     name = f"armed-{door}"
@@ -126,7 +126,9 @@ async def test_a_dispatcher_frozen_after_its_check_is_killed_by_its_own_alarm(
 
 
 @pytest.mark.parametrize("role", ["decide", "dispatch"])
-async def test_a_sleeper_is_not_declared_dead_before_its_time(installed: World, tmp_path: Path, role: str) -> None:
+async def test_a_sleeper_is_not_declared_dead_before_its_time(
+    installed: Installation, tmp_path: Path, role: str
+) -> None:
     """A lease that has run out closes nothing: another dispatcher may not conclude anything from silence."""
     async with frozen(installed, role, "check", tmp_path, f"early-{role}") as sleeper:
         opened = await installed.evidence.query(

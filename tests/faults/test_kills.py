@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.event_load import under_load
-from tests.support.installation import World
+from tests.support.installation import Installation
 from tests.support.service_processes import FACTS, ROLES, guest
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -23,13 +23,13 @@ FREEZE = 14.0
 """Seconds; longer than a consumer's session and a shard's lease."""
 
 
-async def all_ready(world: World) -> None:
+async def all_ready(world: Installation) -> None:
     """Return once every process says that it is ready."""
     for process in world.cluster.processes.values():
         await asyncio.to_thread(process.wait_ready)
 
 
-async def test_any_process_is_killed_and_comes_back(installed: World) -> None:
+async def test_any_process_is_killed_and_comes_back(installed: Installation) -> None:
     """F1, F2."""
     cluster = installed.cluster
     cluster.behave("fail_after_accept", every=10)
@@ -45,7 +45,7 @@ async def test_any_process_is_killed_and_comes_back(installed: World) -> None:
     assert max(repeated.values()) <= 4, repeated
 
 
-async def test_frozen_processes_wake_up_as_zombies(installed: World) -> None:
+async def test_frozen_processes_wake_up_as_zombies(installed: Installation) -> None:
     """F2: a reader longer than its session, a dispatcher longer than its lease; others take over meanwhile."""
     cluster = installed.cluster
     async with under_load(installed, CUSTOMERS, "zombie"):
@@ -68,7 +68,7 @@ async def test_frozen_processes_wake_up_as_zombies(installed: World) -> None:
         await all_ready(installed)
 
 
-async def test_the_broker_crashes_under_load(installed: World, broker: servers.Kafka) -> None:
+async def test_the_broker_crashes_under_load(installed: Installation, broker: servers.Kafka) -> None:
     """F4."""
     async with under_load(installed, CUSTOMERS, "broker"):
         for _ in range(ROUNDS):
@@ -80,7 +80,7 @@ async def test_the_broker_crashes_under_load(installed: World, broker: servers.K
     assert_all_alive(installed)
 
 
-async def test_the_database_crashes_under_load(installed: World, database: servers.Postgres) -> None:
+async def test_the_database_crashes_under_load(installed: Installation, database: servers.Postgres) -> None:
     """F7."""
     async with under_load(installed, CUSTOMERS, "database"):
         for _ in range(2 * ROUNDS):
@@ -92,7 +92,7 @@ async def test_the_database_crashes_under_load(installed: World, database: serve
     assert_all_alive(installed)
 
 
-async def test_sigterm_under_load_ends_cleanly(installed: World) -> None:
+async def test_sigterm_under_load_ends_cleanly(installed: Installation) -> None:
     """F26, I33: exit code 0 within 15 s, no attempt left open, no message unknown."""
     cluster, evidence = installed.cluster, installed.evidence
     async with under_load(installed, CUSTOMERS, "sigterm"):
@@ -106,6 +106,6 @@ async def test_sigterm_under_load_ends_cleanly(installed: World) -> None:
     assert not any(receipt.customer.startswith("sigterm-") for receipt in evidence.repeated())
 
 
-def assert_all_alive(world: World) -> None:
+def assert_all_alive(world: Installation) -> None:
     """Nobody gave up because a server was away."""
     assert [name for name, process in world.cluster.processes.items() if not process.alive] == []

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from tests.support.installation import World
-from tests.support.opt_out_race import DOORS, races, started_after, told
+from tests.support.installation import Installation
+from tests.support.opt_out_race import OPT_OUT_PATHS, races, started_after, told
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -22,7 +22,7 @@ LONGEST_SLEEP = 6.0
 REST = 300.0
 
 
-async def disturb(world: World, dice: random.Random) -> None:
+async def disturb(world: Installation, dice: random.Random) -> None:
     """Until cancelled, now and then: one who marks is killed, or sleeps; whoever dies of it comes back."""
     while True:
         await asyncio.sleep(dice.uniform(1.0, 10.0))
@@ -39,7 +39,7 @@ async def disturb(world: World, dice: random.Random) -> None:
             await asyncio.to_thread(process.wait_ready)
 
 
-async def recovered(world: World) -> None:
+async def recovered(world: Installation) -> None:
     """Both are awake and at work again."""
     for process in (world.cluster["decide"], world.cluster["dispatch"]):
         process.thaw()
@@ -50,7 +50,7 @@ async def recovered(world: World) -> None:
 
 
 @pytest.mark.timeout(900 + TRIALS)
-async def test_after_a_200_no_handover_starts_whoever_dies_or_sleeps(installed: World) -> None:
+async def test_after_a_200_no_handover_starts_whoever_dies_or_sleeps(installed: Installation) -> None:
     dice = random.Random(23)
     installed.cluster.behave(delay=0.1)
     async with installed.shop() as shop:
@@ -67,4 +67,4 @@ async def test_after_a_200_no_handover_starts_whoever_dies_or_sleeps(installed: 
         await installed.evidence.rest(REST)
     assert started_after(installed, answers) == []
     found = told(installed, answers)
-    assert len(found) == 2 * len(DOORS), f"the races were no races: {found}"
+    assert len(found) == 2 * len(OPT_OUT_PATHS), f"the races were no races: {found}"

@@ -20,7 +20,7 @@ from services.kit.runtime.settings import load_settings
 from services.orchestrator.app import OrchestratorService, build
 from services.orchestrator.settings import OrchestratorSettings
 from tests.support.event_load import under_load
-from tests.support.installation import World
+from tests.support.installation import Installation
 from tests.support.service_processes import ADDRESS_KEY, SECRET, SERVICE_KEY
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -32,7 +32,7 @@ CUSTOMERS = 40
 
 
 @asynccontextmanager
-async def reader(world: World) -> AsyncIterator[OrchestratorService]:
+async def reader(world: Installation) -> AsyncIterator[OrchestratorService]:
     """One more `decide` of this installation, in our process so that it comes and goes fast."""
     plan, cluster = world.plan, world.cluster
     settings = load_settings(
@@ -59,20 +59,20 @@ async def reader(world: World) -> AsyncIterator[OrchestratorService]:
         yield service
 
 
-async def changes(world: World) -> int:
+async def changes(world: Installation) -> int:
     """How often the partition that moved most has changed its owner so far."""
     rows = await world.evidence.query("SELECT coalesce(max(epoch), 0) AS changes FROM partition_lease")
     return int(rows[0]["changes"])
 
 
-async def more_changes(world: World, before: int) -> None:
+async def more_changes(world: Installation, before: int) -> None:
     """Wait until that has grown. Raises TimeoutError when none has within a minute."""
     async with asyncio.timeout(60):
         while await changes(world) == before:
             await asyncio.sleep(0.1)
 
 
-async def test_readers_that_come_and_go_decide_each_event_once(installed: World) -> None:
+async def test_readers_that_come_and_go_decide_each_event_once(installed: Installation) -> None:
     present: deque[AsyncExitStack] = deque()
     async with under_load(installed, CUSTOMERS, "storm"):
         for _ in range(ROUNDS):

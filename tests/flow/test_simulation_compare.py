@@ -12,7 +12,7 @@ import pytest
 from services import simulation
 from services.orchestrator.policy.time_zones import load_zone
 from services.simulation.compare import Comparison
-from tests.support.command_line import EXAMPLES, Done, run
+from tests.support.command_line import EXAMPLES, CommandResult, run
 
 pytestmark = pytest.mark.wired
 
@@ -101,7 +101,7 @@ def loose(tmp_path: Path) -> Path:
     return path
 
 
-def simulate(out: Path, *more: str | Path) -> Done:
+def simulate(out: Path, *more: str | Path) -> CommandResult:
     given: list[str | Path] = [
         "--campaigns",
         EXAMPLES / "campaigns",

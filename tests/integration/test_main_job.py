@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.delivery_evidence import receipts
-from tests.support.installation import World, triggers
+from tests.support.installation import Installation, triggers
 from tests.support.kafka_event_producer import Sent
 from tests.support.seed_documents import CAP, COMPLAINED, DELIVERED, GAP, NEWS, TRACKED, customer
 
@@ -18,7 +18,7 @@ REST = 60.0
 """Seconds for everything to come to an end."""
 
 
-async def reasons(world: World, customer: str, event: str) -> list[tuple[str, str]]:
+async def reasons(world: Installation, customer: str, event: str) -> list[tuple[str, str]]:
     """(outcome, reason) of the decisions about an event, in order."""
     found = await world.evidence.query(
         "SELECT outcome, reason FROM decision WHERE customer = $1 AND event_id = $2 ORDER BY decision_id",
@@ -28,7 +28,7 @@ async def reasons(world: World, customer: str, event: str) -> list[tuple[str, st
     return [(row["outcome"], row["reason"]) for row in found]
 
 
-async def decided(world: World, customer: str, event: str, lines: int = 1) -> list[tuple[str, str]]:
+async def decided(world: Installation, customer: str, event: str, lines: int = 1) -> list[tuple[str, str]]:
     """The decisions about an event, once there are so many."""
     async with asyncio.timeout(REST):
         while len(found := await reasons(world, customer, event)) < lines:
@@ -36,12 +36,12 @@ async def decided(world: World, customer: str, event: str, lines: int = 1) -> li
     return found
 
 
-def got(world: World, customer: str) -> list[str]:
+def got(world: Installation, customer: str) -> list[str]:
     """The campaigns of what a customer has received."""
     return [receipt.campaign for receipt in receipts(world.cluster.receipts) if receipt.customer == customer]
 
 
-async def test_events_of_both_modes_become_messages_once(installation: World) -> None:
+async def test_events_of_both_modes_become_messages_once(installation: Installation) -> None:
     async with installation.shop() as shop:
         names = await installation.customers(shop, 20, "both")
         await shop.send(
@@ -60,7 +60,7 @@ async def test_events_of_both_modes_become_messages_once(installation: World) ->
     assert sorted(map(tuple, (row.values() for row in found))) == sorted(triggers(shop.sent))
 
 
-async def test_a_complaint_and_a_purchase_in_the_same_second(installation: World) -> None:
+async def test_a_complaint_and_a_purchase_in_the_same_second(installation: Installation) -> None:
     async with installation.shop() as shop:
         names = await installation.customers(shop, 20, "cross")
         for number, name in enumerate(names):
@@ -73,7 +73,7 @@ async def test_a_complaint_and_a_purchase_in_the_same_second(installation: World
         assert got(installation, name) == []
 
 
-async def test_a_complaint_while_suppression_stands_still(installation: World) -> None:
+async def test_a_complaint_while_suppression_stands_still(installation: Installation) -> None:
     """F19: the fence waits for suppression, and nothing slips through meanwhile."""
     suppression = installation.cluster["suppression"]
     async with installation.shop() as shop:
@@ -94,7 +94,7 @@ async def test_a_complaint_while_suppression_stands_still(installation: World) -
         assert got(installation, name) == []
 
 
-async def test_a_complaint_after_the_ask_was_planned(installation: World) -> None:
+async def test_a_complaint_after_the_ask_was_planned(installation: Installation) -> None:
     async with installation.shop() as shop:
         (name,) = await installation.customers(shop, 1, "planned")
         await shop.send(Sent("p-1", DELIVERED, name, {"n": 1}))
@@ -108,7 +108,7 @@ async def test_a_complaint_after_the_ask_was_planned(installation: World) -> Non
     assert got(installation, name) == ["referral-ask"]
 
 
-async def test_the_same_event_many_times_by_both_doors(installation: World) -> None:
+async def test_the_same_event_many_times_by_both_doors(installation: Installation) -> None:
     """I4: five times through Kafka, five times over HTTP: one decision, one message."""
     api = installation.api()
     async with installation.shop() as shop:
@@ -129,7 +129,7 @@ async def test_the_same_event_many_times_by_both_doors(installation: World) -> N
     assert await installation.evidence.query("SELECT FROM dead_letter WHERE key = $1", name.encode()) == []
 
 
-async def test_customers_made_over_http_are_reached(installation: World) -> None:
+async def test_customers_made_over_http_are_reached(installation: Installation) -> None:
     preference = installation.api("preference")
     await asyncio.to_thread(preference.call, "PUT", "/v1/preferences/by-http", json=customer("by-http"))
     async with installation.shop() as shop:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import DEAD_LETTERS
 from tests.support.delivery_evidence import receipts
-from tests.support.installation import World, triggers
+from tests.support.installation import Installation, triggers
 from tests.support.kafka_event_producer import Record, Sent
 from tests.support.seed_documents import DELIVERED, TRACKED
 
@@ -55,7 +55,7 @@ async def dead_letters(bootstrap: str, stop_at: int) -> list[Letter]:
 
 
 @pytest.mark.timeout(400)
-async def test_good_events_among_poison_are_all_decided(installation: World) -> None:
+async def test_good_events_among_poison_are_all_decided(installation: Installation) -> None:
     poison = [POISON[n % len(POISON)] for n in range(GOOD // EVERY)]
     async with installation.shop() as shop:
         names = await installation.customers(shop, 30, "healthy")
@@ -80,7 +80,7 @@ async def test_good_events_among_poison_are_all_decided(installation: World) -> 
             assert dict(record.headers).items() <= headers.items()
 
 
-async def test_an_unreadable_event_leaves_its_customer_in_peace(installation: World) -> None:
+async def test_an_unreadable_event_leaves_its_customer_in_peace(installation: Installation) -> None:
     """D9: nobody knows what it would have told us, so marketing stops and the customer's order is still confirmed."""
     async with installation.shop() as shop:
         (name,) = await installation.customers(shop, 1, "garbled")
@@ -98,7 +98,7 @@ async def test_an_unreadable_event_leaves_its_customer_in_peace(installation: Wo
     ]
 
 
-async def decisions(world: World, name: str) -> dict[str, str]:
+async def decisions(world: Installation, name: str) -> dict[str, str]:
     """Event -> the last outcome: a quarantine that began while the event was decided is seen by the last look."""
     sql = "SELECT event_id, outcome FROM decision WHERE customer = $1 ORDER BY decision_id"
     found = await world.evidence.query(sql, name)

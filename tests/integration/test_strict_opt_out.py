@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.audit_check import broken_promises
-from tests.support.installation import World
-from tests.support.opt_out_race import DOORS, races, started_after, told
+from tests.support.installation import Installation
+from tests.support.opt_out_race import OPT_OUT_PATHS, races, started_after, told
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -20,7 +20,7 @@ REST = 120.0
 
 
 @pytest.fixture
-def slow_provider(installation: World) -> Iterator[World]:
+def slow_provider(installation: Installation) -> Iterator[Installation]:
     """A provider that takes its time, so that opt-outs meet handovers under way."""
     installation.cluster.behave(delay=0.1)
     yield installation
@@ -28,7 +28,7 @@ def slow_provider(installation: World) -> Iterator[World]:
 
 
 @pytest.mark.timeout(600 + TRIALS)
-async def test_after_a_200_no_handover_starts(slow_provider: World) -> None:
+async def test_after_a_200_no_handover_starts(slow_provider: Installation) -> None:
     world, dice = slow_provider, random.Random(16)
     async with world.shop() as shop:
         names = await world.customers(shop, TRIALS, "race")
@@ -36,5 +36,5 @@ async def test_after_a_200_no_handover_starts(slow_provider: World) -> None:
         await world.evidence.rest(REST)
     assert started_after(world, answers) == []
     found = told(world, answers)
-    assert len(found) == 2 * len(DOORS), f"the races were no races: {found}"
+    assert len(found) == 2 * len(OPT_OUT_PATHS), f"the races were no races: {found}"
     assert await broken_promises(world) == []

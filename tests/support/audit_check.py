@@ -12,11 +12,11 @@ from services.kit.runtime.clock import SystemClock
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.history_reader import HistoryReader
-from tests.support.installation import World
+from tests.support.installation import Installation
 from tests.support.service_processes import ADDRESS_KEY, SERVICE_KEY
 
 
-async def broken_promises(world: World) -> list[str]:
+async def broken_promises(world: Installation) -> list[str]:
     """What the auditor finds, in what has come to rest; every ledger is compared."""
     key, clock, database = ADDRESS_KEY.encode(), SystemClock(), Database.open(world.plan.databases["orchestrator"])
     async with (

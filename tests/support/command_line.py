@@ -28,7 +28,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """What a command said and how it ended; `screen` is what people see, out and err as they came."""
 
     code: int
@@ -54,7 +54,7 @@ class _Part(io.StringIO):
         return super().write(text)
 
 
-def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
+def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> CommandResult:
     """Run one command in this process, as `tactful` would, to its end."""
     screen = io.StringIO()
     out, err = _Part(screen), _Part(screen)
@@ -67,10 +67,10 @@ def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Done:
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return Done(code, out.getvalue(), err.getvalue(), screen.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue(), screen.getvalue())
 
 
-def fill(running: "Running") -> None:
+def fill(running: "RunningProduct") -> None:
     """Apply what examples/ holds: the policy, the campaigns and the customers."""
     for arguments in (("policy", "apply", EXAMPLES / "policy.yaml"), ("campaigns", "apply", EXAMPLES / "campaigns")):
         done = running.run(*arguments, "--activate")
@@ -82,7 +82,7 @@ def fill(running: "Running") -> None:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningProduct:
     """`tactful dev`, up."""
 
     directory: Path
@@ -99,7 +99,7 @@ class Running:
         found: dict[str, str] = json.loads((self.directory / "keys.json").read_text("utf-8"))
         return found
 
-    def run(self, *arguments: str | Path, **given: str) -> Done:
+    def run(self, *arguments: str | Path, **given: str) -> CommandResult:
         """One command against it."""
         return run(*arguments, given={**self.settings, **given})
 
@@ -112,7 +112,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def product(directory: Path, *options: str, **given: str) -> Iterator[Running]:
+def product(directory: Path, *options: str, **given: str) -> Iterator[RunningProduct]:
     """Run `tactful dev` on a free port until the end of the block, with these environment variables."""
 
     def start() -> tuple[subprocess.Popen[bytes], str]:
@@ -127,7 +127,7 @@ def product(directory: Path, *options: str, **given: str) -> Iterator[Running]:
 
     process, address = start_on_free_ports(start)
     try:
-        yield Running(directory, address)
+        yield RunningProduct(directory, address)
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 _COUNT = itertools.count()
 
 
-class Ground:
+class DatabaseLoop:
     """A database and the loop that its connections belong to."""
 
     def __init__(self, runner: asyncio.Runner, database: Database) -> None:
@@ -34,13 +34,13 @@ class Ground:
 
 
 @contextmanager
-def ground(url: str, package: str) -> Iterator[Ground]:
+def ground(url: str, package: str) -> Iterator[DatabaseLoop]:
     """The schema of a service, at work."""
     with asyncio.Runner() as runner:
         migrate(url, package)
         database = Database.open(url)
         try:
-            yield Ground(runner, database)
+            yield DatabaseLoop(runner, database)
         finally:
             runner.run(database.close())
 
@@ -48,7 +48,7 @@ def ground(url: str, package: str) -> Iterator[Ground]:
 class Machine(RuleBasedStateMachine):
     """A state machine over a database, with two customers of its own for each example."""
 
-    ground: Ground
+    ground: DatabaseLoop
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Machine(RuleBasedStateMachine):
         self.names = (f"c-{number}-a", f"c-{number}-b")
 
 
-def run_machine(machine: type[Machine], here: Ground) -> None:
+def run_machine(machine: type[Machine], here: DatabaseLoop) -> None:
     """Runs examples of a machine; the same ones each time unless `MODEL_EXAMPLES` asks for more."""
     chosen = settings(
         max_examples=EXAMPLES or 8,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from tests.support.audit_check import broken_promises
 from tests.support.delivery_evidence import OffsetWatch
-from tests.support.installation import World, triggers
+from tests.support.installation import Installation, triggers
 from tests.support.kafka_event_producer import Sent, Shop
 from tests.support.seed_documents import CAP, COMPLAINED, DELIVERED, NEWS, TRACKED
 
@@ -33,7 +33,7 @@ async def stream(shop: Shop, customers: Sequence[str], stop: asyncio.Event) -> N
 
 
 @asynccontextmanager
-async def under_load(world: World, customers: int, prefix: str) -> AsyncIterator[None]:
+async def under_load(world: Installation, customers: int, prefix: str) -> AsyncIterator[None]:
     """Events flow within; afterwards everything comes to rest, and every promise is checked."""
     watch = OffsetWatch(world.evidence)
     watching = asyncio.create_task(watch.run())

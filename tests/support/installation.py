@@ -29,7 +29,7 @@ def databases(server: Postgres) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class World:
+class Installation:
     """A running installation. `api` speaks as the admin."""
 
     cluster: Cluster
@@ -63,13 +63,13 @@ class World:
 
 
 @contextmanager
-def world(server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES) -> Iterator[World]:
+def world(server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES) -> Iterator[Installation]:
     """An installation on these servers, with the documents of `seed.py` launched."""
     plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles)
     directory.mkdir(parents=True, exist_ok=True)
     with running(plan, directory) as cluster:
         seed(cluster.orchestrator)
-        yield World(cluster, plan)
+        yield Installation(cluster, plan)
 
 
 def triggers(sent: list[Sent]) -> set[tuple[str, str, str]]:

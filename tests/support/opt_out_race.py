@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import httpx
 
 from tests.support.delivery_evidence import receipts
-from tests.support.installation import World
+from tests.support.installation import Installation
 from tests.support.kafka_event_producer import Sent, Shop
 from tests.support.seed_documents import NEWS
 from tests.support.service_processes import ADMIN_KEY
 
-DOORS = ("preference", "pause", "suppression", "address", "hold")
+OPT_OUT_PATHS = ("preference", "pause", "suppression", "address", "hold")
 LONGEST = 1.5
 """Seconds between an event and its opt-out, at most."""
 FAR = "2099-01-01T00:00:00Z"
@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Doors:
+class OptOutClients:
     """The ways to say no: an opt-out, an agent's pause, an entry for the customer or the address, a hold that drops."""
 
     preference: httpx.AsyncClient
@@ -62,23 +62,27 @@ class Doors:
         return Answer(door, name, answer.status_code, at)
 
 
-async def races(world: World, shop: Shop, names: Sequence[str], at_once: int, dice: random.Random) -> list[Answer]:
-    """One race for each customer, so many at a time, through the doors in turn."""
+async def races(
+    world: Installation, shop: Shop, names: Sequence[str], at_once: int, dice: random.Random
+) -> list[Answer]:
+    """Run one race for each customer, `at_once` at a time, over the five ways to opt out in turn."""
     key, some = {"Authorization": f"Bearer {ADMIN_KEY}"}, asyncio.Semaphore(at_once)
     async with (
         httpx.AsyncClient(base_url=world.cluster["preference"].url, headers=key, timeout=60) as preference,
         httpx.AsyncClient(base_url=world.cluster["suppression"].url, headers=key, timeout=60) as suppression,
     ):
-        doors = Doors(preference, suppression)
+        doors = OptOutClients(preference, suppression)
 
         async def one(number: int, name: str) -> Answer:
             async with some:
-                return await _race(shop, doors, DOORS[number % len(DOORS)], name, dice.uniform(0, LONGEST))
+                return await _race(
+                    shop, doors, OPT_OUT_PATHS[number % len(OPT_OUT_PATHS)], name, dice.uniform(0, LONGEST)
+                )
 
         return list(await asyncio.gather(*(one(number, name) for number, name in enumerate(names))))
 
 
-async def _race(shop: Shop, doors: Doors, door: str, name: str, wait: float) -> Answer:
+async def _race(shop: Shop, doors: OptOutClients, door: str, name: str, wait: float) -> Answer:
     sending = asyncio.create_task(shop.send(Sent(f"news-{name}", NEWS, name, {"n": 1})))
     await asyncio.sleep(wait)
     answer = await doors.ask(door, name)
@@ -86,7 +90,7 @@ async def _race(shop: Shop, doors: Doors, door: str, name: str, wait: float) -> 
     return answer
 
 
-def started_after(world: World, answers: Sequence[Answer]) -> list[str]:
+def started_after(world: Installation, answers: Sequence[Answer]) -> list[str]:
     """Receipts that a 200 had ruled out."""
     enforced = {answer.customer: answer for answer in answers if answer.status != 202}
     return [
@@ -96,7 +100,7 @@ def started_after(world: World, answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def told(world: World, answers: Sequence[Answer]) -> Counter[tuple[str, bool]]:
+def told(world: Installation, answers: Sequence[Answer]) -> Counter[tuple[str, bool]]:
     """How many races of each door were lost and won: (door, whether the message had gone)."""
     sent = {receipt.customer for receipt in receipts(world.cluster.receipts)}
     return Counter((answer.door, answer.customer in sent) for answer in answers)

@@ -27,7 +27,7 @@ _EXAMPLES = ROOT / "examples"
 
 
 @dataclass
-class Scene:
+class ShopDay:
     """An installation: where it answers, its keys, and the one-time link of its start box."""
 
     url: str
@@ -70,7 +70,7 @@ class Scene:
 
 
 @contextlib.contextmanager
-def installation(folder: Path) -> Iterator[Scene]:
+def installation(folder: Path) -> Iterator[ShopDay]:
     """`tactful dev` with a clock that stands still, without campaigns and customers."""
     scene = start_on_free_ports(lambda: _start(folder))
     try:
@@ -80,7 +80,7 @@ def installation(folder: Path) -> Iterator[Scene]:
         scene.process.wait(30)
 
 
-def _start(folder: Path) -> Scene:
+def _start(folder: Path) -> ShopDay:
     port = free_port()
     log = folder / "dev.log"
     command = [sys.executable, "-m", "tactful", "dev", "--no-demo", "--data-dir", str(folder / "data")]
@@ -91,7 +91,7 @@ def _start(folder: Path) -> Scene:
     wait_until_started("tactful dev", process, lambda: _shows_its_link(log, url), log)
     link = _LINK.search(log.read_text())
     assert link is not None
-    return Scene(url, json.loads((folder / "data" / "keys.json").read_text()), link[1], process)
+    return ShopDay(url, json.loads((folder / "data" / "keys.json").read_text()), link[1], process)
 
 
 def _shows_its_link(log: Path, url: str) -> bool:
@@ -103,7 +103,7 @@ def _shows_its_link(log: Path, url: str) -> bool:
         return False
 
 
-def seed(scene: Scene) -> None:
+def seed(scene: ShopDay) -> None:
     """The shop's policy, campaigns and customers."""
     version = scene.call("PUT", "/v1/policy", load_document((_EXAMPLES / "policy.yaml").read_text()))["version"]
     _lead(scene, f"/v1/policy/versions/{version}")
@@ -116,13 +116,13 @@ def seed(scene: Scene) -> None:
         scene.call("PUT", f"/v1/preferences/{person['customer']}", person)
 
 
-def _lead(scene: Scene, path: str) -> None:
+def _lead(scene: ShopDay, path: str) -> None:
     scene.call("POST", f"{path}/submit")
     scene.call("POST", f"{path}/approve", by="reviewer")
     scene.call("POST", f"{path}/activate")
 
 
-def play(scene: Scene, steps: int = STEPS) -> None:
+def play(scene: ShopDay, steps: int = STEPS) -> None:
     """A day: orders, a complaint, failures, a hold, a campaign that waits for approval."""
     chance = random.Random(11)
     people = [json.loads(line)["customer"] for line in (_EXAMPLES / "customers.jsonl").read_text().splitlines()]
@@ -141,7 +141,7 @@ def play(scene: Scene, steps: int = STEPS) -> None:
     _finish(scene)
 
 
-def _something(scene: Scene, chance: random.Random, customer: str) -> None:
+def _something(scene: ShopDay, chance: random.Random, customer: str) -> None:
     order, total = f"o-{chance.randrange(47000, 49000)}", round(chance.uniform(8, 180), 2)
     roll = chance.random()
     if roll < 0.4:
@@ -156,7 +156,7 @@ def _something(scene: Scene, chance: random.Random, customer: str) -> None:
         scene.event("shop.support.closed", customer, {"case": order}, f"{order}-support")
 
 
-def _trouble(scene: Scene) -> None:
+def _trouble(scene: ShopDay) -> None:
     """What needs somebody: a hold, and a draft for review."""
     hold = {"key": "checkout-fails", "mode": "defer", "from": format_instant(scene.now), "reason": "INC-482"}
     scene.call("POST", "/v1/holds", {**hold, "scope": {"intents": ["advertise", "ask_referral"]}})
@@ -165,7 +165,7 @@ def _trouble(scene: Scene) -> None:
     scene.call("POST", f"/v1/campaigns/{draft['key']}/submit")
 
 
-def _finish(scene: Scene) -> None:
+def _finish(scene: ShopDay) -> None:
     """The last minutes: three messages about one payment, and a rival for the referral."""
     scene.event("shop.order.delivered", "jonas", {"order": "o-48213", "total": 84.5}, "o-48213-delivered")
     scene.event("shop.order.delivered", "ada", {"order": "o-48214", "total": 129.0}, "o-48214-delivered")
@@ -174,7 +174,7 @@ def _finish(scene: Scene) -> None:
     scene.event("shop.order.shipped", "ada", {"order": "o-48214", "carrier": "Postbote"}, "o-48214-shipped")
 
 
-def hostile(scene: Scene) -> None:
+def hostile(scene: ShopDay) -> None:
     """Values that would be markup, scripts or links if somebody forgot to escape them."""
     campaign = load_document((_EXAMPLES / "campaigns" / "order-shipped.yaml").read_text())
     campaign |= {"key": "hostile", "name": f"Hostile {HOSTILE}", "trigger": {"event": "shop.hostile"}}

@@ -30,7 +30,7 @@ def message(id: str = "msg_1", **fields: object) -> Message:
 
 
 @dataclass
-class Gatekeeper:
+class RecordingFirstByteGuard:
     """A FirstByte: refuses the late, and keeps each call in order."""
 
     late: set[str] = field(default_factory=set)

@@ -1,7 +1,7 @@
 """Several orchestrators on one PostgreSQL, in one process, with a manual clock.
 
-Everything is real but the other end of two doors and of the provider: `Others` answers for preference and suppression,
-`Provider` takes messages and may refuse them.
+Everything is real except what is outside of the orchestrator: `NeighbourServices` answers for the preference and
+suppression services, `Provider` accepts messages and may reject them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
 
 
 @dataclass
-class Others:
+class NeighbourServices:
     """Preference and suppression: every customer has a device and agrees to everything but what is in `opted_out`.
 
     Facts that the asker knows already are left out, as by the real ones. While `pause` is there and not set, facts are
@@ -165,7 +165,7 @@ class Crew:
     workers: list[Worker]
     clock: ManualClock
     provider: Provider
-    others: Others
+    others: NeighbourServices
     database: Database
 
 
@@ -175,7 +175,7 @@ async def crew(
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
     clock = ManualClock(START)
-    provider, others = Provider(random.Random(seed), clock), Others()
+    provider, others = Provider(random.Random(seed), clock), NeighbourServices()
     settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:

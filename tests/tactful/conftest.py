@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import NOON, Running, fill, product
+from tests.support.command_line import NOON, RunningProduct, fill, product
 
 
 @pytest.fixture(scope="session")
-def tactful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def tactful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """`tactful dev` at noon on 2 March 2026 with the policy, campaigns and customers of examples/, all applied."""
     directory = tmp_path_factory.mktemp("tactful") / "data"
     with product(directory, "--clock", NOON) as running:

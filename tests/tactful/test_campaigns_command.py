@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.command_line import EXAMPLES, Running, run
+from tests.support.command_line import EXAMPLES, RunningProduct, run
 
 pytestmark = pytest.mark.wired
 
@@ -27,14 +27,14 @@ def key_of(path: Path) -> str:
     return str(yaml.safe_load(path.read_text("utf-8"))["key"])
 
 
-def test_apply_registers_and_submits(tactful: Running, draft: Path) -> None:
+def test_apply_registers_and_submits(tactful: RunningProduct, draft: Path) -> None:
     done = tactful.run("campaigns", "apply", draft, "-o", "json")
     assert done.code == 0
     assert done.data[0]["newest"] == "1 submitted"
     assert f"Next: tactful campaigns approve {key_of(draft)}" in done.err
 
 
-def test_apply_again_changes_nothing_and_another_document_makes_a_version(tactful: Running, draft: Path) -> None:
+def test_apply_again_changes_nothing_and_another_document_makes_a_version(tactful: RunningProduct, draft: Path) -> None:
     tactful.run("campaigns", "apply", draft)
     again = tactful.run("campaigns", "apply", draft, "-o", "json")
     assert again.data[0]["newest"] == "1 submitted" and "unchanged" in again.err
@@ -42,7 +42,7 @@ def test_apply_again_changes_nothing_and_another_document_makes_a_version(tactfu
     assert tactful.run("campaigns", "apply", draft, "-o", "json").data[0]["newest"] == "2 submitted"
 
 
-def test_a_campaign_is_led_through_its_life(tactful: Running, draft: Path) -> None:
+def test_a_campaign_is_led_through_its_life(tactful: RunningProduct, draft: Path) -> None:
     key = key_of(draft)
     tactful.run("campaigns", "apply", draft)
     for action, status in (
@@ -57,7 +57,7 @@ def test_a_campaign_is_led_through_its_life(tactful: Running, draft: Path) -> No
     assert yaml.safe_load(shown.out)["approved_by"] == "reviewer"
 
 
-def test_a_rejected_campaign_is_submitted_again_and_a_stopped_one_is_over(tactful: Running, draft: Path) -> None:
+def test_a_rejected_campaign_is_submitted_again_and_a_stopped_one_is_over(tactful: RunningProduct, draft: Path) -> None:
     key = key_of(draft)
     tactful.run("campaigns", "apply", draft)
     for action, status in (
@@ -72,12 +72,12 @@ def test_a_rejected_campaign_is_submitted_again_and_a_stopped_one_is_over(tactfu
     assert tactful.run("campaigns", "activate", key).code == 1
 
 
-def test_apply_with_activate_goes_all_the_way(tactful: Running, draft: Path) -> None:
+def test_apply_with_activate_goes_all_the_way(tactful: RunningProduct, draft: Path) -> None:
     done = tactful.run("campaigns", "apply", draft, "--activate", "-o", "json")
     assert done.data[0]["runs"] == "1 active"
 
 
-def test_nobody_approves_their_own_edit(tactful: Running, draft: Path) -> None:
+def test_nobody_approves_their_own_edit(tactful: RunningProduct, draft: Path) -> None:
     tactful.run("campaigns", "apply", draft)
     key = tactful.keys["admin"]
     done = tactful.run("campaigns", "approve", key_of(draft), TACTFUL_ADMIN_KEY=key)
@@ -85,14 +85,14 @@ def test_nobody_approves_their_own_edit(tactful: Running, draft: Path) -> None:
     assert "(own_edit)" in done.err and "fix: somebody else must approve it" in done.err
 
 
-def test_a_wrong_state_says_what_is_possible(tactful: Running, draft: Path) -> None:
+def test_a_wrong_state_says_what_is_possible(tactful: RunningProduct, draft: Path) -> None:
     tactful.run("campaigns", "apply", draft)
     done = tactful.run("campaigns", "activate", key_of(draft))
     assert done.code == 1
     assert "possible now: approve, reject (wrong_state)" in done.err
 
 
-def test_the_list_fits_80_columns(tactful: Running) -> None:
+def test_the_list_fits_80_columns(tactful: RunningProduct) -> None:
     done = tactful.run("campaigns", "list")
     assert done.code == 0
     assert all(len(line) <= 80 for line in done.out.splitlines())
@@ -100,7 +100,7 @@ def test_the_list_fits_80_columns(tactful: Running) -> None:
     assert any(line.split()[:2] == ["referral-ask", "marketing"] for line in done.out.splitlines())
 
 
-def test_an_unknown_campaign_is_not_found(tactful: Running) -> None:
+def test_an_unknown_campaign_is_not_found(tactful: RunningProduct) -> None:
     done = tactful.run("campaigns", "show", "nobody")
     assert (done.code, done.out) == (3, "")
     assert done.err == "error: there is no campaign `nobody` (not_found)\n"
@@ -115,14 +115,14 @@ def test_faults_of_a_file_are_told_before_anything_is_sent(nothing: dict[str, st
     assert "/priorty: unknown field `priorty`, did you mean `priority`?" in done.err
 
 
-def test_faults_that_the_product_finds_name_the_file(tactful: Running, draft: Path) -> None:
+def test_faults_that_the_product_finds_name_the_file(tactful: RunningProduct, draft: Path) -> None:
     draft.write_text(draft.read_text("utf-8").replace("html:", "htlm:"), "utf-8")
     done = tactful.run("campaigns", "apply", draft)
     assert done.code == 1
     assert str(draft) in done.err and "did you mean `html`?" in done.err
 
 
-def test_activate_works_with_tactful_dev_alone(tactful: Running, draft: Path, tmp_path: Path) -> None:
+def test_activate_works_with_tactful_dev_alone(tactful: RunningProduct, draft: Path, tmp_path: Path) -> None:
     key = tactful.keys["admin"]
     done = tactful.run("campaigns", "apply", draft, "--activate", TACTFUL_ADMIN_KEY=key, TACTFUL_DATA_DIR=str(tmp_path))
     assert done.code == 1

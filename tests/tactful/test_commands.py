@@ -13,7 +13,7 @@ import pytest
 
 from services.development.all_services import lock_data_dir
 from tactful.__main__ import main
-from tests.support.command_line import ROOT, Running, environment, product, run
+from tests.support.command_line import ROOT, RunningProduct, environment, product, run
 
 pytestmark = pytest.mark.wired
 
@@ -120,7 +120,7 @@ def test_dev_refuses_a_demo_that_could_leave_the_machine(tmp_path: Path) -> None
     assert "the demo runs only with the sandbox" in done.err and "--no-demo" in done.err
 
 
-def test_the_address_of_dev_is_found_in_its_directory_unless_one_is_set(tactful: Running) -> None:
+def test_the_address_of_dev_is_found_in_its_directory_unless_one_is_set(tactful: RunningProduct) -> None:
     directory = {"TACTFUL_DATA_DIR": str(tactful.directory)}
     assert run("policy", "show", given=directory).code == 0
     elsewhere = run("policy", "show", given={**directory, "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9"})

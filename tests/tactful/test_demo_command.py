@@ -16,7 +16,7 @@ import pytest
 from schemas.customer import Customer
 from schemas.documents import validate_document
 from services.development.imaginary_shop import ShopEventGenerator, generate_customers
-from tests.support.command_line import EXAMPLES, NOON, Running, product, run
+from tests.support.command_line import EXAMPLES, NOON, RunningProduct, product, run
 
 pytestmark = pytest.mark.wired
 
@@ -27,7 +27,7 @@ RESERVED = ("+447700900", "+4917139200", "+33639980", "+120255501", "+161355501"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """What `make run` starts, in real time."""
     with product(tmp_path_factory.mktemp("demo") / "data") as running:
         yield running
@@ -42,13 +42,13 @@ def until(found: Callable[[], Any]) -> Any:
     return result
 
 
-def test_messages_are_in_the_sandbox_soon_and_an_ask_is_stopped_for_a_complaint(shop: Running) -> None:
+def test_messages_are_in_the_sandbox_soon_and_an_ask_is_stopped_for_a_complaint(shop: RunningProduct) -> None:
     until(lambda: shop.ask("GET", "/v1/sandbox/messages")["items"])
     stopped = until(lambda: shop.ask("GET", "/v1/decisions?campaign=referral-ask&reason=contact_history")["items"])
     assert {each["rule_id"] for each in stopped} == {"no-ask-after-complaint"}
 
 
-def test_two_hundred_customers_are_known_and_two_are_left_to_you(shop: Running) -> None:
+def test_two_hundred_customers_are_known_and_two_are_left_to_you(shop: RunningProduct) -> None:
     until(lambda: shop.ask("GET", "/v1/dev/demo")["running"])
     last = until(lambda: answer(shop, "/v1/preferences/c-180"))
     assert last["addresses"] or last["locale"]
@@ -58,14 +58,14 @@ def test_two_hundred_customers_are_known_and_two_are_left_to_you(shop: Running) 
         assert shop.ask("GET", f"/v1/decisions?customer={yours}")["items"] == []
 
 
-def answer(shop: Running, path: str) -> Any:
+def answer(shop: RunningProduct, path: str) -> Any:
     """The response to a GET, or None for a 404."""
     with contextlib.suppress(httpx.HTTPStatusError):
         return shop.ask("GET", path)
     return None
 
 
-def test_stop_stops_and_start_goes_on(shop: Running) -> None:
+def test_stop_stops_and_start_goes_on(shop: RunningProduct) -> None:
     done = shop.run("demo", "start")
     assert done.code == 0 and "200 customers" in done.err and "Next: tactful events tail" in done.err
     assert shop.run("demo", "stop", "-o", "json").data["running"] is False
@@ -79,7 +79,7 @@ def test_stop_stops_and_start_goes_on(shop: Running) -> None:
     assert shop.ask("GET", "/v1/policy")["version"] == 1
 
 
-def test_something_else_than_start_and_stop_is_refused(shop: Running) -> None:
+def test_something_else_than_start_and_stop_is_refused(shop: RunningProduct) -> None:
     with pytest.raises(httpx.HTTPStatusError, match="422"):
         shop.ask("POST", "/v1/dev/demo", {"action": "reset"})
 

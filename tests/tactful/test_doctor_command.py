@@ -7,25 +7,25 @@ import pytest
 
 from schemas.topics import DEAD_LETTERS
 from services.kit.bus.kafka_bus import KafkaBus
-from tests.support.command_line import Done, Running, run
+from tests.support.command_line import CommandResult, RunningProduct, run
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.wired
 
 
-def states(done: Done) -> dict[str, str]:
+def states(done: CommandResult) -> dict[str, str]:
     """The state of each check, by name."""
     return {each["check"]: each["state"] for each in done.data}
 
 
-def test_a_running_product_is_well_except_for_its_standing_clock(tactful: Running) -> None:
+def test_a_running_product_is_well_except_for_its_standing_clock(tactful: RunningProduct) -> None:
     done = run("doctor", "-o", "json", given={"TACTFUL_DATA_DIR": str(tactful.directory)})
     assert done.code == 0, done.screen
     assert {check for check, state in states(done).items() if state != "green"} == {"time"}
     assert {"settings", "data", "db orchestrator", "log", "services", "key", "policy"} <= set(states(done))
 
 
-def test_the_table_fits_80_columns(tactful: Running) -> None:
+def test_the_table_fits_80_columns(tactful: RunningProduct) -> None:
     done = run("doctor", given={"TACTFUL_DATA_DIR": str(tactful.directory)})
     assert max(map(len, done.out.splitlines())) <= 80
     assert "\x1b" not in done.screen

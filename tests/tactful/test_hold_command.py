@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.command_line import NOON, ROOT, Running, run
+from tests.support.command_line import NOON, ROOT, RunningProduct, run
 
 pytestmark = pytest.mark.wired
 
@@ -21,19 +21,19 @@ NARROW = ("--class", "transactional", "--campaign", "order-shipped")
 
 
 @pytest.fixture
-def key(tactful: Running) -> Iterator[str]:
+def key(tactful: RunningProduct) -> Iterator[str]:
     """The key of a hold, which is lifted after the test."""
     made = f"h-{uuid.uuid4().hex[:8]}"
     yield made
     tactful.run("hold", "lift", made)
 
 
-def place(tactful: Running, key: str, *options: str) -> None:
+def place(tactful: RunningProduct, key: str, *options: str) -> None:
     done = tactful.run("hold", "place", key, "--mode", "defer", "--reason", "a test", *(options or NARROW))
     assert done.code == 0, done.err
 
 
-def test_place_says_what_it_placed_and_what_comes_next(tactful: Running, key: str) -> None:
+def test_place_says_what_it_placed_and_what_comes_next(tactful: RunningProduct, key: str) -> None:
     done = tactful.run("hold", "place", key, "--mode", "drop", "--reason", "INC-482", *NARROW, "-o", "json")
     assert done.code == 0, done.err
     assert done.data == {
@@ -50,7 +50,7 @@ def test_place_says_what_it_placed_and_what_comes_next(tactful: Running, key: st
     assert f"Next: tactful hold plan {key}" in done.err
 
 
-def test_every_part_of_a_scope_has_an_option(tactful: Running, key: str) -> None:
+def test_every_part_of_a_scope_has_an_option(tactful: RunningProduct, key: str) -> None:
     options = ["--channel", "sms", "--channel", "push", "--class", "marketing", "--topic", "nowhere", "--region", "PT"]
     options += ["--intent", "advertise", "--campaign", "nothing", "--trait", "vip=true", "--trait", "tier=gold"]
     place(tactful, key, *options)
@@ -67,13 +67,13 @@ def test_every_part_of_a_scope_has_an_option(tactful: Running, key: str) -> None
 
 
 @pytest.mark.parametrize("option", [("--for", "6h"), ("--until", "2026-03-02T19:00:00+01:00")])
-def test_a_hold_may_have_an_end(tactful: Running, key: str, option: tuple[str, str]) -> None:
+def test_a_hold_may_have_an_end(tactful: RunningProduct, key: str, option: tuple[str, str]) -> None:
     place(tactful, key, *NARROW, *option)
     (hold,) = [item for item in tactful.run("hold", "list", "-o", "json").data if item["key"] == key]
     assert hold["until"] == "2026-03-02T18:00:00Z"
 
 
-def test_a_hold_may_stand_in_a_file(tactful: Running, key: str, tmp_path: Path) -> None:
+def test_a_hold_may_stand_in_a_file(tactful: RunningProduct, key: str, tmp_path: Path) -> None:
     path = tmp_path / "hold.yaml"
     hold = {"key": key, "mode": "defer", "scope": {"campaigns": ["nothing"]}, "reason": "from a file"}
     path.write_text(yaml.safe_dump(hold), "utf-8")
@@ -81,7 +81,7 @@ def test_a_hold_may_stand_in_a_file(tactful: Running, key: str, tmp_path: Path) 
     assert (done.code, done.data["reason"]) == (0, "from a file")
 
 
-def test_the_list_tells_who_when_and_why(tactful: Running, key: str) -> None:
+def test_the_list_tells_who_when_and_why(tactful: RunningProduct, key: str) -> None:
     place(tactful, key)
     done = tactful.run("hold", "list", COLUMNS="200")
     (line,) = [line for line in done.out.splitlines() if line.startswith(key)]
@@ -92,12 +92,12 @@ def test_the_list_tells_who_when_and_why(tactful: Running, key: str) -> None:
     assert (hold["state"], hold["lift_reason"]) == ("lifted", "enough")
 
 
-def test_the_list_fits_80_columns(tactful: Running, key: str) -> None:
+def test_the_list_fits_80_columns(tactful: RunningProduct, key: str) -> None:
     place(tactful, key)
     assert all(len(line) <= 80 for line in tactful.run("hold", "list").out.splitlines())
 
 
-def test_plan_and_lift_tell_what_goes(tactful: Running, key: str) -> None:
+def test_plan_and_lift_tell_what_goes(tactful: RunningProduct, key: str) -> None:
     place(tactful, key)
     tactful.run("events", "send", "shop.order.shipped", "--customer", "chiara", "--set", "order=H-1")
     done = tactful.run("hold", "plan", key, "--rate", "5")
@@ -129,11 +129,11 @@ def test_plan_and_lift_tell_what_goes(tactful: Running, key: str) -> None:
         ("plan",),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_placed(tactful: Running, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_told_before_anything_is_placed(tactful: RunningProduct, arguments: tuple[str, ...]) -> None:
     assert tactful.run("hold", *arguments).code == 2
 
 
-def test_faults_that_the_product_finds_are_told_with_their_place(tactful: Running, key: str) -> None:
+def test_faults_that_the_product_finds_are_told_with_their_place(tactful: RunningProduct, key: str) -> None:
     done = tactful.run("hold", "place", key, "--mode", "defer", "--reason", "r", "--region", "Portugal")
     assert done.code == 1 and "/scope/region" in done.err
     place(tactful, key)
@@ -142,26 +142,26 @@ def test_faults_that_the_product_finds_are_told_with_their_place(tactful: Runnin
 
 
 @pytest.mark.parametrize("action", ["lift", "plan"])
-def test_a_hold_that_never_was_is_not_found(tactful: Running, action: str) -> None:
+def test_a_hold_that_never_was_is_not_found(tactful: RunningProduct, action: str) -> None:
     done = tactful.run("hold", action, "nothing")
     assert (done.code, done.out) == (3, "")
     assert "no hold was ever placed under this key" in done.err
 
 
-def test_a_role_that_may_not_place_is_refused_but_may_look(tactful: Running, key: str) -> None:
+def test_a_role_that_may_not_place_is_refused_but_may_look(tactful: RunningProduct, key: str) -> None:
     viewer = tactful.run("keys", "create", f"viewer-{key}", "--role", "viewer", "-o", "json").data["key"]
     done = tactful.run("hold", "place", key, "--mode", "defer", "--reason", "r", TACTFUL_ADMIN_KEY=viewer)
     assert done.code == 4 and "(forbidden)" in done.err
     assert tactful.run("hold", "list", TACTFUL_ADMIN_KEY=viewer).code == 0
 
 
-def test_holds_are_asked_for_at_the_suppression_service_where_its_address_is_set(tactful: Running) -> None:
+def test_holds_are_asked_for_at_the_suppression_service_where_its_address_is_set(tactful: RunningProduct) -> None:
     elsewhere = {"TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9", "TACTFUL_DATA_DIR": str(tactful.directory)}
     assert run("hold", "list", given={**elsewhere, "TACTFUL_SERVICES__SUPPRESSION_URL": tactful.address}).code == 0
     assert "cannot reach Tactful at http://127.0.0.1:9" in run("hold", "list", given=elsewhere).err
 
 
-def test_the_commands_of_the_page_succeed(tactful: Running) -> None:
+def test_the_commands_of_the_page_succeed(tactful: RunningProduct) -> None:
     assert len(COMMANDS) == 5
     for command in COMMANDS:
         done = tactful.run(*shlex.split(command)[1:])

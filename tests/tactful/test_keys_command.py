@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.support.command_line import Running
+from tests.support.command_line import RunningProduct
 
 pytestmark = pytest.mark.wired
 
 
-def test_a_key_is_made_shown_once_and_works_until_it_is_revoked(tactful: Running) -> None:
+def test_a_key_is_made_shown_once_and_works_until_it_is_revoked(tactful: RunningProduct) -> None:
     made = tactful.run("keys", "create", "lea", "--role", "viewer", "-o", "json")
     assert made.code == 0 and "not shown again" in made.err
     key, key_id = made.data["key"], made.data["id"]
@@ -19,16 +19,16 @@ def test_a_key_is_made_shown_once_and_works_until_it_is_revoked(tactful: Running
     assert refused.code == 1 and "(unauthorised)" in refused.err and "fix: set TACTFUL_ADMIN_KEY" in refused.err
 
 
-def test_what_a_role_may_not_do_is_refused_by_policy(tactful: Running) -> None:
+def test_what_a_role_may_not_do_is_refused_by_policy(tactful: RunningProduct) -> None:
     key = tactful.run("keys", "create", "tom", "--role", "viewer", "-o", "json").data["key"]
     done = tactful.run("keys", "create", "eve", "--role", "admin", TACTFUL_ADMIN_KEY=key)
     assert (done.code, done.out) == (4, "")
     assert "(forbidden)" in done.err
 
 
-def test_an_unknown_role_is_wrong_usage(tactful: Running) -> None:
+def test_an_unknown_role_is_wrong_usage(tactful: RunningProduct) -> None:
     assert tactful.run("keys", "create", "eve", "--role", "boss").code == 2
 
 
-def test_a_key_that_is_not_there_is_not_found(tactful: Running) -> None:
+def test_a_key_that_is_not_there_is_not_found(tactful: RunningProduct) -> None:
     assert tactful.run("keys", "revoke", "key_0").code == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.command_line import EXAMPLES, Running, run
+from tests.support.command_line import EXAMPLES, RunningProduct, run
 
 pytestmark = pytest.mark.wired
 
@@ -14,21 +14,21 @@ DAYTIME = """  - {id: day, scope: {channels: [sms]}, from: "19:00", to: "22:00"}
 """
 
 
-def test_the_active_policy_is_shown_as_a_document(tactful: Running) -> None:
+def test_the_active_policy_is_shown_as_a_document(tactful: RunningProduct) -> None:
     shown = yaml.safe_load(tactful.run("policy", "show").out)
     written = yaml.safe_load(POLICY.read_text("utf-8"))
     assert shown["status"] == "active"
     assert {name: shown[name] for name in written} == written
 
 
-def test_apply_again_changes_nothing(tactful: Running) -> None:
+def test_apply_again_changes_nothing(tactful: RunningProduct) -> None:
     version = yaml.safe_load(tactful.run("policy", "show").out)["version"]
     done = tactful.run("policy", "apply", POLICY, "--activate", "-o", "json")
     assert (done.code, done.data["version"], done.data["status"]) == (0, version, "active")
     assert f"policy version {version}: unchanged, active" in done.err
 
 
-def test_another_policy_waits_for_somebody_else_and_goes_live(tactful: Running, tmp_path: Path) -> None:
+def test_another_policy_waits_for_somebody_else_and_goes_live(tactful: RunningProduct, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY.read_text("utf-8").replace("gap: 2h", "gap: 3h"), "utf-8")
     applied = tactful.run("policy", "apply", path, "-o", "json")
@@ -51,7 +51,7 @@ def test_faults_are_told_with_their_place(nothing: dict[str, str], tmp_path: Pat
     assert "  /frequency_caps/0/limit: " in done.err and "  /min_gaps/0/gap: not a duration" in done.err
 
 
-def test_the_lint_is_told_and_refuses_nothing(tactful: Running, tmp_path: Path) -> None:
+def test_the_lint_is_told_and_refuses_nothing(tactful: RunningProduct, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY.read_text("utf-8").replace('to: "08:00"', 'to: "20:00"') + DAYTIME, "utf-8")
     done = tactful.run("policy", "apply", path)

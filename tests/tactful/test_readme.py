@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import ROOT, Running, product, run
+from tests.support.command_line import ROOT, RunningProduct, product, run
 
 pytestmark = pytest.mark.wired
 
@@ -21,7 +21,7 @@ MOST_COMMANDS = 8
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """What `make run` starts, with the clock stopped at the README's time, so that the shop sends no events."""
     with product(tmp_path_factory.mktemp("shop") / "data", "--clock", COMPLAINT[0]) as running:
         started = running.run("demo", "start")
@@ -50,7 +50,7 @@ def test_the_way_to_the_reason_is_short() -> None:
     assert len(commands) <= MOST_COMMANDS
 
 
-def test_the_quick_start_prints_what_the_readme_shows(shop: Running) -> None:
+def test_the_quick_start_prints_what_the_readme_shows(shop: RunningProduct) -> None:
     complaint = blocks()[0]
     assert "shop.complaint.filed" in complaint and len(CONSOLE) == 2
     assert shop.run(*shlex.split(complaint)).code == 0
@@ -60,7 +60,7 @@ def test_the_quick_start_prints_what_the_readme_shows(shop: Running) -> None:
 
 
 @pytest.mark.parametrize("command", [each for each in blocks()[1:] if not each.startswith("simulate")])
-def test_the_other_commands_succeed(shop: Running, command: str) -> None:
+def test_the_other_commands_succeed(shop: RunningProduct, command: str) -> None:
     assert shop.run(*shlex.split(command)).code == 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import EXAMPLES, NOON, ROOT, Done, Running, fill, product
+from tests.support.command_line import EXAMPLES, NOON, ROOT, CommandResult, RunningProduct, fill, product
 
 pytestmark = pytest.mark.wired
 
@@ -20,7 +20,7 @@ COMMANDS = [
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """A server of its own, because the policy of the shared one must not change."""
     with product(tmp_path_factory.mktemp("shop") / "data", "--clock", NOON) as running:
         fill(running)
@@ -33,10 +33,10 @@ def changed(source: Path, target: Path, before: str, after: str) -> None:
     target.write_text(text.replace(before, after), "utf-8")
 
 
-def test_the_page_s_commands_lead_versions_through_their_shadow(shop: Running, tmp_path: Path) -> None:
+def test_the_page_s_commands_lead_versions_through_their_shadow(shop: RunningProduct, tmp_path: Path) -> None:
     changed(EXAMPLES / "policy.yaml", tmp_path / "policy.yaml", "gap: 2h", "gap: 3h")
     changed(EXAMPLES / "campaigns/referral-ask.yaml", tmp_path / "campaign.yaml", "priority: 40", "priority: 41")
-    done: dict[str, Done] = {}
+    done: dict[str, CommandResult] = {}
     for command in COMMANDS:
         if "--report" in command and not any("--report" in before for before in done):
             sent = shop.run("events", "send", "shop.order.delivered", "--customer", "bruno", "--set", "total=80")
@@ -55,7 +55,7 @@ def test_the_page_s_commands_lead_versions_through_their_shadow(shop: Running, t
     assert "draft" in done["policy reject 2"].out
 
 
-def test_apply_leaves_a_version_in_shadow_alone(shop: Running, tmp_path: Path) -> None:
+def test_apply_leaves_a_version_in_shadow_alone(shop: RunningProduct, tmp_path: Path) -> None:
     path = tmp_path / "campaign.yaml"
     changed(EXAMPLES / "campaigns/product-news.yaml", path, "priority:", "priority: 3 #")
     for arguments in (("apply", path), ("approve", "product-news"), ("shadow", "product-news")):
@@ -65,6 +65,6 @@ def test_apply_leaves_a_version_in_shadow_alone(shop: Running, tmp_path: Path) -
     assert shop.run("campaigns", "reject", "product-news").code == 0
 
 
-def test_what_was_never_in_shadow_is_not_found(shop: Running) -> None:
+def test_what_was_never_in_shadow_is_not_found(shop: RunningProduct) -> None:
     done = shop.run("campaigns", "shadow", "order-shipped", "--report")
     assert (done.code, done.out) == (3, "")

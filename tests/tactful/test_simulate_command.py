@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import EXAMPLES, Done, run
+from tests.support.command_line import EXAMPLES, CommandResult, run
 
 pytestmark = pytest.mark.wired
 
 
-def simulate(out: Path, *more: str | Path) -> Done:
+def simulate(out: Path, *more: str | Path) -> CommandResult:
     files = {
         "--campaigns": EXAMPLES / "campaigns",
         "--policy": EXAMPLES / "policy.yaml",

@@ -8,14 +8,14 @@ import sys
 import pytest
 import yaml
 
-from tests.support.command_line import ROOT, Running, environment
+from tests.support.command_line import ROOT, RunningProduct, environment
 
 pytestmark = pytest.mark.wired
 
 SHIPPED = ("events", "send", "shop.order.shipped", "--customer")
 
 
-def test_what_is_there_is_shown_one_line_a_decision(tactful: Running) -> None:
+def test_what_is_there_is_shown_one_line_a_decision(tactful: RunningProduct) -> None:
     tactful.run(*SHIPPED, "kim")
     done = tactful.run("events", "tail", "--once", "--customer", "kim", "--campaign", "order-shipped")
     assert done.code == 0
@@ -27,7 +27,7 @@ def test_what_is_there_is_shown_one_line_a_decision(tactful: Running) -> None:
     assert done.err == "2026-03-02\n"
 
 
-def test_it_is_told_which_decisions_are_wanted(tactful: Running) -> None:
+def test_it_is_told_which_decisions_are_wanted(tactful: RunningProduct) -> None:
     tactful.run(*SHIPPED, "tove")
     tail = ("events", "tail", "--once", "--customer", "tove", "-o", "json")
     assert tactful.run(*tail, "--type", "shop.other").out == ""
@@ -43,7 +43,7 @@ def heeds_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_what_comes_is_shown_once_and_an_interrupt_ends_it(tactful: Running) -> None:
+def test_what_comes_is_shown_once_and_an_interrupt_ends_it(tactful: RunningProduct) -> None:
     command = [sys.executable, "-m", "tactful", "events", "tail", "--customer", "rosa", "-o", "json"]
     with subprocess.Popen(
         command,

@@ -12,7 +12,7 @@ from aiohttp.http import StreamWriter
 
 from services.orchestrator.delivery.adapters.guarded_body import GuardedBody
 from services.orchestrator.delivery.deadline import PastDeadline
-from tests.support.webhook_receiver import Gatekeeper
+from tests.support.webhook_receiver import RecordingFirstByteGuard
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ async def came(protocol: ResponseHandler, peer: socket.socket) -> int:
 
 
 async def test_it_is_written_between_the_two_calls_of_the_gate() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, peer):
         await write(body, protocol)
@@ -52,7 +52,7 @@ async def test_it_is_written_between_the_two_calls_of_the_gate() -> None:
 
 
 async def test_it_is_never_written_twice() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, _), connected() as (second, peer):
         await write(body, protocol)
@@ -63,7 +63,7 @@ async def test_it_is_never_written_twice() -> None:
 
 
 async def test_it_is_not_written_after_its_deadline() -> None:
-    body = GuardedBody("msg_1", b"{}", Gatekeeper(late={"msg_1"}))
+    body = GuardedBody("msg_1", b"{}", RecordingFirstByteGuard(late={"msg_1"}))
     async with connected() as (protocol, peer):
         with pytest.raises(PastDeadline):
             await write(body, protocol)
@@ -97,7 +97,7 @@ def give_up(body: GuardedBody, protocol: ResponseHandler) -> None:
 async def test_a_connection_that_is_not_fit_for_it_gets_nothing(
     happens: Callable[[GuardedBody, ResponseHandler], None],
 ) -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     body = GuardedBody("msg_1", b"{}", gate)
     async with connected() as (protocol, _):
         happens(body, protocol)
@@ -107,7 +107,7 @@ async def test_a_connection_that_is_not_fit_for_it_gets_nothing(
 
 
 async def test_giving_up_drops_what_was_not_taken() -> None:
-    body = GuardedBody("msg_1", b"x" * 8_000_000, Gatekeeper())
+    body = GuardedBody("msg_1", b"x" * 8_000_000, RecordingFirstByteGuard())
     async with connected() as (protocol, peer):
         await write(body, protocol)
         body.abort()

@@ -1,9 +1,9 @@
 """The null adapter takes everything in time."""
 
 from services.orchestrator.delivery.adapters.null.adapter import NullAdapter
-from tests.support.webhook_receiver import Gatekeeper, message
+from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 
 async def test_it_accepts_under_the_message_id() -> None:
-    [handed] = await NullAdapter().send_batch([message("msg_a")], Gatekeeper())
+    [handed] = await NullAdapter().send_batch([message("msg_a")], RecordingFirstByteGuard())
     assert (handed.outcome, handed.provider_id) == ("accepted", "msg_a")

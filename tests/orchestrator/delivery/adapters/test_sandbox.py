@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from schemas.message import Message
 from services.kit.errors import Transient
 from services.orchestrator.delivery.adapters.sandbox.adapter import SandboxAdapter
-from tests.support.webhook_receiver import Gatekeeper, message
+from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 
 async def test_it_keeps_what_it_would_have_sent_while_the_gate_is_open() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     kept: list[Message] = []
 
     async def keep(messages: Sequence[Message]) -> None:
@@ -25,7 +25,7 @@ async def test_a_busy_database_means_retry_for_all_that_were_in_time() -> None:
     async def keep(messages: Sequence[Message]) -> None:
         raise Transient("busy", retry_after=2.0)
 
-    gate = Gatekeeper(late={"msg_b"})
+    gate = RecordingFirstByteGuard(late={"msg_b"})
     handed = await SandboxAdapter(keep).send_batch([message("msg_a"), message("msg_b")], gate)
     assert [(each.outcome, each.retry_after) for each in handed] == [("retry", 2.0), ("retry", None)]
     assert gate.after_calls == ["msg_a"]

@@ -18,7 +18,16 @@ from services.orchestrator.delivery.adapters.webhook.adapter import (
     outcome_for_status,
     parse_retry_after,
 )
-from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
+from tests.support.webhook_receiver import (
+    SECRET,
+    Answer,
+    Receiver,
+    RecordingFirstByteGuard,
+    message,
+    serving,
+    serving_tls,
+    trusting,
+)
 
 
 def settings(url: str, **fields: object) -> WebhookAdapterSettings:
@@ -26,12 +35,12 @@ def settings(url: str, **fields: object) -> WebhookAdapterSettings:
 
 
 async def send(
-    answer: bytes | Answer, gate: Gatekeeper | None = None, **fields: object
+    answer: bytes | Answer, gate: RecordingFirstByteGuard | None = None, **fields: object
 ) -> tuple[HandoverResult, Receiver]:
     receiver = Receiver(answer)
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url, **fields), SystemClock())
-        [handed] = await webhook.send_batch([message()], gate or Gatekeeper())
+        [handed] = await webhook.send_batch([message()], gate or RecordingFirstByteGuard())
         await webhook.close()
     return handed, receiver
 
@@ -53,7 +62,7 @@ async def test_id_and_body_are_the_same_for_every_attempt() -> None:
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url), ManualClock(0))
         for _ in range(2):
-            await webhook.send_batch([message()], Gatekeeper())
+            await webhook.send_batch([message()], RecordingFirstByteGuard())
         await webhook.close()
     (first, body), (second, again) = receiver.seen
     assert first["webhook-id"] == second["webhook-id"] and body == again
@@ -150,7 +159,7 @@ async def test_connections_are_kept_and_proxies_of_the_environment_are_not_used(
     receiver = Receiver()
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url, concurrency=1), SystemClock())
-        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(5)], Gatekeeper())
+        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(5)], RecordingFirstByteGuard())
         await webhook.close()
     assert {each.outcome for each in handed} == {"accepted"}
     assert receiver.connected == 1
@@ -167,7 +176,7 @@ async def test_connections_are_kept_and_proxies_of_the_environment_are_not_used(
 async def test_certificate_and_host_name_are_checked(
     trusted: ssl.SSLContext | None, host: str, outcome: str, detail: str
 ) -> None:
-    gate, receiver = Gatekeeper(), Receiver()
+    gate, receiver = RecordingFirstByteGuard(), Receiver()
     async with serving(receiver, serving_tls()) as url:
         webhook = WebhookAdapter(settings(url.replace("127.0.0.1", host)), SystemClock(), trusted)
         [handed] = await webhook.send_batch([message()], gate)
@@ -177,7 +186,7 @@ async def test_certificate_and_host_name_are_checked(
 
 
 async def test_nothing_written_is_a_retry_and_the_gate_is_not_asked() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     webhook = WebhookAdapter(settings("http://127.0.0.1:1/hook"), SystemClock())
     [handed] = await webhook.send_batch([message()], gate)
     await webhook.close()
@@ -199,7 +208,7 @@ async def _nonsense(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("answer", [_close, _hang, _nonsense])
 async def test_no_answer_after_the_first_byte_is_unknown(answer: Answer) -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     handed, receiver = await send(answer, gate, timeout=0.3)
     assert (handed.outcome, len(receiver.seen)) == ("unknown", 1)
     assert gate.calls == [("before", "msg_1"), ("after", "msg_1")]
@@ -230,7 +239,7 @@ async def test_no_more_requests_run_at_once_than_allowed() -> None:
     receiver = Receiver(status(200))
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url, concurrency=3), SystemClock())
-        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(30)], Gatekeeper())
+        handed = await webhook.send_batch([message(f"msg_{number}") for number in range(30)], RecordingFirstByteGuard())
         await webhook.close()
     assert {each.outcome for each in handed} == {"accepted"}
     assert receiver.most_open <= 3
@@ -244,7 +253,7 @@ async def _slowly(writer: asyncio.StreamWriter) -> None:
 async def test_waiting_for_a_free_connection_uses_up_no_time_of_the_request() -> None:
     async with serving(Receiver(_slowly)) as url:
         webhook = WebhookAdapter(settings(url, concurrency=1, connect_timeout=0.5), SystemClock())
-        batches = [webhook.send_batch([message(f"msg_{number}")], Gatekeeper()) for number in range(4)]
+        batches = [webhook.send_batch([message(f"msg_{number}")], RecordingFirstByteGuard()) for number in range(4)]
         handed = [each for batch in await asyncio.gather(*batches) for each in batch]
         await webhook.close()
     assert [each.outcome for each in handed] == ["accepted"] * 4
@@ -255,7 +264,7 @@ async def test_cookies_are_not_kept() -> None:
     async with serving(receiver) as url:
         webhook = WebhookAdapter(settings(url.replace("127.0.0.1", "localhost")), SystemClock())
         for _ in range(2):
-            await webhook.send_batch([message()], Gatekeeper())
+            await webhook.send_batch([message()], RecordingFirstByteGuard())
         await webhook.close()
     assert [headers.get("cookie") for headers, _ in receiver.seen] == [None, None]
 

@@ -15,7 +15,16 @@ import uvloop
 from schemas.message import HandoverResult
 from services.kit.runtime.clock import SystemClock
 from services.orchestrator.delivery.adapters.webhook.adapter import WebhookAdapter, WebhookAdapterSettings
-from tests.support.webhook_receiver import SECRET, Answer, Gatekeeper, Receiver, message, serving, serving_tls, trusting
+from tests.support.webhook_receiver import (
+    SECRET,
+    Answer,
+    Receiver,
+    RecordingFirstByteGuard,
+    message,
+    serving,
+    serving_tls,
+    trusting,
+)
 
 ASKED = [("before", "msg_1"), ("after", "msg_1")]
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -34,7 +43,9 @@ async def hooked(url: str, **fields: Any) -> AsyncIterator[WebhookAdapter]:
             await webhook.close()
 
 
-async def send(webhook: WebhookAdapter, gate: Gatekeeper, id: str = "msg_1", **fields: object) -> HandoverResult:
+async def send(
+    webhook: WebhookAdapter, gate: RecordingFirstByteGuard, id: str = "msg_1", **fields: object
+) -> HandoverResult:
     [handed] = await webhook.send_batch([message(id, **fields)], gate)
     return handed
 
@@ -98,7 +109,7 @@ def test_the_gate_stands_right_before_and_right_after_the_first_byte(
 async def test_a_receiver_that_never_reads_may_have_got_the_first_byte_and_its_connection_is_dropped(
     content: dict[str, str],
 ) -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with hooked(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=0.5) as webhook:
             handed = await send(webhook, gate, content=content)
@@ -130,7 +141,7 @@ def shake_hands(listener: socket.socket, go: threading.Event) -> bytes:
 
 
 async def test_a_deadline_that_passes_while_connecting_leaves_nothing_on_the_wire() -> None:
-    gate, go = Gatekeeper(), threading.Event()
+    gate, go = RecordingFirstByteGuard(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shaken = asyncio.create_task(asyncio.to_thread(shake_hands, listener, go))
         async with hooked(f"https://127.0.0.1:{listener.getsockname()[1]}/") as webhook:
@@ -144,7 +155,7 @@ async def test_a_deadline_that_passes_while_connecting_leaves_nothing_on_the_wir
 
 
 async def test_a_handshake_that_takes_too_long_is_a_retry_and_the_gate_is_not_asked() -> None:
-    gate, go = Gatekeeper(), threading.Event()
+    gate, go = RecordingFirstByteGuard(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shaken = asyncio.create_task(asyncio.to_thread(shake_hands, listener, go))
         async with hooked(f"https://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1) as webhook:
@@ -155,7 +166,7 @@ async def test_a_handshake_that_takes_too_long_is_a_retry_and_the_gate_is_not_as
 
 
 async def test_a_reset_before_any_byte_is_a_retry_and_the_gate_is_not_asked() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gone = asyncio.create_task(asyncio.to_thread(lambda: reset(listener.accept()[0])))
         async with hooked(f"https://127.0.0.1:{listener.getsockname()[1]}/") as webhook:
@@ -165,7 +176,7 @@ async def test_a_reset_before_any_byte_is_a_retry_and_the_gate_is_not_asked() ->
 
 
 async def test_a_message_past_its_deadline_leaves_no_trace_on_a_kept_connection() -> None:
-    receiver, gate = Receiver(), Gatekeeper(late={"msg_b"})
+    receiver, gate = Receiver(), RecordingFirstByteGuard(late={"msg_b"})
     async with serving(receiver) as url, hooked(url) as webhook:
         handed = [await send(webhook, gate, id) for id in ("msg_a", "msg_b", "msg_c")]
         await until(lambda: receiver.left == 1)
@@ -185,9 +196,9 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("answer", [_reset, _close])
 async def test_a_message_is_posted_once_whatever_becomes_of_a_kept_connection(answer: Answer) -> None:
-    receiver, gate = Receiver(GOOD), Gatekeeper()
+    receiver, gate = Receiver(GOOD), RecordingFirstByteGuard()
     async with serving(receiver) as url, hooked(url) as webhook:
-        await send(webhook, Gatekeeper(), "msg_0")
+        await send(webhook, RecordingFirstByteGuard(), "msg_0")
         receiver.answer = answer
         handed = await send(webhook, gate)
         await until(lambda: receiver.left == 0)
@@ -203,9 +214,9 @@ async def test_a_connection_that_ended_while_idle_is_replaced(end: Answer) -> No
         await asyncio.sleep(0.05)
         await end(writer)
 
-    receiver, gate = Receiver(then_end), Gatekeeper()
+    receiver, gate = Receiver(then_end), RecordingFirstByteGuard()
     async with serving(receiver) as url, hooked(url) as webhook:
-        await send(webhook, Gatekeeper(), "msg_0")
+        await send(webhook, RecordingFirstByteGuard(), "msg_0")
         await until(lambda: receiver.left == 0)
         await asyncio.sleep(0.05)
         handed = await send(webhook, gate)
@@ -221,9 +232,9 @@ async def test_an_answer_that_nobody_asked_for_answers_nothing() -> None:
         writer.write(GOOD)
         unasked.set()
 
-    receiver, gate = Receiver(twice), Gatekeeper()
+    receiver, gate = Receiver(twice), RecordingFirstByteGuard()
     async with serving(receiver) as url, hooked(url) as webhook:
-        await send(webhook, Gatekeeper(), "msg_0")
+        await send(webhook, RecordingFirstByteGuard(), "msg_0")
         await unasked.wait()
         await asyncio.sleep(0.05)
         handed = await send(webhook, gate)
@@ -239,11 +250,11 @@ def hasty(listener: socket.socket, answer: bytes) -> socket.socket:
 
 
 async def test_a_request_does_not_queue_behind_one_that_the_receiver_has_not_read() -> None:
-    gate = Gatekeeper()
+    gate = RecordingFirstByteGuard()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         answered = asyncio.create_task(asyncio.to_thread(hasty, listener, GOOD))
         async with hooked(f"http://127.0.0.1:{listener.getsockname()[1]}/") as webhook:
-            first = await send(webhook, Gatekeeper(), content=LARGE)
+            first = await send(webhook, RecordingFirstByteGuard(), content=LARGE)
             second = await send(webhook, gate)
         (await answered).close()
     assert (first.outcome, second.outcome, gate.calls) == ("accepted", "retry", [])
@@ -254,7 +265,7 @@ async def test_what_a_receiver_did_not_wait_for_is_dropped_with_its_answer() -> 
         answer = b"HTTP/1.1 400 No\r\ncontent-length: 1000\r\n\r\nNo"
         answered = asyncio.create_task(asyncio.to_thread(hasty, listener, answer))
         async with hooked(f"http://127.0.0.1:{listener.getsockname()[1]}/") as webhook:
-            handed = await send(webhook, Gatekeeper(), content=LARGE)
+            handed = await send(webhook, RecordingFirstByteGuard(), content=LARGE)
             with await answered as peer:
                 received = await asyncio.to_thread(read_to_the_end, peer)
     assert handed.outcome == "rejected"
@@ -268,7 +279,7 @@ async def test_a_batch_that_is_cancelled_drops_its_connections() -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    receiver, gate = Receiver(not_yet), Gatekeeper()
+    receiver, gate = Receiver(not_yet), RecordingFirstByteGuard()
     async with serving(receiver) as url, hooked(url) as webhook:
         batch = asyncio.create_task(webhook.send_batch([message(f"msg_{number}") for number in range(9)], gate))
         await until(lambda: len(receiver.seen) == 9)
@@ -280,7 +291,7 @@ async def test_a_batch_that_is_cancelled_drops_its_connections() -> None:
 
 
 async def test_over_tls_the_same_holds() -> None:
-    receiver, gate = Receiver(), Gatekeeper()
+    receiver, gate = Receiver(), RecordingFirstByteGuard()
     async with serving(receiver, serving_tls()) as url, hooked(url) as webhook:
         handed = [await send(webhook, gate) for _ in range(2)]
     assert [each.outcome for each in handed] == ["accepted", "accepted"]
