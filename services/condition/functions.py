@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from cel_expr_python import cel
+import re2
 
 from services.condition import values
 from services.condition.values import ConditionError
@@ -60,22 +60,26 @@ def logical_not(value: object) -> bool:
 
 
 def compile_pattern(text: str) -> Callable[[object], bool]:
-    """A test whether a text holds the RE2 pattern somewhere, in linear time. Raises ValueError for a bad pattern."""
-    environment = cel.NewEnv(variables={"text": cel.Type.STRING, "pattern": cel.Type.STRING})
-    search = environment.compile("text.matches(pattern)")
+    """Returns a test whether a text contains a match of the RE2 pattern; its time is linear in the length of the text.
+
+    Raises ValueError for a bad pattern. The test raises ConditionError for what is not a text.
+    """
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write a bad pattern to stderr itself
+    try:
+        search = re2.compile(text, options).search
+    except (re2.error, UnicodeEncodeError) as error:
+        raise ValueError("the pattern is not a regular expression of RE2") from error
 
     def matches(value: object) -> bool:
         if not isinstance(value, str):
             raise ConditionError(f"matches() needs a text, not a {values.kind_of(value)}")
-        answer = search.eval(data={"text": value, "pattern": text})
-        if answer.type() != cel.Type.BOOL:  # errors are returned as values, which are truthy
-            raise ConditionError("matches() failed")
-        return answer.value() is True
+        try:
+            # Bytes, because for a str the library maps every offset of the match back to characters.
+            return search(value.encode()) is not None
+        except UnicodeEncodeError:  # half of a surrogate pair
+            raise ConditionError("matches() failed") from None
 
-    try:
-        matches("")
-    except ConditionError as error:
-        raise ValueError("the pattern is not a regular expression of RE2") from error
     return matches
 
 
