@@ -1,4 +1,4 @@
-"""The functions of conditions: one table, name -> how many values it takes, where they stand, what it does."""
+"""The functions of conditions: a table from name to number of arguments, notation and implementation."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
@@ -15,7 +15,7 @@ Function = Callable[..., object]
 
 
 class FunctionSignature(NamedTuple):
-    """`method`: the first value stands before the dot; `plain`: all stand in the parentheses."""
+    """`as_method`: may be written `value.name(...)`; `as_function`: may be written `name(value, ...)`."""
 
     min_args: int
     max_args: int
@@ -34,7 +34,7 @@ def _text_predicate(function: Callable[[str, str], bool]) -> Function:
 
 
 def size(value: object) -> int:
-    """Characters of a text, elements of a list, fields of a map."""
+    """Counts the characters of a text, the elements of a list or the fields of a map."""
     value_kind = values.kind_of(value)
     if value_kind == "map":
         return len(values.without_nulls(value))
@@ -44,7 +44,7 @@ def size(value: object) -> int:
 
 
 def negate(value: object) -> object:
-    """`-value`."""
+    """Evaluates `-value`."""
     if type(value) is int:
         return values.require_int64(-value)
     if isinstance(value, float):
@@ -53,7 +53,7 @@ def negate(value: object) -> object:
 
 
 def logical_not(value: object) -> bool:
-    """`!value`."""
+    """Evaluates `!value`."""
     if isinstance(value, bool):
         return not value
     raise ConditionError(f"`!` needs a bool, not a {values.kind_of(value)}")

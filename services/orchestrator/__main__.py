@@ -1,4 +1,4 @@
-"""`python -m services.orchestrator [--port N] [--role api|decide|dispatch|schedule|all]`: this service alone."""
+"""Runs this service alone: `python -m services.orchestrator [--port N] [--role api|decide|dispatch|schedule|all]`."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from services.orchestrator.settings import OrchestratorSettings
 
 
 async def run_orchestrator(settings: OrchestratorSettings, options: argparse.Namespace) -> int:
-    """Serve until a signal comes. Returns the exit code."""
+    """Serves until a signal comes. Returns the exit code."""
     key, address_key = settings.require("service_key"), settings.require("address_key").encode()
     async with (
         standalone.open_resources("orchestrator", settings) as resources,
@@ -40,7 +40,7 @@ def _add_role_option(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code."""
+    """Runs the command line. Returns the exit code."""
     return standalone.run_process(
         "orchestrator",
         OrchestratorSettings,

@@ -1,4 +1,4 @@
-"""All routes of the orchestrator, each given what it works with."""
+"""Collects the API routes of the orchestrator and gives each the objects it works with."""
 
 from fastapi import APIRouter
 
@@ -48,7 +48,7 @@ def orchestrator_routes(
     link_builder: LinkBuilder,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
-    """One router a noun."""
+    """Builds the routers, one for each kind of resource."""
     return [
         campaigns_api.campaign_routes(database, clock, check_content),
         policy_api.policy_routes(database, clock, topics, situations),

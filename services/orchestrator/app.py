@@ -80,7 +80,7 @@ def build(
     free_running: bool = True,
     is_sole_dispatcher: bool = False,
 ) -> OrchestratorService:
-    """Wire the service.
+    """Wires the service.
 
     `free_running`: the scheduler and the auditor run by themselves; otherwise the caller runs them, as in virtual time.
     `is_sole_dispatcher`: no other dispatcher can be alive on this database, as with a locked data directory; attempts
@@ -118,7 +118,7 @@ def build(
 
 
 def _new_owner_id() -> str:
-    """Return an owner of claims that no other process has, before or after this one."""
+    """Returns an owner of claims that no other process has, before or after this one."""
     return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
 
 

@@ -17,7 +17,7 @@ from services.orchestrator.explain.api import Explainer
 
 
 def build_console_context(components: Components, bus: Bus, health: Health) -> console.ConsoleContext:
-    """Collect what the pages of the console work with."""
+    """Collects what the pages of the console work with."""
     settings, database, clock = components.settings, components.database, components.clock
     return console.ConsoleContext(
         database=database,
@@ -40,7 +40,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
 def build_http_app(
     components: Components, console_context: console.ConsoleContext, idempotency: IdempotencyStore
 ) -> FastAPI:
-    """Build the app that serves the API and the console."""
+    """Builds the app that serves the API and the console."""
     api = orchestrator_routes(
         console_context.database,
         console_context.bus,

@@ -1,4 +1,4 @@
-"""Doors for the other services: open attempts of a scope, and the owners of API keys."""
+"""Internal HTTP routes for the other services: open attempts of a scope, and the owners of API keys."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -21,7 +21,7 @@ from services.orchestrator.delivery import query_store
 
 
 def internal_routes(database: Database, keys: KeyRing) -> APIRouter:
-    """The routes of `/internal/orchestrator`."""
+    """Builds the routes of `/internal/orchestrator`."""
     routes = APIRouter(tags=["internal"], include_in_schema=False, dependencies=[service_only()])
 
     @routes.post(OPEN_ATTEMPTS_PATH)

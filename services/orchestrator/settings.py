@@ -26,7 +26,7 @@ class DispatchSettings(Section):
 
 
 def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
-    """Return a subclass of `base` that has one section for each adapter, named by its id.
+    """Returns a subclass of `base` that has one section for each adapter, named by its id.
 
     Raises ExtensionError for an id that another section has.
     """
@@ -53,7 +53,7 @@ class OrchestratorSettings(AdapterSections):
     @field_validator("adapters", mode="before")
     @classmethod
     def _fill_channels(cls, adapters: object) -> object:
-        """Give the channels that are not mentioned their default. Raises ValueError for an unknown channel."""
+        """Gives the channels that are not mentioned their default. Raises ValueError for an unknown channel."""
         if not isinstance(adapters, Mapping):
             return adapters
         for channel in adapters:

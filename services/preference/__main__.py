@@ -1,4 +1,4 @@
-"""`python -m services.preference [--port N]`: this service alone."""
+"""Runs this service alone: `python -m services.preference [--port N]`."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from services.preference.settings import PreferenceSettings
 
 
 async def serve_preference(settings: PreferenceSettings, _options: argparse.Namespace) -> int:
-    """Serve until a signal comes or the log can no longer be read. Returns the exit code."""
+    """Serves until a signal comes or the log can no longer be read. Returns the exit code."""
     async with (
         standalone.open_resources("preference", settings) as resources,
         httpx.AsyncClient(base_url=settings.services.orchestrator_url) as orchestrator_http,
@@ -31,7 +31,7 @@ async def serve_preference(settings: PreferenceSettings, _options: argparse.Name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code."""
+    """Runs the command line. Returns the exit code."""
     return standalone.run_process(
         "preference", PreferenceSettings, serve_preference, arguments, deployment=SERVICE_SETTINGS
     )

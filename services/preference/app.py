@@ -43,7 +43,7 @@ def build(
     orchestrator: OrchestratorApi,
     registry: Registry | None = None,
 ) -> Service:
-    """Wire the service. Raises SettingsError when a key is missing."""
+    """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator))

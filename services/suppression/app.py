@@ -95,7 +95,7 @@ def build(
     registry: Registry | None = None,
     barrier_wait: float = MAX_BARRIER_WAIT,
 ) -> SuppressionService:
-    """Wire the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
+    """Wires the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
     components = SuppressionComponents(
@@ -134,7 +134,7 @@ def build(
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:
-    """Refuse a key other than the one that the stored addresses are hashed with. Raises AddressKeyMismatch."""
+    """Refuses a key other than the one that the stored addresses are hashed with. Raises AddressKeyMismatch."""
     async with database.write() as tx:
         stored_fingerprint = await entry_store.register_address_key(tx, fingerprint)
     if stored_fingerprint != fingerprint:

@@ -84,7 +84,7 @@ class KeyRingChain:
 
 
 def add_admin_key(admin_key: SecretStr | None, keys: KeyRing) -> KeyRing:
-    """Return `keys`, preceded by the initial admin key where one is configured."""
+    """Returns `keys`, preceded by the initial admin key where one is configured."""
     return keys if admin_key is None else KeyRingChain(EnvKeyRing(admin_key.get_secret_value()), keys)
 
 

@@ -21,7 +21,7 @@ PeriodicCheck = Callable[[], Awaitable[None]]
 
 
 async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -> None:
-    """Run all checks every few seconds until `stopping` is set."""
+    """Runs all checks every few seconds until `stopping` is set."""
     while not stopping.is_set():
         began = time.monotonic()
         for check in checks:
@@ -33,7 +33,7 @@ async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -
 
 
 async def repeat_every(seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event) -> None:
-    """Run `action` now and then every `seconds` until `stopping` is set."""
+    """Runs `action` now and then every `seconds` until `stopping` is set."""
     while not stopping.is_set():
         with contextlib.suppress(Transient):
             await action()
@@ -41,7 +41,7 @@ async def repeat_every(seconds: float, action: Callable[[], Awaitable[object]], 
 
 
 async def sleep_unless_set(stopping: asyncio.Event, seconds: float) -> None:
-    """Sleep for `seconds`, or until `stopping` is set."""
+    """Sleeps for `seconds`, or until `stopping` is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()

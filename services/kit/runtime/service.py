@@ -59,15 +59,15 @@ class Service:
         self.add_job("expiry", partial(repeat_every, EXPIRY_SECONDS, idempotency.delete_expired))
 
     def add_job(self, name: str, run: JobFunction, *, is_moving: Callable[[], bool] = lambda: True) -> None:
-        """Add work that runs until the event passed to it is set."""
+        """Adds work that runs until the event passed to it is set."""
         self._jobs.append(Job(name, run, is_moving))
 
     def add_checks(self, *checks: PeriodicCheck) -> None:
-        """Add checks that are made every few seconds, such as those that set gauges."""
+        """Adds checks that are made every few seconds, such as those that set gauges."""
         self.add_job("watch", lambda stop: run_periodic_checks(stop, *checks))
 
     def add_consume_loop(self, group: str, loop: ConsumeLoop[Any], *, then: Hook | None = None) -> None:
-        """Add the job that reads the log as a member of `group`. `then` runs once the loop has ended."""
+        """Adds the job that reads the log as a member of `group`. `then` runs once the loop has ended."""
         self._consume_loop = loop
 
         async def consume(_stop: asyncio.Event) -> None:
@@ -80,15 +80,15 @@ class Service:
         self.add_job(group, consume, is_moving=lambda: loop.stuck_reason() is None)
 
     def before_jobs(self, hook: Hook) -> None:
-        """Run `hook` at start, before any job; what it raises prevents the start."""
+        """Runs `hook` at start, before any job; what it raises prevents the start."""
         self._before_jobs.append(hook)
 
     def after_stop(self, hook: Hook) -> None:
-        """Run `hook` once all jobs have ended or have been told to."""
+        """Runs `hook` once all jobs have ended or have been told to."""
         self._after_stop.append(hook)
 
     async def start(self) -> None:
-        """Create the topics, run the hooks and start the jobs. The database must have its newest schema."""
+        """Creates the topics, runs the hooks and starts the jobs. The database must have its newest schema."""
         await self._bus.ensure_topics(self._topics)
         for hook in self._before_jobs:
             await hook()
@@ -98,7 +98,7 @@ class Service:
         self.health.started = True
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
-        """Finish what is under way. Raises what ended a job before `stop`."""
+        """Finishes what is under way. Raises what ended a job before `stop`."""
         self.health.stopping = True
         self._stop.set()
         await self.stop_consuming(drain)
@@ -111,7 +111,7 @@ class Service:
         await asyncio.gather(*done)
 
     async def stop_consuming(self, drain: float = DRAIN_SECONDS) -> None:
-        """Finish the batch at hand within `drain` seconds, or drop it, and read nothing more."""
+        """Finishes the batch at hand within `drain` seconds, or drops it, and reads nothing more."""
         if self._consume_loop is not None:
             await self._consume_loop.stop(drain)
 

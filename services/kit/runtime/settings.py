@@ -107,7 +107,7 @@ class ServiceSettings(BaseSettings):
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
 
     def require(self, name: str) -> str:
-        """Return the value of `name` or `section.key`. Raises SettingsError when it is not set."""
+        """Returns the value of `name` or `section.key`. Raises SettingsError when it is not set."""
         value: Any = self
         for part in name.split("."):
             value = getattr(value, part)
@@ -143,7 +143,7 @@ class SettingOrigin(NamedTuple):
 def load_settings(
     settings_type: type[Settings], *, deployment: Sequence[type["ServiceSettings"]] = (), **arguments: Any
 ) -> Settings:
-    """Read the settings. `arguments` (from the command line) win over the environment, then come files, then defaults.
+    """Reads the settings. `arguments` (from the command line) win over the environment, then come files, then defaults.
 
     `deployment` names the settings types of the services that may be given the same environment. Their variables are
     accepted and validated too, so that a mistake stops whichever process starts first; defaults that differ are those
@@ -175,7 +175,7 @@ def load_settings(
 
 
 def list_setting_origins(settings: ServiceSettings) -> list[SettingOrigin]:
-    """Return every setting with its value (secrets masked) and its source, sorted by name."""
+    """Returns every setting with its value (secrets masked) and its source, sorted by name."""
     return [
         SettingOrigin(_variable_name(path), _mask_secrets(value), settings._origins.get(path, "default"))
         for path, value in sorted(dict(_values_in(settings)).items())
@@ -183,13 +183,13 @@ def list_setting_origins(settings: ServiceSettings) -> list[SettingOrigin]:
 
 
 def known_variables(settings_type: type[ServiceSettings]) -> frozenset[str]:
-    """Return the names of the environment variables that these settings are read from."""
+    """Returns the names of the environment variables that these settings are read from."""
     names = {_variable_name(path) for path, _ in _values_in(settings_type.model_construct())}
     return frozenset(names | {CONFIG_VARIABLE, SECRETS_DIR_VARIABLE})
 
 
 def _combine(settings_type: type[Settings], deployment: Sequence[type[ServiceSettings]]) -> type[Settings]:
-    """Return a subclass of `settings_type` that has the fields of the other types as well."""
+    """Returns a subclass of `settings_type` that has the fields of the other types as well."""
     others = tuple(other for other in deployment if not issubclass(settings_type, other))
     if not others:
         return settings_type

@@ -1,4 +1,8 @@
-"""One service alone in its process: `python -m services.NAME [--port N]`."""
+"""Runs one service alone in its process: `python -m services.NAME [--port N]`.
+
+Before the service starts, its settings, its database schema and its clock are checked; what is wrong is one line on
+stderr and exit code 1. The process ends on a signal, or when a job of the service ends before it was told to.
+"""
 
 import argparse
 import asyncio
@@ -26,18 +30,18 @@ from services.kit.runtime.service import Service
 from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 
 MAX_CLOCK_DIFFERENCE = 1_000_000
-"""Microseconds by which our clock may differ from the database's."""
+"""Microseconds by which the machine's clock may differ from the database's: leases are timed by both."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 class StartupRefused(Exception):
-    """The process must not start; the text is one line that says why and how to mend it."""
+    """The process must not start; the message is one line with the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessResources:
-    """What a service stands on."""
+    """The resources of a process: what a service works with, opened before it and closed after it."""
 
     database: Database
     bus: Bus
@@ -47,9 +51,10 @@ class ProcessResources:
 
 @asynccontextmanager
 async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[ProcessResources]:
-    """Open the service's database and log, and close them at the end.
+    """Opens the service's database and log, and closes them at the end.
 
-    Raises Refused when the schema is not at its newest step or the clocks differ, SettingsError for a missing URL.
+    Raises StartupRefused when the schema is not at its newest step or the clocks differ, SettingsError when the URL is
+    missing.
     """
     url = settings.require("database.url")
     await _prepare_schema(url, name)
@@ -69,7 +74,7 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
 
 
 async def _check_clocks(clock: Clock, database: Database) -> None:
-    """Refuse clocks that differ; the time that the question itself takes is no difference."""
+    """Refuses clocks that differ; the time that the query takes does not count as a difference."""
     before = clock.now()
     database_now = await database.now()
     if not before - MAX_CLOCK_DIFFERENCE <= database_now <= clock.now() + MAX_CLOCK_DIFFERENCE:
@@ -77,7 +82,7 @@ async def _check_clocks(clock: Clock, database: Database) -> None:
 
 
 async def serve_until_stopped(service: Service, settings: ServiceSettings) -> int:
-    """Serve until a signal comes or a task ends before its time. Returns the exit code."""
+    """Serves until a signal comes or a job ends early. Returns the exit code."""
 
     def on_shutdown() -> None:
         service.health.stopping = True
@@ -97,7 +102,7 @@ async def serve_until_stopped(service: Service, settings: ServiceSettings) -> in
 
 
 async def _prepare_schema(url: str, name: str) -> None:
-    """A file is brought up to date; a server's schema is changed by `tactful db upgrade` alone."""
+    """Upgrades the schema of a SQLite file. A server's schema is only checked: `tactful db upgrade` changes it."""
     if url.startswith("sqlite"):
         await migrate.upgrade_schema(url, f"services.{name}")
     elif not await migrate.is_up_to_date(url, f"services.{name}"):
@@ -115,7 +120,10 @@ def run_process(
     deployment: Sequence[type[ServiceSettings]] = (),
     add_arguments: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> int:
-    """Read arguments and settings, run, and say in one line why not. Exit codes: 0 ok, 1 failed, 2 usage."""
+    """Reads arguments and settings and runs the service; a refusal is one line on stderr.
+
+    Returns the exit code: 0 ok, 1 failed, 2 usage.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=f"Tactful: {name}, alone")
     parser.add_argument("--port", type=int, help="where to listen")
     add_arguments(parser)
