@@ -23,6 +23,7 @@ from services.orchestrator.delivery.adapters.registry import create_adapter_rout
 from services.orchestrator.delivery.channels.content import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.explain import api as explain_api
+from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.replay import Replayer
 from services.orchestrator.explain.wording import explain_decision
 from services.orchestrator.holds import api as holds_api
@@ -61,7 +62,7 @@ def orchestrator_routes(
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
         contacts_api.contact_routes(database),
-        explain_api.why_routes(explain_api.Explainer(database, snapshot, facts_reader, clock)),
+        explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock)),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),

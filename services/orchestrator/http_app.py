@@ -13,7 +13,7 @@ from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
-from services.orchestrator.explain.api import Explainer
+from services.orchestrator.explain.explainer import Explainer
 
 
 def build_console_context(components: Components, bus: Bus, health: Health) -> console.ConsoleContext:

@@ -20,7 +20,7 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
-from services.orchestrator.explain.api import Explainer
+from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import Zone, load_zone

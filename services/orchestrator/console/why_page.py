@@ -15,7 +15,7 @@ from services.orchestrator.console.console_context import ConsoleContext, custom
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
-from services.orchestrator.explain.api import outcome_rank
+from services.orchestrator.explain.explainer import outcome_rank
 from services.orchestrator.explain.wording import explain_decision, explain_verdict, summarise_reason
 from services.orchestrator.policy.explain import blocking_verdicts
 

@@ -27,6 +27,7 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import sleep_unless_set
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.evaluation import (
     TAKEN_BACK,
@@ -484,12 +485,3 @@ async def _retry_until_written(write: Callable[[], Awaitable[T]]) -> T:
             log("result_waits", level="warning", reason=error.code)
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
-
-
-async def sleep_unless_set(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until the event is set."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

@@ -11,8 +11,9 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import sleep_unless_set
 from services.orchestrator.delivery import store
-from services.orchestrator.delivery.delivery import Delivery, OutboxClaimer, sleep_unless_set
+from services.orchestrator.delivery.delivery import Delivery, OutboxClaimer
 from services.orchestrator.delivery.recovery import AttemptRecovery
 
 RENEW_INTERVAL = 2.0

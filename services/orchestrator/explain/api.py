@@ -1,139 +1,25 @@
-"""Explanations (`/v1/why`): evaluates a customer and a campaign now or at a past instant, and describes decisions in
-words.
-"""
+"""HTTP route of explanations (`/v1/why`), in words."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 
-import schemas.campaign
 from schemas.decision import Decision, to_document
-from schemas.documents import validate_document
-from schemas.event import Event, decode_event, parse_data
-from schemas.times import Instant, format_instant
-from schemas.vocabulary import CampaignStatus as Status
+from schemas.event import decode_event
+from schemas.times import format_instant
 from schemas.vocabulary import Channel, Outcome
-from services.kit.bus.fence import read_applied_offsets
-from services.kit.db.database import Database, Tx
+from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.http.request_parsing import parse_instant_param
-from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.campaigns.api_common import format_optional_instant
-from services.orchestrator.campaigns.conditions import compile_campaign_condition
-from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions import store as data_plane
-from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.store import event_key
-from services.orchestrator.explain import as_of, wording
-from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
-from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.explain import blocking_verdicts, explain
-from services.orchestrator.policy.horizon import look_back_start
-from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.explain import wording
+from services.orchestrator.explain.explainer import Explainer, Explanation, outcome_rank
+from services.orchestrator.policy.explain import blocking_verdicts
 
 TextParam = Annotated[str | None, Query(min_length=1, max_length=256)]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What would be decided at an instant; one decision per channel.
-
-    `assumed_event`: the event whose data are assumed. `unknown`: what could not be determined, in words.
-    """
-
-    assumed_event: Event | None
-    at: Instant
-    decisions: Sequence[Decision]
-    unknown: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Explainer:
-    """Explains decisions."""
-
-    database: Database
-    snapshot: CatalogueSnapshot
-    facts_reader: FactsReader
-    clock: Clock
-
-    async def explain_now(self, customer: str, key: str) -> tuple[Event | None, Instant, list[Decision]]:
-        """Returns what would be decided if the campaign's trigger fired for the customer now; one decision per channel.
-
-        The data are those of the customer's last event that triggered the campaign, if there is one; it is returned.
-        Raises NotFound for an unknown campaign, Transient if facts cannot be read.
-        """
-        now = self.clock.now()
-        async with self.database.read() as tx:
-            positions = await read_applied_offsets(tx)
-            catalogue = await self.snapshot.get_catalogue(tx)
-            campaign = await self._load_campaign(tx, key)
-            complete_since = look_back_start(catalogue.policy, [*catalogue.campaigns.values(), campaign], now)
-            versioned_ledger = (await data_plane.load_ledgers(tx, [customer], complete_since)).get(
-                customer, data_plane.EMPTY_LEDGER
-            )
-            raw = await read_store.get_last_trigger_event(tx, customer, key)
-        facts = (await self.facts_reader.read_facts([customer], catalogue, positions))[customer]
-        assumed_event, triggered = _assume_trigger(customer, campaign, raw, now)
-        return assumed_event, now, explain(triggered, facts, versioned_ledger.ledger, now)
-
-    async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
-        """Returns what would have been decided if the trigger had fired at a past instant, with what was known then.
-
-        Raises Invalid for the future, NotFound for a campaign that did not exist yet, Transient.
-        """
-        if at > self.clock.now():
-            detail = "`at` must not be in the future; leave it out to explain the present"
-            raise Invalid("`at` is in the future", errors=[Problem("/query/at", "future", detail)])
-        async with self.database.read() as tx:
-            configured = (await self.snapshot.get_catalogue(tx)).configured_channels
-            policy = await as_of.policy_at(tx, at)
-            campaign = await self._load_campaign_at(tx, key, at)
-            ledger = await as_of.ledger_at(tx, customer, at)
-            raw = await read_store.get_last_trigger_event(tx, customer, key, at)
-        preference, history = await self.facts_reader.read_past_facts(customer, at, at)
-        suppressions = history.facts[-1]
-        facts = Facts(preference, suppressions.customer, suppressions.holds, policy, configured)
-        assumed_event, triggered = _assume_trigger(customer, campaign, raw, at)
-        unknown = [as_of.CHANNELS_UNKNOWN_NOTE, *as_of.unknown_address_notes(history.unknown)]
-        return Explanation(assumed_event, at, explain(triggered, facts, ledger, at), unknown)
-
-    async def _load_campaign_at(self, tx: Tx, key: str, at: Instant) -> CompiledCampaign:
-        changes = await as_of.list_status_changes(tx, key)
-        status = as_of.status_at(changes, at)
-        campaign = status and await as_of.load_campaign(tx, key, status.version, status.status is Status.ACTIVE)
-        if campaign is None:
-            later = f"; it was registered at {format_instant(changes[0].at)}" if changes else ""
-            raise NotFound(f"there was no campaign `{key[:80]}` at {format_instant(at)}{later}")
-        return campaign
-
-    async def _load_campaign(self, tx: Tx, key: str) -> CompiledCampaign:
-        """Returns the version that is or was last active; if there is none, the newest, as inactive."""
-        launched = self.snapshot.get_launched_campaign(key)
-        if launched is not None:
-            return launched
-        head = await catalogue_store.get_head(tx, key)
-        newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
-        if newest is None:
-            raise NotFound(f"there is no campaign `{key[:80]}`")
-        document = validate_document(schemas.campaign.Campaign, newest.document)
-        return compile_campaign(document, newest.version, False, compile_campaign_condition)
-
-
-def _assume_trigger(
-    customer: str, campaign: CompiledCampaign, raw: bytes | None, at: Instant
-) -> tuple[Event | None, TriggeredCampaign]:
-    """Builds the campaign as triggered at an instant with the data of that event. Returns both."""
-    assumed_event = None if raw is None else decode_event(raw)
-    event = Event(
-        "why", "/why", campaign.event_type, customer, at, assumed_event.data if assumed_event else msgspec.Raw(b"{}")
-    )
-    return assumed_event, TriggeredCampaign(event, parse_data(event), campaign, channels=campaign.channels)
 
 
 def why_routes(explainer: Explainer) -> APIRouter:
@@ -238,9 +124,3 @@ def _decision_details(decision: Decision) -> dict[str, Any]:
         "verdicts": decision_fields["verdicts"],
         "jumps": decision_fields["jumps"],
     }
-
-
-def outcome_rank(decision: Decision) -> tuple[int, Instant]:
-    """The sort key of outcomes: sends first, then deferrals by length, then those that may be allowed later."""
-    order = (Outcome.SEND, Outcome.DEFER, Outcome.FAIL, Outcome.SUPPRESS).index(Outcome(decision.outcome))
-    return order, decision.until or decision.allowed_from or 2**63
