@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
-    except (MemoryError, SystemError):  # libraries in C that get no memory do not always say so
+    except (MemoryError, SystemError):  # C libraries may report a failed allocation as SystemError
         return TOO_LARGE
     except OSError as error:
         if error.errno in (errno.EFBIG, errno.ENOMEM, errno.ENOSPC):

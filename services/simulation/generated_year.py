@@ -60,7 +60,7 @@ class PendingEvent(NamedTuple):
 
 
 def write_traffic(folder: Path, size: TrafficSize, on_progress: Callable[[int], None] | None = None) -> None:
-    """Writes the three files into the folder. The callback is told now and then how many more events were written."""
+    """Writes the three files to the folder. The callback receives the number of events written since its last call."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in (
         (CUSTOMERS_FILE, customer_lines(size)),

@@ -19,7 +19,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile
 
 Model = TypeVar("Model", bound=BaseModel)
 OnBytesRead = Callable[[int], None]
-"""A callback that is told now and then how many more bytes of events have been read."""
+"""A callback that receives, now and then, the number of bytes of events read since its last call."""
 PROGRESS_EVERY = 1000
 DOCUMENT_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 

@@ -23,7 +23,7 @@ from services.simulation.recorded_traffic import RecordedFactsSource, read_arriv
 SIDES = ("here", "against")
 PROGRESS_EVERY = 200
 OnProgress = Callable[[float], None]
-"""A callback that is told the completed share, 0 to 1."""
+"""A callback that receives the completed share, 0 to 1."""
 
 
 class ComparisonJob(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What the pages say about a decision: the answer first, in one sentence, then reason, evidence and codes. Pure.
+"""Texts about a decision for the console pages: the answer in one sentence, then reason, evidence and codes. Pure.
 
 Sentences come from explain/wording.py, the same that the API sends; here are headlines and short names.
 """

@@ -27,7 +27,7 @@ class RuleResults(msgspec.Struct, frozen=True):
 
 
 def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResults:
-    """Evaluates every rule, whatever the others say. A rule that raises fails closed."""
+    """Evaluates every rule, even after one has refused. A rule that raises fails closed."""
     found: list[Verdict] = []
     for rule, evaluate, allowed in EVALUATORS_BY_CLASS[candidate.attributes.cls]:
         if evaluate is None:

@@ -24,7 +24,7 @@ Layout of one row (44 bytes), see `_ROW_FORMAT`:
     42      1     priority
     43      1     flags: bits 0-1 the contact state, bit 2 set for a contact reported by another tool
 
-Invariants: rows are sorted by (at, message id); a message id stands in at most one row; every attribute index points
+Invariants: rows are sorted by (at, message id); a message id is in at most one row; every attribute index points
 into the table. Changing the layout needs a new format version and a migration of the column `ledger.ring`.
 """
 

@@ -122,7 +122,7 @@ def condition_variables(event: Event, data: Mapping[str, Any], customer: Mapping
 def match_campaigns(
     event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue
 ) -> list[TriggeredCampaign]:
-    """Returns a triggered campaign for each one whose trigger the event meets.
+    """Returns a triggered campaign for each campaign whose trigger condition the event fulfils.
 
     `customer`: see `customer_variables`. A trigger condition that cannot be evaluated sets `condition_failed` in the
     result, so that the failure becomes a decision instead of a silent skip.

@@ -75,7 +75,7 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
     end, handovers = after, []
     for row in await tx.rows(_CLAIMS_SQL, after=after, limit=limit):
         is_last_attempt = row.outcome is None and row.last_mark == row.marked_at
-        # The page ends at the first claim that cannot be judged yet, even if later ones could: the cursor is a single
+        # The page ends at the first claim that cannot be audited yet, even if later ones could: the cursor is a single
         # position, and what it has passed is never read again.
         if is_last_attempt and row.state == MessageState.HANDING_OVER:
             break

@@ -36,7 +36,7 @@ def _evaluators(cls: Class) -> tuple[tuple[str, Evaluate | None, tuple[Verdict, 
 def _find_trigger_rule() -> str:
     found = [rule.id for rule in _DECLARATIONS if rule.reports_trigger_failures]
     if len(found) != 1:
-        raise ExtensionError(f"exactly one rule reports failures of triggers, not {found}")
+        raise ExtensionError(f"exactly one rule must declare `reports_trigger_failures`, not {found}")
     return found[0]
 
 

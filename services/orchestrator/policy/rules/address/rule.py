@@ -15,7 +15,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """Whether an address is suppressed is for the rule `suppression` to say."""
+    """Suppressed addresses are left to the rule `suppression`."""
     channel = candidate.channel
     if facts.has_address(channel, candidate.attributes.cls) or channel in CHANNELS_WITHOUT_ADDRESS:
         return _ALLOW

@@ -15,7 +15,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """One verdict for each cap that concerns the candidate, the customer's own wish last."""
+    """One verdict for each cap that applies to the candidate; the customer's own limit comes last."""
     applicable, t = candidate.applicable, candidate.contacts.evaluation_time(t)
     verdicts = [_evaluate_cap(cap, candidate, facts, t) for cap in applicable.caps]
     if (own_cap := facts.own_cap) is not None and CUSTOMER_CAP_SLOT in applicable.slots:

@@ -29,5 +29,5 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
 
 @lru_cache(maxsize=65_536)
 def is_in_holdout(key: str, percent: float) -> bool:
-    """Whether the key's place among 10,000 lies below the percentage."""
+    """Whether the key's hash, of 10,000 equal shares, is within the percentage."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 10_000 < Decimal(str(percent)) * 100

@@ -14,7 +14,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """One verdict for each window that concerns the candidate, the customer's own last."""
+    """One verdict for each window that applies to the candidate; the customer's own comes last."""
     windows = candidate.applicable.quiet_windows
     if facts.preference.quiet_hours:
         windows = (*windows, *(own for own in facts.own_quiet_windows if own.scope.covers(candidate.attributes)))
