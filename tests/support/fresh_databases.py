@@ -45,6 +45,7 @@ def migrate(url: str, package: str) -> None:
         if Path(made.database).exists():
             _run(upgrade_schema(url, package))
         else:
+            Path(made.database).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_sqlite_template(package), made.database)
     elif url in _empty:
         _empty.discard(url)
