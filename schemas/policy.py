@@ -1,10 +1,11 @@
 """The policy document: one for the whole organisation."""
 
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, create_model, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from schemas.fields import (
     Condition,
@@ -18,6 +19,7 @@ from schemas.fields import (
     as_tuple,
     distinct,
 )
+from schemas.rule_registry import RULE_REGISTRY
 from schemas.vocabulary import DAYS
 
 
@@ -152,6 +154,24 @@ class Holdout(Document):
     salt: Text
 
 
+def _rules_section() -> Any:
+    """The type of the field `rules`: settings by rule id. JSON Schema leaves it out while no rule has settings."""
+    settings = {rule.id: rule.settings for rule in RULE_REGISTRY.declarations.values() if rule.settings is not None}
+    section = create_model(
+        "RuleSettings",
+        __base__=Document,
+        __doc__="Settings of rules, by the id of the rule.",
+        **{id: (model | None, None) for id, model in settings.items()},  # type: ignore[call-overload]
+    )
+    return section | None if settings else SkipJsonSchema[section | None]  # type: ignore[misc, valid-type]
+
+
+if TYPE_CHECKING:
+    RulesSection = Document | None
+else:
+    RulesSection = _rules_section()
+
+
 class Policy(Document):
     """Caps, gaps, quiet hours, history rules, situations, topics and holdout."""
 
@@ -165,12 +185,13 @@ class Policy(Document):
     min_gaps: Annotated[tuple[MinGap, ...], as_tuple] = ()
     quiet_hours: Annotated[tuple[QuietHours, ...], as_tuple] = ()
     holdout: Holdout | None = None
+    rules: RulesSection = None
     shadow: Annotated[tuple[Key, ...], as_tuple, distinct] = ()
     fail_open: Annotated[tuple[Key, ...], as_tuple, distinct] = ()
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Policy":
-        ids = [rule.id for rule in self.rules()]
+        ids = [rule.id for rule in self.entries()]
         _require_unique("id", ids)
         _require_unique("topic", [topic.key for topic in self.topics])
         _require_unique("situation", [situation.kind for situation in self.situations])
@@ -192,7 +213,7 @@ class Policy(Document):
                 )
         return self
 
-    def rules(self) -> tuple[ContactHistoryRule | FrequencyCap | MinGap | QuietHours, ...]:
+    def entries(self) -> tuple[ContactHistoryRule | FrequencyCap | MinGap | QuietHours, ...]:
         """All entries that have an id, in document order."""
         return (*self.contact_history, *self.frequency_caps, *self.min_gaps, *self.quiet_hours)
 

@@ -27,7 +27,7 @@ def test_a_campaign_is_taken_while_the_policy_is_active(path: Path) -> None:
 
 
 def test_the_policy_holds_what_the_documents_speak_of() -> None:
-    rules = {rule.id for rule in policy().rules()}
+    rules = {rule.id for rule in policy().entries()}
     assert {"no-ask-after-complaint", "marketing-a-day", "sms-a-week", "breathing-space", "night"} <= rules
     assert {situation.kind for situation in policy().situations} == {"complaint", "low_score"}
 

@@ -8,8 +8,10 @@ entry counts contacts with these attributes. Slot 0 is the customer's own freque
 compiled policy and are never stored.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import schemas.policy
 from schemas.customer import Frequency
@@ -113,6 +115,8 @@ class CompiledPolicy:
     quiet_windows: tuple[QuietWindow, ...]
     shadow_ids: frozenset[str]
     fail_open_campaigns: frozenset[str]
+    rule_settings: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The section `rules` of the document: the settings model of each rule that is configured there, by rule id."""
     _slot_masks: dict[MessageAttributes, int] = field(default_factory=dict, repr=False, compare=False)
     _applicable: dict[MessageAttributes, ApplicablePolicy] = field(default_factory=dict, repr=False, compare=False)
 
@@ -184,6 +188,7 @@ def compile_policy(
         ),
         shadow_ids=frozenset(document.shadow),
         fail_open_campaigns=frozenset(document.fail_open),
+        rule_settings={rule: settings for rule, settings in document.rules or () if settings is not None},
     )
 
 

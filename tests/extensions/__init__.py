@@ -1,0 +1,1 @@
+"""Example extensions, one folder each, that the product finds through its registries alone."""
