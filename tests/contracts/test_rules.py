@@ -1,4 +1,4 @@
-"""What every rule keeps, whichever it is; and that nothing outside a rule's folder knows it."""
+"""What every rule keeps, whichever it is."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from schemas.reasons import RULES, TITLES, reasons_with_outcome
 from schemas.rule_registry import RULE_REGISTRY, RuleDeclaration
 from schemas.vocabulary import Class, Outcome
 from services.orchestrator.policy.rules import registry
+from tests.support import rules_table
 from tests.support.policy_builders import at, facts, judged, touch, try_on
 
 every_rule = pytest.mark.parametrize("rule", RULE_REGISTRY.declarations.values(), ids=lambda rule: rule.id)
@@ -61,6 +62,11 @@ def test_a_reason_has_a_title_and_outcomes(rule: RuleDeclaration) -> None:
 def test_a_sample_of_configuration_is_a_valid_part_of_a_policy(rule: RuleDeclaration) -> None:
     document = validate_document(schemas.policy.Policy, {"zone": "Etc/UTC", **rule.sample})
     assert document.model_fields_set == {"zone", *rule.sample}
+
+
+def test_the_table_of_rules_in_the_documents_is_current() -> None:
+    text = rules_table.PAGE.read_text("utf-8")
+    assert text == rules_table.page(text), "run `python -m tests.support.rules_table`"
 
 
 def test_only_rules_can_make_a_message_wait() -> None:

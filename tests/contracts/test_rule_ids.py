@@ -1,0 +1,77 @@
+"""No code outside a rule's folder names the rule: what others need, its declaration says.
+
+Some ids are words of the domain as well (`campaign`, `hold`): as a string they mean the thing, not the rule. For these
+only imports and comparisons with a field `rule` count; for all other ids every string that is exactly the id.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.rule_registry import RULE_REGISTRY
+
+ROOT = Path(__file__).parents[2]
+RULES = "services.orchestrator.policy.rules"
+DOMAIN_WORDS = frozenset(
+    {"address", "audience", "campaign", "channel", "consent", "hold", "suppression"}  # things that rules are about
+)
+SAME_WORD = {
+    "services/kit/runtime/service.py": {"expiry"},  # a background task
+    "services/orchestrator/campaigns/lint/policy_lint.py": {"contact_history", "quiet_hours"},  # sections of the policy
+    "services/orchestrator/decisions/store.py": {"contact_history"},  # a table
+    "services/orchestrator/decisions/tables.py": {"contact_history"},  # a table
+    "services/preference/document_form.py": {"quiet_hours"},  # a field of the customer's document
+    "services/development/imaginary_shop.py": {"quiet_hours"},  # a field of the customer's document
+}
+"""Files that use a word which is a rule's id for something else."""
+
+
+def sources() -> list[Path]:
+    """Our modules outside the rules' folders, migrations apart: those keep the words of their time."""
+    return [
+        path
+        for package in ("schemas", "services", "tactful")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "migrations" not in path.parts and path.parent.parent != ROOT / RULES.replace(".", "/")
+    ]
+
+
+def mentions(tree: ast.AST, ids: frozenset[str]) -> Iterator[str]:
+    """The ids of rules that a module names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ids - DOMAIN_WORDS:
+            yield node.value
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names = {alias.name for alias in node.names} if module == RULES else {module.removeprefix(RULES + ".")}
+            yield from {name.partition(".")[0] for name in names} & ids if module.startswith(RULES) else ()
+        elif isinstance(node, ast.Import):
+            yield from {alias.name.removeprefix(RULES + ".").partition(".")[0] for alias in node.names} & ids
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(isinstance(side, ast.Attribute) and side.attr == "rule" for side in sides):
+                words = {str(each.value) for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)}
+                yield from words & ids
+
+
+def test_no_code_outside_its_folder_names_a_rule() -> None:
+    ids = frozenset(RULE_REGISTRY.declarations)
+    found = {str(path.relative_to(ROOT)): set(mentions(ast.parse(path.read_text("utf-8")), ids)) for path in sources()}
+    assert {path: names for path, names in found.items() if names} == SAME_WORD
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'LIMITED = {"frequency_cap": 1}',
+        f"from {RULES} import hold",
+        f"from {RULES}.hold.declaration import ID",
+        f"import {RULES}.hold.rule",
+        'found = verdict.rule == "hold"',
+        'found = verdict.rule in ("hold", "campaign")',
+    ],
+)
+def test_a_mention_is_found(code: str) -> None:
+    assert set(mentions(ast.parse(code), frozenset(RULE_REGISTRY.declarations))) & {"hold", "frequency_cap"}
