@@ -1,4 +1,4 @@
-"""Denies customers for whom the campaign's condition is false. A condition that cannot be evaluated raises."""
+"""Denies customers who do not meet the campaign's audience condition. Fails where it cannot be evaluated."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -11,7 +11,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """A missing value is false."""
+    """A condition over a missing value is false."""
     if candidate.audience.matches():
         return _ALLOW
     return (deny(ID, NOT_IN_AUDIENCE, condition=candidate.campaign.document.audience),)

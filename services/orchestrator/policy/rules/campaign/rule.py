@@ -1,4 +1,4 @@
-"""Denies what is paused, stopped, or outside its start and end."""
+"""Denies messages of a campaign that is paused, stopped, or outside its start and end."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant

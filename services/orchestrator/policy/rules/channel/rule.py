@@ -1,4 +1,4 @@
-"""Denies a channel that has no configured adapter."""
+"""Denies messages on a channel that no adapter serves."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -11,7 +11,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """A channel is configured when an adapter serves it."""
+    """One verdict, from the channels that this installation has adapters for."""
     if candidate.channel in facts.configured_channels:
         return _ALLOW
     return (deny(ID, CHANNEL_NOT_CONFIGURED, channel=candidate.channel),)

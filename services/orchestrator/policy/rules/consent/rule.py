@@ -1,4 +1,7 @@
-"""Marketing needs a live recorded basis for channel and topic; the newest record that matches decides."""
+"""Denies marketing without a recorded consent for the channel and topic.
+
+Of the records that match, the newest decides; of two at the same instant, the stricter one.
+"""
 
 from functools import lru_cache
 
@@ -15,7 +18,7 @@ ALL_TOPICS = "*"
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """At equal times the refusal decides; a grant counts until it expires."""
+    """A grant counts from its time until it expires; a refusal counts even if it is slightly ahead of our clock."""
     attributes, newest = candidate.attributes, None
     for record in facts.preference.consent:
         if record.channel != attributes.channel or record.topic not in (attributes.topic, ALL_TOPICS):

@@ -1,4 +1,8 @@
-"""Never B within N of A, where A are contacts of a scope or a situation such as an open complaint."""
+"""Refuses messages too soon after other contacts, or during and after a situation such as an open complaint.
+
+Each entry of the policy's section says which messages it concerns, what it looks back at, how long it refuses, and
+whether it drops or defers. While a situation is open its end is unknown: a deferred message is parked then.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +21,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """One verdict for each entry that concerns the candidate."""
+    """One verdict for each entry that applies to the candidate."""
     histories = candidate.applicable.histories
     if not histories:
         return _ALLOW
@@ -44,7 +48,7 @@ def _evaluate_contacts(entry: HistoryRule, candidate: Candidate, t: Instant) -> 
 
 
 def _evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict:
-    """Refused before max(opened, end) + within; while it is open the end is unknown."""
+    """Refuses until `within` after the end of the last situation; while one is open, `until` is unknown."""
     if not facts.suppressions.situations:
         return allow(ID, entry.id)
     refusing = [

@@ -1,4 +1,4 @@
-"""Denies what comes too late: at or after the earlier of event time + `ttl` and the event's `expirytime`."""
+"""Denies a message at or after its expiry: the event's time plus the campaign's `ttl`, or the event's `expirytime`."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -11,7 +11,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """An instant at `expires_at` is too late."""
+    """Exactly at the expiry is too late."""
     expires_at = candidate.triggered.expires_at
     if t < expires_at:
         return _ALLOW

@@ -1,4 +1,7 @@
-"""Operators' stops: mode `drop` denies, mode `defer` defers to the hold's end, or parks when it has none."""
+"""Stops messages that an operator's hold covers: mode `drop` denies, mode `defer` waits for the hold's end.
+
+A hold without an end parks the message until the hold is lifted.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,14 +24,14 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     """One verdict for each hold in force (`from` <= t < `until`) that covers the candidate, in order of key."""
     if not facts.holds and not facts.suppressions.holds:
         return _ALLOW
-    found = [
+    verdicts = [
         _hold_verdict(hold)
         for hold in facts.all_holds
         if hold.start <= t + candidate.clock_tolerance
         and (hold.until is None or t < hold.until)
         and hold_covers(hold, candidate, facts)
     ]
-    return tuple(found) or _ALLOW
+    return tuple(verdicts) or _ALLOW
 
 
 def list_wait_causes(verdict: Verdict, candidate: Candidate, facts: Facts, t: Instant) -> Sequence[HoldCause]:
@@ -54,7 +57,7 @@ def _compiled_scope(scope: MessageScope) -> CompiledScope:
 
 
 def json_equal(a: Any, b: Any) -> bool:
-    """Equality of JSON values: numbers by value, and a boolean is no number."""
+    """Equality of JSON values: numbers by value; a boolean does not equal a number."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):

@@ -1,4 +1,4 @@
-"""Defers what would come closer than `gap` to another contact in scope, on either side."""
+"""Defers a message that would come closer than a minimum gap to another contact, before or after it."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -13,7 +13,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """Exactly `gap` apart is allowed; siblings keep no gap."""
+    """Exactly `gap` apart is allowed. One campaign keeps no gap between channels for one event."""
     gaps = candidate.applicable.gaps
     if not gaps:
         return _ALLOW

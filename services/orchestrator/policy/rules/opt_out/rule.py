@@ -1,4 +1,7 @@
-"""Denies what the customer switched off, or everything while they pause. Required topics: only their channel."""
+"""Denies what the customer opted out of, and everything while the customer has paused.
+
+For topics that the policy requires, only an opt-out of the channel counts.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Denies a campaign that the customer has had from another event: ever, or too close on either side."""
+"""Denies a campaign that the customer has received for another event: ever, or within its reentry interval."""
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -13,7 +13,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """Exactly `every` apart is allowed."""
+    """Exactly the interval apart is allowed, before or after the other message."""
     campaign, contacts = candidate.campaign, candidate.contacts
     if campaign.reentry_once:
         others = contacts.same_campaign_times

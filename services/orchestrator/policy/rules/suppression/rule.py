@@ -1,4 +1,4 @@
-"""Denies what a live do-not-contact entry covers: the customer's own entry, or entries for every usable address."""
+"""Denies what the do-not-contact list covers: by an entry for the customer, or by entries for every usable address."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _ALLOW = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
-    """An entry is live while `at` <= t < `expires`."""
+    """An entry is in force while `at` <= t < `expires`."""
     if not facts.suppressions.entries:
         return _ALLOW
     live = facts.live_suppressions(candidate.attributes, t, candidate.clock_tolerance)
@@ -33,7 +33,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
 
 
 def _last_expiry(entries: Sequence[SuppressionEntry]) -> Instant | None:
-    """When the last of them expires; None when one never does."""
+    """Returns when the last of them expires, or None if one never does."""
     ends = [entry.expires for entry in entries if entry.expires is not None]
     return max(ends) if len(ends) == len(entries) else None
 
