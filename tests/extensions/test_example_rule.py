@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent / "rules" / "no_weekend"
+FOLDER = Path(__file__).parent / "rules" / "working_days"
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,4 +1,4 @@
-"""Declaration of the rule `no_weekend`."""
+"""Declaration of the rule `working_days`."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from schemas.fields import Document, Scope
 from schemas.rule_registry import NON_TRANSACTIONAL, ReasonDeclaration, RuleDeclaration
 from schemas.vocabulary import Outcome
 
-ID: Final = "no_weekend"
-WEEKEND: Final = "weekend"
+ID: Final = "working_days"
+REST_DAY: Final = "rest_day"
 
 
-class NoWeekendSettings(Document):
+class WorkingDaysSettings(Document):
     """Which messages wait on Saturdays and Sundays, in the customer's time zone."""
 
     scope: Scope = Scope()
@@ -28,15 +28,15 @@ DECLARATION: Final = RuleDeclaration(
     refuses_when="it is Saturday or Sunday for the customer",
     reasons=(
         ReasonDeclaration(
-            code=WEEKEND,
+            code=REST_DAY,
             outcomes=(Outcome.DEFER,),
-            title="Weekend",
+            title="Rest day",
             summarise=lambda verdict, _: f"No messages on {verdict.evidence.get('day')}",
             explain=_explain,
         ),
     ),
-    step_title="Weekend",
+    step_title="Rest day",
     counts_as_cap=True,
-    settings=NoWeekendSettings,
-    sample={"rules": {"no_weekend": {"scope": {"classes": ["marketing"]}}}},
+    settings=WorkingDaysSettings,
+    sample={"rules": {"working_days": {"scope": {"classes": ["marketing"]}}}},
 )

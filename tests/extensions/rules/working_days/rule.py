@@ -6,7 +6,7 @@ from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.scope import CompiledScope
 from services.orchestrator.policy.verdicts import allow, defer
-from tests.extensions.rules.no_weekend.declaration import ID, WEEKEND
+from tests.extensions.rules.working_days.declaration import ID, REST_DAY
 
 _ALLOW = (allow(ID),)
 _DAY_NAMES = ("Saturday", "Sunday")
@@ -23,4 +23,4 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if days_since_saturday > 1:
         return _ALLOW
     monday = zone.first_at_wall_time(t, (today + 2 - days_since_saturday) * DAY)
-    return (defer(ID, WEEKEND, None, monday, day=_DAY_NAMES[days_since_saturday]),)
+    return (defer(ID, REST_DAY, None, monday, day=_DAY_NAMES[days_since_saturday]),)

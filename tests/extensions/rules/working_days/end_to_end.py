@@ -11,8 +11,8 @@ from schemas.policy import Policy
 from schemas.times import DAY, MINUTE, parse_instant
 from services.orchestrator.console import decision_words
 from services.orchestrator.policy.rules.registry import RULES_BY_ID
-from tests.extensions.rules.no_weekend.declaration import DECLARATION
-from tests.extensions.rules.no_weekend.rule import evaluate
+from tests.extensions.rules.working_days.declaration import DECLARATION
+from tests.extensions.rules.working_days.rule import evaluate
 from tests.support import policy_builders as built
 from tests.support.document_builders import campaign, customer, event, policy
 from tests.support.live_product import Live, live
@@ -36,20 +36,20 @@ async def product(tmp_path: Path) -> AsyncIterator[Live]:
 async def test_it_decides_is_counted_explained_and_shown(product: Live) -> None:
     await product.send(event("shop.offer", "e-1", SATURDAY))
     [decision] = await product.decisions()
-    assert (decision["outcome"], decision["reason"], decision["until"]) == ("defer", "weekend", MONDAY)
+    assert (decision["outcome"], decision["reason"], decision["until"]) == ("defer", "rest_day", MONDAY)
     metrics = (await product.editor.get("/metrics")).text
-    assert 'tactful_decisions_total{channel="email",class="marketing",outcome="defer",reason="weekend"} 1.0' in metrics
-    assert 'tactful_cap_hits_total{channel="email",rule="no_weekend"} 1.0' in metrics
-    assert 'tactful_deferred_messages{channel="email",reason="weekend"}' in metrics
-    assert 'tactful_policy_check_errors_total{check="no_weekend",mode="fail_closed"} 0.0' in metrics
+    assert 'tactful_decisions_total{channel="email",class="marketing",outcome="defer",reason="rest_day"} 1.0' in metrics
+    assert 'tactful_cap_hits_total{channel="email",rule="working_days"} 1.0' in metrics
+    assert 'tactful_deferred_messages{channel="email",reason="rest_day"}' in metrics
+    assert 'tactful_policy_check_errors_total{check="working_days",mode="fail_closed"} 0.0' in metrics
     why = await product.ask("GET", WHY)
-    assert (why["reason"], why["short"]) == ("weekend", "No messages on Saturday")
+    assert (why["reason"], why["short"]) == ("rest_day", "No messages on Saturday")
     assert why["sentence"] == (
         f"The message waits until {MONDAY}: it is Saturday for the customer, and such messages wait for a working day."
     )
-    page = (await product.editor.get("/console/decisions?reason=weekend")).text
-    assert "weekend" in page
-    assert decision_words.REASONS["weekend"] == "Weekend"
+    page = (await product.editor.get("/console/decisions?reason=rest_day")).text
+    assert "rest_day" in page
+    assert decision_words.REASONS["rest_day"] == "Rest day"
 
 
 async def test_it_waits_until_monday_and_then_goes(product: Live) -> None:
@@ -63,19 +63,19 @@ async def test_it_waits_until_monday_and_then_goes(product: Live) -> None:
 async def test_its_settings_are_part_of_the_policy_document(product: Live) -> None:
     assert (await product.ask("GET", "/v1/policy"))["rules"] == DECLARATION.sample["rules"]
     section = generate.schemas()["policy"]["$defs"]["RuleSettings"]["properties"]
-    assert list(section) == ["no_weekend"]
+    assert list(section) == ["working_days"]
 
 
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
         (
-            {"no_weekends": {}},
-            ("/rules/no_weekends", "unknown_field", "unknown field `no_weekends`, did you mean `no_weekend`?"),
+            {"working_dayz": {}},
+            ("/rules/working_dayz", "unknown_field", "unknown field `working_dayz`, did you mean `working_days`?"),
         ),
         (
-            {"no_weekend": {"scop": {}}},
-            ("/rules/no_weekend/scop", "unknown_field", "unknown field `scop`, did you mean `scope`?"),
+            {"working_days": {"scop": {}}},
+            ("/rules/working_days/scop", "unknown_field", "unknown field `scop`, did you mean `scope`?"),
         ),
     ],
 )
@@ -96,5 +96,5 @@ def test_the_weekend_is_the_customers(now: str, day: str | None) -> None:
 
 def test_it_is_evaluated_between_quiet_hours_and_arbitration() -> None:
     ids = list(RULES_BY_ID)
-    place = ids.index("no_weekend")
-    assert ids[place - 1 : place + 2] == ["quiet_hours", "no_weekend", "arbitration"]
+    place = ids.index("working_days")
+    assert ids.index("quiet_hours") < place < ids.index("arbitration")
