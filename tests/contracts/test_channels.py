@@ -22,7 +22,8 @@ def context(customer: str) -> dict[str, Mapping[str, str]]:
 
 
 def test_the_list_is_the_vocabulary() -> None:
-    assert tuple(channel.id for channel in CHANNELS_BY_ID.values()) == CHANNELS == ("email", "sms", "push", "in_app")
+    assert tuple(channel.id for channel in CHANNELS_BY_ID.values()) == CHANNELS
+    assert CHANNELS[:4] == ("email", "sms", "push", "in_app")
 
 
 @every_channel

@@ -1,0 +1,1 @@
+"""Example adapters, each one folder."""

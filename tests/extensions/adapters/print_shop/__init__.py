@@ -1,0 +1,1 @@
+"""Hands letters to a print shop, which collects them from a folder."""

@@ -1,0 +1,1 @@
+"""Example channels, each one folder."""

@@ -1,0 +1,56 @@
+"""Letters: one page of plain text to a postal address."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schemas.fields import Document
+from services.orchestrator.delivery.channels import content_checks as checks
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+
+MAX_CHARACTERS: Final = 3000
+
+
+class LetterFields(Document):
+    """Content of a letter."""
+
+    text: str
+
+
+class LetterChannel:
+    """Addresses are the lines of a postal address."""
+
+    id = "letter"
+    fields: type[Document] = LetterFields
+    sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
+    sample_address = "1 Example Street\n12345 Exampleton"
+
+    def normalise_address(self, address: str) -> str:
+        """Its lines without blanks around them. Raises BadAddress."""
+        lines = [line.strip() for line in address.splitlines() if line.strip()]
+        if len(lines) < 2 or checks.has_control_character("".join(lines)):
+            raise BadAddress("a postal address has two lines or more")
+        return "\n".join(lines)
+
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+        """Syntax, names, and the length of texts without values."""
+        problems = checks.check_templates(content)
+        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
+
+    def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
+        """Its one template."""
+        return checks.compile_fields(content)
+
+    def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
+        """The text. Raises RenderError."""
+        return {"text": checks.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS)}
+
+    def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
+        """The length of the text."""
+        return {"characters": len(rendered["text"])}
+
+    def summarise(self, rendered: Mapping[str, str]) -> str:
+        """One page, always."""
+        return "1 page"
+
+
+CHANNEL: Final = LetterChannel()
