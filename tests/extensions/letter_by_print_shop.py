@@ -18,7 +18,7 @@ LETTER: dict[str, Any] = {
     "channels": ["letter"],
     "content": {"letter": {"en": {"text": "Dear {{ customer.traits.name }}"}}},
 }
-ADDRESS = "Ada\n1 Example Street"
+ADDRESS = "Ada, 1 Example Street"
 
 
 @pytest.fixture
@@ -30,8 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.wired
 async def test_a_letter_is_registered_rendered_and_handed_over(folder: Path, tmp_path: Path) -> None:
-    consent = {"channel": "letter", "topic": "news", "status": "granted", "at": "2026-01-01T00:00:00Z"}
+    consent = {**customer()["consent"][0], "channel": "letter"}
     async with live(tmp_path, MONDAY) as product:
         await product.policy(policy())
         wrong = campaign(**{**LETTER, "content": {"letter": {"en": {"words": "Dear"}}}})

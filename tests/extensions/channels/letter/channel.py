@@ -17,19 +17,19 @@ class LetterFields(Document):
 
 
 class LetterChannel:
-    """Addresses are the lines of a postal address."""
+    """Addresses are postal ones, their lines joined by commas."""
 
     id = "letter"
     fields: type[Document] = LetterFields
     sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
-    sample_address = "1 Example Street\n12345 Exampleton"
+    sample_address = "1 Example Street, 12345 Exampleton"
 
     def normalise_address(self, address: str) -> str:
         """Its lines without blanks around them. Raises BadAddress."""
-        lines = [line.strip() for line in address.splitlines() if line.strip()]
+        lines = [line.strip() for line in ",".join(address.splitlines()).split(",") if line.strip()]
         if len(lines) < 2 or checks.has_control_character("".join(lines)):
             raise BadAddress("a postal address has two lines or more")
-        return "\n".join(lines)
+        return ", ".join(lines)
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
         """Syntax, names, and the length of texts without values."""
