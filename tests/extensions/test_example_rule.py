@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.wired
 def test_the_example_rule_works_end_to_end() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.extensions.register", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.extensions.register", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, str(FOLDER / "end_to_end.py")], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout

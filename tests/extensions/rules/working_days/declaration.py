@@ -23,7 +23,7 @@ def _explain(verdict: Verdict) -> str:
 
 DECLARATION: Final = RuleDeclaration(
     id=ID,
-    order=135,
+    order=134,
     classes=NON_TRANSACTIONAL,
     refuses_when="it is Saturday or Sunday for the customer",
     reasons=(
