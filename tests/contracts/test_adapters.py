@@ -1,47 +1,25 @@
-"""What every adapter keeps, whichever it is."""
+"""The contract of adapters, run against every adapter that is found."""
 
-from collections.abc import AsyncIterator, Sequence
+import importlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
-from schemas.message import Message
 from schemas.vocabulary import CHANNELS
-from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters.definition import Adapter
-from services.orchestrator.delivery.adapters.null.adapter import NullAdapter
-from services.orchestrator.delivery.adapters.sandbox.adapter import SandboxAdapter
-from services.orchestrator.delivery.adapters.webhook.adapter import WebhookAdapter, WebhookAdapterSettings
 from services.orchestrator.delivery.deadline import PastDeadline
-from tests.support.webhook_receiver import SECRET, Receiver, RecordingFirstByteGuard, message, serving
+from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 
-class Kept(list[Message]):
-    """What a sandbox would have stored."""
-
-    async def keep(self, messages: Sequence[Message]) -> None:
-        known = {each.id for each in self}
-        self.extend(each for each in messages if each.id not in known)
-
-
-@pytest.fixture(params=["null", "sandbox", "webhook"])
+@pytest.fixture(params=list(ADAPTER_REGISTRY.declarations))
 async def adapter(request: Any) -> AsyncIterator[Adapter]:
-    if request.param != "webhook":
-        found: Adapter = NullAdapter() if request.param == "null" else SandboxAdapter(Kept().keep)
-        yield found
-        await found.close()
-        return
-    async with serving(Receiver()) as url:
-        webhook = WebhookAdapter(
-            WebhookAdapterSettings(url=url, secret=SECRET, allow_loopback_http=True), ManualClock(0)
-        )
-        yield webhook
-        await webhook.close()
-
-
-def test_the_list_names_each_adapter_once() -> None:
-    assert list(ADAPTER_REGISTRY.declarations) == ["sandbox", "webhook", "null"]
+    """Each adapter that is found, built by the function `adapter_under_contract` of its own test module."""
+    tests = importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{request.param}")
+    async with tests.adapter_under_contract() as made:
+        yield made
+        await made.close()
 
 
 async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:

@@ -23,7 +23,7 @@ from services.orchestrator.delivery.deadline import PastDeadline
 class GuardedBody(Payload):
     """JSON that is written at most once, after `first_byte` has agreed.
 
-    `written`: its first byte may have been. `late`: it was not, because the deadline had passed.
+    `written`: its first byte may have been written. `late`: it was not, because the deadline had passed.
     """
 
     _autoclose = True
@@ -61,14 +61,14 @@ class GuardedBody(Payload):
             self._first_byte.after(self._message_id)
 
     def abort(self) -> None:
-        """Write nothing from now on, and drop what the receiver has not taken so far."""
+        """Writes nothing from now on, and discards what the receiver has not taken."""
         self._finished = True
         if self._transport is not None:
             self._transport.abort()
 
 
 def _can_write_now(writer: StreamWriter) -> bool:
-    """Whether the connection is open and has nothing left to send, and the receiver has not spoken first."""
+    """Whether the connection is open with nothing left to send, and the receiver has not sent anything first."""
     protocol, transport = writer.protocol, writer.transport
     assert isinstance(protocol, ResponseHandler)
     open_ = transport is not None and not transport.is_closing() and not transport.get_write_buffer_size()

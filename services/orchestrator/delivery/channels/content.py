@@ -1,4 +1,4 @@
-"""The content of a campaign: checked when it is saved, compiled once a version, rendered for one customer at a time."""
+"""The content of a campaign: checked when saved, compiled once per version, rendered per customer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,12 +36,12 @@ class CompiledContent:
         }
 
     def reads(self, channel: str, path: str) -> bool:
-        """Whether a template of the channel may read anything at or below a path of one word or two."""
+        """Whether a template of the channel may read anything at or below a path of one or two names."""
         read = self._read.get(channel, frozenset())
         return path in read or f"{path.partition('.')[0]}.*" in read
 
     def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> RenderedContent:
-        """The message on a channel in the customer's locale, its language, or the default. Raises RenderError."""
+        """Renders the message in the customer's locale, its language, or the default locale. Raises RenderError."""
         locales = self._compiled.get(channel, {})
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
@@ -51,7 +51,7 @@ class CompiledContent:
 
 
 def compile_content(document: Campaign) -> CompiledContent:
-    """The content of a checked campaign. Raises TemplateSyntaxError for one that was not checked."""
+    """Compiles the content of a checked campaign. Raises TemplateSyntaxError for one that was not checked."""
     compiled = {
         key: {
             _normalise_locale(locale): (locale, CHANNELS_BY_ID[key].compile_templates(fields))
@@ -63,7 +63,7 @@ def compile_content(document: Campaign) -> CompiledContent:
 
 
 def check_content(document: Campaign) -> list[ContentProblem]:
-    """All that is wrong with a campaign's content: (JSON pointer, code, detail) each."""
+    """Returns all problems of a campaign's content: (JSON pointer, code, detail) each."""
     problems: list[ContentProblem] = []
     for key, locales in document.content.items():
         base_pointer = f"/content/{key}"

@@ -17,7 +17,7 @@ _NOT_IN_LINKS: Final = re.compile(r'[\s<>"\\]')
 
 
 def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[ContentProblem]:
-    """Syntax errors and unknown names in each field."""
+    """Returns syntax errors and unknown names in each field."""
     problems: list[ContentProblem] = []
     for field, source in content.items():
         try:
@@ -33,12 +33,14 @@ def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset
 
 
 def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> dict[str, Template]:
-    """One template a field."""
+    """Compiles one template per field."""
     return {field: compile_template(source, field in html) for field, source in content.items()}
 
 
 def variable_prefixes(compiled: CompiledTemplates) -> frozenset[str]:
-    """How all paths begin that the templates read: their first word, and the first two or `event.*` if it is open."""
+    """Returns the first names of all paths that the templates read, and the first two (`event.*` if the second is
+    dynamic).
+    """
     paths = [path for template in compiled.values() for path in template.variables()]
     return frozenset(map(_root, paths)) | frozenset(map(_two_level_prefix, paths))
 
@@ -54,7 +56,7 @@ def _two_level_prefix(path: str) -> str:
 
 
 def has_control_character(text: str, allowed: str = "") -> bool:
-    """True for C0 and C1 controls, and the separators U+2028 and U+2029, beyond those allowed."""
+    """Whether the text has C0 or C1 controls, or the separators U+2028 and U+2029, beyond those allowed."""
     if text.isascii():
         forbidden = _ASCII_CONTROL_BYTES.translate(None, allowed.encode())
         return len(text.encode().translate(None, forbidden)) < len(text)
@@ -62,7 +64,7 @@ def has_control_character(text: str, allowed: str = "") -> bool:
 
 
 def clean_line(field: str, text: str, limit: int) -> str:
-    """A rendered text for one line, safe in a header: no controls, also none inside encoded words."""
+    """Cleans a rendered single-line text; safe in a header: no controls, also none inside encoded words."""
     line = text.strip()
     if not line:
         raise RenderError("empty", f"{field} is empty")
@@ -72,7 +74,7 @@ def clean_line(field: str, text: str, limit: int) -> str:
 
 
 def clean_text(field: str, text: str, limit: int) -> str:
-    """A rendered text of several lines."""
+    """Cleans a rendered text of several lines."""
     plain = text.strip()
     if not plain:
         raise RenderError("empty", f"{field} is empty")
@@ -82,14 +84,14 @@ def clean_text(field: str, text: str, limit: int) -> str:
 
 
 def check_length(field: str, text: str, limit: int) -> str:
-    """The text if it has at most `limit` characters. Raises RenderError."""
+    """Returns the text if it has at most `limit` characters. Raises RenderError."""
     if len(text) > limit:
         raise RenderError("too_long", f"{field} has {len(text)} characters, at most {limit} are allowed")
     return text
 
 
 def clean_https_link(field: str, text: str) -> str:
-    """An absolute https link. Raises RenderError."""
+    """Returns an absolute https link. Raises RenderError."""
     link = text.strip()
     try:
         parts = urlsplit(link)
@@ -112,7 +114,7 @@ def _decode_encoded_words(text: str) -> str:
 def check_static_content(
     compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool
 ) -> list[ContentProblem]:
-    """The limits of content that needs no values: what fails then would fail for everybody."""
+    """Checks the limits of content without variables: what fails then would fail for everybody."""
     if any(template.variables() for template in compiled.values()):
         return []
     try:

@@ -26,7 +26,7 @@ class ChannelDefinition(Protocol):
     """A valid address that belongs to nobody."""
 
     def normalise_address(self, address: str) -> str:
-        """The one form of an address. Raises BadAddress."""
+        """Returns the canonical form of an address. Raises BadAddress."""
         ...
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:

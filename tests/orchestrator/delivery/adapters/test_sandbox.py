@@ -1,11 +1,23 @@
 """The sandbox: keeps each message once, and asks for a retry when it cannot."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from schemas.message import Message
 from services.kit.errors import Transient
 from services.orchestrator.delivery.adapters.sandbox.adapter import SandboxAdapter
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
+
+
+@asynccontextmanager
+async def adapter_under_contract() -> AsyncIterator[SandboxAdapter]:
+    """For tests/contracts/test_adapters.py."""
+    stored: dict[str, Message] = {}
+
+    async def store_messages(messages: Sequence[Message]) -> None:
+        stored.update({each.id: each for each in messages})
+
+    yield SandboxAdapter(store_messages)
 
 
 async def test_it_keeps_what_it_would_have_sent_while_the_gate_is_open() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import format_datetime
 
 import pytest
@@ -32,6 +34,13 @@ from tests.support.webhook_receiver import (
 
 def settings(url: str, **fields: object) -> WebhookAdapterSettings:
     return WebhookAdapterSettings.model_validate({"url": url, "secret": SECRET, "allow_loopback_http": True, **fields})
+
+
+@asynccontextmanager
+async def adapter_under_contract() -> AsyncIterator[WebhookAdapter]:
+    """For tests/contracts/test_adapters.py."""
+    async with serving(Receiver()) as url:
+        yield WebhookAdapter(settings(url), ManualClock(0))
 
 
 async def send(

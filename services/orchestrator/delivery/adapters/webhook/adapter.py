@@ -141,7 +141,7 @@ class WebhookAdapter:
 
     @property
     def _session(self) -> aiohttp.ClientSession:
-        """Opened by the first request, as it belongs to the running loop."""
+        """The HTTP session, opened by the first request because it belongs to the running event loop."""
         if self._open_session is None:
             self._open_session = open_session(self._settings, self._ssl_context)
         return self._open_session
@@ -180,7 +180,7 @@ class WebhookAdapter:
     async def _read_response(
         self, message_id: str, response: aiohttp.ClientResponse, deadline: float
     ) -> HandoverResult:
-        """What the answer means: its status counts, whatever becomes of the rest."""
+        """Maps the answer to a result: only its status counts, whatever happens to the rest."""
         outcome = outcome_for_status(response.status)
         provider_id = await self._read_provider_id(response.content, deadline) if outcome == "accepted" else None
         wait = None
@@ -189,7 +189,7 @@ class WebhookAdapter:
         return HandoverResult(message_id, outcome, provider_id, f"status {response.status}", wait)
 
     async def _read_provider_id(self, content: aiohttp.StreamReader, deadline: float) -> str | None:
-        """The receiver's own id, where its answer is a JSON object with an `id`."""
+        """Returns the receiver's own id, if its answer is a JSON object with an `id`."""
         with suppress(aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             answer = content.read_nowait() if content.is_eof() else await self._read_rest(content, deadline)
             if 0 < len(answer) <= self._settings.max_answer:
@@ -199,7 +199,7 @@ class WebhookAdapter:
         return None
 
     async def _read_rest(self, content: aiohttp.StreamReader, deadline: float) -> bytes:
-        """An answer that was not complete with its headers, until it is longer than allowed. Raises TimeoutError."""
+        """Reads the rest of an answer, up to the allowed length. Raises TimeoutError."""
         answer = b""
         rest_deadline = asyncio.get_running_loop().time() + self._settings.timeout / 4
         async with asyncio.timeout_at(min(rest_deadline, deadline)):
@@ -225,7 +225,9 @@ def create_adapter(context: AdapterContext) -> WebhookAdapter:
 
 
 def open_session(settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Connections that are kept, without cookies, proxies of the environment or unpacking; needs a running loop."""
+    """Opens a session with persistent connections, without cookies, environment proxies or decompression; needs a
+    running loop.
+    """
     connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEEPALIVE_SECONDS, ssl=ssl_context)
     return aiohttp.ClientSession(
         connector=connector,
@@ -238,7 +240,7 @@ def open_session(settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext) 
 
 
 def default_ssl_context() -> ssl.SSLContext:
-    """Certificates and host names are checked against the list that the whole project uses."""
+    """Checks certificates and host names against the list that the whole project uses."""
     ssl_context = httpx.create_ssl_context(trust_env=False)
     ssl_context.set_alpn_protocols(["http/1.1"])
     return ssl_context
@@ -267,7 +269,7 @@ def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
 
 
 def outcome_for_status(status: int) -> HandoverOutcome:
-    """What a status means; one outside the table says nothing."""
+    """Returns the outcome for a status; a status outside the table is unknown."""
     return next((outcome for first, last, outcome in STATUS_OUTCOMES if first <= status <= last), "unknown")
 
 

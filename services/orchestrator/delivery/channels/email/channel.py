@@ -75,7 +75,9 @@ class EmailChannel:
         return problems or self._check_trial_render(compiled)
 
     def _check_trial_render(self, compiled: CompiledTemplates) -> list[ContentProblem]:
-        """A render with made-up values: it finds markup that never compiles. Values that do not fit say nothing."""
+        """Renders with sample values, to find markup that never compiles. Values that do not fit prove nothing and are
+        ignored.
+        """
         paths = {path for template in compiled.values() for path in template.variables()}
         try:
             self.render(compiled, _sample_context(paths), marketing=False)

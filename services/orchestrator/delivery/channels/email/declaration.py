@@ -6,7 +6,7 @@ from schemas.channel_registry import ChannelDeclaration
 
 
 def _without_case(address: str) -> str:
-    """Mail servers may tell local parts apart by case, but none that people use does."""
+    """Lower-cases the address. Mail servers may distinguish case in local parts, but none in practical use does."""
     return address.strip().lower()
 
 

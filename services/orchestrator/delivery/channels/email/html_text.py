@@ -14,7 +14,7 @@ _HIDDEN_STYLE: Final = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 
 def html_to_text(html: str) -> str:
-    """The text. A link stands behind its words in parentheses; a picture is its alternative text."""
+    """Returns the plain text. A link follows its words in parentheses; a picture becomes its alternative text."""
     body = LexborHTMLParser(html).body
     if body is None:
         return ""
@@ -25,7 +25,7 @@ def html_to_text(html: str) -> str:
 
 
 def _collect_text(root: LexborNode, pieces: list[str]) -> None:
-    """Depth first without recursion: a stack of nodes to enter and texts to write on leaving them."""
+    """Collects the text depth first without recursion: a stack of nodes to enter and texts to emit on leaving them."""
     stack: list[LexborNode | str] = [root]
     while stack:
         node = stack.pop()

@@ -1,4 +1,4 @@
-"""MJML to HTML that mail programs show: names checked, depth bounded, nothing loaded from anywhere."""
+"""Compiles MJML to HTML for mail programs: names checked, depth limited, nothing loaded from anywhere."""
 
 import re
 from difflib import get_close_matches
@@ -32,7 +32,7 @@ _VOID_TAGS: Final = frozenset(
 
 
 def mjml_depth(source: str) -> int:
-    """The deepest nesting of elements."""
+    """Returns the deepest nesting of elements."""
     level = deepest = 0
     for found in _TAG.finditer(_without_comments(source)):
         closing, name, rest = found.groups()
@@ -61,7 +61,7 @@ def _html_depth(html: str) -> int:
 
 
 def unknown_tags(source: str) -> list[tuple[int, str]]:
-    """(line, what is wrong) for each MJML element that does not exist: the compiler drops it without a word."""
+    """Returns (line, problem) for each MJML element that does not exist; the compiler would drop it silently."""
     problems = []
     plain = _without_comments(source)
     for found in _TAG.finditer(plain):
@@ -74,7 +74,7 @@ def unknown_tags(source: str) -> list[tuple[int, str]]:
 
 
 def mjml_to_html(source: str) -> str:
-    """The HTML of rendered MJML. Raises RenderError `bad_mjml`."""
+    """Compiles rendered MJML to HTML. Raises RenderError `bad_mjml`."""
     _check_element_count(source, MAX_MJML_ELEMENTS)
     if mjml_depth(source) > MAX_MJML_DEPTH:
         raise RenderError("bad_mjml", f"nested deeper than {MAX_MJML_DEPTH} levels")
@@ -85,7 +85,7 @@ def mjml_to_html(source: str) -> str:
 
 
 def inline_styles(html: str) -> str:
-    """Styles moved into the elements; media queries stay. No style sheet is loaded from a file or the network."""
+    """Moves styles into the elements; media queries stay. No style sheet is loaded from a file or the network."""
     _check_element_count(html, MAX_HTML_ELEMENTS)
     if _html_depth(html) > MAX_HTML_DEPTH:
         raise RenderError("too_deep", f"nested deeper than {MAX_HTML_DEPTH} levels")

@@ -1,4 +1,4 @@
-"""The channel `in_app`. Its messages disturb nobody, so they need no address and count only in caps that name it."""
+"""The channel `in_app`. Its messages interrupt nobody, so they need no address and count only in caps that name it."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
 """Push: a title, a text and a link on a phone's screen.
 
-4096 bytes is the payload that APNs and FCM document as their most. 100 and 1000 characters are our own limits, far
-above what devices show, so that the payload always has room for the link and the keys of providers.
+4096 bytes is the maximum payload that APNs and FCM document. 100 and 1000 characters are our own limits, far above what
+devices show, so that the payload always has room for the link and the providers' keys.
 """
 
 import json
@@ -79,7 +79,9 @@ def _payload_size(message: Mapping[str, str]) -> int:
 
 
 def _payload_upper_bound(message: Mapping[str, str]) -> int:
-    """A bound on the payload's bytes, quick to know: in such texts JSON makes at most 2 bytes of an ASCII character."""
+    """Returns an upper bound of the payload's bytes that is cheap to compute: JSON needs at most 2 bytes per ASCII
+    character here.
+    """
     size = _ENVELOPE_BYTES
     for text in message.values():
         size += len(text) * (2 if text.isascii() else 4)

@@ -86,7 +86,7 @@ _GSM_EXTENSION: Final = _alphabet(b"\x1b") - _GSM_BASIC
 
 
 def split_sms(text: str) -> SmsParts:
-    """The parts of a text: 160 or 153 septets of GSM-7, else 70 or 67 units of UCS-2; no character is split."""
+    """Splits a text into parts: 160 or 153 septets of GSM-7, else 70 or 67 units of UCS-2; no character is split."""
     outside = "".join(dict.fromkeys(each for each in text if each not in _GSM_BASIC and each not in _GSM_EXTENSION))
     if outside:
         return SmsParts("ucs-2", _split_by_size(text, [1 + (ord(each) > 0xFFFF) for each in text], 70, 67), outside)

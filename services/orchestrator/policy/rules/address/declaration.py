@@ -10,7 +10,7 @@ ID: Final = "address"
 NO_ADDRESS: Final = "no_address"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_address(verdict: Verdict) -> str:
     if verdict.evidence.get("unverified"):
         return f"the customer's address for {verdict.evidence.get('channel')} has to be verified"
     return f"the customer has no address for {verdict.evidence.get('channel')}"
@@ -22,6 +22,8 @@ DECLARATION: Final = RuleDeclaration(
     classes=ALL_CLASSES,
     refuses_when="there is no usable address; for marketing, no verified one",
     reasons=(
-        ReasonDeclaration(code=NO_ADDRESS, outcomes=(Outcome.SUPPRESS,), title="No usable address", explain=_explain),
+        ReasonDeclaration(
+            code=NO_ADDRESS, outcomes=(Outcome.SUPPRESS,), title="No usable address", explain=_explain_address
+        ),
     ),
 )

@@ -10,7 +10,7 @@ ID: Final = "arbitration"
 LOWER_PRIORITY: Final = "lower_priority"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_arbitration(verdict: Verdict) -> str:
     return f"the cap {verdict.id} went to {verdict.evidence.get('lost_to')}, which is more important"
 
 
@@ -24,7 +24,7 @@ DECLARATION: Final = RuleDeclaration(
             code=LOWER_PRIORITY,
             outcomes=(Outcome.SUPPRESS,),
             title="Gave way to a more important message",
-            explain=_explain,
+            explain=_explain_arbitration,
         ),
     ),
     evidence_labels={"lost_to": None},

@@ -10,7 +10,7 @@ ID: Final = "audience"
 NOT_IN_AUDIENCE: Final = "not_in_audience"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_audience(verdict: Verdict) -> str:
     return f"the audience condition is false: {verdict.evidence.get('condition')}"
 
 
@@ -21,7 +21,7 @@ DECLARATION: Final = RuleDeclaration(
     refuses_when="its condition is false",
     reasons=(
         ReasonDeclaration(
-            code=NOT_IN_AUDIENCE, outcomes=(Outcome.SUPPRESS,), title="Not in the audience", explain=_explain
+            code=NOT_IN_AUDIENCE, outcomes=(Outcome.SUPPRESS,), title="Not in the audience", explain=_explain_audience
         ),
     ),
 )

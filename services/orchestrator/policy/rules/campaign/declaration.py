@@ -10,7 +10,7 @@ ID: Final = "campaign"
 CAMPAIGN_INACTIVE: Final = "campaign_inactive"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_campaign(verdict: Verdict) -> str:
     if "start" in verdict.evidence:
         return f"the campaign starts on {verdict.evidence['start']}"
     if "end" in verdict.evidence:
@@ -28,7 +28,7 @@ DECLARATION: Final = RuleDeclaration(
             code=CAMPAIGN_INACTIVE,
             outcomes=(Outcome.SUPPRESS,),
             title="The campaign is not active",
-            explain=_explain,
+            explain=_explain_campaign,
         ),
     ),
     reports_trigger_failures=True,

@@ -10,7 +10,7 @@ ID: Final = "channel"
 CHANNEL_NOT_CONFIGURED: Final = "channel_not_configured"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_channel(verdict: Verdict) -> str:
     return f"no adapter serves {verdict.evidence.get('channel')}"
 
 
@@ -24,7 +24,7 @@ DECLARATION: Final = RuleDeclaration(
             code=CHANNEL_NOT_CONFIGURED,
             outcomes=(Outcome.SUPPRESS,),
             title="The channel is not set up",
-            explain=_explain,
+            explain=_explain_channel,
             role=ReasonRole.NO_ADAPTER,
         ),
     ),

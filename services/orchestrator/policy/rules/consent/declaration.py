@@ -10,7 +10,7 @@ ID: Final = "consent"
 NO_CONSENT: Final = "no_consent"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_consent(verdict: Verdict) -> str:
     evidence = verdict.evidence
     if evidence.get("expired_at"):
         return f"the consent expired on {evidence['expired_at']}; it has to be given again"
@@ -24,7 +24,9 @@ DECLARATION: Final = RuleDeclaration(
     order=70,
     classes=frozenset({Class.MARKETING.value}),
     refuses_when="there is no valid recorded basis (marketing)",
-    reasons=(ReasonDeclaration(code=NO_CONSENT, outcomes=(Outcome.SUPPRESS,), title="No consent", explain=_explain),),
+    reasons=(
+        ReasonDeclaration(code=NO_CONSENT, outcomes=(Outcome.SUPPRESS,), title="No consent", explain=_explain_consent),
+    ),
     audit_invariant="suppressed_sent",
     evidence_labels={"granted_at": "granted", "expired_at": "expired"},
 )

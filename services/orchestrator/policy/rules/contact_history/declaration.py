@@ -24,7 +24,7 @@ def _summarise(verdict: Verdict, intent: str) -> str:
     return f"{what}: no {messages}" + (f" for {distance}" if distance else " until it is closed")
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_contact_history(verdict: Verdict) -> str:
     rule, evidence = f"the rule {verdict.id}", verdict.evidence
     if "situation" not in evidence:
         contact = evidence["contact"]
@@ -61,7 +61,7 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.DEFER, Outcome.SUPPRESS),
             title="Too soon after a contact or a situation",
             summarise=_summarise,
-            explain=_explain,
+            explain=_explain_contact_history,
         ),
     ),
     may_park=True,

@@ -10,7 +10,7 @@ ID: Final = "expiry"
 EXPIRED: Final = "expired"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_expiry(verdict: Verdict) -> str:
     return f"it expired on {verdict.evidence.get('expires_at')}"
 
 
@@ -24,7 +24,7 @@ DECLARATION: Final = RuleDeclaration(
             code=EXPIRED,
             outcomes=(Outcome.SUPPRESS,),
             title="Too late",
-            explain=_explain,
+            explain=_explain_expiry,
             role=ReasonRole.EXPIRED,
         ),
     ),

@@ -18,7 +18,7 @@ def _summarise(verdict: Verdict, _: str) -> str:
     return f"Cap reached: {verdict.evidence.get('counted', 0)} of {verdict.evidence['limit']}"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_frequency_cap(verdict: Verdict) -> str:
     return f"the cap {verdict.id} allows {verdict.evidence.get('limit')}, and it is reached"
 
 
@@ -39,14 +39,14 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.SUPPRESS,),
             title="Cap reached",
             summarise=_summarise,
-            explain=_explain,
+            explain=_explain_frequency_cap,
         ),
         ReasonDeclaration(
             code=CAP_WINDOW,
             outcomes=(Outcome.DEFER,),
             title="Too many contacts for now",
             summarise=_summarise,
-            explain=_explain,
+            explain=_explain_frequency_cap,
         ),
     ),
     step_title="Cap reached",

@@ -12,7 +12,7 @@ HOLD_DROP: Final = "hold_drop"
 INCIDENT_HOLD: Final = "incident_hold"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_hold(verdict: Verdict) -> str:
     end = "has to be lifted" if verdict.until is None else f"ends on {format_instant(verdict.until)}"
     return f"the hold {verdict.id}, in force since {verdict.evidence.get('since')}, {end}"
 
@@ -23,8 +23,10 @@ DECLARATION: Final = RuleDeclaration(
     classes=ALL_CLASSES,
     refuses_when="an operator's hold covers it",
     reasons=(
-        ReasonDeclaration(code=HOLD_DROP, outcomes=(Outcome.SUPPRESS,), title="Stopped by a hold", explain=_explain),
-        ReasonDeclaration(code=INCIDENT_HOLD, outcomes=(Outcome.DEFER,), title="On hold", explain=_explain),
+        ReasonDeclaration(
+            code=HOLD_DROP, outcomes=(Outcome.SUPPRESS,), title="Stopped by a hold", explain=_explain_hold
+        ),
+        ReasonDeclaration(code=INCIDENT_HOLD, outcomes=(Outcome.DEFER,), title="On hold", explain=_explain_hold),
     ),
     step_title="On hold",
     verdict_ids=VerdictIds.HOLDS,

@@ -10,7 +10,7 @@ ID: Final = "holdout"
 HOLDOUT: Final = "holdout"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_holdout(verdict: Verdict) -> str:
     group = "campaign" if verdict.evidence.get("group") == "campaign" else "whole organisation"
     return f"the customer is in the control group of the {group}"
 
@@ -21,7 +21,9 @@ DECLARATION: Final = RuleDeclaration(
     classes=NON_TRANSACTIONAL,
     refuses_when="the customer is in a control group",
     reasons=(
-        ReasonDeclaration(code=HOLDOUT, outcomes=(Outcome.SUPPRESS,), title="In the control group", explain=_explain),
+        ReasonDeclaration(
+            code=HOLDOUT, outcomes=(Outcome.SUPPRESS,), title="In the control group", explain=_explain_holdout
+        ),
     ),
     sample={"holdout": {"percent": 2, "salt": "2026"}},
 )

@@ -10,7 +10,7 @@ ID: Final = "min_gap"
 CAP_WINDOW: Final = "cap_window"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_min_gap(verdict: Verdict) -> str:
     return f"it would be too close to the contact on {verdict.evidence.get('contact')} (the rule {verdict.id})"
 
 
@@ -25,7 +25,7 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.DEFER,),
             title="Too many contacts for now",
             summarise=lambda *_: "Too close to another contact",
-            explain=_explain,
+            explain=_explain_min_gap,
         ),
     ),
     step_title="Too close",

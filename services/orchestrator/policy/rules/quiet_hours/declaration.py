@@ -10,7 +10,7 @@ ID: Final = "quiet_hours"
 QUIET_HOURS: Final = "quiet_hours"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_quiet_hours(verdict: Verdict) -> str:
     return f"it falls into the customer's quiet hours (the rule {verdict.id})"
 
 
@@ -24,7 +24,11 @@ DECLARATION: Final = RuleDeclaration(
     order=130,
     classes=ALL_CLASSES,
     refuses_when="it is a quiet hour for the customer",
-    reasons=(ReasonDeclaration(code=QUIET_HOURS, outcomes=(Outcome.DEFER,), title="Quiet hours", explain=_explain),),
+    reasons=(
+        ReasonDeclaration(
+            code=QUIET_HOURS, outcomes=(Outcome.DEFER,), title="Quiet hours", explain=_explain_quiet_hours
+        ),
+    ),
     audit_invariant="in_quiet_hours",
     describe_evidence=_describe_evidence,
     evidence_labels={"zones": None},

@@ -10,7 +10,7 @@ ID: Final = "reentry"
 DUPLICATE: Final = "duplicate"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_reentry(verdict: Verdict) -> str:
     if verdict.evidence.get("reentry") == "once":
         return f"the customer received this campaign on {verdict.evidence.get('last')}, and it is sent only once"
     return f"the customer received this campaign before, and it is sent at most {verdict.evidence.get('reentry')}"
@@ -23,7 +23,10 @@ DECLARATION: Final = RuleDeclaration(
     refuses_when="the customer has had it already, according to `reentry`",
     reasons=(
         ReasonDeclaration(
-            code=DUPLICATE, outcomes=(Outcome.SUPPRESS,), title="Already received this campaign", explain=_explain
+            code=DUPLICATE,
+            outcomes=(Outcome.SUPPRESS,),
+            title="Already received this campaign",
+            explain=_explain_reentry,
         ),
     ),
     evidence_labels={"near": None},

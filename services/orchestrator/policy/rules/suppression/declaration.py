@@ -10,7 +10,7 @@ ID: Final = "suppression"
 SUPPRESSION_LIST: Final = "suppression_list"
 
 
-def _explain(verdict: Verdict) -> str:
+def _explain_suppression(verdict: Verdict) -> str:
     return f"the customer is on the do-not-contact list ({', '.join(verdict.evidence.get('reasons', ()))})"
 
 
@@ -30,7 +30,7 @@ DECLARATION: Final = RuleDeclaration(
             code=SUPPRESSION_LIST,
             outcomes=(Outcome.SUPPRESS,),
             title="On the do-not-contact list",
-            explain=_explain,
+            explain=_explain_suppression,
         ),
     ),
     audit_invariant="suppressed_sent",
