@@ -3,7 +3,7 @@
 An extension is a package `<parent package>.<id>` with a module `declaration` that holds the constant `DECLARATION`:
 plain data that every process needs, such as the id, labels and settings. Its code is in the other modules of the
 package and is imported only by the processes that run it, through `ExtensionRegistry.load_module`. So a declaration
-imports nothing but the standard library, pydantic and the module that defines its type.
+imports little: the standard library, pydantic, `schemas`, and an adapter's also the base class of settings.
 
 Extensions are found by scanning the parent package; there is no list to edit. An extension that lives outside the
 source tree is added with `add_package`, before anything reads the registry. From then on the set is fixed for the life
@@ -58,7 +58,9 @@ class ExtensionRegistry(Generic[D]):
     def declarations(self) -> Mapping[str, D]:
         """All declarations by id, in their order. Raises ExtensionError for one that is unusable."""
         if self._declarations is None:
-            found = [declaration for package in self._packages for declaration in self._scan(package)]
+            modules: dict[str, str] = {}
+            found = [declaration for package in self._packages for declaration in self._scan(package, modules)]
+            self._modules = modules
             self._declarations = MappingProxyType({each.id: each for each in sorted(found, key=_sort_key)})
         return self._declarations
 
@@ -67,7 +69,7 @@ class ExtensionRegistry(Generic[D]):
         assert id in self.declarations, id
         return importlib.import_module(f"{self._modules[id]}.{name}")
 
-    def _scan(self, package: str) -> list[D]:
+    def _scan(self, package: str, modules: dict[str, str]) -> list[D]:
         found = []
         for folder in pkgutil.iter_modules(importlib.import_module(package).__path__):
             if not folder.ispkg:
@@ -78,9 +80,9 @@ class ExtensionRegistry(Generic[D]):
                 raise ExtensionError(f"{name}.declaration.DECLARATION is not a {self._type.__name__}")
             if declaration.id != folder.name or not _ID.fullmatch(declaration.id):
                 raise ExtensionError(f"{name}: the id `{declaration.id}` is not the name of the folder, or is unusable")
-            if declaration.id in self._modules:
-                raise ExtensionError(f"{name} and {self._modules[declaration.id]} have the same id")
-            self._modules[declaration.id] = name
+            if declaration.id in modules:
+                raise ExtensionError(f"{name} and {modules[declaration.id]} have the same id")
+            modules[declaration.id] = name
             found.append(declaration)
         return found
 

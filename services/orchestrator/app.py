@@ -32,9 +32,8 @@ from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.delivery import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.recovery import AttemptRecovery
-from services.orchestrator.holds.release import HoldMetrics, HoldReleaser
+from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
-from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.simulations.runner import SimulationRunner
 from services.orchestrator.settings import OrchestratorSettings
@@ -155,7 +154,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
 
 def _add_schedule_role(service: OrchestratorService, components: Components, free_running: bool) -> None:
     database, clock = components.database, components.clock
-    releaser = HoldReleaser(database, components.suppression, clock, HoldMetrics(components.registry))
+    releaser = HoldReleaser(database, components.suppression, clock, components.hold_metrics)
     service.scheduler = Scheduler(
         database,
         components.evaluator,
@@ -166,7 +165,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
     )
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
-        auditor = Auditor(database, components.recorder, clock, AuditMetrics(components.registry))
+        auditor = Auditor(database, components.recorder, clock, components.audit_metrics)
         service.add_job("schedule", service.scheduler.run_until_stopped)
         service.add_job("audit", auditor.run_until_stopped)
 

@@ -20,6 +20,8 @@ from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAla
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.holds.release import HoldMetrics
+from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
@@ -54,6 +56,8 @@ class Components:
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock)
+        self.hold_metrics = HoldMetrics(registry)
+        self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
         topics = [settings.kafka.events_topic]
         self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -126,11 +127,15 @@ class PreferenceEventHandler:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Block the customers of a change that could be read but not applied."""
+        """Block the customer of a change that could not be applied, or all that an unreadable one may concern."""
         if isinstance(error, Unreadable):
             return  # `apply` blocks its customers, in log order: a later valid change must lift the block
-        states = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
         now = self._clock.now()
+        try:
+            customers: Sequence[str] = (decode_record(record.headers, record.value, now).subject,)
+        except InvalidEvent:
+            customers = customers_of(record.key, record.headers, record.value)
+        states = await store.lock_states(tx, customers)
         await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
         self._metrics.changes("event", "blocked").inc(len(states))
 

@@ -140,7 +140,7 @@ async def _check_address_key(database: Database, fingerprint: str) -> None:
     if stored_fingerprint != fingerprint:
         raise AddressKeyMismatch(
             "TACTFUL_ADDRESS_KEY is not the key under which this database keeps addresses: "
-            "no suppressed address would be found. Start with the key of before"
+            "no suppressed address would be found. Start with the previous key"
         )
 
 

@@ -27,12 +27,12 @@ class Batch:
     def from_records(cls, records: Sequence[Record]) -> Batch:
         """Builds a batch of these records."""
         first: dict[Partition, int] = {}
-        positions: dict[Partition, int] = {}
-        for place, run in groupby(records, attrgetter("topic", "partition")):
-            partition, offsets = Partition(*place), [record.offset for record in run]
+        following: dict[Partition, int] = {}
+        for topic_partition, group in groupby(records, attrgetter("topic", "partition")):
+            partition, offsets = Partition(*topic_partition), [record.offset for record in group]
             first.setdefault(partition, offsets[0])
-            positions[partition] = offsets[-1] + 1
-        return cls(list(records), first, positions)
+            following[partition] = offsets[-1] + 1
+        return cls(list(records), first, following)
 
     def reject(self, record: Record, error: BaseException) -> None:
         """Marks a record to be dead-lettered in the batch's own transaction. Called by `prepare`, which then skips the

@@ -113,7 +113,7 @@ class BatchApplier(Generic[T]):
             log("applied_hook_failed", level="error", stage=self._stage, error_class=type(error).__name__)
 
     async def _commit(self, batch: Batch, write_effects: Callable[[Tx], Awaitable[None]]) -> None:
-        """Moves the offsets and writes the effects in one transaction. Raises Stale if the batch is no longer ours."""
+        """Moves the offsets and writes the effects in one transaction. Raises LeaseLost if the batch is not ours."""
         began = time.monotonic()
         try:
             async with self._database.write() as tx:

@@ -51,7 +51,7 @@ async def call(
                 response = await client.post(path, content=body, headers=headers, timeout=timeout)
     except httpx.TransportError as error:
         raise Transient(
-            f"the door {path} does not answer ({type(error).__name__})", retry_after=_jitter(1.0)
+            f"the service does not answer at {path} ({type(error).__name__})", retry_after=_jitter(1.0)
         ) from error
     return _decode_response(path, response, response_type)
 
@@ -77,14 +77,14 @@ def respond(value: object) -> Response:
 def _decode_response(path: str, response: httpx.Response, response_type: type[T]) -> T:
     status = response.status_code
     if status in _RETRYABLE_STATUSES:
-        detail = f"the door {path} asks to come back later ({status})"
+        detail = f"the service asks to try {path} again later ({status})"
         raise Transient(detail, retry_after=_retry_after_seconds(response), code=_problem_code(response, "unavailable"))
     if status != 200:
-        raise Permanent(f"the door {path} refused ({status})", code=_problem_code(response, "door_refused"))
+        raise Permanent(f"the service refused {path} ({status})", code=_problem_code(response, "door_refused"))
     try:
         return msgspec.msgpack.decode(response.content, type=response_type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        detail = f"the door {path} gave an answer of another form ({type(error).__name__}): do the releases match?"
+        detail = f"the answer of {path} has an unexpected form ({type(error).__name__}): do the releases match?"
         raise Permanent(detail, code="door_answer") from error
 
 

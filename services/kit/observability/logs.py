@@ -87,8 +87,8 @@ def configure_logging(
 ) -> None:
     """Send all logging of this process, libraries and uvicorn included, to `stream` [stderr] as JSON lines.
 
-    `seen` is called with the level's name for each line: metrics.count_logs makes one. May be called again: the last
-    call counts. Libraries are heard from "warning" on; uvicorn's access lines are not, since they hold whole URLs.
+    `on_line` is called with the level's name for each line: metrics.log_counter makes one. May be called again: the
+    last call counts. Libraries are heard from "warning" on; uvicorn's access lines are not, since they hold whole URLs.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -145,7 +145,8 @@ def redact_fields(_logger: object, _method: str, event: EventDict) -> EventDict:
 def _read_record(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Processor: replaces structlog's own keys, but for `_record`, by the fields of the record."""
     record, text = event["_record"], event.pop("event")
-    del event["_from_structlog"]
+    for name in ("_from_structlog", "exc_info", "stack_info"):  # tracebacks hold values, so they are not written
+        event.pop(name, None)
     return {**event, **(getattr(record, "fields", {}) if record.name == _TACTFUL else _library_fields(record, text))}
 
 

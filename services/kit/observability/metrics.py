@@ -140,7 +140,7 @@ def histogram(
 
 
 def log_counter(registry: Registry) -> Callable[[str], None]:
-    """Returns a callback for `configure_logging(seen=...)` that counts log lines by level."""
+    """Returns a callback for `configure_logging(on_line=...)` that counts log lines by level."""
     levels = ("debug", "info", "warning", "error", "critical")
     family = counter(registry, "log_messages_total", "Log lines by level", {"level": levels})
     return lambda level: family(level if level in levels else "info").inc()

@@ -33,10 +33,12 @@ async def run_periodic_checks(stopping: asyncio.Event, *checks: PeriodicCheck) -
 
 
 async def repeat_every(seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event) -> None:
-    """Runs `action` now and then every `seconds` until `stopping` is set."""
+    """Runs `action` every `seconds` until `stopping` is set."""
     while not stopping.is_set():
-        with contextlib.suppress(Transient):
+        try:
             await action()
+        except Transient as error:
+            log_error("periodic_work_failed", error, "warning")
         await sleep_unless_set(stopping, seconds)
 
 

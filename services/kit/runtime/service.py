@@ -1,8 +1,8 @@
 """The runtime of one service: its HTTP app and its background jobs, started and stopped together.
 
 A service's `build` function wires a `Service` and returns it; nothing runs before `start`. A job is a coroutine that
-works until the event it is given is set. Every job has a heartbeat, so that a job that no longer moves fails the
-liveness probe, and a job that ends or raises before `stop` ends the process (`standalone.serve_until_stopped`).
+works until the event it is given is set. The liveness probe fails when the consume loop no longer moves. A job that
+ends or raises before `stop` ends the process (`standalone.serve_until_stopped`).
 
 Order at start: topics, hooks (`before_jobs`), jobs. Order at stop: readiness turns false, the stop event is set, the
 consume loop finishes the batch at hand, the other jobs end, hooks (`after_stop`) close what the jobs used.

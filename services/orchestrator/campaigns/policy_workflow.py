@@ -61,7 +61,7 @@ async def register_policy(
             POLICY_KEY, number, Status.DRAFT, data, request.actor, None, None, None, None, request.at
         )
         await store.insert_version(tx, "policy", version)
-        revision = await store.update_policy_state(tx, state.active_policy, seen=False)
+        revision = await store.update_policy_state(tx, state.active_policy, decisions_must_reload=False)
         await store.append_log_entry(tx, _log_entry(version, "put", None, request))
     return revision, version, newest is None
 
@@ -83,7 +83,7 @@ async def transition_policy(
             await _begin_shadow(tx, version, request)
         await store.update_version_status(tx, "policy", version)
         revision = await store.update_policy_state(
-            tx, state.active_policy, seen=Status.SHADOW in (before.status, status)
+            tx, state.active_policy, decisions_must_reload=Status.SHADOW in (before.status, status)
         )
         await store.append_log_entry(tx, _log_entry(version, action, before.status, request))
     return revision, version
@@ -114,7 +114,7 @@ async def activate_policy(
         await store.update_version_status(tx, "policy", version)
         if state.active_policy is not None:
             await _replace_previous_version(tx, state.active_policy, request)
-        revision = await store.update_policy_state(tx, number, seen=True)
+        revision = await store.update_policy_state(tx, number, decisions_must_reload=True)
         await store.append_log_entry(tx, _log_entry(version, LifecycleAction.ACTIVATE, current.status, request))
     return revision, version
 

@@ -261,15 +261,16 @@ async def list_policy_versions(tx: Tx, before: int, limit: int) -> list[Document
     return [_to_version(POLICY_KEY, row) for row in rows]
 
 
-async def update_policy_state(tx: Tx, active: int | None, *, seen: bool) -> int:
-    """Increments the policy's revision and sets its active version; `seen`: decisions must reload. Returns the
-    revision.
+async def update_policy_state(tx: Tx, active: int | None, *, decisions_must_reload: bool) -> int:
+    """Increments the policy's revision and sets its active version; Returns the revision.
+
+    `decisions_must_reload`: whether the change affects decisions.
     """
     await tx.execute(
-        "UPDATE catalogue_state SET policy_revision = policy_revision + 1, version = version + :seen,"
+        "UPDATE catalogue_state SET policy_revision = policy_revision + 1, version = version + :reload,"
         " active_policy = :active WHERE id = 1",
         active=active,
-        seen=int(seen),
+        reload=int(decisions_must_reload),
     )
     return (await get_catalogue_state(tx)).policy_revision
 

@@ -110,14 +110,16 @@ class Evaluator:
         *,
         known: Mapping[str, Facts] = NO_KNOWN_FACTS,
         with_ledgers: bool = True,
+        catalogue: Catalogue | None = None,
     ) -> EvaluationInput:
         """What stored messages are evaluated on again. Raises Transient.
 
         Facts are no older than our committed log positions; of those in `known` only changes are asked for.
         `event_keys`: the events to load. A recheck does without ledgers, because it has those of the claims.
+        `catalogue`: one that was read before, for several batches of one answer; otherwise the current one.
         """
         async with self._database.read() as tx:
-            catalogue = await self._snapshot.get_catalogue(tx)
+            catalogue = catalogue or await self._snapshot.get_catalogue(tx)
             # What we have committed so far, not what we have polled (Fence/no-fence-when-again in docs/protocols).
             positions = {
                 partition: offset

@@ -1,6 +1,7 @@
 """SQL that writes what evaluations plan: messages, their contents, outbox rows, timers and what parks them.
 
-Every write here happens under the lock of the customer's ledger row. Claims and attempts: `delivery/store.py`.
+Every write here happens under the lock of the customer's ledger row, except `wake_parked`, which only makes timers due
+earlier. Claims and attempts: `delivery/store.py`.
 """
 
 from collections.abc import Sequence

@@ -226,7 +226,7 @@ def apply_history_row(ledger: Ledger, row: Row[Any]) -> Ledger:
 
 
 async def known_event_keys(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
-    """Which of these events have left an inbox row."""
+    """Returns those of these events that have an inbox row."""
     return set(await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
 
 
@@ -236,7 +236,7 @@ async def load_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True):
-    """An event that triggered or changed something, and where it lay in the log."""
+    """An event that triggered or changed something, and its position in the log."""
 
     event: Event
     topic: str
@@ -245,7 +245,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True):
 
 
 async def insert_events(tx: Tx, events: Iterable[ReceivedEvent], now: Instant) -> None:
-    """Leave inbox rows."""
+    """Insert inbox rows."""
     rows = [
         (a.event.subject, a.event.source, a.event.id, a.event.type, a.event.time, now)
         + (a.topic, a.partition, a.offset, encode_event(a.event))

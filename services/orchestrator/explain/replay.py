@@ -113,7 +113,7 @@ class Replayer:
             except LookupError as error:
                 return ReplayResult(None, unknown=(f"{error.args[0]} is not kept any more",))
             except DocumentError as error:
-                return ReplayResult(None, unknown=(f"a document of then cannot be read any more: {error}",))
+                return ReplayResult(None, unknown=(f"a document of that time can no longer be read: {error}",))
         return await self._try_facts(replay_input, stored.decision)
 
     async def replay_document(self, decision_id: int) -> dict[str, Any]:

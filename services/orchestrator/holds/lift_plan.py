@@ -34,7 +34,7 @@ from services.orchestrator.holds import store
 from services.orchestrator.holds.release import release_turns
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
 
 MAX_MESSAGES = 10_000
 """At most so many messages are evaluated."""
@@ -93,9 +93,10 @@ class HoldPlanner:
         for waiting_message in map(WaitingMessage, messages, turn_times):
             by_customer.setdefault(waiting_message.message.customer, []).append(waiting_message)
         totals, customers = PlanTotals(), list(by_customer)
+        catalogue = await self.evaluator.read_catalogue()
         for start in range(0, len(customers), CUSTOMER_BATCH):
             batch = {name: by_customer[name] for name in customers[start : start + CUSTOMER_BATCH]}
-            await self._evaluate_batch(batch, key, now, totals)
+            await self._evaluate_batch(batch, key, now, catalogue, totals)
         return HoldPlan(
             at=now,
             waiting=waiting,
@@ -108,10 +109,15 @@ class HoldPlanner:
         )
 
     async def _evaluate_batch(
-        self, batch: Mapping[str, Sequence[WaitingMessage]], key: str, now: Instant, totals: PlanTotals
+        self,
+        batch: Mapping[str, Sequence[WaitingMessage]],
+        key: str,
+        now: Instant,
+        catalogue: Catalogue,
+        totals: PlanTotals,
     ) -> None:
         event_keys = [item.message.event_key for items in batch.values() for item in items]
-        inputs = await self.evaluator.read_for_messages(batch, event_keys, now)
+        inputs = await self.evaluator.read_for_messages(batch, event_keys, now, catalogue=catalogue)
         policy_without_caps = _without_caps(inputs.catalogue.policy)
         for customer, items in batch.items():
             triggered = [(item, self.evaluator.rebuild_triggered(inputs, item.message)) for item in items]

@@ -25,6 +25,7 @@ from services.orchestrator.policy.time_zones import LONGEST_PERIOD, Zone, load_z
 
 CUSTOMER_CAP_ID = "customer-wish"
 CUSTOMER_QUIET_HOURS_ID = "customer-quiet-hours"
+"""Ids of the customer's own cap and quiet hours in verdicts. They are stored with decisions, so they never change."""
 CUSTOMER_CAP_SLOT = 0
 _CUSTOMER_CAP_SCOPE = CompiledScope(classes=frozenset({Class.MARKETING.value})).for_cap()
 _MAX_CACHED = 4096

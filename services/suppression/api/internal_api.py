@@ -65,7 +65,7 @@ class FactsEndpoint:
         async with self._database.read() as tx:
             known = await state_store.get_states(tx, [query.customer for query in payload.customers])
             address_entries = await entry_store.list_address_entries(tx, hashes)
-            standing = await hold_store.list_current_holds(tx, self._clock.now())
+            current_holds = await hold_store.list_current_holds(tx, self._clock.now())
         answers: list[Suppressions] = []
         versions = payload.versions or (None,) * len(payload.customers)
         for query, version in zip(payload.customers, versions, strict=True):
@@ -73,7 +73,7 @@ class FactsEndpoint:
             names = [digest for _, digest in query.addresses] if address_entries else []
             if version != state.version or not address_entries.keys().isdisjoint(names):
                 answers.append(suppression_state.to_facts(state, address_entries, names))
-        return SuppressionResponse(tuple(answers), standing)
+        return SuppressionResponse(tuple(answers), current_holds)
 
     async def get_past_facts(self, payload: PastSuppressionsRequest) -> PastSuppressions:
         """What was known of a customer between two instants. Raises AddressKeyMismatch."""
@@ -139,7 +139,7 @@ def internal_routes(
 
     @routes.post(HOLDS_PATH)
     @routes.get(HOLDS_PATH)
-    async def standing() -> Response:
+    async def get_current_holds() -> Response:
         async with database.read() as tx:
             return internal_api.respond(await hold_store.list_current_holds(tx, clock.now()))
 

@@ -116,6 +116,8 @@ def test_libraries_write_the_same_form_without_their_exceptions_words(stream: io
     logging.getLogger("uvicorn.access").warning("GET /p/secret-token")
     first, second = lines(stream)
     assert (first["action"], first["logger"], first["message"]) == ("library", "uvicorn.error", "lost [redacted]")
+    assert list(first) == ["time", "level", "service", "action", "trace_id", "logger", "message"]
+    assert list(second) == [*list(first)[:6], "error_class", "error_at"]
     assert second["error_class"] == "RuntimeError"
     assert "canary" not in stream.getvalue()
 

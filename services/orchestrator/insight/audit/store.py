@@ -56,8 +56,9 @@ async def get_cursor(tx: Tx) -> int:
 
 
 _CLAIMS_SQL = """
-    SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS marked_at, m.state, m.version, m.since,
-           m.event_source, m.event_id, m.claimed_at AS last_mark, m.opened AS last_opened, m.closed_at AS last_closed,
+    SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS claimed_at, m.state, m.version, m.since,
+           m.event_source, m.event_id, m.claimed_at AS last_claimed_at, m.opened AS last_opened,
+           m.closed_at AS last_closed,
            a.outcome, a.detail, a.opened, a.closed_at
     FROM contact_history h JOIN message m ON m.message_id = h.message_id
     LEFT JOIN attempt a ON a.message_id = h.message_id AND a.claimed_at = h.at
@@ -74,7 +75,7 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
     """
     end, handovers = after, []
     for row in await tx.rows(_CLAIMS_SQL, after=after, limit=limit):
-        is_last_attempt = row.outcome is None and row.last_mark == row.marked_at
+        is_last_attempt = row.outcome is None and row.last_claimed_at == row.claimed_at
         # The page ends at the first claim that cannot be audited yet, even if later ones could: the cursor is a single
         # position, and what it has passed is never read again.
         if is_last_attempt and row.state == MessageState.HANDING_OVER:
@@ -84,11 +85,11 @@ async def load_page(tx: Tx, after: int, opened_before: Instant, limit: int) -> H
         end = row.seq
         provider_called = row.detail is not None and row.detail != DISPATCHER_GONE
         if row.outcome is None or (row.outcome == "unknown" and provider_called):
-            closed_at = (row.last_closed if is_last_attempt else row.closed_at) or row.marked_at
+            closed_at = (row.last_closed if is_last_attempt else row.closed_at) or row.claimed_at
             handovers.append(
                 AuditedHandover(
                     *(row.message_id, row.customer, row.channel, row.campaign, row.outcome or "accepted"),
-                    *(row.marked_at, closed_at, row.version, row.since, row.event_source, row.event_id),
+                    *(row.claimed_at, closed_at, row.version, row.since, row.event_source, row.event_id),
                 )
             )
     return HandoverPage(end, handovers)
