@@ -76,6 +76,11 @@ class RuleDeclaration:
     """Whether decisions with one of its reasons count in `cap_hits_total`."""
     reports_trigger_failures: bool = False
     """Whether a trigger condition that cannot be evaluated is reported as a failure of this rule; exactly one does."""
+    needs_full_recheck: bool = False
+    """Whether its verdict may change within one minute of the clock although facts and contacts do not.
+
+    While there is such a rule, no recheck takes the shortcut of `policy/recheck.py`.
+    """
     audit_invariant: str | None = None
     """The value of the label `invariant` under which the auditor counts messages sent against this rule.
 

@@ -8,6 +8,7 @@ from services.orchestrator.policy.evaluate import RuleResults, evaluate_rules
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.plan import plan_candidate
+from services.orchestrator.policy.rules.registry import NEEDS_FULL_RECHECK
 
 
 def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now: Instant) -> bool:
@@ -15,8 +16,11 @@ def is_still_allowed(triggered: TriggeredCampaign, facts: Facts, t: Instant, now
 
     It is if no minute boundary was passed (where quiet hours may begin), nothing that refuses has begun and nothing
     that allows has ended in between. Refusals count CLOCK_TOLERANCE early, as in the recheck itself. This shortcut
-    saves re-evaluating most messages (docs/decisions, 0010).
+    saves re-evaluating most messages (docs/decisions, 0010). It is not taken while a
+    rule declares `needs_full_recheck`.
     """
+    if NEEDS_FULL_RECHECK:
+        return False
     end, latest_start = triggered.campaign.end, now + CLOCK_TOLERANCE
     if not t <= now < triggered.expires_at or t // MINUTE != now // MINUTE or (end is not None and now >= end):
         return False

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.facts import Consent, HoldFact, OptOut, SuppressionEntry, Suppressions
 from schemas.times import MINUTE, SECOND, format_instant
+from services.orchestrator.policy import recheck
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
@@ -203,3 +204,11 @@ def test_a_hold_of_the_customer_s_own_counts_as_everybody_s() -> None:
         own = Suppressions("c-1", 1, holds=(HoldFact("agent", "drop", when),))
         known = Facts(preference(), own, (), policy(), frozenset({"email"}))
         assert is_still_allowed(touch(), known, T, T) is expected
+
+
+def test_while_a_rule_reads_the_clock_more_finely_every_message_is_evaluated_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert is_still_allowed(touch(), facts(), T, T)
+    monkeypatch.setattr(recheck, "NEEDS_FULL_RECHECK", True)
+    assert not is_still_allowed(touch(), facts(), T, T)

@@ -49,5 +49,7 @@ HOLD_RULES: Final = frozenset(rule.id for rule in _DECLARATIONS if rule.verdict_
 """The rules whose verdicts name holds."""
 AUDIT_INVARIANTS: Final = {rule.id: rule.audit_invariant for rule in _DECLARATIONS if rule.audit_invariant is not None}
 """For each rule that the auditor evaluates again: the invariant that a message sent against it breaks."""
+NEEDS_FULL_RECHECK: Final = any(rule.needs_full_recheck for rule in _DECLARATIONS)
+"""Whether some rule reads the clock more finely than by the minute."""
 TRIGGER_RULE: Final = _find_trigger_rule()
 """The rule that reports a trigger condition that cannot be evaluated."""

@@ -12,10 +12,10 @@ CAP_WINDOW: Final = "cap_window"
 
 
 def _summarise(verdict: Verdict, _: str) -> str:
-    """`Cap reached: 1 of 1`."""
+    """`Cap reached: 1 of 1`. The evidence counts all contacts looked at; those in the full window are the limit."""
     if "limit" not in verdict.evidence:
         return "Cap reached"
-    return f"Cap reached: {verdict.evidence.get('counted', 0)} of {verdict.evidence['limit']}"
+    return f"Cap reached: {verdict.evidence['limit']} of {verdict.evidence['limit']}"
 
 
 def _explain_frequency_cap(verdict: Verdict) -> str:
@@ -25,7 +25,7 @@ def _explain_frequency_cap(verdict: Verdict) -> str:
 def _describe_evidence(verdict: Verdict) -> str | None:
     if "limit" not in verdict.evidence:
         return None
-    return f"{verdict.evidence.get('counted', 0)} of {verdict.evidence['limit']}"
+    return f"limit {verdict.evidence['limit']}, {verdict.evidence.get('counted', 0)} contacts looked at"
 
 
 DECLARATION: Final = RuleDeclaration(
