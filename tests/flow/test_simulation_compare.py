@@ -134,7 +134,7 @@ def test_the_command_shows_what_differs_as_a_table(tmp_path: Path, loose: Path) 
     assert rows[0] == ["by", "which", "here", "against", "gained", "lost"]
     assert ["campaign", "referral-ask", "2", "1", "1", "0"] in rows
     assert ["customer", "bruno", "2", "1", "-", "-"] in rows
-    assert "1 customers get more, 0 get less" in done.err
+    assert "1 customers get more, 0 get fewer" in done.err
 
 
 def test_a_campaign_that_is_only_here_gains_what_was_not_triggered(tmp_path: Path) -> None:
