@@ -111,7 +111,7 @@ class Replayer:
             try:
                 replay_input = await _load_input(tx, decision_id, stored.decision)
             except LookupError as error:
-                return ReplayResult(None, unknown=(f"{error.args[0]} is not kept any more",))
+                return ReplayResult(None, unknown=(f"{error.args[0]} is no longer stored",))
             except DocumentError as error:
                 return ReplayResult(None, unknown=(f"a document of that time can no longer be read: {error}",))
         return await self._try_facts(replay_input, stored.decision)

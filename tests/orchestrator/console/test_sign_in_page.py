@@ -153,10 +153,10 @@ async def test_names_and_contacts_are_for_those_who_may_see_customers(shop: Hous
     pages = ("/console/decisions?customer=ada", why)
     for path in pages:
         assert "Ada" in (await shop.get(path)).text
-    assert "What stands in the way" in (await shop.get(why)).text
+    assert "What blocks the message, and until when" in (await shop.get(why)).text
     await shop.sign_in("viewer")
     part = (await shop.get("/console/decisions?decision=1", **{"hx-request": "true"})).text
     assert 'id="trace"' in part and "/console/customers/" not in part
     for path in pages:
         assert "Ada" not in (await shop.get(path)).text
-    assert "What stands in the way" not in (await shop.get(why)).text
+    assert "What blocks the message, and until when" not in (await shop.get(why)).text

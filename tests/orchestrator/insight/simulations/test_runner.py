@@ -55,8 +55,8 @@ async def test_it_runs_what_is_asked_for_and_leaves_no_file(here: World, tmp_pat
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (SimulationLimits(memory=30 * 1024 * 1024), "more memory"),
-        (SimulationLimits(disk=10), "more memory or disk"),
+        (SimulationLimits(memory=30 * 1024 * 1024), "memory or disk limit"),
+        (SimulationLimits(disk=10), "memory or disk limit"),
         (SimulationLimits(seconds=0), "longer than 0 s"),
     ],
 )
