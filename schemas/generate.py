@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas.campaign import Campaign
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.customer import Customer
 from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
 from schemas.policy import Policy
@@ -40,6 +41,7 @@ _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
 def schemas() -> dict[str, dict[str, Any]]:
     """All schemas by name."""
     schemas_by_name = {name: _document_schema(name, model) for name, model in DOCUMENTS.items()}
+    _describe_channel_contents(schemas_by_name["campaign"])
     return schemas_by_name | {"event": _event_schema(), "decision": _decision_schema()}
 
 
@@ -63,6 +65,21 @@ def _document_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True)
     schema["title"] = name.capitalize()
     return {**_schema_header(name), **_normalise(schema)}
+
+
+def _describe_channel_contents(campaign: dict[str, Any]) -> None:
+    """Adds the fields that each channel's content may have; they are declared by the channel's own code."""
+    content = campaign["properties"]["content"]
+    of_any_channel = content["additionalProperties"]
+    (locale,) = of_any_channel["patternProperties"]
+    content["properties"] = {}
+    for channel in CHANNELS:
+        fields: type[BaseModel] = CHANNEL_REGISTRY.load_module(channel, "channel").CHANNEL.fields
+        schema = _without_title(_normalise(fields.model_json_schema()))
+        for name, field in schema["properties"].items():
+            if "anyOf" in field:  # a field that may be absent; a document has no null there
+                schema["properties"][name] = field["anyOf"][0]
+        content["properties"][channel] = {**of_any_channel, "patternProperties": {locale: schema}}
 
 
 def _schema_header(name: str) -> dict[str, Any]:
