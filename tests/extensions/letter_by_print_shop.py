@@ -70,6 +70,7 @@ def test_its_settings_are_read_and_examined(folder: Path, monkeypatch: pytest.Mo
 def test_schemas_samples_and_words_follow() -> None:
     schemas = generate_schemas()
     assert "letter" in schemas["campaign"]["$defs"]["Channel"]["enum"]
+    assert "letter" in schemas["campaign"]["properties"]["content"]["properties"]
     assert "letter" in schemas["decision"]["properties"]["channel"]["enum"]
     sample, channels, adapters = (part.lines for part in generated_parts()[:3])
     assert "TACTFUL_ADAPTERS__LETTER=sandbox" in sample and "TACTFUL_PRINT_SHOP__FOLDER=" in sample

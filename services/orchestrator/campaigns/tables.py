@@ -1,4 +1,4 @@
-"""Tables of campaigns, the policy and API keys. Versions are never rewritten; the log is append-only."""
+"""Tables of campaigns and the policy. Versions are never rewritten; the log is append-only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,20 +61,6 @@ def _catalogue_state_columns() -> list[Column[Any]]:
     ]
 
 
-def _api_key_columns() -> list[Column[Any]]:
-    return [
-        Column("id", Text, primary_key=True),
-        _text_column("name"),
-        _text_column("role"),
-        _text_column("prefix"),
-        Column("digest", Text, nullable=False, unique=True),
-        _number_column("created"),
-        _text_column("created_by"),
-        _number_column("revoked", null=True),
-        _number_column("last_used", null=True),
-    ]
-
-
 def _catalogue_log_columns() -> list[Column[Any]]:
     return [
         Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
@@ -95,6 +81,5 @@ TABLES: dict[str, ColumnFactory] = {
     "campaign_version": _campaign_version_columns,
     "policy_version": _version_columns,
     "catalogue_state": _catalogue_state_columns,
-    "api_key": _api_key_columns,
     "catalogue_log": _catalogue_log_columns,
 }

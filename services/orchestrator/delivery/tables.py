@@ -1,4 +1,4 @@
-"""Tables of delivery: attempts that were not accepted, leases of outbox shards, and what the sandbox adapter keeps.
+"""Tables of delivery: attempts that were not accepted, and leases of outbox shards.
 
 `attempt` is append-only and holds attempts that ended in any other way than accepted. The last attempt of a message is
 in its row of `message`.
@@ -6,22 +6,10 @@ in its row of `message`.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, SmallInteger
+from sqlalchemy import BigInteger, Column, Integer, SmallInteger
 
 from services.kit.db.bytewise_text import Text
 from services.orchestrator.decisions.tables import Columns, serial_column, text_column, time_column
-
-
-def _sandbox_message() -> list[Column[Any]]:
-    return [
-        Column("message_id", Text, primary_key=True),
-        text_column("customer"),
-        text_column("campaign"),
-        text_column("channel"),
-        text_column("to_address"),
-        Column("content", LargeBinary, nullable=False),
-        time_column("at"),
-    ]
 
 
 def _attempt() -> list[Column[Any]]:
@@ -53,13 +41,11 @@ def _dispatcher() -> list[Column[Any]]:
 
 
 TABLES: dict[str, Columns] = {
-    "sandbox_message": _sandbox_message,
     "attempt": _attempt,
     "shard_lease": _shard_lease,
     "dispatcher": _dispatcher,
 }
 
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sandbox_message_customer": ("sandbox_message", ("customer", "at")),
     "attempt_message": ("attempt", ("message_id", "number")),
 }

@@ -1,0 +1,26 @@
+"""The table of API keys. It has the digest of a key, never the key."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column
+
+from services.kit.db.bytewise_text import Text
+
+
+def _api_key() -> list[Column[Any]]:
+    """Instants are microseconds since 1970 UTC."""
+    return [
+        Column("id", Text, primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("role", Text, nullable=False),
+        Column("prefix", Text, nullable=False),
+        Column("digest", Text, nullable=False, unique=True),
+        Column("created", BigInteger, nullable=False),
+        Column("created_by", Text, nullable=False),
+        Column("revoked", BigInteger),
+        Column("last_used", BigInteger),
+    ]
+
+
+TABLES: dict[str, Callable[[], list[Column[Any]]]] = {"api_key": _api_key}
