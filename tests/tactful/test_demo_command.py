@@ -68,8 +68,8 @@ def answer(shop: RunningProduct, path: str) -> Any:
 def test_stop_stops_and_start_goes_on(shop: RunningProduct) -> None:
     done = shop.run("demo", "start")
     assert done.code == 0 and "200 customers" in done.err and "Next: tactful events tail" in done.err
-    assert shop.run("demo", "stop", "-o", "json").data["running"] is False
     until(lambda: shop.ask("GET", "/v1/decisions?limit=200")["items"])
+    assert shop.run("demo", "stop", "-o", "json").data["running"] is False
     time.sleep(3)  # what was published before the stop is decided by now
     before = len(shop.ask("GET", "/v1/decisions?limit=200")["items"])
     time.sleep(3)
