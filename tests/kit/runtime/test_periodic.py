@@ -45,6 +45,12 @@ async def test_an_action_is_repeated_until_stopped() -> None:
         await repeat_every(0.001, Action(asyncio.Event(), ZeroDivisionError(), None), asyncio.Event())
 
 
+async def test_a_transient_error_of_an_action_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    stopping = asyncio.Event()
+    await asyncio.wait_for(repeat_every(0.001, Action(stopping, Transient("busy"), None), stopping), 5)
+    assert [record.msg for record in caplog.records] == ["periodic_work_failed"]
+
+
 async def test_a_sleep_ends_when_the_event_is_set() -> None:
     stopping = asyncio.Event()
     await sleep_unless_set(stopping, 0.001)
