@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 KAFKA_PORT ?= 9092
+KAFKA_CONTROLLER_PORT ?= $(shell expr $(KAFKA_PORT) + 1)
 ARGS ?=
 
 BIN := .venv/bin
@@ -9,7 +10,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka models schemas pictures clean bench mutants
+.PHONY: help setup run test test-fast check format kafka models schemas rules pictures clean bench mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +40,8 @@ format: setup ## Format the code and mend what can be mended
 bench: setup ## Measure the standard load, ours and the reference, into docs/performance.md (QUICK=1, FULL=1)
 	$(BIN)/python -m tests.bench
 
-kafka: ## Run a Kafka broker on KAFKA_PORT (9092); needs Java 17 and, once, Maven
-	@exec deploy/kafka/run.sh .data/kafka $(KAFKA_PORT)
+kafka: ## Run a Kafka broker on KAFKA_PORT (9092), its controller on KAFKA_CONTROLLER_PORT (9093); needs Java 17, once Maven
+	@exec deploy/kafka/run.sh .data/kafka $(KAFKA_PORT) $(KAFKA_CONTROLLER_PORT)
 
 models: setup ## Check the protocols' models with TLC, every case and every mutant (ARGS="Fence/no-fence"); needs Java
 	@mkdir -p .tools
@@ -54,6 +55,11 @@ mutants: setup ## Change the policy and the recheck a little, and show what no t
 schemas: setup ## Write what is generated: schemas/json, and parts of deploy/.env.example and docs/configuration.md
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m services.development.generated_files
+
+rules: ## Enter into the alerts where people reach the runbooks (RUNBOOKS=https://tactful.example.org/runbooks)
+	@test -n "$(RUNBOOKS)" || { echo "rules: name the address of the runbooks: make rules RUNBOOKS=https://tactful.example.org/runbooks" >&2; exit 2; }
+	@sed -E "s|(runbook_url: ).*/([a-z]+\.md)|\1$(patsubst %/,%,$(RUNBOOKS))/\2|" deploy/prometheus/rules/alerts.yml >deploy/prometheus/rules/alerts.yml.new
+	@mv deploy/prometheus/rules/alerts.yml.new deploy/prometheus/rules/alerts.yml
 
 pictures: setup ## Take docs/pictures anew: every page of the console, light and dark; needs Chromium
 	$(BIN)/python -m tests.browser.pictures

@@ -43,7 +43,7 @@ Days = Annotated[tuple[Day, ...], as_tuple, Field(min_length=1), distinct]
 
 
 class Topic(Document):
-    """A category that customers choose from; a required one cannot be switched off."""
+    """A category of messages that opt-outs and consents name; a required one cannot be switched off."""
 
     key: Key
     name: Text

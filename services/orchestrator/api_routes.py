@@ -7,7 +7,7 @@ from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
 from services.kit.runtime.clock import Clock
-from services.orchestrator import internal_api
+from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
@@ -66,4 +66,5 @@ def orchestrator_routes(
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
+        runbooks.runbook_routes(),
     ]

@@ -43,7 +43,7 @@ def test_the_image_runs_as_nobody_special_and_says_when_it_is_ready() -> None:
 def test_the_image_holds_no_secret_and_only_our_packages() -> None:
     assert not re.search(r"(?i)(password|secret|_key|token)\s*=", DOCKERFILE)
     copied = [line.split()[0] for line in instructions("COPY") if not line.startswith("--from")]
-    assert copied == ["requirements.lock", "schemas", "services", "tactful"]
+    assert copied == ["requirements.lock", "schemas", "services", "tactful", "deploy/runbooks"]
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     assert "*" in ignored and allowed == set(copied)

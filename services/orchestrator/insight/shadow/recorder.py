@@ -21,7 +21,7 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 
 MAX_EVALUATIONS = 500
-"""The number of triggered campaigns that shadows may evaluate per batch; a batch has at most 500 events."""
+"""The number of triggered campaigns that shadows may evaluate per batch; a batch has at most 2,000 events."""
 MAX_SECONDS = 0.25
 """Seconds that shadows may spend per batch; an evaluation that has begun is finished."""
 
