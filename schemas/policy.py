@@ -1,8 +1,6 @@
 """The policy document: one for the whole organisation."""
 
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -21,15 +19,11 @@ from schemas.fields import (
 )
 from schemas.rule_registry import RULE_REGISTRY
 from schemas.vocabulary import DAYS
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+from schemas.zones import is_zone
 
 
 def _validate_zone(value: str) -> str:
-    if value not in _zone_names():
+    if not is_zone(value):
         raise ValueError(f"`{value}` is not a zone of the tz database, such as Europe/Berlin")
     return value
 

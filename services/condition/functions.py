@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 import re2
 
+from schemas.zones import find_zone_info
 from services.condition import values
 from services.condition.values import ConditionError
 
@@ -83,12 +82,11 @@ def compile_pattern(text: str) -> Callable[[object], bool]:
     return matches
 
 
-@lru_cache(maxsize=1024)
 def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ConditionError("unknown time zone") from error
+    found = find_zone_info(name)
+    if found is None:
+        raise ConditionError("unknown time zone")
+    return found
 
 
 def _time_part(read: Callable[[datetime], int], of_span: timedelta | None = None) -> Function:

@@ -1,22 +1,20 @@
 """Local time: converts between instants and wall-clock time, exactly over skipped and repeated hours.
 
 A wall time is an integer like an instant: microseconds since 1970-01-01T00:00 on the local clock. Zone rules come from
-the `tzdata` package, so every machine decides alike.
+the pinned `tzdata` package (`schemas/zones.py`), so every machine decides alike.
 """
 
-import re
 from datetime import date, datetime
 from functools import cache, lru_cache
-from importlib import resources
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from schemas.times import DAY, HOUR, SECOND, Instant
+from schemas.zones import find_zone_info, zone_names_by_country
 
 _SLOT = 6 * HOUR
 _EARLIEST = -62_135_510_400  # seconds; a day within the years 1 to 9999, whatever the offset
 _LATEST = 253_402_214_400
 _ORDINAL_1970 = date(1970, 1, 1).toordinal()
-_ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _MAX_SLOTS = 8192
 
 
@@ -83,35 +81,15 @@ class Zone:
 @lru_cache(maxsize=1024)
 def load_zone(name: str | None) -> Zone | None:
     """Returns the zone with this name, or None if the tz database has none."""
-    if name is None or _ZONE_NAME.fullmatch(name) is None:
-        return None
-    try:
-        with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-            return Zone(name, ZoneInfo.from_file(file, key=name))
-    except (OSError, ValueError):
-        pass
-    try:
-        return Zone(name, ZoneInfo(name))
-    except (ZoneInfoNotFoundError, OSError, ValueError):
-        return None
+    info = None if name is None else find_zone_info(name)
+    return None if name is None or info is None else Zone(name, info)
 
 
 @cache
-def _zones_by_country() -> dict[str, tuple[Zone, ...]]:
-    zones_by_country: dict[str, list[Zone]] = {}
-    text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            country, _, name = line.split("\t")[:3]
-            zone = load_zone(name)
-            if zone is not None:
-                zones_by_country.setdefault(country, []).append(zone)
-    return {country: tuple(zones) for country, zones in zones_by_country.items()}
-
-
 def country_zones(country: str | None) -> tuple[Zone, ...]:
     """Returns the zones of a country (ISO 3166 code) by `zone.tab`; empty for an unknown country."""
-    return _zones_by_country().get(country or "", ())
+    names = zone_names_by_country().get(country or "", ())
+    return tuple(zone for zone in map(load_zone, names) if zone is not None)
 
 
 LONGEST_PERIOD = {"day": 3 * DAY, "week": 9 * DAY, "month": 33 * DAY}

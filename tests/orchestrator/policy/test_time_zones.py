@@ -1,7 +1,5 @@
-import zoneinfo
 from datetime import date, datetime
 from importlib import resources
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,18 +81,6 @@ def test_the_two_ends_of_the_calendar_have_an_offset() -> None:
 )
 def test_an_unknown_zone_is_none(name: str | None) -> None:
     assert load_zone(name) is None
-
-
-def test_a_zone_that_the_package_lacks_is_that_of_the_machine(tmp_path: Path) -> None:
-    packed = resources.files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
-    (tmp_path / "Nearby").mkdir()
-    (tmp_path / "Nearby" / "Island").write_bytes(packed)
-    zoneinfo.reset_tzpath([tmp_path])
-    try:
-        found = known("Nearby/Island")
-    finally:
-        zoneinfo.reset_tzpath()
-    assert (found.name, found.offset(0)) == ("Nearby/Island", 9 * HOUR)
 
 
 def test_countries_have_the_zones_of_the_table() -> None:
