@@ -3,8 +3,10 @@
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -49,6 +51,7 @@ def build_cli() -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_global_options)
     app.command()(dev)
     app.command()(why)
     app.command()(replay)
@@ -58,6 +61,24 @@ def build_cli() -> typer.Typer:
     for name, commands in COMMAND_GROUPS.items():
         app.add_typer(commands.app, name=name)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version, and the commit that an image was built from."""
+    from services.kit.observability.build_info import COMMIT_VARIABLE, VERSION
+
+    if wanted:
+        commit = os.environ.get(COMMIT_VARIABLE)
+        typer.echo(f"tactful {VERSION}{f' ({commit})' if commit else ''}")
+        raise typer.Exit
+
+
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EMPTY_FILE = Path(os.devnull)
 GROUPINGS = ("campaign", "channel", "reason", "hour")
+COUNT_COLUMNS = {"campaign": "campaign", "outcome": "outcome", "reason": "reason", "decisions": "decisions"}
 COLUMNS = {"by": "by", "which": "which", "here": "here", "against": "against", "gained": "gained", "lost": "lost"}
 
 
@@ -68,7 +69,10 @@ def simulate(
     files = simulation.SimulationFiles(campaigns, policy, preferences, suppressions, events, _parse_until(until))
     with _report_file_errors(), show_progress("deciding", events.stat().st_size * (1 + is_comparison)) as on_progress:
         if not is_comparison:
-            _print_summary(simulation.simulate(files, out, trace.value, on_progress))
+            summary = simulation.simulate(files, out, trace.value, on_progress)
+            _print_counts(summary, output)
+            _print_summary(summary)
+            print_message(f"Each decision, with what decided it, is a line of {out}", "dim")
             return
         summary, difference = simulation.simulate_and_compare(
             files, out, policy=against, campaigns=against_campaigns, trace=trace.value, on_bytes_read=on_progress
@@ -77,6 +81,21 @@ def simulate(
             picture.write_text(simulation.render_difference(difference), "utf-8")
     _print_summary(summary)
     _print_difference(difference, output)
+
+
+def _print_counts(summary: "simulation.SimulationSummary", output: OutputFormat) -> None:
+    """Print how many decisions each campaign got, by outcome and reason: the most frequent first."""
+    ordered = sorted(summary.counts.items(), key=lambda item: (item[0][0], -item[1], item[0]))
+    rows = [
+        {"campaign": campaign, "outcome": outcome, "reason": reason, "decisions": count}
+        for (campaign, outcome, reason), count in ordered
+    ]
+    if output is OutputFormat.TABLE:
+        if rows:
+            print_table(rows, COUNT_COLUMNS)
+        return
+    read = {name: getattr(summary, name) for name in ("events", "duplicates", "refused", "decisions", "outcomes")}
+    print_data({**read, "counts": rows}, output)
 
 
 def _print_summary(summary: "simulation.SimulationSummary") -> None:

@@ -126,15 +126,19 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
 
 
 def _suggest_commands(demo: bool) -> list[str]:
-    """Three commands to try."""
-    commands = [
-        ("tactful why ada referral-ask", "would she get this message now, rule by rule"),
-        ("tactful events send shop.order.delivered --customer ada --set total=80", ""),
-    ]
+    """Commands to try that work on what there is: without the demo there is neither a customer nor a campaign."""
     if demo:
-        commands.append(("tactful events tail", "the decisions of the shop, as they are made"))
+        commands = [
+            ("tactful why ada referral-ask", "would she get this message now, rule by rule"),
+            ("tactful events send shop.order.delivered --customer ada --set total=80", ""),
+            ("tactful events tail", "the decisions of the shop, as they are made"),
+        ]
     else:
-        commands.insert(0, ("tactful demo start", "an imaginary shop with 200 customers"))
+        commands = [
+            ("tactful demo start", "an imaginary shop with 200 customers"),
+            ("tactful campaigns apply FILE.yaml", "a campaign of your own"),
+            ("tactful doctor", "checks this installation"),
+        ]
     command_width = max(len(command) for command, why in commands if why)
     texts = [f"{command.ljust(command_width)}   {why}" if why else command for command, why in commands]
     return [f"{'Try' if number == 0 else '':<10}{text}" for number, text in enumerate(texts)]

@@ -39,7 +39,7 @@ class SimulationFiles:
 
 @dataclass(frozen=True, slots=True)
 class SimulationSummary:
-    """What a run read and decided. `outcomes` and `reasons` count decisions."""
+    """What a run read and decided. `counts` are decisions by campaign, outcome and reason; the rest are sums of it."""
 
     events: int
     duplicates: int
@@ -47,6 +47,7 @@ class SimulationSummary:
     decisions: int
     outcomes: Mapping[str, int]
     reasons: Mapping[str, int]
+    counts: Mapping[tuple[str, str, str], int]
 
 
 def simulate_files(
@@ -75,15 +76,24 @@ def simulate(
         compiled_policy, iter_customers(files.preferences), read_suppressions(files.suppressions)
     )
     simulator = Simulator(catalogue, facts_source, files.until)
-    outcomes, reasons = Counter[str](), Counter[str]()
+    counts = Counter[tuple[str, str, str]]()
     encoder = msgspec.json.Encoder()
     with out.open("wb") as file:
         for decision in simulator.replay_events(read_events(files.events, on_bytes_read)):
-            outcomes[decision.outcome] += 1
-            reasons[decision.reason] += 1
+            counts[decision.campaign, decision.outcome, decision.reason] += 1
             file.write(encoder.encode(to_document(decision, trace)) + b"\n")
+    outcomes, reasons = Counter[str](), Counter[str]()
+    for (_, outcome, reason), count in counts.items():
+        outcomes[outcome] += count
+        reasons[reason] += count
     return SimulationSummary(
-        simulator.events, simulator.duplicates, simulator.refused, outcomes.total(), dict(outcomes), dict(reasons)
+        simulator.events,
+        simulator.duplicates,
+        simulator.refused,
+        counts.total(),
+        dict(outcomes),
+        dict(reasons),
+        dict(counts),
     )
 
 

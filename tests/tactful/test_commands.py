@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.development.all_services import lock_data_dir
+from services.kit.observability.build_info import COMMIT_VARIABLE, VERSION
 from tactful.__main__ import main
 from tests.support.command_line import ROOT, RunningProduct, environment, product, run
 
@@ -38,6 +39,15 @@ def test_it_is_a_module_too(nothing: dict[str, str]) -> None:
     done = subprocess.run(command, capture_output=True, env=environment(**nothing), cwd=ROOT, check=False)
     assert done.returncode == 1
     assert done.stdout == b"" and done.stderr.startswith(b"error: cannot reach Tactful")
+
+
+def test_it_tells_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(COMMIT_VARIABLE, raising=False)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tactful {VERSION}\n"
+    monkeypatch.setenv(COMMIT_VARIABLE, "abc123")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tactful {VERSION} (abc123)\n"
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
@@ -159,3 +169,12 @@ def on_a_terminal(given: dict[str, str]) -> str:
             shown += part
     os.close(ours)
     return shown.decode()
+
+
+def test_without_the_demo_the_box_suggests_what_works_on_an_empty_installation(tmp_path: Path) -> None:
+    with product(tmp_path / "data", "--no-demo") as running:
+        box = (tmp_path / "dev.log").read_text("utf-8")
+        assert "tactful demo start" in box and "ada" not in box.partition("Try ")[2]
+        doctor = running.run("doctor")
+        assert "tactful doctor" in box and doctor.code in (0, 1) and "error:" not in doctor.err
+        assert running.run("demo", "start").code == 0

@@ -68,7 +68,12 @@ def test_the_simulation_succeeds(tmp_path: Path) -> None:
     command = next(each for each in blocks() if each.startswith("simulate"))
     arguments = [word.replace("decisions.jsonl", str(tmp_path / "out.jsonl")) for word in shlex.split(command)]
     absolute = [str(ROOT / word) if word.startswith("examples/") else word for word in arguments]
-    assert run(*absolute).code == 0
+    done = run(*absolute)
+    assert done.code == 0
+    printed = [line.split() for line in done.out.splitlines()]
+    shown = re.search(r"^campaign +outcome .*?(?=^```)", README, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    assert [line for line in shown[0].splitlines() if line.split() not in printed] == []
 
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

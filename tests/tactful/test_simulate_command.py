@@ -25,8 +25,11 @@ def simulate(out: Path, *more: str | Path) -> CommandResult:
 
 def test_the_shop_of_the_examples(tmp_path: Path) -> None:
     done = simulate(tmp_path / "out.jsonl")
-    assert (done.code, done.out) == (0, "")
-    assert done.err == "34 events, 46 decisions: 1 defer, 15 send, 30 suppress\n"
+    assert done.code == 0
+    assert done.err == (
+        "34 events, 46 decisions: 1 defer, 15 send, 30 suppress\n"
+        f"Each decision, with what decided it, is a line of {tmp_path / 'out.jsonl'}\n"
+    )
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     asked = [line for line in lines if (line["customer"], line["campaign"]) == ("bruno", "referral-ask")]
     assert [
@@ -38,6 +41,18 @@ def test_the_shop_of_the_examples(tmp_path: Path) -> None:
     ]
     reasons = Counter(line["reason"] for line in lines)
     assert {"suppression_list", "opted_out_class", "opted_out_topic", "no_address", "cap_window"} <= set(reasons)
+
+
+def test_it_prints_what_each_campaign_got_by_outcome_and_reason(tmp_path: Path) -> None:
+    rows = [line.split() for line in simulate(tmp_path / "out.jsonl").out.splitlines()]
+    assert rows[0] == ["campaign", "outcome", "reason", "decisions"]
+    assert ["product-news", "suppress", "not_in_audience", "10"] in rows
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    decided = Counter((line["campaign"], line["outcome"], line["reason"]) for line in lines)
+    assert {tuple(row[:3]): int(row[3]) for row in rows[1:]} == decided
+    for_programs = json.loads(simulate(tmp_path / "out.jsonl", "--output", "json").out)
+    assert for_programs["decisions"] == 46
+    assert sum(row["decisions"] for row in for_programs["counts"]) == 46
 
 
 def test_until_and_trace(tmp_path: Path) -> None:
