@@ -60,6 +60,23 @@ class _Envelope(msgspec.Struct):
     data_base64: str | None = None
 
 
+class EventIdentity(msgspec.Struct, frozen=True):
+    """What a record says about itself, as far as it can be read: None where it cannot. Nothing of it is validated
+    but that each part could be an id.
+    """
+
+    source: str | None
+    id: str | None
+    type: str | None
+    customer: str | None
+
+
+class _LooseIdentity(msgspec.Struct):
+    id: Any = None
+    source: Any = None
+    type: Any = None
+
+
 class _TypeOnly(msgspec.Struct):
     type: str = ""
 
@@ -71,6 +88,7 @@ class _SubjectOnly(msgspec.Struct):
 _ENVELOPE_DECODER = msgspec.json.Decoder(_Envelope)
 _TYPE_DECODER = msgspec.json.Decoder(_TypeOnly)
 _SUBJECT_DECODER = msgspec.json.Decoder(_SubjectOnly)
+_IDENTITY_DECODER = msgspec.json.Decoder(_LooseIdentity)
 
 
 def _find_header(headers: Headers, name: str) -> bytes | None:
@@ -117,6 +135,30 @@ def customers_of(key: bytes | None, headers: Headers, value: bytes | None) -> tu
         if describe_invalid_id(customer) is None and customer not in customers:
             customers.append(customer)
     return tuple(customers)
+
+
+def peek_identity(key: bytes | None, headers: Headers, value: bytes | None) -> EventIdentity:
+    """Read what a record says about its identity, of a record that cannot be taken: for finding it again only."""
+    parts: list[object]
+    if is_binary(headers):
+        parts = [_find_header(headers, name) for name in ("ce_source", "ce_id", "ce_type")]
+    else:
+        try:
+            found = _IDENTITY_DECODER.decode(value) if value else _LooseIdentity()
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            found = _LooseIdentity()
+        parts = [found.source, found.id, found.type]
+    customer = next(iter(customers_of(key, headers, value)), None)
+    source, event_id, event_type = map(_readable_id, parts)
+    return EventIdentity(source, event_id, event_type, customer)
+
+
+def _readable_id(part: object) -> str | None:
+    try:
+        text = part.decode() if isinstance(part, bytes) else part
+    except UnicodeDecodeError:
+        return None
+    return text if isinstance(text, str) and describe_invalid_id(text) is None else None
 
 
 def _peek_subject(value: bytes | None) -> bytes | None:

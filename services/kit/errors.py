@@ -7,6 +7,7 @@ TactfulError
     DatabaseGone       connection lost or refused; the outcome of a commit may be unknown
     BusGone            the log cannot be reached; the outcome of a publish may be unknown
   Permanent            will not succeed by trying again
+    RejectedRecord     a record of the log that cannot be applied, with a problem for each part that is wrong
     Malformed 400, Unauthorised 401, Forbidden 403, NotFound 404, Conflict 409,
     PreconditionFailed 412, TooLarge 413, Invalid 422, RateLimited 429
 """
@@ -25,6 +26,10 @@ class Problem:
     pointer: str
     code: str
     detail: str
+
+
+RecordProblem = Problem
+"""A problem in a record of the log. `detail` never has a value of the record: it is stored and shown to operators."""
 
 
 class TactfulError(Exception):
@@ -91,6 +96,17 @@ class Permanent(TactfulError):
     status = 422
     title = "Not possible"
     default_code = "permanent"
+
+
+class RejectedRecord(Permanent):
+    """A record of the log that cannot be applied as it is; `problems` names each part that is wrong."""
+
+    default_code = "rejected_record"
+
+    def __init__(self, problems: Iterable[RecordProblem]) -> None:
+        self.problems = tuple(problems)
+        words = "; ".join(f"{each.pointer}: {each.detail}" if each.pointer else each.detail for each in self.problems)
+        super().__init__(words, errors=self.problems)
 
 
 class Malformed(Permanent):

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, parse_data, peek_type
 from services.kit.bus.batch import Batch
+from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log
@@ -138,6 +139,9 @@ class PreferenceEventHandler:
         states = await store.lock_states(tx, customers)
         await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
         self._metrics.changes("event", "blocked").inc(len(states))
+
+    async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
+        """Nothing is written: the block of the customer ends by itself."""
 
 
 def _merge_event(before: PreferenceState, preference_event: PreferenceEvent, now: Instant) -> store.StateUpdate | None:

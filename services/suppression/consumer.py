@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, parse_data, peek_type
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
+from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database, Tx
 from services.kit.observability.metrics import MetricFamily
@@ -172,6 +173,9 @@ class SuppressionEventHandler:
         states_after = [await _quarantine_customer(tx, state, record, now, error_class) for state in known.values()]
         await store.save_states(tx, states_after)
         self._metrics.quarantines().inc(len(states_after))
+
+    async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
+        """Nothing is written: the quarantine of the customers ends by itself."""
 
 
 def _parse_event(record: Record, prepared: SuppressionBatch) -> SuppressionEvent:

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, MetaD
 
 from services.kit.bus.batch import Batch
 from services.kit.bus.consume_loop import ConsumeLoop
+from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Bus, Outgoing, Record
 from services.kit.db.database import Database, Tx
 from services.kit.db.tables import add_kit_tables
@@ -69,6 +70,9 @@ class Effects:
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         customer = (record.key or b"").decode()
         await tx.execute("INSERT INTO hold (customer) VALUES (:c) ON CONFLICT DO NOTHING", c=customer)
+
+    async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
+        await tx.execute("DELETE FROM hold WHERE customer = :c", c=(letter.record.key or b"").decode())
 
 
 def loop_of(bus: Bus, database: Database, handler: Effects, **options: Any) -> ConsumeLoop[list[Record]]:

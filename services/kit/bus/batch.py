@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Protocol, TypeVar
 
+from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Partition, Record
 from services.kit.db.database import Tx
 
@@ -64,4 +65,9 @@ class BatchHandler(Protocol[T]):
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Runs inside the transaction that dead-letters a record, for example to place a hold. If it raises, the loop
         ends.
+        """
+
+    async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
+        """Runs inside the transaction that closes a letter, after the record was applied if it was redriven: ends what
+        `on_dead_letter` began. `letter` is as it is from now on: `redriven` or `discarded`.
         """

@@ -6,31 +6,58 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Row
 
+from schemas.event import InvalidEvent, peek_identity
 from services.kit.bus.partition_lease import PARTITION_COLUMNS
 from services.kit.bus.protocol import Bus, Headers, Outgoing, Partition, Record
 from services.kit.db.database import Database, Tx
-from services.kit.errors import Transient
+from services.kit.db.tables import decode_headers
+from services.kit.errors import RecordProblem, TactfulError, Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 
 _MAX_MESSAGE_LENGTH = 500
+_MAX_PROBLEMS = 50
 _RECORD_COLUMNS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers", "stage")
 _ERROR_COLUMNS = ("error_class", "error_message", "attempts", "at", "state")
+_IDENTITY_COLUMNS = ("event_source", "event_id", "event_type", "customer", "problems")
+_INSERT_COLUMNS = _RECORD_COLUMNS + _ERROR_COLUMNS + _IDENTITY_COLUMNS
 _INSERT = f"""
-    INSERT INTO dead_letter ({", ".join(f'"{name}"' for name in _RECORD_COLUMNS + _ERROR_COLUMNS)})
-    VALUES ({", ".join(f":{name}" for name in _RECORD_COLUMNS + _ERROR_COLUMNS)})
+    INSERT INTO dead_letter ({", ".join(f'"{name}"' for name in _INSERT_COLUMNS)})
+    VALUES ({", ".join(f":{name}" for name in _INSERT_COLUMNS)})
 """
 _UNPUBLISHED = """
     SELECT id, topic, partition, "offset", timestamp, key, value, headers, stage, error_class, error_message, attempts
     FROM dead_letter WHERE published IS NULL {ours} ORDER BY id LIMIT :limit
 """
 _encode = msgspec.msgpack.Encoder().encode
-_decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+_encode_problems = msgspec.json.Encoder().encode
+_decode_problems = msgspec.json.Decoder(tuple[RecordProblem, ...]).decode
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that could not be applied. Of its event's identity, what could be read; `customer` is whom it names."""
+
+    id: int
+    record: Record
+    stage: str
+    error_class: str
+    error_message: str
+    problems: tuple[RecordProblem, ...]
+    attempts: int
+    at: Instant
+    state: Literal["open", "redriven", "discarded"]
+    event_source: str | None
+    event_id: str | None
+    event_type: str | None
+    customer: str | None
+    closed_at: Instant | None
+    closed_by: str | None
+    close_reason: str | None
 
 
 async def store_dead_letter(
@@ -40,7 +67,7 @@ async def store_dead_letter(
 
     Of the error message only the first line is kept: databases put values of the row into the others.
     """
-    error_message_line = (str(error).splitlines() or [""])[0]
+    identity = peek_identity(record.key, record.headers, record.value)
     await tx.execute(
         _INSERT,
         topic=record.topic,
@@ -52,16 +79,68 @@ async def store_dead_letter(
         headers=_encode(record.headers),
         stage=stage,
         error_class=type(error).__name__,
-        error_message=error_message_line.replace("\x00", "")[:_MAX_MESSAGE_LENGTH].encode(errors="replace").decode(),
+        error_message=_first_line(str(error)),
         attempts=attempts,
         at=at,
         state="open",
+        event_source=identity.source,
+        event_id=identity.id,
+        event_type=identity.type,
+        customer=identity.customer,
+        problems=encode_problems(problems_of(error)),
+    )
+
+
+def problems_of(error: BaseException) -> tuple[RecordProblem, ...]:
+    """What is wrong with the record, as far as the error tells it part by part."""
+    if isinstance(error, TactfulError):
+        return tuple(error.errors)
+    if isinstance(error, InvalidEvent):
+        return (RecordProblem(error.pointer, "invalid_event", error.detail),)
+    return ()
+
+
+def encode_problems(problems: Sequence[RecordProblem]) -> str:
+    """Returns the problems as the column `problems` has them: JSON, bounded."""
+    bounded = [
+        RecordProblem(_first_line(each.pointer), _first_line(each.code), _first_line(each.detail))
+        for each in problems[:_MAX_PROBLEMS]
+    ]
+    return _encode_problems(bounded).decode()
+
+
+def _first_line(text: str) -> str:
+    line = (text.splitlines() or [""])[0]
+    return line.replace("\x00", "")[:_MAX_MESSAGE_LENGTH].encode(errors="replace").decode()
+
+
+def to_dead_letter(row: Row[Any]) -> DeadLetter:
+    """Returns the letter of a whole row of the table."""
+    return DeadLetter(
+        id=row.id,
+        record=Record(
+            row.topic, row.partition, row.offset, row.key, row.value, decode_headers(row.headers), row.timestamp
+        ),
+        stage=row.stage,
+        error_class=row.error_class,
+        error_message=row.error_message,
+        problems=_decode_problems(row.problems),
+        attempts=row.attempts,
+        at=row.at,
+        state=row.state,
+        event_source=row.event_source,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        customer=row.customer,
+        closed_at=row.closed_at,
+        closed_by=row.closed_by,
+        close_reason=row.close_reason,
     )
 
 
 def to_outgoing(row: Row[Any]) -> Outgoing:
     """Returns the record as it was on its topic, to be published again: same key, value and headers."""
-    return Outgoing(row.topic, row.key, row.value, _decode_headers(row.headers))
+    return Outgoing(row.topic, row.key, row.value, decode_headers(row.headers))
 
 
 def _error_headers(row: Row[Any]) -> Headers:
@@ -109,7 +188,7 @@ class DeadLetterRelay:
             return 0
         await self._bus.publish(
             [
-                Outgoing(self._topic, row.key, row.value, _decode_headers(row.headers) + _error_headers(row))
+                Outgoing(self._topic, row.key, row.value, decode_headers(row.headers) + _error_headers(row))
                 for row in rows
             ]
         )

@@ -15,6 +15,7 @@ import msgspec
 from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
+from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
@@ -229,6 +230,9 @@ class Pipeline:
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
+
+    async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
+        """Nothing is written: nothing was when the letter was stored."""
 
 
 def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:

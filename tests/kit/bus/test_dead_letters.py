@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.bus.dead_letters import DeadLetterRelay, store_dead_letter, to_outgoing
+from schemas.event import InvalidEvent
+from services.kit.bus.dead_letters import DeadLetterRelay, store_dead_letter, to_dead_letter, to_outgoing
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing, Partition, Record
 from services.kit.db.database import Database
-from services.kit.errors import BusGone, Invalid
+from services.kit.errors import BusGone, Invalid, RecordProblem, RejectedRecord
 from services.kit.runtime.clock import ManualClock
 from tests.support.recording_consumer import DLQ, count, open_database
 
@@ -74,3 +75,44 @@ async def test_what_could_not_be_published_stays(database: Database, tmp_path: P
         await DeadLetterRelay(bus, database, DLQ, ManualClock(9)).publish_waiting()
     assert await count(database, "dead_letter WHERE published IS NULL") == 1
     await bus.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "problems"),
+    [
+        (
+            RejectedRecord([RecordProblem("/data/zone", "zone", "not a zone"), RecordProblem("/data/x", "y", "a\nb")]),
+            (RecordProblem("/data/zone", "zone", "not a zone"), RecordProblem("/data/x", "y", "a")),
+        ),
+        (InvalidEvent("/time", "is not a time"), (RecordProblem("/time", "invalid_event", "is not a time"),)),
+        (KeyError("defect"), ()),
+    ],
+    ids=["rejected record", "invalid event", "defect"],
+)
+async def test_a_letter_knows_its_event_and_each_problem(
+    database: Database, error: BaseException, problems: tuple[RecordProblem, ...]
+) -> None:
+    value = b'{"id": "e-1", "source": "/shop", "type": 7, "subject": "ada", "data": {"zone": "Berln"}}'
+    record = Record("events", 0, 5, b"ada", value, (), 9)
+    async with database.write() as tx:
+        await store_dead_letter(tx, record, error, stage="preference", attempts=1, at=8)
+    async with database.read() as tx:
+        row = await tx.row("SELECT * FROM dead_letter WHERE event_id IS NOT NULL")
+    assert row is not None
+    letter = to_dead_letter(row)
+    assert letter.record == record
+    assert (letter.event_source, letter.event_id, letter.event_type, letter.customer) == ("/shop", "e-1", None, "ada")
+    assert letter.problems == problems
+    assert (letter.state, letter.closed_at) == ("open", None)
+
+
+async def test_what_is_too_long_or_unreadable_is_no_identity(database: Database) -> None:
+    headers = (("ce_id", b"x" * 300), ("ce_source", b"\xff"), ("ce_type", b"a\x00b"), ("ce_subject", b""))
+    async with database.write() as tx:
+        await store_dead_letter(
+            tx, Record("events", 0, 6, None, b"{}", headers, 9), Invalid("x"), stage="s", attempts=1, at=8
+        )
+    async with database.read() as tx:
+        row = await tx.row('SELECT * FROM dead_letter WHERE "offset" = 6')
+    assert row is not None
+    assert (row.event_source, row.event_id, row.event_type, row.customer) == (None, None, None, None)
