@@ -103,10 +103,12 @@ class RejectedRecord(Permanent):
 
     default_code = "rejected_record"
 
-    def __init__(self, problems: Iterable[RecordProblem]) -> None:
+    title = "Record not applied"
+
+    def __init__(self, detail: str = "", *, problems: Iterable[RecordProblem] = ()) -> None:
         self.problems = tuple(problems)
         words = "; ".join(f"{each.pointer}: {each.detail}" if each.pointer else each.detail for each in self.problems)
-        super().__init__(words, errors=self.problems)
+        super().__init__(detail or words, errors=self.problems)
 
 
 class Malformed(Permanent):

@@ -81,7 +81,9 @@ async def test_what_could_not_be_published_stays(database: Database, tmp_path: P
     ("error", "problems"),
     [
         (
-            RejectedRecord([RecordProblem("/data/zone", "zone", "not a zone"), RecordProblem("/data/x", "y", "a\nb")]),
+            RejectedRecord(
+                problems=[RecordProblem("/data/zone", "zone", "not a zone"), RecordProblem("/data/x", "y", "a\nb")]
+            ),
             (RecordProblem("/data/zone", "zone", "not a zone"), RecordProblem("/data/x", "y", "a")),
         ),
         (InvalidEvent("/time", "is not a time"), (RecordProblem("/time", "invalid_event", "is not a time"),)),
