@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from time import perf_counter, thread_time
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from liquid import Environment, RenderContext
 from liquid.ast import Node
 from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.cycle_tag import CycleNode
+from liquid.builtin.tags.echo_tag import EchoNode
 from liquid.exceptions import LoopIterationLimitError, ResourceLimitError
 from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
-from services.template.filters import REFUSED_FILTERS, bound_filter, format_date
+from services.template.filters import REFUSED_FILTERS, bound_filter, format_date, round_number
+from services.template.value_text import MisfitError, output_text, value_text
 
 MAX_OUTPUT: Final = 1024 * 1024  # bytes
 MAX_ITERATIONS: Final = 10_000  # iterations of all loops together
@@ -97,6 +101,44 @@ class _BoundedRange(RangeLiteral):
         return numbers
 
 
+class PlainOutput(OutputNode):
+    """`{{ }}` that writes values as people do."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        value = self.expression.evaluate(context)
+        try:
+            return buffer.write(output_text(value, context.autoescape))
+        except MisfitError as error:
+            error.token = self.expression.token
+            raise
+
+
+class PlainEcho(EchoNode):
+    """The tag `echo` that writes values as people do."""
+
+    __slots__ = ()
+
+    render_to_output = PlainOutput.render_to_output
+
+
+class _PlainCycle(CycleNode):
+    """The tag `cycle` that writes values as people do. Without a name, its texts tell it from others."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        texts = [value_text(each.evaluate(context)) for each in self.args]
+        group = value_text(self.group.evaluate(context)) if self.group else ""
+        return buffer.write(output_text(texts[context.cycle(group or str(texts), len(texts))], context.autoescape))
+
+
+_REPLACED: Final[Mapping[type, type]] = {
+    RangeLiteral: _BoundedRange, OutputNode: PlainOutput, EchoNode: PlainEcho, CycleNode: _PlainCycle
+}  # fmt: skip
+
+
 class _BoundedTemplate(BoundTemplate):
     context_class = BudgetedContext
 
@@ -110,8 +152,8 @@ class _BoundedTemplate(BoundTemplate):
                 pending += [*each.children(context, include_partials=False), *each.expressions()]
             else:
                 pending += each.children()
-            if type(each) is RangeLiteral:
-                each.__class__ = _BoundedRange
+            if type(each) in _REPLACED:
+                each.__class__ = _REPLACED[type(each)]
 
 
 class _TemplateEnvironment(Environment):
@@ -128,6 +170,7 @@ class _TemplateEnvironment(Environment):
         for name in REFUSED_FILTERS:
             del self.filters[name]
         self.filters["date"] = format_date
+        self.filters["round"] = round_number
         self.filters = {name: _copy_filter_flags(bound_filter(name, run), run) for name, run in self.filters.items()}
 
 

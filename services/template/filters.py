@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Final
 
-from liquid.exceptions import FilterArgumentError, ResourceLimitError
-from liquid.undefined import Undefined
+from liquid.builtin.filters import array as list_filters
+from liquid.builtin.filters import math as number_filters
+from liquid.builtin.filters import string as text_filters
+from liquid.exceptions import FilterArgumentError, LiquidError, ResourceLimitError, UndefinedError
+from liquid.filter import flatten, math_filter
+from liquid.undefined import is_undefined
+
+from services.template.value_text import MisfitError, kind_of, round_half_away, value_text
 
 MAX_TEXT_LENGTH: Final = 256 * 1024  # characters, in and out
 MAX_ITEMS: Final = 1000  # elements of a list
@@ -24,29 +30,90 @@ REFUSED_FILTERS: Final = (
     "base64_url_safe_decode",
 )
 _DIRECTIVES: Final = re.compile(r"%[-_0^#]?[a-zA-Z%]")
+_FILTERS_WITH_COUNTS: Final = frozenset({"slice", "truncate", "truncatewords"})
+"""Filters of texts whose arguments may be numbers."""
+_A_TIME: Final = "a time (RFC 3339, or seconds since 1970)"
+_EXPECTED: Final = {
+    list_filters.__name__: "a list with items that fit", number_filters.__name__: "a number", __name__: _A_TIME
+}  # fmt: skip
+"""What filters expect, by the module that defines them."""
 
 
 def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps a filter with size checks before and after it. The wrapped filter raises ResourceLimitError."""
 
+    takes_text = filter_function.__module__ == text_filters.__name__
+
     @wraps(filter_function)
     def limited(value: Any, *args: Any, **options: Any) -> Any:
         for operand in (value, *args):
             check_size(operand)
+            if name != "default" and is_undefined(operand):
+                str(operand)  # raises UndefinedError; arithmetic would take a missing value for 0
+        if takes_text:
+            value, *args = _text_operands(name, value, args)  # type: ignore[assignment]
         if name.startswith("replace") and isinstance(value, str) and args:
             _check_growth(value, str(args[0]), str(args[1]) if len(args) > 1 else "")
-        if name == "join" and isinstance(value, list | tuple) and args:
-            _refuse_above(len(value) * len(str(args[0])), MAX_TEXT_LENGTH)
+        if name == "join":
+            value, args = _joined_operands(value, args)
         if name == "round" and args and isinstance(args[0], int | float):
             _refuse_above(args[0], MAX_DIGITS)
         try:
             result = filter_function(value, *args, **options)
-        except (ArithmeticError, ValueError, RecursionError) as error:
-            raise FilterArgumentError(f"{name} does not fit this value", token=None) from error
+        except (MisfitError, ResourceLimitError, UndefinedError):
+            raise
+        except (ArithmeticError, ValueError, TypeError, RecursionError, LiquidError) as error:
+            raise _misfit(name, filter_function.__module__, value, error) from error
         check_size(result)
         return result
 
     return limited
+
+
+def _text_operands(name: str, value: Any, args: Sequence[Any]) -> list[Any]:
+    """Returns the operands of a filter of texts as texts; counts stay numbers, and `slice` may cut a list."""
+    texts = value if name == "slice" and isinstance(value, list | tuple | range) else _plain_text(value)
+    keeps_numbers = name in _FILTERS_WITH_COUNTS
+    return [
+        texts,
+        *(each if keeps_numbers and isinstance(each, int | float) else _plain_text(each) for each in args),
+    ]
+
+
+def _plain_text(value: Any) -> Any:
+    return value if isinstance(value, str) or value is None else value_text(value)
+
+
+def _joined_operands(value: Any, args: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Returns the items of a list and its separator as texts."""
+    separator = tuple(_plain_text(each) for each in args)
+    if not isinstance(value, list | tuple | range):
+        return _plain_text(value), separator
+    texts = ["" if each is None else _plain_text(each) for each in flatten(value)]
+    _refuse_above(len(texts) * sum(len(str(each)) for each in separator), MAX_TEXT_LENGTH)
+    return texts, separator
+
+
+def _misfit(name: str, module: str, value: object, error: Exception) -> LiquidError:
+    """Returns the error of a filter in words that hold no value."""
+    text = str(error)
+    if "divide by" in text:
+        return MisfitError(f"the filter `{name}` cannot divide by 0", "0", "another number")
+    if "argument" in text or isinstance(error, TypeError) or module == text_filters.__name__ or name == "concat":
+        return FilterArgumentError(f"the filter `{name}` cannot work with these arguments", token=None)
+    expected = "a number" if name == "round" else _EXPECTED.get(module, "another value")
+    return MisfitError(f"the filter `{name}` needs {expected}, not {kind_of(value)}", kind_of(value), expected)
+
+
+@math_filter
+def round_number(number: float, digits: Any = None) -> float:
+    """Rounds half away from zero; `digits` that are no number count as absent."""
+    if isinstance(digits, str):
+        try:
+            digits = float(digits)
+        except ValueError:
+            digits = None
+    return round_half_away(number, None if is_undefined(digits) else digits)
 
 
 def check_size(value: Any) -> None:
@@ -74,13 +141,11 @@ def format_date(value: object, pattern: object = "%Y-%m-%d") -> str:
     """Formats a time (RFC 3339 text, or seconds since 1970) by strftime directives, in UTC unless the text names a
     zone.
     """
-    if isinstance(value, Undefined):
-        return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise FilterArgumentError("date needs a time", token=None)
+        raise ValueError("not a time")
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     else:
         moment = datetime.fromtimestamp(value, UTC)
-    return _DIRECTIVES.sub(lambda found: moment.strftime(found.group()), str(pattern))
+    return _DIRECTIVES.sub(lambda found: moment.strftime(found.group()), str(_plain_text(pattern)))

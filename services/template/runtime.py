@@ -12,9 +12,9 @@ from typing import Any, Final
 from liquid.builtin.expressions.logical import is_truthy
 from liquid.exceptions import LiquidError
 from liquid.limits import to_int
-from liquid.stringify import to_liquid_string
 
 from services.template.engine import MAX_OUTPUT
+from services.template.value_text import output_text
 
 MAX_TEXT: Final = MAX_OUTPUT // 16  # characters; in bytes at most a quarter of what python-liquid allows
 MAX_ITERATIONS: Final = 500  # of all loops together
@@ -25,7 +25,6 @@ class EngineRequired(Exception):
     """This case must be rendered by python-liquid."""
 
 
-_NUMBERS: Final = frozenset({int, float})
 FALLBACK_ERRORS: Final = (
     EngineRequired, LiquidError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
@@ -81,7 +80,7 @@ def value_formatter(html: bool) -> Callable[[object], str]:
     """Returns a function that formats a value of any type; with `html` it escapes."""
 
     def text(value: object) -> str:
-        return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
+        return str(value) if value.__class__ is int else output_text(value, html)
 
     return text
 
@@ -92,7 +91,7 @@ def path_formatter(html: bool) -> Callable[[object], str]:
     def text(value: object) -> str:
         if value is None:
             raise EngineRequired
-        return str(value) if value.__class__ in _NUMBERS else to_liquid_string(value, html)
+        return str(value) if value.__class__ is int else output_text(value, html)
 
     return text
 

@@ -14,8 +14,30 @@ class TemplateSyntaxError(ValueError):
 
 
 class RenderError(Exception):
-    """The template cannot be rendered for these values."""
+    """The template cannot be rendered for these values. Says what is known about the cause, never a value.
 
-    def __init__(self, code: str, detail: str) -> None:
+    `field`: the field of the content that failed, None for the content as a whole. `line` and `column` count from 1.
+    `variable` is the path as the template writes it; `found` and `expected` are kinds of values in words. `offset` is
+    where in the rendered text of the field the fault lies; `excerpt` is what to look for in the source instead.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        place: tuple[int, int] | None = None,
+        variable: str | None = None,
+        found: str | None = None,
+        expected: str | None = None,
+        offset: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code, self.detail = code, detail
+        self.code, self.detail, self.field = code, detail, field
+        self.line: int | None
+        self.column: int | None
+        self.line, self.column = place or (None, None)
+        self.variable, self.found, self.expected = variable, found, expected
+        self.offset, self.excerpt = offset, excerpt

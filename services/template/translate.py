@@ -17,13 +17,11 @@ from liquid import Markup, escape
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
-from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.builtin.tags.capture_tag import CaptureNode
 from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.builtin.tags.doc_tag import DocNode
-from liquid.builtin.tags.echo_tag import EchoNode
 from liquid.builtin.tags.for_tag import BreakNode, ContinueNode, ForNode
 from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.inline_comment_tag import InlineCommentNode
@@ -31,7 +29,7 @@ from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.template import BoundTemplate
 
 from services.template import runtime
-from services.template.engine import MAX_STEPS
+from services.template.engine import MAX_STEPS, PlainEcho, PlainOutput
 from services.template.expressions import EnclosingLoop, ExpressionTranslator, Untranslatable
 from services.template.runtime import MAX_ITERATIONS, MAX_SECONDS
 
@@ -151,7 +149,7 @@ class _SourceWriter:
             buffer.write(node.text)
             self._constant += buffer.getvalue()
 
-    def _write_output(self, node: OutputNode, silent: bool) -> None:
+    def _write_output(self, node: PlainOutput, silent: bool) -> None:
         expression = node.expression
         if isinstance(expression, FilteredExpression) and not expression.filters:
             expression = expression.left
@@ -241,8 +239,8 @@ class _SourceWriter:
 
 _NODE_WRITERS: Final[Mapping[type[Node], Callable[[_SourceWriter, Any, bool], None]]] = {
     ContentNode: _SourceWriter._write_content,
-    OutputNode: _SourceWriter._write_output,
-    EchoNode: _SourceWriter._write_output,
+    PlainOutput: _SourceWriter._write_output,
+    PlainEcho: _SourceWriter._write_output,
     IfNode: _SourceWriter._write_if,
     UnlessNode: _SourceWriter._write_if,
     CaseNode: _SourceWriter._write_case,

@@ -1,5 +1,6 @@
 """E-mail: addresses, headers, MJML, the derived text, and the way out of marketing."""
 
+import re
 import time
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 
 from services.orchestrator.delivery.channels.definition import BadAddress
 from services.orchestrator.delivery.channels.email.channel import CHANNEL as EMAIL
+from services.orchestrator.delivery.channels.email.channel import _with_preheader
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.template import RenderError
 
+PREHEADER = '<div style="display:none;max-height:0;overflow:hidden">Soon</div>'
 OUT = "https://example.org/u/1?a=1&b=2"
 CONTEXT = {"customer": {"id": "c-1", "traits": {"name": "Ada"}}, "links": {"unsubscribe": OUT}}
 LINK = '<a href="{{ links.unsubscribe }}">Stop</a>'
@@ -83,6 +86,43 @@ def test_the_preheader_stands_hidden_at_the_start_of_the_body() -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("<html><!--[if mso]><body><![endif]--><!--[if !mso]><!--><body title='a>b'>", "<!--<![endif]-->x"),
+        ("<html><head><title><body></title><style>/*<body>*/</style></head><body>", "x</body></html>"),
+        ("", "<!--[if mso]><body><![endif]--><p>x</p>"),
+        ("<!doctype html>", "<p>x</p>"),
+        ("<html><head><meta charset='utf-8'></head>", "<p>x</p>"),
+    ],
+)  # fmt: skip
+def test_the_preheader_never_stands_in_a_comment_or_before_the_document(start: str, end: str) -> None:
+    assert _with_preheader(start + end, "Soon").replace(PREHEADER, "@") == f"{start}@{end}"
+
+
+STYLE = (
+    "a:hover { color: red; } [data-ogsc] .dark { color: white; } .nobody { margin: 3px; } a::before { content: '-'; }"
+    " p { margin: 1px; } @media print { p { margin: 2px; } } .nobody, i { padding: 0; }"
+)
+MAIL = {
+    "html": f"<html><head><style>{STYLE}</style></head><body><p><a href='#'>x</a></p></body></html>",
+    "fragment": f"<style>{STYLE}</style><p><a href='#'>x</a></p>",
+    "mjml": f"<mjml><mj-head><mj-style>{STYLE}</mj-style></mj-head><mj-body><mj-section><mj-column><mj-text><p>x</p>"
+    "</mj-text></mj-column></mj-section></mj-body></mjml>",
+    "mjml inline": f"<mjml><mj-head><mj-style inline='inline'>{STYLE}</mj-style></mj-head><mj-body><mj-section>"
+    "<mj-column><mj-text><p>x</p></mj-text></mj-column></mj-section></mj-body></mjml>",
+}
+
+
+@pytest.mark.parametrize("kind", MAIL)
+def test_rules_that_no_element_can_carry_stay_in_a_style(kind: str) -> None:
+    page = (render(mjml=MAIL[kind]) if "mjml" in kind else render(html=MAIL[kind]))["html"]
+    styles = " ".join(re.findall(r"<style[^>]*>(.*?)</style>", page, re.DOTALL))
+    for kept in ("a:hover", "[data-ogsc] .dark", ".nobody", "a::before", "@media print"):
+        assert kept in styles, kept
+    assert re.search(r"<p style=\"[^\"]*margin: 1px", page)
+
+
+@pytest.mark.parametrize(
     ("content", "fields"),
     [
         ({"html": "<p>x</p>"}, ["/html"]),
@@ -134,7 +174,11 @@ def test_deep_html_is_refused_before_a_parser_suffers(loop: str) -> None:
         ('<a href="https://e.org/x"><img src="cid:a" alt="Logo"></a>', "Logo (https://e.org/x)"),
         ("<style>p{}</style><script>x</script><p style='display:none'>no</p><p>a &amp; b</p>", "a & b"),
         ("", ""),
+        *[(f"<{tag}>a</{tag}><{tag}>b</{tag}>", "a\n\nb") for tag in ("center", "nav", "form", "figure", "new-tag")],
+        ("<dl><dt>a</dt><dd>b</dd></dl>c<details><summary>d</summary>e</details>", "a\n\nb\n\nc\n\nd\ne"),
+        ("<pre>a  b\n  c</pre>d<span style='display:block'>e</span>f", "a  b\n  c\nd\ne\nf"),
+        ("<p>a<b>b</b><font>c</font><wbr>d <q>e</q><mark>f</mark></p>", "abcd ef"),
     ],
-)
+)  # fmt: skip
 def test_the_text_of_html(html: str, text: str) -> None:
     assert html_to_text(html) == text

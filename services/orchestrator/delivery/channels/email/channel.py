@@ -18,6 +18,13 @@ from services.template import RenderError, check_html
 MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
 HTML_FIELDS: Final = frozenset({"html", "mjml"})
+_PAGE_PART: Final = re.compile(
+    r"<!--.*?-->|<(?P<raw>style|title|script|noscript|xml)\b.*?</(?P=raw)\s*>"
+    r"|(?P<head><!doctype\b[^>]*>|</?(?:html|head)\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>|<(?:meta|link|base)\b[^>]*>)"
+    r"|(?P<body><body\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>)|(?P<content><[a-z]|[^\s<])",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The parts of a page before its body: comments, raw texts, what belongs to the head, the body's tag, other content."""
 UNSUBSCRIBE_VARIABLE: Final = "links.unsubscribe"
 
 
@@ -130,9 +137,23 @@ def _render_html(compiled: CompiledTemplates, context: Mapping[str, Any]) -> str
 
 def _with_preheader(page: str, preheader: str) -> str:
     hidden = f'<div style="display:none;max-height:0;overflow:hidden">{markup.escape(preheader)}</div>'
-    body = re.search(r"<body\b[^>]*>", page, re.IGNORECASE)
-    insert_at = body.end() if body else 0
+    insert_at = _body_start(page)
     return page[:insert_at] + hidden + page[insert_at:]
+
+
+def _body_start(page: str) -> int:
+    """Returns the index after `<body>`, or where a page without this tag begins its body. What stands in comments, as
+    Outlook's conditional ones, or in styles is no tag.
+    """
+    start = 0
+    for found in _PAGE_PART.finditer(page):
+        if found["head"]:
+            start = found.end()
+        elif found["body"]:
+            return found.end()
+        elif found["content"]:
+            break
+    return start
 
 
 def _require_unsubscribe_link(message: Mapping[str, str], context: Mapping[str, Any]) -> None:

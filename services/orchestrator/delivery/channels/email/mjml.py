@@ -85,7 +85,10 @@ def mjml_to_html(source: str) -> str:
 
 
 def inline_styles(html: str) -> str:
-    """Moves styles into the elements; media queries stay. No style sheet is loaded from a file or the network."""
+    """Moves styles into the elements. What cannot stand in an element stays in a `<style>`: `:hover`, media queries,
+    and rules that match nothing here, which mail programs apply to their own markup (`[data-ogsc]`). No style sheet
+    is loaded from a file or the network.
+    """
     _check_element_count(html, MAX_HTML_ELEMENTS)
     if _html_depth(html) > MAX_HTML_DEPTH:
         raise RenderError("too_deep", f"nested deeper than {MAX_HTML_DEPTH} levels")
@@ -102,7 +105,9 @@ def _check_element_count(markup: str, limit: int) -> None:
         raise RenderError("too_deep", f"more than {limit} elements")
 
 
-_INLINER: Final = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
+_INLINER: Final = css_inline.CSSInliner(
+    load_remote_stylesheets=False, keep_at_rules=True, remove_inlined_selectors=True
+)
 
 
 def _refuse_include(path: str) -> str:
