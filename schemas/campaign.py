@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from schemas.documents import DocumentProblem
 from schemas.fields import (
     Channels,
     ClassField,
@@ -17,7 +19,7 @@ from schemas.fields import (
     enum_member,
 )
 from schemas.times import DAY, parse_duration
-from schemas.vocabulary import Class, Strategy
+from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Strategy
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*$")]
 
@@ -44,6 +46,13 @@ def _validate_reentry(value: Any) -> Any:
 Reentry = Annotated[str, BeforeValidator(_validate_reentry)]
 
 
+StrategyField = Annotated[
+    Strategy,
+    enum_member(Strategy, SUPPORTED_STRATEGIES),
+    WithJsonSchema({"type": "string", "enum": list(SUPPORTED_STRATEGIES)}),
+]
+
+
 class Campaign(Document):
     """What to send, to whom, and on which event. The form is the same over HTTP, in files and in simulations."""
 
@@ -57,8 +66,8 @@ class Campaign(Document):
     trigger: Trigger
     audience: Condition | None = None
     channels: Channels
-    strategy: Annotated[Strategy, enum_member(Strategy)] = Strategy.FIRST
-    fallback_after: Duration | None = None
+    strategy: StrategyField = Strategy.FIRST
+    fallback_after: SkipJsonSchema[Duration | None] = None
     ttl: Duration = 7 * DAY
     reentry: Reentry = "always"
     start: InstantField | None = None
@@ -74,7 +83,7 @@ class Campaign(Document):
         if self.class_ is Class.TRANSACTIONAL and self.holdout:
             raise ValueError("a transactional message is never held out: remove `holdout`")
         if (self.strategy is Strategy.FALLBACK) != (self.fallback_after is not None):
-            raise ValueError("`fallback_after` belongs to strategy `fallback`, and only to it")
+            raise ValueError("`fallback_after` belongs to strategy `fallback`, which is not available yet: remove it")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ValueError("`start` must be before `end`")
         missing = [channel.value for channel in self.channels if channel.value not in self.content]
@@ -89,3 +98,17 @@ class Campaign(Document):
     def reentry_interval(self) -> int | None:
         """Microseconds of `every <duration>`, else None."""
         return parse_duration(self.reentry.removeprefix("every ")) if self.reentry.startswith("every ") else None
+
+
+FALLBACK_DETAIL = (
+    "the strategy `fallback` is not available yet: nothing would send on the next channel when the first one is not "
+    "confirmed"
+)
+FALLBACK_REMEDY = "use `first`, the first channel that may send, or `all`, and remove `fallback_after`"
+
+
+def unsupported_strategy_problems(document: Campaign) -> list[DocumentProblem]:
+    """Why a new document is refused although it can be read: a strategy that delivery does not implement."""
+    if document.strategy in SUPPORTED_STRATEGIES:
+        return []
+    return [("/strategy", "not_available", f"{FALLBACK_DETAIL}; {FALLBACK_REMEDY}")]

@@ -3,6 +3,7 @@
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -83,6 +84,7 @@ def _global_options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
+    _print_utf8()
     try:
         build_cli()(args=None if arguments is None else list(arguments), prog_name="tactful")
     except SystemExit as end:
@@ -95,6 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _print_utf8() -> None:
+    """Print UTF-8 whatever the locale: what a command prints goes into files and to other programs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
 
 
 if __name__ == "__main__":

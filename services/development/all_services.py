@@ -81,7 +81,7 @@ class InProcessTransport(httpx.AsyncBaseTransport):
 def lock_data_dir(directory: Path) -> IO[str]:
     """Lock the data directory for this process. Raises SettingsError if another process has locked it."""
     directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / "lock").open("w")
+    file = (directory / "lock").open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -94,7 +94,7 @@ def load_or_create_keys(directory: Path) -> dict[str, str]:
     """The keys of this installation, created at the first start. Only the owner can read their file, `keys.json`."""
     path = directory / "keys.json"
     if path.exists():
-        keys: dict[str, str] = json.loads(path.read_text())
+        keys: dict[str, str] = json.loads(path.read_text("utf-8"))
         return keys
     new_keys = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
     _write_keys(path, new_keys)
@@ -103,7 +103,9 @@ def load_or_create_keys(directory: Path) -> dict[str, str]:
 
 def _write_keys(path: Path, keys: Mapping[str, str]) -> None:
     temporary_path = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(
+        os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         json.dump(keys, file, indent=2)
         file.flush()
         os.fsync(file.fileno())

@@ -97,12 +97,12 @@ class DemoShop:
         """Lead the policy and the campaigns of `examples/` through their lives. Whether there was no policy."""
         is_new = not await self._exists("/v1/policy")
         if is_new:
-            version = (await self._request("PUT", "/v1/policy", load_document((EXAMPLES / "policy.yaml").read_text())))[
-                "version"
-            ]
+            version = (
+                await self._request("PUT", "/v1/policy", load_document((EXAMPLES / "policy.yaml").read_bytes()))
+            )["version"]
             await self._activate(f"/v1/policy/versions/{version}")
         for path in sorted((EXAMPLES / "campaigns").glob("*.yaml")):
-            campaign = load_document(path.read_text())
+            campaign = load_document(path.read_bytes())
             campaign_path = f"/v1/campaigns/{campaign['key']}"
             if not await self._exists(campaign_path):
                 await self._request("PUT", campaign_path, campaign)

@@ -33,6 +33,8 @@ def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
     campaigns: dict[str, CompiledCampaign] = {}
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
         document = _read_document(path, schemas.campaign.Campaign)
+        if problems := schemas.campaign.unsupported_strategy_problems(document):
+            raise BadInput(f"{path}: {DocumentError(problems)}")
         if document.key in campaigns:
             raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
         try:

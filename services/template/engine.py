@@ -15,7 +15,8 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
-from services.template.filters import REFUSED_FILTERS, bound_filter, format_date, round_number
+from services.template.dates import format_date
+from services.template.filters import REFUSED_FILTERS, bound_filter, round_number
 from services.template.value_text import MisfitError, output_text, value_text
 
 MAX_OUTPUT: Final = 1024 * 1024  # bytes

@@ -1,8 +1,6 @@
 """Template filters with limits on input and output: the engine's own limits apply between filters, not inside them."""
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ from liquid.exceptions import FilterArgumentError, LiquidError, ResourceLimitErr
 from liquid.filter import flatten, math_filter
 from liquid.undefined import is_undefined
 
+from services.template import dates
 from services.template.value_text import MisfitError, kind_of, round_half_away, value_text
 
 MAX_TEXT_LENGTH: Final = 256 * 1024  # characters, in and out
@@ -29,12 +28,11 @@ REFUSED_FILTERS: Final = (
     "base64_url_safe_encode",
     "base64_url_safe_decode",
 )
-_DIRECTIVES: Final = re.compile(r"%[-_0^#]?[a-zA-Z%]")
 _FILTERS_WITH_COUNTS: Final = frozenset({"slice", "truncate", "truncatewords"})
 """Filters of texts whose arguments may be numbers."""
 _A_TIME: Final = "a time (RFC 3339, or seconds since 1970)"
 _EXPECTED: Final = {
-    list_filters.__name__: "a list with items that fit", number_filters.__name__: "a number", __name__: _A_TIME
+    list_filters.__name__: "a list with items that fit", number_filters.__name__: "a number", dates.__name__: _A_TIME
 }  # fmt: skip
 """What filters expect, by the module that defines them."""
 
@@ -135,17 +133,3 @@ def _check_growth(text: str, old: str, new: str) -> None:
 def _refuse_above(size: float, limit: int) -> None:
     if size > limit:
         raise ResourceLimitError(f"more than {limit}", token=None)
-
-
-def format_date(value: object, pattern: object = "%Y-%m-%d") -> str:
-    """Formats a time (RFC 3339 text, or seconds since 1970) by strftime directives, in UTC unless the text names a
-    zone.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("not a time")
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    else:
-        moment = datetime.fromtimestamp(value, UTC)
-    return _DIRECTIVES.sub(lambda found: moment.strftime(found.group()), str(_plain_text(pattern)))

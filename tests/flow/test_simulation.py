@@ -43,6 +43,15 @@ def append(name: str, text: str) -> Callable[[Path], None]:
     return change
 
 
+def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(case: Path) -> None:
+        text = (case / name).read_text("utf-8")
+        assert old in text
+        (case / name).write_text(text.replace(old, new), "utf-8")
+
+    return change
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda case: (case / name).unlink()
 
@@ -54,6 +63,10 @@ def remove(name: str) -> Callable[[Path], None]:
         (remove("policy.yaml"), "policy.yaml: No such file"),
         (remove("events.jsonl"), "events.jsonl: No such file"),
         (append("campaigns/offer.yaml", "audience: 'event.data.total >='\n"), "offer.yaml: "),
+        (
+            replaced("campaigns/offer.yaml", "strategy: first", "strategy: fallback\nfallback_after: 30m"),
+            "offer.yaml: /strategy: the strategy `fallback` is not available yet",
+        ),
         (
             append("campaigns/second.yaml", (CASE / "campaigns/offer.yaml").read_text("utf-8")),
             "`offer` is also in another file",

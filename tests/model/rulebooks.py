@@ -139,7 +139,7 @@ def campaigns(draw: Draw, start: int) -> Document:
     """One campaign."""
     cls = draw(st.sampled_from([*CLASSES, "marketing", "marketing"]))
     channels = draw(st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3, unique=True))
-    strategy = draw(st.sampled_from(["first", "first", "all", "all", "fallback"]))
+    strategy = draw(st.sampled_from(["first", "all"]))
     campaign: Document = {"key": draw(st.sampled_from(KEYS)), "name": "Hello", "owner": "growth", "class": cls}
     campaign |= {"intent": draw(st.sampled_from(INTENTS)), "priority": draw(st.sampled_from([10, 50, 50, 90]))}
     campaign |= {"channels": channels, "strategy": strategy, "default_locale": "en"}
@@ -147,8 +147,6 @@ def campaigns(draw: Draw, start: int) -> Document:
     campaign["trigger"] = {"event": draw(st.sampled_from(TRIGGERS))}
     campaign["ttl"] = draw(st.sampled_from(["7d", "3d", "2d", "36h", "12h"]))
     campaign["reentry"] = draw(st.sampled_from(["always"] * 20 + ["once", "every 12h", "every 2d"]))
-    if strategy == "fallback":
-        campaign["fallback_after"] = "30m"
     topics = ("news", "offers") if cls == "marketing" else (*TOPICS, None)
     campaign["topic"] = draw(st.sampled_from(topics))
     for name, one_in in (("audience", 14), ("when", 20)):

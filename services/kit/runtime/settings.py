@@ -211,7 +211,8 @@ def _secret_file_names() -> list[str]:
     if not directory:
         return []
     try:
-        return [entry.name for entry in Path(directory).iterdir() if entry.is_file() and not entry.name.startswith(".")]
+        files = sorted(entry.name for entry in Path(directory).iterdir() if entry.is_file())
+        return [name for name in files if not name.startswith(".")]
     except OSError as error:
         raise SettingsError(f"{SECRETS_DIR_VARIABLE}: cannot read {directory}: {error.strerror}") from None
 

@@ -30,6 +30,7 @@ def validate_campaign(
                 f"the key is `{key}` in the path and `{document.key}` in the document; they must be equal",
             )
         )
+    problems += schemas.campaign.unsupported_strategy_problems(document)
     problems += conditions.campaign_condition_problems(document)
     problems += check_content(document)
     if policy is not None:

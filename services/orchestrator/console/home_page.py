@@ -16,6 +16,7 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.insight.audit.audit_series import INVARIANTS
+from services.orchestrator.insight.audit.store import AuditSummary, load_audit_summary
 
 PERIODS: Mapping[str, tuple[int, int, str]] = {
     "1h": (HOUR, 30, "Last hour"),
@@ -98,14 +99,12 @@ async def _load_open_work(context: ConsoleContext, tx: Any, since: Instant) -> d
             for row in await store.list_submitted_versions(tx, 10)
         ],
         "positions": await read_applied_offsets(tx),
+        "audit": await load_audit_summary(tx),
     }
 
 
 async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any], at: WallClock) -> list[HealthFigure]:
-    violations = sum(
-        context.registry.get_sample_value("tactful_invariant_violations_total", {"invariant": name}) or 0
-        for name in INVARIANTS
-    )
+    audit: AuditSummary = open_work["audit"]
     undecided = await _count_undecided_events(context, open_work)
     timers, due = open_work["timers"]
     attempts, oldest = open_work["attempts"]
@@ -113,7 +112,12 @@ async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any],
     slow = oldest is not None and at.now - oldest > _SLOW_ATTEMPT_AGE
     return [
         HealthFigure(
-            not violations, "Invariant violations", f"{violations:,.0f}", f"{len(INVARIANTS)} invariants, since start"
+            not audit.violations,
+            "Invariant violations",
+            f"{audit.violations:,}",
+            f"{len(INVARIANTS)} invariants, audited up to {at.brief(audit.reached)}"
+            if audit.reached is not None
+            else "no handover is audited yet",
         ),
         HealthFigure(
             undecided is not None and undecided < 1000,

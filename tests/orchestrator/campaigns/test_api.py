@@ -162,6 +162,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"trigger": {"event": "x", "when": "event.dat.total > 1"}}, "/trigger/when", "bad_condition"),
     ({"content": {"sms": {"en": {"text": "{{ oops"}}}}, "/content/sms/en/text", "template_syntax"),
     ({"channels": []}, "/channels", "too_short"),
+    ({"strategy": "fallback", "fallback_after": "30m"}, "/strategy", "not_available"),
+    ({"strategy": "fallbck"}, "/strategy", "value_error"),
 ]
 
 

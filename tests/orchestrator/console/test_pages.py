@@ -5,6 +5,7 @@ import pytest
 
 from schemas.documents import load_document
 from services.orchestrator.console.inbox_page import split_links, wrap_email_html
+from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import House
 from tests.support.servers import ROOT
 
@@ -76,7 +77,16 @@ async def test_home_counts_and_says_what_needs_somebody(shop: House) -> None:
     assert "Ask happy customers for a referral, version 2, waits for approval" in page
     assert "submitted by admin" in page
     assert "Too soon after a contact or a situation" in page  # the reason of the suppressed asks
-    assert "<dd>0<small>8 invariants, since start" in page
+    assert "<dd>0<small>no handover is audited yet" in page
+
+
+async def test_home_shows_what_the_auditors_of_all_processes_have_found(shop: House) -> None:
+    database = shop.embedded.services.orchestrator.components.database
+    broken = Violation("over_cap", "msg_1", "c-1", "frequency_cap", "a-day", 3, shop.now)
+    async with database.write() as tx:
+        await record_page(tx, 0, 1, [broken], shop.now)
+    page = " ".join((await shop.get("/console/")).text.split())
+    assert "<dd>1<small>8 invariants, audited up to " in page
 
 
 async def test_the_trace_stands_beside_the_decision_that_was_chosen(shop: House) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import schemas.campaign
 import schemas.policy
 from schemas.times import format_duration
-from schemas.vocabulary import Class, Intent
+from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Intent
 from services.orchestrator.campaigns.lint import week_minutes
 from services.orchestrator.campaigns.lint.finding import LintFinding
 from services.orchestrator.policy.compiled_policy import ApplicablePolicy, CompiledPolicy, compile_policy
@@ -17,7 +17,7 @@ _MARKETING_INTENTS = frozenset({Intent.ADVERTISE, Intent.WIN_BACK})
 
 def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Policy | None) -> list[LintFinding]:
     """Returns all findings. `active`: the active policy, or None."""
-    findings = [*_marketing_intent_findings(document), *_holdout_findings(document)]
+    findings = [*_marketing_intent_findings(document), *_holdout_findings(document), *_strategy_findings(document)]
     if active is None:
         return findings
     policy = compile_policy(active, 0)
@@ -54,6 +54,14 @@ def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[
             f"`{document.class_}` it is sent without consent{topic_hint}",
             "Set `class: marketing` and a `topic`, or correct the `intent`.",
         )
+
+
+def _strategy_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:
+    """A version that was registered while the strategy could be saved; no new one can have it."""
+    if document.strategy not in SUPPORTED_STRATEGIES:
+        detail = f"{schemas.campaign.FALLBACK_DETAIL}; it acts as `first`"
+        remedy = schemas.campaign.FALLBACK_REMEDY
+        yield LintFinding("/strategy", "not_available", detail, f"{remedy[0].upper()}{remedy[1:]}.")
 
 
 def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:

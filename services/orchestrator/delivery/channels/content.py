@@ -41,7 +41,7 @@ class CompiledContent:
         return path in read or f"{path.partition('.')[0]}.*" in read
 
     def render(self, channel: str, locale: str | None, context: Mapping[str, Any]) -> RenderedContent:
-        """Renders the message in the customer's locale, its language, or the default locale. Raises RenderError."""
+        """Renders the message in the best locale for the customer, or the default locale. Raises RenderError."""
         locales = self._compiled.get(channel, {})
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
@@ -93,8 +93,18 @@ def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[
 
 
 def _locale_candidates(locale: str | None, default: str) -> list[str]:
-    wanted = [_normalise_locale(locale), _normalise_locale(locale).split("-")[0]] if locale else []
-    return [*wanted, _normalise_locale(default)]
+    """Where to look for content, in order: RFC 4647 lookup of the customer's locale, then the default.
+
+    The last subtag is taken off again and again: `zh-hant-tw`, `zh-hant`, `zh`. A subtag of one character only
+    introduces the ones after it (`-u-` extensions, `-x-` private use), so it goes together with the next.
+    """
+    candidates: list[str] = []
+    subtags = _normalise_locale(locale).split("-") if locale else []
+    while subtags:
+        if len(subtags[-1]) > 1 or len(subtags) == 1:
+            candidates.append("-".join(subtags))
+        subtags.pop()
+    return [*candidates, _normalise_locale(default)]
 
 
 def _normalise_locale(locale: str) -> str:

@@ -55,6 +55,23 @@ async def get_cursor(tx: Tx) -> int:
     return 0 if row is None else int(row.seq)
 
 
+class AuditSummary(NamedTuple):
+    """What the auditors of all processes have found. `reached`: the last audited claim; None before the first."""
+
+    violations: int
+    reached: Instant | None
+
+
+async def load_audit_summary(tx: Tx) -> AuditSummary:
+    """Returns the number of recorded violations, and how far the handovers have been audited."""
+    row = await tx.row(
+        "SELECT (SELECT count(*) FROM violation) AS violations, (SELECT h.at FROM contact_history h"
+        " WHERE h.seq = (SELECT seq FROM audit_cursor WHERE id = 1)) AS reached"
+    )
+    assert row is not None
+    return AuditSummary(int(row.violations), row.reached)
+
+
 _CLAIMS_SQL = """
     SELECT h.seq, h.message_id, h.customer, h.channel, h.campaign, h.at AS claimed_at, m.state, m.version, m.since,
            m.event_source, m.event_id, m.claimed_at AS last_claimed_at, m.opened AS last_opened,

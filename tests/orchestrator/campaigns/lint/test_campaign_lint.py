@@ -33,6 +33,10 @@ def test_without_a_policy_only_the_campaign_itself_is_looked_at() -> None:
     assert [finding.code for finding in lint_campaign(document, None)] == ["everybody_held_out"]
 
 
+def test_a_version_that_was_saved_with_a_strategy_that_does_not_work_is_named() -> None:
+    assert found(campaign(strategy="fallback", fallback_after="30m")) == [("/strategy", "not_available")]
+
+
 EXPIRY = {
     "a night of 11 hours": ({"quiet_hours": [NIGHT]}, "11h", "12h"),
     "two windows that touch": (

@@ -23,7 +23,7 @@ def campaign(content: dict[str, dict[str, Any]], **fields: Any) -> Campaign:
 
 
 def sms(*locales: str) -> Campaign:
-    return campaign({"sms": {locale: {"text": locale} for locale in locales}})
+    return campaign({"sms": {locale: {"text": locale} for locale in locales}}, default_locale=locales[0])
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,22 @@ def sms(*locales: str) -> Campaign:
         (("en", "de_AT"), "DE-at", "de_AT"),
         (("en", "de"), None, "en"),
         (("en", "de"), "fr", "en"),
+        (("en", "zh-Hant"), "zh-Hant-TW", "zh-Hant"),
+        (("en", "zh", "zh-Hant", "zh-hant-tw"), "zh-Hant-TW", "zh-hant-tw"),
+        (("en", "zh"), "zh-Hant-TW", "zh"),
+        (("en", "zh-Hans"), "zh-Hant-TW", "en"),
+        (("en", "sr", "sr-Latn"), "sr-Latn-RS", "sr-Latn"),
+        (("de", "en-GB"), "en-GB-oxendict", "en-GB"),
+        (("en", "SR_latn"), "sr-LATN-rs", "SR_latn"),
+        (("de", "en-US"), "en-US-u-mu-celsius", "en-US"),
+        (("de", "en"), "en-x-twain", "en"),
+        (("en", "de-CH-1996"), "de-CH-1996-x-a-b", "de-CH-1996"),
+        (("en", "hy-Latn"), "hy-Latn-IT-arevela", "hy-Latn"),
+        (("en", "es-419"), "es-419-u-co-phonebk", "es-419"),
+        (("en",), "x-klingon", "en"),
     ],
 )
-def test_the_locale_is_the_customers_its_language_or_the_default(
+def test_the_locale_is_looked_up_by_taking_subtags_off_the_customers(
     locales: tuple[str, ...], customer: str | None, chosen: str
 ) -> None:
     rendered = compile_content(sms(*locales)).render("sms", customer, {})
