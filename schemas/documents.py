@@ -4,6 +4,7 @@ Errors name the place (a JSON pointer), the problem and its correction. Sizes, d
 documents come over HTTP.
 """
 
+import codecs
 import difflib
 import json
 import re
@@ -37,7 +38,7 @@ class DocumentError(ValueError):
 
 def load_document(text: bytes | str) -> Any:
     """Parse YAML or JSON into plain values. Raises DocumentError for the same as `load_json`."""
-    raw = text.encode() if isinstance(text, str) else text
+    raw = without_byte_order_mark(text.encode() if isinstance(text, str) else text)
     _check_size(raw)
     if raw.lstrip()[:1] in (b"{", b"["):
         return load_json(raw)
@@ -58,6 +59,7 @@ def load_json(raw: bytes) -> Any:
     more than 50,000 values, more than 1 MiB, text that is not UTF-8.
     """
     _check_size(raw)
+    raw = without_byte_order_mark(raw)
     depth = _nesting_depth(raw)
     if depth > MAX_DEPTH:
         raise DocumentError([("", "too_deep", f"nested deeper than {MAX_DEPTH} levels")])
@@ -73,6 +75,20 @@ def load_json(raw: bytes) -> Any:
     if len(raw) > MAX_VALUES or _LONG_NUMBER.search(raw):
         _check_limits(value)
     return value
+
+
+def without_byte_order_mark(raw: bytes) -> bytes:
+    """Drop the mark that some editors put before UTF-8. Raises DocumentError for the mark of another encoding."""
+    if raw.startswith(codecs.BOM_UTF8):
+        return raw[len(codecs.BOM_UTF8) :]
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DocumentError([("", "malformed", "not UTF-8 but UTF-16: save it as UTF-8")])
+    return raw
+
+
+def is_blank_line(line: bytes) -> bool:
+    """Whether a line of a file of JSON lines holds no document."""
+    return not line.removeprefix(codecs.BOM_UTF8).strip()
 
 
 def validate_document(model: type[Model], data: Any) -> Model:

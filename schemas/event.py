@@ -3,6 +3,7 @@
 The same validation applies to all of them. `data` stays raw JSON until a campaign or a situation needs it.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,7 +114,7 @@ def peek_type(headers: Headers, value: bytes | None) -> str | None:
     try:
         if type_header is not None:
             return type_header.decode()
-        return _TYPE_DECODER.decode(value).type or None if value else None
+        return _TYPE_DECODER.decode(value.removeprefix(BOM_UTF8)).type or None if value else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -144,7 +145,7 @@ def peek_identity(key: bytes | None, headers: Headers, value: bytes | None) -> E
         parts = [_find_header(headers, name) for name in ("ce_source", "ce_id", "ce_type")]
     else:
         try:
-            found = _IDENTITY_DECODER.decode(value) if value else _LooseIdentity()
+            found = _IDENTITY_DECODER.decode(value.removeprefix(BOM_UTF8)) if value else _LooseIdentity()
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             found = _LooseIdentity()
         parts = [found.source, found.id, found.type]
@@ -163,7 +164,7 @@ def _readable_id(part: object) -> str | None:
 
 def _peek_subject(value: bytes | None) -> bytes | None:
     try:
-        return _SUBJECT_DECODER.decode(value).subject.encode() if value else None
+        return _SUBJECT_DECODER.decode(value.removeprefix(BOM_UTF8)).subject.encode() if value else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
@@ -187,7 +188,7 @@ def decode_event(value: bytes, now: Instant | None = None) -> Event:
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     try:
-        envelope = _ENVELOPE_DECODER.decode(value)
+        envelope = _ENVELOPE_DECODER.decode(value.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("", f"not a CloudEvent in JSON: {error}") from None
     return _validate_envelope(envelope, now)
@@ -203,7 +204,7 @@ def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
             setattr(envelope, name[3:], raw.decode())
         except UnicodeDecodeError:
             raise InvalidEvent(f"/{name[3:]}", "the header is not UTF-8") from None
-    envelope.data = msgspec.Raw(value) if value else NO_DATA
+    envelope.data = msgspec.Raw(value.removeprefix(BOM_UTF8)) if value else NO_DATA
     return envelope
 
 
@@ -266,7 +267,7 @@ def parse_request(body: bytes, batch: bool, now: Instant) -> list[Event | Invali
     if not batch:
         return [_parse_event(body, now)]
     try:
-        items = msgspec.json.decode(body, type=list[msgspec.Raw])
+        items = msgspec.json.decode(body.removeprefix(BOM_UTF8), type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("", f"not a JSON array of CloudEvents: {error}") from None
     if len(items) > 1000:

@@ -13,6 +13,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from schemas.ids import KEY_PATTERN, SITUATION_KIND_PATTERN, describe_invalid_id
 from schemas.times import format_duration, format_instant, parse_duration, parse_instant
@@ -50,7 +51,7 @@ def _parse_wall_time(value: Any) -> int:
 def _validate_id(value: str) -> str:
     problem = describe_invalid_id(value)
     if problem:
-        raise ValueError(f"the id {problem}")
+        raise PydanticCustomError("bad_id", "the id {problem}", {"problem": problem})
     return value
 
 

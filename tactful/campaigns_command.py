@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.campaign import Campaign
+from services.kit.http.path_segments import quote_segment
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import ApiClient, KeyName, connect
 from tactful.document_files import find_documents, is_same_document, read_and_validate
@@ -65,7 +66,7 @@ def _apply_file(path: Path, data: Any, campaign: Campaign, activate: bool, reaso
 
 def _get_campaign(api: ApiClient, key: str) -> dict[str, Any] | None:
     try:
-        campaign: dict[str, Any] = api.get(f"{PATH}/{key}")
+        campaign: dict[str, Any] = api.get(f"{PATH}/{quote_segment(key)}")
     except CommandError as error:
         if error.exit_code == EXIT_NOT_FOUND:
             return None
@@ -91,7 +92,12 @@ def show_(
 ) -> None:
     """Show one campaign with its content."""
     with connect() as api:
-        print_data(api.get(f"{PATH}/{key}" if version is None else f"{PATH}/{key}/versions/{version}"), output)
+        print_data(
+            api.get(
+                f"{PATH}/{quote_segment(key)}" if version is None else f"{PATH}/{quote_segment(key)}/versions/{version}"
+            ),
+            output,
+        )
 
 
 @app.command()
@@ -116,7 +122,7 @@ def shadow(
 ) -> None:
     """Evaluate an approved campaign on live events. Nothing is sent; --report shows the results."""
     if report:
-        print_shadow_report(key, f"{PATH}/{key}/shadow", output)
+        print_shadow_report(key, f"{PATH}/{quote_segment(key)}/shadow", output)
     else:
         _change_status(key, "shadow", reason, output)
         suggest_command(f"tactful campaigns shadow {key} --report")
@@ -151,7 +157,7 @@ def pause(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = 
 
 def _change_status(key: str, action: str, reason: str | None, output: OutputFormat, person: KeyName = "admin") -> None:
     with connect(person) as api:
-        version = api.post(f"{PATH}/{key}/{action}", {"reason": reason} if reason else {})
+        version = api.post(f"{PATH}/{quote_segment(key)}/{action}", {"reason": reason} if reason else {})
     print_message(f"{key} version {version['version']}: {version['status']}")
     print_data([_campaign_row(version)] if output is OutputFormat.TABLE else version, output, COLUMNS)
 

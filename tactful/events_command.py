@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from schemas.documents import DocumentError, load_json
+from schemas.documents import DocumentError, is_blank_line, load_json
 from schemas.times import format_instant, parse_instant
 from tactful.command_errors import EXIT_FAILED, CommandError, error_from_document
 from tactful.connection import ApiClient, connect
@@ -148,7 +148,7 @@ def _read_events(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
+                if not is_blank_line(line):
                     yield _require_object(f"{path}:{number}", _parse_json(f"{path}:{number}", line))
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None

@@ -10,6 +10,7 @@ import typer
 
 from schemas.times import format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Channel, Class, Intent
+from services.kit.http.path_segments import quote_segment
 from tactful.command_errors import CommandError
 from tactful.connection import ApiClient, connect
 from tactful.document_files import read_document
@@ -95,7 +96,7 @@ def list_(
 def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Show what lifting a hold would send, now and after caps. Nothing is changed."""
     with connect(service="suppression") as api:
-        lift_plan = api.get(f"{PATH}/{key}/plan", rate=rate)
+        lift_plan = api.get(f"{PATH}/{quote_segment(key)}/plan", rate=rate)
     limit_note = "" if lift_plan["complete"] else f"; only the first {lift_plan['judged']} were evaluated"
     print_message(f"{key}: {lift_plan['waiting']} waiting{limit_note}")
     print_message(
@@ -117,7 +118,9 @@ def lift(
     """Lift a hold now. The messages that it deferred are evaluated again, at a bounded rate."""
     how = {"reason": reason, "rate": rate}
     with connect(service="suppression") as api:
-        lifted = api.post(f"{PATH}/{key}/lift", {name: value for name, value in how.items() if value is not None})
+        lifted = api.post(
+            f"{PATH}/{quote_segment(key)}/lift", {name: value for name, value in how.items() if value is not None}
+        )
     print_message(f"{key}: lifted; deferred messages are released at {lifted['release_rate']} a second")
     _print_hold(lifted, output)
 

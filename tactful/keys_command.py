@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from schemas.roles import Role
+from services.kit.http.path_segments import quote_segment
 from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
@@ -43,5 +44,5 @@ def list_(output: OutputOption = OutputFormat.TABLE) -> None:
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")]) -> None:
     """Revoke a key. Within 5 seconds it is refused everywhere."""
     with connect() as api:
-        api.delete(f"{PATH}/{key_id}")
+        api.delete(f"{PATH}/{quote_segment(key_id)}")
     print_message(f"revoked {key_id}")

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -29,8 +30,10 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
 from services.kit.db import migrate
 from services.kit.db.database import Database
+from services.kit.errors import Malformed
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing
+from services.kit.http.path_segments import routable_path
 from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
@@ -43,7 +46,7 @@ from services.suppression import app as suppression_app
 
 SERVICE_NAMES = ("orchestrator", "preference", "suppression")
 PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
-    "preference": ("/v1/preferences", "/p/", "/u/", "/internal/preference"),
+    "preference": ("/v1/preferences", "/p", "/u", "/internal/preference"),
     "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
     "development": ("/v1/dev",),
 }
@@ -57,12 +60,15 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the service that owns the path."""
-        path = scope.get("path", "")
-        for name, prefixes in PATH_PREFIXES.items():
-            if name in self.apps and path.startswith(prefixes):
-                await self.apps[name](scope, receive, send)
-                return
-        await self.apps["orchestrator"](scope, receive, send)
+        await self.apps[self._owner(scope)](scope, receive, send)
+
+    def _owner(self, scope: Scope) -> str:
+        with suppress(Malformed):  # which every service refuses
+            path = routable_path(scope) if scope["type"] == "http" else ""
+            for name, prefixes in PATH_PREFIXES.items():
+                if name in self.apps and any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
+                    return name
+        return "orchestrator"
 
 
 class InProcessTransport(httpx.AsyncBaseTransport):

@@ -20,6 +20,7 @@ from services.development.all_services import EmbeddedTactful
 from services.development.imaginary_shop import ShopEvent, ShopEventGenerator, generate_customers
 from services.kit.errors import Conflict, Invalid, Problem
 from services.kit.http.auth import Principal, requires
+from services.kit.http.path_segments import quote_segment
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import ManualClock
 
@@ -113,9 +114,9 @@ class DemoShop:
         """Register the customers, unless the last one exists already. Returns all of them."""
         example_customers = _read_examples("customers")
         generated_customers = list(generate_customers(CUSTOMER_COUNT - len(example_customers)))
-        if not await self._exists(f"/v1/preferences/{generated_customers[-1]['customer']}"):
+        if not await self._exists(f"/v1/preferences/{quote_segment(generated_customers[-1]['customer'])}"):
             for person in example_customers:
-                await self._request("PUT", f"/v1/preferences/{person['customer']}", person)
+                await self._request("PUT", f"/v1/preferences/{quote_segment(person['customer'])}", person)
             await self._request("POST", "/v1/suppressions", _read_examples("suppressions"))
             await self._send_events(
                 [

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
 from schemas.documents import validate_document
-from schemas.ids import describe_invalid_id
+from schemas.fields import CustomerId
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
     PREFERENCE_FACTS_AT_PATH,
@@ -46,49 +46,49 @@ def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter
     router = APIRouter(prefix="/v1/preferences/{customer}", tags=["preferences"])
 
     @router.get("", summary="What the customer chose; the ETag is the version")
-    async def get_preferences(customer: str, principal: Principal = requires("preferences:read")) -> Response:
+    async def get_preferences(customer: CustomerId, principal: Principal = requires("preferences:read")) -> Response:
         async with database.read() as tx:
-            state = (await store.get_states(tx, [parse_customer_id(customer)])).get(customer)
+            state = (await store.get_states(tx, [customer])).get(customer)
         if state is None or state.version == 0:
             raise NotFound("nothing is known of this customer: PUT or PATCH makes their preferences")
         return _document_response(state, 200)
 
     @router.put("", summary="Replace the whole document")
     async def put_preferences(
-        customer: str, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
     ) -> Response:
         return await edit_preferences(customer, request, principal, whole=True)
 
     @router.patch("", summary="Replace the given top-level fields")
     async def patch_preferences(
-        customer: str, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
     ) -> Response:
         return await edit_preferences(customer, request, principal, whole=False)
 
     async def edit_preferences(customer: str, request: Request, principal: Principal, *, whole: bool) -> Response:
-        fields = _document_fields(parse_customer_id(customer), await read_json_body(request))
+        fields = _document_fields(customer, await read_json_body(request))
         if_match = parse_if_match(request.headers.get("if-match"))
         result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
         return _edit_response(result)
 
     @router.post("/optout", summary="Switch one thing off: one entry of `opt_outs`")
     async def post_opt_out(
-        customer: str, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
     ) -> Response:
         entry = to_opt_out(validate_document(OptOutEntry, await read_json_body(request)))
-        enforcement = await editor.opt_out(parse_customer_id(customer), entry, actor=principal.name)
+        enforcement = await editor.opt_out(customer, entry, actor=principal.name)
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
     @router.get("/history", summary="Who changed what and when, newest first; consent with its proof")
     async def get_history(
-        customer: str,
+        customer: CustomerId,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
         principal: Principal = requires("preferences:read"),
     ) -> dict[str, object]:
         before = None if after is None else decode_cursor(after, int)
         async with database.read() as tx:
-            items = await store.list_history(tx, parse_customer_id(customer), before, limit + 1)
+            items = await store.list_history(tx, customer, before, limit + 1)
         next_cursor = encode_cursor(items[limit - 1].seq) if len(items) > limit else None
         return to_page([_history_document(item) for item in items[:limit]], next_cursor)
 
@@ -151,16 +151,6 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
             for customer in payload.customers
         ]
         return internal_api.respond(answers)
-
-
-def parse_customer_id(customer: str) -> str:
-    """The customer's id of the path. Raises Invalid."""
-    id_error = describe_invalid_id(customer)
-    if id_error:
-        raise Invalid(
-            f"the customer's id {id_error}", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")]
-        )
-    return customer
 
 
 def parse_if_match(if_match: str | None) -> ExpectedVersions:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 import schemas.campaign
 import schemas.policy
 from schemas.customer import Customer
-from schemas.documents import DocumentError, load_document, load_json, validate_document
+from schemas.documents import DocumentError, is_blank_line, load_document, load_json, validate_document
 from schemas.event import Event, InvalidEvent, decode_event, parse_data
 from schemas.suppression import Hold, Suppression
 from services.condition import ConditionSyntaxError
@@ -119,7 +119,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
+                if not is_blank_line(line):
                     yield f"{path}:{number}", line
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None

@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, SecretStr
 from starlette.responses import JSONResponse, Response
 
@@ -16,6 +15,7 @@ from services.kit.http import middleware, problems
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
 from services.kit.http.sessions import SessionStore
+from services.kit.observability.exposition import render_metrics
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 
@@ -154,9 +154,10 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     async def startupz() -> JSONResponse:
         return JSONResponse({"status": "started" if health.started else "starting"}, 200 if health.started else 503)
 
-    @router.get("/metrics", summary="Metrics in the OpenMetrics form")
-    def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)  # type: ignore[no-untyped-call]
+    @router.get("/metrics", summary="Metrics: OpenMetrics, or Prometheus' text format for `Accept: text/plain`")
+    def metrics(request: Request) -> Response:
+        text, media_type = render_metrics(registry, request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
 
     @router.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:

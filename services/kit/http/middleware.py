@@ -1,5 +1,5 @@
-"""The outermost middleware, plain ASGI: trace context, body limit, timing, headers, stored answers, and unexpected
-exceptions.
+"""The outermost middleware, plain ASGI: trace context, paths, HEAD, body limit, timing, headers, stored answers, and
+unexpected exceptions.
 """
 
 import time
@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.kit.errors import TooLarge, Transient
+from services.kit.errors import TactfulError, TooLarge, Transient
 from services.kit.http import problems
 from services.kit.http.idempotency import SCOPE_KEY, IdempotencyClaim, IdempotencyStore, StoredResponse
+from services.kit.http.path_segments import routable_path
 from services.kit.observability import logs
 from services.kit.observability.metrics import MetricFamily, Registry, histogram
 from services.kit.observability.trace import parse_trace_id
@@ -59,16 +60,25 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
+        method = scope["method"]
+        if method == "HEAD":  # every GET answers HEAD: it is served like GET, and its body is dropped
+            scope, send = {**scope, "method": "GET"}, _HeadersOnly(send)
+        else:
+            scope = {**scope}
         token = logs.trace_id.set(parse_trace_id(headers.get("traceparent")))
         start = time.perf_counter()
         answer = _ResponseSender(scope, send, self._idempotency)
         try:
             await self._serve(scope, headers, receive, answer)
         finally:
-            self._record_request(scope, answer.status, time.perf_counter() - start)
+            self._record_request(scope, method, answer.status, time.perf_counter() - start)
             logs.trace_id.reset(token)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_ResponseSender") -> None:
+        try:
+            scope["path"] = routable_path(scope)
+        except TactfulError as error:
+            return await problems.error_response(error)(scope, receive, answer)
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._max_body):
             detail = f"the body is larger than {self._max_body} bytes"
@@ -84,11 +94,36 @@ class EdgeMiddleware:
                 raise
             await problems.internal_error_response(error)(scope, receive, answer)
 
-    def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+    def _record_request(self, scope: Scope, method: str, status: int, seconds: float) -> None:
+        method = method if method in METHODS else OTHER_METHOD
         route = self._routes.get(id(scope.get("route")), UNMATCHED_ROUTE)
         self._durations(method, route, str(status)).observe(seconds, {"trace_id": logs.trace_id.get()})
-        logs.log("request", "debug", method=method, route=route, status=status, seconds=round(seconds, 6))
+        request = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
+        if status >= 400:  # the caller has this trace id: whoever is asked about it finds this line
+            logs.log("request_error", "warning", **request, error_code=scope.get(problems.SCOPE_KEY))
+        else:
+            logs.log("request", "debug", **request)
+
+
+class _HeadersOnly:
+    """Wraps `send` for HEAD: passes on the headers, and ends the response where its body would begin.
+
+    Raises ClientDisconnect for the body of a stream, as if the client had left, so that an endless one ends.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._ended = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._send(message)
+        elif message["type"] == "http.response.body":
+            if not self._ended:
+                self._ended = True
+                await self._send({"type": "http.response.body", "body": b""})
+            if message.get("more_body", False):
+                raise ClientDisconnect
 
 
 def _limit_body(receive: Receive, limit: int) -> Receive:

@@ -11,12 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from schemas.documents import DocumentError, validate_document
 from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 from services.kit.observability import logs
 
 MEDIA_TYPE = "application/problem+json"
+SCOPE_KEY = "tactful.problem"
+"""Where the ASGI scope holds the code of the error that was answered, for the log line of the request."""
 MAX_ERRORS = 100
 """The maximum number of problems in one response."""
 _STATUS_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
@@ -28,6 +31,21 @@ class WrongMediaType(Permanent):
     status = 415
     title = "Wrong media type"
     default_code = "wrong_media_type"
+
+
+class ProblemResponse(Response):
+    """The response for one error; it leaves its code in the scope."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, code: str, content: str, status: int, headers: Mapping[str, str] | None) -> None:
+        super().__init__(content, status, headers)
+        self.code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response."""
+        scope[SCOPE_KEY] = self.code
+        await super().__call__(scope, receive, send)
 
 
 def problem_response(
@@ -54,7 +72,7 @@ def problem_response(
         ],
         "trace_id": trace,
     }
-    return Response(json.dumps(body, ensure_ascii=False), status, headers, MEDIA_TYPE)
+    return ProblemResponse(code, json.dumps(body, ensure_ascii=False), status, headers)
 
 
 def error_response(error: TactfulError) -> Response:
@@ -101,14 +119,18 @@ async def _handle_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == TooLarge.status:
         return error_response(TooLarge(str(error.detail)))
+    headers = dict(error.headers or {})
+    allowed = headers.get("Allow", "").split(", ")
+    if "GET" in allowed and "HEAD" not in allowed:
+        headers["Allow"] = ", ".join(["GET", "HEAD", *(method for method in allowed if method != "GET")])
     title = HTTPStatus(error.status_code).phrase
     code = _STATUS_CODES.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
     details = {
         404: "There is nothing at this path.",
-        405: f"This path does not take this method; it takes {(error.headers or {}).get('Allow', 'others')}.",
+        405: f"This path does not take this method; it takes {headers.get('Allow', 'others')}.",
     }
     detail = details.get(error.status_code, str(error.detail))
-    return problem_response(error.status_code, code, title, detail, headers=error.headers)
+    return problem_response(error.status_code, code, title, detail, headers=headers)
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> Response:

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Generic, TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
+
+# A `_created` series beside each counter and histogram would be a third of all series, and no rule of ours reads one.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Child = TypeVar("Child", bound=MetricWrapperBase)
 Labels = Mapping[str, Sequence[str]]

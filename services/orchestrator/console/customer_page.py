@@ -13,7 +13,7 @@ from services.kit.http.auth import Principal, requires
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
-from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
+from services.orchestrator.console.page_frame import PageRenderer, customer_link, link, page_route_class
 from services.orchestrator.console.store import DecisionListFilter
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
@@ -66,7 +66,16 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
         ]
         return await renderer.render_page(request, principal, "customers.html", at, page="customers", people=people)
 
-    @routes.get(PATH + "/{id:path}")
+    @routes.get("/console/customer")
+    async def show_customer_of_query(
+        request: Request,
+        id: Annotated[str, Query(max_length=256)],
+        before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
+        principal: Principal = requires("customers:read"),
+    ) -> Response:
+        return await show_customer(request, id, before, principal)
+
+    @routes.get(PATH + "/{id}")
     async def show_customer(
         request: Request,
         id: Annotated[str, Path(max_length=256)],
@@ -85,7 +94,7 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
             facts=facts,
             now=_current_state(facts, at) if facts else [],
             days=_group_by_day(entries, at),
-            older=None if older is None else link(f"{PATH}/{id}", before=older),
+            older=None if older is None else customer_link(id, before=older),
         )  # fmt: skip
 
     @routes.get("/console/find")
@@ -100,7 +109,7 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
             return RedirectResponse(link("/console/decisions", campaign=search_text), 303)
         customer = owner or search_text
         if may_see_names(principal) and customer:
-            return RedirectResponse(link(f"{PATH}/{customer}"), 303)
+            return RedirectResponse(customer_link(customer), 303)
         return RedirectResponse(link("/console/decisions", customer=customer), 303)
 
     return routes

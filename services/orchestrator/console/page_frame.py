@@ -15,6 +15,7 @@ from schemas.facts import HoldFact
 from schemas.roles import is_allowed
 from services.kit.errors import Invalid, TactfulError, Unauthorised
 from services.kit.http.auth import Principal
+from services.kit.http.path_segments import quote_segment
 from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words
@@ -87,6 +88,7 @@ class PageRenderer:
             by=decision_words.CHANNEL_PHRASES,
             reasons=decision_words.REASONS,
             link=link,
+            customer_link=customer_link,
         )
         self._environment.filters["thousands"] = lambda number: f"{number:,}"
 
@@ -132,6 +134,14 @@ def link(path: str, **query: object) -> str:
     """Returns a console path with its query; empty and None values are left out."""
     present = {name: value for name, value in query.items() if value not in (None, "")}
     return f"{quote(path)}{'?' if present else ''}{urlencode(present)}"
+
+
+def customer_link(customer: str, **query: object) -> str:
+    """Returns the path of a customer's page. Browsers remove the segments `.` and `..`, however they are encoded."""
+    if customer in (".", ".."):
+        return link("/console/customer", id=customer, **query)
+    present = link("", **query)
+    return f"/console/customers/{quote_segment(customer)}{present}"
 
 
 def page_route_class(renderer: PageRenderer) -> type[APIRoute]:

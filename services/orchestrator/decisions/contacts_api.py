@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from schemas.fields import CustomerId
 from schemas.times import format_instant
 from services.kit.db.database import Database
 from services.kit.http.auth import Principal, requires
@@ -16,7 +17,7 @@ def contact_routes(database: Database) -> APIRouter:
     routes = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
     @routes.get("/{customer}", summary="The contact ledger of a customer, in order of time")
-    async def get_contacts(customer: str, _: Principal = requires("contacts:read")) -> dict[str, Any]:
+    async def get_contacts(customer: CustomerId, _: Principal = requires("contacts:read")) -> dict[str, Any]:
         async with database.read() as tx:
             versioned_ledger = (await store.load_ledgers(tx, [customer])).get(customer, store.EMPTY_LEDGER)
         complete_from = versioned_ledger.ledger.complete_from

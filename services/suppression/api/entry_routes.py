@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
-from schemas.documents import DocumentError, load_json, validate_document
+from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
 from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.vocabulary import CHANNELS, SuppressionReason
@@ -145,7 +145,7 @@ class SuppressionImporter:
 
 
 def _split_lines(body: bytes) -> list[object]:
-    return [line for line in body.split(b"\n") if line.strip()]
+    return [line for line in body.split(b"\n") if not is_blank_line(line)]
 
 
 def _problem_documents(error: DocumentError) -> list[dict[str, str]]:

@@ -10,11 +10,9 @@ from sqlalchemy import Row
 
 from schemas.documents import DocumentError, validate_document
 from schemas.fields import ChannelField, Document, InstantField, SituationKindName, Text
-from schemas.ids import describe_invalid_id
 from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
-from services.kit.errors import Invalid, Problem
 
 
 class RemovalRequest(Document):
@@ -44,14 +42,6 @@ class ManualSituation(Document):
     kind: SituationKindName
     ref: Any = None
     at: InstantField | None = None
-
-
-def parse_customer_id(text: str) -> str:
-    """A customer's id from a path. Raises Invalid."""
-    id_error = describe_invalid_id(text)
-    if id_error:
-        raise Invalid("this is no customer's id", errors=[Problem("/path/customer", "bad_id", f"the id {id_error}")])
-    return text
 
 
 def parse_suppression(data: object, now: Instant) -> Suppression:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from schemas.documents import did_you_mean, validate_document
 from schemas.event import Event, encode_event
 from schemas.facts import HoldFact, Situation
+from schemas.fields import CustomerId
 from schemas.times import Instant
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
@@ -29,7 +30,6 @@ from services.suppression.api.forms import (
     ManualSituation,
     check_texts,
     format_optional_instant,
-    parse_customer_id,
     parse_ref,
 )
 from services.suppression.situation_intervals import SITUATION_CLOSED, SITUATION_OPENED, SituationKinds
@@ -126,24 +126,20 @@ def situation_routes(service: SituationService) -> APIRouter:
 
     @routes.get("/{customer}", summary="A customer's situations, and the changes that led to them")
     async def get_situations(
-        customer: str,
+        customer: CustomerId,
         _: Principal = requires("situations:read"),
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
     ) -> dict[str, Any]:
-        return await service.read_situations(
-            parse_customer_id(customer), decode_cursor(after, int) if after else _MAX_SEQ, limit
-        )
+        return await service.read_situations(customer, decode_cursor(after, int) if after else _MAX_SEQ, limit)
 
     @routes.post("/{customer}", summary="Open or close a situation by hand")
     async def change_situation(
-        customer: str, request: Request, principal: Principal = requires("situations:write")
+        customer: CustomerId, request: Request, principal: Principal = requires("situations:write")
     ) -> JSONResponse:
         body = await request_parsing.read_json_body(request)
         check_texts(body)
-        result = await service.publish_change(
-            parse_customer_id(customer), validate_document(ManualSituation, body), principal.name
-        )
+        result = await service.publish_change(customer, validate_document(ManualSituation, body), principal.name)
         return JSONResponse(result, 200 if result["applied"] else 202)
 
     return routes

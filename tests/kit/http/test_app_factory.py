@@ -42,7 +42,7 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems(client: httpx.Asy
     problem_of(await client.get("/v1/things/a/"), 404, "not_found")
     answer = await client.delete("/v1/things/a")
     problem_of(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
 
 
 async def test_our_errors_carry_code_pointers_and_retry_after(client: httpx.AsyncClient) -> None:
@@ -247,3 +247,31 @@ def test_a_problem_is_json_with_text_as_it_is_and_a_bounded_list_of_faults() -> 
 async def test_a_flood_of_unknown_parameters_is_bounded(client: httpx.AsyncClient) -> None:
     query = "&".join(f"a{number}=1" for number in range(1000))
     assert len(problem_of(await client.get(f"/v1/things/a?{query}"), 422, "invalid")["errors"]) == 100
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "text/plain;version=0.0.4, */*;q=0.1"])
+async def test_metrics_are_plain_text_for_who_takes_that_alone(accept: str) -> None:
+    async with client_of(app_of(routes())) as client:
+        answer = await client.get("/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "# EOF" not in answer.text
+    assert "# TYPE http_server_request_duration_seconds histogram" in answer.text
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4", "text/html, */*"],
+)
+async def test_metrics_are_openmetrics_for_everybody_else(accept: str) -> None:
+    async with client_of(app_of(routes())) as client:
+        answer = await client.get("/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+async def test_no_series_tells_when_another_was_created(client: httpx.AsyncClient, accept: str) -> None:
+    await client.get("/v1/things/a")
+    text = (await client.get("/metrics", headers={"accept": accept})).text
+    assert "http_server_request_duration_seconds_count" in text
+    assert "_created" not in text

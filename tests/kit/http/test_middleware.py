@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -5,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from services.kit.http.auth import public
 from services.kit.observability import logs
@@ -129,7 +131,8 @@ async def test_an_unexpected_error_says_nothing_and_logs_where(
     answer = await client.get("/v1/boom")
     problem_of(answer, 500, "internal")
     assert "anna" not in answer.text
-    [record] = [record for record in caplog.records if record.name == "tactful"]
+    record, request_line = [record for record in caplog.records if record.name == "tactful"]
+    assert request_line.message == "request_error"
     assert record.getMessage() == "request_failed"
     fields = vars(record)["fields"]
     assert fields["error_class"] == "KeyError"
@@ -154,3 +157,65 @@ async def test_a_body_that_declares_to_be_too_long_never_reaches_the_route() -> 
 async def test_the_trace_of_a_request_ends_with_it(client: httpx.AsyncClient) -> None:
     await client.get("/v1/trace")
     assert logs.trace_id.get() == ""
+
+
+async def test_every_error_answer_leaves_a_line_with_its_trace_id(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("tactful").setLevel(logging.WARNING)
+    traces: list[str] = []
+    filtered = [("/v1/nothing", "not_found"), ("/v1/conflict", "wrong_state"), ("/v1/later", "unavailable")]
+    filtered += [("/v1/%FF", "malformed"), ("/v1/boom", "internal")]
+    handler = logging.Handler()
+    handler.emit = lambda record: traces.append(logs.trace_id.get())  # type: ignore[method-assign]
+    logging.getLogger("tactful").addHandler(handler)
+    try:
+        for path, code in filtered:
+            traces.clear()
+            answer = (await client.get(path)).json()
+            assert answer["code"] == code
+            assert answer["trace_id"] in traces
+            fields = vars(caplog.records[-1])["fields"]
+            assert (caplog.records[-1].getMessage(), fields["error_code"]) == ("request_error", code)
+            assert fields["status"] == answer["status"]
+    finally:
+        logging.getLogger("tactful").removeHandler(handler)
+
+
+async def test_head_has_the_headers_of_get_and_no_body(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/things/a", "/v1/trace", "/v1/conflict", "/v1/nothing", "/livez"):
+        get, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers == get.headers, path
+    answer = await client.head("/v1/raw")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_head_of_an_endless_stream_ends_it() -> None:
+    router, ended = APIRouter(), []
+
+    @router.get("/stream", dependencies=[public()])
+    async def stream() -> Response:
+        async def lines() -> AsyncIterator[str]:
+            try:
+                while True:
+                    yield "data: x\n\n"
+                    await asyncio.sleep(0.001)
+            finally:
+                ended.append(True)
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+    async with asyncio.timeout(5), client_of(app_of(router)) as client:
+        answer = await client.head("/stream")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    gc.collect()
+    await asyncio.sleep(0.01)
+    assert ended
+
+
+async def test_requests_by_head_are_counted_as_such(client: httpx.AsyncClient, registry: Registry) -> None:
+    await client.head("/v1/trace")
+    labels = {"http_request_method": "HEAD", "http_route": "/v1/trace", "http_response_status_code": "200"}
+    assert registry.get_sample_value("http_server_request_duration_seconds_count", labels) == 1
