@@ -15,9 +15,9 @@ from typing import Any
 
 from services.condition.closures import Evaluator, require_bool
 from services.condition.compiler import ConditionCompiler
+from services.condition.condition_error import ConditionError, MissingField, Site
 from services.condition.macros import add_budget
 from services.condition.syntax import ConditionSyntaxError, parse_condition
-from services.condition.values import ConditionError, MissingField
 
 __all__ = ["CelCondition", "ConditionError", "ConditionSyntaxError", "compile_condition"]
 
@@ -27,10 +27,10 @@ INSTANT_FIELDS = frozenset({"event.time"})
 class CelCondition:
     """A compiled condition. It may be evaluated any number of times, from any thread."""
 
-    __slots__ = ("_evaluator", "_uses_macros", "text")
+    __slots__ = ("_evaluator", "_site", "_uses_macros", "text")
 
-    def __init__(self, text: str, evaluator: Evaluator, uses_macros: bool) -> None:
-        self.text, self._evaluator, self._uses_macros = text, evaluator, uses_macros
+    def __init__(self, text: str, evaluator: Evaluator, site: Site, uses_macros: bool) -> None:
+        self.text, self._evaluator, self._site, self._uses_macros = text, evaluator, site, uses_macros
 
     def __call__(self, variables: Mapping[str, Any]) -> bool:
         """Evaluates the condition for these variables. Raises ConditionError."""
@@ -38,7 +38,17 @@ class CelCondition:
             value = self._evaluator(add_budget(variables) if self._uses_macros else variables)
         except MissingField:
             return False
-        return require_bool(value)
+        return require_bool(value, self._site)
+
+    def missing_variable(self, variables: Mapping[str, Any]) -> str | None:
+        """The variable without a value that makes the condition false; None if it has a value or fails otherwise."""
+        try:
+            self._evaluator(add_budget(variables) if self._uses_macros else variables)
+        except MissingField as missing:
+            return missing.variable
+        except ConditionError:
+            return None
+        return None
 
     def __repr__(self) -> str:
         return f"Condition({self.text!r})"
@@ -51,5 +61,6 @@ def compile_condition(text: str, variables: frozenset[str], instants: frozenset[
     `instants`: fields that hold microseconds since 1970 and are read as timestamps. Raises ConditionSyntaxError.
     """
     compiler = ConditionCompiler(text, variables, instants)
-    evaluator = compiler.compile_root(parse_condition(text))
-    return CelCondition(text, evaluator, compiler.uses_macros)
+    root = parse_condition(text)
+    evaluator = compiler.compile_root(root)
+    return CelCondition(text, evaluator, compiler.site(root, "the condition", root), compiler.uses_macros)

@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from services.condition import values
-from services.condition.values import EPOCH, ConditionError, MissingField
+from services.condition.condition_error import ConditionError, MissingField, Site
+from services.condition.values import EPOCH
 
 Environment = Mapping[str, Any]
 Evaluator = Callable[[Environment], Any]
 Function = Callable[..., object]
 EVALUATION_ERRORS: Final = (ArithmeticError, ValueError, TypeError, RecursionError)
+NO_RESULT: Final = "has no result for these values"
 
 
 def constant(value: object) -> Evaluator:
@@ -29,7 +31,7 @@ def caller_variable(name: str) -> Evaluator:
     def evaluate(env: Environment) -> Any:
         value = env.get(name)
         if value is None:
-            raise MissingField
+            raise MissingField(name)
         return value
 
     return evaluate
@@ -40,52 +42,58 @@ def macro_variable(name: str) -> Evaluator:
     return lambda env: env[name]
 
 
-def field_value(operand: Evaluator, field: str) -> Evaluator:
-    """Evaluates `of.field`."""
+def field_value(operand: Evaluator, field: str, path: str | None, site: Site) -> Evaluator:
+    """Evaluates `of.field`. `path`: how it is written, where it is a variable."""
 
     def evaluate(env: Environment) -> Any:
         container = operand(env)
         if type(container) is not dict and not isinstance(container, Mapping):
-            raise ConditionError(f"a {values.kind_of(container)} has no fields")
+            raise _no_fields(container, site)
         found = container.get(field)
         if found is None:
-            raise MissingField
+            raise MissingField(path)
         return found
 
     return evaluate
 
 
-def field_presence(operand: Evaluator, field: str) -> Evaluator:
+def field_presence(operand: Evaluator, field: str, path: str | None, site: Site) -> Evaluator:
     """Evaluates `has(of.field)`."""
 
     def evaluate(env: Environment) -> bool:
         container = operand(env)
         if type(container) is not dict and not isinstance(container, Mapping):
-            raise ConditionError(f"a {values.kind_of(container)} has no fields")
+            raise _no_fields(container, site)
         return container.get(field) is not None
 
     return evaluate
 
 
-def timestamp(operand: Evaluator) -> Evaluator:
+def _no_fields(container: object, site: Site) -> ConditionError:
+    return ConditionError("has no fields", "map").locate(site, values.kinds_of([container]))
+
+
+def timestamp(operand: Evaluator, site: Site) -> Evaluator:
     """Converts microseconds since 1970 to a timestamp."""
-    return unary(lambda value: EPOCH + timedelta(microseconds=value), operand)
+    return unary(lambda value: EPOCH + timedelta(microseconds=value), operand, site)
 
 
-def call_function(function: Function, *args: object) -> object:
-    """Calls a function; its errors become ConditionError, without the values."""
+def call_function(function: Function, site: Site, *args: object) -> object:
+    """Calls a function; its errors become ConditionError with their place, without the values."""
     try:
         return function(*args)
-    except EVALUATION_ERRORS as error:
-        raise ConditionError(f"no answer: {type(error).__name__}") from None
+    except ConditionError as error:
+        raise error.locate(site, values.kinds_of(args)) from None
+    except EVALUATION_ERRORS:
+        raise ConditionError(NO_RESULT).locate(site, values.kinds_of(args)) from None
 
 
-def unary(function: Function, value: Evaluator) -> Evaluator:
+def unary(function: Function, value: Evaluator, site: Site) -> Evaluator:
     """Builds a function of one operand."""
-    return lambda env: call_function(function, value(env))
+    return lambda env: call_function(function, site, value(env))
 
 
-def binary(function: Function, left: Evaluator, right: Evaluator) -> Evaluator:
+def binary(function: Function, left: Evaluator, right: Evaluator, site: Site) -> Evaluator:
     """Builds a function of two operands."""
 
     def evaluate(env: Environment) -> object:
@@ -97,35 +105,38 @@ def binary(function: Function, left: Evaluator, right: Evaluator) -> Evaluator:
         b = right(env)
         try:
             return function(a, b)
-        except EVALUATION_ERRORS as error:
-            raise ConditionError(f"no answer: {type(error).__name__}") from None
+        except ConditionError as error:
+            raise error.locate(site, values.kinds_of((a, b))) from None
+        except EVALUATION_ERRORS:
+            raise ConditionError(NO_RESULT).locate(site, values.kinds_of((a, b))) from None
 
     return evaluate
 
 
-def variadic(function: Callable[[list[Any]], object], evaluators: tuple[Evaluator, ...]) -> Evaluator:
+def variadic(function: Callable[[list[Any]], object], evaluators: tuple[Evaluator, ...], site: Site) -> Evaluator:
     """Builds a function of a list of operands."""
 
     def evaluate(env: Environment) -> object:
-        results, missing = [], False
+        results: list[Any] = []
+        missing: MissingField | None = None
         for evaluator in evaluators:
             try:
                 results.append(evaluator(env))
-            except MissingField:
-                missing = True
-        if missing:
-            raise MissingField
-        return call_function(function, results)
+            except MissingField as error:
+                missing = missing or error
+        if missing is not None:
+            raise missing
+        return call_function(function, site, results)
 
     return evaluate
 
 
-def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Evaluator:
-    """Builds `||` (True decides) or `&&` (False decides)."""
+def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...], sites: tuple[Site, ...]) -> Evaluator:
+    """Builds `||` (True decides) or `&&` (False decides). `sites`: those of the operands."""
 
     def evaluate(env: Environment) -> bool:
         failure: Exception | None = None
-        for evaluator in evaluators:
+        for index, evaluator in enumerate(evaluators):
             try:
                 value: object = evaluator(env)
             except MissingField as error:
@@ -137,7 +148,7 @@ def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Eva
             if value is short_circuit:
                 return short_circuit
             if value is not (not short_circuit):
-                failure = ConditionError(f"needs a bool, not a {values.kind_of(value)}")
+                failure = no_bool(value, sites[index])
         if failure is not None:
             raise failure
         return not short_circuit
@@ -145,18 +156,23 @@ def logical_chain(short_circuit: bool, evaluators: tuple[Evaluator, ...]) -> Eva
     return evaluate
 
 
-def require_bool(value: Any) -> bool:
+def require_bool(value: Any, site: Site) -> bool:
     """Returns the value if it is a bool, else raises ConditionError."""
     if value is True:
         return True
     if value is False:
         return False
-    raise ConditionError(f"needs a bool, not a {values.kind_of(value)}")
+    raise no_bool(value, site)
 
 
-def conditional(test: Evaluator, then: Evaluator, other: Evaluator) -> Evaluator:
+def no_bool(value: object, site: Site) -> ConditionError:
+    """The error of a value that should be true or false."""
+    return ConditionError("is neither true nor false", "bool").locate(site, values.kinds_of([value]))
+
+
+def conditional(test: Evaluator, then: Evaluator, other: Evaluator, site: Site) -> Evaluator:
     """Builds `test ? then : other`; only the chosen side is evaluated."""
-    return lambda env: then(env) if require_bool(test(env)) else other(env)
+    return lambda env: then(env) if require_bool(test(env), site) else other(env)
 
 
 def build_map(parts: list[object]) -> dict[object, object]:

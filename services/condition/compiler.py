@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 
 from services.condition import closures, macros, values
 from services.condition.closures import Evaluator, Function
+from services.condition.condition_error import ConditionError, Site, make_site, variable_path
 from services.condition.functions import FUNCTIONS, FunctionSignature, compile_pattern, logical_not, negate
 from services.condition.syntax import ConditionSyntaxError, line_and_column
 from services.condition.tree import (
@@ -21,7 +22,6 @@ from services.condition.tree import (
     Node,
     Select,
 )
-from services.condition.values import ConditionError
 
 MAX_DEPTH: Final = 64  # levels of the tree
 
@@ -42,6 +42,8 @@ _OPERATORS: Final[dict[str, Function]] = {
     "not": logical_not,
     "negate": negate,
 }
+_SIGNS: Final = {"not": "!", "negate": "-", "index": "[]"}
+"""Names of operators in the tree that are not how they are written."""
 _NON_BOOL_CALLS: Final = frozenset(
     ("+", "-", "*", "/", "%", "negate", "size", "int", "double", "string", "timestamp", "duration"),
 )
@@ -93,21 +95,26 @@ class ConditionCompiler:
             case Call():
                 return self.compile_call(node)
             case LogicalChain(_, short_circuit, items):
-                return closures.logical_chain(short_circuit, self.compile_nodes(items))
+                sites = tuple(self.site(item, "||" if short_circuit else "&&", item) for item in items)
+                return closures.logical_chain(short_circuit, self.compile_nodes(items), sites)
             case Conditional(_, test, then, other):
-                return closures.conditional(self.compile_node(test), self.compile_node(then), self.compile_node(other))
+                chosen, otherwise = self.compile_node(then), self.compile_node(other)
+                return closures.conditional(self.compile_node(test), chosen, otherwise, self.site(node, "?", test))
             case ListLiteral(_, items):
-                return closures.variadic(list, self.compile_nodes(items))
+                return closures.variadic(list, self.compile_nodes(items), self.site(node, "[]"))
             case MapLiteral(_, entries):
-                return closures.variadic(
-                    closures.build_map, self.compile_nodes(part for entry in entries for part in entry)
-                )
+                parts = self.compile_nodes(part for entry in entries for part in entry)
+                return closures.variadic(closures.build_map, parts, self.site(node, "{}"))
             case Macro():
                 return self.compile_macro(node)
         raise AssertionError(f"unknown node {type(node).__name__}")
 
     def compile_nodes(self, nodes: Iterable[Node]) -> tuple[Evaluator, ...]:
         return tuple(map(self.compile_node, nodes))
+
+    def site(self, node: Node, operation: str, *operands: Node) -> Site:
+        """The place of a node, for errors of its evaluation."""
+        return make_site(self.source, node, operation, operands)
 
     def compile_name(self, node: Name) -> Evaluator:
         if node.name in self.scope:
@@ -127,31 +134,35 @@ class ConditionCompiler:
             or node.operand.name in self.scope
             or node.operand.name not in self.root_fields
         ):
-            return make(self.compile_node(node.operand), node.field)
+            return make(self.compile_node(node.operand), node.field, variable_path(node), self.select_site(node))
         root, fields = node.operand.name, self.root_fields[node.operand.name]
         if fields and node.field not in fields:
             self.fail(node, f"`{root}` has no field `{node.field}`{_suggestion(node.field, fields)}")
-        evaluator = make(closures.caller_variable(root), node.field)
+        evaluator = make(closures.caller_variable(root), node.field, variable_path(node), self.select_site(node))
         return (
-            closures.timestamp(evaluator)
+            closures.timestamp(evaluator, self.site(node, "timestamp", node))
             if f"{root}.{node.field}" in self.instants and not node.is_presence_test
             else evaluator
         )
+
+    def select_site(self, node: Select) -> Site:
+        return self.site(node, f".{node.field}", node.operand)
 
     def compile_call(self, node: Call) -> Evaluator:
         match node:
             case Call(_, "index", _, (Name() as operand, Literal(offset, str(field)))):
                 return self.compile_select(Select(offset, operand, field))
             case Call(_, name, _, args) if name in _OPERATORS:
-                return self.compile_strict(_OPERATORS[name], args)
+                sign = _SIGNS.get(name, name)
+                return self.compile_strict(_OPERATORS[name], args, self.site(node, sign, *args))
         signature = FUNCTIONS.get(node.name)
         if signature is None:
             self.fail(node, f"unknown function `{node.name}`{_suggestion(node.name, FUNCTIONS)}")
         args = node.args if node.target is None else (node.target, *node.args)
         self.check_arguments(node, signature, len(args))
         if node.name == "matches":
-            return self.compile_strict(self.compile_search(args[1]), args[:1])
-        return self.compile_strict(signature.function, args)
+            return self.compile_strict(self.compile_search(args[1]), args[:1], self.site(node, "matches()", args[0]))
+        return self.compile_strict(signature.function, args, self.site(node, f"{node.name}()", *args))
 
     def check_arguments(self, node: Call, signature: FunctionSignature, count: int) -> None:
         if not (signature.as_function if node.target is None else signature.as_method):
@@ -167,15 +178,17 @@ class ConditionCompiler:
         except ValueError as error:
             self.fail(node, str(error))
 
-    def compile_strict(self, function: Function, args: tuple[Node, ...]) -> Evaluator:
+    def compile_strict(self, function: Function, args: tuple[Node, ...], site: Site) -> Evaluator:
         """Compiles a function that needs all its operands. Constants are evaluated once; an error in them is raised at
         evaluation.
         """
         evaluators = self.compile_nodes(args)
         if self.scope:
-            return macros.budgeted_call(function, evaluators)
+            return macros.budgeted_call(function, evaluators, site)
         evaluator = (
-            closures.unary(function, *evaluators) if len(evaluators) == 1 else closures.binary(function, *evaluators)
+            closures.unary(function, evaluators[0], site)
+            if len(evaluators) == 1
+            else closures.binary(function, evaluators[0], evaluators[1], site)
         )
         if not all(isinstance(arg, Literal) for arg in args):
             return evaluator
@@ -190,13 +203,17 @@ class ConditionCompiler:
         self.scope = (*outer, node.variable)
         steps = self.compile_nodes(node.bodies)
         self.scope = outer
+        site, test = self.site(node, f"{node.kind}()", node.collection), node.bodies[0]
+        test_site = self.site(test, f"{node.kind}()", test)
         match node.kind:
             case "exists" | "all":
-                return macros.quantifier(node.kind == "exists", collection, node.variable, steps[0])
+                exists = node.kind == "exists"
+                return macros.quantifier(exists, collection, node.variable, steps[0], site, test_site)
             case "map":
-                return macros.comprehension(collection, node.variable, steps[0] if len(steps) == 2 else None, steps[-1])
-        found = macros.comprehension(collection, node.variable, steps[0], None)
-        return found if node.kind == "filter" else closures.unary(lambda kept: len(kept) == 1, found)
+                keep = steps[0] if len(steps) == 2 else None
+                return macros.comprehension(collection, node.variable, keep, steps[-1], site, test_site)
+        found = macros.comprehension(collection, node.variable, steps[0], None, site, test_site)
+        return found if node.kind == "filter" else closures.unary(lambda kept: len(kept) == 1, found, site)
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

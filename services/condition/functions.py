@@ -8,7 +8,7 @@ import re2
 
 from schemas.zones import find_zone_info
 from services.condition import values
-from services.condition.values import ConditionError
+from services.condition.condition_error import ConditionError
 
 Function = Callable[..., object]
 
@@ -27,7 +27,7 @@ def _text_predicate(function: Callable[[str, str], bool]) -> Function:
     def checked(text: object, part: object) -> bool:
         if isinstance(text, str) and isinstance(part, str):
             return function(text, part)
-        raise ConditionError(f"needs two texts, not a {values.kind_of(text)} and a {values.kind_of(part)}")
+        raise ConditionError("needs two texts", "text", operand=0 if not isinstance(text, str) else 1)
 
     return checked
 
@@ -39,7 +39,7 @@ def size(value: object) -> int:
         return len(values.without_nulls(value))
     if value_kind in ("text", "list"):
         return len(value)  # type: ignore[arg-type]
-    raise ConditionError(f"a {value_kind} has no size")
+    raise ConditionError("has no size", "text", "list", "map")
 
 
 def negate(value: object) -> object:
@@ -48,14 +48,14 @@ def negate(value: object) -> object:
         return values.require_int64(-value)
     if isinstance(value, float):
         return -value
-    raise ConditionError(f"no negative of a {values.kind_of(value)}")
+    raise ConditionError("has no negative", "number")
 
 
 def logical_not(value: object) -> bool:
     """Evaluates `!value`."""
     if isinstance(value, bool):
         return not value
-    raise ConditionError(f"`!` needs a bool, not a {values.kind_of(value)}")
+    raise ConditionError("is neither true nor false", "bool")
 
 
 def compile_pattern(text: str) -> Callable[[object], bool]:
@@ -72,12 +72,12 @@ def compile_pattern(text: str) -> Callable[[object], bool]:
 
     def matches(value: object) -> bool:
         if not isinstance(value, str):
-            raise ConditionError(f"matches() needs a text, not a {values.kind_of(value)}")
+            raise ConditionError("is no text", "text")
         try:
             # Bytes, because for a str the library maps every offset of the match back to characters.
             return search(value.encode()) is not None
         except UnicodeEncodeError:  # half of a surrogate pair
-            raise ConditionError("matches() failed") from None
+            raise ConditionError("searches in what is no text") from None
 
     return matches
 
@@ -85,7 +85,7 @@ def compile_pattern(text: str) -> Callable[[object], bool]:
 def _zone(name: str) -> tzinfo:
     found = find_zone_info(name)
     if found is None:
-        raise ConditionError("unknown time zone")
+        raise ConditionError("names an unknown time zone")
     return found
 
 
@@ -95,7 +95,9 @@ def _time_part(read: Callable[[datetime], int], of_span: timedelta | None = None
             return read(value.astimezone(_zone(zone)))
         if isinstance(value, timedelta) and of_span is not None:
             return (abs(value) // of_span) * (-1 if value < timedelta() else 1)
-        raise ConditionError(f"a {values.kind_of(value)} has no such part")
+        if not isinstance(zone, str):
+            raise ConditionError("names a time zone by what is no text", "text", operand=1)
+        raise ConditionError("is no time", *(("timestamp",) if of_span is None else ("timestamp", "duration")))
 
     return part
 

@@ -5,24 +5,15 @@ Numbers compare by value; fields that are null count as absent.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from services.condition.condition_error import ConditionError, MissingField
 from services.condition.syntax import INT_MAX, INT_MIN
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
-
-
-class ConditionError(Exception):
-    """A condition has no result for these values: a type error, a division by zero, a limit. The text has no customer
-    data.
-    """
-
-
-class MissingField(Exception):
-    """A field is absent; a condition that ends this way is False."""
 
 
 _KINDS: Final[dict[type, str]] = {
@@ -48,8 +39,13 @@ def kind_of(value: object) -> str:
             return "map"
         if isinstance(value, str):
             return "text"
-        raise ConditionError(f"a value of kind {type(value).__name__} is not known here")
+        raise ConditionError("meets a value of an unknown kind")
     return found
+
+
+def kinds_of(values: Iterable[object]) -> list[str]:
+    """Returns the kinds of operands, for an error about them."""
+    return [_KINDS.get(type(value), "value of an unknown kind") for value in values]
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -68,7 +64,7 @@ def equal(a: Any, b: Any) -> bool:
 def without_nulls(value: object) -> dict[object, object]:
     """Returns a map without its null fields."""
     if not isinstance(value, Mapping):
-        raise ConditionError(f"a {kind_of(value)} has no fields")
+        raise ConditionError("has no fields", "map")
     return {key: item for key, item in value.items() if item is not None}
 
 
@@ -80,14 +76,14 @@ def is_in(item: object, within: Any) -> bool:
     if value_kind == "map":
         key = require_map_key(item)
         return any(equal(key, each) for each in without_nulls(within))
-    raise ConditionError(f"`in` needs a list or a map, not a {value_kind}")
+    raise ConditionError("looks into what holds nothing", "list", "map", operand=1)
 
 
 def require_map_key(value: object) -> object:
     """Returns the value if it can be a map key: a text, a number or a bool."""
     if kind_of(value) in ("text", "number", "bool"):
         return value
-    raise ConditionError(f"a {kind_of(value)} is no key of a map")
+    raise ConditionError("uses as the key of a map what can be none")
 
 
 def elements(value: Any) -> Iterator[object]:
@@ -98,7 +94,7 @@ def elements(value: Any) -> Iterator[object]:
     elif value_kind == "map":
         yield from without_nulls(value)
     else:
-        raise ConditionError(f"a {value_kind} has no elements")
+        raise ConditionError("walks over what has no elements", "list", "map")
 
 
 def cost(value: Any) -> int:
@@ -117,9 +113,11 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[object, object],
     """Builds `<`, `<=`, `>` or `>=` over two values of one ordered kind."""
 
     def compare_ordered(a: object, b: object) -> bool:
-        value_kind = kind_of(a)
-        if value_kind != kind_of(b) or value_kind not in _ORDERED:
-            raise ConditionError(f"a {value_kind} and a {kind_of(b)} have no order")
+        value_kind, other_kind = kind_of(a), kind_of(b)
+        if value_kind not in _ORDERED and (other_kind not in _ORDERED or other_kind == value_kind):
+            raise ConditionError("compares what has no order")
+        if value_kind != other_kind:
+            raise ConditionError("compares different kinds", other_kind)
         return bool(compare(a, b))
 
     return compare_ordered
@@ -138,15 +136,17 @@ def index(value: Any, key: Any) -> object:
     if value_kind == "list" and key_kind == "number" and key == int(key):
         if 0 <= key < len(value):
             return value[int(key)]
-        raise ConditionError("the index is outside the list")
-    raise ConditionError(f"a {value_kind} has no place [{key_kind}]")
+        raise ConditionError("reads a place outside of the list")
+    if value_kind == "list":
+        raise ConditionError("reads a place of the list by no whole number", "number", operand=1)
+    raise ConditionError("reads a place of what has none", "list", "map")
 
 
 def require_int64(value: int) -> int:
     """Returns an integer within 64 bits, or raises ConditionError."""
     if INT_MIN <= value <= INT_MAX:
         return value
-    raise ConditionError("a whole number left the range of 64 bits")
+    raise ConditionError("computes a whole number beyond 64 bits")
 
 
 def add(a: object, b: object) -> object:
@@ -200,16 +200,19 @@ def remainder(a: object, b: object) -> object:
 
 def _quotient(a: int, b: int) -> int:
     if b == 0:
-        raise ConditionError("division by zero")
+        raise ConditionError("divides by zero")
     return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
 
 
 def _operator_error(sign: str, a: object, b: object) -> ConditionError:
-    return ConditionError(f"no operator {sign} for {_type_name(a)} and {_type_name(b)}")
-
-
-def _type_name(value: object) -> str:
-    return {int: "int", float: "double"}.get(type(value)) or kind_of(value)
+    kinds = kind_of(a), kind_of(b)
+    if kinds == ("number", "number"):
+        return ConditionError(
+            f"has whole and decimal numbers on the two sides of {sign}; convert one with int() or double()"
+        )
+    if kinds[0] == kinds[1]:
+        return ConditionError(f"has on both sides of {sign} what cannot be calculated with")
+    return ConditionError(f"has different kinds on the two sides of {sign}", kinds[1])
 
 
 def to_timestamp(value: object) -> datetime:
@@ -221,7 +224,14 @@ def to_timestamp(value: object) -> datetime:
     if isinstance(value, str) and (found := _RFC3339.fullmatch(value)):
         day, clock, fraction, zone = found.groups()
         return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}{zone}").astimezone(UTC)
-    raise ConditionError(f"timestamp() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "text", "number")
+
+
+def _unreadable(value: object, *kinds: str) -> ConditionError:
+    """The error of a conversion: a kind that it does not take, or a value of the right kind in another form."""
+    if kind_of(value) in kinds:
+        return ConditionError("cannot convert the value, which has another form")
+    return ConditionError("cannot convert the value", *kinds)
 
 
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -239,7 +249,7 @@ def to_duration(value: object) -> timedelta:
         for digits, fraction, unit in _DURATION_PART.findall(found.group(2)):
             total += int(digits + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
         return (-1 if found.group(1) == "-" else 1) * timedelta(microseconds=total // 1000)
-    raise ConditionError(f"duration() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "text")
 
 
 def to_int(value: object) -> int:
@@ -252,7 +262,7 @@ def to_int(value: object) -> int:
         return require_int64(int(value))
     if isinstance(value, datetime):
         return (value - EPOCH) // timedelta(seconds=1)
-    raise ConditionError(f"int() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "number", "text", "timestamp")
 
 
 def to_double(value: object) -> float:
@@ -261,7 +271,7 @@ def to_double(value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
         return float(value)
-    raise ConditionError(f"double() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "number", "text")
 
 
 def to_text(value: object) -> str:
@@ -276,7 +286,7 @@ def to_text(value: object) -> str:
         return f"{to_text(value / timedelta(seconds=1))}s"
     if isinstance(value, int | str):
         return str(value)
-    raise ConditionError(f"string() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "number", "text", "bool", "timestamp", "duration")
 
 
 def to_bool(value: object) -> bool:
@@ -285,4 +295,4 @@ def to_bool(value: object) -> bool:
         return value
     if value in ("true", "false"):
         return value == "true"
-    raise ConditionError(f"bool() cannot read this {kind_of(value)}")
+    raise _unreadable(value, "bool")

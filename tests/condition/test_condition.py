@@ -214,3 +214,154 @@ def test_any_text_compiles_or_is_refused(text: str) -> None:
         return
     with suppress(ConditionError):
         assert condition({"event": {"data": DATA}}) in (True, False)
+
+
+TEXT_LIST_MAP = {"expected": "text or list or map"}
+OTHER_FORM = "cannot convert the value, which has another form"
+CAUSES = [
+    (
+        "customer.traits.days >= 7",
+        {"operation": ">=", "variable": "customer.traits.days", "found": "text", "expected": "number"},
+        (1, 17),
+    ),
+    (
+        "7 < customer.traits.days",
+        {"operation": "<", "variable": "customer.traits.days", "found": "text", "expected": "number"},
+        (1, 21),
+    ),
+    (
+        "customer.traits.days > customer.traits.age",
+        {"operation": ">", "variable": "customer.traits.days", "found": "text", "expected": "number"},
+        (1, 17),
+    ),
+    (
+        "customer.traits.vip == true &&\n  customer.traits['days'] * 2 > 1",
+        {"operation": "*", "variable": "customer.traits['days']", "found": "text", "expected": "number"},
+        (2, 18),
+    ),
+    (
+        "customer.traits.age.city == 'x'",
+        {"operation": ".city", "variable": "customer.traits.age", "found": "number", "expected": "map"},
+        (1, 17),
+    ),
+    (
+        "has(customer.traits.days.city)",
+        {"operation": ".city", "variable": "customer.traits.days", "found": "text", "expected": "map"},
+        (1, 21),
+    ),
+    (
+        "'beta' in customer.traits.days",
+        {"operation": "in", "variable": "customer.traits.days", "found": "text", "expected": "list or map"},
+        (1, 27),
+    ),
+    (
+        "customer.traits.age.startsWith('x')",
+        {"operation": "startsWith()", "variable": "customer.traits.age", "found": "number", "expected": "text"},
+        (1, 17),
+    ),
+    (
+        "customer.traits.age.matches('x')",
+        {"operation": "matches()", "variable": "customer.traits.age", "found": "number", "expected": "text"},
+        (1, 17),
+    ),
+    (
+        "size(customer.traits.age) > 1",
+        {"operation": "size()", "variable": "customer.traits.age", "found": "number"} | TEXT_LIST_MAP,
+        (1, 22),
+    ),
+    (
+        "customer.traits.vip && customer.traits.age",
+        {"operation": "&&", "variable": "customer.traits.age", "found": "number", "expected": "bool"},
+        (1, 40),
+    ),
+    (
+        "customer.traits.days",
+        {"operation": "the condition", "variable": "customer.traits.days", "found": "text", "expected": "bool"},
+        (1, 17),
+    ),
+    (
+        "customer.traits.age ? true : false",
+        {"operation": "?", "variable": "customer.traits.age", "found": "number", "expected": "bool"},
+        (1, 17),
+    ),
+    (
+        "!customer.traits.days",
+        {"operation": "!", "variable": "customer.traits.days", "found": "text", "expected": "bool"},
+        (1, 18),
+    ),
+    (
+        "customer.traits.age.exists(x, x == 1)",
+        {"operation": "exists()", "variable": "customer.traits.age", "found": "number", "expected": "list or map"},
+        (1, 17),
+    ),
+    (
+        "customer.traits.tags.all(x, x > 1)",
+        {"operation": ">", "variable": "x", "found": "text", "expected": "number"},
+        (1, 29),
+    ),
+    (
+        "int(customer.traits.days) > 1",
+        {"operation": "int()", "variable": "customer.traits.days", "problem": OTHER_FORM},
+        (1, 21),
+    ),
+    (
+        "timestamp(customer.traits.vip) > event.time",
+        {"operation": "timestamp()", "variable": "customer.traits.vip", "found": "bool", "expected": "text or number"},
+        (1, 27),
+    ),
+    (
+        "event.time.getHours(customer.traits.days) > 1",
+        {"operation": "getHours()", "variable": "event.time", "problem": "names an unknown time zone"},
+        (1, 7),
+    ),
+    ("1 / (size(customer.traits.tags) - 2) > 1", {"operation": "/", "problem": "divides by zero"}, (1, 3)),
+    (
+        "customer.traits.tags[5] == 'x'",
+        {"operation": "[]", "variable": "customer.traits.tags", "problem": "reads a place outside of the list"},
+        (1, 17),
+    ),
+    (
+        "customer.traits.tags < [1]",
+        {"operation": "<", "variable": "customer.traits.tags", "problem": "compares what has no order"},
+        (1, 17),
+    ),
+    (
+        "size(customer.traits.tags) + 1.5 > 2.0",
+        {
+            "operation": "+",
+            "problem": "has whole and decimal numbers on the two sides of +; convert one with int() or double()",
+        },
+        (1, 28),
+    ),
+]  # fmt: skip
+TRAITS = {"days": "secret-7", "age": 40, "vip": True, "tags": ["secret-a", "secret-b"]}
+
+
+@pytest.mark.parametrize(("text", "evidence", "place"), CAUSES, ids=[text for text, *_ in CAUSES])
+def test_an_error_names_the_variable_the_kinds_and_the_place(
+    text: str, evidence: dict[str, Any], place: tuple[int, int]
+) -> None:
+    with pytest.raises(ConditionError) as caught:
+        compile_condition(text, NAMES | {"customer.traits"})(
+            {"event": {"time": 0, "data": {}}, "customer": {"traits": TRAITS}}
+        )
+    kept = caught.value.evidence()
+    assert kept == {**evidence, "line": place[0], "column": place[1]}
+    assert "secret" not in str(kept) + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("customer.traits.city == 'x'", "customer.traits.city"),
+        ("customer.traits.vip && customer.traits.home.city == 'x'", "customer.traits.home"),
+        ("event.data.total > 1", "event.data.total"),
+        ("customer.traits.tags.exists(x, x == customer.traits.city)", "customer.traits.city"),
+        ("[customer.traits.city] == ['x']", "customer.traits.city"),
+        ("customer.traits.vip == false", None),
+        ("customer.traits.days > 1", None),
+    ],
+)
+def test_a_condition_that_lacks_a_value_can_name_it(text: str, missing: str | None) -> None:
+    condition = compile_condition(text, NAMES | {"customer.traits"})
+    assert condition.missing_variable({"event": {"data": {}}, "customer": {"traits": TRAITS}}) == missing

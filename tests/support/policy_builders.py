@@ -1,6 +1,7 @@
 """Builders of policies, campaigns, facts and ledgers for tests of the policy package. Times are UTC texts."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from schemas.facts import Address, Consent, FrequencyLimit, HoldFact, Preference
 from schemas.ids import compute_message_id, hash_event
 from schemas.times import Instant, parse_instant
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, Candidate, build_candidate
-from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign, CompiledCondition, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, ContactState, Ledger
@@ -40,15 +41,28 @@ def at(text: str) -> Instant:
     return parse_instant(f"2026-03-{day}T{clock if clock.count(':') == 2 else clock + ':00'}Z")
 
 
-def vip(variables: Mapping[str, Any]) -> bool:
-    return variables["customer"]["traits"].get("vip") is True
+@dataclass(frozen=True)
+class PlainCondition:
+    """A condition that is a Python function of `customer.traits`."""
+
+    holds: Callable[[Mapping[str, Any]], bool]
+
+    def __call__(self, variables: Mapping[str, Any]) -> bool:
+        return self.holds(variables["customer"]["traits"])
+
+    def missing_variable(self, variables: Mapping[str, Any]) -> str | None:
+        return None
 
 
-def broken(variables: Mapping[str, Any]) -> bool:
+def _raise_type_error(_: Mapping[str, Any]) -> bool:
     raise TypeError("text is not ordered against numbers")
 
 
-def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
+vip = PlainCondition(lambda traits: traits.get("vip") is True)
+broken = PlainCondition(_raise_type_error)
+
+
+def condition(text: str) -> CompiledCondition:
     return {"vip": vip, "broken": broken}[text]
 
 

@@ -112,7 +112,9 @@ class CatalogueSnapshot:
         active = version.status in (Status.ACTIVE, Status.SHADOW)
         try:
             document = validate_document(schemas.campaign.Campaign, version.document)
-            campaign = compile_campaign(document, version.version, active, compile_campaign_condition)
+            campaign = compile_campaign(
+                document, version.version, active, compile_campaign_condition, version.status.value
+            )
             same_version = previous is not None and previous.campaign.version == version.version
             content = previous.content if previous is not None and same_version else compile_content(document)
         except (DocumentError, ConditionSyntaxError, ValueError) as error:

@@ -60,14 +60,15 @@ def status_at(changes: Sequence[CampaignStatusChange], at: Instant) -> CampaignS
     return next((each for each in reversed(changes) if each.at <= at), None)
 
 
-async def load_campaign(tx: Tx, key: str, version: int, active: bool) -> CompiledCampaign | None:
+async def load_campaign(
+    tx: Tx, key: str, version: int, active: bool, status: str | None = None
+) -> CompiledCampaign | None:
     """A version of a campaign, compiled; None where there is none. Raises DocumentError if it is invalid today."""
     found = await catalogue_store.get_campaign_version(tx, key, version)
     if found is None:
         return None
-    return compile_campaign(
-        validate_document(schemas.campaign.Campaign, found.document), version, active, compile_campaign_condition
-    )
+    document = validate_document(schemas.campaign.Campaign, found.document)
+    return compile_campaign(document, version, active, compile_campaign_condition, status)
 
 
 async def policy_at(tx: Tx, at: Instant) -> CompiledPolicy:

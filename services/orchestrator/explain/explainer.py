@@ -96,7 +96,9 @@ class Explainer:
     async def _load_campaign_at(self, tx: Tx, key: str, at: Instant) -> CompiledCampaign:
         changes = await as_of.list_status_changes(tx, key)
         status = as_of.status_at(changes, at)
-        campaign = status and await as_of.load_campaign(tx, key, status.version, status.status is Status.ACTIVE)
+        campaign = status and await as_of.load_campaign(
+            tx, key, status.version, status.status is Status.ACTIVE, (status.status or Status.DRAFT).value
+        )
         if campaign is None:
             later = f"; it was registered at {format_instant(changes[0].at)}" if changes else ""
             raise NotFound(f"there was no campaign `{key[:80]}` at {format_instant(at)}{later}")
@@ -112,7 +114,7 @@ class Explainer:
         if newest is None:
             raise NotFound(f"there is no campaign `{key[:80]}`")
         document = validate_document(schemas.campaign.Campaign, newest.document)
-        return compile_campaign(document, newest.version, False, compile_campaign_condition)
+        return compile_campaign(document, newest.version, False, compile_campaign_condition, newest.status.value)
 
 
 def _assume_trigger(

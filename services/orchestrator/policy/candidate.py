@@ -22,13 +22,14 @@ The services' clocks differ, so an opt-out that has committed may carry an insta
 class AudienceCheck:
     """The campaign's audience condition for one customer, evaluated at most once for all channels and instants."""
 
-    __slots__ = ("_error", "_facts", "_matches", "_triggered")
+    __slots__ = ("_error", "_facts", "_matches", "_missing", "_triggered")
 
     def __init__(self, triggered: TriggeredCampaign, facts: Facts) -> None:
         self._triggered = triggered
         self._facts = facts
         self._matches: bool | None = None
         self._error: Exception | None = None
+        self._missing: str | None = None
 
     def matches(self) -> bool:
         """Returns the condition's value. Raises what the condition raises."""
@@ -39,14 +40,20 @@ class AudienceCheck:
             raise self._error
         if self._matches is None:
             triggered = self._triggered
+            variables = condition_variables(triggered.event, triggered.data, self._facts.customer_values)
             try:
-                self._matches = condition(
-                    condition_variables(triggered.event, triggered.data, self._facts.customer_values)
-                )
+                self._matches = condition(variables)
             except Exception as error:
                 self._error = error
                 raise
+            if not self._matches:
+                self._missing = condition.missing_variable(variables)
         return self._matches
+
+    @property
+    def missing_variable(self) -> str | None:
+        """The variable without a value that made the condition false, if that is why it is."""
+        return self._missing
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -15,13 +15,20 @@ class CompiledCondition(Protocol):
 
     def __call__(self, variables: Mapping[str, Any], /) -> bool: ...
 
+    def missing_variable(self, variables: Mapping[str, Any], /) -> str | None:
+        """The variable without a value that makes the condition false, if that is why it is."""
+        ...
+
 
 CompileCondition = Callable[[str], CompiledCondition]
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledCampaign:
-    """A version of a campaign. `active` is false once it is paused or stopped. Spans are microseconds."""
+    """A version of a campaign. `active` is false once it is paused or stopped. Spans are microseconds.
+
+    `status`: that of the version, for words about a campaign that is not active; None where it is not known.
+    """
 
     document: schemas.campaign.Campaign = field(repr=False)
     version: int
@@ -44,10 +51,15 @@ class CompiledCampaign:
     trigger_condition: CompiledCondition | None
     audience_condition: CompiledCondition | None
     attributes_by_channel: Mapping[str, MessageAttributes]
+    status: str | None = None
 
 
 def compile_campaign(
-    document: schemas.campaign.Campaign, version: int, active: bool, compile_condition: CompileCondition
+    document: schemas.campaign.Campaign,
+    version: int,
+    active: bool,
+    compile_condition: CompileCondition,
+    status: str | None = None,
 ) -> CompiledCampaign:
     """The document with its conditions compiled. Raises what `compile_condition` raises."""
     channels = tuple(channel.value for channel in document.channels)
@@ -76,4 +88,5 @@ def compile_campaign(
         attributes_by_channel={
             channel: MessageAttributes(document.key, document.topic, channel, cls, intent) for channel in channels
         },
+        status=status,
     )

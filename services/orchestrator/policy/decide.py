@@ -2,7 +2,8 @@
 before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -82,8 +83,8 @@ def decide(
     for unit in _sort_by_rank(
         [unit for triggered in triggered_campaigns for unit in _evaluation_units(triggered, facts, ledger)]
     ):
-        if unit.triggered.condition_failed:
-            decisions += [_condition_failure(unit, channel, facts, now) for channel in unit.channels]
+        if (failure := unit.triggered.condition_failure) is not None:
+            decisions += [_condition_failure(unit, channel, facts, now, failure) for channel in unit.channels]
             continue
         plans = _choose_channel(
             [_plan_channel(unit, channel, facts, ledger, now, clock_tolerance) for channel in unit.channels]
@@ -206,11 +207,13 @@ def _planned_contact(each: CandidatePlan, now: Instant, count_sent_as_made: bool
     )
 
 
-def _condition_failure(unit: _EvaluationUnit, channel: str, facts: Facts, now: Instant) -> Decision:
+def _condition_failure(
+    unit: _EvaluationUnit, channel: str, facts: Facts, now: Instant, failure: Mapping[str, Any]
+) -> Decision:
     """Builds the decision for a trigger condition that could not be evaluated: a failure, even for fail-open
     campaigns.
     """
-    verdict = verdicts.fail(TRIGGER_RULE, trigger=unit.triggered.campaign.document.trigger.when)
+    verdict = verdicts.fail(TRIGGER_RULE, trigger=unit.triggered.campaign.document.trigger.when, **failure)
     candidate = build_candidate(unit.triggered, channel, facts, Ledger.empty(), unit.audience)
     return CandidatePlan(candidate, Outcome.FAIL, Reason.POLICY_UNAVAILABLE.value, verdicts=(verdict,)).to_decision(
         facts, now

@@ -36,7 +36,7 @@ def evaluate_rules(candidate: Candidate, facts: Facts, t: Instant) -> RuleResult
         try:
             found += evaluate(candidate, facts, t)
         except Exception as error:  # fail closed, whatever went wrong
-            found.append(verdicts.fail(rule, error=type(error).__name__))
+            found.append(verdicts.fail(rule, **verdicts.failure_evidence(error)))
     for verdict in found:
         if verdict.verdict != verdicts.ALLOW:
             return _select_deciding(found, candidate, facts)

@@ -15,6 +15,7 @@ from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
+from services.orchestrator.policy.verdicts import failure_evidence
 
 _NO_INSTANTS: Mapping[str, Instant] = MappingProxyType({})
 
@@ -24,7 +25,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
 
     `channels`: those to evaluate. `first_planned`: when it was first planned, None for a new one;
     `first_planned_by_channel` is the same per message of a campaign that sends on all its channels.
-    `condition_failed`: the trigger's condition could not be evaluated.
+    `condition_failure`: the trigger's condition could not be evaluated, with what is kept about it.
     """
 
     event: Event
@@ -33,7 +34,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     first_planned: Instant | None = None
     first_planned_by_channel: Mapping[str, Instant] = _NO_INSTANTS
     channels: tuple[str, ...] = ()
-    condition_failed: bool = False
+    condition_failure: Mapping[str, Any] | None = None
 
     @cached_attribute
     def event_hash(self) -> int:
@@ -124,21 +125,21 @@ def match_campaigns(
 ) -> list[TriggeredCampaign]:
     """Returns a triggered campaign for each campaign whose trigger condition the event fulfils.
 
-    `customer`: see `customer_variables`. A trigger condition that cannot be evaluated sets `condition_failed` in the
+    `customer`: see `customer_variables`. A trigger condition that cannot be evaluated sets `condition_failure` in the
     result, so that the failure becomes a decision instead of a silent skip.
     """
     triggered: list[TriggeredCampaign] = []
     values: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
-        condition_failed = False
+        condition_failure: Mapping[str, Any] | None = None
         if campaign.trigger_condition is not None:
             values = values or condition_variables(event, data, customer)
             try:
                 if campaign.trigger_condition(values) is not True:
                     continue
-            except Exception:  # whatever a condition raises is a condition that cannot be evaluated
-                condition_failed = True
+            except Exception as error:  # whatever a condition raises is a condition that cannot be evaluated
+                condition_failure = failure_evidence(error)
         triggered.append(
-            TriggeredCampaign(event, data, campaign, channels=campaign.channels, condition_failed=condition_failed)
+            TriggeredCampaign(event, data, campaign, channels=campaign.channels, condition_failure=condition_failure)
         )
     return triggered

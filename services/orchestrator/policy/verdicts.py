@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.decision import Verdict
+from schemas.evaluation_error import EvaluationError
 from schemas.reasons import Reason
 from schemas.times import Instant, format_instant
 
@@ -32,6 +33,11 @@ def defer(rule: str, reason: str, id: str | None, until: Instant | None, **evide
 def fail(rule: str, id: str | None = None, **evidence: Any) -> Verdict:
     """The rule could not be evaluated: the candidate fails closed."""
     return Verdict(rule, id, FAIL, None, Reason.POLICY_UNAVAILABLE.value, evidence)
+
+
+def failure_evidence(error: Exception) -> dict[str, Any]:
+    """What a verdict keeps of an error: what the error itself tells, else its type. Never a customer's value."""
+    return error.evidence() if isinstance(error, EvaluationError) else {"error": type(error).__name__}
 
 
 @lru_cache(maxsize=8192)

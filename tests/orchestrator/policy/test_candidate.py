@@ -26,6 +26,9 @@ class Asked:
             raise TypeError("broken")
         return self.answer
 
+    def missing_variable(self, variables: Mapping[str, Any], /) -> str | None:
+        return None if self.answer else "customer.traits.vip"
+
 
 @pytest.mark.parametrize("answer", [True, False])
 def test_the_audience_is_asked_once_with_event_and_customer(answer: bool) -> None:
@@ -33,6 +36,7 @@ def test_the_audience_is_asked_once_with_event_and_customer(answer: bool) -> Non
     of = msgspec.structs.replace(touch(), data={"total": 1}, campaign=_with(condition))
     audience = AudienceCheck(of, facts(chosen=preference({"vip": True})))
     assert [audience.matches() for _ in range(3)] == [answer] * 3
+    assert audience.missing_variable == (None if answer else "customer.traits.vip")
     (seen,) = condition.seen
     assert seen["event"] == {"type": "shop.offer", "time": at("02 10:00"), "data": {"total": 1}}
     assert seen["customer"]["traits"] == {"vip": True}

@@ -2,6 +2,7 @@ import pytest
 
 from schemas.facts import FrequencyLimit
 from schemas.times import DAY, HOUR
+from services.orchestrator.policy.compiled_campaign import CompileCondition, CompiledCondition
 from services.orchestrator.policy.compiled_policy import (
     CUSTOMER_CAP_ID,
     CUSTOMER_CAP_SLOT,
@@ -9,7 +10,7 @@ from services.orchestrator.policy.compiled_policy import (
     customer_cap,
 )
 from services.orchestrator.policy.scope import MessageAttributes
-from tests.support.policy_builders import policy
+from tests.support.policy_builders import policy, vip
 
 CAP = {"limit": 1, "window": {"rolling": "24h"}, "on_exceed": "defer"}
 OFFER = MessageAttributes("offer", "news", "email", "marketing", "advertise")
@@ -58,6 +59,16 @@ def test_the_customers_wish_counts_marketing_but_not_in_app() -> None:
     assert not RULES.counts_in_slot(offer._replace(cls="service"), CUSTOMER_CAP_SLOT)
 
 
+def noting(tried: list[str]) -> CompileCondition:
+    """Compiles any condition, and notes it."""
+
+    def compile_condition(text: str) -> CompiledCondition:
+        tried.append(text)
+        return vip
+
+    return compile_condition
+
+
 def test_the_week_starts_where_the_document_says() -> None:
     assert RULES.week_start == 6
     assert policy().week_start == 0
@@ -67,7 +78,7 @@ def test_the_week_starts_where_the_document_says() -> None:
 def test_conditions_of_situations_are_tried_when_asked_for() -> None:
     document = policy(situations=[{"kind": "x", "opens": [{"event": "a", "when": "nonsense"}]}]).document
     tried: list[str] = []
-    compile_policy(document, 1, lambda text: tried.append(text) or (lambda _: True))  # type: ignore[func-returns-value]
+    compile_policy(document, 1, noting(tried))
     assert tried == ["nonsense"]
 
 
@@ -179,7 +190,7 @@ def test_conditions_that_close_situations_are_tried_as_well_and_absent_ones_are_
         "closes": [{"event": "b", "when": "shut"}],
     }
     tried: list[str] = []
-    compile_policy(policy(situations=[kind]).document, 1, lambda text: tried.append(text) or (lambda _: True))  # type: ignore[func-returns-value]
+    compile_policy(policy(situations=[kind]).document, 1, noting(tried))
     assert tried == ["open", "shut"]
 
 

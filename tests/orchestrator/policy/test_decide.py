@@ -154,7 +154,7 @@ def test_worked_example_8_late_wake_ups_do_not_defer_each_other() -> None:
 def test_a_broken_trigger_fails_on_every_channel_whatever_fails_open() -> None:
     receipt = campaign("receipt", cls="transactional", topic=None, channels=["email", "push"])
     known = facts(policy(fail_open=["receipt"]))
-    judged = decide([touch(receipt, condition_failed=True)], known, Ledger.empty(), at("02 10:00"))
+    judged = decide([touch(receipt, condition_failure={})], known, Ledger.empty(), at("02 10:00"))
     assert lines(judged) == [(each, "fail", "policy_unavailable", None) for each in ("email", "push")]
     assert judged.planned == ()
 
@@ -253,7 +253,7 @@ def test_unless_told_otherwise_nothing_is_delivered_and_nothing_lies_ahead() -> 
 
 
 def test_a_broken_trigger_says_what_it_is_and_stops_nothing_else() -> None:
-    judged = decide([touch(condition_failed=True), touch(campaign("other"))], facts(), Ledger.empty(), at("02 10:00"))
+    judged = decide([touch(condition_failure={}), touch(campaign("other"))], facts(), Ledger.empty(), at("02 10:00"))
     failed, sent = judged.decisions
     assert [(each.rule, each.verdict, each.evidence) for each in failed.verdicts] == [
         ("campaign", "fail", {"trigger": None})

@@ -24,7 +24,7 @@ def customer(**traits: bool) -> dict[str, Any]:
 
 def keys(type: str, **traits: bool) -> list[tuple[str, bool]]:
     found = match_campaigns(event(type=type), {}, customer(**traits), CATALOGUE)
-    return [(touch.campaign.key, touch.condition_failed) for touch in found]
+    return [(touch.campaign.key, touch.condition_failure is not None) for touch in found]
 
 
 def test_an_event_touches_the_campaigns_whose_trigger_it_meets() -> None:

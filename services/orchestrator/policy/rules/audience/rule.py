@@ -14,4 +14,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     """A condition over a missing value is false."""
     if candidate.audience.matches():
         return _ALLOW
-    return (deny(ID, NOT_IN_AUDIENCE, condition=candidate.campaign.document.audience),)
+    condition, missing = candidate.campaign.document.audience, candidate.audience.missing_variable
+    if missing is None:
+        return (deny(ID, NOT_IN_AUDIENCE, condition=condition),)
+    return (deny(ID, NOT_IN_AUDIENCE, condition=condition, missing=missing),)
