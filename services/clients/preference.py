@@ -19,6 +19,7 @@ from schemas.service_api import (
     PreferenceRequest,
 )
 from schemas.times import Instant
+from services.clients.dead_letters import DeadLetterClient
 from services.kit.http import internal_api
 
 NO_PREFERENCES: Mapping[str, Preference] = MappingProxyType({})
@@ -37,6 +38,7 @@ class PreferenceClient:
         """`http` has the base URL."""
         self._http = http
         self._service_key = service_key
+        self.dead_letters = DeadLetterClient(http, service_key, "preference")
 
     async def get_facts(
         self, customers: Sequence[str], positions: LogPositions, known: Mapping[str, Preference] = NO_PREFERENCES

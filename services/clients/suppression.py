@@ -30,6 +30,7 @@ from schemas.service_api import (
     SuppressionResponse,
 )
 from schemas.times import Instant
+from services.clients.dead_letters import DeadLetterClient
 from services.kit.http import internal_api
 
 NO_SUPPRESSIONS: Mapping[str, Suppressions] = MappingProxyType({})
@@ -48,6 +49,7 @@ class SuppressionClient:
         """`http` has the base URL; `address_key` is the key with which the caller hashes addresses."""
         self._http = http
         self._service_key = service_key
+        self.dead_letters = DeadLetterClient(http, service_key, "suppression")
         self._fingerprint = address_key_fingerprint(address_key)
 
     async def get_facts(

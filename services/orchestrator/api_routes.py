@@ -6,6 +6,7 @@ from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
+from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.runtime.clock import Clock
 from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
@@ -13,6 +14,8 @@ from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.dead_letters import api as dead_letters_api
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, events_api
 from services.orchestrator.decisions.evaluator import Evaluator
@@ -47,6 +50,7 @@ def orchestrator_routes(
     evaluator: Evaluator,
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
+    letters: DeadLetterDirectory,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
@@ -65,6 +69,8 @@ def orchestrator_routes(
         explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock)),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
+        dead_letters_api.dead_letter_api(database, letters, clock),
+        dead_letter_routes("orchestrator", letters.source("orchestrator")),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         runbooks.runbook_routes(),
     ]

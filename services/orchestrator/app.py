@@ -7,6 +7,7 @@ role in one process. Every role serves HTTP, for health and metrics.
 
 import os
 import secrets
+from functools import partial
 from typing import Literal
 
 from fastapi import FastAPI
@@ -23,9 +24,11 @@ from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.service import Service
+from services.kit.runtime.periodic import repeat_every
+from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.orchestrator.components import Components
 from services.orchestrator.console.sign_in_page import SignInLinks
+from services.orchestrator.dead_letters.redrive_runner import RedriveRunner
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
@@ -163,6 +166,8 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
         components.decision_metrics,
         components.outbox_signal,
     )
+    service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.own_letters.delete_expired))
+    service.add_job("redrive", RedriveRunner(database, components.letters, clock).run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)

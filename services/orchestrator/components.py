@@ -6,14 +6,17 @@ from functools import cached_property
 from schemas.link_tokens import create_link_builder
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
+from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
@@ -67,6 +70,19 @@ class Components:
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
+        # Nothing is delivered inline: every role serves the API, but not every role delivers.
+        redriver = Pipeline(self.evaluator, clock, self.decision_metrics, self.outbox_signal, self.shadow)
+        self.own_letters = DeadLetterQueue(
+            "orchestrator", database, redriver, clock, registry, topics=topics, wake=self.decided_signal
+        )
+        self.letters = DeadLetterDirectory(
+            {
+                "orchestrator": self.own_letters,
+                "preference": preference.dead_letters,
+                "suppression": suppression.dead_letters,
+            }
+        )
+        """The dead letters of all three services."""
 
     @cached_property
     def delivery(self) -> Delivery:

@@ -54,6 +54,7 @@ def build_http_app(
         evaluator=components.evaluator,
         snapshot=components.snapshot,
         link_builder=components.links,
+        letters=components.letters,
         ingest_metrics=components.ingest_metrics,
     )
     return build_app(

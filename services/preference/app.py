@@ -1,5 +1,6 @@
 """Wiring of the preference service; nothing runs before `Service.start`."""
 
+from functools import partial
 from typing import Protocol
 
 from schemas.link_tokens import derive_token_key
@@ -7,17 +8,20 @@ from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
+from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
+from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.service import Service
+from services.kit.runtime.periodic import repeat_every
+from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.preference import store
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
@@ -48,6 +52,8 @@ def build(
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator))
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
+    handler = PreferenceEventHandler(clock, metrics)
+    letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
         registry=registry,
@@ -56,6 +62,7 @@ def build(
         routers=[
             preference_routes(database, editor),
             internal_routes(database, wake_signal),
+            dead_letter_routes("preference", letters),
             centre_routes(database, editor, clock, derive_token_key(settings.require("address_key"))),
         ],
         service_key=settings.require("service_key"),
@@ -69,7 +76,7 @@ def build(
     loop = ConsumeLoop(
         bus,
         database,
-        PreferenceEventHandler(clock, metrics),
+        handler,
         group=CONSUMER_GROUP,
         topics=[events],
         clock=clock,
@@ -79,6 +86,7 @@ def build(
         wake=wake_signal,
     )
     service.add_consume_loop(CONSUMER_GROUP, loop)
+    service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service
 
 

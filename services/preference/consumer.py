@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, parse_data, peek_type
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
@@ -31,6 +32,15 @@ from services.preference.preference_state import (
 
 CONSUMER_GROUP = "tactful-preference"
 STAGE = "preference"
+
+_EFFECTS = {
+    "changed": RecordEffect("applied", "the customer's preferences change"),
+    "unchanged": RecordEffect("unchanged", "the customer's preferences are so already"),
+    "duplicate": RecordEffect("duplicate", "the same event has been applied already"),
+    "conflict": RecordEffect("duplicate", "another event with this source and id has been applied already"),
+}
+"""What each action on a single event means for a dead letter."""
+_LATER_CHANGES = "the customer's preferences have changed after the time of this event: what is newer stays as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,15 @@ class PreferenceEventHandler:
         states = await store.lock_states(tx, customers)
         await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
         self._metrics.changes("event", "blocked").inc(len(states))
+
+    async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: PreferenceBatch) -> RecordEffect:
+        """What applying the record of a dead letter has done, and whether the customer has changed anything since."""
+        (item,) = prepared.items or (None,)
+        if not isinstance(item, PreferenceEvent):
+            return RecordEffect("nothing", f"events of the type {letter.event_type} change no preferences")
+        (action,) = prepared.actions
+        later = 0 if action == "duplicate" else await store.count_later_changes(tx, item.key, item.event.time)
+        return _EFFECTS[action] if not later else msgspec.structs.replace(_EFFECTS[action], warnings=(_LATER_CHANGES,))
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """Nothing is written: the block of the customer ends by itself."""

@@ -201,6 +201,20 @@ async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Inst
     return {row.customer for row in rows}
 
 
+async def count_later_changes(tx: Tx, key: EventKey, time: Instant) -> int:
+    """How many changes of the event's customer took effect after `time`, blocks and those of the event itself apart."""
+    customer, source, event_id = key
+    row = await tx.row(
+        "SELECT count(*) AS changes FROM preference_change WHERE customer = :customer AND at > :time "
+        "AND field <> 'blocked_until' AND NOT (coalesce(event_source, '') = :source AND coalesce(event_id, '') = :id)",
+        customer=customer,
+        time=time,
+        source=source,
+        id=event_id,
+    )
+    return 0 if row is None else int(row.changes)
+
+
 async def list_changes_by_customer(
     tx: Tx, customers: Sequence[str], until: Instant
 ) -> dict[str, list[PreferenceHistoryItem]]:

@@ -12,18 +12,20 @@ from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptO
 from services.condition import compile_condition
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
+from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
+from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
-from services.kit.runtime.service import Service
+from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
@@ -72,6 +74,8 @@ class SuppressionComponents:
     kinds_cache: SituationKindsCache
     wake_signal: WakeSignal
     gauges: SuppressionGauges
+    handler: SuppressionEventHandler
+    letters: DeadLetterQueue[SuppressionBatch]
 
 
 class SuppressionService(Service):
@@ -98,17 +102,21 @@ def build(
     """Wires the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
+    topic, wake_signal = settings.kafka.events_topic, WakeSignal()
+    handler = SuppressionEventHandler(database, kinds, clock, metrics, new_entry_id)
     components = SuppressionComponents(
         database=database,
         bus=bus,
         clock=clock,
-        topic=settings.kafka.events_topic,
+        topic=topic,
         address_key=settings.require("address_key").encode(),
         registry=registry,
         metrics=metrics,
         kinds_cache=kinds,
-        wake_signal=WakeSignal(),
+        wake_signal=wake_signal,
         gauges=SuppressionGauges(database, clock, metrics, kinds),
+        handler=handler,
+        letters=DeadLetterQueue("suppression", database, handler, clock, registry, topics=[topic], wake=wake_signal),
     )
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: _check_database(database))
@@ -129,6 +137,7 @@ def build(
         components.gauges.refresh_kinds,
     )
     service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_counts))
+    service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
     return service
 
@@ -148,9 +157,7 @@ def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[Suppre
     return ConsumeLoop(
         components.bus,
         components.database,
-        SuppressionEventHandler(
-            components.database, components.kinds_cache, components.clock, components.metrics, new_entry_id
-        ),
+        components.handler,
         group=CONSUMER_GROUP,
         topics=[components.topic],
         clock=components.clock,
@@ -179,6 +186,7 @@ def _build_routers(
         hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),
         internal_api.internal_routes(facts, database, clock, compile_event_condition),
+        dead_letter_routes("suppression", components.letters),
     ]
 
 

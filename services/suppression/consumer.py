@@ -7,8 +7,10 @@ us, so its customers are quarantined here; the orchestrator writes its dead lett
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 from prometheus_client import Counter
 
+from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, parse_data, peek_type
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
@@ -34,6 +36,13 @@ from services.suppression.store.state_store import EventKey
 from services.suppression.suppression_state import CUSTOMER_ERASED, SuppressionState
 
 NO_TRANSITIONS = SituationTransitions((), ())
+_EFFECTS = {
+    "applied": RecordEffect("applied", "the customer's situations or do-not-contact entries change"),
+    "unchanged": RecordEffect("unchanged", "the customer's situations and do-not-contact entries are so already"),
+    "duplicate": RecordEffect("duplicate", "the same event has been applied already"),
+}
+"""What each result of a single event means for a dead letter."""
+_LATER_CHANGES = "a situation of this customer was opened or closed after the time of this event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,17 @@ class SuppressionEventHandler:
         states_after = [await _quarantine_customer(tx, state, record, now, error_class) for state in known.values()]
         await store.save_states(tx, states_after)
         self._metrics.quarantines().inc(len(states_after))
+
+    async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: SuppressionBatch) -> RecordEffect:
+        """What applying the record of a dead letter has done, and whether situations have changed since."""
+        (result,) = prepared.results or (None,)
+        (item,) = prepared.events or (None,)
+        if item is None or result is None:
+            return RecordEffect("nothing", f"events of the type {letter.event_type} open or close no situation")
+        effect = _EFFECTS[result]
+        if effect.effect != "duplicate" and await history.has_later_changes(tx, item.event.subject, item.event.time):
+            return msgspec.structs.replace(effect, warnings=(_LATER_CHANGES,))
+        return effect
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """Nothing is written: the quarantine of the customers ends by itself."""

@@ -191,8 +191,10 @@ async def test_services_in_one_process_share_the_series_of_their_databases(tmp_p
                 await store_dead_letter(tx, _RECORD, ValueError("no"), stage="s", attempts=1, at=at * SECOND)
         await series.update_gauges()
         await database.close()
-    assert made.get_sample_value("tactful_dead_letter_unresolved_records", {"topic": "t"}) == 2
-    assert made.get_sample_value("tactful_dead_letter_oldest_timestamp_seconds", {"topic": "t"}) == 50
+    for service, letters, at in (("orchestrator", 1, 70), ("preference", 0, 0), ("suppression", 1, 50)):
+        labels = {"service": service, "topic": "t"}
+        assert made.get_sample_value("tactful_dead_letter_unresolved_records", labels) == letters
+        assert made.get_sample_value("tactful_dead_letter_oldest_timestamp_seconds", labels) == at
     assert made.get_sample_value("tactful_db_pool_connections", {"state": "idle"}) == 3
     assert (made.get_sample_value("tactful_db_pool_wait_seconds_count") or 0) >= 5
 

@@ -18,6 +18,7 @@ from schemas.service_api import PastSuppressions, PastSuppressionsRequest, Suppr
 from schemas.times import parse_instant
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
@@ -30,9 +31,14 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.metrics import DecisionMetrics
+from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.insight.shadow.recorder import ShadowRecorder
+from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from tests.support.fresh_databases import migrate
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -184,9 +190,22 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     def links(*_: object) -> dict[str, str]:
         return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
 
+    registry = Registry()
+    evaluator = Evaluator(database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"])
+    shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
+    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), WakeSignal(), shadow)
+    letters = DeadLetterDirectory(
+        {
+            "orchestrator": DeadLetterQueue(
+                "orchestrator", database, redriver, clock, registry, topics=["customer.events"]
+            ),
+            "preference": preference.dead_letters,
+            "suppression": suppression.dead_letters,
+        }
+    )
     app = build_app(
         title="orchestrator",
-        registry=Registry(),
+        registry=registry,
         health=Health(),
         keys=ring,
         service_key=SERVICE_KEY,
@@ -201,11 +220,10 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             topics=preference,
             situations=suppression,
             facts_reader=gatherer,
-            evaluator=Evaluator(
-                database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"]
-            ),
+            evaluator=evaluator,
             snapshot=snapshot,
             link_builder=links,
+            letters=letters,
         ),
     )
     try:

@@ -79,7 +79,7 @@ async def store_dead_letter(
         headers=_encode(record.headers),
         stage=stage,
         error_class=type(error).__name__,
-        error_message=_first_line(str(error)),
+        error_message=first_line(str(error)),
         attempts=attempts,
         at=at,
         state="open",
@@ -103,13 +103,14 @@ def problems_of(error: BaseException) -> tuple[RecordProblem, ...]:
 def encode_problems(problems: Sequence[RecordProblem]) -> str:
     """Returns the problems as the column `problems` has them: JSON, bounded."""
     bounded = [
-        RecordProblem(_first_line(each.pointer), _first_line(each.code), _first_line(each.detail))
+        RecordProblem(first_line(each.pointer), first_line(each.code), first_line(each.detail))
         for each in problems[:_MAX_PROBLEMS]
     ]
     return _encode_problems(bounded).decode()
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """Returns the first line of a text, bounded, as every database can store it."""
     line = (text.splitlines() or [""])[0]
     return line.replace("\x00", "")[:_MAX_MESSAGE_LENGTH].encode(errors="replace").decode()
 

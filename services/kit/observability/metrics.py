@@ -79,7 +79,7 @@ class MetricFamily(Generic[Child]):
 class SharedGauge:
     """One part's value of a gauge that several parts of a process set, such as services in one process.
 
-    The gauge shows the `combine` of all parts: their sum, or the `earliest` of their instants.
+    The gauge shows the sum of all parts.
     """
 
     def __init__(
@@ -87,23 +87,16 @@ class SharedGauge:
         registry: Registry,
         family: MetricFamily[Gauge],
         source: str,
-        combine: Callable[[Iterable[float]], float] = math.fsum,
     ) -> None:
         self._shared_values = registry.shared_values
         self._family = family
         self._source = source
-        self._combine = combine
 
     def set(self, value: float, *labels: str) -> None:
         """Sets this part's value for the child of these labels."""
         by_source = self._shared_values.setdefault((str(id(self._family)), *labels), {})
         by_source[self._source] = value
-        self._family(*labels).set(self._combine(by_source.values()))
-
-
-def earliest(instants: Iterable[float]) -> float:
-    """Returns the earliest of these instants; 0 means none and is ignored."""
-    return min((instant for instant in instants if instant), default=0.0)
+        self._family(*labels).set(math.fsum(by_source.values()))
 
 
 def counter(

@@ -6,12 +6,15 @@ were claimed in that transaction. An event that no campaign listens to costs one
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
+from schemas.dead_letters import RecordEffect
+from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
@@ -32,6 +35,8 @@ from services.orchestrator.policy.ledger import Contact
 from services.orchestrator.policy.match import Catalogue, match_campaigns
 
 SITUATION_CLOSED_TYPE = "tactful.situation.closed"
+_REPORTED = "the contact that the event reports is added to the customer's ledger"
+_DECIDED_SINCE = "messages to this customer have been decided since: this event is decided as of now, after them"
 
 
 class InlineSender(Protocol):
@@ -230,6 +235,28 @@ class Pipeline:
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
+
+    async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: EvaluatedBatch) -> RecordEffect:
+        """What applying the record of a dead letter has done: its decisions."""
+        if prepared.duplicates:
+            return RecordEffect("duplicate", "the same event has been decided already")
+        decisions = [each for evaluation in prepared.evaluations for each in evaluation.decisions]
+        if not decisions and not prepared.evaluations:
+            if prepared.customers_to_wake:
+                return RecordEffect("applied", "messages of the customer that are parked are evaluated again")
+            return RecordEffect(
+                "nothing", f"no active campaign is triggered by this event of the type {letter.event_type}"
+            )
+        later = await store.count_decisions_since(tx, [each.customer for each in prepared.evaluations], letter.at)
+        own = {each.message_id for each in decisions}
+        counts = Counter(each.outcome for each in decisions)
+        parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        return RecordEffect(
+            "applied",
+            f"{len(own)} {'message is' if len(own) == 1 else 'messages are'} decided: {parts}" if own else _REPORTED,
+            decisions=tuple(to_document(each) for each in decisions),
+            warnings=(_DECIDED_SINCE,) if later > len(decisions) else (),
+        )
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """Nothing is written: nothing was when the letter was stored."""

@@ -264,6 +264,16 @@ async def insert_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
     await tx.bulk_insert("decision", DECISION_COLUMNS, rows)
 
 
+async def count_decisions_since(tx: Tx, customers: Sequence[str], since: Instant) -> int:
+    """How many decisions on these customers were made from an instant on."""
+    row = await tx.row(
+        f"SELECT count(*) AS decisions FROM decision WHERE customer IN ({tx.unnest('customers')}) AND time >= :since",
+        customers=tx.list_parameter(list(customers)),
+        since=since,
+    )
+    return 0 if row is None else int(row.decisions)
+
+
 async def insert_contact_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     """Append what happened to contacts."""
     await tx.bulk_insert("contact_history", HISTORY_COLUMNS, rows)

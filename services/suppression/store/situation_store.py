@@ -60,6 +60,12 @@ async def set_active_situations(tx: Tx, policy_version: int, situations: Sequenc
     await tx.execute(sql, version=policy_version, body=msgspec.json.encode(situations), at=at)
 
 
+async def has_later_changes(tx: Tx, customer: str, at: Instant) -> bool:
+    """Whether a situation of the customer was opened or closed after an instant."""
+    sql = "SELECT 1 FROM situation_event WHERE customer = :customer AND at > :at LIMIT 1"
+    return await tx.row(sql, customer=customer, at=at) is not None
+
+
 async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: Instant) -> None:
     """Append to the history, in order."""
     values = [

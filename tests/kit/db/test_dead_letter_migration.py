@@ -30,6 +30,8 @@ OLD_LETTERS = [
 
 def downgrade(connection: Connection, revision: str) -> None:
     """Give the table the form that it had in the version before, with letters of that version."""
+    for table in ("redrive_item", "redrive_job"):
+        connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
     for index in NEW_INDEXES:
         connection.execute(text(f"DROP INDEX {index}"))
     for column in NEW_COLUMNS:

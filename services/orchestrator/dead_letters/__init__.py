@@ -1,0 +1,1 @@
+"""Dead letters of all three services in one list: look, dry run, redrive as a job, discard."""

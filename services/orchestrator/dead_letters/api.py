@@ -1,0 +1,173 @@
+"""HTTP API of dead letters, of all three services: list, look, dry run, redrive as a job, discard."""
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+
+from schemas.dead_letters import (
+    DeadLetterContent,
+    DeadLetterQuery,
+    LetterState,
+    effect_document,
+    letter_document,
+)
+from schemas.documents import validate_document
+from schemas.roles import is_allowed
+from schemas.times import Instant
+from services.kit.db.database import Database
+from services.kit.errors import Conflict
+from services.kit.http.auth import Principal, requires
+from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_parsing import parse_instant_param
+from services.kit.observability.logs import log
+from services.kit.runtime.clock import Clock
+from services.orchestrator.campaigns.api_common import DocumentBody
+from services.orchestrator.dead_letters import store
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory
+from services.orchestrator.dead_letters.redrive_request import (
+    NOT_REDRIVEN,
+    DiscardBody,
+    LetterRedriveBody,
+    RedriveBody,
+    get_job,
+    job_document,
+    rehearse_redrive,
+    start_redrive,
+)
+
+MAX_JOB_ITEMS = 500
+ServiceParam = Annotated[
+    str | None, Query(pattern="^(orchestrator|preference|suppression)$", description="The service that refused it")
+]
+TextParam = Annotated[str | None, Query(max_length=256)]
+InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
+READ, WRITE, CONTENT = "dead_letters:read", "dead_letters:write", "customers:read"
+"""Letters hold what customers' events hold, so the bytes are for those alone who may see customers."""
+
+
+def dead_letter_api(database: Database, letters: DeadLetterDirectory, clock: Clock) -> APIRouter:
+    """Builds the routes of `/v1/dead-letters`."""
+    routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+    _add_list_route(routes, letters)
+    _add_job_routes(routes, database, letters, clock)
+    _add_letter_routes(routes, database, letters, clock)
+    return routes
+
+
+def _add_list_route(routes: APIRouter, letters: DeadLetterDirectory) -> None:
+    @routes.get("", summary="Dead letters of all services, newest first; `services` names any that does not answer")
+    async def list_letters(
+        service: ServiceParam = None,
+        state: LetterState | None = None,
+        type: TextParam = None,
+        customer: TextParam = None,
+        code: TextParam = None,
+        topic: TextParam = None,
+        since: Annotated[InstantParam, Query(alias="from")] = None,
+        until: Annotated[InstantParam, Query(alias="to")] = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+        after: PageCursor = None,
+        _: Principal = requires(READ),
+    ) -> dict[str, Any]:
+        start, end = parse_instant_param("from", since), parse_instant_param("to", until)
+        query = DeadLetterQuery(limit, state, type, customer, code, topic, start, end)
+        page = await letters.page(query, service, decode_cursor(after, tuple[Instant, str, int]) if after else None)
+        cursor = None if page.next is None else encode_cursor(page.next)
+        return {
+            **to_page(list(map(letter_document, page.items)), cursor),
+            "services": [each.to_document() for each in page.services],
+        }
+
+
+def _add_job_routes(routes: APIRouter, database: Database, letters: DeadLetterDirectory, clock: Clock) -> None:
+    @routes.post("/redrive", summary="Apply letters again, as a job; `dry_run` tells what it would do", status_code=202)
+    async def request_redrive(data: DocumentBody, principal: Principal = requires(WRITE)) -> Response:
+        body = validate_document(RedriveBody, data)
+        if body.dry_run:
+            return JSONResponse(await rehearse_redrive(letters, body))
+        return _accepted(await start_redrive(database, letters, body, principal.name, clock.now()))
+
+    @routes.get("/jobs", summary="Redrive jobs, newest first")
+    async def list_jobs(
+        limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires(READ)
+    ) -> dict[str, Any]:
+        before = decode_cursor(after, tuple[Instant, str]) if after else None
+        async with database.read() as tx:
+            jobs = await store.list_jobs(tx, before, limit + 1)
+        last = jobs[limit - 1] if len(jobs) > limit else None
+        cursor = encode_cursor((last.created, last.id)) if last else None
+        return to_page([job_document(job) for job in jobs[:limit]], cursor)
+
+    @routes.get("/jobs/{id}", summary="Progress of a job, and the letters that it has not redriven")
+    async def read_job(id: str, _: Principal = requires(READ)) -> dict[str, Any]:
+        return await get_job(database, id, NOT_REDRIVEN, MAX_JOB_ITEMS)
+
+    @routes.post("/jobs/{id}/cancel", summary="Stop a job; what it has redriven stays redriven")
+    async def cancel_job(id: str, principal: Principal = requires(WRITE)) -> dict[str, Any]:
+        await get_job(database, id, (), 0)
+        async with database.write() as tx:
+            ended = await store.end_job(tx, id, "cancelled", clock.now())
+        if not ended:
+            raise Conflict("this job has ended already", code="wrong_state")
+        log("redrive_cancelled", job=id, by=principal.name)
+        return await get_job(database, id, NOT_REDRIVEN, MAX_JOB_ITEMS)
+
+
+def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLetterDirectory, clock: Clock) -> None:
+    @routes.get("/{id}", summary="One letter: reason, problems, bytes (by role), and what its record would do now")
+    async def get_letter(id: str, dry_run: bool = True, principal: Principal = requires(READ)) -> dict[str, Any]:
+        answer = await letters.look_up(id, dry_run=dry_run)
+        assert answer.item is not None and answer.content is not None
+        may_see = is_allowed(principal.role, CONTENT)
+        if may_see:
+            log("dead_letter_read", letter=id, by=principal.name)
+        return {
+            **letter_document(answer.item),
+            "content": content_document(answer.content) if may_see else None,
+            "content_hidden": None if may_see else f"the role {principal.role} may not see customers' data",
+            "dry_run": None if answer.dry_run is None else effect_document(answer.dry_run),
+        }
+
+    @routes.post("/{id}/redrive", summary="Apply one letter again, as a job", status_code=202)
+    async def redrive_letter(id: str, data: DocumentBody, principal: Principal = requires(WRITE)) -> Response:
+        reason = validate_document(LetterRedriveBody, data).reason
+        answer = await letters.look_up(id)
+        assert answer.item is not None
+        if answer.item.state != "open":
+            raise Conflict(f"this letter is {answer.item.state} already", code="wrong_state")
+        body = RedriveBody(ids=(id,), reason=reason)
+        return _accepted(await start_redrive(database, letters, body, principal.name, clock.now()))
+
+    @routes.post("/{id}/discard", summary="Close a letter whose event will not be applied; the reason is kept")
+    async def discard_letter(id: str, data: DocumentBody, principal: Principal = requires(WRITE)) -> dict[str, Any]:
+        reason = validate_document(DiscardBody, data).reason
+        result = await letters.discard_letter(id, principal.name, reason)
+        if not result.done:
+            raise Conflict(f"this letter is {result.state} already", code="wrong_state")
+        answer = await letters.look_up(id)
+        assert answer.item is not None
+        return letter_document(answer.item)
+
+
+def _accepted(job: store.RedriveJob) -> Response:
+    return JSONResponse(job_document(job), 202, {"Location": f"/v1/dead-letters/jobs/{job.id}"})
+
+
+def content_document(content: DeadLetterContent) -> dict[str, Any]:
+    """The record's bytes: as text where they are UTF-8, else in base64."""
+    return {
+        "key": _bytes_document(content.key),
+        "value": _bytes_document(content.value),
+        "headers": [{"name": name, **(_bytes_document(value) or {})} for name, value in content.headers],
+    }
+
+
+def _bytes_document(value: bytes | None) -> dict[str, str] | None:
+    if value is None:
+        return None
+    try:
+        return {"text": value.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
