@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.finding import Finding
 from schemas.times import Instant, format_instant
 
 
@@ -63,6 +64,8 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     lost_to: str | None = None
     verdicts: tuple[Verdict, ...] = ()
     jumps: tuple[Jump, ...] = ()
+    failure: Finding | None = None
+    """Why the content could not be rendered, with the place in the campaign and the variable; never a value."""
 
 
 def _format_optional_instant(instant: Instant | None) -> str | None:
@@ -96,6 +99,7 @@ def to_document(decision: Decision, trace: str = "decisive") -> dict[str, Any]:
         "until": _format_optional_instant(decision.until),
         "allowed_from": _format_optional_instant(decision.allowed_from),
         "lost_to": decision.lost_to,
+        "failure": None if decision.failure is None else decision.failure.as_document(),
     }
     if trace != "none":
         document["verdicts"] = [

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.finding import Finding
+
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_VALUES = 50_000
@@ -24,15 +26,17 @@ _INT64_LIMIT = 2**63
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 """A number beyond 64 bits has at least this many digits, so texts without such a run need no check."""
 
-DocumentProblem = tuple[str, str, str]
+DocumentProblem = tuple[str, str, str] | Finding
+"""A problem: (JSON pointer, code, detail), or a finding that knows more, such as a line."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class DocumentError(ValueError):
-    """The problems of a document, each as (JSON pointer, code, detail)."""
+    """The problems of a document: `findings`, and `errors` as (JSON pointer, code, detail) each."""
 
     def __init__(self, errors: Iterable[DocumentProblem]) -> None:
-        self.errors = list(errors)
+        self.findings = [each if isinstance(each, Finding) else Finding(*each) for each in errors]
+        self.errors = [(each.pointer, each.code, each.detail) for each in self.findings]
         super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in self.errors))
 
 
@@ -101,9 +105,9 @@ def validate_document(model: type[Model], data: Any) -> Model:
         raise DocumentError(to_problems(model, error)) from None
 
 
-def to_problems(model: type[BaseModel], error: ValidationError) -> list[DocumentProblem]:
+def to_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str, str]]:
     """Convert Pydantic's errors."""
-    problems: list[DocumentProblem] = []
+    problems: list[tuple[str, str, str]] = []
     for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
         pointer = "".join(f"/{_escape_pointer(part)}" for part in item["loc"])
         if item["type"] == "extra_forbidden":

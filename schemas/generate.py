@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from schemas.campaign import Campaign
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.customer import Customer
+from schemas.finding import Severity
 from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
 from schemas.policy import Policy
 from schemas.reasons import RULES, Reason
@@ -135,6 +136,24 @@ def _event_schema() -> dict[str, Any]:
     return {**_schema_header("event"), **about, **_object_schema(properties, required)}
 
 
+def _finding_schema() -> dict[str, Any]:
+    position = {"type": ["integer", "null"], "minimum": 1}
+    properties = {
+        "pointer": {"type": "string", "description": "A JSON pointer into the campaign."},
+        "line": position,
+        "column": position,
+        "code": _TEXT,
+        "detail": _TEXT,
+        "suggestion": _NULLABLE_TEXT,
+        "severity": {"enum": list(Severity)},
+        "variable": {"type": "string", "description": "The path whose value is the cause."},
+        "found": {"type": "string", "description": "The kind of value that was met."},
+        "expected": {"type": "string", "description": "The kind of value that is needed."},
+    }
+    required = tuple(name for name in properties if name not in ("variable", "found", "expected"))
+    return _object_schema(properties, required)
+
+
 def _decision_schema() -> dict[str, Any]:
     event = _object_schema({"source": _ID, "id": _ID, "type": _ID, "time": _TIME})
     verdict = {
@@ -167,6 +186,10 @@ def _decision_schema() -> dict[str, Any]:
             "description": "The earliest instant at which the rules that denied it would allow it.",
         },
         "lost_to": {**_NULLABLE_TEXT, "description": "The message that the cap went to."},
+        "failure": {
+            "anyOf": [_finding_schema(), {"type": "null"}],
+            "description": "With `render_error`: the cause, its place in the campaign, and the variable.",
+        },
         "verdicts": {"type": "array", "items": _object_schema(verdict)},
         "jumps": {"type": "array", "items": _object_schema(jump)},
     }

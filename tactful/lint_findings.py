@@ -10,4 +10,5 @@ def print_findings(name: str, answer: Mapping[str, Any]) -> None:
     """Print each finding in the response to a PUT, with its place, its reason and a suggestion."""
     for finding in answer.get("findings", ()):
         print_message(f"{name} {finding['pointer']}: {finding['detail']} ({finding['code']})", WARNING_STYLE)
-        print_message(f"  fix: {finding['suggestion']}")
+        if finding.get("suggestion"):
+            print_message(f"  fix: {finding['suggestion']}")

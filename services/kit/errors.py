@@ -21,11 +21,25 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem in a document: where (`pointer`, a JSON pointer), which (`code`) and how to fix it (`detail`)."""
+    """One problem in a document: where (`pointer`, a JSON pointer), which (`code`) and how to fix it (`detail`).
+
+    Problems of longer texts, such as templates, also have a line and a column, and may have a suggestion.
+    """
 
     pointer: str
     code: str
     detail: str
+    line: int | None = None
+    column: int | None = None
+    suggestion: str | None = None
+
+    def as_document(self) -> dict[str, object]:
+        """Returns the response form."""
+        document: dict[str, object] = {"pointer": self.pointer, "code": self.code, "detail": self.detail}
+        if self.line is not None or self.suggestion is not None:
+            place = {"line": self.line, "column": self.column}
+            document |= {**place, "suggestion": self.suggestion, "severity": "error"}
+        return document
 
 
 RecordProblem = Problem

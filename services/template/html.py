@@ -58,8 +58,10 @@ def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
 def check_html(html: str) -> None:
     """Refuses rendered HTML that could run code or links to disallowed schemes. Raises RenderError."""
     tree = LexborHTMLParser(html)
-    if tree.css_first(_REFUSED_TAGS) is not None:
-        raise RenderError("unsafe_html", "a tag that mail and inboxes never run")
+    refused = tree.css_first(_REFUSED_TAGS)
+    if refused is not None:
+        detail = f"the tag <{refused.tag}>, which mail and inboxes never run"
+        raise RenderError("unsafe_html", detail, excerpt=f"<{refused.tag}")
     for node in tree.css("*"):
         for name, value in node.attributes.items():
             _check_attribute(name.lower(), value or "")
@@ -67,10 +69,15 @@ def check_html(html: str) -> None:
 
 def _check_attribute(name: str, value: str) -> None:
     if name.startswith("on") or name == "srcdoc":
-        raise RenderError("unsafe_html", "an attribute that runs code")
+        raise RenderError("unsafe_html", f"the attribute {name[:40]}, which runs code", excerpt=name)
     if name in _LINK_ATTRIBUTES and not link_scheme_allowed(value):
-        raise RenderError("unsafe_link", f"the attribute {name} holds a link of a kind that is not allowed")
+        raise _unsafe_link(f"the attribute {name}", value)
     if name == "srcset" and not all(link_scheme_allowed(part) for part in value.split(",")):
-        raise RenderError("unsafe_link", "the attribute srcset holds a link of a kind that is not allowed")
+        raise _unsafe_link("the attribute srcset", value)
     if name == "style" and _BAD_STYLE.search(value):
-        raise RenderError("unsafe_link", "a style holds a link of a kind that is not allowed")
+        raise _unsafe_link("a style", value)
+
+
+def _unsafe_link(where: str, value: str) -> RenderError:
+    detail = f"{where} holds a link of a kind that is not allowed; {', '.join(sorted(ALLOWED_SCHEMES))} are"
+    return RenderError("unsafe_link", detail, excerpt=value)

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from schemas.finding import Finding
+
 RenderCode = Literal["undefined", "too_large", "too_much_work", "wrong_type", "unsafe_html", "unsafe_link"]
 
 
@@ -41,3 +43,21 @@ class RenderError(Exception):
         self.line, self.column = place or (None, None)
         self.variable, self.found, self.expected = variable, found, expected
         self.offset, self.excerpt = offset, excerpt
+        self.pointer = ""
+
+    def locate(self, pointer: str) -> None:
+        """Sets where the content is that failed: `pointer` leads to its fields."""
+        self.pointer = f"{pointer}/{self.field}" if self.field else pointer
+
+    def to_finding(self) -> Finding:
+        """Returns the error in the form of all findings."""
+        return Finding(
+            self.pointer,
+            self.code,
+            self.detail,
+            self.line,
+            self.column,
+            variable=self.variable,
+            found=self.found,
+            expected=self.expected,
+        )

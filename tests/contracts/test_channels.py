@@ -45,16 +45,16 @@ def test_unknown_fields_are_refused(channel: ChannelDefinition) -> None:
 @every_channel
 def test_a_syntax_error_is_found_when_saved(channel: ChannelDefinition) -> None:
     field = next(iter(channel.sample_content))
-    [(pointer, code, detail)] = channel.validate_content({**channel.sample_content, field: "a\n{{ x"}, False)
-    assert (pointer, code) == (f"/{field}", "template_syntax")
-    assert "line 2" in detail
+    [found] = channel.validate_content({**channel.sample_content, field: "a\n{{ x"}, False)
+    assert (found.pointer, found.code, found.line) == (f"/{field}", "template_syntax", 2)
+    assert "line 2" in found.detail
 
 
 @every_channel
 def test_a_name_that_templates_do_not_see_is_found_when_saved(channel: ChannelDefinition) -> None:
     field = next(iter(channel.sample_content))
     found = channel.validate_content({**channel.sample_content, field: "{{ today }}"}, False)
-    assert [code for _, code, _ in found] == ["unknown_name"]
+    assert [each.code for each in found] == ["unknown_name"]
 
 
 @every_channel

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.documents import DocumentError, validate_document
+from schemas.finding import Finding
 from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 from services.kit.observability import logs
 
@@ -67,9 +68,7 @@ def problem_response(
         "detail": detail,
         "instance": f"urn:tactful:trace:{trace}",
         "code": code,
-        "errors": [
-            {"pointer": item.pointer, "code": item.code, "detail": item.detail} for item in islice(errors, MAX_ERRORS)
-        ],
+        "errors": [item.as_document() for item in islice(errors, MAX_ERRORS)],
         "trace_id": trace,
     }
     return ProblemResponse(code, json.dumps(body, ensure_ascii=False), status, headers)
@@ -112,7 +111,12 @@ async def _handle_document_error(_: Request, error: Exception) -> Response:
 
 def to_invalid(error: DocumentError) -> Invalid:
     """Converts a document's problems to our error."""
-    return Invalid(_summarise(len(error.errors)), errors=[Problem(*item) for item in error.errors])
+    return Invalid(_summarise(len(error.errors)), errors=[to_problem(each) for each in error.findings])
+
+
+def to_problem(finding: Finding) -> Problem:
+    """Converts a finding."""
+    return Problem(finding.pointer, finding.code, finding.detail, finding.line, finding.column, finding.suggestion)
 
 
 async def _handle_http_error(_: Request, error: Exception) -> Response:

@@ -82,7 +82,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
         return _campaign_response(changed)
 
 
-async def _lint_version(database: Database, campaign: CampaignWithVersion) -> list[dict[str, str]]:
+async def _lint_version(database: Database, campaign: CampaignWithVersion) -> list[dict[str, Any]]:
     """Returns the lint findings for the version under the active policy."""
     async with database.read() as tx:
         policy = await campaign_workflow.get_active_policy(tx)

@@ -8,13 +8,13 @@ from pydantic import BaseModel, Field
 
 from schemas.documents import DocumentError, validate_document
 from schemas.fields import Document, Text
+from schemas.finding import Finding
 from schemas.ids import KEY_PATTERN
 from schemas.times import Instant, format_instant
 from services.kit.errors import PreconditionFailed
 from services.kit.http.auth import Principal
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.campaign_workflow import RevisionCheck, TransitionRequest
-from services.orchestrator.campaigns.lint import LintFinding
 from services.orchestrator.campaigns.store import DocumentVersion
 
 CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
@@ -87,8 +87,8 @@ def version_document(model: type[BaseModel], version: DocumentVersion) -> dict[s
     }
 
 
-def finding_documents(findings: Iterable[LintFinding]) -> list[dict[str, str]]:
-    """Returns lint findings in response form."""
+def finding_documents(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Returns findings in response form."""
     return [finding.as_document() for finding in findings]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentProblem
+from schemas.finding import Finding
 from services.condition import CelCondition, ConditionSyntaxError, compile_condition
 
 EVENT_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
@@ -49,4 +50,4 @@ def _condition_problems(
         try:
             compile_text(text)
         except ConditionSyntaxError as error:
-            yield pointer, "bad_condition", str(error)
+            yield Finding(pointer, "bad_condition", str(error), error.line, error.column)

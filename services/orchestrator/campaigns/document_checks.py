@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
+from schemas.finding import Finding, Severity
 from schemas.vocabulary import Class
 from services.orchestrator.campaigns import conditions
 
-ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[DocumentProblem]]
+ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Finding]]
 """Validates a campaign's content; implemented by `delivery.channels.content.check_content`."""
 
 
@@ -32,7 +33,7 @@ def validate_campaign(
         )
     problems += schemas.campaign.unsupported_strategy_problems(document)
     problems += conditions.campaign_condition_problems(document)
-    problems += check_content(document)
+    problems += [each for each in check_content(document) if each.severity is Severity.ERROR]
     if policy is not None:
         problems += _topic_problems(document, policy)
     if problems:

@@ -84,7 +84,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
         return _policy_response(revision, version)
 
 
-def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, str]]:
+def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, Any]]:
     """Returns the lint findings for the version as of now."""
     return finding_documents(lint_policy(validate_document(schemas.policy.Policy, version.document), clock.now()))
 

@@ -77,9 +77,7 @@ class Previewer:
         try:
             return document_checks.validate_campaign(str(campaign.get("key")), campaign, policy, check_content)
         except DocumentError as error:
-            raise DocumentError(
-                (f"/campaign{pointer}", code, detail) for pointer, code, detail in error.errors
-            ) from None
+            raise DocumentError(each.below("/campaign") for each in error.findings) from None
 
     async def build_context(
         self, document: schemas.campaign.Campaign, customer: str, sample: SampleEvent | None
@@ -137,7 +135,7 @@ def _render_items(
                 fields = content.render(channel, locale, context).fields
                 item |= {"content": dict(fields), "facts": CHANNELS_BY_ID[channel].measure(fields)}
             except RenderError as error:
-                item["error"] = {"code": error.code, "detail": error.detail}
+                item["error"] = error.to_finding().as_document()
             yield item
 
 

@@ -208,7 +208,7 @@ def _evaluate_request(
         try:
             evaluation.ready_messages.append(ReadyMessage(planned, render(planned, evaluation.facts, now), decision))
         except RenderError as error:
-            decisions[planned.message_id] = _as_render_failure(decision, error)
+            decisions[planned.message_id] = as_render_failure(decision, error)
             evaluation.ledger = evaluation.ledger.release(planned.message_id)
     for message_id in request.expected_states or ():
         ended = decisions.get(message_id)
@@ -219,11 +219,13 @@ def _evaluate_request(
     evaluation.decisions += [decisions[decision.message_id] for decision in result.decisions]
 
 
-def _as_render_failure(decision: Decision, error: RenderError) -> Decision:
+def as_render_failure(decision: Decision, error: RenderError) -> Decision:
+    """Returns the decision about a message that could not be rendered, with the cause."""
     return msgspec.structs.replace(
         decision,
         outcome=Outcome.FAIL.value,
         reason=Reason.RENDER_ERROR.value,
         rule_id=error.code,
         until=None,
+        failure=error.to_finding(),
     )

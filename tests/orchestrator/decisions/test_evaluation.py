@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+
+from schemas.decision import Decision, to_document
 from schemas.facts import SuppressionEntry
 from schemas.message import Message
 from schemas.times import HOUR, MINUTE
@@ -64,11 +67,22 @@ def test_each_request_sees_the_contacts_of_those_before_it() -> None:
 
 def test_what_cannot_be_rendered_fails_and_gives_its_place_up() -> None:
     def broken(planned: PlannedMessage, *_: Any) -> Message:
-        raise RenderError("undefined", "no nickname")
+        error = RenderError("undefined", "no nickname", field="text", place=(2, 7), variable="customer.traits.nick")
+        error.locate("/content/sms/en")
+        raise error
 
     found = evaluate(touch(), render=broken)
     assert outcomes(found) == [("fail", "render_error")]
     assert (found.ready_messages, len(found.ledger), found.decisions[0].rule_id) == ([], 0, "undefined")
+    stored = msgspec.msgpack.decode(msgspec.msgpack.encode(found.decisions[0]), type=Decision)
+    failure = to_document(stored)["failure"]
+    assert (failure["pointer"], failure["line"], failure["column"]) == ("/content/sms/en/text", 2, 7)
+    assert (failure["variable"], failure["detail"]) == ("customer.traits.nick", "no nickname")
+
+
+def test_a_decision_stored_without_a_failure_is_still_read() -> None:
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(evaluate(touch()).decisions[0]))[:-1]
+    assert msgspec.convert(fields, Decision).failure is None
 
 
 def test_without_rendering_decisions_are_made_and_nothing_is_ready() -> None:

@@ -4,7 +4,6 @@ A finding follows from the documents alone and is never a guess. Findings refuse
 """
 
 from services.orchestrator.campaigns.lint.campaign_lint import lint_campaign
-from services.orchestrator.campaigns.lint.finding import LintFinding
 from services.orchestrator.campaigns.lint.policy_lint import lint_policy
 
-__all__ = ["LintFinding", "lint_campaign", "lint_policy"]
+__all__ = ["lint_campaign", "lint_policy"]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import schemas.campaign
 import schemas.policy
+from schemas.finding import Finding, warning
 from schemas.times import format_duration
 from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Intent
 from services.orchestrator.campaigns.lint import week_minutes
-from services.orchestrator.campaigns.lint.finding import LintFinding
 from services.orchestrator.policy.compiled_policy import ApplicablePolicy, CompiledPolicy, compile_policy
 from services.orchestrator.policy.scope import MessageAttributes
 
@@ -15,7 +15,7 @@ _MARKETING_INTENTS = frozenset({Intent.ADVERTISE, Intent.WIN_BACK})
 """Intents that are marketing by their purpose; mixed content counts as marketing."""
 
 
-def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Policy | None) -> list[LintFinding]:
+def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Policy | None) -> list[Finding]:
     """Returns all findings. `active`: the active policy, or None."""
     findings = [*_marketing_intent_findings(document), *_holdout_findings(document), *_strategy_findings(document)]
     if active is None:
@@ -44,10 +44,10 @@ def _without_shadow_rules(applicable: ApplicablePolicy, shadow: frozenset[str]) 
     )
 
 
-def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:
+def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:
     if document.intent in _MARKETING_INTENTS and document.class_ is not Class.MARKETING:
         topic_hint = "" if document.topic else ", and without a `topic` customers cannot opt out of it by topic"
-        yield LintFinding(
+        yield warning(
             "/class",
             "marketing_without_consent",
             f"a message with the intent `{document.intent}` is marketing; as "
@@ -56,17 +56,17 @@ def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[
         )
 
 
-def _strategy_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:
+def _strategy_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:
     """A version that was registered while the strategy could be saved; no new one can have it."""
     if document.strategy not in SUPPORTED_STRATEGIES:
         detail = f"{schemas.campaign.FALLBACK_DETAIL}; it acts as `first`"
         remedy = schemas.campaign.FALLBACK_REMEDY
-        yield LintFinding("/strategy", "not_available", detail, f"{remedy[0].upper()}{remedy[1:]}.")
+        yield warning("/strategy", "not_available", detail, f"{remedy[0].upper()}{remedy[1:]}.")
 
 
-def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[LintFinding]:
+def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:
     if document.holdout == 100:
-        yield LintFinding(
+        yield warning(
             "/holdout",
             "everybody_held_out",
             "all customers are in the control group, so the campaign is never sent",
@@ -74,13 +74,13 @@ def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[LintFindi
         )
 
 
-def _no_sending_hour_findings(applicable: ApplicablePolicy, index: int, channel: str) -> Iterator[LintFinding]:
+def _no_sending_hour_findings(applicable: ApplicablePolicy, index: int, channel: str) -> Iterator[Finding]:
     if (
         applicable.quiet_windows
         and week_minutes.combined_quiet_minutes(applicable.quiet_windows) == week_minutes.WHOLE_WEEK
     ):
         names = ", ".join(f"`{rule.id}`" for rule in applicable.quiet_windows)
-        yield LintFinding(
+        yield warning(
             f"/channels/{index}",
             "no_hour_left",
             f"the quiet hours {names} cover the whole week on {channel}, so nothing is ever sent there",
@@ -90,7 +90,7 @@ def _no_sending_hour_findings(applicable: ApplicablePolicy, index: int, channel:
 
 def _expiry_findings(
     document: schemas.campaign.Campaign, applicable: ApplicablePolicy, channel: str
-) -> Iterator[LintFinding]:
+) -> Iterator[Finding]:
     """Finds deferrals that, beginning with the event, end no earlier than the message expires."""
     quiet = week_minutes.combined_quiet_minutes(applicable.quiet_windows)
     if quiet != week_minutes.WHOLE_WEEK and (longest_span := week_minutes.longest_quiet_span(quiet)) >= document.ttl:
@@ -115,8 +115,8 @@ def _expiry_findings(
             )
 
 
-def _expires_while_deferred(document: schemas.campaign.Campaign, why: str) -> LintFinding:
-    return LintFinding(
+def _expires_while_deferred(document: schemas.campaign.Campaign, why: str) -> Finding:
+    return warning(
         "/ttl",
         "expires_while_deferred",
         f"{why}, but the message expires {format_duration(document.ttl)} after its event",
@@ -124,7 +124,7 @@ def _expires_while_deferred(document: schemas.campaign.Campaign, why: str) -> Li
     )
 
 
-def _own_situation_findings(document: schemas.campaign.Campaign, policy: CompiledPolicy) -> Iterator[LintFinding]:
+def _own_situation_findings(document: schemas.campaign.Campaign, policy: CompiledPolicy) -> Iterator[Finding]:
     """Finds the case that the triggering event always opens a situation which stops the campaign while it is open."""
     opened_kinds = {
         kind.kind
@@ -141,7 +141,7 @@ def _own_situation_findings(document: schemas.campaign.Campaign, policy: Compile
                 rules.setdefault(rule.id, set()).add(channel.value)
     for id, channels in rules.items():
         rule = next(rule for rule in policy.histories if rule.id == id)
-        yield LintFinding(
+        yield warning(
             "/trigger/event",
             "stopped_by_its_own_event",
             f"each `{document.trigger.event}` opens the situation `{rule.situation}`, and while it is open "

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import schemas.policy
 from schemas.documents import did_you_mean
 from schemas.fields import Scope
+from schemas.finding import Finding, warning
 from schemas.times import Instant, format_duration
 from schemas.vocabulary import Class
 from services.orchestrator.campaigns.lint import redundant_rules, week_minutes
-from services.orchestrator.campaigns.lint.finding import LintFinding
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, HistoryRule, compile_policy
 
 MAX_COMPARED_RULES = 100
@@ -16,7 +16,7 @@ MAX_COMPARED_RULES = 100
 _REDUNDANT_SUGGESTION = "Remove it, or change its scope."
 
 
-def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFinding]:
+def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[Finding]:
     """Returns all findings in the order of the document. `now`: clock changes are looked at for one year from then."""
     policy = compile_policy(document, 0)
     return [
@@ -30,20 +30,20 @@ def lint_policy(document: schemas.policy.Policy, now: Instant) -> list[LintFindi
     ]
 
 
-def _topic_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
+def _topic_findings(document: schemas.policy.Policy) -> Iterator[Finding]:
     """Finds scopes with topics that the policy lacks, and marketing scopes without any topic."""
     topic_keys = {topic.key for topic in document.topics}
     for pointer, scope in _scopes(document):
         for index, topic in enumerate(scope.topics or ()):
             if topic not in topic_keys:
-                yield LintFinding(
+                yield warning(
                     f"{pointer}/topics/{index}",
                     "unknown_topic",
                     f"`topics` does not list `{topic}`{did_you_mean(topic, topic_keys)}, so no campaign can use it",
                     "Correct the name, or add the topic.",
                 )
     if all(topic.required for topic in document.topics) and _expects_marketing(document):
-        yield LintFinding(
+        yield warning(
             "/topics",
             "marketing_without_topic",
             "the policy has rules for marketing but no topic that customers can switch off, "
@@ -64,12 +64,12 @@ def _expects_marketing(document: schemas.policy.Policy) -> bool:
     )
 
 
-def _history_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
+def _history_findings(policy: CompiledPolicy) -> Iterator[Finding]:
     yield from _redundant_rule_findings(policy, "contact_history", policy.histories, redundant_rules.is_history_covered)
     for index, deferring_rule in enumerate(policy.histories[:MAX_COMPARED_RULES]):
         for dropping_rule in policy.histories[:MAX_COMPARED_RULES]:
             if _is_contradiction(policy, deferring_rule, dropping_rule):
-                yield LintFinding(
+                yield warning(
                     f"/contact_history/{index}/on_match",
                     "contradicting_rules",
                     f"`{deferring_rule.id}` defers messages that `{dropping_rule.id}` drops: in the first "
@@ -92,7 +92,7 @@ def _is_contradiction(policy: CompiledPolicy, deferring_rule: HistoryRule, dropp
     )
 
 
-def _redundant_cap_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
+def _redundant_cap_findings(policy: CompiledPolicy) -> Iterator[Finding]:
     for index, cap in enumerate(policy.caps[:MAX_COMPARED_RULES]):
         if cap.id in policy.shadow_ids:
             continue
@@ -108,7 +108,7 @@ def _redundant_cap_findings(policy: CompiledPolicy) -> Iterator[LintFinding]:
             cap, index, policy.gaps[:MAX_COMPARED_RULES], policy.shadow_ids, redundant_rules.is_cap_covered_by_gap
         )
         if covering_rule is not None:
-            yield LintFinding(
+            yield warning(
                 f"/frequency_caps/{index}",
                 "cap_never_binds",
                 f"whenever `{cap.id}` is reached, `{covering_rule.id}` blocks the same messages at least as strictly",
@@ -121,7 +121,7 @@ def _redundant_rule_findings(
     field: str,
     rules: Sequence[redundant_rules.InnerRule],
     is_covered: Callable[[redundant_rules.InnerRule, redundant_rules.InnerRule], bool],
-) -> Iterator[LintFinding]:
+) -> Iterator[Finding]:
     for index, rule in enumerate(rules[:MAX_COMPARED_RULES]):
         if rule.id in policy.shadow_ids:
             continue
@@ -129,7 +129,7 @@ def _redundant_rule_findings(
             rule, index, rules[:MAX_COMPARED_RULES], policy.shadow_ids, is_covered, is_covered
         )
         if covering_rule is not None:
-            yield LintFinding(
+            yield warning(
                 f"/{field}/{index}",
                 "unreachable_rule",
                 f"whenever `{rule.id}` matches, `{covering_rule.id}` blocks the same messages at least as strictly",
@@ -137,7 +137,7 @@ def _redundant_rule_findings(
             )
 
 
-def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[LintFinding]:
+def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[Finding]:
     """Finds sets of quiet hours that leave a message no hour of the week, for everybody or for customers without a
     zone.
     """
@@ -152,7 +152,7 @@ def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[
             week_minutes.combined_quiet_minutes(overlapping),
         )
         if quiet == week_minutes.WHOLE_WEEK:
-            yield LintFinding(
+            yield warning(
                 pointer,
                 "no_hour_left",
                 f"the quiet hours {names} cover the whole week, so messages in their scope are never sent",
@@ -160,7 +160,7 @@ def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[
             )
         elif not week_minutes.has_free_minute(quiet, utc_offsets):
             zones = ", ".join(zone.name for zone in policy.unknown_zones)
-            yield LintFinding(
+            yield warning(
                 pointer,
                 "no_hour_left",
                 f"at every hour one of the zones {zones} is within the quiet hours {names}, so a customer whose "
@@ -169,9 +169,9 @@ def _no_sending_hour_findings(policy: CompiledPolicy, now: Instant) -> Iterator[
             )
 
 
-def _holdout_findings(document: schemas.policy.Policy) -> Iterator[LintFinding]:
+def _holdout_findings(document: schemas.policy.Policy) -> Iterator[Finding]:
     if document.holdout is not None and document.holdout.percent == 100:
-        yield LintFinding(
+        yield warning(
             "/holdout/percent",
             "everybody_held_out",
             "all customers are in the control group, so no marketing is ever sent",

@@ -7,9 +7,10 @@ import msgspec
 
 from schemas.campaign import Campaign
 from schemas.documents import DocumentError, did_you_mean, validate_document
+from schemas.finding import Finding
 from schemas.vocabulary import Class
 from services.orchestrator.delivery.channels.content_checks import variable_prefixes
-from services.orchestrator.delivery.channels.definition import CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
 
@@ -46,8 +47,14 @@ class CompiledContent:
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
                 name, compiled = locales[wanted]
-                return RenderedContent(CHANNELS_BY_ID[channel].render(compiled, context, self._marketing), name)
-        raise RenderError("no_content", f"no content for channel {channel} in the default locale")
+                try:
+                    return RenderedContent(CHANNELS_BY_ID[channel].render(compiled, context, self._marketing), name)
+                except RenderError as error:
+                    error.locate(f"/content/{channel}/{name}")
+                    raise
+        missing = RenderError("no_content", f"no content for channel {channel} in the default locale")
+        missing.locate(f"/content/{channel}")
+        raise missing
 
 
 def compile_content(document: Campaign) -> CompiledContent:
@@ -62,33 +69,34 @@ def compile_content(document: Campaign) -> CompiledContent:
     return CompiledContent(compiled, document.default_locale, document.class_ is Class.MARKETING)
 
 
-def check_content(document: Campaign) -> list[ContentProblem]:
-    """Returns all problems of a campaign's content: (JSON pointer, code, detail) each."""
-    problems: list[ContentProblem] = []
+def check_content(document: Campaign) -> list[Finding]:
+    """Returns all findings about a campaign's content. Those that are errors refuse it."""
+    problems: list[Finding] = []
     for key, locales in document.content.items():
         base_pointer = f"/content/{key}"
         if key not in CHANNELS_BY_ID:
             problems.append(
-                (base_pointer, "unknown_field", f"unknown channel `{key}`{did_you_mean(key, CHANNELS_BY_ID)}")
+                Finding(base_pointer, "unknown_field", f"unknown channel `{key}`{did_you_mean(key, CHANNELS_BY_ID)}")
             )
             continue
         if _normalise_locale(document.default_locale) not in map(_normalise_locale, locales):
             detail = f"the default locale `{document.default_locale}` has no content here"
-            problems.append((base_pointer, "missing_default_locale", detail))
+            problems.append(Finding(base_pointer, "missing_default_locale", detail))
         if len(set(map(_normalise_locale, locales))) < len(locales):
-            problems.append((base_pointer, "duplicate_locale", "two locales differ only in case or in `-` and `_`"))
+            detail = "two locales differ only in case or in `-` and `_`"
+            problems.append(Finding(base_pointer, "duplicate_locale", detail))
         for locale, fields in locales.items():
             found = _check_fields(key, fields, document.class_ is Class.MARKETING)
-            problems += [(f"{base_pointer}/{locale}{pointer}", code, detail) for pointer, code, detail in found]
+            problems += [each.below(f"{base_pointer}/{locale}") for each in found]
     return problems
 
 
-def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[Finding]:
     channel = CHANNELS_BY_ID[key]
     try:
         validate_document(channel.fields, fields)
     except DocumentError as error:
-        return error.errors
+        return error.findings
     return channel.validate_content(fields, marketing)
 
 

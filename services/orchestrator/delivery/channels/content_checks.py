@@ -7,7 +7,8 @@ from email.header import decode_header
 from typing import Final
 from urllib.parse import urlsplit
 
-from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates, ContentProblem
+from schemas.finding import Finding
+from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template
 
 TEMPLATE_ROOTS: Final = frozenset({"customer", "event", "campaign", "links", "now"})
@@ -16,25 +17,25 @@ _ASCII_CONTROL_BYTES: Final = bytes([*range(0x20), 0x7F])
 _NOT_IN_LINKS: Final = re.compile(r'[\s<>"\\]')
 
 
-def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[ContentProblem]:
+def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> list[Finding]:
     """Returns syntax errors and unknown names in each field."""
-    problems: list[ContentProblem] = []
+    problems: list[Finding] = []
     for field, source in content.items():
         try:
-            template = compile_template(source, field in html)
+            template = compile_template(source, field in html, field)
         except TemplateSyntaxError as error:
-            problems.append((f"/{field}", "template_syntax", str(error)))
+            problems.append(Finding(f"/{field}", "template_syntax", str(error), error.line, error.column))
             continue
         for path in sorted(template.variables()):
             if _root(path) not in TEMPLATE_ROOTS:
                 detail = f"unknown name `{path}`; templates see {', '.join(sorted(TEMPLATE_ROOTS))}"
-                problems.append((f"/{field}", "unknown_name", detail))
+                problems.append(Finding(f"/{field}", "unknown_name", detail))
     return problems
 
 
 def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> dict[str, Template]:
     """Compiles one template per field."""
-    return {field: compile_template(source, field in html) for field, source in content.items()}
+    return {field: compile_template(source, field in html, field) for field, source in content.items()}
 
 
 def variable_prefixes(compiled: CompiledTemplates) -> frozenset[str]:
@@ -67,26 +68,44 @@ def clean_line(field: str, text: str, limit: int) -> str:
     """Cleans a rendered single-line text; safe in a header: no controls, also none inside encoded words."""
     line = text.strip()
     if not line:
-        raise RenderError("empty", f"{field} is empty")
-    if has_control_character(line) or ("=?" in line and has_control_character(_decode_encoded_words(line))):
-        raise RenderError("control_character", f"{field} holds a line break or another control character")
-    return check_length(field, line, limit)
+        raise RenderError("empty", f"{field} is empty", field=field)
+    if has_control_character(line):
+        raise RenderError(
+            "control_character",
+            f"{field} holds a line break or another control character",
+            field=field,
+            offset=_control_character_offset(text, line, ""),
+        )
+    if "=?" in line and has_control_character(_decode_encoded_words(line)):
+        detail = f"{field} holds a control character in an encoded word"
+        raise RenderError("control_character", detail, field=field, offset=text.find("=?"))
+    return check_length(field, line, limit, text)
 
 
 def clean_text(field: str, text: str, limit: int) -> str:
     """Cleans a rendered text of several lines."""
     plain = text.strip()
     if not plain:
-        raise RenderError("empty", f"{field} is empty")
+        raise RenderError("empty", f"{field} is empty", field=field)
     if has_control_character(plain, allowed="\n\r\t"):
-        raise RenderError("control_character", f"{field} holds a control character")
-    return check_length(field, plain, limit)
+        offset = _control_character_offset(text, plain, "\n\r\t")
+        raise RenderError("control_character", f"{field} holds a control character", field=field, offset=offset)
+    return check_length(field, plain, limit, text)
 
 
-def check_length(field: str, text: str, limit: int) -> str:
-    """Returns the text if it has at most `limit` characters. Raises RenderError."""
+def _control_character_offset(text: str, stripped: str, allowed: str) -> int:
+    found = next(each for each in _CONTROL_CHARACTERS.finditer(stripped) if each.group() not in allowed)
+    return text.find(stripped) + found.start()
+
+
+def check_length(field: str, text: str, limit: int, source: str | None = None) -> str:
+    """Returns the text if it has at most `limit` characters. Raises RenderError. `source`: the text before it was
+    cleaned.
+    """
     if len(text) > limit:
-        raise RenderError("too_long", f"{field} has {len(text)} characters, at most {limit} are allowed")
+        offset = (source or text).find(text) + limit
+        detail = f"{field} has {len(text)} characters, at most {limit} are allowed"
+        raise RenderError("too_long", detail, field=field, offset=offset)
     return text
 
 
@@ -99,8 +118,9 @@ def clean_https_link(field: str, text: str) -> str:
     except ValueError:
         valid = False
     if not valid or has_control_character(link) or _NOT_IN_LINKS.search(link):
-        raise RenderError("unsafe_link", f"{field} must be an absolute https link without a user name")
-    return check_length(field, link, 2048)
+        detail = f"{field} must be an absolute https link without a user name"
+        raise RenderError("unsafe_link", detail, field=field, offset=len(text) - len(text.lstrip()))
+    return check_length(field, link, 2048, text)
 
 
 def _decode_encoded_words(text: str) -> str:
@@ -111,14 +131,13 @@ def _decode_encoded_words(text: str) -> str:
     return "".join(parts)
 
 
-def check_static_content(
-    compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool
-) -> list[ContentProblem]:
+def check_static_content(compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool) -> list[Finding]:
     """Checks the limits of content without variables: what fails then would fail for everybody."""
     if any(template.variables() for template in compiled.values()):
         return []
     try:
         channel.render(compiled, {}, marketing)
     except RenderError as error:
-        return [("", error.code, error.detail)]
+        error.locate("")
+        return [error.to_finding()]
     return []

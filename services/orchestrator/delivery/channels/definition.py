@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.template import Template
 
-ContentProblem = tuple[str, str, str]  # JSON pointer inside the fields, code, detail
 CompiledTemplates = Mapping[str, Template]
 
 
@@ -29,8 +29,11 @@ class ChannelDefinition(Protocol):
         """Returns the canonical form of an address. Raises BadAddress."""
         ...
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
-        """What is wrong with content that has valid fields: template syntax, limits, marketing without an opt-out."""
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
+        """Findings about content that has valid fields: what never renders (errors), and what may fail (warnings).
+
+        Their pointers begin at the fields.
+        """
         ...
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:

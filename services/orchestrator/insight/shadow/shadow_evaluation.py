@@ -13,10 +13,9 @@ import msgspec
 
 from schemas.decision import Decision
 from schemas.event import Event
-from schemas.reasons import Reason
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
-from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
+from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage, as_render_failure
 from services.orchestrator.decisions.store import EventKey
 from services.orchestrator.insight.shadow.observations import ShadowObservation
 from services.orchestrator.insight.shadow.variants import ShadowVariant
@@ -116,7 +115,7 @@ def evaluate_variant(
         decisions = _covered_decisions(variant, {decision.message_id: decision for decision in result.decisions})
         ledger = result.ledger
         for planned, error in _find_render_failures(variant, result, variant_facts, live_decisions, now, render):
-            decisions[planned.message_id] = _as_render_failure(decisions[planned.message_id], error)
+            decisions[planned.message_id] = as_render_failure(decisions[planned.message_id], error)
             ledger = ledger.release(planned.message_id)
         if not variant.has_live:
             live_decisions = {}
@@ -155,8 +154,3 @@ def _find_render_failures(
             render(planned, facts, now)
         except RenderError as error:
             yield planned, error
-
-
-def _as_render_failure(decision: Decision, error: RenderError) -> Decision:
-    outcome, reason = Outcome.FAIL.value, Reason.RENDER_ERROR.value
-    return msgspec.structs.replace(decision, outcome=outcome, reason=reason, rule_id=error.code, until=None)

@@ -167,4 +167,4 @@ async def _resolve_campaign(
 
 
 def _prefix_problems(pointer: str, error: DocumentError) -> list[DocumentProblem]:
-    return [(f"{pointer}{place}", code, detail) for place, code, detail in error.errors]
+    return [each.below(pointer) for each in error.findings]

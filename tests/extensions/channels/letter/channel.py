@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
 
 MAX_CHARACTERS: Final = 3000
 
@@ -31,7 +32,7 @@ class LetterChannel:
             raise BadAddress("a postal address has two lines or more")
         return ", ".join(lines)
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""
         problems = checks.check_templates(content)
         return problems or checks.check_static_content(self.compile_templates(content), self, marketing)

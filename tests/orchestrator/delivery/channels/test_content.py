@@ -76,11 +76,11 @@ def test_the_locale_is_looked_up_by_taking_subtags_off_the_customers(
 def test_all_faults_of_all_channels_and_locales_are_told_at_once(
     content: dict[str, dict[str, Any]], problems: list[tuple[str, str]]
 ) -> None:
-    assert sorted((pointer, code) for pointer, code, _ in check_content(campaign(content))) == problems
+    assert sorted((each.pointer, each.code) for each in check_content(campaign(content))) == problems
 
 
 def test_an_unknown_field_comes_with_a_suggestion() -> None:
-    details = [detail for *_, detail in check_content(campaign({"sms": {"en": {"text": "x", "txt": "y"}}}))]
+    details = [each.detail for each in check_content(campaign({"sms": {"en": {"text": "x", "txt": "y"}}}))]
     assert details == ["unknown field `txt`, did you mean `text`?"]
 
 

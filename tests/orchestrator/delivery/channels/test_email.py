@@ -133,7 +133,7 @@ def test_rules_that_no_element_can_carry_stay_in_a_style(kind: str) -> None:
 )
 def test_marketing_must_show_its_way_out_in_html_and_text(content: dict[str, str], fields: list[str]) -> None:
     found = EMAIL.validate_content({"subject": "Hi", **content}, True)
-    assert [(pointer, code) for pointer, code, _ in found] == [(field, "no_unsubscribe") for field in fields]
+    assert [(each.pointer, each.code) for each in found] == [(field, "no_unsubscribe") for field in fields]
     assert EMAIL.validate_content({"subject": "Hi", **content}, False) == []
 
 
@@ -154,7 +154,7 @@ def test_marketing_that_hides_its_way_out_is_not_rendered() -> None:
     ],
 )
 def test_bad_mjml_is_found_when_saved(mjml: str, code: str) -> None:
-    assert [found for _, found, _ in EMAIL.validate_content({"subject": "Hi", "mjml": mjml}, False)] == [code]
+    assert [each.code for each in EMAIL.validate_content({"subject": "Hi", "mjml": mjml}, False)] == [code]
 
 
 @pytest.mark.parametrize("loop", ["<div>", "<div <>", '<div">', "<!--<div>"])

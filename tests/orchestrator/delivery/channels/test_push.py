@@ -33,7 +33,7 @@ def test_a_token_is_visible_ascii(token: str) -> None:
 )
 def test_limits_hold_when_saved_and_when_rendered(content: dict[str, str], code: str | None) -> None:
     found = PUSH.validate_content(content, True)
-    assert [each for _, each, _ in found] == ([code] if code else [])
+    assert [each.code for each in found] == ([code] if code else [])
     if code:
         with pytest.raises(RenderError):
             PUSH.render(PUSH.compile_templates(content), {}, True)

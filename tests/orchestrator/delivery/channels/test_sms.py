@@ -58,7 +58,7 @@ def test_more_than_ten_parts_are_refused() -> None:
     assert SMS.render(compiled, {"customer": {"id": "☃" * 670}}, False) == {"text": "☃" * 670}
     with pytest.raises(RenderError):
         SMS.render(compiled, {"customer": {"id": "☃" * 671}}, False)
-    assert [code for _, code, _ in SMS.validate_content({"text": "☃" * 671}, False)] == ["too_long"]
+    assert [each.code for each in SMS.validate_content({"text": "☃" * 671}, False)] == ["too_long"]
 
 
 def test_the_preview_says_what_makes_parts_short() -> None:

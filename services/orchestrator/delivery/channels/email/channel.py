@@ -9,8 +9,9 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import model_validator
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.template import RenderError, check_html
@@ -65,23 +66,23 @@ class EmailChannel:
             raise BadAddress("not an e-mail address") from None
         return f"{found.local_part}@{found.ascii_domain.lower()}"
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, MJML elements, and the way out of marketing."""
         problems = checks.check_templates(content, HTML_FIELDS)
         for line, detail in mjml.unknown_tags(content.get("mjml", "")):
-            problems.append(("/mjml", "unknown_element", f"line {line}: {detail}"))
+            problems.append(Finding("/mjml", "unknown_element", f"line {line}: {detail}", line, 1))
         if problems:
             return problems
         compiled = self.compile_templates(content)
         if marketing:
             problems = [
-                (f"/{field}", "no_unsubscribe", "marketing must show {{ links.unsubscribe }} in its HTML and its text")
+                Finding(f"/{field}", "no_unsubscribe", "marketing must show {{ links.unsubscribe }} in HTML and text")
                 for field, template in compiled.items()
                 if field in ("html", "mjml", "text") and UNSUBSCRIBE_VARIABLE not in template.variables()
             ]
         return problems or self._check_trial_render(compiled)
 
-    def _check_trial_render(self, compiled: CompiledTemplates) -> list[ContentProblem]:
+    def _check_trial_render(self, compiled: CompiledTemplates) -> list[Finding]:
         """Renders with sample values, to find markup that never compiles. Values that do not fit prove nothing and are
         ignored.
         """
@@ -91,7 +92,9 @@ class EmailChannel:
         except RenderError as error:
             field = "mjml" if "mjml" in compiled else "html"
             if not paths or error.code in ("bad_mjml", "bad_style", "too_deep", "unsafe_html"):
-                return [(f"/{field}", error.code, error.detail)]
+                error.field = error.field or field
+                error.locate("")
+                return [error.to_finding()]
         return []
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
@@ -101,18 +104,23 @@ class EmailChannel:
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Subject, preheader, HTML and text. Liquid comes first, then MJML, then the styles are inlined."""
         subject = checks.clean_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
-        page = mjml.inline_styles(_render_html(compiled, context))
-        check_html(page)
-        text_source = compiled["text"].render(context) if "text" in compiled else html_to_text(page)
-        text = (
-            checks.clean_text("text", text_source, MAX_TEXT) if text_source.strip() or "text" in compiled else subject
-        )
+        body_field = "mjml" if "mjml" in compiled else "html"
+        try:
+            page = mjml.inline_styles(_render_html(compiled, context))
+            check_html(page)
+            text_source = "" if "text" in compiled else html_to_text(page)
+            text = checks.clean_text(body_field, text_source, MAX_TEXT) if text_source else subject
+        except RenderError as error:
+            error.field = body_field
+            raise
+        if "text" in compiled:
+            text = checks.clean_text("text", compiled["text"].render(context), MAX_TEXT)
         message = {"subject": subject, "html": page, "text": text}
         if "preheader" in compiled:
             message["preheader"] = checks.clean_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
             message["html"] = _with_preheader(page, message["preheader"])
         if marketing:
-            _require_unsubscribe_link(message, context)
+            _require_unsubscribe_link(message, context, body_field, "text" if "text" in compiled else body_field)
         return message
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
@@ -156,11 +164,14 @@ def _body_start(page: str) -> int:
     return start
 
 
-def _require_unsubscribe_link(message: Mapping[str, str], context: Mapping[str, Any]) -> None:
+def _require_unsubscribe_link(
+    message: Mapping[str, str], context: Mapping[str, Any], body_field: str, text_field: str
+) -> None:
     link = str((context.get("links") or {}).get("unsubscribe") or "")
-    has_link = link and all(link in markup.unescape(message[field]) for field in ("html", "text"))
-    if not has_link:
-        raise RenderError("no_unsubscribe", "marketing without its unsubscribe link in HTML and text is not sent")
+    for part, field in (("html", body_field), ("text", text_field)):
+        if not link or link not in markup.unescape(message[part]):
+            detail = f"marketing without its unsubscribe link in {'HTML' if part == 'html' else 'the text'} is not sent"
+            raise RenderError("no_unsubscribe", detail, field=field)
 
 
 def _sample_context(paths: set[str]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -35,7 +36,7 @@ class InAppChannel:
             raise BadAddress("an id has at most 256 characters and no control characters")
         return address
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the limits of content without values."""
         problems = checks.check_templates(content)
         return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
@@ -68,8 +69,9 @@ def _clean_app_link(text: str) -> str:
     if not link.startswith("/"):
         return checks.clean_https_link("link", link)
     if link.startswith("//") or "\\" in link or checks.has_control_character(link) or re.search(r"\s", link):
-        raise RenderError("unsafe_link", "link must be a path inside the app or an absolute https link")
-    return checks.check_length("link", link, 2048)
+        detail = "link must be a path inside the app or an absolute https link"
+        raise RenderError("unsafe_link", detail, field="link", offset=len(text) - len(text.lstrip()))
+    return checks.check_length("link", link, 2048, text)
 
 
 CHANNEL: Final = InAppChannel()

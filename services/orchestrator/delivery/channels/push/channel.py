@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -44,7 +45,7 @@ class PushChannel:
             raise BadAddress(f"a device token has 1 to {MAX_TOKEN} visible ASCII characters")
         return address
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the limits of content without values."""
         problems = checks.check_templates(content)
         return problems or checks.check_static_content(self.compile_templates(content), self, marketing)

@@ -7,8 +7,9 @@ import phonenumbers
 from gsm0338 import Codec
 
 from schemas.fields import Document
+from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates, ContentProblem
+from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
 from services.template import RenderError
 
 MAX_PARTS: Final = 10
@@ -49,7 +50,7 @@ class SmsChannel:
             raise BadAddress("not a whole phone number, or one with an extension")
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
-    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[ContentProblem]:
+    def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""
         problems = checks.check_templates(content)
         return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
@@ -62,7 +63,7 @@ class SmsChannel:
         """The text, of at most 10 parts."""
         text = checks.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
         if (count := len(split_sms(text).texts)) > MAX_PARTS:
-            raise RenderError("too_long", f"text needs {count} parts, at most {MAX_PARTS} are allowed")
+            raise RenderError("too_long", f"text needs {count} parts, at most {MAX_PARTS} are allowed", field="text")
         return {"text": text}
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
