@@ -23,7 +23,7 @@ from services.orchestrator.decisions.facts_reader import FactsReader, Preference
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.time_zones import Zone, load_zone
+from services.orchestrator.policy.time_zones import load_zone
 
 MAX_NAMES = 200
 _MAX_NAME_LENGTH = 60
@@ -92,9 +92,10 @@ def customer_name(preference: Preference | None) -> str | None:
     return name[:_MAX_NAME_LENGTH] if isinstance(name, str) and name.strip() and "@" not in name else None
 
 
-def customer_zone(preference: Preference | None, default: Zone) -> Zone:
-    """Returns the customer's time zone, or the organisation's if unknown."""
-    return default if preference is None else load_zone(preference.zone) or default
+def customer_clock(preference: Preference | None, organisation: WallClock) -> WallClock:
+    """Returns the wall clock of the customer's zone, or the organisation's if their zone is unknown."""
+    zone = None if preference is None else load_zone(preference.zone)
+    return organisation if zone is None else WallClock(zone, organisation.now, "the customer")
 
 
 def may_see_names(principal: Principal) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Path, Query, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from schemas.facts import OptOut
@@ -13,6 +14,8 @@ from services.kit.http.auth import Principal, requires
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.live_page import ChannelLine, channel_lines
+from services.orchestrator.console.message_choices import MessageChoice, load_choices
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, link, page_route_class
 from services.orchestrator.console.store import DecisionListFilter
 from services.orchestrator.console.time_format import WallClock
@@ -42,10 +45,11 @@ class TimelineEntry(NamedTuple):
     kind: str
     icon: str
     title: str
-    remark: str
+    remark: str | Markup
     code: str
     path: str
     outcome: str
+    channels: Sequence[ChannelLine] = ()
 
 
 def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
@@ -84,7 +88,7 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
     ) -> Response:
         organisation = await context.get_wall_clock()
         facts = await _load_facts(context, id)
-        at = WallClock(facts.calendar_zone, organisation.now) if facts else organisation
+        at = WallClock(facts.calendar_zone, organisation.now, "the customer") if facts else organisation
         entries, older = await _load_timeline(context, id, facts, before or _END_OF_TIME, at)
         return await renderer.render_page(
             request, principal, "customer.html", at,
@@ -129,11 +133,12 @@ async def _load_timeline(
     async with context.database.read() as tx:
         events = await store.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
         decisions = await store.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
+        choices = await load_choices(tx, decisions)
         messages = await store.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
         versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(customer, ledger_store.EMPTY_LEDGER)
     entries = [
         *(_event_entry(row) for row in events),
-        *(_decision_entry(context, item, at) for item in decisions),
+        *(_choice_entry(context, item, at) for item in choices.values()),
         *(_message_entry(context, row) for row in messages if row.state in _STATE_PHRASES),
         *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported),
         *(_facts_entries(facts, at) if facts else ()),
@@ -154,20 +159,18 @@ def _event_entry(row: Any) -> TimelineEntry:
     return TimelineEntry(row.received, "event", "activity", row.type, f"from {row.source}", row.event_id, "", "")
 
 
-def _decision_entry(context: ConsoleContext, stored_decision: Any, at: WallClock) -> TimelineEntry:
-    decision = stored_decision.decision
-    channel = decision_words.CHANNELS[decision.channel][0]
-    path = link("/console/decisions", customer=decision.customer, decision=stored_decision.decision_id)
-    title = f"{context.campaign_name(decision.campaign)}, {channel}"
+def _choice_entry(context: ConsoleContext, choice: MessageChoice, at: WallClock) -> TimelineEntry:
+    decision = choice.lead.decision
     return TimelineEntry(
         decision.time,
         "decision",
         "list-details",
-        title,
+        context.campaign_name(decision.campaign),
         decision_words.short_reason(decision, at),
         decision.reason,
-        path,
+        f"/console/decisions/{choice.lead.decision_id}",
         decision.outcome,
+        channel_lines(choice.decisions),
     )
 
 

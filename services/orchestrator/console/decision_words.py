@@ -6,7 +6,7 @@ Sentences come from explain/wording.py, the same that the API sends; here are he
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
@@ -97,14 +97,14 @@ def explanation_sentence(decision: Decision, at: WallClock) -> Markup:
     return at.format_instants(explain_decision(decision))
 
 
-def short_reason(decision: Decision, at: WallClock) -> str:
+def short_reason(decision: Decision, at: WallClock) -> Markup:
     """The reason in a few words, with the time it ends where it ends."""
     short = summarise_reason(decision)
     if decision.outcome == Outcome.DEFER and decision.until is not None:
-        return f"{short}, waits until {at.brief(decision.until)}"
+        return Markup("{}, waits until {}").format(short, at.tag(decision.until, "brief"))
     if decision.outcome == Outcome.SUPPRESS and decision.allowed_from is not None:
-        return f"{short}, not before {at.brief(decision.allowed_from)}"
-    return short
+        return Markup("{}, not before {}").format(short, at.tag(decision.allowed_from, "brief"))
+    return escape(short)
 
 
 def trace_lines(decision: Decision, at: WallClock) -> list[TraceLine]:

@@ -14,7 +14,7 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
+from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
@@ -107,9 +107,7 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
     return routes
 
 
-async def _load_chosen_message(
-    context: ConsoleContext, principal: Principal, id: str, organisation: WallClock
-) -> dict[str, Any]:
+async def _load_chosen_message(context: ConsoleContext, principal: Principal, id: str, at: WallClock) -> dict[str, Any]:
     """Loads all messages of the event behind the chosen message. Raises NotFound."""
     async with context.database.read() as tx:
         row = await sandbox_store.get_message(tx, id)
@@ -122,8 +120,6 @@ async def _load_chosen_message(
         decision_by_message = {
             item.message_id: await store.get_newest_decision(tx, row.customer, item.message_id) for item in rows
         }
-    preference = (await context.get_preferences([row.customer])).get(row.customer)
-    at = WallClock(customer_zone(preference, organisation.zone), organisation.now)
     messages = await _to_inbox_messages(context, principal, rows)
     main = next(item for item in messages if item.id == id)
     return {
@@ -133,7 +129,6 @@ async def _load_chosen_message(
         "others": [item for item in messages if item.preview != "page"],
         "event": next((item.decision.event for item in decision_by_message.values() if item), None),
         "decisions": {key: item.decision_id for key, item in decision_by_message.items() if item},
-        "at": at,
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
         "pieces": {item.id: split_links(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }

@@ -1,10 +1,14 @@
-"""Decisions page: decisions as they are made, with the trace of one beside them. Works without script."""
+"""Decisions page: message choices as they are made, with the trace of one decision beside them or over them.
+
+Works without script.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Path, Query, Request
+from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
@@ -17,13 +21,20 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import charts, decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
+from services.orchestrator.console.console_context import ConsoleContext, customer_clock, customer_name, may_see_names
 from services.orchestrator.console.event_stream import DecisionStream
+from services.orchestrator.console.message_choices import (
+    MessageChoice,
+    decision_rank,
+    list_newest_choices,
+    load_choices,
+    select_choice,
+)
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.store import DecisionListFilter, DecisionPosition
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions.read_store import StoredDecision, get_decision
-from services.orchestrator.explain.wording import explain_verdict
+from services.orchestrator.explain.wording import explain_verdict, summarise_reason
 from services.orchestrator.policy.explain import blocking_verdicts
 
 PAGE_SIZE = 50
@@ -33,20 +44,36 @@ SPAN_LENGTHS: Mapping[str, int] = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "90d":
 QueryText = Annotated[str, Query(max_length=256)]
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """A row of the table."""
+class ChannelLine(NamedTuple):
+    """A channel of a choice: the decision about it."""
 
+    decision_id: int
+    channel: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRow:
+    """A row of the table: a message choice, and the decision that it shows. `key` names the choice."""
+
+    key: int
+    last: int
     id: int
-    time: str
+    time: Markup
     customer: str
     name: str | None
     campaign: str
     event: str
     outcome: str
-    reason: str
+    reason: Markup
     code: str
-    channel: str
+    channels: list[ChannelLine]
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all its decisions."""
+        return [line.decision_id for line in self.channels]
 
 
 class DecisionsQuery(BaseModel):
@@ -70,7 +97,7 @@ class DecisionsQuery(BaseModel):
         return DecisionListFilter(**{name: getattr(self, name) or None for name in names})
 
     def url_with(self, **changes: object) -> str:
-        """Returns the page's URL with these changes, starting from the newest decision."""
+        """Returns the page's URL with these changes, starting from the newest decision unless `before` is given."""
         values = {**self.model_dump(), "before": "", "after": None, **changes}
         return link(PATH, **{**values, "span": "" if values["span"] == "24h" else values["span"]})
 
@@ -89,9 +116,11 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
         at = await context.get_wall_clock()
         is_fragment = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
         if is_fragment and choice.decision is not None:
-            trace = await load_trace(context, principal, choice.decision, at)
             html = renderer.render_fragment(
-                "trace.html", trace=trace, at=at, may=lambda action: is_allowed(principal.role, action)
+                "trace.html",
+                trace=await load_trace(context, principal, choice.decision, at),
+                choice=choice,
+                may=lambda action: is_allowed(principal.role, action),
             )
             return HTMLResponse(html, headers={"Vary": "HX-Request"})
         return await _render_decisions_page(context, renderer, request, principal, choice, at)
@@ -103,10 +132,13 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
         principal: Principal = requires("decisions:read"),
     ) -> StreamingResponse:
         async def render(batch: Sequence[StoredDecision]) -> list[tuple[int, str]]:
-            rows = await build_rows(context, principal, batch, await context.get_wall_clock())
+            async with context.database.read() as tx:
+                choices = await load_choices(tx, batch)
+            shown = [found for each in choices.values() if (found := select_choice(each, choice.to_filter()))]
+            rows = await build_rows(context, principal, shown, await context.get_wall_clock())
             return [
-                (row.id, renderer.render_fragment("row.html", row=row, href=choice.url_with(decision=row.id)))
-                for row in rows
+                (row.last, renderer.render_fragment("row.html", row=row, choice=choice))
+                for row in sorted(rows, key=lambda row: row.last)
             ]
 
         return stream.open_stream(request, choice.to_filter(), choice.after, render)
@@ -117,9 +149,15 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
         id: Annotated[int, Path(ge=1, le=2**63 - 1)],
         principal: Principal = requires("decisions:read"),
     ) -> Response:
-        at = await context.get_wall_clock()
+        organisation = await context.get_wall_clock()
+        async with context.database.read() as tx:
+            stored = await get_decision(tx, id)
+        preferences = await context.get_preferences([stored.decision.customer] if stored else [])
+        at = customer_clock(next(iter(preferences.values()), None), organisation)
         trace = await load_trace(context, principal, id, at)
-        return await renderer.render_page(request, principal, "decision.html", at, page="decisions", trace=trace)
+        return await renderer.render_page(
+            request, principal, "decision.html", at, page="decisions", trace=trace, choice=None
+        )
 
     return routes
 
@@ -135,13 +173,12 @@ async def _render_decisions_page(
     since = at.now - SPAN_LENGTHS.get(choice.span, DAY)
     before = decode_cursor(choice.before, DecisionPosition) if choice.before else None
     async with context.database.read() as tx:
-        listed = await store.list_newest_decisions(tx, choice.to_filter(), since, before, PAGE_SIZE + 1)
+        listed = await list_newest_choices(tx, choice.to_filter(), since, before, PAGE_SIZE)
         counts = await store.count_decisions(tx, at.now - TILE_SPAN, at.now + 1, 30)
         newest = await store.newest_decision_id(tx)
         campaigns = await store.list_campaign_documents(tx, 500)
-    page = listed[:PAGE_SIZE]
-    last = page[-1] if len(listed) > PAGE_SIZE else None
-    chosen = choice.decision or (page[0].decision_id if page else None)
+    rows = await build_rows(context, principal, listed.choices, at)
+    chosen = choice.decision or (rows[0].id if rows else None)
     return await renderer.render_page(
         request, principal, "decisions.html", at,
         page="decisions",
@@ -151,54 +188,73 @@ async def _render_decisions_page(
         all_channels=tuple(Channel),
         all_outcomes=tuple(Outcome),
         all_reasons=tuple(Reason),
-        rows=await build_rows(context, principal, page, at),
-        chosen=chosen,
+        rows=rows,
+        chosen=choice.decision,
         trace=None if chosen is None else await load_trace(context, principal, chosen, at),
-        older=None if last is None else choice.url_with(before=encode_cursor(_position_of(last)), decision=None),
+        older=None if listed.next is None else choice.url_with(before=encode_cursor(listed.next), decision=None),
         tiles=charts.outcome_tiles(counts, 30),
         stream=None if choice.before else link(PATH + "/stream", **asdict(choice.to_filter()), after=newest),
     )  # fmt: skip
 
 
 async def build_rows(
-    context: ConsoleContext, principal: Principal, decisions: Sequence[StoredDecision], at: WallClock
-) -> list[DecisionRow]:
+    context: ConsoleContext, principal: Principal, choices: Sequence[MessageChoice], at: WallClock
+) -> list[ChoiceRow]:
     """Builds table rows, with names for those who may see them."""
     preferences: Mapping[str, Preference] = {}
     if may_see_names(principal):
-        preferences = await context.get_preferences([item.decision.customer for item in decisions])
+        preferences = await context.get_preferences([item.lead.decision.customer for item in choices])
+    return [_build_row(context, item, preferences, at) for item in choices]
+
+
+def _build_row(
+    context: ConsoleContext, choice: MessageChoice, preferences: Mapping[str, Preference], at: WallClock
+) -> ChoiceRow:
+    decision = choice.lead.decision
+    return ChoiceRow(
+        key=choice.decisions[0].decision_id,
+        last=choice.decisions[-1].decision_id,
+        id=choice.lead.decision_id,
+        time=at.tag(decision.time, "time"),
+        customer=decision.customer,
+        name=customer_name(preferences.get(decision.customer)),
+        campaign=context.campaign_name(decision.campaign),
+        event=decision.event.type,
+        outcome=decision.outcome,
+        reason=decision_words.short_reason(decision, at),
+        code=decision.reason,
+        channels=channel_lines(choice.decisions),
+    )
+
+
+def channel_lines(decisions: Sequence[StoredDecision]) -> list[ChannelLine]:
+    """The channels of a choice, those with the best outcome first."""
+    ranked = sorted(decisions, key=decision_rank)
     return [
-        DecisionRow(
-            id=item.decision_id,
-            time=at.time(item.decision.time),
-            customer=item.decision.customer,
-            name=customer_name(preferences.get(item.decision.customer)),
-            campaign=context.campaign_name(item.decision.campaign),
-            event=item.decision.event.type,
-            outcome=item.decision.outcome,
-            reason=decision_words.short_reason(item.decision, at),
-            code=item.decision.reason,
-            channel=item.decision.channel,
-        )
-        for item in decisions
+        ChannelLine(item.decision_id, item.decision.channel, item.decision.outcome, summarise_reason(item.decision))
+        for item in ranked
     ]
 
 
-async def load_trace(context: ConsoleContext, principal: Principal, id: int, organisation: WallClock) -> dict[str, Any]:
-    """Loads one decision for the template: answer, plan, rules, versions. Raises NotFound."""
+async def load_trace(context: ConsoleContext, principal: Principal, id: int, at: WallClock) -> dict[str, Any]:
+    """Loads one decision for the template: answer, plan, rules, versions, and the other channels of its choice.
+
+    Raises NotFound.
+    """
     async with context.database.read() as tx:
         stored = await get_decision(tx, id)
-    if stored is None:
-        raise NotFound(f"there is no decision {id}")
+        if stored is None:
+            raise NotFound(f"there is no decision {id}; decisions are deleted after their retention time")
+        (whole,) = (await load_choices(tx, [stored])).values()
     decision = stored.decision
     preference = (await context.get_preferences([decision.customer])).get(decision.customer)
-    at = WallClock(customer_zone(preference, organisation.zone), organisation.now)
     return {
         "id": id,
         "decision": decision,
         "name": customer_name(preference) if may_see_names(principal) else None,
         "campaign": context.campaign_name(decision.campaign),
         "at": at,
+        "channels": channel_lines(whole.decisions),
         "headline": decision_words.headline(decision, at),
         "sentence": decision_words.explanation_sentence(decision, at),
         "change": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(decision)][1:],
@@ -206,7 +262,3 @@ async def load_trace(context: ConsoleContext, principal: Principal, id: int, org
         "lines": decision_words.trace_lines(decision, at),
         "tally": decision_words.verdict_tally(decision),
     }
-
-
-def _position_of(stored: StoredDecision) -> DecisionPosition:
-    return DecisionPosition(stored.decision.time, stored.decision.message_id, stored.decision_id)

@@ -1,27 +1,32 @@
-"""Page frame: navigation, response headers, and error pages shared by all console pages."""
+"""Page frame: navigation, response headers, and error pages shared by all console pages.
+
+An error is a page too: in the frame, with what to do next. Whoever is not signed in sees it without the frame.
+"""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from schemas.facts import HoldFact
 from schemas.roles import is_allowed
-from services.kit.errors import Invalid, TactfulError, Unauthorised
-from services.kit.http.auth import Principal
+from services.kit.errors import Invalid, TactfulError, Transient, Unauthorised
+from services.kit.http.auth import Principal, authenticate
 from services.kit.http.path_segments import quote_segment
 from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.static_files import StaticAssets
-from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.console.time_format import UTC_CLOCK_ZONE, WallClock
 
 HOME_PATH: Final = "/console/"
 SIGN_IN_PATH: Final = "/console/sign-in"
@@ -91,26 +96,62 @@ class PageRenderer:
             customer_link=customer_link,
         )
         self._environment.filters["thousands"] = lambda number: f"{number:,}"
+        self._environment.filters["breakable"] = breakable
 
     async def render_page(
-        self, request: Request, principal: Principal, template: str, at: WallClock, *, status: int = 200, **values: Any
+        self,
+        request: Request,
+        principal: Principal | None,
+        template: str,
+        at: WallClock,
+        *,
+        status: int = 200,
+        **values: Any,
     ) -> Response:
-        """Renders a whole page for a signed-in person. `at` is the wall clock for its times."""
-        holds = await self.get_active_holds(at)
-        menu = [
-            (title, [entry for entry in entries if is_allowed(principal.role, entry.action)]) for title, entries in MENU
-        ]
+        """Renders a whole page in its frame. `at` is the wall clock for its times; the frame names its zone.
+
+        `principal` is None on the page that says why nobody can be recognised: its menu has every page.
+        """
+
+        def may(action: str) -> bool:
+            return principal is None or is_allowed(principal.role, action)
+
+        menu = [(title, [entry for entry in entries if may(entry.action)]) for title, entries in MENU]
         html = self._environment.get_template(template).render(
             at=at,
             me=principal,
-            may=lambda action: is_allowed(principal.role, action),
+            may=may,
             menu=[(title, entries) for title, entries in menu if entries],
-            holds=holds,
+            holds=await self.get_active_holds(at),
             sandbox=self._context.sandbox,
             csrf=csrf_token(request),
             **values,
         )
         return HTMLResponse(html, status)
+
+    async def render_error(self, request: Request, error: TactfulError) -> Response:
+        """Renders an error as a page with its status."""
+        words = error_words(error, logs.trace_id.get())
+        signed_out = isinstance(error, Unauthorised)
+        principal = None if signed_out else await _find_principal(request)
+        if principal is None and not isinstance(error, Transient):
+            return self.render_public_page(
+                "error-outside.html", status=error.status, words=words, signed_out=signed_out
+            )
+        return await self.render_page(
+            request, principal, "error.html", await self._get_wall_clock(),
+            status=error.status,
+            page="",
+            words=words,
+            again=str(request.url.path) if error.status == 503 and request.method == "GET" else "",
+        )  # fmt: skip
+
+    async def _get_wall_clock(self) -> WallClock:
+        """The organisation's wall clock, or one in UTC while the database does not answer."""
+        try:
+            return await self._context.get_wall_clock()
+        except TactfulError:
+            return WallClock(UTC_CLOCK_ZONE, self._context.clock.now())
 
     async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
         """Returns the holds on all customers in force now, or None while suppression does not answer."""
@@ -144,6 +185,47 @@ def customer_link(customer: str, **query: object) -> str:
     return f"/console/customers/{quote_segment(customer)}{present}"
 
 
+def breakable(text: str) -> Markup:
+    """An event type or another dotted name: it breaks after its dots, if at all."""
+    return Markup(".<wbr>").join(text.split("."))
+
+
+class ErrorWords(NamedTuple):
+    """What an error page says: what happened, the details, and what to do about it."""
+
+    title: str
+    detail: str
+    advice: str
+
+
+def error_words(error: TactfulError, trace_id: str) -> ErrorWords:
+    """An error in words. An internal one does not reveal its cause, only the id under which the logs have it."""
+    detail = f"{error.detail[:1].upper()}{error.detail[1:]}".rstrip(".") + "."
+    match error.status:
+        case 401:
+            return ErrorWords("You are not signed in", detail, "Sign in, then open the page again.")
+        case 403:
+            advice = "Ask an administrator for a key with one of these roles and sign in with it."
+            return ErrorWords("You may not open this", detail, advice if "role" in detail else "")
+        case 404:
+            return ErrorWords("Not found", detail, "Check the address, or search for what you expected here.")
+        case 503:
+            advice = "Nothing is lost: events and messages wait. Try again in a moment."
+            return ErrorWords("No answer at the moment", detail, advice)
+        case status if status >= 500:
+            advice = f"Try again. If it stays, report the id {trace_id}: log lines with this id have the cause."
+            return ErrorWords("Something failed on our side", "This page could not be made.", advice)
+    return ErrorWords(error.title, detail, "Go back, correct it, and try again.")
+
+
+async def _find_principal(request: Request) -> Principal | None:
+    """Who asks, or None if that cannot be told."""
+    try:
+        return await authenticate(request)
+    except TactfulError:
+        return None
+
+
 def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
     """Returns the route class of pages: it adds the headers and renders errors as pages.
 
@@ -158,9 +240,15 @@ def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
                 try:
                     response = await original_handler(request)
                 except RequestValidationError:
-                    response = _error_response(renderer, request, Invalid("a parameter in this address is invalid"))
+                    fault = Invalid("a parameter in this address is invalid")
+                    response = await _error_response(renderer, request, fault)
                 except TactfulError as error:
-                    response = _error_response(renderer, request, error)
+                    response = await _error_response(renderer, request, error)
+                except ClientDisconnect:
+                    raise
+                except Exception as error:
+                    logs.log_error("page_failed", error)
+                    response = await _error_response(renderer, request, Unexpected())
                 for name, value in PAGE_HEADERS.items():
                     response.headers.setdefault(name, value)
                 return response
@@ -170,13 +258,14 @@ def page_route_class(renderer: PageRenderer) -> type[APIRoute]:
     return PageRoute
 
 
-def _error_response(renderer: PageRenderer, request: Request, error: TactfulError) -> Response:
+class Unexpected(TactfulError):
+    """An exception that nobody expected, as a page shows it."""
+
+
+async def _error_response(renderer: PageRenderer, request: Request, error: TactfulError) -> Response:
     signed_out = isinstance(error, Unauthorised)
     if signed_out and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(SIGN_IN_PATH, 303)
-    if error.status >= 500 and error.status != 503:
+    if error.status >= 500 and error.status != 503 and not isinstance(error, Unexpected):
         logs.log_error("page_failed", error)
-    detail = error.detail if error.status < 500 else "Please try again in a moment."
-    return renderer.render_public_page(
-        "error.html", status=error.status, title=error.title, detail=detail, signed_out=signed_out
-    )
+    return await renderer.render_error(request, error)

@@ -32,6 +32,10 @@ class DecisionListFilter:
         filters = {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
         return [f"{name} = :{name}" for name in filters], filters
 
+    def matches(self, decision: Decision) -> bool:
+        """Whether a decision passes the filter."""
+        return all(getattr(self, item.name) in (None, getattr(decision, item.name)) for item in fields(self))
+
 
 class DecisionPosition(NamedTuple):
     """The position from which a descending list continues."""
@@ -66,6 +70,18 @@ async def list_newest_decisions(
         **params,
         since=since,
         limit=limit,
+    )
+    return [_to_stored_decision(row) for row in rows]
+
+
+async def list_decisions_between_ids(tx: Tx, ranges: Sequence[tuple[str, int, int]]) -> list[StoredDecision]:
+    """Returns decisions about customers, each with an inclusive range of ids: (customer, lowest, highest)."""
+    columns = {"customer": "text", "low": "bigint", "high": "bigint"}
+    # CROSS JOIN: SQLite then takes the ranges first and finds the decisions by the index of customers.
+    rows = await tx.rows(
+        f"SELECT d.decision_id, d.body FROM {tx.table_parameter('k', columns)} CROSS JOIN decision d"
+        " WHERE d.customer = k.customer AND d.decision_id >= k.low AND d.decision_id <= k.high",
+        **tx.bind_table_parameter("k", columns, ranges),
     )
     return [_to_stored_decision(row) for row in rows]
 

@@ -1,5 +1,6 @@
 """Why page: would this customer get this campaign now, in a sentence, as a time picture, and rule by rule."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +12,7 @@ from schemas.vocabulary import Channel
 from services.kit.errors import Invalid, NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.console import decision_words, store, time_picture
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, customer_zone, may_see_names
+from services.orchestrator.console.console_context import ConsoleContext, customer_clock, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
@@ -49,7 +50,7 @@ def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRoute
             except (Invalid, NotFound) as error:
                 fault = error.detail
         return await renderer.render_page(
-            request, principal, "why.html", at,
+            request, principal, "why.html", explanation["at"] if explanation else at,
             status=404 if fault else 200,
             page="why",
             customer=customer.strip(),
@@ -70,7 +71,7 @@ async def _build_explanation(
     last, now, decisions = await context.explainer.explain_now(customer, campaign)
     chosen = _choose_decision(decisions, campaign, channel)
     preference = (await context.get_preferences([customer])).get(customer)
-    at = WallClock(customer_zone(preference, organisation.zone), now)
+    at = customer_clock(preference, replace(organisation, now=now))
     name = customer_name(preference) if may_see_names(principal) else None
     return {
         "decision": chosen,

@@ -15,10 +15,15 @@ AT = WallClock(BERLIN, NOW)
 @pytest.mark.parametrize(
     ("instant", "brief", "moment", "full"),
     [
-        ("2026-10-14T12:32:07Z", "14:32", "Wed 14 Oct, 14:32", "Wednesday 14 October, 14:32"),
-        ("2026-10-14T23:00:00Z", "Thu 01:00", "Thu 15 Oct, 01:00", "Thursday 15 October, 01:00"),
-        ("2026-11-08T14:20:00Z", "Sun 8 Nov, 15:20", "Sun 8 Nov, 15:20", "Sunday 8 November, 15:20"),
-        ("2027-01-01T08:00:00Z", "Fri 1 Jan 2027, 09:00", "Fri 1 Jan 2027, 09:00", "Friday 1 January 2027, 09:00"),
+        ("2026-10-14T12:32:07Z", "14:32", "Wed 14 Oct, 14:32", "Wednesday 14 October, 14:32 (Europe/Berlin)"),
+        ("2026-10-14T23:00:00Z", "Thu 01:00", "Thu 15 Oct, 01:00", "Thursday 15 October, 01:00 (Europe/Berlin)"),
+        ("2026-11-08T14:20:00Z", "Sun 8 Nov, 15:20", "Sun 8 Nov, 15:20", "Sunday 8 November, 15:20 (Europe/Berlin)"),
+        (
+            "2027-01-01T08:00:00Z",
+            "Fri 1 Jan 2027, 09:00",
+            "Fri 1 Jan 2027, 09:00",
+            "Friday 1 January 2027, 09:00 (Europe/Berlin)",
+        ),
     ],
 )
 def test_times_are_absolute_and_carry_their_weekday(instant: str, brief: str, moment: str, full: str) -> None:
@@ -34,8 +39,16 @@ def test_today_has_seconds_and_another_day_its_date() -> None:
 def test_instants_in_a_sentence_become_moments_and_the_rest_is_escaped() -> None:
     shown = AT.format_instants("not before 2026-11-08T14:20:00Z: <b>the rule</b>")
     assert str(shown) == (
-        'not before <time datetime="2026-11-08T14:20:00Z">Sun 8 Nov, 15:20</time>: &lt;b&gt;the rule&lt;/b&gt;'
+        'not before <time datetime="2026-11-08T14:20:00Z" title="Sun 8 Nov 2026, 14:20:00 UTC">Sun 8 Nov, 15:20</time>'
+        ": &lt;b&gt;the rule&lt;/b&gt;"
     )
+
+
+def test_an_instant_keeps_its_utc_in_the_title() -> None:
+    assert AT.tag(NOW, "time") == (
+        '<time datetime="2026-10-14T12:32:07Z" title="Wed 14 Oct 2026, 12:32:07 UTC">14:32:07</time>'
+    )
+    assert AT.owner == "the organisation"
 
 
 def test_midnight_is_local_also_on_the_day_clocks_change() -> None:

@@ -57,17 +57,35 @@ if (table && pause && window.EventSource) {
   });
 }
 
-// The chosen row is the one whose trace is shown.
-document.addEventListener('htmx:afterSwap', (event) => {
-  const link = event.detail.requestConfig?.elt;
-  if (!link?.classList?.contains('row')) return;
+// The chosen row is the one whose trace is shown. Where the trace lies over the table it takes the focus.
+const overTable = matchMedia('(max-width: 1599px)');
+const rowOf = (decision) => [...document.querySelectorAll('tr[data-decisions]')].find((row) => row.dataset.decisions.split(' ').includes(decision));
+const choose = (row) => {
   document.querySelector('tr[aria-current]')?.removeAttribute('aria-current');
-  link.closest('tr')?.setAttribute('aria-current', 'true');
-  if (matchMedia('(max-width: 1279px)').matches) {
-    const trace = document.getElementById('trace');
-    trace.scrollIntoView();
-    trace.focus({ preventScroll: true });
-  }
+  row?.setAttribute('aria-current', 'true');
+};
+const shown = document.getElementById('trace')?.dataset.decision;
+if (shown && !overTable.matches) choose(rowOf(shown));
+document.addEventListener('htmx:afterSettle', () => {
+  const trace = document.getElementById('trace');
+  if (!trace?.dataset.decision) return;
+  choose(rowOf(trace.dataset.decision));
+  if (overTable.matches) trace.focus({ preventScroll: true });
+});
+
+const close = () => {
+  const trace = document.querySelector('.trace.chosen');
+  const link = trace?.querySelector('[data-close]');
+  if (!link || !overTable.matches) return false;
+  trace.classList.remove('chosen');
+  history.pushState({ htmx: true }, '', link.href);  // htmx loads the page again when somebody goes back
+  const row = rowOf(trace.dataset.decision);
+  choose(null);
+  row?.querySelector('a.row')?.focus({ preventScroll: true });
+  return true;
+};
+document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-close]') && close()) event.preventDefault();
 });
 
 // j and k walk the rows, / finds, p pauses; never while somebody is typing.
@@ -75,6 +93,7 @@ document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea')) return;
   if (event.key === '/') { event.preventDefault(); document.querySelector('.search input')?.focus(); }
   if (event.key === 'p') pause?.click();
+  if (event.key === 'Escape') close();
   const move = { j: 1, k: -1 }[event.key];
   const all = rows();
   if (move && all.length) {
