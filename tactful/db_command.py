@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from services.kit.errors import TactfulError
+from services.kit.db.refusal import explain_refusal
+from services.kit.errors import Permanent
 from services.kit.runtime.settings import SettingsError
 from tactful.command_errors import CommandError
 from tactful.connection import load_service_settings
@@ -52,6 +53,12 @@ def check(service: ServiceOption, url: UrlOption = None) -> None:
 
 def _run_migration(operation: Callable[[str], Coroutine[Any, Any, T]], url: str | None) -> T:
     try:
-        return asyncio.run(operation(url or load_service_settings().require("database.url")))
-    except (SettingsError, TactfulError) as error:
+        address = url or load_service_settings().require("database.url")
+    except SettingsError as error:
         raise CommandError(str(error)) from None
+    try:
+        return asyncio.run(operation(address))
+    except Permanent as error:
+        raise CommandError(str(error)) from None
+    except Exception as error:
+        raise CommandError(explain_refusal(error, address)) from None

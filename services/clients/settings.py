@@ -3,15 +3,15 @@
 The services authenticate to each other with `service_key`, which every service has.
 """
 
-from services.kit.runtime.settings import SecretKey, Section, ServiceSettings
+from services.kit.runtime.settings import HttpUrl, SecretKey, Section, ServiceSettings
 
 
 class ServicesSettings(Section):
     """The base URLs of the services."""
 
-    orchestrator_url: str = "http://127.0.0.1:8000"
-    preference_url: str = "http://127.0.0.1:8001"
-    suppression_url: str = "http://127.0.0.1:8002"
+    orchestrator_url: HttpUrl = "http://127.0.0.1:8000"
+    preference_url: HttpUrl = "http://127.0.0.1:8001"
+    suppression_url: HttpUrl = "http://127.0.0.1:8002"
 
 
 class ConnectedServiceSettings(ServiceSettings):

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import httpx
 
+from services.clients.liveness import watched_service
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.deployment_settings import SERVICE_SETTINGS
 from services.kit.runtime import standalone
 from services.orchestrator.app import ROLES, build
-from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.settings import REQUIRED_SETTINGS, OrchestratorSettings
 
 
 async def run_orchestrator(settings: OrchestratorSettings, options: argparse.Namespace) -> int:
@@ -32,7 +33,11 @@ async def run_orchestrator(settings: OrchestratorSettings, options: argparse.Nam
             registry=resources.registry,
             role=options.role,
         )
-        return await standalone.serve_until_stopped(service, settings)
+        evaluates = options.role != "api"
+        for name, client in (("preference", to_preference), ("suppression", to_suppression)):
+            resources.watch(service, *watched_service(name, client), required=evaluates)
+        needs_log = options.role not in ("dispatch", "schedule")
+        return await standalone.serve_until_stopped(service, resources, role=options.role, needs_log=needs_log)
 
 
 def _add_role_option(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         OrchestratorSettings,
         run_orchestrator,
         arguments,
+        required_settings=REQUIRED_SETTINGS,
         deployment=SERVICE_SETTINGS,
         add_arguments=_add_role_option,
     )

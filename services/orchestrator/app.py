@@ -18,9 +18,10 @@ from services.clients.suppression import SuppressionClient
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.protocol import Bus
-from services.kit.db.database import Database
+from services.kit.db.database import Database, Tx
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
@@ -91,7 +92,8 @@ def build(
     """
     components = Components(settings, database, clock, preference, suppression, registry or Registry())
     health, idempotency = Health(), IdempotencyStore(database)
-    health.add_check("database", lambda: _check_database(database))
+    health.add_check("database", lambda: database.check_readable(_read_catalogue_state))
+    dependency_gauge(components.registry, "database", "kafka", "preference", "suppression")
     console_context = build_console_context(components, bus, health)
     app = build_http_app(components, console_context, idempotency)
     sign_in = SignInLinks(console_context.sessions, settings.web.public_url)
@@ -186,6 +188,5 @@ def _add_dispatch_role(service: OrchestratorService, components: Components, is_
     service.add_job("dispatch", dispatcher.run_until_stopped)
 
 
-async def _check_database(database: Database) -> None:
-    async with database.read() as tx:
-        await tx.row("SELECT version FROM catalogue_state")
+async def _read_catalogue_state(tx: Tx) -> None:
+    await tx.row("SELECT version FROM catalogue_state")

@@ -12,6 +12,18 @@ from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.settings import Seconds, Section
 
+REQUIRED_SETTINGS = (
+    "database.url",
+    "kafka.bootstrap",
+    "admin_key",
+    "service_key",
+    "address_key",
+    "services.preference_url",
+    "services.suppression_url",
+    "web.public_url",
+)
+"""What must be set for this service to start alone. `tactful dev` needs nothing."""
+
 
 class DispatchSettings(Section):
     """Limits of one handover, in seconds.

@@ -17,6 +17,7 @@ from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
@@ -69,7 +70,8 @@ def build(
         idempotency=idempotency,
         max_body=settings.web.max_body,
     )
-    health.add_check("database", lambda: _check_database(database))
+    health.add_check("database", lambda: database.check_readable(store.get_topics))
+    dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = Service(app, health, bus, topics, idempotency)
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
@@ -88,8 +90,3 @@ def build(
     service.add_consume_loop(CONSUMER_GROUP, loop)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service
-
-
-async def _check_database(database: Database) -> None:
-    async with database.read() as tx:
-        await store.get_topics(tx)

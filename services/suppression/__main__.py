@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import httpx
 
+from services.clients.liveness import watched_service
 from services.clients.orchestrator import OrchestratorClient
 from services.deployment_settings import SERVICE_SETTINGS
 from services.kit.runtime import standalone
 from services.suppression.app import build
-from services.suppression.settings import SuppressionSettings
+from services.suppression.settings import REQUIRED_SETTINGS, SuppressionSettings
 
 
 async def serve_suppression(settings: SuppressionSettings, _options: argparse.Namespace) -> int:
@@ -27,13 +28,19 @@ async def serve_suppression(settings: SuppressionSettings, _options: argparse.Na
             orchestrator=OrchestratorClient(orchestrator_http, settings.require("service_key")),
             registry=resources.registry,
         )
-        return await standalone.serve_until_stopped(service, settings)
+        resources.watch(service, *watched_service("orchestrator", orchestrator_http), required=False)
+        return await standalone.serve_until_stopped(service, resources)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line. Returns the exit code."""
     return standalone.run_process(
-        "suppression", SuppressionSettings, serve_suppression, arguments, deployment=SERVICE_SETTINGS
+        "suppression",
+        SuppressionSettings,
+        serve_suppression,
+        arguments,
+        required_settings=REQUIRED_SETTINGS,
+        deployment=SERVICE_SETTINGS,
     )
 
 

@@ -21,6 +21,7 @@ from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
@@ -119,7 +120,8 @@ def build(
         letters=DeadLetterQueue("suppression", database, handler, clock, registry, topics=[topic], wake=wake_signal),
     )
     health, idempotency = Health(), IdempotencyStore(database)
-    health.add_check("database", lambda: _check_database(database))
+    health.add_check("database", lambda: database.check_readable(store.get_active_situations))
+    dependency_gauge(registry, "database", "kafka", "orchestrator")
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
@@ -193,8 +195,3 @@ def _build_routers(
 def compile_event_condition(text: str, variables: frozenset[str]) -> EventCondition:
     """A condition over an event alone."""
     return compile_condition(text, variables)
-
-
-async def _check_database(database: Database) -> None:
-    async with database.read() as tx:
-        await store.get_active_situations(tx)

@@ -38,6 +38,7 @@ PARTLY = {
     "tactful_decisions_total": "only the reasons that an outcome can have",
     "tactful_renders_total": "only the reasons that a result can have",
     "tactful_consumer_lag_records": "only the partitions that there are",
+    "tactful_dependency_up": "only the servers that a process needs, once they have been asked",
     "http_server_request_duration_seconds": "only the answers that there were",
 }
 """Metrics whose labels are closed, but of which not every combination makes sense."""

@@ -20,6 +20,8 @@ KEYS = {
     "TACTFUL_ADMIN_KEY": "admin-key-for-the-tests",
     "TACTFUL_SERVICE_KEY": "service-key-for-tests",
     "TACTFUL_ADDRESS_KEY": "address-key-for-tests",
+    "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://127.0.0.1:9",
+    "TACTFUL_KAFKA__BOOTSTRAP": "127.0.0.1:9",
 }
 
 
@@ -33,9 +35,12 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def process(directory: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def process(directory: Path, port: int, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]:
     url = f"sqlite+aiosqlite:///{directory / 'preference.db'}"
-    started = subprocess.Popen(command("--port", str(port)), env=environment(directory, url), cwd=ROOT)
+    env = environment(
+        directory, url, TACTFUL_KAFKA__BOOTSTRAP=bootstrap, TACTFUL_KAFKA__EVENTS_TOPIC="preference.alone"
+    )
+    started = subprocess.Popen(command("--port", str(port)), env=env, cwd=ROOT)
     try:
         yield started
     finally:
@@ -57,16 +62,17 @@ def wait_ready(port: int) -> None:
         time.sleep(0.1)
 
 
-def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, kafka_bootstrap: str) -> None:
     port = free_port()
     headers = {"Authorization": f"Bearer {KEYS['TACTFUL_ADMIN_KEY']}"}
     where = f"http://127.0.0.1:{port}/v1/preferences/c-1"
-    with process(tmp_path, port) as first:
+    with process(tmp_path, port, kafka_bootstrap) as first:
         wait_ready(port)
         assert httpx.patch(where, json={"locale": "de"}, headers=headers).status_code == 201
         first.kill()
         first.wait()
-    with process(tmp_path, port) as second:
+    with process(tmp_path, port, kafka_bootstrap) as second:
         wait_ready(port)
         assert httpx.get(where, headers=headers).json()["locale"] == "de"
         second.send_signal(signal.SIGTERM)
@@ -79,6 +85,8 @@ def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
         ({"TACTFUL_SERVICE_KEY": ""}, "TACTFUL_SERVICE_KEY is not set"),
         ({"TACTFUL_ADDRESS_KEY": ""}, "TACTFUL_ADDRESS_KEY is not set"),
         ({"TACTFUL_DATABASE__URL": ""}, "TACTFUL_DATABASE__URL is not set"),
+        ({"TACTFUL_KAFKA__BOOTSTRAP": ""}, "TACTFUL_KAFKA__BOOTSTRAP is not set"),
+        ({"TACTFUL_SERVICES__ORCHESTRATOR_URL": ""}, "TACTFUL_SERVICES__ORCHESTRATOR_URL is not set"),
         ({"TACTFUL_SERVICE_KEYS": "x"}, "did you mean `TACTFUL_SERVICE_KEY`"),
     ],
 )

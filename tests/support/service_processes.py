@@ -221,6 +221,7 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
         "TACTFUL_SERVICES__ORCHESTRATOR_URL": cluster.orchestrator,
         "TACTFUL_SERVICES__PREFERENCE_URL": cluster["preference"].url,
         "TACTFUL_SERVICES__SUPPRESSION_URL": cluster["suppression"].url,
+        "TACTFUL_WEB__PUBLIC_URL": cluster.orchestrator,
         "TACTFUL_ADAPTERS__PUSH": "webhook",
         "TACTFUL_WEBHOOK__URL": f"{cluster['sink'].url}/messages",
         "TACTFUL_WEBHOOK__SECRET": SECRET,

@@ -103,16 +103,23 @@ class ConsumeLoop(Generic[T]):
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._leave_group()
 
-    async def stop(self, drain: float) -> None:
-        """Finishes the current batch within `drain` seconds, or drops it, and leaves the group. `run` then returns."""
+    async def stop(self, drain: float) -> bool:
+        """Finishes the current batch within `drain` seconds, or drops it, and leaves the group. `run` then returns.
+
+        Returns whether the batch was finished.
+        """
         self._stopping.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=drain)
-            self._task.cancel()
+        if self._task is None:
+            return True
+        _, late = await asyncio.wait({self._task}, timeout=drain)
+        self._task.cancel()
+        return not late
 
     def stuck_reason(self, after: float = 60.0) -> str | None:
         """Returns why the process should be restarted, or None. For the liveness probe."""
         now = time.monotonic()
+        if self._bus.is_lost():  # a restart would not help, and the wait begins anew when the log is back
+            self._last_poll = self._last_progress = now
         if now - self._last_poll > after:
             return f"no poll has returned for {now - self._last_poll:.0f} s"
         if now - self._last_progress > after:
@@ -222,6 +229,9 @@ class ConsumeLoop(Generic[T]):
         self._metrics.add_activity("poll" if found else "idle", time.monotonic() - began)
         records = [record for partition in sorted(found) for record in found[partition]]
         for topic in self._topics:
+            if not records and self._bus.is_lost():  # that nothing was read does not mean that there is nothing
+                self._metrics.forget_next_record(topic)
+                continue
             oldest = min((record.timestamp for record in records if record.topic == topic), default=0)
             self._metrics.set_next_record(topic, oldest)
         if records:
@@ -283,16 +293,22 @@ class ConsumeLoop(Generic[T]):
                 await self._consumer.commit({p: lease.applied_offset for p, lease in self._leases.items()})
 
     async def _measure_lag(self) -> None:
+        """Reports the lag of our partitions; of those whose end is unknown, and of those that were ours, none."""
+        reported: set[Partition] = set()
         while True:
             await asyncio.sleep(LAG_INTERVAL)
-            backlog = 0
+            ends: dict[Partition, int] = {}
             with contextlib.suppress(Transient):
                 for topic in self._topics:
-                    for partition, end in (await self._bus.end_offsets(topic)).items():
-                        if lease := self._leases.get(partition):
-                            backlog += max(0, end - lease.read_offset)
-                            self._metrics.set_lag(partition, max(0, end - lease.applied_offset))
-            if not backlog:
+                    ends |= await self._bus.end_offsets(topic)
+            lags = {
+                partition: (ends[partition], lease) for partition, lease in self._leases.items() if partition in ends
+            }
+            self._metrics.forget_lag(reported - lags.keys())
+            for partition, (end, lease) in lags.items():
+                self._metrics.set_lag(partition, max(0, end - lease.applied_offset))
+            reported = set(lags)
+            if not any(end > lease.read_offset for end, lease in lags.values()):
                 self._last_progress = time.monotonic()
 
     async def _leave_group(self) -> None:

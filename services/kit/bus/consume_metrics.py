@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Protocol, TypeAlias
 
 from services.kit.bus.protocol import Partition
@@ -25,6 +26,12 @@ class ConsumerMetrics(Protocol):
     def set_lag(self, partition: Partition, records: int) -> None:
         """consumer_lag_records: records between the applied offset and the end of the log."""
 
+    def forget_lag(self, partitions: Iterable[Partition]) -> None:
+        """consumer_lag_records of these partitions is unknown, or another process reports it: no series at all."""
+
+    def forget_next_record(self, topic: str) -> None:
+        """consumer_next_record_timestamp_seconds is unknown, because the log does not answer: no series at all."""
+
     def set_next_record(self, topic: str, at: Instant) -> None:
         """consumer_next_record_timestamp_seconds: broker time of the oldest unapplied record; 0 when caught up."""
 
@@ -46,6 +53,10 @@ class NullConsumerMetrics:
     def count_dead_letters(self, topic: str, cause: DeadLetterCause, count: int) -> None: ...
 
     def set_lag(self, partition: Partition, records: int) -> None: ...
+
+    def forget_lag(self, partitions: Iterable[Partition]) -> None: ...
+
+    def forget_next_record(self, topic: str) -> None: ...
 
     def set_next_record(self, topic: str, at: Instant) -> None: ...
 

@@ -1,6 +1,6 @@
 """The consume loop's hooks as Prometheus metrics, with the same names in every service."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from services.kit.bus.consume_metrics import DeadLetterCause, LoopActivity, RecordOutcome
 from services.kit.bus.protocol import Partition
@@ -31,14 +31,14 @@ class PrometheusConsumerMetrics:
         self._lag = gauge(
             registry,
             "consumer_lag_records",
-            "Records between committed offset and log end",
+            "Records between committed offset and log end; no series while it is unknown",
             {**topic_labels, "partition": _PARTITIONS},
             combos=(),
         )
         self._next_record = gauge(
             registry,
             "consumer_next_record_timestamp_seconds",
-            "Broker time of the oldest unprocessed record; 0 when caught up",
+            "Broker time of the oldest unprocessed record; 0 when caught up; no series while it is unknown",
             topic_labels,
         )
         self._activity = counter(
@@ -63,6 +63,13 @@ class PrometheusConsumerMetrics:
 
     def set_lag(self, partition: Partition, records: int) -> None:
         self._lag(partition.topic, self._group, str(partition.partition)).set(records)
+
+    def forget_lag(self, partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            self._lag.remove(partition.topic, self._group, str(partition.partition))
+
+    def forget_next_record(self, topic: str) -> None:
+        self._next_record.remove(topic, self._group)
 
     def set_next_record(self, topic: str, at: Instant) -> None:
         self._next_record(topic, self._group).set(at / 1e6)

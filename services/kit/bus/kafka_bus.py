@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     IllegalArgumentError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     NoOffsetForPartitionError,
@@ -27,13 +29,20 @@ from aiokafka.errors import (
 
 from services.kit.bus.protocol import OnPartitions, Outgoing, Partition, Record
 from services.kit.errors import BusGone, TooLarge
+from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency
 
 REQUEST_TIMEOUT_MS = 30_000
 """Longer than a broker's fail-over; otherwise the producer reports time-outs for writes that will succeed."""
 POLL_GRACE = 10.0
 """Seconds beyond its time-out after which a poll is cancelled: aiokafka may wait for ever in a rebalance."""
+PUBLISH_TIMEOUT = 4.0
+"""Seconds that `publish` waits for the brokers: callers over HTTP have their answer within 5 s."""
+OFFSETS_TIMEOUT = 5.0
+"""Seconds that a question for offsets may take."""
+START_TIMEOUT = 15.0
+"""Seconds that the first answer of the brokers may take when a process starts."""
 CLOSE_TIMEOUT = 5.0
-"""Seconds that `close` waits for failed producers."""
+"""Seconds that closing a client may take. aiokafka waits for brokers to confirm what is under way, however long."""
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 """The largest record in bytes, key and headers included, that the producer takes. The broker may take less."""
 
@@ -62,34 +71,70 @@ _CONSUMER_CONFIG = {
 
 
 @contextlib.asynccontextmanager
-async def _translate_kafka_errors() -> AsyncIterator[None]:
+async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator[None]:
     try:
-        yield
+        async with asyncio.timeout(timeout):
+            yield
     except (MessageSizeTooLargeError, RecordTooLargeError) as error:
         raise TooLarge(f"a record is larger than {MAX_RECORD_BYTES} bytes, or than the broker takes") from error
     except (IllegalArgumentError, IllegalStateError):
         raise  # our mistake: it will not pass
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise BusGone(f"Kafka cannot be reached: {type(error).__name__}") from error
+    except TimeoutError as error:
+        within = "in time" if timeout is None else f"within {timeout:g} s"
+        raise BusGone(f"Kafka did not answer {within}", retry_after=2.0) from error
+    except (KafkaError, OSError) as error:
+        raise BusGone(f"Kafka does not answer ({type(error).__name__})", retry_after=2.0) from error
 
 
 class KafkaBus:
-    """A Bus on Kafka brokers."""
+    """A Bus on Kafka brokers. `dependency`: whether they answer; `probe` asks them (see `watch_dependency`).
+
+    While they are known not to answer, `publish` and `end_offsets` raise at once.
+    """
 
     def __init__(self, bootstrap: str) -> None:
         """`bootstrap` is host:port, several separated by commas."""
+        self.dependency = Dependency("kafka", bootstrap)
         self._bootstrap = bootstrap
         self._producer: AIOKafkaProducer | None = None
         self._offset_reader: AIOKafkaConsumer | None = None
-        self._closing_producers: set[asyncio.Task[None]] = set()
+        self._probe_client: AIOKafkaClient | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._open_lock = asyncio.Lock()
+
+    def is_lost(self) -> bool:
+        """See Bus."""
+        return self.dependency.is_lost
+
+    @property
+    def probe_timeout(self) -> float:
+        """Seconds that a probe may take: brokers are asked one after the other until one answers."""
+        return PROBE_TIMEOUT * len(self._bootstrap.split(","))
+
+    async def probe(self) -> None:
+        """Asks for the brokers' metadata, on a connection of its own. Raises KafkaConnectionError if none answers."""
+        client, self._probe_client = self._probe_client, None
+        try:
+            if client is None:
+                client = AIOKafkaClient(
+                    bootstrap_servers=self._bootstrap, request_timeout_ms=round(PROBE_TIMEOUT * 800)
+                )
+                await client.bootstrap()
+            if not await client.force_metadata_update():
+                raise KafkaConnectionError("no broker has answered")
+        except BaseException:
+            # The next probe starts from the configured addresses: the brokers may have come back at others.
+            if client is not None:
+                self._close_in_background(client.close())
+            raise
+        self._probe_client = client
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus. With three brokers or more: three replicas, of which two must confirm a record."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
-        async with _translate_kafka_errors():
-            await admin.start()
+        async with _translate_kafka_errors(START_TIMEOUT):
             try:
+                await admin.start()
                 present = set(await admin.list_topics())
                 replicas = min(3, len((await admin.describe_cluster())["brokers"]))
                 configs = {"min.insync.replicas": str(max(1, replicas - 1)), "unclean.leader.election.enable": "false"}
@@ -110,17 +155,22 @@ class KafkaBus:
         """See Bus."""
         if not records:
             return []
-        async with _translate_kafka_errors():
+        self._refuse_while_lost("nothing has been published")
+        async with _translate_kafka_errors(PUBLISH_TIMEOUT):
             producer = await self._open_producer()
             try:
                 sent = [
                     await producer.send(r.topic, value=r.value, key=r.key, headers=list(r.headers)) for r in records
                 ]
                 places = await asyncio.gather(*sent)
-            except (KafkaError, OSError, TimeoutError):
+            except (KafkaError, OSError, asyncio.CancelledError):  # a time-out arrives as a cancellation
                 self._discard_producer(producer)
                 raise
         return [(Partition(place.topic, place.partition), place.offset) for place in places]
+
+    def _refuse_while_lost(self, consequence: str) -> None:
+        if self.is_lost():
+            raise BusGone(f"Kafka does not answer, so {consequence}", retry_after=5.0)
 
     async def _open_producer(self) -> AIOKafkaProducer:
         async with self._open_lock:
@@ -138,9 +188,12 @@ class KafkaBus:
         """Discards a producer after a failure, because the sequence of an idempotent producer then has a gap."""
         if self._producer is producer:
             self._producer = None
-        task = asyncio.create_task(producer.stop())  # waits for what is under way; nobody waits for it
-        self._closing_producers.add(task)
-        task.add_done_callback(self._closing_producers.discard)
+            self._close_in_background(_abort_producer(producer))
+
+    def _close_in_background(self, close: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(close)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""
@@ -148,7 +201,8 @@ class KafkaBus:
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """See Bus."""
-        async with _translate_kafka_errors():
+        self._refuse_while_lost("the end of the log is unknown")
+        async with _translate_kafka_errors(OFFSETS_TIMEOUT):
             async with self._open_lock:
                 if self._offset_reader is None:
                     self._offset_reader = await _start_consumer(
@@ -160,16 +214,32 @@ class KafkaBus:
         return {Partition(*place): end for place, end in ends.items()}
 
     async def close(self) -> None:
-        """See Bus."""
-        with contextlib.suppress(KafkaError):
-            if self._producer is not None:
-                await self._producer.stop()
-        with contextlib.suppress(KafkaError):
-            if self._offset_reader is not None:
-                await self._offset_reader.stop()
-        if self._closing_producers:
-            await asyncio.wait(self._closing_producers, timeout=CLOSE_TIMEOUT)
-        self._producer = self._offset_reader = None
+        """See Bus. Takes no longer than CLOSE_TIMEOUT, whether or not the brokers answer."""
+        if self._producer is not None:
+            self._close_in_background(self._producer.stop())
+        if self._offset_reader is not None:
+            self._close_in_background(self._offset_reader.stop())
+        if self._probe_client is not None:
+            self._close_in_background(self._probe_client.close())
+        self._producer = self._offset_reader = self._probe_client = None
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+async def _abort_producer(producer: AIOKafkaProducer) -> None:
+    """Closes a producer without sending what it still holds: its callers have been told that this failed.
+
+    The producer's own `stop` waits until the brokers have confirmed everything, which after an outage would publish
+    records long after the answer. Nothing public ends the sending task, so this reaches into aiokafka.
+    """
+    await asyncio.sleep(PUBLISH_TIMEOUT)  # for as long, other calls of `publish` may still wait for this producer
+    with contextlib.suppress(KafkaError):
+        await producer._sender.close()
+        producer._message_accumulator._batches.clear()
+        await producer.stop()
 
 
 async def _start_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
@@ -234,7 +304,7 @@ class KafkaConsumer:
     async def seek(self, partition: Partition, offset: int) -> int:
         """See Consumer."""
         place = TopicPartition(*partition)
-        async with _translate_kafka_errors():
+        async with _translate_kafka_errors(OFFSETS_TIMEOUT):
             first = (await self._started_consumer.beginning_offsets([place]))[place]
             end = (await self._started_consumer.end_offsets([place]))[place]
         taken = offset if first <= offset <= end else first
@@ -264,9 +334,9 @@ class KafkaConsumer:
                     await self._started_consumer.commit(owned_offsets)
 
     async def stop(self) -> None:
-        """See Consumer."""
+        """See Consumer. Raises BusGone after CLOSE_TIMEOUT: the group then expels this member by itself."""
         if self._consumer is not None:
-            async with _translate_kafka_errors():
+            async with _translate_kafka_errors(CLOSE_TIMEOUT):
                 await self._consumer.stop()
 
 

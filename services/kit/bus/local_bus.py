@@ -61,6 +61,10 @@ class LocalBus:
         self._write_task: asyncio.Task[None] | None = None
         self._appended = asyncio.Event()
 
+    def is_lost(self) -> bool:
+        """See Bus. A file is not lost."""
+        return False
+
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus."""
         await self._writer.execute(lambda store: store.create_topics(topics))

@@ -99,7 +99,10 @@ class Bus(Protocol):
         """Returns a new member of `group`; it joins when started."""
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
-        """Returns the offset after the last record of every partition."""
+        """Returns the offset after the last record of every partition. Raises BusGone."""
+
+    def is_lost(self) -> bool:
+        """Whether the servers of the log are known not to answer: what it holds is unknown until they do."""
 
     async def close(self) -> None:
         """Releases everything."""

@@ -10,19 +10,22 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Connection, CursorResult, Row, TextClause, event, make_url, text
+from sqlalchemy import URL, Connection, CursorResult, Row, TextClause, event, make_url, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
+from services.kit.errors import DatabaseGone, Transient
+from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
@@ -31,6 +34,10 @@ T = TypeVar("T")
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a free connection."""
 CONNECT_TIMEOUT = 5.0
+CHECK_TIMEOUT = 1.5
+"""Seconds that the query for readiness may take."""
+ROLLBACK_TIMEOUT = 0.4
+"""Seconds to wait for a rollback; after that the connection is dropped, which rolls back as well."""
 COMMAND_TIMEOUT = 30.0
 """Seconds that one statement may take."""
 LOCK_TIMEOUT_MS = 10_000
@@ -185,12 +192,20 @@ class Tx:
 
 
 class Database:
-    """A service's database. Open once, close at the end."""
+    """A service's database. Open once, close at the end.
+
+    `dependency`: whether its server answers; `probe` asks it (see `watch_dependency`). Once the server is known not to
+    answer, its connections are dropped, so that nobody waits for their answers, and transactions raise at once.
+    """
 
     def __init__(self, engine: AsyncEngine, dialect: Dialect) -> None:
         self._engine = engine
         self._write_lock = asyncio.Lock()
+        self._probe_connection: asyncpg.Connection[Any] | None = None
+        self._driver_connections: weakref.WeakSet[asyncpg.Connection[Any]] = weakref.WeakSet()
         self.dialect: Dialect = dialect
+        self.dependency = Dependency("database", server_name(engine.url))
+        self.dependency.on_change.append(self._drop_connections_if_lost)
         self.on_connection_wait: Callable[[float], None] | None = None
         """A callback that is told how many seconds each transaction waited for its connection."""
 
@@ -225,10 +240,65 @@ class Database:
             **common,
         )
         ping_idle_connections(engine.sync_engine)
-        return cls(engine, "postgresql")
+        database = cls(engine, "postgresql")
+        event.listen(engine.sync_engine, "do_connect", database._refuse_to_connect_if_lost)
+        event.listen(engine.sync_engine, "connect", database._remember_connection)
+        return database
+
+    def _refuse_to_connect_if_lost(self, *_: object) -> None:
+        if self.dependency.is_lost:
+            raise ConnectionRefusedError
+
+    def _remember_connection(self, connection: Any, _record: object) -> None:
+        self._driver_connections.add(connection.driver_connection)
+
+    def _drop_connections_if_lost(self, answers: bool) -> None:
+        if not answers:
+            for connection in list(self._driver_connections):
+                connection.terminate()
+
+    async def probe(self) -> None:
+        """Asks the server for an answer, on a connection of its own, so that a full pool is not taken for a loss.
+
+        Raises what asyncpg raises when the server does not answer, or does not let us in. SQLite: does nothing.
+        """
+        if self.dialect == "sqlite":
+            return
+        connection, self._probe_connection = self._probe_connection, None
+        try:
+            if connection is None:
+                arguments = self._engine.dialect.create_connect_args(self._engine.url)[1]
+                connection = await asyncpg.connect(**arguments, server_settings={"application_name": "tactful-probe"})
+            await connection.execute("SELECT 1")
+        except asyncpg.TooManyConnectionsError:
+            return  # it answers
+        except BaseException:
+            if connection is not None:
+                connection.terminate()
+            raise
+        self._probe_connection = connection
+
+    async def check_readable(self, query: Callable[[Tx], Awaitable[object]]) -> None:
+        """Runs a query, for readiness. Raises DatabaseGone, which says where the database is, if it does not answer."""
+        if self.dependency.is_lost:
+            raise DatabaseGone(self.dependency.describe())
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT), self.read() as tx:
+                await query(tx)
+        except TimeoutError:
+            raise DatabaseGone(f"database: no answer within {CHECK_TIMEOUT:g} s from {self.server}") from None
+        except Transient as error:
+            raise DatabaseGone(f"database: {error.detail} ({self.server})") from None
+
+    @property
+    def server(self) -> str:
+        """Where it is, without credentials: host:port/name, or the path of a file."""
+        return self.dependency.server
 
     @contextlib.asynccontextmanager
     async def _transaction(self, **options: Any) -> AsyncIterator[AsyncConnection]:
+        if self.dependency.is_lost:
+            raise DatabaseGone("the database does not answer", retry_after=5.0)
         began = time.monotonic()
         with translate_db_errors(connecting=True):
             connection = await self._engine.connect()
@@ -241,14 +311,24 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                with contextlib.suppress(Exception):  # the first error counts; a broken connection is discarded
-                    await transaction.rollback()
+                await self._roll_back(connection, transaction)
                 raise
             with translate_db_errors():
                 await transaction.commit()
         finally:
             with contextlib.suppress(Exception):
                 await asyncio.shield(connection.close())
+
+    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+        """Rolls back. Raises nothing, because the first error counts, and does not wait for a server that is gone."""
+        try:
+            async with asyncio.timeout(ROLLBACK_TIMEOUT if self.dialect == "postgresql" else None):
+                await transaction.rollback()
+        except Exception:
+            with contextlib.suppress(Exception):
+                driver = (await connection.get_raw_connection()).driver_connection
+                if isinstance(driver, asyncpg.Connection):
+                    driver.terminate()
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[Tx]:
@@ -285,7 +365,17 @@ class Database:
 
     async def close(self) -> None:
         """Closes every connection."""
+        if self._probe_connection is not None:
+            self._probe_connection.terminate()
+            self._probe_connection = None
         await self._engine.dispose()
+
+
+def server_name(url: URL) -> str:
+    """Where a database is, without credentials: host:port/name, or the path of a file."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or url.username or ''}"
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -12,8 +12,10 @@ from services.kit.errors import DatabaseBusy, DatabaseGone, Transient
 
 _BUSY_STATES = ("40", "53", "55P03", "57014")
 """SQLSTATEs (or classes) of rollbacks, lack of resources, lock time-outs, cancelled statements."""
-_GONE_STATES = ("08", "57P", "25P03", "58")
-"""SQLSTATEs (or classes) of lost connections, shut-downs, idle time-outs, system errors."""
+_GONE_STATES = ("08", "57P", "25P03", "58", "28", "3D")
+"""SQLSTATEs (or classes) of lost connections, shut-downs, idle time-outs, system errors, and of a server that does not
+let us in (any more).
+"""
 _BUSY_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")
 _GONE_SQLITE = ("SQLITE_IOERR", "SQLITE_CANTOPEN")
 

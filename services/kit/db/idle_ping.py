@@ -3,14 +3,18 @@
 SQLAlchemy's own `pool_pre_ping` pings at every checkout, which costs a round trip per transaction.
 """
 
+import asyncio
 import time
 from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.util import await_only
 
 IDLE_SECONDS = 1.0
 """Seconds of idleness after which a connection is pinged."""
+PING_TIMEOUT = 2.0
+"""Seconds to wait for the answer to a ping."""
 _LAST_USED = "used"
 
 
@@ -25,7 +29,7 @@ def ping_idle_connections(engine: Engine) -> None:
         if last_used is None or time.monotonic() - last_used < IDLE_SECONDS:
             return
         try:
-            engine.dialect.do_ping(connection)
+            await_only(asyncio.wait_for(connection.driver_connection.execute("SELECT 1"), PING_TIMEOUT))
         except Exception as error:  # whatever it says, the connection is of no use
             raise DisconnectionError from error
 

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from services.kit.db.database import Database
+from services.kit.errors import Permanent
 
 VERSION_TABLE = "schema_version"
 _LOCK = 7_226_113_400
@@ -32,6 +33,7 @@ def _migration_scripts(package: str) -> ScriptDirectory:
 def _run_migrations(connection: Connection, scripts: ScriptDirectory) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    _refuse_unknown_steps(_current_steps(connection), scripts)
 
     def plan_upgrade(revision: Any, _context: Any) -> Any:
         return scripts._upgrade_revs("head", revision)
@@ -39,6 +41,10 @@ def _run_migrations(connection: Connection, scripts: ScriptDirectory) -> None:
     with EnvironmentContext(Config(), scripts, fn=plan_upgrade, destination_rev="head") as environment:
         environment.configure(connection=connection, version_table=VERSION_TABLE, render_as_batch=True)
         environment.run_migrations()
+
+
+class SchemaTooNew(Permanent):
+    """A newer version of Tactful has upgraded the database."""
 
 
 def latest_revision(package: str) -> str:
@@ -56,14 +62,26 @@ async def upgrade_schema(url: str, package: str) -> None:
 
 
 async def is_up_to_date(url: str, package: str) -> bool:
-    """Whether the database at `url` is at the newest step of `package`."""
-
-    def current_heads(connection: Connection) -> set[str]:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return set(context.get_current_heads())
-
+    """Whether the database at `url` is at the newest step of `package`. Raises SchemaTooNew."""
+    scripts = _migration_scripts(package)
     database = Database.open(url, pool=1)
     try:
-        return await database.run_sync(current_heads) == set(_migration_scripts(package).get_heads())
+        current = await database.run_sync(_current_steps)
     finally:
         await database.close()
+    _refuse_unknown_steps(current, scripts)
+    return current == set(scripts.get_heads())
+
+
+def _current_steps(connection: Connection) -> set[str]:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return set(context.get_current_heads())
+
+
+def _refuse_unknown_steps(current: set[str], scripts: ScriptDirectory) -> None:
+    known = {script.revision for script in scripts.walk_revisions()}
+    if unknown := current - known:
+        raise SchemaTooNew(
+            f"the database's schema is at step {', '.join(sorted(unknown))}, and this version of Tactful knows steps "
+            f"up to {', '.join(scripts.get_heads())}: start the newer version"
+        )

@@ -16,7 +16,7 @@ from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key,
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.exposition import render_metrics
-from services.kit.observability.health import Health
+from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry
 
 MAX_BODY = 1024 * 1024
@@ -141,14 +141,19 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     @router.get("/readyz", summary="Can this process work now; ?verbose=1 lists the checks")
     async def readyz(verbose: str = "0") -> JSONResponse:
         results = await health.run_checks()
-        ok = all(result.ok for result in results.values())
-        body: dict[str, object] = {"status": "ready" if ok else "not_ready"}
+        failing = failures(results)
+        body: dict[str, object] = {"status": "not_ready", "failing": failing} if failing else {"status": "ready"}
         if verbose not in ("0", "false"):
             body["checks"] = {
-                name: {"ok": item.ok, "seconds": item.seconds, **({"detail": item.detail} if item.detail else {})}
+                name: {
+                    "ok": item.ok,
+                    "seconds": item.seconds,
+                    **({"detail": item.detail} if item.detail else {}),
+                    **({} if item.required else {"required": False}),
+                }
                 for name, item in results.items()
             }
-        return JSONResponse(body, 200 if ok else 503)
+        return JSONResponse(body, 503 if failing else 200)
 
     @router.get("/startupz", summary="Has this process started")
     async def startupz() -> JSONResponse:

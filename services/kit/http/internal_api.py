@@ -51,9 +51,9 @@ async def call(
                 response = await client.post(path, content=body, headers=headers, timeout=timeout)
     except httpx.TransportError as error:
         raise Transient(
-            f"the service does not answer at {path} ({type(error).__name__})", retry_after=_jitter(1.0)
+            f"{client.base_url} does not answer at {path} ({type(error).__name__})", retry_after=_jitter(1.0)
         ) from error
-    return _decode_response(path, response, response_type)
+    return _decode_response(client, path, response, response_type)
 
 
 async def read_request(request: Request, response_type: type[T]) -> T:
@@ -74,13 +74,13 @@ def respond(value: object) -> Response:
     return Response(body, media_type=MEDIA_TYPE)
 
 
-def _decode_response(path: str, response: httpx.Response, response_type: type[T]) -> T:
+def _decode_response(client: httpx.AsyncClient, path: str, response: httpx.Response, response_type: type[T]) -> T:
     status = response.status_code
     if status in _RETRYABLE_STATUSES:
-        detail = f"the service asks to try {path} again later ({status})"
+        detail = f"{client.base_url} asks to try {path} again later ({status})"
         raise Transient(detail, retry_after=_retry_after_seconds(response), code=_problem_code(response, "unavailable"))
     if status != 200:
-        raise Permanent(f"the service refused {path} ({status})", code=_problem_code(response, "door_refused"))
+        raise Permanent(f"{client.base_url} refused {path} ({status})", code=_problem_code(response, "door_refused"))
     try:
         return msgspec.msgpack.decode(response.content, type=response_type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -4,7 +4,8 @@ drain.
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -14,22 +15,65 @@ from starlette.types import ASGIApp
 class DrainingServer(uvicorn.Server):
     """Ends at a signal without raising it again: the caller still has work to finish.
 
-    `leaving` is called when the shutdown begins, so that endless responses can end.
+    `on_shutdown` is called when the shutdown begins, so that endless responses can end. `ended_by` is why it ends: the
+    name of the signal, or what `end` was told.
     """
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_shutdown = on_shutdown
+        self.ended_by = ""
+
+    def end(self, reason: str) -> None:
+        """Ends the server, as a signal does."""
+        self.ended_by = self.ended_by or reason
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handles SIGTERM and SIGINT; a second SIGINT aborts requests in progress."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
+        self.end(f"signal {signal.Signals(sig).name}")
+
+    @property
+    def open_requests(self) -> int:
+        """Requests that are being answered."""
+        return len(self.server_state.tasks)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops taking requests and lets those in progress finish."""
         self._on_shutdown()
         await super().shutdown(sockets)
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text says which, why, and what to do."""
+
+
+@contextmanager
+def open_listener(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens; port 0 takes any free one. Raises CannotListen.
+
+    Opened before anything else is started, so that a process that cannot serve does not begin to work.
+    """
+    listener = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        raise CannotListen(
+            f"cannot listen on {host}:{port} ({error.strerror}): stop the process that does, or choose another address "
+            "(TACTFUL_WEB__HOST, TACTFUL_WEB__PORT or --port)"
+        ) from None
+    with listener:
+        yield listener
+
+
+_BACKLOG = 2048
 
 
 def create_server(

@@ -22,6 +22,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from services.kit.errors import TactfulError
+from services.kit.observability.line_limit import LineLimit
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 LEVELS: Mapping[Level, int] = {
@@ -89,8 +90,10 @@ def configure_logging(
 
     `on_line` is called with the level's name for each line: metrics.log_counter makes one. May be called again: the
     last call counts. Libraries are heard from "warning" on; uvicorn's access lines are not, since they hold whole URLs.
+    Lines that repeat are limited: see `line_limit.py`.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(LineLimit(_TACTFUL))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             # These run before structlog takes the exception away from the record.
@@ -147,7 +150,9 @@ def _read_record(_logger: object, _method: str, event: EventDict) -> EventDict:
     record, text = event["_record"], event.pop("event")
     for name in ("_from_structlog", "exc_info", "stack_info"):  # tracebacks hold values, so they are not written
         event.pop(name, None)
-    return {**event, **(getattr(record, "fields", {}) if record.name == _TACTFUL else _library_fields(record, text))}
+    fields = getattr(record, "fields", {}) if record.name == _TACTFUL else _library_fields(record, text)
+    left_out = getattr(record, "left_out", 0)
+    return {**event, **fields, **({"left_out": left_out} if left_out else {})}
 
 
 def _header_writer(service: str, on_line: Callable[[str], None] | None) -> Processor:

@@ -50,6 +50,11 @@ class MetricFamily(Generic[Child]):
         child = self._children.get(values)
         return self._create_child(values) if child is None else child
 
+    def remove(self, *values: str) -> None:
+        """Removes the series with these label values, because its value is unknown; a call brings it back."""
+        if self._children.pop(values, None) is not None:
+            self.metric.remove(*values)
+
     def labelled_child(self, **labels: str) -> Child:
         """Returns the child for these labels by name. Raises ValueError for a wrong name or value."""
         if len(labels) != len(self.label_names) or any(name not in labels for name in self.label_names):

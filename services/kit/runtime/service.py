@@ -18,12 +18,15 @@ from fastapi import FastAPI
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.protocol import Bus
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency, Probe, watch_dependency
 from services.kit.observability.health import Health, Heartbeat
 from services.kit.runtime.periodic import PeriodicCheck, repeat_every, run_periodic_checks
 
 DRAIN_SECONDS = 5.0
 """Seconds that a batch under way, and then each other job, may still take after `stop`."""
 HEARTBEAT_SECONDS = 1.0
+LOSS_SECONDS = 15.0
+"""Seconds without an answer from a server after which a process that needs it is not ready."""
 EXPIRY_SECONDS = 3600.0
 """Seconds between removals of stored responses that have expired."""
 
@@ -37,6 +40,14 @@ class Job(NamedTuple):
     name: str
     run: JobFunction
     is_moving: Callable[[], bool]
+
+
+class StopReport(NamedTuple):
+    """How a service has ended: the jobs that finished, those that were cut off, and whether a batch was."""
+
+    finished: tuple[str, ...]
+    cut_off: tuple[str, ...]
+    is_batch_dropped: bool
 
 
 class Service:
@@ -61,6 +72,18 @@ class Service:
     def add_job(self, name: str, run: JobFunction, *, is_moving: Callable[[], bool] = lambda: True) -> None:
         """Adds work that runs until the event passed to it is set."""
         self._jobs.append(Job(name, run, is_moving))
+
+    def watch(
+        self, dependency: Dependency, probe: Probe, *, timeout: float = PROBE_TIMEOUT, required: bool = True
+    ) -> None:
+        """Probes a server for as long as the service runs. Readiness names it once it has not answered for 15 s.
+
+        `required`: whether the process is then not ready; otherwise it is only named.
+        """
+        watch = partial(watch_dependency, dependency, probe, timeout=timeout)
+        self.add_job(f"watch {dependency.name}", watch)
+        if dependency.name not in self.health.check_names():
+            self.health.add_check(dependency.name, dependency.readiness_check(LOSS_SECONDS), required=required)
 
     def add_checks(self, *checks: PeriodicCheck) -> None:
         """Adds checks that are made every few seconds, such as those that set gauges."""
@@ -97,11 +120,11 @@ class Service:
             self.tasks += [task, asyncio.create_task(_send_heartbeats(self.health.add_loop(job.name), job, task))]
         self.health.started = True
 
-    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
+    async def stop(self, drain: float = DRAIN_SECONDS) -> StopReport:
         """Finishes what is under way. Raises what ended a job before `stop`."""
         self.health.stopping = True
         self._stop.set()
-        await self.stop_consuming(drain)
+        is_batch_dropped = not await self.stop_consuming(drain)
         done, late = await asyncio.wait(self.tasks, timeout=drain) if self.tasks else (set(), set())
         for task in late:
             task.cancel()
@@ -109,11 +132,19 @@ class Service:
             await hook()
         await asyncio.gather(*late, return_exceptions=True)
         await asyncio.gather(*done)
+        jobs = [job.name for job in self._jobs]
+        finished, cut_off = ({task.get_name() for task in tasks} for tasks in (done, late))
+        return StopReport(
+            tuple(name for name in jobs if name in finished),
+            tuple(name for name in jobs if name in cut_off),
+            is_batch_dropped,
+        )
 
-    async def stop_consuming(self, drain: float = DRAIN_SECONDS) -> None:
-        """Finishes the batch at hand within `drain` seconds, or drops it, and reads nothing more."""
-        if self._consume_loop is not None:
-            await self._consume_loop.stop(drain)
+    async def stop_consuming(self, drain: float = DRAIN_SECONDS) -> bool:
+        """Finishes the batch at hand within `drain` seconds, or drops it, and reads nothing more. Returns whether it
+        was finished.
+        """
+        return self._consume_loop is None or await self._consume_loop.stop(drain)
 
 
 async def _send_heartbeats(heartbeat: Heartbeat, job: Job, task: asyncio.Task[None]) -> None:

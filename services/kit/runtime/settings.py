@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -47,6 +48,26 @@ def _check_key_length(key: SecretStr) -> SecretStr:
     return key
 
 
+def _check_bootstrap(servers: str) -> str:
+    hosts = [server.strip().rpartition(":") for server in servers.split(",")]
+    if not all(host and port.isdecimal() and 0 < int(port) < 65_536 for host, _, port in hosts):
+        raise ValueError("list brokers as host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
+    return ",".join(f"{host}:{port}" for host, _, port in hosts)
+
+
+def _check_http_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete or any(character.isspace() for character in url):
+        raise ValueError("write a whole address, such as https://tactful.example.com")
+    return url
+
+
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+"""The address of a service, with scheme and host."""
 SecretKey = Annotated[SecretStr, AfterValidator(_check_key_length)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -66,9 +87,9 @@ class DatabaseSettings(Section):
 
 
 class KafkaSettings(Section):
-    """The event log. `bootstrap` is host:port, comma separated; without it the log is a file in `data_dir`."""
+    """The event log. `bootstrap` is host:port, comma separated."""
 
-    bootstrap: str | None = None
+    bootstrap: Annotated[str, AfterValidator(_check_bootstrap)] | None = None
     events_topic: str = Field(default="customer.events", pattern=r"^[a-zA-Z0-9._-]{1,249}$")
 
 
@@ -80,7 +101,7 @@ class WebSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
     max_body: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
-    public_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s]+$")
+    public_url: HttpUrl = "http://127.0.0.1:8000"
 
 
 class ServiceSettings(BaseSettings):
@@ -105,6 +126,19 @@ class ServiceSettings(BaseSettings):
     service_key: SecretKey | None = None
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
+
+    def require_set(self, names: Sequence[str]) -> None:
+        """Raises SettingsError, which names them, if any of these (`name` or `section.key`) is set by no source.
+
+        A default does not count: a process that works with others must not take an address for granted.
+        """
+        paths = [tuple(name.split(".")) for name in names]
+        missing = [_variable_name(path) for path in paths if path not in self._origins]
+        if missing:
+            are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+            raise SettingsError(
+                f"{join_names(missing)} {are} not set, and this process needs {them}: see deploy/.env.example"
+            )
 
     def require(self, name: str) -> str:
         """Returns the value of `name` or `section.key`. Raises SettingsError when it is not set."""
@@ -172,6 +206,11 @@ def load_settings(
     )
     settings._origins.update({path: origin for origin, paths in layers for path in paths})
     return settings
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Returns "a", "a and b" or "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def list_setting_origins(settings: ServiceSettings) -> list[SettingOrigin]:

@@ -1,36 +1,47 @@
 """Runs one service alone in its process: `python -m services.NAME [--port N]`.
 
-Before the service starts, its settings, its database schema and its clock are checked; what is wrong is one line on
-stderr and exit code 1. The process ends on a signal, or when a job of the service ends before it was told to.
+Before the service starts, its settings, its port, its database, the schema and the clock of that, and the log are
+checked; what is wrong is one line on stderr and exit code 1. The process ends on a signal, or when a job of the service
+ends before it was told to. Its log has one line each for `started`, every change between `ready` and `not_ready`,
+`stopping` and `stopped`.
 """
 
 import argparse
 import asyncio
+import logging
+import os
+import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import uvloop
 
-from services.kit.bus.kafka_bus import KafkaBus
-from services.kit.bus.local_bus import LocalBus
-from services.kit.bus.protocol import Bus
+from services.kit.bus.kafka_bus import START_TIMEOUT, KafkaBus
 from services.kit.db import migrate
 from services.kit.db.database import Database
-from services.kit.errors import TactfulError
-from services.kit.http.server import create_server
+from services.kit.db.refusal import explain_refusal
+from services.kit.errors import BusGone, Permanent, TactfulError
+from services.kit.http.server import CannotListen, create_server, open_listener
 from services.kit.observability import logs
-from services.kit.observability.build_info import publish_build_info
+from services.kit.observability.build_info import VERSION, commit, publish_build_info
+from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency, Probe, dependency_gauge
+from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry, log_counter
 from services.kit.runtime import garbage_collection
 from services.kit.runtime.clock import Clock, SystemClock
+from services.kit.runtime.periodic import sleep_unless_set
 from services.kit.runtime.service import Service
 from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 
 MAX_CLOCK_DIFFERENCE = 1_000_000
 """Microseconds by which the machine's clock may differ from the database's: leases are timed by both."""
+READINESS_INTERVAL = 1.0
+"""Seconds between two looks at readiness, to log its changes."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -43,34 +54,48 @@ class StartupRefused(Exception):
 class ProcessResources:
     """The resources of a process: what a service works with, opened before it and closed after it."""
 
+    name: str
     database: Database
-    bus: Bus
+    bus: KafkaBus
     clock: Clock
     registry: Registry
+    listener: socket.socket
+
+    def watch(
+        self,
+        service: Service,
+        dependency: Dependency,
+        probe: Probe,
+        *,
+        timeout: float = PROBE_TIMEOUT,
+        required: bool = True,
+    ) -> None:
+        """Has the service probe a server, and shows in the gauge whether it answers: see `Service.watch`."""
+        up = dependency_gauge(self.registry, dependency.name)
+        dependency.on_change.append(lambda answers: up(dependency.name).set(int(answers)))
+        service.watch(dependency, probe, timeout=timeout, required=required)
 
 
 @asynccontextmanager
 async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[ProcessResources]:
-    """Opens the service's database and log, and closes them at the end.
+    """Opens the service's port, database and log, and closes them at the end.
 
-    Raises StartupRefused when the schema is not at its newest step or the clocks differ, SettingsError when the URL is
-    missing.
+    Raises StartupRefused or CannotListen when one of them cannot be used.
     """
-    url = settings.require("database.url")
-    await _prepare_schema(url, name)
-    registry = Registry()
-    publish_build_info(registry, name)
-    logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
-    database = Database.open(url, pool=settings.database.pool)
-    bootstrap = settings.kafka.bootstrap
-    bus: Bus = LocalBus(settings.data_dir / "log.db") if bootstrap is None else KafkaBus(bootstrap)
-    try:
-        clock = SystemClock()
-        await _check_clocks(clock, database)
-        yield ProcessResources(database, bus, clock, registry)
-    finally:
-        await bus.close()
-        await database.close()
+    url, bootstrap = settings.require("database.url"), settings.require("kafka.bootstrap")
+    with open_listener(settings.web.host, settings.web.port) as listener:
+        await _prepare_schema(url, name)
+        database, bus = Database.open(url, pool=settings.database.pool), KafkaBus(bootstrap)
+        try:
+            clock, registry = SystemClock(), Registry()
+            await _check_clocks(clock, database)
+            await _check_log(bus, bootstrap)
+            publish_build_info(registry, name)
+            logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
+            yield ProcessResources(name, database, bus, clock, registry, listener)
+        finally:
+            await bus.close()
+            await database.close()
 
 
 async def _check_clocks(clock: Clock, database: Database) -> None:
@@ -81,34 +106,115 @@ async def _check_clocks(clock: Clock, database: Database) -> None:
         raise StartupRefused("this machine's clock differs from the database's by more than 1 s: set the clocks")
 
 
-async def serve_until_stopped(service: Service, settings: ServiceSettings) -> int:
-    """Serves until a signal comes or a job ends early. Returns the exit code."""
+async def _check_log(bus: KafkaBus, bootstrap: str) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            await bus.probe()
+    except Exception as error:
+        raise StartupRefused(
+            f"Kafka does not answer at {bootstrap} ({type(error).__name__}): start it, or correct "
+            "TACTFUL_KAFKA__BOOTSTRAP"
+        ) from None
+
+
+async def serve_until_stopped(
+    service: Service, resources: ProcessResources, *, role: str = "all", needs_log: bool = True
+) -> int:
+    """Serves until a signal comes or a job ends early. Returns the exit code.
+
+    `role`: what the process does, for its log. `needs_log`: whether it is not ready without Kafka.
+    """
+    database, bus = resources.database, resources.bus
+    if database.dialect == "postgresql":
+        resources.watch(service, database.dependency, database.probe)
+    resources.watch(service, bus.dependency, bus.probe, timeout=bus.probe_timeout, required=needs_log)
 
     def on_shutdown() -> None:
         service.health.stopping = True
+        logs.log("stopping", reason=http_server.ended_by, open_requests=http_server.open_requests)
 
-    http_server = create_server(service.app, host=settings.web.host, port=settings.web.port, on_shutdown=on_shutdown)
-    await service.start()
+    host, port = resources.listener.getsockname()[:2]
+    http_server = create_server(service.app, host=host, port=port, on_shutdown=on_shutdown)
+    service.add_job("readiness", partial(log_readiness, service.health))
+    await _start(service)
+    logs.log(
+        "started",
+        version=VERSION,
+        commit=commit(),
+        role=role,
+        host=host,
+        port=port,
+        schema=migrate.latest_revision(f"services.{resources.name}"),
+        database=database.server,
+        kafka=bus.dependency.server,
+        pid=os.getpid(),
+    )
     garbage_collection.tune_garbage_collector()
     for task in service.tasks:
-        task.add_done_callback(lambda _: setattr(http_server, "should_exit", True))
-    await http_server.serve()
+        task.add_done_callback(lambda task: http_server.end(f"the job `{task.get_name()}` has ended"))
+    await http_server.serve(sockets=[resources.listener])
+    began = time.monotonic()
     try:
-        await service.stop()
+        report = await service.stop()
     except Exception as error:
         logs.log_error("service_ended", error, "critical")
+        logs.log("stopped", exit_code=1, seconds=round(time.monotonic() - began, 3))
         return 1
+    logs.log(
+        "stopped",
+        exit_code=0,
+        seconds=round(time.monotonic() - began, 3),
+        jobs_finished=len(report.finished),
+        jobs_cut_off=list(report.cut_off),
+        batch_dropped=report.is_batch_dropped,
+    )
     return 0
+
+
+async def _start(service: Service) -> None:
+    """Starts the service. Until then, the errors of libraries are in what refuses the start, and not logged as well."""
+    libraries = logging.getLogger()
+    level = libraries.level
+    libraries.setLevel(logging.CRITICAL)
+    try:
+        await service.start()
+    except BusGone as error:
+        raise StartupRefused(f"{error.detail}: check TACTFUL_KAFKA__BOOTSTRAP and the brokers") from None
+    finally:
+        libraries.setLevel(level)
+
+
+async def log_readiness(health: Health, stopping: asyncio.Event) -> None:
+    """Logs when the process becomes ready, and when it is no longer, with the checks that fail and the seconds that the
+    state before has lasted.
+    """
+    began, was_ready = time.monotonic(), cast("bool | None", None)
+    while not stopping.is_set():
+        failing = failures(await health.run_checks())
+        if health.started and not health.stopping and (was_ready is None or was_ready is bool(failing)):
+            seconds = round(time.monotonic() - began, 3)
+            if failing:
+                checks = [detail or name for name, detail in failing.items()]
+                logs.log("not_ready", "error", checks=checks, seconds=seconds)
+            else:
+                logs.log("ready", seconds=seconds)
+            was_ready, began = not failing, time.monotonic()
+        await sleep_unless_set(stopping, READINESS_INTERVAL)
 
 
 async def _prepare_schema(url: str, name: str) -> None:
     """Upgrades the schema of a SQLite file. A server's schema is only checked: `tactful db upgrade` changes it."""
-    if url.startswith("sqlite"):
-        await migrate.upgrade_schema(url, f"services.{name}")
-    elif not await migrate.is_up_to_date(url, f"services.{name}"):
-        raise StartupRefused(
-            f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`"
-        )
+    try:
+        if url.startswith("sqlite"):
+            await migrate.upgrade_schema(url, f"services.{name}")
+        elif not await migrate.is_up_to_date(url, f"services.{name}"):
+            raise StartupRefused(
+                f"the database is not at the newest step of its schema: run `tactful db upgrade --service {name}`"
+            )
+    except (StartupRefused, Permanent):
+        raise
+    except Exception as error:
+        raise StartupRefused(explain_refusal(error, url)) from None
 
 
 def run_process(
@@ -117,17 +223,20 @@ def run_process(
     run_service: Callable[[Settings, argparse.Namespace], Awaitable[int]],
     arguments: Sequence[str] | None = None,
     *,
+    required_settings: Sequence[str] = (),
     deployment: Sequence[type[ServiceSettings]] = (),
     add_arguments: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> int:
     """Reads arguments and settings and runs the service; a refusal is one line on stderr.
 
-    Returns the exit code: 0 ok, 1 failed, 2 usage.
+    `required_settings`: what must be set for this service, see `ServiceSettings.require_set`. Returns the exit code: 0
+    ok, 1 failed, 2 usage.
     """
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=f"Tactful: {name}, alone")
     parser.add_argument("--port", type=int, help="where to listen")
     add_arguments(parser)
     options = parser.parse_args(arguments)
+    logging.getLogger().setLevel(logging.CRITICAL)  # until the logs are set up, a refusal is the only line
 
     async def start() -> int:
         return await run_service(settings, options)
@@ -135,9 +244,10 @@ def run_process(
     try:
         given = {} if options.port is None else {"web": {"port": options.port}}
         settings = load_settings(settings_type, deployment=deployment, **given)
+        settings.require_set(required_settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(start())
-    except (SettingsError, StartupRefused, TactfulError) as error:
+    except (SettingsError, StartupRefused, CannotListen, TactfulError) as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - before the logs are set up, for people
         return 1
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 import asyncio
 
-from services.kit.observability.health import Health
+from services.kit.errors import DatabaseGone
+from services.kit.observability.health import Health, failures
 
 
 async def test_ready_needs_start_and_every_check() -> None:
@@ -40,7 +41,11 @@ async def test_a_check_that_hangs_fails_in_time_and_delays_no_other() -> None:
     health.add_check("quick", quick)
     async with asyncio.timeout(1):
         findings = await health.run_checks()
-    assert (findings["hangs"].ok, findings["hangs"].detail, findings["quick"].ok) == (False, "TimeoutError", True)
+    assert (findings["hangs"].ok, findings["hangs"].detail, findings["quick"].ok) == (
+        False,
+        "no answer within 0.05 s",
+        True,
+    )
 
 
 def test_a_loop_is_stuck_when_it_has_not_moved_for_a_minute() -> None:
@@ -54,3 +59,27 @@ def test_a_loop_is_stuck_when_it_has_not_moved_for_a_minute() -> None:
     assert health.stuck_loops() == ("one",)
     one.unregister()
     assert health.stuck_loops() == ()
+
+
+async def test_readiness_says_why_in_our_words_and_only_names_foreign_errors() -> None:
+    health = Health()
+    health.started = True
+
+    async def ours() -> None:
+        raise DatabaseGone("database: no answer for 17 s from db:5432/orchestrator")
+
+    async def foreign() -> None:
+        raise ValueError("password=secret")
+
+    async def advice() -> bool:
+        return False
+
+    health.add_check("ours", ours)
+    health.add_check("foreign", foreign)
+    health.add_check("advice", advice, required=False)
+    results = await health.run_checks()
+    assert failures(results) == {
+        "ours": "database: no answer for 17 s from db:5432/orchestrator",
+        "foreign": "ValueError",
+    }
+    assert not results["advice"].ok
