@@ -23,6 +23,8 @@ from services.kit.observability.trace import parse_trace_id
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 OTHER_METHOD = "_OTHER"
+PROBED_ROUTES = ("/livez", "/readyz", "/startupz")
+"""Routes that are asked every few seconds: a process logs the change of its state, and not each answer."""
 UNMATCHED_ROUTE = "unmatched"
 _statuses = tuple(map(str, range(100, 600)))
 
@@ -99,7 +101,7 @@ class EdgeMiddleware:
         route = self._routes.get(id(scope.get("route")), UNMATCHED_ROUTE)
         self._durations(method, route, str(status)).observe(seconds, {"trace_id": logs.trace_id.get()})
         request = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
-        if status >= 400:  # the caller has this trace id: whoever is asked about it finds this line
+        if status >= 400 and route not in PROBED_ROUTES:  # the caller has this trace id, and finds this line by it
             logs.log("request_error", "warning", **request, error_code=scope.get(problems.SCOPE_KEY))
         else:
             logs.log("request", "debug", **request)

@@ -1,9 +1,10 @@
 """A limit on repeated log lines: a client library that cannot reach its server writes the same line a hundred times a
 second, for as long as that lasts.
 
-Limited are the lines of libraries, and our own warnings, which say that something is tried again. Equal lines are
-written once a minute, each with the number that was left out before it (`left_out`). Lines of libraries are equal when
-their text before its values are filled in is, numbers aside; ours, when all fields but durations are.
+Limited are the lines of libraries, and our own warnings, which say that something is tried again; but not those about
+a request, whose trace id somebody may look for. Equal lines are written once a minute, each with the number that was
+left out before it (`left_out`). Lines of libraries are equal when their text before its values are filled in is,
+numbers aside; ours, when all fields but durations are.
 """
 
 import logging
@@ -21,8 +22,11 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 class LineLimit(logging.Filter):
     """Drops records that repeat another; `left_out` of a record is how many equal ones were dropped before it."""
 
-    def __init__(self, own_logger: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, own_logger: str, in_request: Callable[[], bool], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
+        self._in_request = in_request
         self._own_logger = own_logger
         self._monotonic = monotonic
         self._seen: dict[Hashable, tuple[float, int]] = {}
@@ -30,7 +34,7 @@ class LineLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write the record."""
-        if record.name == self._own_logger and record.levelno != logging.WARNING:
+        if record.name == self._own_logger and (record.levelno != logging.WARNING or self._in_request()):
             return True
         line, now = self._identity(record), self._monotonic()
         written, left_out = self._seen.get(line, (-WINDOW, 0))

@@ -93,7 +93,7 @@ def configure_logging(
     Lines that repeat are limited: see `line_limit.py`.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(LineLimit(_TACTFUL))
+    handler.addFilter(LineLimit(_TACTFUL, lambda: bool(trace_id.get())))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             # These run before structlog takes the exception away from the record.

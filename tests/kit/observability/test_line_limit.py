@@ -19,7 +19,7 @@ NOISE = "Unable connect to node with id %s: %s"
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[io.StringIO, list[float]]]:
     """What is logged, and the time of the limit, which stands still."""
     now = [0.0]
-    monkeypatch.setattr(logs, "LineLimit", lambda own: LineLimit(own, lambda: now[0]))
+    monkeypatch.setattr(logs, "LineLimit", lambda own, in_request: LineLimit(own, in_request, lambda: now[0]))
     root, stream = logging.getLogger(), io.StringIO()
     before, level = list(root.handlers), root.level
     logs.configure_logging("tests", stream=stream)
@@ -80,8 +80,16 @@ def test_our_own_waits_are_limited_and_what_happened_is_not(lines: tuple[io.Stri
     assert [line.get("left_out") for line in written(stream)[-2:]] == [None, 49]
 
 
+def test_every_line_about_a_request_is_written(lines: tuple[io.StringIO, list[float]]) -> None:
+    for number in range(3):
+        token = logs.trace_id.set(f"{number:032x}")
+        logs.log("request_error", "warning", route="/v1/events", status=503)
+        logs.trace_id.reset(token)
+    assert len(written(lines[0])) == 3
+
+
 def test_what_is_remembered_is_bounded() -> None:
-    limit = LineLimit("tactful", lambda: 0.0)
+    limit = LineLimit("tactful", lambda: False, lambda: 0.0)
     for number in range(2 * MAX_LINES):
         record = logging.LogRecord("library", logging.ERROR, "", 0, chr(0x4E00 + number), None, None)
         assert limit.filter(record)
