@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from schemas.documents import DocumentProblem
@@ -18,10 +18,24 @@ from schemas.fields import (
     Text,
     enum_member,
 )
+from schemas.locales import parse_locale
 from schemas.times import DAY, parse_duration
 from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Strategy
 
-Locale = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*$")]
+_LOCALE_SCHEMA = WithJsonSchema(
+    {"type": "string", "pattern": r"^([A-Za-z]{2,3}|[IiXx][-_][A-Za-z0-9]{1,8})([-_][A-Za-z0-9]{1,8})*$"}
+)
+Locale = Annotated[str, AfterValidator(parse_locale), _LOCALE_SCHEMA]
+"""A language tag, kept in its canonical spelling."""
+
+
+def _check_locale(value: str) -> str:
+    parse_locale(value)
+    return value
+
+
+LocaleAsWritten = Annotated[str, AfterValidator(_check_locale), _LOCALE_SCHEMA]
+"""A language tag, kept as it is written: findings point to the content under this name."""
 
 
 class Trigger(Document):
@@ -73,8 +87,8 @@ class Campaign(Document):
     start: InstantField | None = None
     end: InstantField | None = None
     holdout: Annotated[float, Field(ge=0, le=100, strict=False)] = 0
-    default_locale: Locale
-    content: dict[str, dict[Locale, dict[str, str]]]
+    default_locale: LocaleAsWritten
+    content: dict[str, dict[LocaleAsWritten, dict[str, str]]]
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Campaign":

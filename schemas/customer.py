@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from schemas.campaign import Locale
+from schemas.countries import parse_country
 from schemas.fields import (
     ChannelField,
     ClassField,
@@ -20,7 +21,11 @@ from schemas.fields import (
 from schemas.policy import Days, Period, Zone
 from schemas.vocabulary import DAYS
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[
+    str,
+    AfterValidator(parse_country),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$", "examples": ["DE"]}),
+]
 AddressText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
 

@@ -11,12 +11,14 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.finding import Finding
+from schemas.text import clean_text, escape_pointer, find_bad_texts
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -25,6 +27,8 @@ MAX_PROBLEMS = 100
 _INT64_LIMIT = 2**63
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 """A number beyond 64 bits has at least this many digits, so texts without such a run need no check."""
+_BAD_TEXT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""JSON in UTF-8 can write a NUL or half a surrogate pair only as an escape, so texts without one need no check."""
 
 DocumentProblem = tuple[str, str, str] | Finding
 """A problem: (JSON pointer, code, detail), or a finding that knows more, such as a line."""
@@ -53,6 +57,7 @@ def load_document(text: bytes | str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise DocumentError([("", "malformed", f"not YAML: {' '.join(str(error).split())}")]) from None
     _check_limits(value)
+    _check_texts(value)
     return value
 
 
@@ -60,7 +65,7 @@ def load_json(raw: bytes) -> Any:
     """Parse JSON into plain values.
 
     Raises DocumentError for duplicate keys, NaN and infinities, numbers beyond 64 bits, more than 32 levels,
-    more than 50,000 values, more than 1 MiB, text that is not UTF-8.
+    more than 50,000 values, more than 1 MiB, text that is not UTF-8, and text that cannot be kept (schemas.text).
     """
     _check_size(raw)
     raw = without_byte_order_mark(raw)
@@ -78,6 +83,8 @@ def load_json(raw: bytes) -> Any:
         raise DocumentError([("", "malformed", str(error))]) from None
     if len(raw) > MAX_VALUES or _LONG_NUMBER.search(raw):
         _check_limits(value)
+    if _BAD_TEXT_ESCAPE.search(raw):
+        _check_texts(value)
     return value
 
 
@@ -109,7 +116,7 @@ def to_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[st
     """Convert Pydantic's errors."""
     problems: list[tuple[str, str, str]] = []
     for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
-        pointer = "".join(f"/{_escape_pointer(part)}" for part in item["loc"])
+        pointer = "".join(f"/{escape_pointer(part)}" for part in item["loc"])
         if item["type"] == "extra_forbidden":
             problems.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
         elif item["type"] == "missing":
@@ -153,13 +160,15 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _escape_pointer(part: int | str) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
 def _check_size(raw: bytes) -> None:
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise DocumentError([("", "too_large", f"larger than {MAX_DOCUMENT_BYTES} bytes")])
+
+
+def _check_texts(value: Any) -> None:
+    problems = list(islice(find_bad_texts(value), MAX_PROBLEMS))
+    if problems:
+        raise DocumentError(problems)
 
 
 def _nesting_depth(raw: bytes) -> int:
@@ -191,7 +200,7 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ValueError(f"the key `{key[:60]}` appears twice")
+                raise ValueError(f"the key `{clean_text(key[:60])}` appears twice")
             seen.add(key)
     return result
 
@@ -203,7 +212,7 @@ def _reject_constant(name: str) -> float:
 def _parse_finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"the number {text[:40]} is out of range")
+        raise ValueError("a number is out of range")
     return value
 
 

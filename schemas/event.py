@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.documents import DocumentError, load_json
 from schemas.ids import describe_invalid_id
+from schemas.text import BAD_TEXT_DETAIL, is_storable
 from schemas.times import DAY, Instant, format_instant, parse_instant
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -218,6 +219,8 @@ def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
         if problem:
             hint = " (the customer's id)" if field == "subject" else ""
             raise InvalidEvent(f"/{field}", f"`{field}`{hint} {problem}")
+    if envelope.traceparent is not None and not is_storable(envelope.traceparent):
+        raise InvalidEvent("/traceparent", BAD_TEXT_DETAIL)
     time = _parse_time("/time", envelope.time)
     if time < EARLIEST_TIME:
         raise InvalidEvent("/time", "the time is before the year 2000: is the producer's clock set?")

@@ -19,16 +19,9 @@ from schemas.fields import (
 )
 from schemas.rule_registry import RULE_REGISTRY
 from schemas.vocabulary import DAYS
-from schemas.zones import is_zone
+from schemas.zone_spellings import parse_zone
 
-
-def _validate_zone(value: str) -> str:
-    if not is_zone(value):
-        raise ValueError(f"`{value}` is not a zone of the tz database, such as Europe/Berlin")
-    return value
-
-
-Zone = Annotated[str, AfterValidator(_validate_zone)]
+Zone = Annotated[str, AfterValidator(parse_zone)]
 OnExceed = Literal["defer", "drop"]
 Period = Literal["day", "week", "month"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

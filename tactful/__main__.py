@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from schemas.text import is_storable
 from tactful import (
     campaigns_command,
     config_command,
@@ -29,7 +30,7 @@ from tactful.output import print_error
 from tactful.simulate_command import simulate
 from tactful.why_command import replay, why
 
-EXIT_INTERRUPTED = 130
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 COMMAND_GROUPS = {
     "events": events_command,
     "campaigns": campaigns_command,
@@ -82,10 +83,18 @@ def _global_options(
     pass
 
 
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise CommandError for bytes on the command line that are not UTF-8: Python passes them on as surrogates."""
+    for number, argument in enumerate(arguments, 1):
+        if not is_storable(argument):
+            raise CommandError(f"argument {number} is not text in UTF-8", exit_code=EXIT_USAGE)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     _print_utf8()
     try:
+        _check_arguments(sys.argv[1:] if arguments is None else arguments)
         build_cli()(args=None if arguments is None else list(arguments), prog_name="tactful")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

@@ -19,6 +19,8 @@ from services.preference.document_form import FIELDS, fact_fields
 from services.preference.preference_state import PreferenceState, to_facts
 
 BLOCKED_FIELD = "blocked_until"
+_TEXT_FIELDS = ("locale", "country", "zone")
+"""Kept as they were: what was taken for a country or a zone then may be refused today."""
 
 
 class RecordedChange(Protocol):
@@ -49,10 +51,10 @@ def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int
         else:
             fields[change.field] = change.value
         last = change.version
-    known = validate_document(
-        Customer, {"customer": customer, **{name: fields[name] for name in FIELDS if name in fields}}
-    )
-    parts = {**fact_fields(known, FIELDS), "version": last if version is None else version}
+    checked = {name: fields[name] for name in FIELDS if name in fields and name not in _TEXT_FIELDS}
+    parts = fact_fields(validate_document(Customer, {"customer": customer, **checked}), FIELDS)
+    parts |= {name: fields[name] for name in _TEXT_FIELDS if name in fields}
+    parts["version"] = last if version is None else version
     return PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
 
 

@@ -8,7 +8,7 @@ from tests.model.instants import DAY, HOUR, MINUTE, SECOND, instant, written
 from tests.model.people import Document
 from tests.model.rulebooks import CHANNELS, CLASSES, TOPICS, rarely, scopes, windows
 
-COUNTRIES = (None, "PT", "CL", "XX", "DE")
+COUNTRIES = (None, "PT", "CL", "XK", "DE")
 Draw = st.DrawFn
 
 

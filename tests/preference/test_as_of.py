@@ -8,6 +8,8 @@ import pytest
 
 from schemas.facts import Preference
 from schemas.times import HOUR, SECOND
+from services.preference.as_of import rebuild_state
+from services.preference.store import PreferenceHistoryItem
 from tests.support.preference_service import NOW, Running, change
 
 pytestmark = pytest.mark.wired
@@ -59,3 +61,20 @@ async def test_before_anything_was_known_and_of_nobody(at_work: Running) -> None
     assert await at_work.doors.get_facts_at("c-1", at=at_work.clock.now() - 1) == Preference("c-1")
     assert await at_work.doors.get_facts_at("c-1", version=0) == Preference("c-1")
     assert await at_work.doors.get_facts_at("nobody", at=at_work.clock.now()) == Preference("nobody")
+
+
+def test_what_was_taken_for_a_zone_or_a_country_once_is_told_as_it_was() -> None:
+    item: dict[str, Any] = {
+        "version": 1,
+        "at": NOW,
+        "recorded": NOW,
+        "source": "api",
+        "actor": None,
+        "event_source": None,
+    }
+    changes = [
+        PreferenceHistoryItem(seq=1, event_id=None, field=field, value=value, **item)
+        for field, value in (("zone", "Factory"), ("country", "UK"), ("locale", "de-12"))
+    ]
+    known = rebuild_state("c-1", changes).preference
+    assert (known.zone, known.country, known.locale) == ("Factory", "UK", "de-12")

@@ -178,3 +178,8 @@ def test_without_the_demo_the_box_suggests_what_works_on_an_empty_installation(t
         doctor = running.run("doctor")
         assert "tactful doctor" in box and doctor.code in (0, 1) and "error:" not in doctor.err
         assert running.run("demo", "start").code == 0
+
+
+def test_an_argument_that_is_not_text_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", "c-\udcff", "offer"]) == 2
+    assert "argument 2 is not text in UTF-8" in capsys.readouterr().err

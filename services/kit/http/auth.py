@@ -188,6 +188,7 @@ class RouteAccess:
             _check_service_key(guards, request)
         elif self.kind == "role":
             principal = await self._authorise(request)
+        request_parsing.check_url_texts(request)
         route = request.scope.get("route")
         if self.kind != "public":
             request_parsing.check_query(request, guards.query_parameters.get(id(route), ()))

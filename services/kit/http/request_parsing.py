@@ -1,10 +1,12 @@
 """Strict request parsing: unambiguous JSON, and no query parameter that would be ignored."""
 
 from collections.abc import Collection
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
 from schemas.documents import DocumentError, did_you_mean, load_json
+from schemas.text import BAD_TEXT, BAD_TEXT_DETAIL, clean_text, is_storable
 from schemas.times import Instant, parse_instant
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
 from services.kit.http.problems import MAX_ERRORS, WrongMediaType
@@ -25,13 +27,15 @@ async def read_json_body(request: Request, *, empty: object = None) -> object:
 
 
 def parse_json(raw: bytes) -> object:
-    """Parses strict JSON. Raises Malformed or TooLarge."""
+    """Parses strict JSON. Raises Malformed, TooLarge, or Invalid for text that cannot be kept."""
     try:
         value: object = load_json(raw)
     except DocumentError as error:
         problems = [Problem(*item) for item in error.errors]
         if any(item.code == "too_large" for item in problems):
             raise TooLarge(problems[0].detail, errors=problems) from None
+        if all(item.code == BAD_TEXT for item in problems):
+            raise Invalid("the body holds what is not text; see errors.", errors=problems) from None
         raise Malformed(problems[0].detail, errors=problems) from None
     return value
 
@@ -42,6 +46,29 @@ def is_json_request(request: Request) -> bool:
     return content_type == "application/json" or (
         content_type.startswith("application/") and content_type.endswith("+json")
     )
+
+
+def check_url_texts(request: Request) -> None:
+    """Raises Malformed for a path or a query parameter that is not text in UTF-8, or holds a NUL.
+
+    Starlette would pass on a replacement character for such bytes, and a NUL, which PostgreSQL refuses.
+    """
+    path = unquote_to_bytes(request.scope.get("raw_path") or request.url.path)
+    problems = [] if _is_text(path) else [Problem("/path", BAD_TEXT, BAD_TEXT_DETAIL)]
+    for pair in request.scope.get("query_string", b"").split(b"&"):
+        name, _, value = (unquote_to_bytes(part.replace(b"+", b" ")) for part in pair.partition(b"="))
+        if not _is_text(name) or not _is_text(value):
+            short = clean_text(name.decode(errors="replace"))[:60]
+            problems.append(Problem(f"/query/{short}", BAD_TEXT, BAD_TEXT_DETAIL))
+    if problems:
+        raise Malformed("the address holds what is not text; see errors.", errors=problems[:MAX_ERRORS])
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        return is_storable(raw.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def check_query(request: Request, known: Collection[str]) -> None:

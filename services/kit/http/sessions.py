@@ -17,10 +17,11 @@ from sqlalchemy import BigInteger, Column
 from starlette.responses import Response
 
 from schemas.roles import Role
+from schemas.text import find_bad_texts
 from schemas.times import HOUR, MINUTE, SECOND, Instant
 from services.kit.db.bytewise_text import Text
 from services.kit.db.database import Database, Tx
-from services.kit.errors import Forbidden, Invalid
+from services.kit.errors import Forbidden, Invalid, Problem
 from services.kit.runtime.clock import Clock
 
 COOKIE: Final = "tactful_session"
@@ -165,9 +166,13 @@ async def read_form(request: Request) -> dict[str, str]:
     if content_type != "application/x-www-form-urlencoded":
         raise Invalid("send the fields of a form")
     try:
-        fields = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=50)
+        body = (await request.body()).decode()
+        fields = parse_qs(body, keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError:
         raise Invalid("the form cannot be read") from None
+    problems = [Problem(*each) for each in find_bad_texts(dict(fields))]
+    if problems:
+        raise Invalid("the form holds what is not text; see errors.", errors=problems)
     return {name: values[-1] for name, values in fields.items()}
 
 

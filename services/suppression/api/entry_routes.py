@@ -16,7 +16,7 @@ from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.runtime.clock import Clock
-from services.suppression.api.forms import AddressLookup, RemovalRequest, check_texts, entry_document, parse_suppression
+from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
 from services.suppression.entry_registration import AddResult, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
@@ -97,7 +97,6 @@ def _add_delete_route(routes: APIRouter, database: Database, suppression_list: S
         entry_id: str, request: Request, principal: Principal = requires("suppressions:delete")
     ) -> dict[str, Any]:
         body = await request_parsing.read_json_body(request)
-        check_texts(body)
         removal = validate_document(RemovalRequest, body)
         async with database.write() as tx:
             removed = await suppression_list.remove_entry(tx, entry_id, principal.name, removal.reason, clock.now())

@@ -1,7 +1,6 @@
 """Parses the requests of this service's HTTP API, and renders rows as its JSON documents."""
 
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -50,22 +49,7 @@ def parse_suppression(data: object, now: Instant) -> Suppression:
         raise DocumentError([("/mode", "is_a_hold", "this is a hold: send it to /v1/holds")])
     if isinstance(data, dict):
         data = {"at": format_instant(now), **data}
-    check_texts(data)
     return validate_document(Suppression, data)
-
-
-def check_texts(data: object, pointer: str = "") -> None:
-    """Refuse characters that PostgreSQL cannot store: NUL, and unpaired surrogates. Raises DocumentError."""
-    if isinstance(data, str):
-        if "\x00" in data or any("\ud800" <= character <= "\udfff" for character in data):
-            raise DocumentError([(pointer, "bad_text", "holds a NUL or half a surrogate pair")])
-    elif isinstance(data, Mapping):
-        for name, value in data.items():
-            check_texts(name, pointer)
-            check_texts(value, f"{pointer}/{name}")
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            check_texts(value, f"{pointer}/{index}")
 
 
 def format_optional_instant(instant: Instant | None) -> str | None:

@@ -26,7 +26,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.suppression.api.forms import LiftRequest, check_texts, format_optional_instant, hold_document
+from services.suppression.api.forms import LiftRequest, format_optional_instant, hold_document
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import HoldExists
@@ -93,7 +93,6 @@ def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None
     @routes.post("/{key}/lift", summary="End a hold now; what it kept back is released at `rate` messages a second")
     async def lift_hold(key: str, request: Request, principal: Principal = requires("holds:write")) -> dict[str, Any]:
         lift_request = validate_document(LiftRequest, await request_parsing.read_json_body(request, empty={}))
-        check_texts(lift_request.reason, "/reason")
         now = clock.now()
         async with database.write() as tx:
             lifted = await hold_store.lift_hold(tx, key, principal.name, lift_request.reason, now, lift_request.rate)
@@ -108,7 +107,6 @@ def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None
 
 def parse_hold(data: object, placed_by: str, now: int) -> Hold:
     """A hold from a request; without `from` it starts now. `placed_by` is the caller. Raises DocumentError, Invalid."""
-    check_texts(data)
     if isinstance(data, dict):
         data = {"from": format_instant(now), **data, "placed_by": placed_by[:200]}
     hold = validate_document(Hold, data)

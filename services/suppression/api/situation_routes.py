@@ -28,7 +28,6 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import (
     ManualSituation,
-    check_texts,
     format_optional_instant,
     parse_ref,
 )
@@ -138,7 +137,6 @@ def situation_routes(service: SituationService) -> APIRouter:
         customer: CustomerId, request: Request, principal: Principal = requires("situations:write")
     ) -> JSONResponse:
         body = await request_parsing.read_json_body(request)
-        check_texts(body)
         result = await service.publish_change(customer, validate_document(ManualSituation, body), principal.name)
         return JSONResponse(result, 200 if result["applied"] else 202)
 

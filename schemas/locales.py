@@ -1,0 +1,42 @@
+"""Locales of customers and of content: BCP 47 language tags, in the case that RFC 5646 recommends."""
+
+import re
+from functools import lru_cache
+
+from langcodes import Language
+from langcodes.tag_parser import LanguageTagError
+
+_FIRST_SUBTAG = re.compile(r"[A-Za-z]{2,3}(-|$)|[ix]-", re.IGNORECASE)
+_SINGLETON = re.compile(r"-([0-9a-wyz])(?=-)", re.IGNORECASE)
+MAX_LOCALE_LENGTH = 128
+
+
+@lru_cache(4096)
+def parse_locale(text: str) -> str:
+    """The canonical spelling of a tag: `de_de` and `DE-de` are `de-DE`; extensions and private use are kept.
+
+    Raises ValueError for what is not well-formed.
+    """
+    tag = text.replace("_", "-")
+    try:
+        if len(tag) > MAX_LOCALE_LENGTH or not _FIRST_SUBTAG.match(tag) or _repeats_an_extension(tag):
+            raise ValueError
+        return str(Language.get(tag, normalize=False).to_tag())
+    except (LanguageTagError, ValueError):
+        raise ValueError(f"not a language tag (BCP 47), such as de or en-GB{_suggestion(tag)}") from None
+
+
+def _repeats_an_extension(tag: str) -> bool:
+    """Whether an extension's letter appears twice; what follows `-x-` is private, and may be anything."""
+    letters = _SINGLETON.findall(re.split("-x-", tag, maxsplit=1, flags=re.IGNORECASE)[0].lower())
+    return len(set(letters)) != len(letters)
+
+
+def _suggestion(tag: str) -> str:
+    """The tag of a POSIX locale, such as `de_DE.UTF-8`; else nothing."""
+    language, mark, _ = re.sub("[@.]", ".", tag).partition(".")
+    return (
+        f", did you mean `{parse_locale(language)}`?"
+        if mark and re.fullmatch("[A-Za-z]{2,3}(-[A-Za-z]{2})?", language)
+        else ""
+    )

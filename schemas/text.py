@@ -1,0 +1,47 @@
+"""Text that can be kept: JSON and YAML can write characters that neither UTF-8 nor PostgreSQL can store.
+
+These are NUL, and halves of surrogate pairs without their other half. One check at the border, for every key and value
+at any depth, keeps them out; what has passed it is text everywhere else. Other control characters are data: events
+bring texts from old systems, and a form feed in a comment is no reason to lose an opt-out.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+_UNUSABLE: Final = re.compile("[\x00\ud800-\udfff]")
+BAD_TEXT: Final = "bad_text"
+BAD_TEXT_DETAIL: Final = "holds a NUL character or half of a surrogate pair: send text that UTF-8 can encode"
+
+
+def is_storable(text: str) -> bool:
+    """Whether the text can be kept."""
+    return _UNUSABLE.search(text) is None
+
+
+def clean_text(text: str) -> str:
+    """The text with a question mark for each character that cannot be kept: to name a key that is refused."""
+    return _UNUSABLE.sub("?", text)
+
+
+def find_bad_texts(value: Any, pointer: str = "") -> Iterator[tuple[str, str, str]]:
+    """Each text below plain values that cannot be kept, as (JSON pointer, code, detail). A key is named by itself."""
+    stack: list[tuple[str, Any]] = [(pointer, value)]
+    while stack:
+        place, item = stack.pop()
+        if isinstance(item, str):
+            if not is_storable(item):
+                yield place, BAD_TEXT, BAD_TEXT_DETAIL
+        elif isinstance(item, dict):
+            for key, child in item.items():
+                inner = f"{place}/{escape_pointer(clean_text(key))}"
+                if not is_storable(key):
+                    yield inner, BAD_TEXT, f"the name {BAD_TEXT_DETAIL}"
+                stack.append((inner, child))
+        elif isinstance(item, list | tuple):
+            stack.extend((f"{place}/{index}", child) for index, child in enumerate(item))
+
+
+def escape_pointer(part: int | str) -> str:
+    """One part of a JSON pointer."""
+    return str(part).replace("~", "~0").replace("/", "~1")
