@@ -4,10 +4,10 @@ A channel is a folder in `services/orchestrator/delivery/channels/` (docs/extend
 services and by the command line; how it checks and renders content only by the orchestrator.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from schemas.address_kinds import NO_ADDRESS, TOKEN, AddressKind
 from schemas.extensions import ExtensionRegistry
 
 
@@ -29,15 +29,18 @@ class ChannelDeclaration:
     preview: Literal["page", "bubble", "card"] = "card"
     """How the console's inbox shows a message: `page` frames its field `html`, `bubble` shows its field `text`, `card`
     shows its fields `title` and `body`."""
-    needs_address: bool = True
-    """Whether a message needs an address of the customer. Where none is needed, it goes to the customer's id."""
+    address_kind: AddressKind = TOKEN
+    """What its addresses are (`schemas/address_kinds.py`); `NO_ADDRESS` where messages go to the customer's id. Never
+    change it for a channel that has been in use: suppressions are stored as hashes of canonical forms."""
     counts_in_general_caps: bool = True
     """Whether caps that name no channels count its messages and concern them."""
     render_errors: tuple[str, ...] = ()
     """Codes of the render errors that only this channel raises; a label of the metric `renders_total`."""
-    comparable_address: Callable[[str], str] = str.strip
-    """The form in which addresses are compared and hashed. Suppressions are stored as hashes of it: never change it for
-    a channel that has been in use."""
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether a message needs an address of the customer."""
+        return self.address_kind is not NO_ADDRESS
 
 
 CHANNEL_REGISTRY: Final = ExtensionRegistry(ChannelDeclaration, "services.orchestrator.delivery.channels")

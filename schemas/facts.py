@@ -12,11 +12,21 @@ from schemas.times import Instant
 
 
 class Address(msgspec.Struct, frozen=True, array_like=True):
-    """An address of the customer on one channel."""
+    """An address of the customer on one channel: as it was given, and what `schemas/addresses.py` has made of it.
+
+    `canonical`: its canonical form, where that is not what was given. `problem`: why it cannot be used, else None.
+    """
 
     channel: str
     address: str
     verified: bool
+    canonical: str | None = None
+    problem: str | None = None
+
+    @property
+    def canonical_form(self) -> str:
+        """What is compared and hashed, and where messages go; what was given for an address that cannot be used."""
+        return self.address if self.canonical is None else self.canonical
 
 
 class Consent(msgspec.Struct, frozen=True, array_like=True):

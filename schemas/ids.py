@@ -1,19 +1,14 @@
 """Names of things. The message id is deterministic, so it is also the idempotency key that providers see."""
 
 import hashlib
-import hmac
 import re
-from collections.abc import Callable
 
 import msgspec
-
-from schemas.channel_registry import CHANNEL_REGISTRY
 
 KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SITUATION_KIND_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_ID_BYTES = 256
 
-_COMPARABLE_ADDRESS = {each.id: each.comparable_address for each in CHANNEL_REGISTRY.declarations.values()}
 _JSON = msgspec.json.Encoder()
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -30,33 +25,6 @@ def hash_event(source: str, event_id: str) -> int:
     """64 bits that stand for (source, id) on a customer's ledger; signed, as databases keep them."""
     digest = hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def normalise_address(channel: str, address: str) -> str:
-    """The form in which addresses of a channel are compared."""
-    return _COMPARABLE_ADDRESS.get(channel, str.strip)(address)
-
-
-def create_address_hasher(key: bytes) -> Callable[[str, str], str]:
-    """Channel and address -> keyed hash (HMAC-SHA256, hex) under which suppressions know an address."""
-    base_mac = hmac.new(key, digestmod="sha256")
-
-    def compute_hash(channel: str, address: str) -> str:
-        mac = base_mac.copy()
-        mac.update(f"{channel}\0{normalise_address(channel, address)}".encode())
-        return mac.hexdigest()
-
-    return compute_hash
-
-
-def hash_address(key: bytes, channel: str, address: str) -> str:
-    """One hash of `address_hasher`."""
-    return create_address_hasher(key)(channel, address)
-
-
-def address_key_fingerprint(address_key: bytes) -> str:
-    """16 hexadecimal digits that tell two address keys apart without revealing either."""
-    return hashlib.sha256(b"tactful address key\0" + address_key).hexdigest()[:16]
 
 
 def describe_invalid_id(text: str) -> str | None:

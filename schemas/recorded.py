@@ -46,7 +46,8 @@ class HoldPeriod(msgspec.Struct, frozen=True, array_like=True):
 class CustomerHistory(msgspec.Struct, frozen=True):
     """The facts of one customer between two instants.
 
-    `asked`: the (channel, address) pairs that suppression was asked about; an entry's `address` is an index into it.
+    `asked`: the (channel, canonical address) pairs that suppression was asked about; an entry's `address` is an index
+    into it.
     """
 
     customer: str

@@ -82,10 +82,20 @@ MAX_RELEASE_RATE = 1000
 
 
 class CustomerAddressHashes(msgspec.Struct, frozen=True, array_like=True):
-    """One customer, and their addresses as (channel, keyed hash)."""
+    """One customer, and their addresses as (channel, keyed hash of the canonical form).
+
+    `spellings`: further hashes as (index of the address, hash): earlier versions hashed suppressed addresses as they
+    were spelt, so these cover the address too.
+    """
 
     customer: str
     addresses: tuple[tuple[str, str], ...] = ()
+    spellings: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def hashes(self) -> tuple[tuple[int, str], ...]:
+        """All hashes, each with the index of its address."""
+        return (*((index, digest) for index, (_, digest) in enumerate(self.addresses)), *self.spellings)
 
 
 class SuppressionRequest(msgspec.Struct, frozen=True):
@@ -103,11 +113,15 @@ class SuppressionRequest(msgspec.Struct, frozen=True):
 
 
 class SuppressionResponse(msgspec.Struct, frozen=True):
-    """Facts per customer in the order asked, without those the caller has; and all holds, in force or to come."""
+    """Facts per customer in the order asked, without those the caller has; and all holds, in force or to come.
+
+    `needs_spellings`: there are entries that may be hashed as they were spelt, so requests must have `spellings`.
+    """
 
     customers: tuple[Suppressions, ...]
     holds: tuple[HoldFact, ...] = ()
     version: int = 0
+    needs_spellings: bool = True
 
 
 class PastSuppressionsRequest(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ SAME_CLASSES: frozenset[str] = frozenset()
 PROTOCOL_FUNCTIONS = frozenset(
     {
         *("evaluate", "_explain"),  # a policy rule
-        *("compile_templates", "measure", "normalise_address", "render", "validate_content"),  # a channel
+        *("compile_templates", "measure", "render", "validate_content"),  # a channel
         *("close", "start", "stop"),  # whatever has a lifetime
         "main",  # a process
     }

@@ -3,7 +3,21 @@
 The services authenticate to each other with `service_key`, which every service has.
 """
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from schemas.address_kinds import REGIONS
 from services.kit.runtime.settings import HttpUrl, SecretKey, Section, ServiceSettings
+
+
+def _check_region(region: str) -> str:
+    if region.upper() not in REGIONS:
+        raise ValueError("not a country by its two letters of ISO 3166, such as DE")
+    return region.upper()
+
+
+Region = Annotated[str, AfterValidator(_check_region)]
 
 
 class ServicesSettings(Section):
@@ -18,8 +32,11 @@ class ConnectedServiceSettings(ServiceSettings):
     """The settings of a service that calls others.
 
     `address_key` keys the hashes under which suppressed addresses are stored and the tokens in unsubscribe links. All
-    services need the same one, and it never changes: entries hashed under another key would not be found.
+    services need the same one, and it never changes: entries hashed under another key would not be found. `region` is
+    the organisation's country: telephone numbers in national form are read as numbers of the customer's country, else
+    of this one.
     """
 
     services: ServicesSettings = ServicesSettings()
     address_key: SecretKey | None = None
+    region: Region | None = None

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import msgspec
 
+from schemas.addresses import address_key_fingerprint
 from schemas.facts import HoldFact, Suppressions
-from schemas.ids import address_key_fingerprint
 from schemas.service_api import (
     HOLD_ENDS_PATH,
     HOLDS_PATH,

@@ -128,7 +128,7 @@ def _new_owner_id() -> str:
 
 def _add_decide_role(service: OrchestratorService, components: Components, bus: Bus) -> None:
     database, clock, events = components.database, components.clock, [components.settings.kafka.events_topic]
-    inline_delivery = InlineDelivery(_new_owner_id(), components.facts_reader.hash_address, components.delivery)
+    inline_delivery = InlineDelivery(_new_owner_id(), components.hash_address, components.delivery)
     handler = Pipeline(
         components.evaluator,
         clock,

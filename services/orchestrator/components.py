@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from schemas.link_tokens import create_link_builder
+from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
@@ -46,8 +47,10 @@ class Components:
         address_key = settings.require("address_key").encode()
         self.adapters: Mapping[str, Adapter] = build_adapters(settings, database, clock)
         self.snapshot: CatalogueSnapshot = CatalogueSnapshot(frozenset(self.adapters))
-        self.facts_reader = FactsReader(preference, suppression, address_key)
-        self.recorder = HistoryReader(preference, suppression, address_key)
+        hasher = AddressHasher(address_key, settings.region)
+        self.hash_address = hasher.hash_address
+        self.facts_reader = FactsReader(preference, suppression, hasher)
+        self.recorder = HistoryReader(preference, suppression, hasher)
         self.links = create_link_builder(settings.require("address_key"), settings.web.public_url)
         self.settings = settings
         self.database = database

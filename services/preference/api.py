@@ -41,14 +41,14 @@ FENCE_WAIT = 2.0
 """Seconds that a request waits until our database has applied the log up to the caller's positions."""
 
 
-def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter:
-    """`/v1/preferences/...`."""
+def preference_routes(database: Database, editor: PreferenceEditor, region: str | None) -> APIRouter:
+    """`/v1/preferences/...`. `region`: the organisation's country."""
     router = APIRouter(prefix="/v1/preferences/{customer}", tags=["preferences"])
 
     @router.get("", summary="What the customer chose; the ETag is the version")
     async def get_preferences(customer: CustomerId, principal: Principal = requires("preferences:read")) -> Response:
         async with database.read() as tx:
-            state = (await store.get_states(tx, [customer])).get(customer)
+            state = (await store.get_states(tx, [customer], region)).get(customer)
         if state is None or state.version == 0:
             raise NotFound("nothing is known of this customer: PUT or PATCH makes their preferences")
         return _document_response(state, 200)
@@ -95,8 +95,8 @@ def preference_routes(database: Database, editor: PreferenceEditor) -> APIRouter
     return router
 
 
-def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
-    """`/internal/preference/...`."""
+def internal_routes(database: Database, wake_signal: WakeSignal, region: str | None) -> APIRouter:
+    """`/internal/preference/...`. `region`: the organisation's country."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
     @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the caller's log positions")
@@ -109,10 +109,10 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
         }
         await wait_until_applied(database, positions, FENCE_WAIT, wake_signal)
         async with database.read() as tx:
-            answers = await store.get_facts(tx, payload.customers, payload.versions)
+            answers = await store.get_facts(tx, payload.customers, payload.versions, region)
         return internal_api.respond(answers)
 
-    _add_history_routes(router, database)
+    _add_history_routes(router, database, region)
 
     @router.post(TOPICS_PATH, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:
@@ -124,13 +124,13 @@ def internal_routes(database: Database, wake_signal: WakeSignal) -> APIRouter:
     return router
 
 
-def _add_history_routes(router: APIRouter, database: Database) -> None:
+def _add_history_routes(router: APIRouter, database: Database, region: str | None) -> None:
     @router.post(PREFERENCE_FACTS_AT_PATH, summary="Facts of one customer as known at an instant, or at a version")
     async def get_facts_at(request: Request) -> Response:
         payload = await internal_api.read_request(request, PastPreferenceRequest)
         async with database.read() as tx:
             changes = await store.list_changes_until(tx, payload.customer, recorded=payload.at, version=payload.version)
-        return internal_api.respond(to_facts(rebuild_state(payload.customer, changes, payload.version)))
+        return internal_api.respond(to_facts(rebuild_state(payload.customer, changes, payload.version, region)))
 
     @router.post(
         PREFERENCE_RECORDED_PATH,
@@ -141,11 +141,11 @@ def _add_history_routes(router: APIRouter, database: Database) -> None:
         async with database.read() as tx:
             changed_customers = await store.find_changed_customers(tx, payload.customers, payload.since)
             now = await store.get_states(
-                tx, [customer for customer in payload.customers if customer not in changed_customers]
+                tx, [customer for customer in payload.customers if customer not in changed_customers], region
             )
             then = await store.list_changes_by_customer(tx, sorted(changed_customers), payload.until)
         answers = [
-            rebuild_known_states(customer, then[customer], payload.since)
+            rebuild_known_states(customer, then[customer], payload.since, region)
             if customer in changed_customers
             else (PreferenceSnapshot(payload.since, to_facts(now.get(customer) or empty_state(customer))),)
             for customer in payload.customers

@@ -51,9 +51,10 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator))
+    region = settings.region
+    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
-    handler = PreferenceEventHandler(clock, metrics)
+    handler = PreferenceEventHandler(clock, metrics, region)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -61,10 +62,10 @@ def build(
         health=health,
         keys=add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key)),
         routers=[
-            preference_routes(database, editor),
-            internal_routes(database, wake_signal),
+            preference_routes(database, editor, region),
+            internal_routes(database, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, derive_token_key(settings.require("address_key"))),
+            centre_routes(database, editor, clock, derive_token_key(settings.require("address_key")), region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,

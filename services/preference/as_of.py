@@ -16,7 +16,7 @@ from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.times import Instant
 from services.preference.document_form import FIELDS, fact_fields
-from services.preference.preference_state import PreferenceState, to_facts
+from services.preference.preference_state import PreferenceState, to_facts, with_region
 
 BLOCKED_FIELD = "blocked_until"
 _TEXT_FIELDS = ("locale", "country", "zone")
@@ -38,8 +38,11 @@ class RecordedChange(Protocol):
     def event_id(self) -> str | None: ...
 
 
-def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int | None = None) -> PreferenceState:
-    """The state after these changes, oldest first. `version`: the version it has, when that is known.
+def rebuild_state(
+    customer: str, changes: Iterable[RecordedChange], version: int | None = None, region: str | None = None
+) -> PreferenceState:
+    """The state after these changes, oldest first. `version`: the version it has, when that is known. `region`: the
+    organisation's country.
 
     Raises DocumentError when a value that was valid then is refused now.
     """
@@ -55,21 +58,22 @@ def rebuild_state(customer: str, changes: Iterable[RecordedChange], version: int
     parts = fact_fields(validate_document(Customer, {"customer": customer, **checked}), FIELDS)
     parts |= {name: fields[name] for name in _TEXT_FIELDS if name in fields}
     parts["version"] = last if version is None else version
-    return PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
+    known = PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
+    return with_region(known, region)
 
 
 def rebuild_known_states(
-    customer: str, changes: Sequence[RecordedChange], since: Instant
+    customer: str, changes: Sequence[RecordedChange], since: Instant, region: str | None = None
 ) -> tuple[PreferenceSnapshot, ...]:
     """The state as of `since`, and after each later change, oldest first. Never empty."""
     first = sum(change.recorded <= since for change in changes)
-    snapshots = [PreferenceSnapshot(since, to_facts(rebuild_state(customer, changes[:first])))]
+    snapshots = [PreferenceSnapshot(since, to_facts(rebuild_state(customer, changes[:first], region=region)))]
     ends = [
         index for index, (current, following) in enumerate(pairwise(changes), 1) if current.version != following.version
     ]
     for end in [*ends, len(changes)]:
         if end > first:
             last = changes[end - 1]
-            state = to_facts(rebuild_state(customer, changes[:end]))
+            state = to_facts(rebuild_state(customer, changes[:end], region=region))
             snapshots.append(PreferenceSnapshot(last.recorded, state, last.event_id is not None))
     return tuple(snapshots)

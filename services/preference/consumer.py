@@ -80,8 +80,10 @@ class PreferenceBatch:
 class PreferenceEventHandler:
     """The handler of the consume loop. Of events of other types, only the type is decoded."""
 
-    def __init__(self, clock: Clock, metrics: PreferenceMetrics) -> None:
+    def __init__(self, clock: Clock, metrics: PreferenceMetrics, region: str | None) -> None:
+        """`region`: the organisation's country."""
         self._clock = clock
+        self._region = region
         self._metrics = metrics
 
     async def prepare(self, batch: Batch) -> PreferenceBatch:
@@ -108,7 +110,7 @@ class PreferenceEventHandler:
         if not prepared.items:
             return
         preference_events = [item for item in prepared.items if isinstance(item, PreferenceEvent)]
-        states = await store.lock_states(tx, [item.customer for item in prepared.items])
+        states = await store.lock_states(tx, [item.customer for item in prepared.items], self._region)
         applied_digests = await store.find_applied_digests(
             tx, [preference_event.key for preference_event in preference_events]
         )
@@ -146,7 +148,7 @@ class PreferenceEventHandler:
             customers: Sequence[str] = (decode_record(record.headers, record.value, now).subject,)
         except InvalidEvent:
             customers = customers_of(record.key, record.headers, record.value)
-        states = await store.lock_states(tx, customers)
+        states = await store.lock_states(tx, customers, self._region)
         await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
         self._metrics.changes("event", "blocked").inc(len(states))
 

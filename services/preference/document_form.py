@@ -29,7 +29,7 @@ FIELDS = (
 
 
 def fact_fields(customer: Customer, names: Sequence[str]) -> dict[str, Any]:
-    """The named fields of a document in the form of facts."""
+    """The named fields of a document in the form of facts; addresses still without their canonical form."""
     return {name: _fact_field(customer, name) for name in names}
 
 
@@ -42,7 +42,10 @@ def preference_document(preference: Preference) -> dict[str, Any]:
         "country": preference.country,
         "zone": preference.zone,
         "traits": msgspec.json.decode(preference.traits),
-        "addresses": [msgspec.structs.asdict(address) for address in preference.addresses],
+        "addresses": [
+            {"channel": address.channel, "address": address.address, "verified": address.verified}
+            for address in preference.addresses
+        ],
         "consent": [_consent_document(record) for record in preference.consent],
         "opt_outs": [opt_out_document(entry) for entry in preference.opt_outs],
         "paused_until": _format_instant(preference.paused_until),

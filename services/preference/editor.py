@@ -49,11 +49,20 @@ class EditResult:
 class PreferenceEditor:
     """Applies every change that does not come from the event log."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: PreferenceMetrics, barrier: OptOutBarrier) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        metrics: PreferenceMetrics,
+        barrier: OptOutBarrier,
+        region: str | None,
+    ) -> None:
+        """`region`: the organisation's country."""
         self._database = database
         self._clock = clock
         self._metrics = metrics
         self._barrier = barrier
+        self._region = region
 
     async def edit(
         self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: ExpectedVersions, actor: str
@@ -122,7 +131,7 @@ class PreferenceEditor:
         change: Callable[[PreferenceState, PolicyTopics | None], PreferenceState],
     ) -> tuple[PreferenceState, PreferenceState]:
         async with self._database.write() as tx:
-            before = (await store.lock_states(tx, [customer]))[customer]
+            before = (await store.lock_states(tx, [customer], self._region))[customer]
             after = change(before, await store.get_topics(tx))
             if after.version != before.version:
                 await store.save_updates(tx, [store.StateUpdate(before, after, cause)])

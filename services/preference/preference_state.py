@@ -2,7 +2,10 @@
 
 Conflict resolution is last-writer-wins by event time, per field: every top-level field has the time at which it was
 set, and so has every trait and address that an identifying event merged. A change to a field that was set later does
-nothing. So changes with distinct times lead to the same values in whatever order they arrive.
+nothing. So changes with distinct times lead to the same values in whatever order they arrive; except that spellings of
+a number which were one address in the customer's country then stay one when the country changes.
+
+Addresses are kept as given, with the canonical form that they have in the customer's country (`schemas/addresses.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.addresses import comparable_form, find_unusable, with_canonical_form
 from schemas.customer import Customer
 from schemas.documents import DocumentError, validate_document
 from schemas.event import Event, InvalidEvent
 from schemas.facts import Address, Preference
-from schemas.ids import normalise_address
 from schemas.times import DAY, Instant
 from services.preference.document_form import FIELDS, fact_fields, preference_document
 
@@ -34,6 +37,8 @@ BLOCK_SPAN = DAY
 """Microseconds for which a customer counts as paused after a change that cannot be read: it may be an opt-out."""
 
 _FORMAT_VERSION = b"\x01"
+_NOT_READ = "?"
+"""The region of a state that an earlier version has packed: its addresses have no canonical forms yet."""
 
 
 NEVER: Instant = -(2**63)
@@ -56,7 +61,8 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
 
     `times`: per field. `trait_times`: of traits that were merged after the field was set, including removed ones.
     `address_times`: the same for addresses, by `channel NUL address`. `blocked_until`: a change could not be read, so
-    the customer counts as paused until then. Stored as an array: fields keep their order, new ones go to the end.
+    the customer counts as paused until then. `region`: the organisation's country, in which the addresses of a customer
+    without a country of their own are read. Stored as an array: fields keep their order, new ones go to the end.
     """
 
     preference: Preference
@@ -64,6 +70,7 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     trait_times: dict[str, Instant] = {}
     address_times: dict[str, AddressTimes] = {}
     blocked_until: Instant | None = None
+    region: str | None = _NOT_READ
 
     @property
     def customer(self) -> str:
@@ -87,13 +94,14 @@ class PreferenceChange(msgspec.Struct, frozen=True):
 
 
 class _PartialState(msgspec.Struct, frozen=True, array_like=True):
-    """A packed state of which only the block is decoded."""
+    """A packed state of which only the block and the region are decoded."""
 
     preference: msgspec.Raw
     times: msgspec.Raw = msgspec.Raw()
     trait_times: msgspec.Raw = msgspec.Raw()
     address_times: msgspec.Raw = msgspec.Raw()
     blocked_until: Instant | None = None
+    region: str | None = _NOT_READ
 
 
 _DECODER = msgspec.msgpack.Decoder(PreferenceState)
@@ -106,21 +114,39 @@ def pack(state: PreferenceState) -> bytes:
     return _FORMAT_VERSION + _ENCODER.encode(state)
 
 
-def unpack(packed: bytes) -> PreferenceState:
-    """The state that `pack` encoded. Raises ValueError for another version of the format."""
+def unpack(packed: bytes, region: str | None) -> PreferenceState:
+    """The state that `pack` encoded, its addresses read in `region` where the customer has no country.
+
+    Raises ValueError for another version of the format.
+    """
     if packed[:1] != _FORMAT_VERSION:
         raise ValueError("a packed preference state of an unknown format")
-    return _DECODER.decode(memoryview(packed)[1:])
+    state = _DECODER.decode(memoryview(packed)[1:])
+    return state if state.region == region else with_region(state, region)
 
 
-def empty_state(customer: str) -> PreferenceState:
-    """Nothing known about the customer: version 0."""
-    return PreferenceState(Preference(customer))
+def is_read_in(packed: bytes, region: str | None) -> bool:
+    """Whether the canonical forms of the packed addresses are those that `unpack` would make."""
+    return _PARTIAL_DECODER.decode(memoryview(packed)[1:]).region == region
 
 
-def from_document(customer: Customer) -> PreferenceState:
+def empty_state(customer: str, region: str | None = None) -> PreferenceState:
+    """Nothing known about the customer: version 0. `region`: the organisation's country."""
+    return PreferenceState(Preference(customer), region=region)
+
+
+def from_document(customer: Customer, region: str | None = None) -> PreferenceState:
     """The state that a document describes. Its fields have no times: any change may replace any of them."""
-    return PreferenceState(Preference(customer=customer.customer, version=1, **fact_fields(customer, FIELDS)))
+    known = Preference(customer=customer.customer, version=1, **fact_fields(customer, FIELDS))
+    return with_region(PreferenceState(known), region)
+
+
+def with_region(state: PreferenceState, region: str | None) -> PreferenceState:
+    """The same state with the canonical forms that its addresses have when `region` is the organisation's country."""
+    draft = StateDraft.copy_of(state)
+    recanonicalise_addresses(draft, state.preference.country or region)
+    preference = msgspec.structs.replace(state.preference, addresses=tuple(draft.addresses))
+    return msgspec.structs.replace(state, preference=preference, address_times=draft.address_times, region=region)
 
 
 def to_facts(state: PreferenceState) -> Preference:
@@ -131,15 +157,17 @@ def to_facts(state: PreferenceState) -> Preference:
     return msgspec.structs.replace(preference, paused_until=blocked)
 
 
-def read_packed_facts(packed: bytes) -> Preference | msgspec.Raw:
-    """The facts of a packed state. Raises ValueError for another version of the format.
+def read_packed_facts(packed: bytes, region: str | None) -> Preference | msgspec.Raw:
+    """The facts of a packed state, as of `unpack`. Raises ValueError for another version of the format.
 
-    This is the hot path of every decision: unless a block changes the facts, their bytes are copied undecoded.
+    This is the hot path of every decision: unless a block or another region changes the facts, their bytes are copied
+    undecoded.
     """
     if packed[:1] != _FORMAT_VERSION:
         raise ValueError("a packed preference state of an unknown format")
     partial_state = _PARTIAL_DECODER.decode(memoryview(packed)[1:])
-    return partial_state.preference if partial_state.blocked_until is None else to_facts(unpack(packed))
+    is_current = partial_state.blocked_until is None and partial_state.region == region
+    return partial_state.preference if is_current else to_facts(unpack(packed, region))
 
 
 def state_document(state: PreferenceState) -> dict[str, Any]:
@@ -177,37 +205,55 @@ def apply_event(state: PreferenceState, event: Event, data: Mapping[str, Any]) -
 
 def apply_change(state: PreferenceState, change: PreferenceChange) -> PreferenceState | None:
     """The state after the change, or None when later changes have set all of it. Raises InvalidEvent over a limit."""
-    parts = StateDraft.copy_of(state.preference, state.times, state.trait_times, state.address_times)
-    for name, value in change.replace.items():
-        if change.at < parts.times.get(name, NEVER):
-            continue
+    parts = StateDraft.copy_of(state)
+    taken = {name: value for name, value in change.replace.items() if change.at >= parts.times.get(name, NEVER)}
+    country = taken.get("country", state.preference.country)
+    if country != state.preference.country:
+        recanonicalise_addresses(parts, country or state.region)
+    for name, value in taken.items():
         if name == "traits":
             replace_traits(parts, msgspec.json.decode(value), change.at)
         elif name == "addresses":
-            replace_addresses(parts, value, change.at)
+            replace_addresses(parts, _canonical_forms(value, country or state.region), change.at)
         else:
             parts.fields[name] = value
         parts.times[name] = change.at
         parts.changed = True
     merge_traits(parts, change.traits, change.at)
-    merge_addresses(parts, change.addresses, change.at)
+    merge_addresses(parts, _canonical_forms(change.addresses, country or state.region), change.at)
     unblocked = change.unblocks and state.blocked_until is not None
     if not parts.changed and not unblocked:
         return None
     _check_size(parts)
     preference = msgspec.structs.replace(state.preference, version=state.version + 1, **parts.fact_fields())
     blocked = None if change.unblocks else state.blocked_until
-    return PreferenceState(preference, parts.times, parts.prune_trait_times(MAX_TRAITS), parts.address_times, blocked)
+    trait_times = parts.prune_trait_times(MAX_TRAITS)
+    return PreferenceState(preference, parts.times, trait_times, parts.address_times, blocked, state.region)
 
 
 def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) -> PreferenceState:
     """The state after a person set these document fields at `at`. Raises DocumentError.
 
-    A person's change takes effect at once, even over an event whose time is ahead of our clock.
+    A person's change takes effect at once, even over an event whose time is ahead of our clock. An address that cannot
+    be used is refused, unless the customer has it already.
     """
     checked = validate_document(Customer, {**fields, "customer": state.customer})
     parts = fact_fields(checked, [name for name in FIELDS if name in fields])
+    country = parts.get("country", state.preference.country)
+    _refuse_unusable(state.preference.addresses, parts.get("addresses", ()), country or state.region)
     return set_fields(state, parts, at, unblocks=True)
+
+
+def _refuse_unusable(known: Sequence[Address], given: Sequence[Address], region: str | None) -> None:
+    kept = {(address.channel, address.address) for address in known if address.problem is not None}
+    pairs = [(address.channel, address.address) for address in given]
+    errors = [
+        (f"/addresses/{unusable.position}/address", unusable.code, unusable.detail)
+        for unusable in find_unusable(pairs, region)
+        if pairs[unusable.position] not in kept
+    ]
+    if errors:
+        raise DocumentError(errors)
 
 
 def set_fields(
@@ -243,16 +289,17 @@ class StateDraft:
     changed: bool = False
 
     @classmethod
-    def copy_of(
-        cls,
-        known: Preference,
-        times: Mapping[str, Instant],
-        trait_times: Mapping[str, Instant],
-        address_times: Mapping[str, AddressTimes],
-    ) -> StateDraft:
+    def copy_of(cls, state: PreferenceState) -> StateDraft:
         """A draft that shares nothing with the state."""
-        traits = msgspec.json.decode(known.traits)
-        return cls(dict(times), traits, dict(trait_times), list(known.addresses), dict(address_times), known.traits)
+        known = state.preference
+        return cls(
+            dict(state.times),
+            msgspec.json.decode(known.traits),
+            dict(state.trait_times),
+            list(known.addresses),
+            dict(state.address_times),
+            known.traits,
+        )
 
     def fact_fields(self) -> dict[str, Any]:
         """All fields that may have changed, in the form of facts."""
@@ -271,7 +318,32 @@ class StateDraft:
 
 def address_key(address: Address) -> str:
     """What makes two entries the same address."""
-    return f"{address.channel}\0{normalise_address(address.channel, address.address)}"
+    return f"{address.channel}\0{comparable_form(address.channel, address.canonical_form)}"
+
+
+def recanonicalise_addresses(draft: StateDraft, region: str | None) -> None:
+    """Make all canonical forms anew, in another country. Of merged addresses that become one, the last set stays."""
+    entries: dict[str, list[tuple[int, AddressTimes, Address]]] = {}
+    for index, address in enumerate(draft.addresses):
+        times = draft.address_times.get(address_key(address), _LISTED_TIMES)
+        address = with_canonical_form(address, region)
+        entries.setdefault(address_key(address), []).append((index, times, address))
+    kept: list[tuple[int, Address]] = []
+    draft.address_times = {}
+    for key, same in entries.items():
+        if all(times == _LISTED_TIMES for _, times, _ in same):
+            kept.extend((index, address) for index, _, address in same)
+            continue
+        first = min(times[:2] for _, times, _ in same)
+        index, times, address = max(same, key=lambda entry: (entry[1].last, entry[2].verified, -entry[0]))
+        draft.address_times[key] = AddressTimes(*first, times.last)
+        kept.append((index, address))
+    draft.addresses = [address for _, address in sorted(kept, key=lambda entry: entry[0])]
+    _sort_addresses(draft)
+
+
+def _canonical_forms(addresses: Sequence[Address], region: str | None) -> list[Address]:
+    return [with_canonical_form(address, region) for address in addresses]
 
 
 def replace_traits(draft: StateDraft, traits: Mapping[str, Any], at: Instant) -> None:

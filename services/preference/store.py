@@ -60,16 +60,18 @@ class PreferenceHistoryItem(msgspec.Struct, frozen=True):
     value: Any
 
 
-async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:
-    """The states of these customers; one of whom nothing is known is absent."""
+async def get_states(tx: Tx, customers: Sequence[str], region: str | None) -> dict[str, PreferenceState]:
+    """The states of these customers; one of whom nothing is known is absent. `region`: the organisation's country."""
     rows = await tx.rows(
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
         customers=tx.list_parameter(customers),
     )
-    return {row.customer: unpack(row.state) for row in rows}
+    return {row.customer: unpack(row.state, region) for row in rows}
 
 
-async def get_facts(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -> list[Preference | msgspec.Raw]:
+async def get_facts(
+    tx: Tx, customers: Sequence[str], versions: Sequence[int], region: str | None
+) -> list[Preference | msgspec.Raw]:
     """The facts of these customers, packed; without those whose version is still the one given for them."""
     if versions:
         rows = await tx.tuples(
@@ -77,61 +79,65 @@ async def get_facts(tx: Tx, customers: Sequence[str], versions: Sequence[int]) -
             "ON s.customer = k.customer WHERE coalesce(s.version, 0) <> k.version",
             **tx.bind_table_parameter("k", _VERSION_COLUMNS, list(zip(customers, versions, strict=True))),
         )
-        return [_read_facts(customer, state) for customer, state in rows]
+        return [_read_facts(customer, state, region) for customer, state in rows]
     rows = await tx.tuples(
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
         customers=tx.list_parameter(customers),
     )
     found = dict(rows)
-    return [_read_facts(customer, found.get(customer)) for customer in customers]
+    return [_read_facts(customer, found.get(customer), region) for customer in customers]
 
 
-def _read_facts(customer: str, state: bytes | None) -> Preference | msgspec.Raw:
-    return to_facts(empty_state(customer)) if state is None else read_packed_facts(state)
+def _read_facts(customer: str, state: bytes | None, region: str | None) -> Preference | msgspec.Raw:
+    return to_facts(empty_state(customer)) if state is None else read_packed_facts(state, region)
 
 
-async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, PreferenceState]:
+async def lock_states(tx: Tx, customers: Iterable[str], region: str | None) -> dict[str, PreferenceState]:
     """The states of all these customers, their rows locked; missing rows are inserted first.
 
     Rows are locked in one order of customers, so that two transactions cannot deadlock.
     """
     sorted_customers = sorted(set(customers))
-    found = await _select_for_update(tx, sorted_customers)
+    found = await _select_for_update(tx, sorted_customers, region)
     missing = [customer for customer in sorted_customers if customer not in found]
     if missing:
-        rows = [(customer, 0, pack(empty_state(customer))) for customer in missing]
+        rows = [(customer, 0, pack(empty_state(customer, region))) for customer in missing]
         await tx.execute(
             f"INSERT INTO preference_state (customer, version, state) SELECT customer, version, state "
             f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
             "WHERE true ORDER BY customer ON CONFLICT (customer) DO NOTHING",
             **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
         )
-        found |= await _select_for_update(tx, missing)
+        found |= await _select_for_update(tx, missing, region)
     return found
 
 
-async def _select_for_update(tx: Tx, customers: Sequence[str]) -> dict[str, PreferenceState]:
+async def _select_for_update(tx: Tx, customers: Sequence[str], region: str | None) -> dict[str, PreferenceState]:
     rows = await tx.rows(
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')} "
         f"ORDER BY customer {tx.for_update}",
         customers=tx.list_parameter(customers),
     )
-    return {row.customer: unpack(row.state) for row in rows}
+    return {row.customer: unpack(row.state, region) for row in rows}
 
 
 async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
     """Write the last state of each customer, and the history of every update. Requires `lock_states`."""
-    last = {edit.after.customer: edit.after for edit in edits}
-    rows = [(customer, state.version, pack(state)) for customer, state in sorted(last.items())]
-    if not rows:
+    if not edits:
         return
+    await write_states(tx, {edit.after.customer: edit.after for edit in edits}.values())
+    await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
+
+
+async def write_states(tx: Tx, states: Iterable[PreferenceState]) -> None:
+    """Write these states, of different customers, without a history. Requires `lock_states`."""
+    rows = sorted((state.customer, state.version, pack(state)) for state in states)
     await tx.execute(
         "UPDATE preference_state SET version = v.version, state = v.state "
         f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
         "WHERE preference_state.customer = v.customer",
         **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
     )
-    await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
 
 
 def _history_rows(edit: StateUpdate) -> list[tuple[Any, ...]]:

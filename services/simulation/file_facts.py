@@ -26,15 +26,18 @@ class FileFactsSource:
         policy: CompiledPolicy,
         customers: Iterable[Customer],
         suppressions_and_holds: Sequence[Suppression | Hold],
+        region: str | None = None,
     ) -> None:
+        """`region`: the organisation's country."""
+        self._region = region
         self._policy = policy
         self._situation_kinds = compile_kinds(
             policy.document.situations, lambda text, _: compile_situation_condition(text)
         )
         self._holds = tuple(to_hold_fact(each) for each in suppressions_and_holds if isinstance(each, Hold))
         entries = [each for each in suppressions_and_holds if isinstance(each, Suppression)]
-        self._by_address = suppression.index_address_entries(entries)
-        self._preferences = {each.customer: preference.from_document(each) for each in customers}
+        self._by_address = suppression.index_address_entries(entries, region)
+        self._preferences = {each.customer: preference.from_document(each, region) for each in customers}
         self._suppressions: dict[str, suppression.SuppressionState] = {}
         self._facts: dict[str, Facts] = {}
         for entry in entries:
@@ -61,7 +64,10 @@ class FileFactsSource:
         facts = self._facts.get(customer)
         if facts is None:
             preference_facts = preference.to_facts(self._preference_state(customer))
-            names = [suppression.plain_address_name(each.channel, each.address) for each in preference_facts.addresses]
+            names = [
+                (index, suppression.plain_address_name(each.channel, each.canonical_form))
+                for index, each in enumerate(preference_facts.addresses)
+            ]
             suppressions = suppression.to_facts(self._suppression_state(customer), self._by_address, names)
             facts = Facts(preference_facts, suppressions, self._holds, self._policy, frozenset(CHANNELS))
             self._facts[customer] = facts
@@ -72,7 +78,7 @@ class FileFactsSource:
         return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
 
     def _preference_state(self, customer: str) -> preference.PreferenceState:
-        return self._preferences.get(customer) or preference.empty_state(customer)
+        return self._preferences.get(customer) or preference.empty_state(customer, self._region)
 
     def _suppression_state(self, customer: str) -> suppression.SuppressionState:
         return self._suppressions.get(customer) or suppression.empty_state(customer)

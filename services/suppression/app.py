@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
 
-from schemas.ids import address_key_fingerprint
+from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
 from services.condition import compile_condition
@@ -70,6 +70,7 @@ class SuppressionComponents:
     clock: Clock
     topic: str
     address_key: bytes
+    region: str | None
     registry: Registry
     metrics: SuppressionMetrics
     kinds_cache: SituationKindsCache
@@ -111,6 +112,7 @@ def build(
         clock=clock,
         topic=topic,
         address_key=settings.require("address_key").encode(),
+        region=settings.region,
         registry=registry,
         metrics=metrics,
         kinds_cache=kinds,
@@ -175,6 +177,7 @@ def _build_routers(
 ) -> list[APIRouter]:
     database, clock = components.database, components.clock
     enforcer = SuppressionEnforcer(barrier, components.metrics)
+    suppression_list = SuppressionList(components.address_key, components.region)
     facts = internal_api.FactsEndpoint(
         database, clock, components.wake_signal, components.topic, address_key_fingerprint(components.address_key)
     )
@@ -182,7 +185,7 @@ def _build_routers(
         database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal
     )
     return [
-        entry_routes.suppression_routes(database, SuppressionList(components.address_key), enforcer, clock),
+        entry_routes.suppression_routes(database, suppression_list, enforcer, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),

@@ -8,17 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.address_kinds import BadAddress
+from schemas.addresses import canonical_by_channel, create_address_hasher, other_spellings
+from schemas.documents import DocumentError
 from schemas.facts import SuppressionEntry
-from schemas.ids import hash_address
 from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.times import Instant
+from schemas.vocabulary import CHANNELS
 from services.kit.db.database import Tx
 from services.suppression import suppression_state as states
 from services.suppression.store import entry_store
 from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
-from services.suppression.suppression_state import SuppressionState, address_names, is_covered_by, to_entry
+from services.suppression.suppression_state import SuppressionState, is_covered_by, suppressed_addresses, to_entry
+
+
+@dataclass(frozen=True, slots=True)
+class HashedSuppression:
+    """A document, and the keyed hashes of its address: one per channel when it names no channel."""
+
+    document: Suppression
+    hashes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +53,76 @@ def mask_address(address: str) -> str:
 
 
 class SuppressionList:
-    """Adds and removes entries. `address_key` hashes addresses."""
+    """Adds and removes entries. `address_key` hashes addresses; `region` is the organisation's country."""
 
-    def __init__(self, address_key: bytes) -> None:
-        self._address_key = address_key
+    def __init__(self, address_key: bytes, region: str | None) -> None:
+        self._hash = create_address_hasher(address_key)
+        self._region = region
 
-    def address_hashes(self, document: Suppression) -> tuple[str, ...]:
-        """The keyed hashes of a document's address; one per channel when it names no channel."""
-        return address_names(document, self.hash_address)
+    def hash_document(self, document: Suppression) -> HashedSuppression:
+        """The document with the hashes of its address. Raises DocumentError for what is no address."""
+        addresses = suppressed_addresses(document, self._region)
+        return HashedSuppression(document, tuple(self._hash(channel, form) for channel, form in addresses.items()))
 
-    def hash_address(self, channel: str, address: str) -> str:
-        """The keyed hash under which an address is stored."""
-        return hash_address(self._address_key, channel, address)
+    def lookup_hashes(self, channel: str | None, text: str) -> list[str]:
+        """The hashes under which there may be entries of an address: also those of earlier versions, as it is spelt."""
+        found = [self._hash(each, text) for each in (CHANNELS if channel is None else [channel])]
+        try:
+            addresses = canonical_by_channel(channel, text, self._region)
+        except BadAddress:
+            return found
+        for each, canonical in addresses.items():
+            found.append(self._hash(each, canonical))
+            found += [self._hash(each, other) for other in other_spellings(each, text, canonical, self._region)]
+        return found
 
-    def attempt_scopes(self, document: Suppression) -> tuple[AttemptScope, ...]:
+    def refuse_bad_address(self, channel: str | None, text: str) -> None:
+        """Raise DocumentError for a text that is no address."""
+        try:
+            canonical_by_channel(channel, text, self._region)
+        except BadAddress as error:
+            raise DocumentError([("/address", error.code, str(error))]) from None
+
+    def attempt_scopes(self, hashed: HashedSuppression) -> tuple[AttemptScope, ...]:
         """The attempts that a document concerns."""
-        entry = to_entry(document)
+        document, entry = hashed.document, to_entry(hashed.document)
         channels = None if entry.channel is None else (entry.channel,)
         topics = None if entry.topic is None else (entry.topic,)
         if document.customer is not None:
             return (AttemptScope(document.customer, channels, topics, entry.classes),)
-        return tuple(
-            AttemptScope(None, channels, topics, entry.classes, address=digest)
-            for digest in self.address_hashes(document)
-        )
+        return tuple(AttemptScope(None, channels, topics, entry.classes, address=digest) for digest in hashed.hashes)
 
     async def add_documents(
-        self, tx: Tx, documents: Sequence[Suppression], added_by: str, now: Instant
+        self, tx: Tx, documents: Sequence[HashedSuppression], added_by: str, now: Instant
     ) -> list[AddResult]:
         """Add the documents that are not covered yet, under locks, so that concurrent requests add nothing twice."""
-        customers = {document.customer for document in documents if document.customer is not None}
+        customers = {each.document.customer for each in documents if each.document.customer is not None}
         known = await store.lock_states(tx, customers)
         before = dict(known)
-        hashes = [digest for document in documents for digest in self.address_hashes(document)]
+        hashes = [digest for each in documents for digest in each.hashes]
         if hashes:
             await entry_store.lock_address_entries(tx)
         live_entries = await entry_store.list_address_entries(tx, hashes)
         added: list[AddResult] = []
         new: list[NewEntry] = []
-        for document in documents:
-            entry_id = self._add_if_new(document, new_entry_id(now), known, live_entries)
+        for each in documents:
+            entry_id = self._add_if_new(each, new_entry_id(now), known, live_entries)
             if entry_id is not None:
-                new.append(self._new_entry(document, entry_id, added_by))
-            added.append(AddResult("exists" if entry_id is None else "added", entry_id, self.attempt_scopes(document)))
+                new.append(self._new_entry(each, entry_id, added_by))
+            added.append(AddResult("exists" if entry_id is None else "added", entry_id, self.attempt_scopes(each)))
         await store.save_states(tx, (state for name, state in known.items() if state is not before[name]))
         await entry_store.insert_entries(tx, new, now)
         return added
 
     def _add_if_new(
         self,
-        document: Suppression,
+        hashed: HashedSuppression,
         entry_id: str,
         known: dict[str, SuppressionState],
         live_entries: dict[str, tuple[SuppressionEntry, ...]],
     ) -> str | None:
         """Add the document's entry to `known` or `live_entries`; None when it is covered already."""
+        document, hashes = hashed.document, hashed.hashes
         entry = to_entry(document)
         if document.customer is not None:
             state = states.add_entry(known[document.customer], entry, entry_id)
@@ -104,18 +130,18 @@ class SuppressionList:
                 return None
             known[document.customer] = state
             return entry_id
-        hashes = self.address_hashes(document)
         if all(any(is_covered_by(entry, existing) for existing in live_entries.get(digest, ())) for digest in hashes):
             return None
         live_entries.update((digest, (*live_entries.get(digest, ()), entry)) for digest in hashes)
         return entry_id
 
-    def _new_entry(self, document: Suppression, entry_id: str, added_by: str) -> NewEntry:
+    def _new_entry(self, hashed: HashedSuppression, entry_id: str, added_by: str) -> NewEntry:
+        document = hashed.document
         return NewEntry(
             id=entry_id,
             customer=document.customer,
             masked=None if document.address is None else mask_address(document.address),
-            hashes=self.address_hashes(document),
+            hashes=hashed.hashes,
             entry=to_entry(document),
             source=document.source,
             added_by=added_by,

@@ -3,17 +3,20 @@
 The service stores it packed; simulations use it in memory.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
 
+from schemas.address_kinds import BadAddress
+from schemas.addresses import canonical_by_channel, comparable_form
+from schemas.documents import DocumentError
 from schemas.event import Event
 from schemas.facts import HoldFact, MessageScope, Situation, SuppressionEntry, Suppressions
-from schemas.ids import normalise_address
 from schemas.suppression import Suppression
 from schemas.times import DAY, Instant
-from schemas.vocabulary import CHANNELS, SuppressionReason
+from schemas.vocabulary import SuppressionReason
 from services.suppression import situation_intervals
 from services.suppression.situation_intervals import SituationKinds
 
@@ -147,9 +150,11 @@ def next_version(state: SuppressionState, **fields: Any) -> SuppressionState:
 def to_facts(
     state: SuppressionState,
     address_entries: Mapping[AddressName, Sequence[SuppressionEntry]],
-    names: Sequence[AddressName],
+    names: Sequence[tuple[int, AddressName]],
 ) -> Suppressions:
-    """The facts about this customer; `names` are the customer's addresses, as keys of `address_entries`."""
+    """The facts about this customer; `names`: indexes of the customer's addresses, each with a key of
+    `address_entries`. An address may have several keys.
+    """
     return Suppressions(
         customer=state.customer,
         version=state.version,
@@ -161,35 +166,52 @@ def to_facts(
 
 
 def match_address_entries(
-    address_entries: Mapping[AddressName, Sequence[SuppressionEntry]], names: Sequence[AddressName]
+    address_entries: Mapping[AddressName, Sequence[SuppressionEntry]], names: Sequence[tuple[int, AddressName]]
 ) -> tuple[SuppressionEntry, ...]:
-    """The entries of these addresses, each with the index of its address in `names`."""
+    """The entries of these addresses, each with the index of its address, and once for each address."""
     if not address_entries:
         return ()
-    return tuple(
+    found = [
         msgspec.structs.replace(entry, address=index)
-        for index, name in enumerate(names)
+        for index, name in names
         for entry in address_entries.get(name, ())
-    )
+    ]
+    return tuple(sorted(dict.fromkeys(found), key=attrgetter("address")))
 
 
-def address_names(document: Suppression, name: Callable[[str, str], AddressName]) -> tuple[AddressName, ...]:
-    """The keys of a document's address, made by `name(channel, address)`; one per channel when it names no channel."""
+def suppressed_addresses(document: Suppression, region: str | None) -> dict[str, str]:
+    """The canonical form of a document's address on each channel where it is an address. Raises DocumentError.
+
+    `region`: the organisation's country.
+    """
     if document.address is None:
-        return ()
-    channels = CHANNELS if document.scope.channel is None else (document.scope.channel.value,)
-    return tuple(name(channel, document.address) for channel in channels)
+        return {}
+    channel = None if document.scope.channel is None else document.scope.channel.value
+    try:
+        return canonical_by_channel(channel, document.address, region)
+    except BadAddress as error:
+        raise DocumentError([("/address", error.code, str(error))]) from None
 
 
-def plain_address_name(channel: str, address: str) -> tuple[str, str]:
-    """The key of an address in simulations: its channel and normal form."""
-    return channel, normalise_address(channel, address)
+def plain_address_name(channel: str, canonical: str) -> tuple[str, str]:
+    """The key of an address in simulations: its channel and the form in which it is compared."""
+    return channel, comparable_form(channel, canonical)
 
 
-def index_address_entries(documents: Iterable[Suppression]) -> dict[tuple[str, str], tuple[SuppressionEntry, ...]]:
-    """The entries of those documents that name an address, by `plain_address_name`, for `to_facts` in a simulation."""
+def index_address_entries(
+    documents: Iterable[Suppression], region: str | None
+) -> dict[tuple[str, str], tuple[SuppressionEntry, ...]]:
+    """The entries of those documents that name an address, by `plain_address_name`, for `to_facts` in a simulation.
+
+    What is no address covers nobody.
+    """
     index: dict[tuple[str, str], tuple[SuppressionEntry, ...]] = {}
     for document in documents:
-        for name in address_names(document, plain_address_name):
+        try:
+            addresses = suppressed_addresses(document, region)
+        except DocumentError:
+            continue
+        for channel, canonical in addresses.items():
+            name = plain_address_name(channel, canonical)
             index[name] = (*index.get(name, ()), to_entry(document))
     return index

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.delivery.channels.definition import BadAddress, ChannelDefinition
+from services.orchestrator.delivery.channels.definition import ChannelDefinition
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
 
@@ -81,24 +81,3 @@ def test_any_value_renders_or_is_a_render_error(channel: ChannelDefinition, valu
         return
     for field in ("subject", "title", "preheader"):
         assert not set(rendered.get(field, "")) & set("\r\n\0\u2028\u2029\x85")
-
-
-@every_channel
-def test_an_address_has_one_form(channel: ChannelDefinition) -> None:
-    once = channel.normalise_address(channel.sample_address)
-    assert channel.normalise_address(once) == once
-
-
-@every_channel
-@given(st.text(max_size=400))
-def test_any_text_is_an_address_in_its_one_form_or_refused_in_silence(channel: ChannelDefinition, text: str) -> None:
-    once, words = "", ""
-    try:
-        once = channel.normalise_address(text)
-    except BadAddress as error:
-        words = str(error)
-    if words:
-        assert len(text) < 4 or text not in words
-        return
-    assert channel.normalise_address(once) == once
-    assert not set(once) & set("\r\n\0")

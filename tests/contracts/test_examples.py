@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.addresses import canonical_address
 from schemas.campaign import Campaign
 from schemas.documents import load_document, validate_document
 from schemas.policy import Policy
@@ -43,7 +44,7 @@ def test_customers_can_be_reached_where_they_say() -> None:
     assert len(customers) == 20
     for customer in customers:
         for address in customer.addresses:
-            assert CHANNELS_BY_ID[address.channel].normalise_address(address.address) == address.address
+            assert canonical_address(address.channel, address.address, customer.country) == address.address
 
 
 def test_suppressions_are_of_known_customers() -> None:

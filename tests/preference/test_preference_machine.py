@@ -73,7 +73,7 @@ class PreferenceMachine(Machine):
     async def _write(self, customer: str, change: Change) -> None:
         """As the service does it: lock, change, save with its history."""
         async with self.ground.database.write() as tx:
-            before = (await store.lock_states(tx, [customer]))[customer]
+            before = (await store.lock_states(tx, [customer], None))[customer]
             after = change(before)
             if after is not None:
                 assert after.version == before.version + 1
@@ -81,7 +81,7 @@ class PreferenceMachine(Machine):
 
     async def _read(self, customer: str) -> PreferenceState:
         async with self.ground.database.read() as tx:
-            return (await store.get_states(tx, [customer])).get(customer) or preference.empty_state(customer)
+            return (await store.get_states(tx, [customer], None)).get(customer) or preference.empty_state(customer)
 
     def _event(self, customer: str, kind: str, data: dict[str, Any], hour: int) -> Change:
         self.events += 1

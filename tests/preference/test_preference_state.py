@@ -94,12 +94,12 @@ def test_an_unknown_customer_has_version_0_and_a_document_of_defaults() -> None:
 def test_a_packed_state_is_the_same_state() -> None:
     state = after(identified(NOON, traits={"a": 1, "b": None}, addresses=[mail("x@example.org")]), start=known())
     state = preference.block_until(state, NOON + DAY)
-    assert preference.unpack(preference.pack(state)) == state
+    assert preference.unpack(preference.pack(state), None) == state
 
 
 def test_bytes_of_another_form_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown form"):
-        preference.unpack(b"\x02" + preference.pack(known())[1:])
+        preference.unpack(b"\x02" + preference.pack(known())[1:], None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.db.database import Database
@@ -24,7 +25,9 @@ async def broken_promises(world: Installation) -> list[str]:
         httpx.AsyncClient(base_url=world.cluster["suppression"].url) as suppression,
     ):
         recorder = HistoryReader(
-            PreferenceClient(preference, SERVICE_KEY), SuppressionClient(suppression, SERVICE_KEY, key), key
+            PreferenceClient(preference, SERVICE_KEY),
+            SuppressionClient(suppression, SERVICE_KEY, key),
+            AddressHasher(key, None),
         )
         auditor = Auditor(database, recorder, clock, AuditMetrics(Registry()), delay=0, ledger_check_interval=1)
         try:

@@ -16,6 +16,7 @@ from schemas.recorded import SuppressionsAsOf
 from schemas.roles import Role
 from schemas.service_api import PastSuppressions, PastSuppressionsRequest, SuppressionRequest, SuppressionResponse
 from schemas.times import parse_instant
+from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
@@ -184,7 +185,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     preference = PreferenceClient(outside, SERVICE_KEY)
     suppression = SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
     snapshot = CatalogueSnapshot(frozenset({"email", "sms"}))
-    gatherer = FactsReader(preference, suppression, ADDRESS_KEY)
+    gatherer = FactsReader(preference, suppression, AddressHasher(ADDRESS_KEY, None))
     ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
 
     def links(*_: object) -> dict[str, str]:

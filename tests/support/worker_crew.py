@@ -222,7 +222,7 @@ async def _worker(
     recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
     await dispatcher.start()
-    straight = InlineDelivery(f"straight-{id(service)}", parts.facts_reader.hash_address, handover)
+    straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)
     common = parts.evaluator, clock, parts.decision_metrics, parts.outbox_signal, parts.shadow
     return Worker(
         database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.addresses import hash_address
 from schemas.facts import HoldFact, Suppressions
-from schemas.ids import hash_address
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, HOUR, SECOND
 from services.kit.bus.protocol import Outgoing

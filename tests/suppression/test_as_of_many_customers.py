@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from schemas.ids import hash_address
+from schemas.addresses import hash_address
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import SECOND
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, Running, event

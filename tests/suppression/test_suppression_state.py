@@ -96,29 +96,29 @@ def test_an_entry_is_removed_by_its_id() -> None:
 
 
 def test_entries_of_addresses_carry_the_place_of_the_address_asked_about() -> None:
-    found = match_address_entries({"h2": (BOUNCE,), "h9": (BOUNCE,)}, ["h1", "h2"])
+    found = match_address_entries({"h2": (BOUNCE,), "h9": (BOUNCE,)}, [(0, "h1"), (1, "h2")])
     assert found == (msgspec.structs.replace(BOUNCE, address=1),)
 
 
 def test_facts_hold_own_entries_before_those_of_addresses() -> None:
     own = SuppressionEntry(None, None, None, NOW, None, "manual")
-    answer = to_facts(add_entry(empty_state("c-1"), own), {"h": (BOUNCE,)}, ["h"])
+    answer = to_facts(add_entry(empty_state("c-1"), own), {"h": (BOUNCE,)}, [(0, "h")])
     assert [entry.address for entry in answer.entries] == [None, 0]
     assert answer.customer == "c-1" and answer.version == 1
 
 
 def test_addresses_of_documents_are_found_without_case_on_every_channel_they_cover() -> None:
     index = index_address_entries(
-        [document(address=" Ada@Example.ORG "), document(address="+4917", scope={"channel": "sms"})]
+        [document(address=" Ada@Example.ORG "), document(address="0171 5551234", scope={"channel": "sms"})], "DE"
     )
     assert plain_address_name("email", "ada@example.org") in index
     assert plain_address_name("in_app", "Ada@Example.ORG") in index
-    assert index[plain_address_name("sms", "+4917")][0].channel == "sms"
-    assert plain_address_name("push", "+4917") not in index
+    assert index[plain_address_name("sms", "+491715551234")][0].channel == "sms"
+    assert plain_address_name("push", "+491715551234") not in index
 
 
 def test_a_document_of_a_customer_names_no_address() -> None:
-    assert index_address_entries([document(customer="c-1")]) == {}
+    assert index_address_entries([document(customer="c-1")], None) == {}
 
 
 def test_quarantine_defers_service_and_marketing_for_a_day() -> None:

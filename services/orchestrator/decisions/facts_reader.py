@@ -5,14 +5,13 @@ call for a whole batch. Both answer only once their databases have applied the l
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
 from schemas.facts import HoldFact, Preference, Suppressions
-from schemas.ids import create_address_hasher
 from schemas.service_api import CustomerAddressHashes, LogPositions, PastSuppressions, SuppressionResponse
 from schemas.times import Instant
+from services.clients.address_hashes import AddressHasher
 from services.kit.bus.protocol import Partition
 from services.kit.errors import Permanent, Transient
 from services.orchestrator.policy.customer_facts import Facts
@@ -46,8 +45,6 @@ class SuppressionApi(Protocol):
         """The holds on everybody that are in force or still to come. Raises Transient."""
 
 
-HASH_CACHE_SIZE = 16_384
-"""Keyed hashes of addresses in the cache: each is needed when a message is decided and again in its recheck."""
 NO_KNOWN_FACTS: Mapping[str, Facts] = MappingProxyType({})
 
 
@@ -62,10 +59,11 @@ def positions_by_topic(positions: Mapping[Partition, int]) -> LogPositions:
 class FactsReader:
     """Reads facts from both services."""
 
-    def __init__(self, preference: PreferenceApi, suppression: SuppressionApi, address_key: bytes) -> None:
+    def __init__(self, preference: PreferenceApi, suppression: SuppressionApi, hasher: AddressHasher) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._cached_hash = lru_cache(maxsize=HASH_CACHE_SIZE)(create_address_hasher(address_key))
+        self._hasher = hasher
+        self._with_spellings = True
 
     async def read_facts(
         self,
@@ -86,9 +84,10 @@ class FactsReader:
             preferences = await self._preference.get_facts(
                 customers, sent_positions, {name: facts.preference for name, facts in known.items()}
             )
-            queries = [self._suppression_query(preferences[customer]) for customer in customers]
-            answer = await self._suppression.get_facts(
-                queries, sent_positions, {name: facts.suppressions for name, facts in known.items()}
+            answer = await self._read_suppressions(
+                [preferences[customer] for customer in customers],
+                sent_positions,
+                {name: facts.suppressions for name, facts in known.items()},
             )
         except Permanent as error:
             raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
@@ -110,17 +109,24 @@ class FactsReader:
             preference = await self._preference.get_facts_at(
                 customer, at=until if version is None else None, version=version
             )
-            return preference, await self._suppression.get_facts_at(self._suppression_query(preference), since, until)
+            query = self._hasher.query(customer, preference.addresses, with_spellings=True)
+            return preference, await self._suppression.get_facts_at(query, since, until)
         except Permanent as error:
             raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
 
-    def hash_address(self, channel: str, address: str) -> str:
-        """The keyed hash under which suppression knows the address."""
-        return self._cached_hash(channel, address)
-
-    def _suppression_query(self, preference: Preference) -> CustomerAddressHashes:
-        hashes = [(item.channel, self._cached_hash(item.channel, item.address)) for item in preference.addresses]
-        return CustomerAddressHashes(preference.customer, tuple(hashes))
+    async def _read_suppressions(
+        self, preferences: Sequence[Preference], positions: LogPositions, known: Mapping[str, Suppressions]
+    ) -> SuppressionResponse:
+        """Asks for other spellings of the addresses as long as suppression needs them: they make requests larger."""
+        while True:
+            with_spellings = self._with_spellings
+            queries = [
+                self._hasher.query(each.customer, each.addresses, with_spellings=with_spellings) for each in preferences
+            ]
+            answer = await self._suppression.get_facts(queries, positions, known)
+            self._with_spellings = answer.needs_spellings
+            if with_spellings or not answer.needs_spellings:
+                return answer
 
 
 def _reuse_or_build_facts(

@@ -18,8 +18,8 @@ from typing import TypeVar
 
 import msgspec
 
+from schemas.addresses import hash_address
 from schemas.decision import Decision
-from schemas.ids import hash_address
 from schemas.message import HandoverResult
 from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome

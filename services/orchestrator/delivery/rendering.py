@@ -8,8 +8,6 @@ from schemas.message import Message
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
-from services.orchestrator.delivery.channels.definition import BadAddress
-from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
@@ -65,7 +63,7 @@ class Renderer:
         if content.reads(planned.channel, "links"):
             context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)
-        to = _normalise_address(planned.channel, triggered.event.subject if address is None else address.address)
+        to = triggered.event.subject if address is None else address.canonical_form
         return Message(
             *(planned.message_id, triggered.event.subject, campaign.key, campaign.version, planned.channel),
             *(campaign.cls, to),
@@ -74,10 +72,3 @@ class Renderer:
             event_id=triggered.event.id,
             locale=rendered.locale,
         )
-
-
-def _normalise_address(channel: str, address: str) -> str:
-    try:
-        return CHANNELS_BY_ID[channel].normalise_address(address)
-    except BadAddress as error:
-        raise RenderError("bad_address", str(error)) from None

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.ids import hash_address
+from schemas.facts import Address
 from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot
 from schemas.service_api import CustomerAddressHashes, SuppressionHistory
 from schemas.times import Instant
+from services.clients.address_hashes import AddressHasher
 from services.kit.errors import Permanent, Transient
 
 
@@ -41,12 +42,14 @@ class RecordedFacts(NamedTuple):
 
 
 class HistoryReader:
-    """`key` is the key under which addresses are hashed."""
+    """Asks preference first, then suppression about all addresses that a customer had."""
 
-    def __init__(self, preference: PreferenceHistoryApi, suppression: SuppressionHistoryApi, key: bytes) -> None:
+    def __init__(
+        self, preference: PreferenceHistoryApi, suppression: SuppressionHistoryApi, hasher: AddressHasher
+    ) -> None:
         self._preference = preference
         self._suppression = suppression
-        self._key = key
+        self._hasher = hasher
 
     async def read_between(self, customers: Sequence[str], since: Instant, until: Instant) -> RecordedFacts:
         """Returns the facts known as of `since` and after each change until `until`. Raises Transient."""
@@ -54,7 +57,7 @@ class HistoryReader:
             preferences = await self._preference.read_recorded(customers, since, until)
             addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
             hashed_addresses = [
-                CustomerAddressHashes(customer, self._hash_addresses(addresses[customer])) for customer in customers
+                self._hasher.query(customer, addresses[customer], with_spellings=True) for customer in customers
             ]
             suppressions = await self._suppression.read_recorded(hashed_addresses, since, until)
         except Permanent as error:
@@ -62,16 +65,16 @@ class HistoryReader:
                 f"a service refused to return its history: {error.detail}", retry_after=5.0, code="past_refused"
             ) from error
         histories = [
-            CustomerHistory(customer, preferences[customer], addresses[customer], states)
+            CustomerHistory(customer, preferences[customer], _name_addresses(addresses[customer]), states)
             for customer, states in zip(customers, suppressions.customers, strict=True)
         ]
         return RecordedFacts(histories, suppressions.holds, suppressions.unknown)
 
-    def _hash_addresses(self, addresses: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        return tuple((channel, hash_address(self._key, channel, address)) for channel, address in addresses)
+
+def _all_addresses(states: Sequence[PreferenceSnapshot]) -> list[Address]:
+    """Returns each address of any of the states once, in each spelling."""
+    return list(dict.fromkeys(each for state in states for each in state.facts.addresses))
 
 
-def _all_addresses(states: Sequence[PreferenceSnapshot]) -> tuple[tuple[str, str], ...]:
-    """Returns each address of any of the states once."""
-    addresses = [(each.channel, each.address) for state in states for each in state.facts.addresses]
-    return tuple(dict.fromkeys(addresses))
+def _name_addresses(addresses: Sequence[Address]) -> tuple[tuple[str, str], ...]:
+    return tuple((each.channel, each.canonical_form) for each in addresses)

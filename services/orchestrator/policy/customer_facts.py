@@ -72,10 +72,15 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             found[situation.kind] = (*found.get(situation.kind, ()), situation)
         return found
 
+    @cached_attribute
+    def unusable_addresses(self) -> tuple[Address, ...]:
+        """The addresses that have no canonical form; no message may use them."""
+        return tuple([address for address in self.preference.addresses if address.problem is not None])
+
     def has_address(self, channel: str, cls: str) -> bool:
         """Whether the customer has an address that such a message may use."""
         for address in self.preference.addresses:
-            if address.channel == channel and (address.verified or cls != _MARKETING):
+            if address.channel == channel and address.problem is None and (address.verified or cls != _MARKETING):
                 return True
         return False
 
@@ -85,7 +90,7 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             [
                 index
                 for index, address in enumerate(self.preference.addresses)
-                if address.channel == channel and (address.verified or cls != _MARKETING)
+                if address.channel == channel and address.problem is None and (address.verified or cls != _MARKETING)
             ]
         )
 
@@ -107,7 +112,8 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         ]
 
     def delivery_address(self, attributes: MessageAttributes, t: Instant) -> Address | None:
-        """Returns the first verified address that is not suppressed, else (not for marketing) the first unverified one.
+        """Returns the first verified address that is usable and not suppressed, else (not for marketing) the first
+        unverified one.
 
         None when there is none, and on a channel that needs no address.
         """
@@ -118,7 +124,7 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         )
         unverified = None
         for index, address in enumerate(self.preference.addresses):
-            if address.channel != attributes.channel or index in suppressed_indexes:
+            if address.channel != attributes.channel or address.problem is not None or index in suppressed_indexes:
                 continue
             if address.verified:
                 return address

@@ -12,17 +12,18 @@ def reindex_address_entries(
 ) -> Suppressions:
     """Returns the suppressions with address entries pointing into the addresses of `preference`.
 
-    `recorded_addresses`: (channel, address) pairs; recorded entries refer to them by index. An entry for an
-    address that the customer did not have at the time is left out.
+    `recorded_addresses`: (channel, canonical address) pairs; recorded entries refer to them by index. An entry for an
+    address that the customer did not have at the time is left out; one for an address that the customer had in several
+    spellings covers each.
     """
     if not any(entry.address is not None for entry in suppressions.entries):
         return suppressions
-    indexes = {(each.channel, each.address): index for index, each in enumerate(preference.addresses)}
+    indexes: dict[tuple[str, str], list[int | None]] = {}
+    for index, each in enumerate(preference.addresses):
+        indexes.setdefault((each.channel, each.canonical_form), []).append(index)
     entries = [
-        entry
-        if entry.address is None
-        else msgspec.structs.replace(entry, address=indexes[recorded_addresses[entry.address]])
+        msgspec.structs.replace(entry, address=index)
         for entry in suppressions.entries
-        if entry.address is None or recorded_addresses[entry.address] in indexes
+        for index in ([None] if entry.address is None else indexes.get(recorded_addresses[entry.address], ()))
     ]
-    return msgspec.structs.replace(suppressions, entries=tuple(entries))
+    return msgspec.structs.replace(suppressions, entries=tuple(dict.fromkeys(entries)))

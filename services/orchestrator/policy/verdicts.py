@@ -20,6 +20,11 @@ def allow(rule: str, id: str | None = None) -> Verdict:
     return Verdict(rule, id, ALLOW, None, None, {})
 
 
+def allow_with(rule: str, **evidence: Any) -> Verdict:
+    """The rule has no objection, and there is something to know."""
+    return Verdict(rule, None, ALLOW, None, None, evidence)
+
+
 def deny(rule: str, reason: str, id: str | None = None, *, until: Instant | None = None, **evidence: Any) -> Verdict:
     """The rule refuses. `until` is the instant from which it would allow, where that is known."""
     return Verdict(rule, id, DENY, until, reason, evidence)

@@ -24,8 +24,10 @@ from services.preference.preference_state import empty_state, to_facts
 MARKETING_LABEL = "our offers and news"
 
 
-def centre_routes(database: Database, editor: PreferenceEditor, clock: Clock, key: bytes) -> APIRouter:
-    """`/u/{token}` and `/p/{token}`; `key` signs the tokens."""
+def centre_routes(
+    database: Database, editor: PreferenceEditor, clock: Clock, key: bytes, region: str | None
+) -> APIRouter:
+    """`/u/{token}` and `/p/{token}`; `key` signs the tokens. `region`: the organisation's country."""
     router = APIRouter(dependencies=[public()], tags=["centre"], default_response_class=HTMLResponse)
 
     @router.get("/u/{token}", summary="Ask before unsubscribing; changes nothing")
@@ -57,8 +59,8 @@ def centre_routes(database: Database, editor: PreferenceEditor, clock: Clock, ke
             return _html_response(page_html.invalid_link_page())
         async with database.read() as tx:
             topics = await store.get_topics(tx)
-            state = (await store.get_states(tx, [link.customer])).get(link.customer) or empty_state(link.customer)
-        preference = to_facts(state)
+            state = (await store.get_states(tx, [link.customer], region)).get(link.customer)
+        preference = to_facts(state or empty_state(link.customer))
         rows = (
             [page_html.TopicRow(topic.name, _topic_status(topic, preference)) for topic in topics.topics]
             if topics

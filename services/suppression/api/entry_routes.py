@@ -8,8 +8,7 @@ from starlette.responses import JSONResponse
 
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
 from schemas.service_api import AttemptScope
-from schemas.suppression import Suppression
-from schemas.vocabulary import CHANNELS, SuppressionReason
+from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
 from services.kit.http import request_parsing
@@ -17,7 +16,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
-from services.suppression.entry_registration import AddResult, SuppressionList
+from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 
@@ -36,7 +35,7 @@ def suppression_routes(
     """GET, POST and DELETE /v1/suppressions."""
     routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
     _add_read_routes(routes, database, suppression_list)
-    _add_create_route(routes, SuppressionImporter(database, suppression_list, clock), enforcer, clock)
+    _add_create_route(routes, database, suppression_list, enforcer, clock)
     _add_delete_route(routes, database, suppression_list, clock)
     return routes
 
@@ -59,18 +58,24 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
     @routes.post("/lookup", summary="Live entries of one address, sent in the body so that it is never part of a URL")
     async def lookup_address(request: Request, _: Principal = requires("suppressions:read")) -> dict[str, object]:
         address_lookup = validate_document(AddressLookup, await request_parsing.read_json_body(request))
-        hashes = [
-            suppression_list.hash_address(channel, address_lookup.address)
-            for channel in (CHANNELS if address_lookup.channel is None else [address_lookup.channel])
-        ]
+        channel, address = address_lookup.channel, address_lookup.address
+        hashes = suppression_list.lookup_hashes(channel, address)
         async with database.read() as tx:
             rows = await entry_store.list_entries(tx, "", 200, customer=None, reason=None, hashes=hashes)
+        if not rows:
+            suppression_list.refuse_bad_address(channel, address)
         return to_page([entry_document(row) for row in rows], None)
 
 
 def _add_create_route(
-    routes: APIRouter, importer: "SuppressionImporter", enforcer: SuppressionEnforcer, clock: Clock
+    routes: APIRouter,
+    database: Database,
+    suppression_list: SuppressionList,
+    enforcer: SuppressionEnforcer,
+    clock: Clock,
 ) -> None:
+    importer = SuppressionImporter(database, suppression_list, clock)
+
     @routes.post("", summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced")
     async def add(request: Request, principal: Principal = requires("suppressions:write")) -> JSONResponse:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON_MEDIA_TYPE:
@@ -78,7 +83,8 @@ def _add_create_route(
         body = await request_parsing.read_json_body(request)
         if isinstance(body, list):
             return await import_entries(body, principal)
-        (added,) = await importer.add_documents([parse_suppression(body, clock.now())], principal.name)
+        document = suppression_list.hash_document(parse_suppression(body, clock.now()))
+        (added,) = await importer.add_documents([document], principal.name)
         return await respond_when_enforced({"id": added.id, "status": added.status}, added.scopes)
 
     async def import_entries(rows: Sequence[object], principal: Principal) -> JSONResponse:
@@ -114,7 +120,7 @@ class SuppressionImporter:
         self._suppression_list = suppression_list
         self._clock = clock
 
-    async def add_documents(self, documents: Sequence[Suppression], added_by: str) -> list[AddResult]:
+    async def add_documents(self, documents: Sequence[HashedSuppression], added_by: str) -> list[AddResult]:
         """Add these in one transaction."""
         async with self._database.write() as tx:
             return await self._suppression_list.add_documents(tx, documents, added_by, self._clock.now())
@@ -126,11 +132,12 @@ class SuppressionImporter:
         if not rows:
             raise Invalid("there are no rows", errors=[Problem("", "empty", "send at least one row")])
         results: list[RowResult] = [{} for _ in rows]
-        valid: list[tuple[int, Suppression]] = []
+        valid: list[tuple[int, HashedSuppression]] = []
         now = self._clock.now()
         for index, row in enumerate(rows):
             try:
-                valid.append((index, parse_suppression(load_json(row) if isinstance(row, bytes) else row, now)))
+                document = parse_suppression(load_json(row) if isinstance(row, bytes) else row, now)
+                valid.append((index, self._suppression_list.hash_document(document)))
             except DocumentError as error:
                 results[index] = {"row": index, "status": "invalid", "errors": _problem_documents(error)}
         scopes: list[AttemptScope] = []

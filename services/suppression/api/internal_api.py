@@ -1,6 +1,6 @@
 """Internal HTTP API for the orchestrator: facts behind the fence, holds, and the situations of the policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from schemas.service_api import (
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
+    CustomerAddressHashes,
     HoldEndsRequest,
     LogPositions,
     PastSuppressions,
@@ -53,41 +54,59 @@ class FactsEndpoint:
         self._wake_signal = wake_signal
         self._topic = topic
         self._fingerprint = fingerprint
+        self._has_spellings = True
 
     async def get_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
         """Facts once the log is applied up to the caller's positions.
 
         Raises FenceTimeout after FENCE_WAIT, AddressKeyMismatch, Invalid for a topic that we do not read.
         """
-        hashes = [digest for query in payload.customers for _, digest in query.addresses]
+        hashes = [digest for query in payload.customers for _, digest in query.hashes]
         self._check_address_key(payload.address_key, hashes)
         await wait_until_applied(self._database, self._log_positions(payload.positions), FENCE_WAIT, self._wake_signal)
         async with self._database.read() as tx:
             known = await state_store.get_states(tx, [query.customer for query in payload.customers])
             address_entries = await entry_store.list_address_entries(tx, hashes)
             current_holds = await hold_store.list_current_holds(tx, self._clock.now())
+            self._has_spellings = self._has_spellings and await entry_store.has_spellings(tx)
+        if self._has_spellings and address_entries:
+            await self._carry_over_spellings(payload.customers, address_entries.keys())
         answers: list[Suppressions] = []
         versions = payload.versions or (None,) * len(payload.customers)
         for query, version in zip(payload.customers, versions, strict=True):
             state = known[query.customer]
-            names = [digest for _, digest in query.addresses] if address_entries else []
-            if version != state.version or not address_entries.keys().isdisjoint(names):
+            names = query.hashes if address_entries else ()
+            if version != state.version or any(digest in address_entries for _, digest in names):
                 answers.append(suppression_state.to_facts(state, address_entries, names))
-        return SuppressionResponse(tuple(answers), current_holds)
+        return SuppressionResponse(tuple(answers), current_holds, needs_spellings=self._has_spellings)
+
+    async def _carry_over_spellings(self, queries: Sequence[CustomerAddressHashes], known: Set[str]) -> None:
+        """Keep entries that an address matches in another spelling under its canonical form, for all who have it."""
+        matches = {
+            (digest, query.addresses[index][1])
+            for query in queries
+            for index, digest in query.hashes
+            if digest in known
+        }
+        async with self._database.read() as tx:
+            spellings = set(await entry_store.find_spellings(tx, [spelling for spelling, _ in matches]))
+        if spellings:
+            async with self._database.write() as tx:
+                await entry_store.carry_over_spellings(tx, [match for match in matches if match[0] in spellings])
 
     async def get_past_facts(self, payload: PastSuppressionsRequest) -> PastSuppressions:
         """What was known of a customer between two instants. Raises AddressKeyMismatch."""
-        hashes = [digest for _, digest in payload.customer.addresses]
+        hashes = [digest for _, digest in payload.customer.hashes]
         self._check_address_key(payload.address_key, hashes)
         name, since, until = payload.customer.customer, payload.since, payload.until
         async with self._database.read() as tx:
-            changes = await history_store.list_changes(tx, name, hashes, since, until)
+            changes = await history_store.list_changes(tx, payload.customer, since, until)
             unknown = await history_store.count_removed_address_entries(tx, since, until) if hashes else 0
         return PastSuppressions(rebuild_facts(name, changes, since, until), unknown)
 
     async def get_recorded_facts(self, payload: SuppressionHistoryRequest) -> SuppressionHistory:
         """As `get_past_facts`, for several customers. Raises AddressKeyMismatch."""
-        hashes = [digest for query in payload.customers for _, digest in query.addresses]
+        hashes = [digest for query in payload.customers for _, digest in query.hashes]
         self._check_address_key(payload.address_key, hashes)
         since, until = payload.since, payload.until
         async with self._database.read() as tx:

@@ -15,6 +15,8 @@ _RECORD_COLUMNS = (
     *("reason", "at", "expires", "source", "added_by", "added_at"),
 )
 _ADDRESS_COLUMNS = ("hash", "id", "channel", "topic", "classes", "reason", "at", "expires")
+_NEW_ADDRESS_COLUMNS = (*_ADDRESS_COLUMNS, "as_spelt")
+_CANONICAL = 0
 _ADDRESS_KEY_NAME = "address_key"
 _ENTRY_COLUMNS = f"{', '.join(_RECORD_COLUMNS)}, removed_by, removed_at, remove_reason"
 
@@ -39,9 +41,9 @@ async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant)
         scope = (new.entry.channel, new.entry.topic, _encode_classes(new.entry.classes))
         validity = (new.entry.reason, new.entry.at, new.entry.expires)
         records.append((new.id, new.customer, new.masked, *scope, *validity, new.source, new.added_by, added_at))
-        addresses.extend((digest, new.id, *scope, *validity) for digest in new.hashes)
+        addresses.extend((digest, new.id, *scope, *validity, _CANONICAL) for digest in new.hashes)
     await tx.bulk_insert("suppression_entry", _RECORD_COLUMNS, records)
-    await tx.bulk_insert("address_entry", _ADDRESS_COLUMNS, addresses)
+    await tx.bulk_insert("address_entry", _NEW_ADDRESS_COLUMNS, addresses)
 
 
 async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple[SuppressionEntry, ...]]:
@@ -57,6 +59,40 @@ async def list_address_entries(tx: Tx, hashes: Iterable[str]) -> dict[str, tuple
         entry = SuppressionEntry(row.channel, row.topic, decode_classes(row.classes), row.at, row.expires, row.reason)
         found[row.hash] = (*found.get(row.hash, ()), entry)
     return found
+
+
+async def has_spellings(tx: Tx) -> bool:
+    """Whether there are hashes that earlier versions made, which may be those of a spelling."""
+    return await tx.row("SELECT 1 FROM address_entry WHERE as_spelt = 1 LIMIT 1") is not None
+
+
+async def find_spellings(tx: Tx, hashes: Iterable[str]) -> list[str]:
+    """Those of the hashes under which there are entries that earlier versions made."""
+    rows = await tx.rows(
+        f"SELECT DISTINCT hash FROM address_entry WHERE as_spelt = 1 AND {tx.in_list('hash', 'hashes')}",
+        hashes=tx.list_parameter(list(set(hashes))),
+    )
+    return [row.hash for row in rows]
+
+
+async def carry_over_spellings(tx: Tx, canonical_hashes: Iterable[tuple[str, str]]) -> None:
+    """Keep the entries of each spelling (first hash) under the canonical form of its address (second hash) as well.
+
+    The hash of the spelling stays: a number in national form is another address in another country. An entry that is
+    found under its canonical hash is not one of a spelling.
+    """
+    await lock_address_entries(tx)
+    for spelling, canonical in sorted(set(canonical_hashes)):
+        if spelling == canonical:
+            await tx.execute("UPDATE address_entry SET as_spelt = 0 WHERE hash = :hash", hash=canonical)
+            continue
+        columns = ", ".join(_ADDRESS_COLUMNS[1:])
+        await tx.execute(
+            f"INSERT INTO address_entry (hash, {columns}, as_spelt) SELECT :canonical, {columns}, {_CANONICAL} "
+            "FROM address_entry WHERE hash = :spelling ON CONFLICT (hash, id) DO NOTHING",
+            canonical=canonical,
+            spelling=spelling,
+        )
 
 
 async def list_address_records(tx: Tx, hashes: Iterable[str]) -> Sequence[Row[Any]]:

@@ -18,17 +18,14 @@ from services.suppression.suppression_state import quarantine_hold
 _decode_hold = msgspec.msgpack.Decoder(HoldFact).decode
 
 
-async def list_changes(
-    tx: Tx, customer: str, hashes: Sequence[str], since: Instant, until: Instant
-) -> list[SuppressionChange]:
+async def list_changes(tx: Tx, query: CustomerAddressHashes, since: Instant, until: Instant) -> list[SuppressionChange]:
     """Changes recorded by `until` of the customer, their addresses (keyed hashes), and holds that concern everybody.
 
     Holds that ended before `since` are left out. Entries of addresses that have been removed since cannot be found, as
     their hashes are deleted: see `count_removed_address_entries`.
     """
-    queries = CustomerAddressHashes(customer, tuple(("", digest) for digest in hashes))
-    own = await list_changes_by_customer(tx, [queries], until)
-    return concatenate(own[customer], _hold_changes(await list_holds_between(tx, since, until)))
+    own = await list_changes_by_customer(tx, [query], until)
+    return concatenate(own[query.customer], _hold_changes(await list_holds_between(tx, since, until)))
 
 
 async def list_changes_by_customer(
@@ -36,7 +33,7 @@ async def list_changes_by_customer(
 ) -> dict[str, list[SuppressionChange]]:
     """As `list_changes`, for several customers and without holds."""
     customers = [query.customer for query in queries]
-    hashes = {query.customer: [digest for _, digest in query.addresses] for query in queries}
+    hashes = {query.customer: query.hashes for query in queries}
     parts = (
         await _customer_entry_changes(tx, customers, until),
         await _address_entry_changes(tx, hashes, until),
@@ -87,9 +84,9 @@ async def _customer_entry_changes(
 
 
 async def _address_entry_changes(
-    tx: Tx, hashes: Mapping[str, Sequence[str]], until: Instant
+    tx: Tx, hashes: Mapping[str, Sequence[tuple[int, str]]], until: Instant
 ) -> dict[str, list[SuppressionChange]]:
-    all_hashes = [digest for query in hashes.values() for digest in query]
+    all_hashes = [digest for query in hashes.values() for _, digest in query]
     known: dict[str, list[Row[Any]]] = {}
     for row in await list_address_records(tx, all_hashes) if all_hashes else ():
         if row.added_at <= until:
@@ -97,7 +94,7 @@ async def _address_entry_changes(
     return {
         customer: [
             _entry_added(row, index)._replace(id=f"{row.id}@{index}")
-            for index, digest in enumerate(query)
+            for index, digest in query
             for row in known.get(digest, ())
         ]
         for customer, query in hashes.items()

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from schemas.facts import Address
 from schemas.vocabulary import Outcome
 from services.orchestrator.delivery.channels.content import CompiledContent, compile_content
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.policy.decide import PlannedMessage
-from services.template import RenderError
 from tests.support import policy_builders
 
 NOW = policy_builders.at("02 10:00")
@@ -74,7 +74,12 @@ def test_links_are_not_made_for_nobody() -> None:
     assert render("{{ customer.id }}", "in_app") == ({"title": "Hallo", "body": "c-1"}, [])
 
 
-def test_an_address_that_is_none_of_the_channel_is_refused() -> None:
-    with pytest.raises(RenderError) as caught:
-        render("x")
-    assert caught.value.code == "bad_address"
+def test_a_message_goes_to_the_canonical_form_of_the_first_usable_address() -> None:
+    broken = Address("push", "a b", True, problem="not a device token")
+    good = Address("push", " token ", True, "token")
+    campaign = policy_builders.campaign(channels=["push"])
+    content = {"push": {"en": {"title": "Hello", "body": "x"}}}
+    books = Books(compile_content(campaign.document.model_copy(update={"content": content})))
+    planned = PlannedMessage("m-1", "push", policy_builders.touch(campaign), Outcome.SEND, None, None, NOW, None)
+    facts = policy_builders.facts(chosen=policy_builders.preference(addresses=(broken, good)))
+    assert Renderer(books, books.links).render_message(planned, facts, NOW).to == "token"

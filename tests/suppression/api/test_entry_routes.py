@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from schemas.ids import hash_address
+from schemas.addresses import hash_address
 from schemas.service_api import CustomerAddressHashes
 from services.suppression.entry_registration import mask_address
 from tests.support.suppression_service import ADDRESS_KEY, NOW, Running
@@ -47,10 +47,59 @@ async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Runn
 
 
 @pytest.mark.wired
-async def test_an_address_without_a_channel_is_suppressed_on_every_channel(service: Running) -> None:
-    await service.http.post("/v1/suppressions", json={"address": "+4917", "reason": "stop_keyword"})
-    found = await entries(service, "c-1", ("email", "x@y.z"), ("sms", " +4917 "), ("push", "+4917"))
+async def test_an_address_without_a_channel_is_suppressed_on_every_channel_where_it_is_one(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json={"address": "+447700900101", "reason": "stop_keyword"})
+    number = "+447700900101"
+    found = await entries(service, "c-1", ("email", "x@y.z"), ("sms", number), ("push", number))
     assert [entry.address for entry in found] == [1, 2]
+
+
+@pytest.mark.wired
+@pytest.mark.parametrize(
+    ("given", "channel", "canonical"),
+    [
+        ("+44 7700 900101", "sms", "+447700900101"),
+        ("+44 (0)7700-900101", None, "+447700900101"),
+        ("Ada@BÜCHER.example", "email", "ada@xn--bcher-kva.example"),
+        ("ada@xn--bcher-kva.example", None, "ada@xn--bcher-kva.example"),
+    ],
+)
+async def test_an_entry_by_any_spelling_is_one_of_the_address(
+    service: Running, given: str, channel: str | None, canonical: str
+) -> None:
+    scope = {} if channel is None else {"channel": channel}
+    body = {"address": given, "scope": scope, "reason": "legal"}
+    assert (await service.http.post("/v1/suppressions", json=body)).json()["status"] == "added"
+    kind = "sms" if canonical.startswith("+") else "email"
+    assert len(await entries(service, "c-1", (kind, canonical))) == 1
+    again = (await service.http.post("/v1/suppressions", json=body | {"address": canonical})).json()["status"]
+    is_also_a_token = channel is None and given != canonical  # which the spelling with blanks is not
+    assert again == ("added" if is_also_a_token else "exists")
+
+
+@pytest.mark.wired
+@pytest.mark.parametrize(
+    ("given", "channel", "code"),
+    [
+        ("0171 555", "sms", "country_unknown"),
+        ("07700 900101", None, "country_unknown"),
+        ("ada@shop.local", "email", "reserved_domain"),
+        ("ada@", None, "not_an_email"),
+        ("ada@example.org", "sms", "not_a_phone_number"),
+    ],
+)
+async def test_what_is_no_address_is_refused_at_its_place(
+    service: Running, given: str, channel: str | None, code: str
+) -> None:
+    scope = {} if channel is None else {"channel": channel}
+    body = {"address": given, "scope": scope, "reason": "legal"}
+    refused = await service.http.post("/v1/suppressions", json=body)
+    (problem,) = refused.json()["errors"]
+    assert (refused.status_code, problem["pointer"], problem["code"]) == (422, "/address", code)
+    many = await service.http.post("/v1/suppressions", json=[body, ADA])
+    assert [item["status"] for item in many.json()["items"]] == ["invalid", "added"]
+    looked_up = await service.http.post("/v1/suppressions/lookup", json={"address": given, "channel": channel})
+    assert (looked_up.status_code, looked_up.json()["errors"][0]["code"]) == (422, code)
 
 
 @pytest.mark.wired
@@ -84,8 +133,16 @@ async def test_an_address_is_looked_up_in_the_body_not_in_the_url(service: Runni
     await service.http.post("/v1/suppressions", json=ADA)
     found = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org"})
     assert len(found.json()["items"]) == 1
-    other = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org", "channel": "sms"})
+    other = await service.http.post("/v1/suppressions/lookup", json={"address": "ada@example.org", "channel": "push"})
     assert other.json()["items"] == []
+
+
+@pytest.mark.wired
+async def test_an_address_is_looked_up_in_any_spelling(service: Running) -> None:
+    await service.http.post("/v1/suppressions", json={"address": "+447700900101", "reason": "legal"})
+    for spelling in ("+44 7700 900101", "+44 (0)7700 900101", "+447700900101"):
+        found = await service.http.post("/v1/suppressions/lookup", json={"address": spelling, "channel": "sms"})
+        assert len(found.json()["items"]) == 1
 
 
 @pytest.mark.wired

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ids import hash_address
+from schemas.addresses import hash_address
 from schemas.service_api import (
     HOLDS_PATH,
     SUPPRESSION_FACTS_PATH,

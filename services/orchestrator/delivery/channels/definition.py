@@ -10,12 +10,8 @@ from services.template import Template
 CompiledTemplates = Mapping[str, Template]
 
 
-class BadAddress(ValueError):
-    """Not an address of this channel. The text does not repeat the address."""
-
-
 class ChannelDefinition(Protocol):
-    """One channel: the fields of its content, its kind of address, and how content becomes a message."""
+    """One channel: the fields of its content, and how content becomes a message."""
 
     id: str
     fields: type[Document]
@@ -24,10 +20,6 @@ class ChannelDefinition(Protocol):
     """Valid content of a marketing campaign; it reads `customer.id` in its first field."""
     sample_address: str
     """A valid address that belongs to nobody."""
-
-    def normalise_address(self, address: str) -> str:
-        """Returns the canonical form of an address. Raises BadAddress."""
-        ...
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Findings about content that has valid fields: what never renders (errors), and what may fail (warnings).

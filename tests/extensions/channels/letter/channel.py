@@ -6,7 +6,7 @@ from typing import Any, Final
 from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 
 MAX_CHARACTERS: Final = 3000
 
@@ -18,19 +18,12 @@ class LetterFields(Document):
 
 
 class LetterChannel:
-    """Addresses are postal ones, their lines joined by commas."""
+    """The channel `letter`."""
 
     id = "letter"
     fields: type[Document] = LetterFields
     sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
     sample_address = "1 Example Street, 12345 Exampleton"
-
-    def normalise_address(self, address: str) -> str:
-        """Its lines without blanks around them. Raises BadAddress."""
-        lines = [line.strip() for line in ",".join(address.splitlines()).split(",") if line.strip()]
-        if len(lines) < 2 or checks.has_control_character("".join(lines)):
-            raise BadAddress("a postal address has two lines or more")
-        return ", ".join(lines)
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""

@@ -2,7 +2,6 @@
 
 import pytest
 
-from services.orchestrator.delivery.channels.definition import BadAddress
 from services.orchestrator.delivery.channels.in_app.channel import CHANNEL as IN_APP
 from services.template import RenderError
 
@@ -19,9 +18,3 @@ def test_links_stay_in_the_app_or_use_https(link: str, good: bool) -> None:
         return
     with pytest.raises(RenderError):
         IN_APP.render(compiled, {"customer": {"id": link}}, False)
-
-
-def test_an_id_has_no_controls() -> None:
-    assert IN_APP.normalise_address("c-1") == "c-1"
-    with pytest.raises(BadAddress):
-        IN_APP.normalise_address("c\n1")

@@ -5,28 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smsutil import split as oracle
 
-from services.orchestrator.delivery.channels.definition import BadAddress
 from services.orchestrator.delivery.channels.sms.channel import CHANNEL as SMS
 from services.orchestrator.delivery.channels.sms.channel import split_sms
 from services.template import RenderError
-
-
-@pytest.mark.parametrize(
-    ("address", "form"),
-    [
-        ("+49 151 12345678", "+4915112345678"),
-        ("+49 (0)151 123-45678", "+4915112345678"),
-        ("+٤٩١٥١١٢٣٤٥٦٧٨", "+4915112345678"),
-        *[(bad, None) for bad in ("", "0151 12345678", "+49112", "110", "+999 123456789", "+1800FLOWERS")],
-        *[(bad, None) for bad in ("+4915112345678 ext 5", "+4915112345678\n", "+" + "1" * 60, "+1 555 0100")],
-    ],
-)
-def test_numbers_become_e164_or_are_refused(address: str, form: str | None) -> None:
-    if form is not None:
-        assert SMS.normalise_address(address) == form
-        return
-    with pytest.raises(BadAddress):
-        SMS.normalise_address(address)
 
 
 @pytest.mark.parametrize(

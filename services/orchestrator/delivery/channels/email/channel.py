@@ -5,13 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import model_validator
 
 from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.template import RenderError, check_html
@@ -46,7 +45,7 @@ class EmailFields(Document):
 
 
 class EmailChannel:
-    """The channel `email`. Addresses are mailboxes."""
+    """The channel `email`."""
 
     id = "email"
     fields: type[Document] = EmailFields
@@ -55,16 +54,6 @@ class EmailChannel:
         "html": '<p>{{ customer.id }}</p><a href="{{ links.unsubscribe }}">Unsubscribe</a>',
     }
     sample_address = "Ada@example.org"
-
-    def normalise_address(self, address: str) -> str:
-        """`local@domain`, the domain in lower-case ASCII. No quoted, commented, non-ASCII local parts, no literals."""
-        if checks.has_control_character(address) or "=?" in address or len(address) > 254:
-            raise BadAddress("an e-mail address has at most 254 characters, no controls and no encoded words")
-        try:
-            found = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
-        except EmailNotValidError:
-            raise BadAddress("not an e-mail address") from None
-        return f"{found.local_part}@{found.ascii_domain.lower()}"
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, MJML elements, and the way out of marketing."""

@@ -2,13 +2,8 @@
 
 from typing import Final
 
+from schemas.address_kinds import EMAIL
 from schemas.channel_registry import ChannelDeclaration
-
-
-def _without_case(address: str) -> str:
-    """Lower-cases the address. Mail servers may distinguish case in local parts, but none in practical use does."""
-    return address.strip().lower()
-
 
 DECLARATION: Final = ChannelDeclaration(
     id="email",
@@ -18,5 +13,5 @@ DECLARATION: Final = ChannelDeclaration(
     icon="mail",
     preview="page",
     render_errors=("bad_mjml", "bad_style", "too_deep", "no_unsubscribe"),
-    comparable_address=_without_case,
+    address_kind=EMAIL,
 )

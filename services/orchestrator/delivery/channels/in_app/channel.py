@@ -7,7 +7,7 @@ from typing import Any, Final
 from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -23,18 +23,12 @@ class InAppFields(Document):
 
 
 class InAppChannel:
-    """The channel `in_app`. It needs no address; where one is given it is the app's own id of the customer."""
+    """The channel `in_app`."""
 
     id = "in_app"
     fields: type[Document] = InAppFields
     sample_content: Mapping[str, str] = {"title": "{{ customer.id }}", "body": "{{ customer.id }}"}
     sample_address = "c-1"
-
-    def normalise_address(self, address: str) -> str:
-        """The id as it is: at most 256 characters, no controls."""
-        if len(address) > 256 or checks.has_control_character(address):
-            raise BadAddress("an id has at most 256 characters and no control characters")
-        return address
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the limits of content without values."""

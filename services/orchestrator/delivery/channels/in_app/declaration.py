@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from schemas.address_kinds import NO_ADDRESS
 from schemas.channel_registry import ChannelDeclaration
 
 DECLARATION: Final = ChannelDeclaration(
@@ -11,6 +12,6 @@ DECLARATION: Final = ChannelDeclaration(
     short_label="App",
     in_sentence="the app",
     icon="broadcast",
-    needs_address=False,
+    address_kind=NO_ADDRESS,
     counts_in_general_caps=False,
 )

@@ -5,22 +5,19 @@ devices show, so that the payload always has room for the link and the providers
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
 MAX_BODY: Final = 1000
 MAX_PAYLOAD: Final = 4096  # bytes
-MAX_TOKEN: Final = 2048
 _ENVELOPE_BYTES: Final = 64  # bytes of JSON around the texts
-_TOKEN_PATTERN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
 
 
 class PushFields(Document):
@@ -32,18 +29,12 @@ class PushFields(Document):
 
 
 class PushChannel:
-    """The channel `push`. Addresses are device tokens."""
+    """The channel `push`."""
 
     id = "push"
     fields: type[Document] = PushFields
     sample_content: Mapping[str, str] = {"title": "{{ customer.id }}", "body": "{{ customer.id }}"}
     sample_address = "token-c-1"
-
-    def normalise_address(self, address: str) -> str:
-        """The token as it is: 1 to 2048 visible ASCII characters."""
-        if not _TOKEN_PATTERN.fullmatch(address):
-            raise BadAddress(f"a device token has 1 to {MAX_TOKEN} visible ASCII characters")
-        return address
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the limits of content without values."""

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-import phonenumbers
 from gsm0338 import Codec
 
 from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
-from services.orchestrator.delivery.channels.definition import BadAddress, CompiledTemplates
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError
 
 MAX_PARTS: Final = 10
@@ -31,24 +30,12 @@ class SmsParts(NamedTuple):
 
 
 class SmsChannel:
-    """The channel `sms`. Addresses are phone numbers in E.164."""
+    """The channel `sms`."""
 
     id = "sms"
     fields: type[Document] = SmsFields
     sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
     sample_address = "+49 151 12345678"
-
-    def normalise_address(self, address: str) -> str:
-        """E.164. Numbers are checked by country and length only: a new range must not wait for new metadata."""
-        if checks.has_control_character(address) or any(each.isalpha() for each in address) or len(address) > 40:
-            raise BadAddress("a phone number holds digits only")
-        try:
-            number = phonenumbers.parse(address, None)
-        except phonenumbers.NumberParseException:
-            raise BadAddress("a phone number starts with + and a country code") from None
-        if number.extension or phonenumbers.is_possible_number_with_reason(number) != 0:
-            raise BadAddress("not a whole phone number, or one with an extension")
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""

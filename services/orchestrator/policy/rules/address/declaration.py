@@ -11,9 +11,20 @@ NO_ADDRESS: Final = "no_address"
 
 
 def _explain_address(verdict: Verdict) -> str:
-    if verdict.evidence.get("unverified"):
-        return f"the customer's address for {verdict.evidence.get('channel')} has to be verified"
-    return f"the customer has no address for {verdict.evidence.get('channel')}"
+    evidence = verdict.evidence
+    if evidence.get("unverified"):
+        return f"the customer's address for {evidence.get('channel')} has to be verified"
+    if evidence.get("unusable"):
+        return f"the customer has no usable address for {evidence.get('channel')}: {_describe_unusable(verdict)}"
+    return f"the customer has no address for {evidence.get('channel')}"
+
+
+def _describe_unusable(verdict: Verdict) -> str:
+    return f"{verdict.evidence['unusable']} unusable: {', '.join(verdict.evidence.get('problems', ()))}"
+
+
+def _describe_passed_over(verdict: Verdict) -> str | None:
+    return _describe_unusable(verdict) if verdict.evidence.get("unusable") else None
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -26,4 +37,5 @@ DECLARATION: Final = RuleDeclaration(
             code=NO_ADDRESS, outcomes=(Outcome.SUPPRESS,), title="No usable address", explain=_explain_address
         ),
     ),
+    describe_evidence=_describe_passed_over,
 )

@@ -1,7 +1,10 @@
 """Denies where the customer has no usable address on the channel; marketing needs a verified one.
 
-Channels that need no address are always allowed.
+Channels that need no address are always allowed. An address without a canonical form is passed over, and the verdict
+says so.
 """
+
+from typing import Any
 
 from schemas.decision import Verdict
 from schemas.times import Instant
@@ -9,7 +12,7 @@ from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.address.declaration import ID, NO_ADDRESS
-from services.orchestrator.policy.verdicts import allow, deny
+from services.orchestrator.policy.verdicts import allow, allow_with, deny
 
 _ALLOW = (allow(ID),)
 
@@ -17,7 +20,16 @@ _ALLOW = (allow(ID),)
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """Suppressed addresses are left to the rule `suppression`."""
     channel = candidate.channel
-    if facts.has_address(channel, candidate.attributes.cls) or channel in CHANNELS_WITHOUT_ADDRESS:
+    if channel in CHANNELS_WITHOUT_ADDRESS:
         return _ALLOW
-    unverified = sum(address.channel == channel for address in facts.preference.addresses)
-    return (deny(ID, NO_ADDRESS, channel=channel, unverified=unverified),)
+    passed_over = _passed_over(channel, facts) if facts.unusable_addresses else {}
+    if facts.has_address(channel, candidate.attributes.cls):
+        return (allow_with(ID, **passed_over),) if passed_over else _ALLOW
+    unverified = sum(address.channel == channel and address.problem is None for address in facts.preference.addresses)
+    return (deny(ID, NO_ADDRESS, channel=channel, unverified=unverified, **passed_over),)
+
+
+def _passed_over(channel: str, facts: Facts) -> dict[str, Any]:
+    """The evidence about unusable addresses of the channel: how many, and what is wrong with them."""
+    problems = [address.problem for address in facts.unusable_addresses if address.channel == channel]
+    return {"unusable": len(problems), "problems": sorted(set(problems))} if problems else {}
