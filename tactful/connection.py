@@ -100,11 +100,11 @@ def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") ->
     """Connect with the configured key, or with that of `person` if `tactful dev` created the keys."""
     settings = load_service_settings()
     url = service_url(settings, service)
-    if settings.admin_key is not None:
-        api = _open_client(url, settings.admin_key.get_secret_value())
-    else:
+    if settings.admin_key is None:
         key = _read_keys(settings).get(person)
-        api = _open_client(url, key, development=key is not None)
+    else:
+        key = settings.admin_key.get_secret_value()
+    api = _open_client(url, key, development=key is not None and _is_development_key(settings, key))
     with api as client:
         yield client
 
@@ -139,7 +139,7 @@ def service_url(settings: DeploymentSettings, service: ServiceName = "orchestrat
     """The address of a service: as set, else as `tactful dev` has recorded it, else the default."""
     if service != "orchestrator" and _is_set(settings, f"TACTFUL_SERVICES__{service.upper()}_URL"):
         return str(getattr(settings.services, f"{service}_url"))
-    if settings.admin_key is None and not _is_set(settings, URL_VARIABLE):
+    if not _is_set(settings, URL_VARIABLE):
         with suppress(OSError):
             return (settings.data_dir / ADDRESS_FILE).read_text("utf-8").strip()
     return settings.services.orchestrator_url
@@ -147,6 +147,14 @@ def service_url(settings: DeploymentSettings, service: ServiceName = "orchestrat
 
 def _is_set(settings: DeploymentSettings, variable: str) -> bool:
     return any(each.name == variable and each.origin != "default" for each in list_setting_origins(settings))
+
+
+def _is_development_key(settings: DeploymentSettings, key: str) -> bool:
+    """Whether `tactful dev` has stored this key."""
+    try:
+        return key in _read_keys(settings).values()
+    except CommandError:
+        return False
 
 
 def _read_keys(settings: DeploymentSettings) -> Mapping[str, str]:

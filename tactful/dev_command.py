@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from schemas.times import Instant, parse_instant
-from tactful.connection import load_service_settings
 
 
 def dev(
     data_dir: Annotated[
-        Path | None, typer.Option(help="The directory of its files.", show_default="tactful-data")
+        Path | None, typer.Option(help="The directory of its files.", show_default="TACTFUL_DATA_DIR or tactful-data")
     ] = None,
-    port: Annotated[int, typer.Option(help="The port to listen on; 0: any free port.", min=0, max=65_535)] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port to listen on; 0: any free port.", min=0, max=65_535, show_default="8000"),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Start with the demo shop.")] = True,
     clock: Annotated[str | None, typer.Option(help="Stop the clock at this instant (RFC 3339).")] = None,
 ) -> None:
@@ -21,7 +23,7 @@ def dev(
     from services.development import dev_server
 
     at = _parse_clock(clock)
-    raise typer.Exit(dev_server.run_dev_server(data_dir or load_service_settings().data_dir, port, demo, at))
+    raise typer.Exit(dev_server.run_dev_server(data_dir, port, demo, at))
 
 
 def _parse_clock(text: str | None) -> Instant | None:

@@ -5,15 +5,11 @@ uses it, so attempts that a killed predecessor has left open can be closed at on
 """
 
 import asyncio
-import fcntl
-import json
-import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 from fastapi import APIRouter
@@ -25,6 +21,7 @@ from services.clients.orchestrator import OrchestratorClient
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.deployment_settings import DeploymentSettings
+from services.development import dev_settings
 from services.development.virtual_time import VirtualTime, clock_routes
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
@@ -38,7 +35,6 @@ from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock, ManualClock, SystemClock
-from services.kit.runtime.settings import SettingsError, load_settings
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
@@ -82,40 +78,6 @@ class InProcessTransport(httpx.AsyncBaseTransport):
         if self.gateway is None:
             raise httpx.ConnectError("the services have not been wired yet")
         return await httpx.ASGITransport(app=self.gateway).handle_async_request(request)
-
-
-def lock_data_dir(directory: Path) -> IO[str]:
-    """Lock the data directory for this process. Raises SettingsError if another process has locked it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / "lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise SettingsError(f"{directory} is in use by another process: stop it or choose another --data-dir") from None
-    return file
-
-
-def load_or_create_keys(directory: Path) -> dict[str, str]:
-    """The keys of this installation, created at the first start. Only the owner can read their file, `keys.json`."""
-    path = directory / "keys.json"
-    if path.exists():
-        keys: dict[str, str] = json.loads(path.read_text("utf-8"))
-        return keys
-    new_keys = {name: f"tk_{secrets.token_urlsafe(32)}" for name in ("admin", "service", "address")}
-    _write_keys(path, new_keys)
-    return new_keys
-
-
-def _write_keys(path: Path, keys: Mapping[str, str]) -> None:
-    temporary_path = path.with_suffix(".new")
-    with os.fdopen(
-        os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        json.dump(keys, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary_path.replace(path)
 
 
 class AllServices:
@@ -210,10 +172,13 @@ class EmbeddedTactful:
     """All of Tactful in this process, on files in one directory."""
 
     def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
+        """`port`: where it listens. Raises SettingsError: see `dev_settings`."""
+        given = dev_settings.read_given_settings()
         self.directory = directory
-        self._lock_file = lock_data_dir(directory)
-        self.keys = load_or_create_keys(directory)
-        self.settings = _load_settings(directory, port, self.keys)
+        self._lock_file = dev_settings.lock_data_dir(directory)
+        self.keys = dev_settings.load_or_create_keys(directory, given)
+        self.settings = dev_settings.complete_settings(given, directory, port, self.keys)
+        self.address = dev_settings.address_of(self.settings.web.host, port)
         self.clock: Clock = SystemClock() if clock is None else ManualClock(clock)
         self.registry = Registry()
         publish_build_info(self.registry, *SERVICE_NAMES)
@@ -230,7 +195,7 @@ class EmbeddedTactful:
         for name in SERVICE_NAMES:
             url = f"sqlite+aiosqlite:///{self.directory / name}.db"
             await migrate.upgrade_schema(url, f"services.{name}")
-            databases[name] = Database.open(url)
+            databases[name] = Database.open(url, pool=self.settings.database.pool)
         bus = LocalBus(self.directory / "log.db")
         self.services = AllServices(
             self.settings, databases, bus, self.clock, is_sole_dispatcher=True, registry=self.registry
@@ -243,7 +208,7 @@ class EmbeddedTactful:
         if "reviewer" not in self.keys:
             _, plain = await api_keys.create_key(database, "reviewer", Role.APPROVER, "installation", self.clock.now())
             self.keys["reviewer"] = plain
-            _write_keys(self.directory / "keys.json", self.keys)
+            dev_settings.write_keys(self.directory, self.keys)
 
     def begin_shutdown(self) -> None:
         """Announce the shutdown, so that streaming responses end."""
@@ -260,17 +225,6 @@ class EmbeddedTactful:
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that must run until `stop`; if one ends earlier, the process must end."""
         return self.services.jobs()
-
-
-def _load_settings(directory: Path, port: int, keys: Mapping[str, str]) -> DeploymentSettings:
-    return load_settings(
-        DeploymentSettings,
-        data_dir=directory,
-        admin_key=keys["admin"],
-        service_key=keys["service"],
-        address_key=keys["address"],
-        web={"port": port, "public_url": f"http://127.0.0.1:{port}"},
-    )
 
 
 async def _passes_all_checks(health: Health) -> bool:

@@ -14,40 +14,43 @@ from schemas.roles import Role
 from schemas.times import Instant, format_instant
 from services.deployment_settings import DeploymentSettings
 from services.development import demo as demo_module
+from services.development import dev_settings
 from services.development.all_services import EmbeddedTactful
 from services.development.demo import DemoShop
 from services.kit.errors import TactfulError
-from services.kit.http.server import create_server
+from services.kit.http.server import CannotListen, create_server, open_listener
 from services.kit.observability import logs
+from services.kit.observability.build_info import VERSION, commit
 from services.kit.observability.metrics import log_counter
 from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import SettingsError, load_settings
 from services.kit.runtime.standalone import StartupRefused
 
-HOST = "127.0.0.1"
 ADDRESS_FILE = "address"
 """The file in the data directory that holds the address while the server runs."""
 
 
-def run_dev_server(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
-    """Serve until a signal arrives. Returns the exit code: 0 ok, 1 failed."""
+def run_dev_server(data_dir: Path | None, port: int | None, demo: bool, clock: Instant | None) -> int:
+    """Serve until a signal arrives. What is None is read from the settings. Returns the exit code: 0 ok, 1 failed."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(data_dir, port, demo and clock is None, clock))
-    except (SettingsError, StartupRefused, TactfulError) as error:
+    except (SettingsError, StartupRefused, CannotListen, TactfulError) as error:
         print(f"tactful dev: {error}", file=sys.stderr)  # noqa: T201 - for people, before the logs are set up
         return 1
     except KeyboardInterrupt:
         return 0
 
 
-async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) -> int:
+async def serve(data_dir: Path | None, port: int | None, demo: bool, clock: Instant | None) -> int:
     """Start everything, print the address, and serve. Port 0 means any free port."""
+    given = dev_settings.read_given_settings()
     if demo:
-        demo_module.require_sandbox(load_settings(DeploymentSettings).adapters)
-    with _open_listener(port) as listener:
-        embedded = EmbeddedTactful(data_dir, port=listener.getsockname()[1], clock=clock)
-        logs.configure_logging("tactful", level="warning", on_line=log_counter(embedded.registry))
+        demo_module.require_sandbox(given.adapters)
+    with open_listener(given.web.host, given.web.port if port is None else port) as listener:
+        embedded = EmbeddedTactful(data_dir or given.data_dir, port=listener.getsockname()[1], clock=clock)
+        level = given.log_level if dev_settings.is_given(given, "TACTFUL_LOG_LEVEL") else "warning"
+        logs.configure_logging("tactful", level=level, on_line=log_counter(embedded.registry))
         await embedded.start()
         try:
             await _serve_until_stopped(embedded, listener, demo)
@@ -59,11 +62,16 @@ async def serve(data_dir: Path, port: int, demo: bool, clock: Instant | None) ->
 async def _serve_until_stopped(embedded: EmbeddedTactful, listener: socket.socket, demo: bool) -> None:
     demo_shop = DemoShop(embedded)
     embedded.services.serve_development_api(demo_module.demo_routes(demo_shop))
-    server = create_server(
-        embedded.app, host=HOST, port=embedded.settings.web.port, drain=5, on_shutdown=embedded.begin_shutdown
-    )
+
+    def on_shutdown() -> None:
+        embedded.begin_shutdown()
+        logs.log("stopping", reason=server.ended_by, open_requests=server.open_requests)
+
+    web = embedded.settings.web
+    server = create_server(embedded.app, host=web.host, port=web.port, drain=5, on_shutdown=on_shutdown)
     for task in embedded.jobs():
-        task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        task.add_done_callback(lambda task: server.end(f"the job `{task.get_name()}` has ended"))
+    logs.log("started", version=VERSION, commit=commit(), role="dev", host=web.host, port=web.port)
     start_task = asyncio.create_task(demo_shop.try_start()) if demo else None
     link = await embedded.services.orchestrator.sign_in.create_link("admin", Role.ADMIN)
     print(_format_banner(embedded, link, demo), file=sys.stderr, flush=True)  # noqa: T201 - for people
@@ -78,25 +86,10 @@ async def _serve_until_stopped(embedded: EmbeddedTactful, listener: socket.socke
 
 
 @contextmanager
-def _open_listener(port: int) -> Iterator[socket.socket]:
-    """Listen on the port before anything is started. Raises SettingsError if it is in use."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-            listener.listen()
-        except OSError as error:
-            raise SettingsError(
-                f"cannot listen on port {port} ({error.strerror}): stop the process that does, or choose another --port"
-            ) from None
-        yield listener
-
-
-@contextmanager
 def _publish_address(embedded: EmbeddedTactful) -> Iterator[None]:
     """Write the address to the data directory, where the command line finds it, and remove it at the end."""
     path = embedded.directory / ADDRESS_FILE
-    path.write_text(f"{embedded.settings.web.public_url}\n", "utf-8")
+    path.write_text(f"{embedded.address}\n", "utf-8")
     try:
         yield
     finally:
@@ -109,7 +102,7 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
     lines = [
         "Tactful is running in one process. Not for production.",
         "",
-        f"Address   {embedded.settings.web.public_url}",
+        f"Address   {embedded.address}",
         f"Console   {link}",
         "          valid once, for 15 minutes; later sign in with a key from keys.json",
         f"Data      {embedded.directory}   (keys in keys.json)",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.development.all_services import lock_data_dir
+from services.development.dev_settings import lock_data_dir
 from services.kit.observability.build_info import COMMIT_VARIABLE, VERSION
 from tactful.__main__ import main
 from tests.support.command_line import ROOT, RunningProduct, environment, product, run

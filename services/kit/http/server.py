@@ -66,8 +66,8 @@ def open_listener(host: str, port: int) -> Iterator[socket.socket]:
         if listener is not None:
             listener.close()
         raise CannotListen(
-            f"cannot listen on {host}:{port} ({error.strerror}): stop the process that does, or choose another address "
-            "(TACTFUL_WEB__HOST, TACTFUL_WEB__PORT or --port)"
+            f"cannot listen on {host}:{port} ({error.strerror}): stop the process that does, or choose another --port "
+            "(or TACTFUL_WEB__PORT, TACTFUL_WEB__HOST)"
         ) from None
     with listener:
         yield listener

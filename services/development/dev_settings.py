@@ -1,0 +1,133 @@
+"""The settings of `tactful dev`: each that is given takes effect, or prevents the start with a line that names it."""
+
+import fcntl
+import ipaddress
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
+
+from pydantic import SecretStr
+
+from services.deployment_settings import DeploymentSettings
+from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
+
+KEYS_FILE: Final = "keys.json"
+_WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "TACTFUL_DATABASE__URL": "its databases are files in its data directory",
+    "TACTFUL_KAFKA__BOOTSTRAP": "its event log is a file in its data directory",
+    "TACTFUL_SERVICES__ORCHESTRATOR_URL": "all services are one process",
+    "TACTFUL_SERVICES__PREFERENCE_URL": "all services are one process",
+    "TACTFUL_SERVICES__SUPPRESSION_URL": "all services are one process",
+}
+"""What only services that run alone can use, with the reason."""
+_KEYS: Final = ("admin", "service", "address")
+
+
+def read_given_settings() -> DeploymentSettings:
+    """What the environment and the files set. Raises SettingsError, also for a setting that would have no effect."""
+    given = load_settings(DeploymentSettings)
+    defaults = {item.name: item.value for item in list_setting_origins(DeploymentSettings.model_construct())}
+    own_address = address_of(given.web.host, given.web.port)
+    for item in list_setting_origins(given):
+        reason = _WITHOUT_EFFECT.get(item.name)
+        if reason is not None and item.value not in (defaults[item.name], own_address):
+            raise SettingsError(
+                f"{item.name} ({item.origin}) has no effect here, because {reason}: unset it, or start the services "
+                "alone (docs/operations.md)"
+            )
+    return given
+
+
+def complete_settings(
+    given: DeploymentSettings, directory: Path, port: int, keys: Mapping[str, str]
+) -> DeploymentSettings:
+    """The settings to run with: those given, and for what is not given those of this directory and this port."""
+    web: dict[str, object] = {"port": port}
+    if not is_given(given, "TACTFUL_WEB__PUBLIC_URL"):
+        web["public_url"] = address_of(given.web.host, port)
+    return load_settings(
+        DeploymentSettings,
+        data_dir=directory,
+        web=web,
+        admin_key=keys["admin"],
+        service_key=keys["service"],
+        address_key=keys["address"],
+    )
+
+
+def is_given(settings: DeploymentSettings, variable: str) -> bool:
+    """Whether a source sets this; a default does not."""
+    return any(item.name == variable and item.origin != "default" for item in list_setting_origins(settings))
+
+
+def address_of(host: str, port: int) -> str:
+    """The address at which this machine reaches what listens on `host`."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if ip.is_unspecified:
+        ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
+    return f"http://[{ip}]:{port}" if ip.version == 6 else f"http://{ip}:{port}"
+
+
+def lock_data_dir(directory: Path) -> IO[str]:
+    """Lock the data directory for this process. Raises SettingsError if another process has locked it, or if files
+    cannot be created there.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"cannot write to {directory} ({error.strerror}): choose another --data-dir") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise SettingsError(f"{directory} is in use by another process: stop it or choose another --data-dir") from None
+    return file
+
+
+def load_or_create_keys(directory: Path, given: DeploymentSettings) -> dict[str, str]:
+    """The keys of this installation: those given, else those of its file, which the first start creates.
+
+    Keys that are given are written to the file as well, so that commands of another shell find them; only the owner can
+    read it. The address key never changes: stored addresses are hashed with it. Raises SettingsError for another one.
+    """
+    path = directory / KEYS_FILE
+    stored = _read_keys(path)
+    settings = {"admin": given.admin_key, "service": given.service_key, "address": given.address_key}
+    given_keys = {name: key.get_secret_value() for name, key in settings.items() if isinstance(key, SecretStr)}
+    if stored and "address" in given_keys and given_keys["address"] != stored.get("address"):
+        raise SettingsError(
+            f"TACTFUL_ADDRESS_KEY is not the key under which {directory} stores addresses (`address` in {KEYS_FILE}): "
+            "unset it, or choose another --data-dir"
+        )
+    keys = {**{name: f"tk_{secrets.token_urlsafe(32)}" for name in _KEYS}, **stored, **given_keys}
+    if keys != stored:
+        write_keys(directory, keys)
+    return keys
+
+
+def _read_keys(path: Path) -> dict[str, str]:
+    try:
+        keys: dict[str, str] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read the keys in {path} ({type(error).__name__}): restore this file") from None
+    return keys
+
+
+def write_keys(directory: Path, keys: Mapping[str, str]) -> None:
+    """Write the file of keys, readable by its owner alone."""
+    path = directory / KEYS_FILE
+    temporary_path = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(keys, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary_path.replace(path)

@@ -1,0 +1,168 @@
+"""Each setting that `tactful dev` is given takes effect, or prevents the start with a line that names it."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.deployment_settings import DeploymentSettings
+from services.development import dev_settings
+from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
+from tests.support.command_line import product, run
+from tests.support.servers import free_port
+
+REFUSED = {
+    "TACTFUL_DATABASE__URL": "sqlite+aiosqlite:///elsewhere.db",
+    "TACTFUL_KAFKA__BOOTSTRAP": "kafka:9092",
+    "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://orchestrator:8000",
+    "TACTFUL_SERVICES__PREFERENCE_URL": "http://preference:8001",
+    "TACTFUL_SERVICES__SUPPRESSION_URL": "http://suppression:8002",
+}
+TAKES_EFFECT = {
+    "TACTFUL_DATABASE__POOL": "3",
+    "TACTFUL_KAFKA__EVENTS_TOPIC": "shop.events",
+    "TACTFUL_WEB__HOST": "0.0.0.0",
+    "TACTFUL_WEB__PORT": "8123",
+    "TACTFUL_WEB__MAX_BODY": "2048",
+    "TACTFUL_WEB__PUBLIC_URL": "https://tactful.example",
+    "TACTFUL_DATA_DIR": "another-directory",
+    "TACTFUL_LOG_LEVEL": "debug",
+    "TACTFUL_ADMIN_KEY": "an-admin-key-that-was-given",
+    "TACTFUL_SERVICE_KEY": "a-service-key-that-was-given",
+    "TACTFUL_ADDRESS_KEY": "an-address-key-that-was-given",
+    "TACTFUL_DISPATCH__DEADLINE": "7",
+    "TACTFUL_DISPATCH__SLACK": "1",
+    "TACTFUL_DISPATCH__TIMEOUT": "2",
+}
+"""All settings but those of adapters, which are as in production."""
+HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__")
+
+
+@pytest.fixture(autouse=True)
+def only_what_a_test_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for item in list_setting_origins(DeploymentSettings.model_construct()):
+        monkeypatch.delenv(item.name, raising=False)
+
+
+def test_no_setting_is_forgotten_here() -> None:
+    known = {item.name for item in list_setting_origins(DeploymentSettings.model_construct())}
+    assert {name for name in known if not name.startswith(HIDDEN)} == REFUSED.keys() | TAKES_EFFECT.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED.items())
+def test_what_would_have_no_effect_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+    done = run("dev", "--data-dir", tmp_path, "--port", "0", given={name: value})
+    assert done.code == 1
+    assert done.err.startswith(f"tactful dev: {name} (environment) has no effect here, because ")
+    assert done.err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_toml_file_is_held_to_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "tactful.toml"
+    file.write_text('[kafka]\nbootstrap = "kafka:9092"\n')
+    done = run("dev", "--data-dir", tmp_path / "data", "--port", "0", given={"TACTFUL_CONFIG": str(file)})
+    assert done.code == 1 and done.err.startswith(f"tactful dev: TACTFUL_KAFKA__BOOTSTRAP (file {file}) has no effect")
+
+
+def test_defaults_that_are_spelt_out_are_no_reason_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_SERVICES__PREFERENCE_URL", "http://127.0.0.1:8001")
+    monkeypatch.setenv("TACTFUL_WEB__PORT", "8123")
+    monkeypatch.setenv("TACTFUL_SERVICES__ORCHESTRATOR_URL", "http://127.0.0.1:8123")
+    dev_settings.read_given_settings()
+
+
+@pytest.mark.parametrize(("name", "value"), TAKES_EFFECT.items())
+def test_what_is_given_is_what_it_runs_with(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    given = dev_settings.read_given_settings()
+    keys = dev_settings.load_or_create_keys(tmp_path, given)
+    settings = dev_settings.complete_settings(given, given.data_dir, given.web.port, keys)
+    wanted = load_settings(DeploymentSettings)
+    part = name.removeprefix("TACTFUL_").lower().split("__")
+    for attribute in part:
+        settings, wanted = getattr(settings, attribute), getattr(wanted, attribute)
+    assert settings == wanted
+
+
+def test_without_an_address_of_its_own_the_links_lead_to_where_it_listens(tmp_path: Path) -> None:
+    given = dev_settings.read_given_settings()
+    keys = dev_settings.load_or_create_keys(tmp_path, given)
+    assert dev_settings.complete_settings(given, tmp_path, 8042, keys).web.public_url == "http://127.0.0.1:8042"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("::1", "http://[::1]:80"),
+        ("localhost", "http://localhost:80"),
+    ],
+)
+def test_the_address_is_one_that_this_machine_reaches(host: str, address: str) -> None:
+    assert dev_settings.address_of(host, 80) == address
+
+
+def test_keys_that_were_given_are_found_by_later_commands_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings())
+    monkeypatch.setenv("TACTFUL_ADMIN_KEY", TAKES_EFFECT["TACTFUL_ADMIN_KEY"])
+    second = dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings())
+    assert second == {**first, "admin": TAKES_EFFECT["TACTFUL_ADMIN_KEY"]}
+    path = tmp_path / dev_settings.KEYS_FILE
+    assert json.loads(path.read_text()) == second and path.stat().st_mode & 0o077 == 0
+
+
+def test_another_address_key_than_that_of_the_directory_is_refused_and_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings())
+    monkeypatch.setenv("TACTFUL_ADDRESS_KEY", TAKES_EFFECT["TACTFUL_ADDRESS_KEY"])
+    with pytest.raises(SettingsError, match="TACTFUL_ADDRESS_KEY is not the key under which"):
+        dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings())
+    monkeypatch.delenv("TACTFUL_ADDRESS_KEY")
+    assert dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings()) == first
+
+
+@pytest.mark.wired
+def test_a_running_server_follows_what_it_was_given(tmp_path: Path) -> None:
+    admin, directory = TAKES_EFFECT["TACTFUL_ADMIN_KEY"], tmp_path / "data"
+    given = {
+        "TACTFUL_ADMIN_KEY": admin,
+        "TACTFUL_WEB__PUBLIC_URL": "https://tactful.example",
+        "TACTFUL_WEB__MAX_BODY": "2048",
+        "TACTFUL_LOG_LEVEL": "info",
+    }
+    with product(directory, "--no-demo", **given) as running:
+        log = (tmp_path / "dev.log").read_text()
+        assert "Console   https://tactful.example/console/" in log and f"Address   {running.address}" in log
+        assert '"action": "started"' in log
+        headers = {"Authorization": f"Bearer {admin}"}
+        assert httpx.get(f"{running.address}/v1/campaigns", headers=headers).status_code == 200
+        large = httpx.post(f"{running.address}/v1/events", content=b"x" * 3000, headers=headers)
+        assert large.status_code == 413
+        same_shell = run("campaigns", "list", given={"TACTFUL_DATA_DIR": str(directory), "TACTFUL_ADMIN_KEY": admin})
+        other_shell = run("campaigns", "list", given={"TACTFUL_DATA_DIR": str(directory)})
+        assert (same_shell.code, other_shell.code) == (0, 0)
+    log = (tmp_path / "dev.log").read_text()
+    assert '"action": "stopping"' in log and '"reason": "signal SIGTERM"' in log
+
+
+@pytest.mark.wired
+def test_a_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
+    with product(tmp_path / "data", "--no-demo") as running:
+        port = running.address.rpartition(":")[2]
+        done = run("dev", "--data-dir", tmp_path / "other", given={"TACTFUL_WEB__PORT": port})
+    assert done.code == 1
+    assert done.err.startswith(f"tactful dev: cannot listen on 127.0.0.1:{port} (Address already in use): ")
+    assert done.err.count("\n") == 1
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused_in_one_line() -> None:
+    done = run("dev", "--data-dir", "/proc/nowhere", "--port", str(free_port()))
+    assert done.code == 1 and done.err.startswith("tactful dev: cannot write to /proc/nowhere (")
