@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
-from schemas.times import SECOND, parse_instant
+from schemas.dead_letters import OLD_LETTER_AGE
+from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
 from services.deployment_settings import DeploymentSettings
 from services.kit.db import migrate
@@ -226,6 +227,34 @@ def check_api() -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "time", CheckState.AMBER, f"the clock is stopped at {now}", "start without --clock to let it run"
         )
+
+
+def check_dead_letters() -> Iterator[DoctorFinding]:
+    """Whether any service has open dead letters; old ones are what the alert TactfulDeadLettersOld rings for."""
+    try:
+        with connect() as api:
+            now, services = parse_instant(api.now()), api.get("/v1/dead-letters", limit=1)["services"]
+    except CommandError as error:
+        yield DoctorFinding("dead letters", CheckState.RED, error.message, error.hint)
+        return
+    for each in services:
+        yield _dead_letter_finding(each, now)
+
+
+def _dead_letter_finding(counted: Mapping[str, Any], now: Instant) -> DoctorFinding:
+    service = counted["service"]
+    check = f"dead letters {service}"
+    if not counted["answers"]:
+        return DoctorFinding(check, CheckState.RED, counted["detail"], f"start {service}, or correct its address")
+    if not counted["open"]:
+        return DoctorFinding(check, CheckState.GREEN, "none is open")
+    old = now - parse_instant(counted["oldest"]) > OLD_LETTER_AGE
+    return DoctorFinding(
+        check,
+        CheckState.RED if old else CheckState.AMBER,
+        f"{counted['open']} open, the oldest since {counted['oldest']}",
+        f"tactful dlq list --service {service}; then redrive or discard them",
+    )
 
 
 def check_adapter(settings: DeploymentSettings, channel: str, name: str, development: bool) -> DoctorFinding:
