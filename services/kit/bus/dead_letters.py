@@ -22,6 +22,8 @@ from services.kit.runtime.clock import Clock, Instant
 
 _MAX_MESSAGE_LENGTH = 500
 _MAX_PROBLEMS = 50
+PROBLEM_FIELDS = ("pointer", "code", "detail")
+"""What is kept of a problem."""
 _RECORD_COLUMNS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers", "stage")
 _ERROR_COLUMNS = ("error_class", "error_message", "attempts", "at", "state")
 _IDENTITY_COLUMNS = ("event_source", "event_id", "event_type", "customer", "problems")
@@ -102,11 +104,8 @@ def problems_of(error: BaseException) -> tuple[RecordProblem, ...]:
 
 def encode_problems(problems: Sequence[RecordProblem]) -> str:
     """Returns the problems as the column `problems` has them: JSON, bounded."""
-    bounded = [
-        RecordProblem(first_line(each.pointer), first_line(each.code), first_line(each.detail))
-        for each in problems[:_MAX_PROBLEMS]
-    ]
-    return _encode_problems(bounded).decode()
+    parts = [{name: first_line(getattr(each, name)) for name in PROBLEM_FIELDS} for each in problems[:_MAX_PROBLEMS]]
+    return _encode_problems(parts).decode()
 
 
 def first_line(text: str) -> str:
