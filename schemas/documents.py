@@ -24,6 +24,7 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_VALUES = 50_000
 MAX_PROBLEMS = 100
+_NOT_JSON = "not JSON"
 _INT64_LIMIT = 2**63
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 """A number beyond 64 bits has at least this many digits, so texts without such a run need no check."""
@@ -45,20 +46,68 @@ class DocumentError(ValueError):
 
 
 def load_document(text: bytes | str) -> Any:
-    """Parse YAML or JSON into plain values. Raises DocumentError for the same as `load_json`."""
+    """Parse YAML or JSON into plain values. Both mean the same: what JSON cannot say (tags, aliases, dates, keys that
+    are not text) is refused or text. Raises DocumentError for the same as `load_json`.
+    """
     raw = without_byte_order_mark(text.encode() if isinstance(text, str) else text)
     _check_size(raw)
-    if raw.lstrip()[:1] in (b"{", b"["):
+    if raw.lstrip()[:1] not in (b"{", b"["):
+        return _load_yaml(raw)
+    try:
         return load_json(raw)
+    except DocumentError as error:
+        if not error.errors[0][2].startswith(_NOT_JSON):
+            raise
+        try:  # YAML may begin with a brace too
+            return _load_yaml(raw)
+        except DocumentError:
+            raise error from None
+
+
+def find_lines(raw: bytes, pointers: Iterable[str]) -> list[int | None]:
+    """The lines of a YAML text that JSON pointers point to, from 1; None where the place is not there."""
+    try:
+        root = yaml.compose(without_byte_order_mark(raw).decode(), Loader=_StrictLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return [None for _ in pointers]
+    return [_find_line(root, pointer.split("/")[1:]) for pointer in pointers]
+
+
+def _find_line(node: Any, parts: list[str]) -> int | None:
+    line: int | None = None
+    for part in parts:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, yaml.MappingNode):
+            found = [(key.start_mark.line, value) for key, value in node.value if key.value == name]
+        elif isinstance(node, yaml.SequenceNode) and name.isdecimal() and int(name) < len(node.value):
+            found = [(node.value[int(name)].start_mark.line, node.value[int(name)])]
+        else:
+            found = []
+        if not found:
+            return None if line is None else line
+        line, node = found[0][0] + 1, found[0][1]
+    return line
+
+
+def _load_yaml(raw: bytes) -> Any:
     try:
         value = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a safe loader, made stricter
     except UnicodeDecodeError:
         raise DocumentError([("", "malformed", "not UTF-8")]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise DocumentError([("", "malformed", f"not YAML: {' '.join(str(error).split())}")]) from None
+        raise DocumentError([("", "malformed", f"not YAML: {_describe_yaml_error(error)}")]) from None
     _check_limits(value)
     _check_texts(value)
     return value
+
+
+def _describe_yaml_error(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return " ".join(str(error).split())
+    context = getattr(error, "context", None)
+    return f"{f'{context}: ' if context else ''}{problem} at line {mark.line + 1}, column {mark.column + 1}"
 
 
 def load_json(raw: bytes) -> Any:
@@ -77,7 +126,7 @@ def load_json(raw: bytes) -> Any:
     except UnicodeDecodeError:
         raise DocumentError([("", "malformed", "not UTF-8")]) from None
     except json.JSONDecodeError as error:
-        detail = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        detail = f"{_NOT_JSON}: {error.msg} at line {error.lineno}, column {error.colno}"
         raise DocumentError([("", "malformed", detail)]) from None
     except ValueError as error:
         raise DocumentError([("", "malformed", str(error))]) from None
@@ -242,30 +291,61 @@ _JSON = json.JSONDecoder(
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Strict YAML: no anchors, no duplicate keys, times stay text, only `true` and `false` are booleans."""
+    """YAML that means what the same JSON means: no aliases, tags or duplicate keys, bounded depth.
+
+    Its resolvers know the values of JSON alone: `no`, `12:30`, `2026-03-01`, `010`, `1_000` and `.nan` are texts.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not supported")
-        return super().compose_node(parent, index)
+            raise _yaml_error("anchors and aliases are not supported", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise _yaml_error(f"the tag {event.tag} is not supported", event.start_mark)
+        if self._depth > MAX_DEPTH:
+            raise _yaml_error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != _TEXT_TAG:
+                raise _yaml_error("a key is not text: put it in quotes", key.start_mark)
             if key.value in seen:
-                raise yaml.YAMLError(f"the key `{key.value}` appears twice (line {key.start_mark.line + 1})")
+                raise _yaml_error(f"the key `{key.value[:60]}` appears twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_float(self, node: Any) -> float:
+        return _parse_finite(self.construct_scalar(node))
 
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:merge")
-        and tag != "tag:yaml.org,2002:int"
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
+    def construct_text(self, node: Any) -> str:
+        text: str = self.construct_scalar(node)
+        if not text.isascii() and _SURROGATE.search(text):  # JSON writes a character beyond 16 bits as two escapes
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return text
+
+
+def _yaml_error(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
+    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", list("-0123456789")),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_float)
+_StrictLoader.add_constructor(_TEXT_TAG, _StrictLoader.construct_text)

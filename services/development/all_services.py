@@ -30,6 +30,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Malformed
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing
+from services.kit.http.idempotency import IdempotencyStore
 from services.kit.http.path_segments import routable_path
 from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
@@ -149,6 +150,7 @@ class AllServices:
             registry=Registry(),
             health=Health(),
             keys=EnvKeyRing(self.settings.require("admin_key")),
+            idempotency=IdempotencyStore(self.databases["orchestrator"]),
             routers=routers,
         )
 

@@ -8,19 +8,21 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import httpx
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF
 from schemas.documents import load_document
+from schemas.fields import Document
 from schemas.times import format_instant
 from services.development.all_services import EmbeddedTactful
 from services.development.imaginary_shop import ShopEvent, ShopEventGenerator, generate_customers
-from services.kit.errors import Conflict, Invalid, Problem
+from services.kit.errors import Conflict
 from services.kit.http.auth import Principal, requires
 from services.kit.http.path_segments import quote_segment
+from services.kit.http.request_body import document_body
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import ManualClock
 
@@ -197,6 +199,12 @@ def require_sandbox(adapters: Mapping[str, str]) -> None:
             )
 
 
+class DemoRequest(Document):
+    """What the demo shop is to do."""
+
+    action: Literal["start", "stop"]
+
+
 def demo_routes(demo: DemoShop) -> APIRouter:
     """`GET` and `POST /v1/dev/demo`: `{"action": "start"}` or `{"action": "stop"}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
@@ -206,15 +214,10 @@ def demo_routes(demo: DemoShop) -> APIRouter:
         return demo.to_response()
 
     @routes.post("/demo", summary="Start or stop the demo shop; responds once its customers are registered")
-    async def act(body: Annotated[dict[str, Any], Body()], _: Principal = requires("demo:write")) -> dict[str, object]:
-        match body:
-            case {"action": "start", **rest} if not rest:
-                await demo.start()
-            case {"action": "stop", **rest} if not rest:
-                await demo.stop()
-            case _:
-                detail = 'give {"action": "start"} or {"action": "stop"}'
-                raise Invalid(detail, errors=[Problem("/action", "invalid", detail)])
+    async def act(
+        _: Principal = requires("demo:write"), body: DemoRequest = document_body(DemoRequest)
+    ) -> dict[str, object]:
+        await (demo.start() if body.action == "start" else demo.stop())
         return demo.to_response()
 
     return routes

@@ -6,9 +6,8 @@ the running services, before the clock moves on.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 
 from schemas.times import Instant, format_instant, parse_duration, parse_instant
 from services.kit.bus.fence import read_applied_offsets
@@ -16,11 +15,23 @@ from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, Problem
 from services.kit.http.auth import Principal, requires
+from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.store import IN_FLIGHT_SQL
 
 POLL_SECONDS = 0.003
+_CLOCK_BODY = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        "set": {"type": "string", "format": "date-time"},
+        "advance": {"type": "string", "examples": ["1h"]},
+        "settle": {"const": True},
+    },
+}
 
 
 class VirtualTime:
@@ -97,7 +108,7 @@ def clock_routes(virtual_time: VirtualTime, clock: ManualClock) -> APIRouter:
         return {"now": format_instant(clock.now())}
 
     @routes.post("/clock", summary="Move the clock; responds once everything due before then has been processed")
-    async def move(body: Annotated[dict[str, Any], Body()], _: Principal = requires("clock:write")) -> dict[str, str]:
+    async def move(_: Principal = requires("clock:write"), body: object = plain_body(_CLOCK_BODY)) -> dict[str, str]:
         if body == {"settle": True}:
             await virtual_time.run_until_idle()
         else:
@@ -107,7 +118,7 @@ def clock_routes(virtual_time: VirtualTime, clock: ManualClock) -> APIRouter:
     return routes
 
 
-def _parse_target(body: dict[str, Any], now: Instant) -> Instant:
+def _parse_target(body: object, now: Instant) -> Instant:
     try:
         match body:
             case {"set": str(text), **rest} if not rest:

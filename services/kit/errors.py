@@ -60,6 +60,12 @@ class TactfulError(Exception):
         self.errors = list(errors)
 
 
+class InternalError(TactfulError):
+    """Something failed on our side. The log says what, under the `trace_id`."""
+
+    default_code = "internal"
+
+
 class Transient(TactfulError):
     """May succeed later. `retry_after` is in seconds."""
 

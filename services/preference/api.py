@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from schemas.customer import OptOutEntry
-from schemas.documents import validate_document
 from schemas.fields import CustomerId
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
@@ -30,7 +29,7 @@ from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal, requires, service_only
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
-from services.kit.http.request_parsing import read_json_body
+from services.kit.http.request_body import document, document_body, plain_body
 from services.preference import store
 from services.preference.as_of import rebuild_known_states, rebuild_state
 from services.preference.document_form import to_opt_out
@@ -55,28 +54,37 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
 
     @router.put("", summary="Replace the whole document")
     async def put_preferences(
-        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId,
+        request: Request,
+        principal: Principal = requires("preferences:write"),
+        body: object = plain_body(document("customer", optional=["customer"])),
     ) -> Response:
-        return await edit_preferences(customer, request, principal, whole=True)
+        return await edit_preferences(customer, request, body, principal, whole=True)
 
     @router.patch("", summary="Replace the given top-level fields")
     async def patch_preferences(
-        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId,
+        request: Request,
+        principal: Principal = requires("preferences:write"),
+        body: object = plain_body(document("customer", optional=["customer"])),
     ) -> Response:
-        return await edit_preferences(customer, request, principal, whole=False)
+        return await edit_preferences(customer, request, body, principal, whole=False)
 
-    async def edit_preferences(customer: str, request: Request, principal: Principal, *, whole: bool) -> Response:
-        fields = _document_fields(customer, await read_json_body(request))
+    async def edit_preferences(
+        customer: str, request: Request, body: object, principal: Principal, *, whole: bool
+    ) -> Response:
+        fields = _document_fields(customer, body)
         if_match = parse_if_match(request.headers.get("if-match"))
         result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
         return _edit_response(result)
 
     @router.post("/optout", summary="Switch one thing off: one entry of `opt_outs`")
     async def post_opt_out(
-        customer: CustomerId, request: Request, principal: Principal = requires("preferences:write")
+        customer: CustomerId,
+        principal: Principal = requires("preferences:write"),
+        entry: OptOutEntry = document_body(OptOutEntry),
     ) -> Response:
-        entry = to_opt_out(validate_document(OptOutEntry, await read_json_body(request)))
-        enforcement = await editor.opt_out(customer, entry, actor=principal.name)
+        enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name)
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
     @router.get("/history", summary="Who changed what and when, newest first; consent with its proof")

@@ -147,7 +147,7 @@ class SuppressionList:
             added_by=added_by,
         )
 
-    async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str, now: Instant) -> bool:
+    async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
         """Remove an entry, from the customer's state too; False when none of that id is live."""
         record = await entry_store.get_entry(tx, entry_id)
         if record is None:

@@ -1,10 +1,11 @@
 """Documents as files and requests bring them."""
 
 import json
+import re
 
 import pytest
 
-from schemas.documents import DocumentError, is_blank_line, load_document, load_json
+from schemas.documents import DocumentError, find_lines, is_blank_line, load_document, load_json
 from schemas.event import decode_event, decode_record, encode_event, parse_data, parse_request, peek_type
 from schemas.times import parse_instant
 from tests.support.document_builders import event
@@ -49,3 +50,59 @@ def test_a_mark_in_front_of_the_data_of_a_binary_record_is_not_passed_on() -> No
 
 def _text(document: dict[str, object]) -> bytes:
     return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"), ("yes", "yes"), ("on", "on"), ("y", "y"), ("True", "True"), ("true", True), ("12:30", "12:30"),
+        ("12:30:45.5", "12:30:45.5"), ("2026-03-01", "2026-03-01"), ("2026-03-01T09:00:00Z", "2026-03-01T09:00:00Z"),
+        ("010", "010"), ("0x1F", "0x1F"), ("0b1", "0b1"), ("1_000", "1_000"), ("+5", "+5"), ("-5", -5), ("0", 0),
+        ("1.5", 1.5), ("1e5", 1e5), ("-1.5E-3", -1.5e-3), (".5", ".5"), (".inf", ".inf"), (".nan", ".nan"), ("=", "="),
+        ("~", None), ("null", None), ("", None), ("<<", "<<"), ("'5'", "5"), (r'"\ud83d\ude00"', "😀"),
+    ],
+)  # fmt: skip
+def test_a_yaml_value_is_what_the_same_json_value_is_or_text(text: str, value: object) -> None:
+    found = load_document(f"a: {text}\n")["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("a: &x 1\nb: *x\n", "anchors and aliases are not supported at line 2, column 4"),
+        ("a: 1\n<<: {b: 2}\na: 2\n", "the key `a` appears twice at line 3, column 1"),
+        ("a: !!binary aGk=\n", "the tag tag:yaml.org,2002:binary is not supported at line 1, column 4"),
+        ("a: !!python/object:os.system {}\n", "is not supported at line 1, column 4"),
+        ("a: !mine 1\n", "the tag !mine is not supported at line 1, column 4"),
+        ("1: x\n", "a key is not text: put it in quotes at line 1, column 1"),
+        ("true: x\n", "a key is not text"),
+        ("? [a, b]\n: x\n", "a key is not text"),
+        ("? {a: 1}\n: x\n", "a key is not text"),
+        ("a: 1\n---\nb: 2\n", "expected a single document"),
+        ("a: [1\n", "at line 2, column 1"),
+        ("a: 1e999\n", "out of range"),
+        ("a: 99999999999999999999\n", "beyond 64 bits"),
+        ("a: " + "[" * 40 + "]" * 40, "nested deeper than 32 levels"),
+        ("a: " + "[" * 100_000, "nested deeper than 32 levels"),
+    ],
+)
+def test_yaml_is_as_strict_as_json(text: str, detail: str) -> None:
+    with pytest.raises(DocumentError, match=re.escape(detail)):
+        load_document(text)
+
+
+def test_what_begins_with_a_brace_may_be_json_or_yaml() -> None:
+    assert load_document("{a: 1, b: [x, y]}") == {"a": 1, "b": ["x", "y"]}
+    with pytest.raises(DocumentError, match="NaN is not a JSON number"):
+        load_document('{"a": NaN}')
+    with pytest.raises(DocumentError, match="appears twice"):
+        load_document('{"a": 1, "a": 2}')
+    with pytest.raises(DocumentError, match=r"not JSON: .* at line 1"):
+        load_document('{"a": 1')
+
+
+def test_a_pointer_leads_to_its_line() -> None:
+    text = b"key: offer\ncontent:\n  email:\n    en:\n      subject: Hi\nsteps:\n  - a\n  - b: 1\n"
+    pointers = ["/key", "/content/email/en/subject", "/steps/1/b", "/steps/1/missing", "/nothing", ""]
+    assert find_lines(text, pointers) == [1, 5, 8, 8, None, None]

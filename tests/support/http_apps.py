@@ -14,6 +14,7 @@ from services.kit.errors import Conflict, Problem, Transient
 from services.kit.http import request_parsing
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing, KeyRingChain, Principal, hash_key, public, requires, service_only
+from services.kit.http.request_body import document_body
 from services.kit.observability import logs
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
@@ -61,10 +62,10 @@ def routes() -> APIRouter:
 
     @router.post("/raw", dependencies=[requires("campaigns:write")])
     async def raw(request: Request) -> Any:
-        return await request_parsing.read_json_body(request)
+        return await request_parsing.read_document(request)
 
     @router.post("/model", dependencies=[requires("campaigns:write")])
-    async def model(body: Body) -> Body:
+    async def model(body: Body = document_body(Body)) -> Body:
         return body
 
     @router.get("/boom", dependencies=[public()])

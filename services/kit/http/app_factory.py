@@ -3,17 +3,18 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import BaseModel, SecretStr
 from starlette.responses import JSONResponse, Response
 
-from services.kit.http import middleware, problems
+from services.kit.http import middleware, openapi, problems
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
+from services.kit.http.request_body import RequestBody
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.exposition import render_metrics
 from services.kit.observability.health import Health, failures
@@ -49,7 +50,14 @@ def build_app(
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes.
     """
-    app = FastAPI(title=title, version=version, lifespan=lifespan, redirect_slashes=False, **_DISABLED_FEATURES)
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.stable_operation_id,
+        **_DISABLED_FEATURES,
+    )
     for router in (*routers, _operations_routes(health, registry)):
         app.include_router(router)
     contexts = list(iter_route_contexts(app.routes))
@@ -68,7 +76,7 @@ def build_app(
         max_body=max_body,
         idempotency=idempotency,
     )
-    app.openapi = lambda: _generate_openapi(app, FastAPI.openapi)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: openapi.generate_document(app, contexts))  # type: ignore[method-assign]
     return app
 
 
@@ -86,15 +94,25 @@ def _build_access_table(contexts: Iterable[RouteContext], has_service_key: bool)
                 f"{context.path}: only APIRoutes can be guarded, not a {type(context.original_route).__name__}"
             )
         name = f"{'/'.join(sorted(context.methods or ()))} {context.path_format}"
-        declared = [item.call for item in _walk_dependencies(context.dependant) if isinstance(item.call, RouteAccess)]
+        dependencies = list(openapi.walk_dependencies(context.dependant))
+        declared = [item.call for item in dependencies if isinstance(item.call, RouteAccess)]
         if len(set(declared)) != 1:
             raise ValueError(
                 f"{name}: declare one of requires(action), public() or service_only(); found {len(declared)}"
             )
         if declared[0].kind == "service" and not has_service_key:
             raise ValueError(f"{name}: a service_only route needs build_app(service_key=...)")
+        _check_body(name, context, [item.call for item in dependencies])
         table.update({(method, str(context.path_format)): declared[0] for method in context.methods or ()})
     return table
+
+
+def _check_body(name: str, context: RouteContext, calls: list[object]) -> None:
+    if getattr(context, "body_field", None) is not None:
+        raise ValueError(f"{name}: declare the body with services.kit.http.request_body, so that it may be YAML too")
+    reading = [isinstance(call, RequestBody) and call.reads != "nothing" for call in calls]
+    if True in reading and reading.index(True) < [isinstance(call, RouteAccess) for call in calls].index(True):
+        raise ValueError(f"{name}: put the guard before the body, so that nothing is read of a stranger's request")
 
 
 def _query_parameters(contexts: Iterable[RouteContext]) -> dict[int, frozenset[str]]:
@@ -102,7 +120,7 @@ def _query_parameters(contexts: Iterable[RouteContext]) -> dict[int, frozenset[s
     for context in contexts:
         names = frozenset(
             name
-            for item in _walk_dependencies(context.dependant)
+            for item in openapi.walk_dependencies(context.dependant)
             for param in item.query_params
             for name in _parameter_names(param)
         )
@@ -116,12 +134,6 @@ def _parameter_names(param: Any) -> Iterator[str]:
         yield from (info.alias or name for name, info in kind.model_fields.items())
     else:
         yield param.alias
-
-
-def _walk_dependencies(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
-    for child in dependant.dependencies:
-        yield from _walk_dependencies(child)
 
 
 async def _handle_replay(_: Request, error: Exception) -> Response:
@@ -165,58 +177,7 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
         return Response(text, media_type=media_type)
 
     @router.get("/openapi.json", include_in_schema=False)
-    async def openapi(request: Request) -> Response:
+    async def openapi_document(request: Request) -> Response:
         return Response(json.dumps(request.app.openapi()), media_type="application/json")
 
     return router
-
-
-def _generate_openapi(app: FastAPI, generate: Callable[[FastAPI], dict[str, Any]]) -> dict[str, Any]:
-    """Builds FastAPI's document with the bearer key, the action of each operation, and our error form."""
-    document = generate(app)
-    parts = document.setdefault("components", {})
-    if "securitySchemes" in parts:
-        return document
-    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    parts.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
-    failure = {"description": "An error", "content": {problems.MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_REF}}}}
-    for (method, path), access in access_table(app).items():
-        operation = document["paths"].get(path, {}).get(method.lower())
-        if operation is None:
-            continue
-        if access.kind != "public":
-            operation["security"] = [{"key": []}]
-        if access.action:
-            operation["x-tactful-action"] = access.action
-        if method == "POST" and access.kind == "role" and access.store_response:
-            operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
-        operation.setdefault("responses", {}).pop("422", None)
-        operation["responses"]["default"] = failure
-    return document
-
-
-_PROBLEM_REF = "#/components/schemas/Problem"
-_TEXT_SCHEMA = {"type": "string"}
-_IDEMPOTENCY_PARAMETER: Mapping[str, object] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Of the caller's making; the same request with the same key has one effect and one answer for 24 h",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
-_PROBLEM_SCHEMA: Mapping[str, object] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "errors", "trace_id"],
-    "properties": {
-        **dict.fromkeys(("type", "title", "detail", "instance", "code", "trace_id"), _TEXT_SCHEMA),
-        "status": {"type": "integer"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "detail"],
-                "properties": dict.fromkeys(("pointer", "code", "detail"), _TEXT_SCHEMA),
-            },
-        },
-    },
-}

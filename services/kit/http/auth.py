@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from services.kit.errors import Forbidden, Unauthorised
 from services.kit.http import request_parsing
-from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.idempotency import IdempotencyStore, IdempotencyUnsupported
 from services.kit.http.sessions import SessionStore
 
 KEY_PREFIX = "tk_"
@@ -192,11 +192,18 @@ class RouteAccess:
         route = request.scope.get("route")
         if self.kind != "public":
             request_parsing.check_query(request, guards.query_parameters.get(id(route), ()))
-        if getattr(route, "body_field", None) is not None and request_parsing.is_json_request(request):
-            request_parsing.parse_json(await request.body())
-        if principal is not None and guards.idempotency is not None and self.store_response:
-            await guards.idempotency.claim_request(request, principal.key_id)
+            request_parsing.require_identity_encoding(request)
+        if principal is not None and request.method == "POST":
+            await self._claim(guards.idempotency, request, principal)
         return principal
+
+    async def _claim(self, idempotency: IdempotencyStore | None, request: Request, principal: Principal) -> None:
+        if idempotency is not None and self.store_response:
+            await idempotency.claim_request(request, principal.key_id)
+        elif "idempotency-key" in request.headers:
+            raise IdempotencyUnsupported(
+                "this route keeps no answer, so it cannot repeat one: send the request without Idempotency-Key"
+            )
 
     async def _authorise(self, request: Request) -> Principal:
         principal = await authenticate(request)
@@ -213,7 +220,7 @@ class RouteAccess:
 def requires(action: str, *, store_response: bool = True) -> Any:
     """`principal: Principal = requires("campaigns:write")`: a key whose role allows the action.
 
-    `keep_answer=False` where the answer holds a secret: such a route ignores Idempotency-Key.
+    `store_response=False` where the answer holds a secret: such a route refuses Idempotency-Key.
     """
     return Depends(RouteAccess("role", action, store_response))
 

@@ -40,6 +40,24 @@ class ReplayResponse(Exception):
         self.response = response
 
 
+class IdempotencyUnsupported(Invalid):
+    """The route takes no Idempotency-Key, because its answer is not stored."""
+
+    default_code = "idempotency_unsupported"
+
+
+class IdempotencyKeyInvalid(Invalid):
+    """The Idempotency-Key is empty, too long, or not printable ASCII."""
+
+    default_code = "idempotency_key"
+
+
+class IdempotencyMismatch(Invalid):
+    """The Idempotency-Key was used for another request: other path, query, content type or body."""
+
+    default_code = "idempotency_mismatch"
+
+
 class RequestInProgress(Conflict):
     """The first request with this key is still being processed."""
 
@@ -74,7 +92,7 @@ class IdempotencyStore:
             return
         if not 1 <= len(header) <= 255 or not header.isascii() or not header.isprintable():
             problem = Problem("/header/idempotency-key", "bad_key", "use 1 to 255 printable ASCII characters")
-            raise Invalid("the Idempotency-Key cannot be used", code="idempotency_key", errors=[problem])
+            raise IdempotencyKeyInvalid("the Idempotency-Key cannot be used", errors=[problem])
         key = sha256(f"{principal}\0{header}".encode()).hexdigest()
         target = f"{request.url.path}?{request.url.query}\0{request.headers.get('content-type', '')}\0"
         fingerprint = sha256(target.encode() + await request.body()).hexdigest()
@@ -147,7 +165,7 @@ class IdempotencyStore:
         if row is None:
             return None
         if row.fingerprint != fingerprint:
-            raise Invalid("this Idempotency-Key was used for another request", code="idempotency_mismatch")
+            raise IdempotencyMismatch("this Idempotency-Key was used for another request")
         if row.status != _PENDING:
             raise ReplayResponse(msgspec.msgpack.decode(row.body, type=StoredResponse))
         return None

@@ -3,24 +3,26 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.documents import DocumentError, validate_document
+from schemas.documents import DocumentError, find_lines
 from schemas.finding import Finding
-from services.kit.errors import Invalid, Malformed, Permanent, Problem, TactfulError, TooLarge, Unauthorised
+from services.kit.errors import Invalid, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 from services.kit.observability import logs
 
 MEDIA_TYPE = "application/problem+json"
 SCOPE_KEY = "tactful.problem"
 """Where the ASGI scope holds the code of the error that was answered, for the log line of the request."""
+YAML_SCOPE_KEY = "tactful.yaml"
+"""Where the ASGI scope holds a body that is YAML, so that an error can name its lines."""
 MAX_ERRORS = 100
 """The maximum number of problems in one response."""
 _STATUS_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
@@ -47,6 +49,14 @@ class ProblemResponse(Response):
         """Sends the response."""
         scope[SCOPE_KEY] = self.code
         await super().__call__(scope, receive, send)
+
+
+class MethodNotAllowed(Permanent):
+    """The path does not take this method; `Allow` lists those that it takes."""
+
+    status = 405
+    title = "Method Not Allowed"
+    default_code = "method_not_allowed"
 
 
 def problem_response(
@@ -99,14 +109,29 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _handle_http_error)
 
 
-async def _handle_tactful_error(_: Request, error: Exception) -> Response:
+async def _handle_tactful_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TactfulError)
+    error.errors = _add_lines(request, error.errors)
     return error_response(error)
 
 
-async def _handle_document_error(_: Request, error: Exception) -> Response:
+async def _handle_document_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DocumentError)
-    return error_response(to_invalid(error))
+    return await _handle_tactful_error(request, to_invalid(error))
+
+
+def _add_lines(request: Request, problems: list[Problem]) -> list[Problem]:
+    """Returns the problems with the line of each, where the body is YAML."""
+    raw: bytes | None = request.scope.get(YAML_SCOPE_KEY)
+    if raw is None or not problems:
+        return problems
+    lines = find_lines(raw, [problem.pointer for problem in problems])
+    return [
+        problem
+        if line is None or not problem.pointer
+        else replace(problem, detail=f"{problem.detail} (line {line} of the body)")
+        for problem, line in zip(problems, lines, strict=True)
+    ]
 
 
 def to_invalid(error: DocumentError) -> Invalid:
@@ -137,20 +162,10 @@ async def _handle_http_error(_: Request, error: Exception) -> Response:
     return problem_response(error.status_code, code, title, detail, headers=headers)
 
 
-async def _handle_validation_error(request: Request, error: Exception) -> Response:
+async def _handle_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    violations = error.errors()
-    if any(item["type"] == "json_invalid" for item in violations):
-        return error_response(Malformed("the body is not JSON"))
-    body = [item for item in violations if item["loc"][0] == "body"]
-    if body and isinstance(error.body, bytes):
-        return error_response(WrongMediaType("send the body as application/json"))
-    errors = [
-        _parameter_problem(item["loc"], item["type"], item["msg"]) for item in violations if item["loc"][0] != "body"
-    ]
-    return error_response(
-        Invalid(_summarise(len(errors) + len(body)), errors=[*errors, *_body_problems(request, error.body, body)])
-    )
+    errors = [_parameter_problem(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+    return error_response(Invalid(_summarise(len(errors)), errors=errors))
 
 
 def _parameter_problem(location: tuple[int | str, ...], fault_type: str, message: str) -> Problem:
@@ -160,22 +175,6 @@ def _parameter_problem(location: tuple[int | str, ...], fault_type: str, message
     )
     detail = "is required" if fault_type == "missing" else message[:1].lower() + message[1:]
     return Problem(pointer, fault_type, f"the {parameter_kind} `{location[-1]}`: {detail}")
-
-
-def _body_problems(request: Request, body: object, violations: list[dict[str, object]]) -> list[Problem]:
-    if not violations:
-        return []
-    params = getattr(getattr(request.scope.get("route"), "dependant", None), "body_params", [])
-    model = params[0].field_info.annotation if len(params) == 1 else None
-    if body is not None and isinstance(model, type) and issubclass(model, BaseModel):
-        try:
-            validate_document(model, body)
-        except DocumentError as error:
-            return [Problem(*item) for item in error.errors]
-    return [
-        Problem("".join(f"/{part}" for part in item["loc"][1:]), str(item["type"]), str(item["msg"]))  # type: ignore[index]
-        for item in violations
-    ]
 
 
 def _summarise(faults: int) -> str:

@@ -1,35 +1,53 @@
-"""Strict request parsing: unambiguous JSON, and no query parameter that would be ignored."""
+"""Strict request parsing: unambiguous JSON or YAML, and no query parameter that would be ignored."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 
-from schemas.documents import DocumentError, did_you_mean, load_json
+from schemas.documents import DocumentError, did_you_mean, load_document, load_json
 from schemas.text import BAD_TEXT, BAD_TEXT_DETAIL, clean_text, is_storable
 from schemas.times import Instant, parse_instant
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
-from services.kit.http.problems import MAX_ERRORS, WrongMediaType
+from services.kit.http.problems import MAX_ERRORS, YAML_SCOPE_KEY, WrongMediaType
+
+YAML_MEDIA_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+DOCUMENT_MEDIA_TYPES: Final = ("application/json", "application/yaml")
 
 
-async def read_json_body(request: Request, *, empty: object = None) -> object:
-    """Returns the body as plain values, for schemas.documents.validate. `empty`: what an absent body means, if allowed.
+async def read_document(request: Request, *, required: bool = True) -> object:
+    """Returns the body, JSON or YAML, as plain values, for schemas.documents.validate_document. None if it is absent
+    and not required.
 
-    Raises WrongMediaType 415 unless the content type is JSON, Malformed 400 for what `load_json` refuses (not JSON, not
-    UTF-8, duplicate keys, NaN, too deep), TooLarge 413.
+    Raises WrongMediaType 415 for any other content type, Malformed 400 for what `load_document` refuses (neither JSON
+    nor YAML, not UTF-8, duplicate keys, aliases, NaN, too deep), TooLarge 413, Invalid 422 for a missing body.
     """
     raw = await request.body()
-    if not raw and empty is not None:
-        return empty
-    if not is_json_request(request):
-        raise WrongMediaType("send the body as application/json")
-    return parse_json(raw)
+    if not raw:
+        if not required:
+            return None
+        problem = Problem("", "missing", f"the body is missing: send it as {' or '.join(DOCUMENT_MEDIA_TYPES)}")
+        raise Invalid(problem.detail, errors=[problem])
+    media_type = read_media_type(request)
+    if is_json(media_type):
+        return parse_json(raw)
+    if media_type not in YAML_MEDIA_TYPES:
+        raise wrong_media_type(request, DOCUMENT_MEDIA_TYPES)
+    request.scope[YAML_SCOPE_KEY] = raw
+    # In a thread: a large text keeps the parser busy for seconds.
+    return await run_in_threadpool(_parse, load_document, raw)
 
 
 def parse_json(raw: bytes) -> object:
     """Parses strict JSON. Raises Malformed, TooLarge, or Invalid for text that cannot be kept."""
+    return _parse(load_json, raw)
+
+
+def _parse(load: Callable[[bytes], object], raw: bytes) -> object:
     try:
-        value: object = load_json(raw)
+        return load(raw)
     except DocumentError as error:
         problems = [Problem(*item) for item in error.errors]
         if any(item.code == "too_large" for item in problems):
@@ -37,15 +55,33 @@ def parse_json(raw: bytes) -> object:
         if all(item.code == BAD_TEXT for item in problems):
             raise Invalid("the body holds what is not text; see errors.", errors=problems) from None
         raise Malformed(problems[0].detail, errors=problems) from None
-    return value
 
 
-def is_json_request(request: Request) -> bool:
-    """Whether the content type is JSON: `application/json` or any `application/...+json`."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return content_type == "application/json" or (
-        content_type.startswith("application/") and content_type.endswith("+json")
-    )
+def read_media_type(request: Request) -> str:
+    """Returns the media type of the body, without parameters. Raises WrongMediaType for a charset but UTF-8."""
+    text, *parameters = request.headers.get("content-type", "").lower().split(";")
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise WrongMediaType("send the body in UTF-8")
+    return text.strip()
+
+
+def is_json(media_type: str) -> bool:
+    """Whether the media type is `application/json` or any `application/...+json`."""
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+
+
+def wrong_media_type(request: Request, taken: Sequence[str]) -> WrongMediaType:
+    """Returns the error that names what the route takes, and what came."""
+    given = request.headers.get("content-type", "")[:80]
+    came = f"this is {given}" if given else "this has no Content-Type"
+    return WrongMediaType(f"send the body as {' or '.join(taken)}; {came}")
+
+
+def require_identity_encoding(request: Request) -> None:
+    """Raises WrongMediaType for a compressed body."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise WrongMediaType("send the body uncompressed, without Content-Encoding")
 
 
 def check_url_texts(request: Request) -> None:

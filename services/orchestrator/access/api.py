@@ -1,8 +1,8 @@
 """HTTP API of API keys: create one (shown once), list, revoke."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Response
 
 from schemas.documents import did_you_mean
 from schemas.roles import Role
@@ -10,6 +10,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.access import api_keys, store
 from services.orchestrator.access.store import ApiKey
@@ -22,7 +23,8 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
 
     @routes.post("", status_code=201, summary="Create a key; only this response shows it")
     async def create_key(
-        new: Annotated[KeyRequest, Body()], principal: Principal = requires("keys:write", store_response=False)
+        principal: Principal = requires("keys:write", store_response=False),
+        new: KeyRequest = document_body(KeyRequest),
     ) -> dict[str, Any]:
         key, plain = await api_keys.create_key(database, new.name, _parse_role(new.role), principal.name, clock.now())
         return {"id": key.id, "name": key.name, "role": key.role, "key": plain}

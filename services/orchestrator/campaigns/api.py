@@ -11,12 +11,12 @@ from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import campaign_workflow, store
 from services.orchestrator.campaigns.api_common import (
     CampaignKey,
-    DocumentBody,
-    OptionalReason,
+    ReasonBody,
     VersionNumber,
     etag_header,
     finding_documents,
@@ -52,7 +52,10 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
         responses={201: {"description": "The campaign is new"}},
     )
     async def put_campaign(
-        key: CampaignKey, data: DocumentBody, request: Request, principal: Principal = requires("campaigns:write")
+        key: CampaignKey,
+        request: Request,
+        principal: Principal = requires("campaigns:write"),
+        data: dict[str, Any] = plain_body(document("campaign")),
     ) -> Response:
         registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
@@ -71,8 +74,8 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
     async def transition_campaign(
         key: CampaignKey,
         request: Request,
-        why: OptionalReason = None,
         principal: Principal = requires(CAMPAIGN_PERMISSIONS[action]),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
     ) -> Response:
         changed = await campaign_workflow.transition_campaign(
             database, key, action, transition_request(request, principal, clock, why)

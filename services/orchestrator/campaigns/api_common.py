@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Request
+from fastapi import Path, Request
 from pydantic import BaseModel, Field
 
 from schemas.documents import DocumentError, validate_document
@@ -19,17 +19,12 @@ from services.orchestrator.campaigns.store import DocumentVersion
 
 CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
-DocumentBody = Annotated[dict[str, Any], Body()]
-"""A document's fields as sent; `schemas.documents.validate_document` checks them."""
 
 
 class ReasonBody(Document):
     """A request body that gives the reason for an action."""
 
     reason: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-
-
-OptionalReason = Annotated[ReasonBody | None, Body()]
 
 
 class KeyRequest(Document):

@@ -11,11 +11,11 @@ from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import policy_workflow, store
 from services.orchestrator.campaigns.api_common import (
-    DocumentBody,
-    OptionalReason,
+    ReasonBody,
     VersionNumber,
     etag_header,
     finding_documents,
@@ -44,7 +44,9 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
 
     @routes.put("", summary="Store a policy as the next draft", responses={201: {"description": "The first draft"}})
     async def put_policy(
-        data: DocumentBody, request: Request, principal: Principal = requires("policy:write")
+        request: Request,
+        principal: Principal = requires("policy:write"),
+        data: dict[str, Any] = plain_body(document("policy")),
     ) -> Response:
         revision, version, created = await policy_workflow.register_policy(
             database, data, transition_request(request, principal, clock)
@@ -55,8 +57,8 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
     async def activate_policy(
         number: VersionNumber,
         request: Request,
-        why: OptionalReason = None,
         principal: Principal = requires("policy:activate"),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
     ) -> Response:
         transition = transition_request(request, principal, clock, why)
         return _policy_response(
@@ -73,8 +75,8 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
     async def transition_policy(
         number: VersionNumber,
         request: Request,
-        why: OptionalReason = None,
         principal: Principal = requires(POLICY_PERMISSIONS[action]),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
     ) -> Response:
         revision, version = await policy_workflow.transition_policy(
             database, number, action, transition_request(request, principal, clock, why)

@@ -1,9 +1,9 @@
 """Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 from pydantic import Field
 
 import schemas.campaign
@@ -15,6 +15,7 @@ from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
+from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import document_checks
 from services.orchestrator.campaigns import store as catalogue_store
@@ -111,7 +112,7 @@ def preview_routes(previewer: Previewer) -> APIRouter:
 
     @routes.post("", summary="Render a campaign for a customer: all channels, all locales")
     async def preview_campaign(
-        request: Annotated[PreviewRequest, Body()], _: Principal = requires("preview:write")
+        _: Principal = requires("preview:write"), request: PreviewRequest = document_body(PreviewRequest)
     ) -> dict[str, Any]:
         document = await previewer.load_campaign(request.campaign)
         context = await previewer.build_context(document, request.customer, request.event)

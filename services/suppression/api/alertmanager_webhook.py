@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from schemas.alertmanager import Alert, Notification
@@ -12,8 +12,8 @@ from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Problem
-from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
+from services.kit.http.request_body import plain_body
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression import alert_holds
@@ -41,8 +41,9 @@ def alertmanager_routes(
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
 
     @routes.post("/alertmanager", summary="Alertmanager's webhook, version 4; answered once holds are enforced")
-    async def receive_alerts(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
-        body = await request_parsing.read_json_body(request)
+    async def receive_alerts(
+        principal: Principal = requires("holds:write"), body: object = plain_body(Notification)
+    ) -> JSONResponse:
         notification = validate_document(Notification, body)
         now = clock.now()
         async with database.write() as tx:

@@ -14,19 +14,31 @@ from services.kit.errors import Invalid, NotFound, Problem, TooLarge
 from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import described_body, document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
 from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 
-NDJSON_MEDIA_TYPE = "application/x-ndjson"
+LINES_MEDIA_TYPES = ("application/x-ndjson", "application/jsonl")
 MAX_ROWS = 10_000
 ROWS_PER_CHUNK = 500
 """Rows per transaction of an import."""
 ROW_STATUSES = ("added", "exists", "invalid")
 
 RowResult = dict[str, Any]
+
+_ENTRY = document("suppression", optional=["at"])
+_ENTRIES = {"oneOf": [_ENTRY, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": _ENTRY}]}
+_ENTRIES_BODY = described_body(
+    dict.fromkeys(request_parsing.DOCUMENT_MEDIA_TYPES, _ENTRIES)
+    | {name: {"type": "string", "description": "One entry a line, as JSON"} for name in LINES_MEDIA_TYPES},
+    examples={
+        "a customer": {"customer": "ada", "reason": "legal", "source": "court order 12/2026"},
+        "an address": {"address": "email:ada@example.com", "reason": "hard_bounce"},
+    },
+)
 
 
 def suppression_routes(
@@ -56,10 +68,13 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         return to_page(items, encode_cursor(items[-1]["id"]) if len(rows) > limit else None)
 
     @routes.post("/lookup", summary="Live entries of one address, sent in the body so that it is never part of a URL")
-    async def lookup_address(request: Request, _: Principal = requires("suppressions:read")) -> dict[str, object]:
-        address_lookup = validate_document(AddressLookup, await request_parsing.read_json_body(request))
-        channel, address = address_lookup.channel, address_lookup.address
-        hashes = suppression_list.lookup_hashes(channel, address)
+    async def lookup_address(
+        _: Principal = requires("suppressions:read"), address_lookup: AddressLookup = document_body(AddressLookup)
+    ) -> dict[str, object]:
+        hashes = [
+            suppression_list.hash_address(channel, address_lookup.address)
+            for channel in (CHANNELS if address_lookup.channel is None else [address_lookup.channel])
+        ]
         async with database.read() as tx:
             rows = await entry_store.list_entries(tx, "", 200, customer=None, reason=None, hashes=hashes)
         if not rows:
@@ -74,13 +89,15 @@ def _add_create_route(
     enforcer: SuppressionEnforcer,
     clock: Clock,
 ) -> None:
-    importer = SuppressionImporter(database, suppression_list, clock)
-
-    @routes.post("", summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced")
+    @routes.post(
+        "",
+        summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced",
+        dependencies=[_ENTRIES_BODY],
+    )
     async def add(request: Request, principal: Principal = requires("suppressions:write")) -> JSONResponse:
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON_MEDIA_TYPE:
+        if request_parsing.read_media_type(request) in LINES_MEDIA_TYPES:
             return await import_entries(_split_lines(await request.body()), principal)
-        body = await request_parsing.read_json_body(request)
+        body = await request_parsing.read_document(request)
         if isinstance(body, list):
             return await import_entries(body, principal)
         document = suppression_list.hash_document(parse_suppression(body, clock.now()))
@@ -100,12 +117,17 @@ def _add_create_route(
 def _add_delete_route(routes: APIRouter, database: Database, suppression_list: SuppressionList, clock: Clock) -> None:
     @routes.delete("/{entry_id}", summary="Remove an entry; who, when and why stays on record")
     async def remove(
-        entry_id: str, request: Request, principal: Principal = requires("suppressions:delete")
+        entry_id: str,
+        reason: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+        principal: Principal = requires("suppressions:delete"),
+        body: object = plain_body(RemovalRequest, required=False),
     ) -> dict[str, Any]:
-        body = await request_parsing.read_json_body(request)
-        removal = validate_document(RemovalRequest, body)
+        """Some clients and gateways drop the body of a DELETE, so the reason may also stand in the query."""
+        removal = validate_document(RemovalRequest, body or {})
         async with database.write() as tx:
-            removed = await suppression_list.remove_entry(tx, entry_id, principal.name, removal.reason, clock.now())
+            removed = await suppression_list.remove_entry(
+                tx, entry_id, principal.name, removal.reason or reason, clock.now()
+            )
             row = await entry_store.get_entry(tx, entry_id)
         if not removed or row is None:
             raise NotFound("no live entry has this id; GET /v1/suppressions lists them")

@@ -17,7 +17,7 @@ from schemas.times import Instant, format_instant
 class RemovalRequest(Document):
     """A request to remove an entry, with its reason."""
 
-    reason: Text
+    reason: Text | None = None
 
 
 class LiftRequest(Document):

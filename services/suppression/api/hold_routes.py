@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from schemas.documents import validate_document
@@ -21,9 +21,9 @@ from schemas.times import format_instant
 from schemas.vocabulary import Class
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, Invalid, NotFound, Problem
-from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import LiftRequest, format_optional_instant, hold_document
@@ -73,9 +73,11 @@ def _add_read_routes(routes: APIRouter, database: Database, clock: Clock) -> Non
 
 def _add_place_route(routes: APIRouter, database: Database, enforcer: SuppressionEnforcer, clock: Clock) -> None:
     @routes.post("", summary="Place a hold; answered once it is enforced")
-    async def place_hold(request: Request, principal: Principal = requires("holds:write")) -> JSONResponse:
+    async def place_hold(
+        principal: Principal = requires("holds:write"), data: object = plain_body(document("hold", optional=["from"]))
+    ) -> JSONResponse:
         now = clock.now()
-        hold = parse_hold(await request_parsing.read_json_body(request), principal.name, now)
+        hold = parse_hold(data, principal.name, now)
         text = hold.model_dump_json(by_alias=True, exclude_none=True)
         async with database.write() as tx:
             seq = await hold_store.place_hold(tx, to_hold_fact(hold), text, principal.name, now)
@@ -91,8 +93,12 @@ def _add_place_route(routes: APIRouter, database: Database, enforcer: Suppressio
 
 def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None:
     @routes.post("/{key}/lift", summary="End a hold now; what it kept back is released at `rate` messages a second")
-    async def lift_hold(key: str, request: Request, principal: Principal = requires("holds:write")) -> dict[str, Any]:
-        lift_request = validate_document(LiftRequest, await request_parsing.read_json_body(request, empty={}))
+    async def lift_hold(
+        key: str,
+        principal: Principal = requires("holds:write"),
+        body: LiftRequest | None = document_body(LiftRequest, required=False),
+    ) -> dict[str, Any]:
+        lift_request = body or LiftRequest()
         now = clock.now()
         async with database.write() as tx:
             lifted = await hold_store.lift_hold(tx, key, principal.name, lift_request.reason, now, lift_request.rate)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from schemas.documents import did_you_mean, validate_document
@@ -22,9 +22,9 @@ from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database, Tx
 from services.kit.errors import FenceTimeout, Invalid, Problem
-from services.kit.http import request_parsing
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor
+from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import (
     ManualSituation,
@@ -134,9 +134,10 @@ def situation_routes(service: SituationService) -> APIRouter:
 
     @routes.post("/{customer}", summary="Open or close a situation by hand")
     async def change_situation(
-        customer: CustomerId, request: Request, principal: Principal = requires("situations:write")
+        customer: CustomerId,
+        principal: Principal = requires("situations:write"),
+        body: object = plain_body(ManualSituation),
     ) -> JSONResponse:
-        body = await request_parsing.read_json_body(request)
         result = await service.publish_change(customer, validate_document(ManualSituation, body), principal.name)
         return JSONResponse(result, 200 if result["applied"] else 202)
 

@@ -119,7 +119,7 @@ async def get_entry(tx: Tx, entry_id: str) -> Row[Any] | None:
     return await tx.row(f"SELECT {_ENTRY_COLUMNS} FROM suppression_entry WHERE id = :id", id=entry_id)
 
 
-async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str, now: Instant) -> bool:
+async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
     """Record who removed the entry, when and why; False when it is not live. Deletes the hashes of its address."""
     sql = """
         UPDATE suppression_entry SET removed_by = :removed_by, removed_at = :now, remove_reason = :reason

@@ -11,7 +11,7 @@ from services.kit.db.tables import add_kit_tables
 from services.kit.errors import Invalid, Transient
 from services.kit.http.auth import requires
 from services.kit.http.idempotency import RETENTION, IdempotencyStore
-from tests.support.http_apps import app_of, client_of
+from tests.support.http_apps import app_of, client_of, problem_of
 
 pytestmark = pytest.mark.wired
 
@@ -179,7 +179,10 @@ async def test_a_refusal_is_an_answer_and_is_kept(app: FastAPI, works: Works) ->
 
 async def test_a_route_that_shows_secrets_keeps_nothing(app: FastAPI, works: Works, database: Database) -> None:
     async with client_of(app, "marketer") as client:
-        await client.post("/keys", json=BODY, headers={"Idempotency-Key": "k"})
+        answer = await client.post("/keys", json=BODY, headers={"Idempotency-Key": "k"})
+        problem_of(answer, 422, "idempotency_unsupported")
+        assert works.effects == 0
+        assert (await client.post("/keys", json=BODY)).status_code == 201
     async with database.read() as tx:
         assert not await tx.rows("SELECT key FROM idempotency")
 

@@ -21,7 +21,7 @@ def routes() -> APIRouter:
 
     @router.post("/echo")
     async def echo(request: Request) -> object:
-        return await request_parsing.read_json_body(request)
+        return await request_parsing.read_document(request)
 
     @router.get("/p/{token}")
     async def page(token: str) -> dict[str, str]:

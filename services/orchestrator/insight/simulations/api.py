@@ -13,8 +13,9 @@ from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, RateLimited
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.api_common import DocumentBody, format_optional_instant
+from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.insight.simulations import store
 from services.orchestrator.insight.simulations.request import SimulationRequest, resolve_request
@@ -28,7 +29,9 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
     routes = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
     @routes.post("", summary="Simulate recorded traffic; `Location` is where to follow the progress", status_code=202)
-    async def request_simulation(data: DocumentBody, principal: Principal = requires("simulations:write")) -> Response:
+    async def request_simulation(
+        principal: Principal = requires("simulations:write"), data: dict[str, Any] = plain_body(SimulationRequest)
+    ) -> Response:
         request, now = validate_document(SimulationRequest, data), clock.now()
         if request.to > now:
             raise DocumentError(

@@ -1,0 +1,329 @@
+"""The OpenAPI document of an app, from the declarations of its routes.
+
+FastAPI describes paths, parameters and the models of `responses=`. Added here: what `RequestBody` takes, the documents
+of `schemas/json` in full, every error that an operation may answer, the key, and `Idempotency-Key`. Routes for the
+services alone are left out.
+
+A model refers to a document by `document_schema(name)`, and takes over its fields by `json_schema_extra=
+with_document(name)`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, RouteContext
+from pydantic import WithJsonSchema
+from pydantic.json_schema import models_json_schema
+
+from services.kit import errors
+from services.kit.errors import TactfulError
+from services.kit.http import idempotency
+from services.kit.http.auth import RouteAccess
+from services.kit.http.problems import MEDIA_TYPE, WrongMediaType
+from services.kit.http.request_body import DOCUMENT_MARK, RequestBody, Shape
+
+OPENAPI_VERSION: Final = "3.1.0"
+Json = dict[str, Any]
+Errors = Sequence[type[TactfulError]]
+
+_WITH_DOCUMENT: Final = "x-tactful-with-document"
+_ERRORS: Final = "x-tactful-errors"
+_COMPONENTS: Final = "#/components/schemas/"
+_ALWAYS: Final = (errors.InternalError, errors.Transient, errors.DatabaseBusy, errors.DatabaseGone)
+_OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden)
+_OF_A_BODY: Final = (errors.Malformed, errors.TooLarge, WrongMediaType, errors.Invalid)
+_OF_AN_IDEMPOTENCY_KEY: Final = (
+    idempotency.IdempotencyKeyInvalid,
+    idempotency.IdempotencyMismatch,
+    idempotency.RequestInProgress,
+)
+
+
+def document_schema(name: str) -> WithJsonSchema:
+    """In `Annotated[...]`: a document of `schemas/json`."""
+    return WithJsonSchema({DOCUMENT_MARK: name})
+
+
+def with_document(name: str, *, without: Sequence[str] = ()) -> Json:
+    """As `json_schema_extra` of a model: the fields of a document of `schemas/json`, beside the model's own."""
+    return {_WITH_DOCUMENT: {"name": name, "without": list(without)}}
+
+
+def answers(models: Mapping[int, Any], *errors: type[TactfulError]) -> dict[str, Any]:
+    """In `@routes.get(..., **answers({200: Thing}, NotFound))`: what a route answers, by status, and its own errors.
+
+    The errors of every route (of the key, the body, the parameters, and ours) need not be named. A model of None means
+    no body.
+    """
+    described = {
+        status: {"description": _SUCCESS_PHRASES[status]} | ({} if model is None else {"model": model})
+        for status, model in models.items()
+    }
+    return {"responses": described, "response_model": None, "openapi_extra": {_ERRORS: list(errors)}}
+
+
+_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done; there is nothing to say"}
+
+
+def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:
+    """Builds the document of an app."""
+    document = get_openapi(
+        title=app.title, version=app.version, openapi_version=OPENAPI_VERSION, description=_ABOUT, routes=app.routes
+    )
+    components = document.setdefault("components", {})
+    schemas: Json = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form of errors, which we do not use
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key"}}
+    bodies = _Bodies(schemas)
+    for context in contexts:
+        for method in sorted(context.methods or ()):
+            operation = document["paths"].get(context.path_format, {}).get(method.lower())
+            if operation is not None:
+                _complete_operation(operation, method, context, bodies)
+    resolved: Json = _resolve(document, schemas)
+    _drop_empty_paths(resolved)
+    return resolved
+
+
+def merge_documents(title: str, documents: Sequence[Json]) -> Json:
+    """Merges the documents of apps that are served at one address. Raises ValueError where two disagree."""
+    merged: Json = {**documents[0], "info": {**documents[0]["info"], "title": title}}
+    merged["paths"], merged["components"] = {}, {}
+    for document in documents:
+        for path, operations in document["paths"].items():
+            if path in merged["paths"] and merged["paths"][path] != operations:
+                raise ValueError(f"two apps serve {path}")
+            merged["paths"][path] = operations
+        for kind, parts in document["components"].items():
+            known = merged["components"].setdefault(kind, {})
+            for name, part in parts.items():
+                if known.setdefault(name, part) != part:
+                    raise ValueError(f"two apps mean different things by {kind} {name}")
+    merged["paths"] = dict(sorted(merged["paths"].items()))
+    return merged
+
+
+def walk_dependencies(dependant: Any) -> Iterator[Any]:
+    """A route's dependencies, in the order in which they are called."""
+    yield dependant
+    for child in dependant.dependencies:
+        yield from walk_dependencies(child)
+
+
+def declared_errors(context: RouteContext, method: str) -> list[type[TactfulError]]:
+    """Every error that an operation may answer."""
+    access, body = find_access(context), find_body(context)
+    found = list((context.openapi_extra or {}).get(_ERRORS, ()))
+    if access.kind != "public":
+        found += _OF_A_KEY
+        found.append(errors.Invalid)  # unknown query parameters
+    if body is not None:
+        found += _OF_A_BODY
+    if context.dependant.path_params:
+        found.append(errors.Malformed)
+    if any(item.path_params or item.query_params for item in walk_dependencies(context.dependant)):
+        found.append(errors.Invalid)
+    if method == "POST" and access.kind == "role":
+        found += _OF_AN_IDEMPOTENCY_KEY if access.store_response else [idempotency.IdempotencyUnsupported]
+    return list(dict.fromkeys((*found, *_ALWAYS)))
+
+
+def find_access(context: RouteContext) -> RouteAccess:
+    """The guard of a route."""
+    return next(item.call for item in walk_dependencies(context.dependant) if isinstance(item.call, RouteAccess))
+
+
+def find_body(context: RouteContext) -> RequestBody | None:
+    """The body that a route declares."""
+    calls = (item.call for item in walk_dependencies(context.dependant))
+    return next((call for call in calls if isinstance(call, RequestBody)), None)
+
+
+def error_classes() -> list[type[TactfulError]]:
+    """All errors that exist in this process, by status and code; abstract ones and doubles of a code left out."""
+    found: dict[str, type[TactfulError]] = {}
+    pending: list[type[TactfulError]] = [TactfulError]
+    while pending:
+        each = pending.pop(0)
+        pending += each.__subclasses__()
+        if "default_code" in vars(each):
+            found.setdefault(each.default_code, each)
+    return sorted(found.values(), key=lambda each: (each.status, each.default_code))
+
+
+def _complete_operation(operation: Json, method: str, context: RouteContext, bodies: "_Bodies") -> None:
+    access, body = find_access(context), find_body(context)
+    operation.pop(_ERRORS, None)
+    if access.kind != "public":
+        operation["security"] = [{"key": []}]
+    if access.action:
+        operation["x-tactful-grant"] = access.action
+    if body is not None:
+        operation["requestBody"] = bodies.describe(body)
+    if method == "POST" and access.kind == "role" and access.store_response:
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
+    responses: Json = operation.setdefault("responses", {})
+    responses.pop("422", None)
+    for status, codes in _codes_by_status(declared_errors(context, method)).items():
+        responses[str(status)] = {
+            "description": f"{_phrase(status)}: {', '.join(f'`{code}`' for code in codes)}",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}},
+        }
+        if status in (429, 503):
+            responses[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _codes_by_status(classes: Iterable[type[TactfulError]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for each in classes:
+        found.setdefault(each.status, []).append(each.default_code)
+    return {status: sorted(set(codes)) for status, codes in sorted(found.items())}
+
+
+def _phrase(status: int) -> str:
+    titles = {each.status: each.title for each in reversed(error_classes())}
+    return titles.get(status, "Error")
+
+
+class _Bodies:
+    """Describes request bodies, and adds the schemas of their models to the components."""
+
+    def __init__(self, schemas: Json) -> None:
+        self._schemas = schemas
+
+    def describe(self, body: RequestBody) -> Json:
+        examples = {name: {"value": value} for name, value in body.examples.items()}
+        content = {}
+        for media_type, shape in body.content.items():
+            content[media_type] = {"schema": self._schema(shape)}
+            if examples and media_type == "application/json":
+                content[media_type]["examples"] = examples
+        return {"required": body.required, "content": content}
+
+    def _schema(self, shape: Shape) -> Json:
+        if isinstance(shape, Mapping):
+            return dict(shape)
+        by_model, definitions = models_json_schema([(shape, "validation")], ref_template=_COMPONENTS + "{model}")
+        for name, schema in definitions.get("$defs", {}).items():
+            if self._schemas.setdefault(name, schema) != schema:
+                raise ValueError(f"two models are called {name}")
+        return dict(by_model[(shape, "validation")])
+
+
+def _resolve(node: Any, schemas: Json) -> Any:
+    """Replaces the marks of documents, in the whole tree; adds the documents that are used to the components."""
+    if isinstance(node, list):
+        return [_resolve(item, schemas) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if DOCUMENT_MARK in node:
+        name = _add_document(node[DOCUMENT_MARK], schemas)
+        if node.get("optional"):
+            full, name = schemas[name], f"{name}Request"
+            required = [field for field in full["required"] if field not in node["optional"]]
+            schemas[name] = {**full, "title": name, "required": required}
+        return {"$ref": _COMPONENTS + name}
+    mark = node.pop(_WITH_DOCUMENT, None)
+    resolved = {name: _resolve(value, schemas) for name, value in list(node.items())}
+    if mark is not None:
+        name = _add_document(mark["name"], schemas)
+        document = schemas[name]
+        shown = {field: value for field, value in document["properties"].items() if field not in mark["without"]}
+        resolved["properties"] = {**shown, **resolved["properties"]}
+    return resolved
+
+
+def _add_document(name: str, schemas: Json) -> str:
+    """Adds a document of `schemas/json` and its definitions to the components; returns the name there."""
+    title = name.capitalize()
+    if title not in schemas:
+        schema = _read_document_schema(name)
+        definitions = schema.pop("$defs", {})
+        for definition, part in definitions.items():
+            schemas[f"{title}.{definition}"] = _point_to_components(part, title)
+        schemas[title] = _point_to_components(
+            {key: value for key, value in schema.items() if key not in ("$schema", "$id")}, title
+        )
+    return title
+
+
+def _read_document_schema(name: str) -> Json:
+    return dict(json.loads(_schema_text(name)))
+
+
+@cache
+def _schema_text(name: str) -> str:
+    return (files("schemas") / "json" / f"{name}.schema.json").read_text("utf-8")
+
+
+def _point_to_components(node: Any, title: str) -> Any:
+    if isinstance(node, list):
+        return [_point_to_components(item, title) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: f"{_COMPONENTS}{title}.{value.removeprefix('#/$defs/')}"
+        if key == "$ref"
+        else _point_to_components(value, title)
+        for key, value in node.items()
+    }
+
+
+def _drop_empty_paths(document: Json) -> None:
+    document["paths"] = {path: operations for path, operations in document["paths"].items() if operations}
+
+
+def stable_operation_id(route: APIRoute) -> str:
+    """The operation's id: the name of its function, or the `name=` of the route."""
+    return route.name.replace(" ", "_")
+
+
+_ABOUT: Final = (
+    "Documents are taken as `application/json` or `application/yaml`. Errors are `application/problem+json` with a"
+    " `code`; `errors` says where and how to mend it. Lists answer `items` and `next`, the `after` of the next page."
+    " Ids in paths are percent-encoded and may hold any character. Where there is GET, there is HEAD."
+)
+_TEXT: Final = {"type": "string"}
+_RETRY_AFTER: Final = {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}
+_IDEMPOTENCY_PARAMETER: Final[Mapping[str, object]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Of the caller's making; the same request with the same key has one effect and one answer for 24 h",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+PROBLEM_SCHEMA: Final[Json] = {
+    "title": "Problem",
+    "description": "An error (RFC 9457). The lines of the log that belong to it carry its `trace_id`.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "errors", "trace_id"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "instance": _TEXT,
+        "code": {**_TEXT, "description": "Stable: see the table of errors"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {**_TEXT, "description": "JSON pointer into the body, or /path/..., /query/..."},
+                    "code": _TEXT,
+                    "detail": _TEXT,
+                },
+            },
+        },
+        "trace_id": _TEXT,
+    },
+}
