@@ -13,17 +13,16 @@ from schemas.dead_letters import (
     effect_document,
     letter_document,
 )
-from schemas.documents import validate_document
 from schemas.roles import is_allowed
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.errors import Conflict
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document_body
 from services.kit.http.request_parsing import parse_instant_param
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.api_common import DocumentBody
 from services.orchestrator.dead_letters import store
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.dead_letters.redrive_request import (
@@ -83,8 +82,9 @@ def _add_list_route(routes: APIRouter, letters: DeadLetterDirectory) -> None:
 
 def _add_job_routes(routes: APIRouter, database: Database, letters: DeadLetterDirectory, clock: Clock) -> None:
     @routes.post("/redrive", summary="Apply letters again, as a job; `dry_run` tells what it would do", status_code=202)
-    async def request_redrive(data: DocumentBody, principal: Principal = requires(WRITE)) -> Response:
-        body = validate_document(RedriveBody, data)
+    async def request_redrive(
+        principal: Principal = requires(WRITE), body: RedriveBody = document_body(RedriveBody)
+    ) -> Response:
         if body.dry_run:
             return JSONResponse(await rehearse_redrive(letters, body))
         return _accepted(await start_redrive(database, letters, body, principal.name, clock.now()))
@@ -131,19 +131,21 @@ def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLette
         }
 
     @routes.post("/{id}/redrive", summary="Apply one letter again, as a job", status_code=202)
-    async def redrive_letter(id: str, data: DocumentBody, principal: Principal = requires(WRITE)) -> Response:
-        reason = validate_document(LetterRedriveBody, data).reason
+    async def redrive_letter(
+        id: str, principal: Principal = requires(WRITE), request: LetterRedriveBody = document_body(LetterRedriveBody)
+    ) -> Response:
         answer = await letters.look_up(id)
         assert answer.item is not None
         if answer.item.state != "open":
             raise Conflict(f"this letter is {answer.item.state} already", code="wrong_state")
-        body = RedriveBody(ids=(id,), reason=reason)
+        body = RedriveBody(ids=(id,), reason=request.reason)
         return _accepted(await start_redrive(database, letters, body, principal.name, clock.now()))
 
     @routes.post("/{id}/discard", summary="Close a letter whose event will not be applied; the reason is kept")
-    async def discard_letter(id: str, data: DocumentBody, principal: Principal = requires(WRITE)) -> dict[str, Any]:
-        reason = validate_document(DiscardBody, data).reason
-        result = await letters.discard_letter(id, principal.name, reason)
+    async def discard_letter(
+        id: str, principal: Principal = requires(WRITE), request: DiscardBody = document_body(DiscardBody)
+    ) -> dict[str, Any]:
+        result = await letters.discard_letter(id, principal.name, request.reason)
         if not result.done:
             raise Conflict(f"this letter is {result.state} already", code="wrong_state")
         answer = await letters.look_up(id)

@@ -71,10 +71,8 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
     async def lookup_address(
         _: Principal = requires("suppressions:read"), address_lookup: AddressLookup = document_body(AddressLookup)
     ) -> dict[str, object]:
-        hashes = [
-            suppression_list.hash_address(channel, address_lookup.address)
-            for channel in (CHANNELS if address_lookup.channel is None else [address_lookup.channel])
-        ]
+        channel, address = address_lookup.channel, address_lookup.address
+        hashes = suppression_list.lookup_hashes(channel, address)
         async with database.read() as tx:
             rows = await entry_store.list_entries(tx, "", 200, customer=None, reason=None, hashes=hashes)
         if not rows:
@@ -89,6 +87,8 @@ def _add_create_route(
     enforcer: SuppressionEnforcer,
     clock: Clock,
 ) -> None:
+    importer = SuppressionImporter(database, suppression_list, clock)
+
     @routes.post(
         "",
         summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced",
