@@ -163,6 +163,21 @@ class Postgres:
         """Stop as by a power cut, without a checkpoint."""
         self.stop("immediate")
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All its processes stopped, as by a machine that hangs: connections stay open, and nobody answers."""
+        first = int((self.directory / "data/postmaster.pid").read_text().splitlines()[0])
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(first)], capture_output=True, text=True, check=False)
+        processes = [first, *map(int, listed.stdout.split())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
     def database(self) -> str:
         """The URL of a fresh, empty database."""
         self.databases += 1

@@ -19,6 +19,8 @@ from services.kit.observability.trace import new_traceparent
 T = TypeVar("T")
 MEDIA_TYPE = "application/msgpack"
 MAX_ATTEMPTS = 3
+CONNECT_TIMEOUT = 1.0
+"""Seconds for one try to connect, of MAX_ATTEMPTS: a host that drops packets does not answer later either."""
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -48,7 +50,8 @@ async def call(
             reraise=True,
         ):
             with attempt:
-                response = await client.post(path, content=body, headers=headers, timeout=timeout)
+                limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
+                response = await client.post(path, content=body, headers=headers, timeout=limits)
     except httpx.TransportError as error:
         raise Transient(
             f"{client.base_url} does not answer at {path} ({type(error).__name__})", retry_after=_jitter(1.0)

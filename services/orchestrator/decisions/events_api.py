@@ -14,7 +14,7 @@ from schemas.times import SECOND, format_instant, parse_duration
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
-from services.kit.errors import FenceTimeout, Invalid, Malformed, NotFound, Problem
+from services.kit.errors import BusGone, FenceTimeout, Invalid, Malformed, NotFound, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
@@ -26,6 +26,8 @@ from services.orchestrator.decisions.store import EventKey, event_key
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 MAX_EVENT_WAIT = 30 * SECOND
+PUBLISH_RETRY_AFTER = 5.0
+"""Seconds after which a caller may send events again that could not be published."""
 WaitParam = Annotated[str | None, Query(description="How long to wait for the decisions, such as 5s; at most 30s")]
 
 
@@ -107,13 +109,26 @@ async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult
         if event_key(event) not in known:
             new_events.setdefault(event_key(event), event)
     headers = (("content-type", b"application/cloudevents+json"),)
-    log_positions = await log.bus.publish(
-        [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
+    log_positions = await _publish(
+        log,
+        [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()],
     )
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
     return _PublishResult(frozenset(known), frozenset(new_events), after)
+
+
+async def _publish(log: EventLog, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+    """Publishes all records. Raises BusGone, which says what may have become of them and what to do."""
+    try:
+        return await log.bus.publish(records)
+    except BusGone as error:
+        raise BusGone(
+            f"{error.detail}. Send the same request again later: an event that has reached the log all the same has "
+            "one effect, by its source and id",
+            retry_after=max(error.retry_after, PUBLISH_RETRY_AFTER),
+        ) from error
 
 
 def _count_received(

@@ -79,7 +79,9 @@ class SituationService:
         }
 
     async def publish_change(self, customer: str, requested: ManualSituation, actor: str) -> dict[str, Any]:
-        """Publish the change as an event, and wait until it is applied. Raises Invalid, and what the bus raises."""
+        """Publish the change as an event, and wait until it is applied. Raises Invalid, and BusGone: the change may
+        then still be applied, and the same one again is another change.
+        """
         async with self._database.read() as tx:
             await self._check_kind(tx, requested.kind)
         now = self._clock.now()
