@@ -24,6 +24,7 @@ from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.preference import store
+from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceEventHandler
@@ -89,5 +90,6 @@ def build(
         wake=wake_signal,
     )
     service.add_consume_loop(CONSUMER_GROUP, loop)
+    service.add_job("addresses", AddressCarryOver(database, region).run)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service

@@ -132,11 +132,41 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
 async def write_states(tx: Tx, states: Iterable[PreferenceState]) -> None:
     """Write these states, of different customers, without a history. Requires `lock_states`."""
     rows = sorted((state.customer, state.version, pack(state)) for state in states)
+    if not rows:
+        return
     await tx.execute(
         "UPDATE preference_state SET version = v.version, state = v.state "
         f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
         "WHERE preference_state.customer = v.customer",
         **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
+    )
+
+
+async def list_packed_states(tx: Tx, after: str, limit: int) -> list[tuple[str, bytes]]:
+    """Customers and their packed states, in order, from the first customer after `after`."""
+    return [
+        (customer, bytes(state))
+        for customer, state in await tx.tuples(
+            "SELECT customer, state FROM preference_state WHERE customer > :after ORDER BY customer LIMIT :limit",
+            after=after,
+            limit=limit,
+        )
+    ]
+
+
+async def get_settled(tx: Tx, name: str) -> str | None:
+    """What `set_settled` has noted under a name."""
+    row = await tx.row("SELECT value FROM settled WHERE name = :name", name=name)
+    return None if row is None else str(row.value)
+
+
+async def set_settled(tx: Tx, name: str, value: str) -> None:
+    """Note a fact about this database."""
+    await tx.execute(
+        "INSERT INTO settled (name, value) VALUES (:name, :value) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        name=name,
+        value=value,
     )
 
 

@@ -160,13 +160,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(url: str, directory: Path, *, reading: bool = True) -> AsyncIterator[Running]:
+async def running(
+    url: str, directory: Path, *, reading: bool = True, region: str | None = None
+) -> AsyncIterator[Running]:
     """The service, started on a fresh database; `reading`: it reads the log."""
     migrate(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
     clock, orchestrator, registry = ManualClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
-    settings = PreferenceSettings.model_validate({**keys, "data_dir": directory})
+    settings = PreferenceSettings.model_validate({**keys, "data_dir": directory, "region": region})
     asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")
     client = OrchestratorClient(asked, SERVICE_KEY)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)

@@ -187,12 +187,17 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    url: str, directory: Path, *, start: bool = True, barrier_wait: float = MAX_BARRIER_WAIT
+    url: str,
+    directory: Path,
+    *,
+    start: bool = True,
+    barrier_wait: float = MAX_BARRIER_WAIT,
+    region: str | None = None,
 ) -> AsyncIterator[Running]:
     """The service on this database, with a local log."""
     migrate(url, "services.suppression")
     settings = SuppressionSettings.model_validate(
-        {"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY}
+        {"admin_key": ADMIN, "service_key": SERVICE, "address_key": ADDRESS_KEY, "region": region}
     )
     database, bus, clock = Database.open(url), LocalBus(directory / "log.db"), ManualClock(NOW)
     handovers, registry = Handovers(), Registry()
