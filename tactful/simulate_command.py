@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from schemas.address_kinds import REGIONS
 from schemas.times import Instant, parse_instant
 from tactful.command_errors import CommandError
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, print_table
@@ -49,6 +50,9 @@ def simulate(
     preferences: Annotated[Path, _input_file_option("Customers, one a line.")] = EMPTY_FILE,
     suppressions: Annotated[Path, _input_file_option("Suppressions and holds, one a line.")] = EMPTY_FILE,
     until: Annotated[str | None, typer.Option(help="The last instant (RFC 3339).", show_default="the last one")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="The country of numbers in national form, where the customer has none.")
+    ] = None,
     trace: Annotated[TraceLevel, typer.Option(help="Which verdicts to write.")] = TraceLevel.DECISIVE,
     against: Annotated[Path | None, _input_file_option("Another policy to compare with.")] = None,
     against_campaigns: Annotated[
@@ -66,7 +70,9 @@ def simulate(
     is_comparison = against is not None or against_campaigns is not None
     if picture is not None and not is_comparison:
         raise typer.BadParameter("needs --against or --against-campaigns", param_hint="--picture")
-    files = simulation.SimulationFiles(campaigns, policy, preferences, suppressions, events, _parse_until(until))
+    files = simulation.SimulationFiles(
+        campaigns, policy, preferences, suppressions, events, _parse_until(until), _parse_region(region)
+    )
     with _report_file_errors(), show_progress("deciding", events.stat().st_size * (1 + is_comparison)) as on_progress:
         if not is_comparison:
             summary = simulation.simulate(files, out, trace.value, on_progress)
@@ -103,6 +109,9 @@ def _print_summary(summary: "simulation.SimulationSummary") -> None:
     print_message(f"{summary.events} events, {summary.decisions} decisions{': ' if outcomes else ''}{outcomes}")
     if summary.duplicates:
         print_message(f"{summary.duplicates} events were duplicates and had no effect")
+    if summary.unusable_suppressions:
+        count = summary.unusable_suppressions
+        print_message(f"{count} do-not-contact entries name what is no address, and cover nobody", "yellow")
     if summary.refused:
         print_message(f"{summary.refused} events were refused and had no effect", "yellow")
 
@@ -133,6 +142,12 @@ def _parse_until(text: str | None) -> Instant | None:
         return None if text is None else parse_instant(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--until") from None
+
+
+def _parse_region(text: str | None) -> str | None:
+    if text is None or text.upper() in REGIONS:
+        return text and text.upper()
+    raise typer.BadParameter("not a country by its two letters of ISO 3166, such as DE", param_hint="--region")
 
 
 @contextmanager

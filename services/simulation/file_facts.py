@@ -28,7 +28,7 @@ class FileFactsSource:
         suppressions_and_holds: Sequence[Suppression | Hold],
         region: str | None = None,
     ) -> None:
-        """`region`: the organisation's country."""
+        """`region`: the organisation's country. `unusable_suppressions`: how many name what is no address."""
         self._region = region
         self._policy = policy
         self._situation_kinds = compile_kinds(
@@ -36,7 +36,7 @@ class FileFactsSource:
         )
         self._holds = tuple(to_hold_fact(each) for each in suppressions_and_holds if isinstance(each, Hold))
         entries = [each for each in suppressions_and_holds if isinstance(each, Suppression)]
-        self._by_address = suppression.index_address_entries(entries, region)
+        self._by_address, self.unusable_suppressions = suppression.index_address_entries(entries, region)
         self._preferences = {each.customer: preference.from_document(each, region) for each in customers}
         self._suppressions: dict[str, suppression.SuppressionState] = {}
         self._facts: dict[str, Facts] = {}

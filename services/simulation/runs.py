@@ -27,7 +27,9 @@ from services.simulation.input_files import (
 
 @dataclass(frozen=True, slots=True)
 class SimulationFiles:
-    """The files of a run. `until`: the last instant; None runs until nothing is due any more."""
+    """The files of a run. `until`: the last instant; None runs until nothing is due any more. `region`: the
+    organisation's country, in which numbers of customers without a country are read.
+    """
 
     campaigns: Path
     policy: Path
@@ -35,6 +37,7 @@ class SimulationFiles:
     suppressions: Path
     events: Path
     until: Instant | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class SimulationSummary:
     outcomes: Mapping[str, int]
     reasons: Mapping[str, int]
     counts: Mapping[tuple[str, str, str], int]
+    unusable_suppressions: int = 0
 
 
 def simulate_files(
@@ -59,9 +63,10 @@ def simulate_files(
     until: Instant | None,
     out: Path,
     trace: str = "decisive",
+    region: str | None = None,
 ) -> SimulationSummary:
     """As `simulate`, returning the decisions of files given by name."""
-    return simulate(SimulationFiles(campaigns, policy, preferences, suppressions, events, until), out, trace)
+    return simulate(SimulationFiles(campaigns, policy, preferences, suppressions, events, until, region), out, trace)
 
 
 def simulate(
@@ -73,7 +78,7 @@ def simulate(
     compiled_policy = read_policy(files.policy)
     catalogue = Catalogue(read_campaigns(files.campaigns), compiled_policy, frozenset(CHANNELS))
     facts_source = FileFactsSource(
-        compiled_policy, iter_customers(files.preferences), read_suppressions(files.suppressions)
+        compiled_policy, iter_customers(files.preferences), read_suppressions(files.suppressions), files.region
     )
     simulator = Simulator(catalogue, facts_source, files.until)
     counts = Counter[tuple[str, str, str]]()
@@ -94,6 +99,7 @@ def simulate(
         dict(outcomes),
         dict(reasons),
         dict(counts),
+        facts_source.unusable_suppressions,
     )
 
 

@@ -200,18 +200,20 @@ def plain_address_name(channel: str, canonical: str) -> tuple[str, str]:
 
 def index_address_entries(
     documents: Iterable[Suppression], region: str | None
-) -> dict[tuple[str, str], tuple[SuppressionEntry, ...]]:
+) -> tuple[dict[tuple[str, str], tuple[SuppressionEntry, ...]], int]:
     """The entries of those documents that name an address, by `plain_address_name`, for `to_facts` in a simulation.
 
-    What is no address covers nobody.
+    Also how many documents name what is no address, and so cover nobody.
     """
+    unusable = 0
     index: dict[tuple[str, str], tuple[SuppressionEntry, ...]] = {}
     for document in documents:
         try:
             addresses = suppressed_addresses(document, region)
         except DocumentError:
+            unusable += 1
             continue
         for channel, canonical in addresses.items():
             name = plain_address_name(channel, canonical)
             index[name] = (*index.get(name, ()), to_entry(document))
-    return index
+    return index, unusable

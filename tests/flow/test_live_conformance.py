@@ -11,7 +11,13 @@ from tests.support.live_product import live, read
 
 pytestmark = pytest.mark.wired
 
-CASES = sorted(path for path in (Path(__file__).parent.parent / "conformance").iterdir() if path.is_dir())
+SIMULATED_ONLY = {"34-unusable-addresses"}
+"""What no door of the live product takes: customers with addresses that are none."""
+CASES = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "conformance").iterdir()
+    if path.is_dir() and path.name not in SIMULATED_ONLY
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from schemas.ids import compute_message_id
+from tests.model.addresses import canonical
 from tests.model.conditions import holds, same
 from tests.model.instants import (
     DAY,
@@ -110,10 +111,12 @@ def expiry_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
 
 
 def usable_addresses(candidate: Candidate) -> list[str]:
-    """Where the candidate might be sent: for marketing only what is verified."""
+    """Where the candidate might be sent, in canonical form: for marketing only what is verified."""
     every = candidate.person.values.get("addresses") or []
     on_channel = [each for each in every if each["channel"] == candidate.channel]
-    return [each["address"] for each in on_channel if candidate.cls != "marketing" or each.get("verified")]
+    kept = [each for each in on_channel if candidate.cls != "marketing" or each.get("verified")]
+    country = candidate.person.values.get("country")
+    return [form for each in kept if (form := canonical(candidate.channel, each["address"], country)) is not None]
 
 
 def address_rules(candidate: Candidate, by_address: list[Document], at: int) -> Iterator[Refusal]:
@@ -132,10 +135,9 @@ def address_rules(candidate: Candidate, by_address: list[Document], at: int) -> 
         )
 
     def stopped(address: str) -> bool:
-        return any(covering(each) and plain(each["address"]) == plain(address) for each in by_address)
-
-    def plain(address: str) -> str:
-        return address.strip().lower() if candidate.channel == "email" else address
+        return any(
+            covering(each) and canonical(candidate.channel, each["address"], None) == address for each in by_address
+        )
 
     everywhere = bool(addresses) and all(map(stopped, addresses))
     if everywhere or any(covering(each) for each in candidate.person.entries):

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.customer import Customer
@@ -291,3 +292,54 @@ def test_a_block_never_shortens_a_pause() -> None:
     later = format_instant(NOON + 7 * DAY)
     state = preference.block_until(after(changed(NOON, paused_until=later)), NOON + DAY)
     assert preference.to_facts(state).paused_until == NOON + 7 * DAY
+
+
+def number(text: str, verified: bool = True) -> dict[str, Any]:
+    return {"channel": "sms", "address": text, "verified": verified}
+
+
+def given_and_form(state: preference.PreferenceState) -> list[tuple[str, str]]:
+    return [(each.address, each.canonical_form) for each in preference.to_facts(state).addresses]
+
+
+def test_spellings_of_one_number_are_one_address_as_it_was_last_set() -> None:
+    start = preference.apply_patch(preference.empty_state("c-1"), {"country": "GB", "addresses": []}, NOON - DAY)
+    first, second = number("07700 900101", False), number("+44 7700 900101")
+    for events in itertools.permutations(
+        [identified(NOON, addresses=[first]), identified(NOON + 1, addresses=[second]), identified(NOON + 2)]
+    ):
+        state = after(*events, start=start)
+        assert given_and_form(state) == [("+44 7700 900101", "+447700900101")]
+        assert preference.to_facts(state).addresses[0].verified
+
+
+def test_when_the_country_is_known_later_numbers_in_national_form_are_made_anew() -> None:
+    events = [
+        identified(NOON, addresses=[number("07700 900101")]),
+        identified(NOON + 1, addresses=[number("+447700900101")]),
+        identified(NOON + 2, country="GB"),
+        identified(NOON + 3, addresses=[mail("x@example.org")]),
+    ]
+    expected = [("+447700900101", "+447700900101"), ("x@example.org", "x@example.org")]
+    for order in itertools.permutations(events):
+        state = after(*order)
+        assert given_and_form(state) == expected
+        assert preference.unpack(preference.pack(state), None) == state
+
+
+def test_the_organisations_country_reads_what_the_customers_does_not() -> None:
+    events = [identified(NOON, addresses=[number("07700 900101")])]
+    unread, read = after(*events), after(*events, start=preference.empty_state("c-1", "GB"))
+    assert preference.to_facts(unread).addresses[0].problem is not None
+    assert given_and_form(read) == [("07700 900101", "+447700900101")]
+    assert preference.unpack(preference.pack(unread), "GB") == read
+    assert preference.read_packed_facts(preference.pack(unread), "GB") == preference.to_facts(read)
+    assert isinstance(preference.read_packed_facts(preference.pack(read), "GB"), msgspec.Raw)
+
+
+def test_an_internationalised_domain_and_its_ascii_form_are_one_address() -> None:
+    state = after(
+        identified(NOON, addresses=[mail("ada@bücher.example")]),
+        identified(NOON + 1, addresses=[mail("Ada@xn--bcher-kva.example")]),
+    )
+    assert given_and_form(state) == [("Ada@xn--bcher-kva.example", "Ada@xn--bcher-kva.example")]

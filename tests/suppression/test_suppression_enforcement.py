@@ -87,6 +87,13 @@ async def test_an_address_is_asked_about_by_its_hash_on_every_channel_where_it_i
     assert hash_address(ADDRESS_KEY.encode(), "email", "ada@example.org") in hashes and len(hashes) == 3
 
 
+async def test_attempts_are_asked_about_by_the_hash_of_the_canonical_form_that_they_go_to(service: Running) -> None:
+    body = {"address": "+44 (0)7700 900101", "scope": {"channel": "sms"}, "reason": "legal"}
+    await service.http.post("/v1/suppressions", json=body)
+    digest = hash_address(ADDRESS_KEY.encode(), "sms", "+447700900101")
+    assert [scope.address for scope in service.handovers.asked] == [digest]
+
+
 async def test_a_hold_without_classes_concerns_service_and_marketing_of_every_region(service: Running) -> None:
     await service.http.post("/v1/holds", json=HOLD)
     (scope,) = service.handovers.asked

@@ -108,9 +108,10 @@ def test_facts_hold_own_entries_before_those_of_addresses() -> None:
 
 
 def test_addresses_of_documents_are_found_without_case_on_every_channel_they_cover() -> None:
-    index = index_address_entries(
+    index, unusable = index_address_entries(
         [document(address=" Ada@Example.ORG "), document(address="0171 5551234", scope={"channel": "sms"})], "DE"
     )
+    assert unusable == 0
     assert plain_address_name("email", "ada@example.org") in index
     assert plain_address_name("in_app", "Ada@Example.ORG") in index
     assert index[plain_address_name("sms", "+491715551234")][0].channel == "sms"
@@ -118,7 +119,7 @@ def test_addresses_of_documents_are_found_without_case_on_every_channel_they_cov
 
 
 def test_a_document_of_a_customer_names_no_address() -> None:
-    assert index_address_entries([document(customer="c-1")], None) == {}
+    assert index_address_entries([document(customer="c-1")], None) == ({}, 0)
 
 
 def test_quarantine_defers_service_and_marketing_for_a_day() -> None:

@@ -76,3 +76,19 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     assert simulate(tmp_path / "out.jsonl", "--policy", tmp_path / "none.yaml").code == 2
     assert simulate(tmp_path / "out.jsonl", "--until", "tomorrow").code == 2
+
+
+def test_numbers_in_national_form_are_read_in_the_region_that_is_given(tmp_path: Path) -> None:
+    case = Path(__file__).parents[1] / "conformance" / "34-unusable-addresses"
+    files = {"preferences": "preferences.jsonl", "events": "events.jsonl", "policy": "policy.yaml"}
+    arguments = [word for name, file in files.items() for word in (f"--{name}", str(case / file))]
+    outcomes = []
+    for region in ([], ["--region", "gb"]):
+        out = tmp_path / "decisions.jsonl"
+        done = run("simulate", "--campaigns", str(case / "campaigns"), *arguments, *region, "--out", str(out))
+        assert done.code == 0
+        decided = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+        outcomes.append([line["outcome"] for line in decided if line["customer"] == "c-5"])
+    assert outcomes == [["suppress", "send"], ["send", "send"]]
+    refused = run("simulate", "--campaigns", str(case / "campaigns"), *arguments, "--region", "XX", "--out", str(out))
+    assert refused.code == 2 and "ISO 3166" in refused.err

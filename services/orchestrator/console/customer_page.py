@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
-from schemas.facts import OptOut
+from schemas.facts import Address, OptOut
 from schemas.times import DAY, Instant
 from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
@@ -238,8 +238,7 @@ def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
     """Describes what holds for this customer now. Contains no address."""
     preference = facts.preference
     reach = [
-        f"{decision_words.CHANNELS[address.channel][0]}{'' if address.verified else ' (not verified)'}"
-        for address in preference.addresses
+        f"{decision_words.CHANNELS[address.channel][0]}{_describe_limits(address)}" for address in preference.addresses
     ]
     open_now = [item for item in facts.suppressions.situations if item.closed is None]
     rows = [
@@ -258,6 +257,13 @@ def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
     if preference.frequency is not None:
         rows.insert(2, ("Own frequency limit", f"at most {preference.frequency.limit} a {preference.frequency.per}"))
     return rows
+
+
+def _describe_limits(address: Address) -> str:
+    """Why an address cannot be used, or not by all messages; never the address."""
+    if address.problem is not None:
+        return f" (unusable: {address.problem})"
+    return "" if address.verified else " (not verified)"
 
 
 def _describe_opt_out(item: OptOut) -> str:

@@ -82,3 +82,15 @@ def test_the_address_is_one_of_the_channel_and_of_unverified_ones_the_first() ->
     assert known.delivery_address(MessageAttributes("offer", None, "email", "service", None), 0) == UNVERIFIED
     assert known.delivery_address(MessageAttributes("offer", "news", "email", "marketing", None), 0) is None
     assert known.delivery_address(MessageAttributes("offer", None, "sms", "service", None), 0) == phone
+
+
+def test_an_address_without_a_canonical_form_is_passed_over() -> None:
+    broken = Address("email", "a@shop.local", True, problem="an e-mail address at a reserved domain")
+    known = facts(chosen=preference(addresses=(broken, UNVERIFIED, FIRST)))
+    for cls in ("marketing", "service"):
+        assert known.delivery_address(MessageAttributes("offer", "news", "email", cls, None), at("02 10:00")) == FIRST
+    assert known.usable_address_indexes("email", "marketing") == (2,)
+    only_broken = facts(chosen=preference(addresses=(broken,)))
+    assert not only_broken.has_address("email", "service")
+    attributes = MessageAttributes("offer", "news", "email", "service", None)
+    assert only_broken.delivery_address(attributes, at("02 10:00")) is None

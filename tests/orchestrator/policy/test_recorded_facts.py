@@ -27,3 +27,10 @@ def test_an_entry_of_an_address_that_was_not_there_is_left_out() -> None:
 def test_without_such_entries_nothing_changes() -> None:
     known = Suppressions("c-1", entries=(entry(None),))
     assert reindex_address_entries(known, ASKED, preference()) is known
+
+
+def test_an_entry_covers_every_spelling_of_its_address() -> None:
+    spelt = Address("email", "Old@Example.org", True, "old@example.org")
+    both = Preference("c-1", addresses=(Address("email", "old@example.org", True), spelt))
+    known = Suppressions("c-1", entries=(entry(0),))
+    assert [each.address for each in reindex_address_entries(known, ASKED, both).entries] == [0, 1]
