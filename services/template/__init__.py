@@ -30,7 +30,16 @@ from services.template.template_errors import RenderError, TemplateSyntaxError
 from services.template.translate import translate_template
 from services.template.value_text import MisfitError
 
-__all__ = ["RenderError", "Template", "TemplateSyntaxError", "check_html", "compile_template", "link_scheme_allowed"]
+__all__ = [
+    "RenderError",
+    "Template",
+    "TemplateSyntaxError",
+    "check_html",
+    "compile_template",
+    "create_environment",
+    "line_and_column",
+    "link_scheme_allowed",
+]
 
 MAX_TEMPLATE_BYTES: Final = 64 * 1024  # bytes
 _PATH_PATTERN: Final = re.compile(r"[A-Za-z_][\w.\-]*")
@@ -46,7 +55,7 @@ _KINDS: Final = {
 class Template:
     """A parsed template. It may be rendered any number of times, from any thread. `field` names it in errors."""
 
-    __slots__ = ("_parsed", "_spans", "_variables", "field", "html", "source", "translation")
+    __slots__ = ("_parsed", "_reads", "_spans", "_variables", "field", "html", "source", "translation")
 
     def __init__(
         self, source: str, html: bool, field: str | None, parsed: BoundTemplate, analysis: TemplateAnalysis
@@ -54,6 +63,7 @@ class Template:
         self.source, self.html, self.field, self._parsed = source, html, field, parsed
         self._variables = frozenset(str(each) for uses in analysis.globals.values() for each in uses)
         self._spans = sorted((each.span.index, str(each)) for uses in analysis.variables.values() for each in uses)
+        self._reads = sorted((each.span.index, each.segments) for uses in analysis.globals.values() for each in uses)
         self.translation = translate_template(parsed, frozenset(analysis.locals))
 
     def render(self, context: Mapping[str, Any]) -> str:
@@ -82,6 +92,15 @@ class Template:
     def variables(self) -> frozenset[str]:
         """Returns the paths that the template reads, such as `customer.traits.name`."""
         return self._variables
+
+    def first_use(self, path: str) -> int:
+        """Returns the index of the first use of a path, or of what it begins with; 0 where the template has neither."""
+        uses = [use for use in self._spans if path == use[1] or path.startswith((f"{use[1]}.", f"{use[1]}["))]
+        return max(uses, key=lambda use: len(use[1]), default=(0, ""))[0]
+
+    def reads(self) -> list[tuple[int, list[Any]]]:
+        """Returns (index, path) of each use of a variable that the template does not assign, in order."""
+        return self._reads
 
     def describe_error(self, error: LiquidError) -> RenderError:
         """Returns python-liquid's error as ours: the place, the variable and the kinds of values, never a value."""

@@ -90,7 +90,7 @@ class BudgetedContext(RenderContext):
         return super().filter(name, token)
 
 
-class _BoundedRange(RangeLiteral):
+class BoundedRange(RangeLiteral):
     """A range of bounded length: python-liquid iterates over all of it for `contains` and `reversed`."""
 
     __slots__ = ()
@@ -136,7 +136,7 @@ class _PlainCycle(CycleNode):
 
 
 _REPLACED: Final[Mapping[type, type]] = {
-    RangeLiteral: _BoundedRange, OutputNode: PlainOutput, EchoNode: PlainEcho, CycleNode: _PlainCycle
+    RangeLiteral: BoundedRange, OutputNode: PlainOutput, EchoNode: PlainEcho, CycleNode: _PlainCycle
 }  # fmt: skip
 
 

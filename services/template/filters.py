@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from math import isfinite
 from typing import Any, Final
 
 from liquid.builtin.filters import array as list_filters
@@ -40,6 +41,7 @@ _EXPECTED: Final = {
 def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps a filter with size checks before and after it. The wrapped filter raises ResourceLimitError."""
 
+    takes_numbers = filter_function.__module__ == number_filters.__name__ or name == "round"
     takes_text = filter_function.__module__ == text_filters.__name__
 
     @wraps(filter_function)
@@ -48,6 +50,9 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
             check_size(operand)
             if name != "default" and is_undefined(operand):
                 str(operand)  # raises UndefinedError; arithmetic would take a missing value for 0
+        if takes_numbers:
+            for operand in (value, *args):
+                _check_number(name, operand)
         if takes_text:
             value, *args = _text_operands(name, value, args)  # type: ignore[assignment]
         if name.startswith("replace") and isinstance(value, str) and args:
@@ -66,6 +71,18 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
         return result
 
     return limited
+
+
+def _check_number(name: str, value: object) -> None:
+    """Raises MisfitError for what is no number. python-liquid takes it for 0, and a message would say so."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, str):
+        try:
+            is_number = isfinite(float(value))
+        except ValueError:
+            is_number = False
+    if not is_number:
+        raise MisfitError(f"the filter `{name}` needs a number, not {kind_of(value)}", kind_of(value), "a number")
 
 
 def _text_operands(name: str, value: Any, args: Sequence[Any]) -> list[Any]:
@@ -105,13 +122,10 @@ def _misfit(name: str, module: str, value: object, error: Exception) -> LiquidEr
 
 @math_filter
 def round_number(number: float, digits: Any = None) -> float:
-    """Rounds half away from zero; `digits` that are no number count as absent."""
+    """Rounds half away from zero."""
     if isinstance(digits, str):
-        try:
-            digits = float(digits)
-        except ValueError:
-            digits = None
-    return round_half_away(number, None if is_undefined(digits) else digits)
+        digits = float(digits)
+    return round_half_away(number, digits)
 
 
 def check_size(value: Any) -> None:

@@ -44,6 +44,7 @@ class RenderError(Exception):
         self.variable, self.found, self.expected = variable, found, expected
         self.offset, self.excerpt = offset, excerpt
         self.pointer = ""
+        self.suggestion: str | None = None
 
     def locate(self, pointer: str) -> None:
         """Sets where the content is that failed: `pointer` leads to its fields."""
@@ -57,6 +58,7 @@ class RenderError(Exception):
             self.detail,
             self.line,
             self.column,
+            self.suggestion,
             variable=self.variable,
             found=self.found,
             expected=self.expected,

@@ -23,8 +23,8 @@ def policy() -> Policy:
 
 @pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
 def test_a_campaign_is_taken_while_the_policy_is_active(path: Path) -> None:
-    campaign = document_checks.validate_campaign(path.stem, load_document(path.read_bytes()), policy(), check_content)
-    assert campaign.key == path.stem
+    checked = document_checks.validate_campaign(path.stem, load_document(path.read_bytes()), policy(), check_content)
+    assert checked.document.key == path.stem
 
 
 def test_the_policy_holds_what_the_documents_speak_of() -> None:

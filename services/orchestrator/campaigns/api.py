@@ -1,5 +1,6 @@
 """HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -60,16 +61,17 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
         registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
         )
-        return _campaign_response(
-            registered, 201 if registered.created else 200, findings=await _lint_version(database, registered)
-        )
+        findings = [*await _lint_version(database, registered), *finding_documents(registered.warnings)]
+        return _campaign_response(registered, 201 if registered.created else 200, findings=findings)
 
     for action in LifecycleAction:
-        _add_transition_route(routes, database, clock, action)
+        _add_transition_route(routes, database, clock, action, check_content)
     return routes
 
 
-def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction) -> None:
+def _add_transition_route(
+    routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction, check_content: ContentChecker
+) -> None:
     @routes.post(f"/{{key}}/{action}", name=f"{action} campaign", summary=f"Lifecycle action: {action}")
     async def transition_campaign(
         key: CampaignKey,
@@ -80,8 +82,11 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
         changed = await campaign_workflow.transition_campaign(
             database, key, action, transition_request(request, principal, clock, why)
         )
-        if action is LifecycleAction.SHADOW:
-            return _campaign_response(changed, findings=await _lint_version(database, changed))
+        if action in (LifecycleAction.SUBMIT, LifecycleAction.SHADOW):
+            document = validate_document(schemas.campaign.Campaign, changed.version.document)
+            content_findings = await asyncio.to_thread(check_content, document)
+            findings = [*await _lint_version(database, changed), *finding_documents(content_findings)]
+            return _campaign_response(changed, findings=findings)
         return _campaign_response(changed)
 
 

@@ -1,11 +1,13 @@
 """Campaign workflow: register a version, and move it through the approval lifecycle. One transaction per action."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import schemas.policy
 from schemas.documents import validate_document
+from schemas.finding import Finding
 from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
@@ -27,6 +29,8 @@ class CampaignWithVersion:
     head: CampaignHead
     version: DocumentVersion
     created: bool = False
+    warnings: tuple[Finding, ...] = ()
+    """What its content may fail for; known where it was just checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ async def register_campaign(
     """
     async with database.read() as tx:
         policy = await get_active_policy(tx)
-    document_checks.validate_campaign(key, data, policy, check_content)
+    checked = await asyncio.to_thread(document_checks.validate_campaign, key, data, policy, check_content)
     async with database.write() as tx:
         head = await store.get_or_create_head(tx, key, request.at)
         request.check_revision(head.revision or None)
@@ -59,7 +63,7 @@ async def register_campaign(
             request.actor,
             data,
         ):
-            return CampaignWithVersion(head, before)
+            return CampaignWithVersion(head, before, warnings=checked.warnings)
         if before is not None and before.status in lifecycle.PRELAUNCH_STATUSES:
             await store.update_version_status(tx, "campaign", replace(before, status=Status.REPLACED))
         if before is not None and before.status is Status.SHADOW:
@@ -73,7 +77,7 @@ async def register_campaign(
         await store.insert_version(tx, "campaign", version)
         updated_head = await store.update_head(tx, replace(head, newest=version.version), request.at)
         await store.append_log_entry(tx, _log_entry(version, "put", None, request))
-    return CampaignWithVersion(updated_head, version, created=before is None)
+    return CampaignWithVersion(updated_head, version, created=before is None, warnings=checked.warnings)
 
 
 async def transition_campaign(

@@ -4,7 +4,7 @@ All problems are reported at once, each with a JSON pointer.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import schemas.campaign
 import schemas.policy
@@ -17,10 +17,20 @@ ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Findi
 """Validates a campaign's content; implemented by `delivery.channels.content.check_content`."""
 
 
+class CheckedCampaign(NamedTuple):
+    """A campaign that can be saved, and warnings about its content."""
+
+    document: schemas.campaign.Campaign
+    warnings: tuple[Finding, ...]
+
+
 def validate_campaign(
     key: str, data: Any, policy: schemas.policy.Policy | None, check_content: ContentChecker
-) -> schemas.campaign.Campaign:
-    """Returns the validated campaign for `key` under the active `policy`. Raises DocumentError."""
+) -> CheckedCampaign:
+    """Validates the campaign for `key` under the active `policy`. Raises DocumentError.
+
+    It renders the content for trial, which takes up to a second of CPU time for large e-mails.
+    """
     document = validate_document(schemas.campaign.Campaign, data)
     problems: list[DocumentProblem] = []
     if document.key != key:
@@ -33,12 +43,13 @@ def validate_campaign(
         )
     problems += schemas.campaign.unsupported_strategy_problems(document)
     problems += conditions.campaign_condition_problems(document)
-    problems += [each for each in check_content(document) if each.severity is Severity.ERROR]
+    content_findings = list(check_content(document))
+    problems += [each for each in content_findings if each.severity is Severity.ERROR]
     if policy is not None:
         problems += _topic_problems(document, policy)
     if problems:
         raise DocumentError(problems)
-    return document
+    return CheckedCampaign(document, tuple(content_findings))
 
 
 def validate_policy(data: Any) -> schemas.policy.Policy:

@@ -1,5 +1,6 @@
 """Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,8 +20,11 @@ from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import document_checks
 from services.orchestrator.campaigns import store as catalogue_store
+from services.orchestrator.campaigns.api_common import finding_documents
 from services.orchestrator.campaigns.campaign_workflow import get_active_policy
+from services.orchestrator.campaigns.document_checks import CheckedCampaign
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content import CompiledContent, check_content, compile_content
@@ -63,20 +67,24 @@ class Previewer:
         self._links = links
         self._clock = clock
 
-    async def load_campaign(self, campaign: str | dict[str, Any]) -> schemas.campaign.Campaign:
-        """Returns the requested campaign. Raises NotFound, DocumentError."""
+    async def load_campaign(self, campaign: str | dict[str, Any]) -> CheckedCampaign:
+        """Returns the requested campaign and what its content may fail for. Raises NotFound, DocumentError."""
+        version: DocumentVersion | None = None
         async with self._database.read() as tx:
             policy = await get_active_policy(tx)
             if isinstance(campaign, str):
                 head = await catalogue_store.get_head(tx, campaign)
-                version = (
-                    None if head is None else await catalogue_store.get_campaign_version(tx, campaign, head.newest)
-                )
-                if version is None:
-                    raise NotFound(f"there is no campaign `{campaign[:80]}`")
-                return validate_document(schemas.campaign.Campaign, version.document)
+                if head is not None:
+                    version = await catalogue_store.get_campaign_version(tx, campaign, head.newest)
+        if isinstance(campaign, str):
+            if version is None:
+                raise NotFound(f"there is no campaign `{campaign[:80]}`")
+            document = validate_document(schemas.campaign.Campaign, version.document)
+            return CheckedCampaign(document, tuple(await asyncio.to_thread(check_content, document)))
         try:
-            return document_checks.validate_campaign(str(campaign.get("key")), campaign, policy, check_content)
+            return await asyncio.to_thread(
+                document_checks.validate_campaign, str(campaign.get("key")), campaign, policy, check_content
+            )
         except DocumentError as error:
             raise DocumentError(each.below("/campaign") for each in error.findings) from None
 
@@ -114,12 +122,13 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     async def preview_campaign(
         _: Principal = requires("preview:write"), request: PreviewRequest = document_body(PreviewRequest)
     ) -> dict[str, Any]:
-        document = await previewer.load_campaign(request.campaign)
+        document, findings = await previewer.load_campaign(request.campaign)
         context = await previewer.build_context(document, request.customer, request.event)
         return {
             "campaign": document.key,
             "customer": request.customer,
             "locale": context["customer"]["locale"],
+            "findings": finding_documents(findings),
             "items": list(_render_items(document, compile_content(document), context)),
         }
 

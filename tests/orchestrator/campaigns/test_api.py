@@ -42,8 +42,29 @@ async def test_a_new_campaign_is_a_draft_and_shows_its_document_with_defaults(he
     assert (body["ttl"], body["priority"], body["strategy"]) == ("72h", 50, "first")
     assert (body["editor"], body["active_version"]) == ("person-marketer", None)
     read = await here.call("viewer", "GET", PATH)
-    assert {**read.json(), "findings": []} == body
+    assert {**read.json(), "findings": body["findings"]} == body
     assert read.headers["etag"] == answer.headers["etag"]
+
+
+async def test_what_never_can_be_sent_is_refused_and_what_may_fail_is_a_warning(here: World) -> None:
+    text = "{{ event.data.total | times: 2 }} {{ customer.traits.name | default: 'you' }}"
+    refused = await here.call(
+        "marketer", "PUT", PATH, json=campaign(content={"sms": {"en": {"text": "x" * 1700 + text}}})
+    )
+    assert codes(refused) == {"/content/sms/en/text": "too_long"}
+    [error] = refused.json()["errors"]
+    assert (error["line"], error["column"], error["suggestion"]) == (1, 1601, "shorten the text")
+    saved = await here.call("marketer", "PUT", PATH, json=campaign(content={"sms": {"en": {"text": text}}}))
+    assert saved.status_code == 201, saved.text
+    found = [each for each in saved.json()["findings"] if each["code"] == "may_fail"]
+    assert [(each["pointer"], each["variable"], each["severity"]) for each in found] == [
+        ("/content/sms/en/text", "event.data.total", "warning"),
+        ("/content/sms/en/text", "customer.traits.name", "warning"),
+    ]
+    assert (found[0]["line"], found[0]["column"]) == (1, 4)
+    assert "`event.data.total` is missing" in found[0]["detail"]
+    again = (await here.call("marketer", "POST", f"{PATH}/submit")).json()
+    assert again["findings"] == saved.json()["findings"]
 
 
 async def test_the_whole_life_of_a_campaign(here: World) -> None:

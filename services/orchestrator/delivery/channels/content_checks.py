@@ -1,17 +1,26 @@
 """Checks and clean-ups of content that several channels share."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from email.errors import HeaderParseError
 from email.header import decode_header
 from typing import Final
 from urllib.parse import urlsplit
 
 from schemas.finding import Finding
-from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates
-from services.template import RenderError, Template, TemplateSyntaxError, compile_template
+from services.orchestrator.delivery.channels.definition import CompiledTemplates
+from services.template import RenderError, Template, TemplateSyntaxError, compile_template, line_and_column
 
-TEMPLATE_ROOTS: Final = frozenset({"customer", "event", "campaign", "links", "now"})
+TEMPLATE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "customer": ("id", "traits", "locale"),
+    "event": ("type", "time", "data"),
+    "campaign": ("key", "name"),
+    "links": ("unsubscribe", "preferences"),
+    "now": (),
+}
+"""What templates can read, and the fields of each; `event.data` and `customer.traits` hold any."""
+_POSITIONS: Final = frozenset({"size", "first", "last"})
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ASCII_CONTROL_BYTES: Final = bytes([*range(0x20), 0x7F])
 _NOT_IN_LINKS: Final = re.compile(r'[\s<>"\\]')
@@ -26,11 +35,26 @@ def check_templates(content: Mapping[str, str], html: frozenset[str] = frozenset
         except TemplateSyntaxError as error:
             problems.append(Finding(f"/{field}", "template_syntax", str(error), error.line, error.column))
             continue
-        for path in sorted(template.variables()):
-            if _root(path) not in TEMPLATE_ROOTS:
-                detail = f"unknown name `{path}`; templates see {', '.join(sorted(TEMPLATE_ROOTS))}"
-                problems.append(Finding(f"/{field}", "unknown_name", detail))
+        problems += (each.below(f"/{field}") for each in _unknown_names(template))
     return problems
+
+
+def _unknown_names(template: Template) -> Iterator[Finding]:
+    for index, path in template.reads():
+        root, known = str(path[0]), TEMPLATE_NAMES.get(str(path[0]))
+        line, column = line_and_column(template.source, index)
+        at = f"line {line}, column {column}: "
+        if known is None:
+            detail = f"{at}unknown name `{root}`; templates see {', '.join(sorted(TEMPLATE_NAMES))}"
+            yield Finding("", "unknown_name", detail, line, column, _suggest_name(root, TEMPLATE_NAMES))
+        elif len(path) > 1 and known and isinstance(path[1], str) and path[1] not in {*known, *_POSITIONS}:
+            detail = f"{at}`{root}` has no `{path[1]}`; it has {', '.join(known)}"
+            yield Finding("", "unknown_name", detail, line, column, _suggest_name(path[1], known, f"{root}."))
+
+
+def _suggest_name(word: str, known: Iterable[str], prefix: str = "") -> str | None:
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean `{prefix}{near[0]}`?" if near else None
 
 
 def compile_fields(content: Mapping[str, str], html: frozenset[str] = frozenset()) -> dict[str, Template]:
@@ -129,15 +153,3 @@ def _decode_encoded_words(text: str) -> str:
     except (HeaderParseError, ValueError, LookupError):
         return "\0"
     return "".join(parts)
-
-
-def check_static_content(compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool) -> list[Finding]:
-    """Checks the limits of content without variables: what fails then would fail for everybody."""
-    if any(template.variables() for template in compiled.values()):
-        return []
-    try:
-        channel.render(compiled, {}, marketing)
-    except RenderError as error:
-        error.locate("")
-        return [error.to_finding()]
-    return []

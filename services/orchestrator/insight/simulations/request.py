@@ -1,12 +1,12 @@
 """Simulation requests, and the documents they refer to."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from pydantic import Field, model_validator
 
-import schemas.campaign
 from schemas.documents import DocumentError, DocumentProblem
 from schemas.fields import CustomerId, Document, InstantField, Key, as_tuple
 from schemas.times import Instant
@@ -157,12 +157,12 @@ async def _resolve_campaign(
             raise NotFound(f"there is no campaign `{reference}`")
         return newest.document
     try:
-        checked: schemas.campaign.Campaign = document_checks.validate_campaign(
-            str(reference.get("key")), reference, None, check_content
+        checked = await asyncio.to_thread(
+            document_checks.validate_campaign, str(reference.get("key")), reference, None, check_content
         )
     except DocumentError as error:
         raise DocumentError(_prefix_problems(pointer, error)) from None
-    assert checked.key == reference["key"]
+    assert checked.document.key == reference["key"]
     return reference
 
 

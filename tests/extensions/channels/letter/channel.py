@@ -7,6 +7,7 @@ from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
+from services.orchestrator.delivery.channels.sendability import check_sendable
 
 MAX_CHARACTERS: Final = 3000
 
@@ -28,7 +29,7 @@ class LetterChannel:
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""
         problems = checks.check_templates(content)
-        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
+        return problems or check_sendable(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its one template."""

@@ -13,6 +13,7 @@ from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
+from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError, check_html
 
 MAX_SUBJECT: Final = 255
@@ -69,22 +70,7 @@ class EmailChannel:
                 for field, template in compiled.items()
                 if field in ("html", "mjml", "text") and UNSUBSCRIBE_VARIABLE not in template.variables()
             ]
-        return problems or self._check_trial_render(compiled)
-
-    def _check_trial_render(self, compiled: CompiledTemplates) -> list[Finding]:
-        """Renders with sample values, to find markup that never compiles. Values that do not fit prove nothing and are
-        ignored.
-        """
-        paths = {path for template in compiled.values() for path in template.variables()}
-        try:
-            self.render(compiled, _sample_context(paths), marketing=False)
-        except RenderError as error:
-            field = "mjml" if "mjml" in compiled else "html"
-            if not paths or error.code in ("bad_mjml", "bad_style", "too_deep", "unsafe_html"):
-                error.field = error.field or field
-                error.locate("")
-                return [error.to_finding()]
-        return []
+        return problems or check_sendable(compiled, self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
@@ -161,16 +147,6 @@ def _require_unsubscribe_link(
         if not link or link not in markup.unescape(message[part]):
             detail = f"marketing without its unsubscribe link in {'HTML' if part == 'html' else 'the text'} is not sent"
             raise RenderError("no_unsubscribe", detail, field=field)
-
-
-def _sample_context(paths: set[str]) -> dict[str, Any]:
-    context: dict[str, Any] = {}
-    for path in sorted(paths, key=len, reverse=True):
-        parent, names = context, re.findall(r"[^.\[\]'\"]+", path)
-        for name in names[:-1]:
-            parent = parent.setdefault(name, {})
-        parent.setdefault(names[-1], f"https://example.org/{names[-1]}" if names[0] == "links" else "example")
-    return context
 
 
 CHANNEL: Final = EmailChannel()

@@ -12,6 +12,7 @@ from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
+from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError
 
 MAX_TITLE: Final = 100
@@ -39,7 +40,7 @@ class PushChannel:
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the limits of content without values."""
         problems = checks.check_templates(content)
-        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
+        return problems or check_sendable(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""

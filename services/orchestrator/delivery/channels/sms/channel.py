@@ -9,6 +9,7 @@ from schemas.fields import Document
 from schemas.finding import Finding
 from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
+from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError
 
 MAX_PARTS: Final = 10
@@ -40,7 +41,7 @@ class SmsChannel:
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, and the length of texts without values."""
         problems = checks.check_templates(content)
-        return problems or checks.check_static_content(self.compile_templates(content), self, marketing)
+        return problems or check_sendable(self.compile_templates(content), self, marketing)
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its one template."""
