@@ -74,6 +74,8 @@ SUPPRESSION_FACTS_AT_PATH = "/internal/suppression/facts-at"
 SUPPRESSION_RECORDED_PATH = "/internal/suppression/recorded"
 HOLDS_PATH = "/internal/suppression/holds"
 HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
+HOLD_RECORDS_PATH = "/internal/suppression/holds/records"
+LIFT_HOLD_PATH = "/internal/suppression/holds/lift"
 SITUATIONS_PATH = "/internal/suppression/situations"
 
 DEFAULT_RELEASE_RATE = 50
@@ -177,6 +179,40 @@ class HoldEnd(msgspec.Struct, frozen=True):
     key: str
     lifted: bool
     rate: int
+
+
+class HoldRecordsRequest(msgspec.Struct, frozen=True):
+    """Asks for the holds that were placed last, newest first; with a `key`, only for those under it."""
+
+    key: str | None = None
+    limit: int = 50
+
+
+class HoldRecord(msgspec.Struct, frozen=True):
+    """A hold and what became of it. `state`: scheduled, active, ended (at its `until`) or lifted."""
+
+    fact: HoldFact
+    placed_at: Instant
+    state: str
+    lifted_at: Instant | None = None
+    lifted_by: str | None = None
+    lift_reason: str | None = None
+    release_rate: int | None = None
+
+
+class LiftHoldRequest(msgspec.Struct, frozen=True):
+    """Lifts the hold that stands under a key, on behalf of a person. Repeatable: a lifted hold stays as it is."""
+
+    key: str
+    lifted_by: str
+    reason: str | None
+    rate: int
+
+
+class LiftedHold(msgspec.Struct, frozen=True):
+    """The hold as it is after a lift, or None when no hold was ever placed under the key."""
+
+    hold: HoldRecord | None
 
 
 class PolicySituations(msgspec.Struct, frozen=True):

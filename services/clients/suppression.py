@@ -11,7 +11,9 @@ from schemas.addresses import address_key_fingerprint
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
     HOLD_ENDS_PATH,
+    HOLD_RECORDS_PATH,
     HOLDS_PATH,
+    LIFT_HOLD_PATH,
     SITUATIONS_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
@@ -20,6 +22,10 @@ from schemas.service_api import (
     CustomerAddressHashes,
     HoldEnd,
     HoldEndsRequest,
+    HoldRecord,
+    HoldRecordsRequest,
+    LiftedHold,
+    LiftHoldRequest,
     LogPositions,
     PastSuppressions,
     PastSuppressionsRequest,
@@ -103,6 +109,18 @@ class SuppressionClient:
         return await internal_api.call(
             self._http, HOLD_ENDS_PATH, HoldEndsRequest(tuple(keys), at), tuple[HoldEnd, ...], key=self._service_key
         )
+
+    async def get_hold_records(self, key: str | None = None, limit: int = 50) -> tuple[HoldRecord, ...]:
+        """The holds that were placed last, newest first; with a key, only those under it."""
+        request = HoldRecordsRequest(key, limit)
+        return await internal_api.call(
+            self._http, HOLD_RECORDS_PATH, request, tuple[HoldRecord, ...], key=self._service_key
+        )
+
+    async def lift_hold(self, key: str, lifted_by: str, reason: str | None, rate: int) -> HoldRecord | None:
+        """End the hold that stands under this key; the hold as it is then, or None if there never was one."""
+        request = LiftHoldRequest(key, lifted_by, reason, rate)
+        return (await internal_api.call(self._http, LIFT_HOLD_PATH, request, LiftedHold, key=self._service_key)).hold
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
         """Put the situations of a policy in force, before that policy becomes active."""

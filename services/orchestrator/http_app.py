@@ -14,6 +14,7 @@ from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
 from services.orchestrator.explain.explainer import Explainer
+from services.orchestrator.holds.lift_plan import HoldPlanner
 
 
 def build_console_context(components: Components, bus: Bus, health: Health) -> console.ConsoleContext:
@@ -28,6 +29,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         facts_reader=components.facts_reader,
         preference=components.preference,
         suppression=components.suppression,
+        hold_planner=HoldPlanner(database, components.evaluator, clock),
         explainer=Explainer(database, components.snapshot, components.facts_reader, clock),
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),

@@ -185,8 +185,12 @@ def hostile(scene: ShopDay) -> None:
     campaign["content"]["sms"] = {"en": {"text": "{{ event.data.what }} javascript:alert(1) https://example.com/y"}}
     scene.call("PUT", "/v1/campaigns/hostile", campaign)
     _lead(scene, "/v1/campaigns/hostile")
+    hold = {"key": "autumn-sale", "mode": "defer", "from": format_instant(scene.now), "reason": f"INC-9 {HOSTILE}"}
+    scene.call("POST", "/v1/holds", {**hold, "scope": {"campaigns": ["product-news"]}})
     person = {"customer": "mallory", "traits": {"name": f"Mallory {HOSTILE}"}, "locale": "en"}
     addresses = [{"channel": "email", "address": "mallory@example.org", "verified": True}]
     addresses.append({"channel": "sms", "address": "+447700900999", "verified": True})
     scene.call("PUT", "/v1/preferences/mallory", {**person, "addresses": addresses})
     scene.event("shop.hostile", "mallory", {"what": HOSTILE}, HOSTILE)
+    for customer in ("ada", "bruno", "chiara", "dario", "greta", "kim"):
+        scene.event("shop.product.launched", customer, {"product": "Grundstücksverkehrsgenehmigungszuständigkeit"})

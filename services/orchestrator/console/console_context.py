@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from schemas.facts import Preference
 from schemas.roles import is_allowed
+from schemas.service_api import HoldRecord
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
@@ -21,12 +22,23 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.explain.explainer import Explainer
+from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import load_zone
 
 MAX_NAMES = 200
 _MAX_NAME_LENGTH = 60
+
+
+class HoldRecordsApi(SuppressionApi, Protocol):
+    """What the pages need of suppression: services.clients.suppression.SuppressionClient."""
+
+    async def get_hold_records(self, key: str | None = None, limit: int = 50) -> Sequence[HoldRecord]:
+        """The holds that were placed last, newest first; with a key, only those under it. Raises Transient."""
+
+    async def lift_hold(self, key: str, lifted_by: str, reason: str | None, rate: int) -> HoldRecord | None:
+        """End the hold that stands under this key; the hold as it is then, or None if there never was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,8 @@ class ConsoleContext:
     snapshot: CatalogueSnapshot
     facts_reader: FactsReader
     preference: PreferenceApi
-    suppression: SuppressionApi
+    suppression: HoldRecordsApi
+    hold_planner: HoldPlanner
     explainer: Explainer
     sessions: SessionStore
     key_ring: KeyRing

@@ -13,6 +13,7 @@ from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.console import charts, decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.holds_page import hold_link
 from services.orchestrator.console.page_frame import HOME_PATH, PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.insight.audit.audit_series import INVARIANTS
@@ -79,6 +80,7 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
             others=(others, other_count),
             tasks=_build_tasks(open_work, at, chosen),
             hold_words=decision_words.describe_hold,
+            hold_link=hold_link,
         )  # fmt: skip
 
     return routes

@@ -71,6 +71,7 @@ MENU: Final = (
             MenuEntry("customers", "Customers", "users", "/console/customers", "customers:read"),
         ),
     ),
+    ("Operate", (MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),)),
 )
 
 

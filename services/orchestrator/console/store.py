@@ -120,6 +120,18 @@ async def count_decisions(tx: Tx, since: Instant, until: Instant, slots: int) ->
     return [SlotCount(min(int(row.slot), slots - 1), row.channel, row.outcome, row.reason, int(row.n)) for row in rows]
 
 
+async def count_reason_since(tx: Tx, reason: str, since: Instant) -> int:
+    """Returns the number of decisions with this reason since then, at most `MAX_COUNT`."""
+    row = await tx.row(
+        "SELECT count(*) AS n FROM"
+        " (SELECT 1 FROM decision WHERE time >= :since AND reason = :reason LIMIT :most) AS found",
+        since=since,
+        reason=reason,
+        most=MAX_COUNT,
+    )
+    return 0 if row is None else int(row.n)
+
+
 async def list_failing_campaigns(tx: Tx, since: Instant, limit: int) -> Sequence[Any]:
     """Returns campaigns with failures since then, most failures first: campaign, reason, n, last."""
     return await tx.rows(

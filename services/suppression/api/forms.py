@@ -12,6 +12,7 @@ from schemas.fields import ChannelField, Document, InstantField, SituationKindNa
 from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
+from services.suppression.store.hold_store import hold_state
 
 
 class RemovalRequest(Document):
@@ -83,7 +84,7 @@ def entry_document(row: Row[Any]) -> dict[str, Any]:
 def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
     """A row of a hold as JSON, with its state: scheduled, active, ended (expired) or lifted."""
     document: dict[str, Any] = json.loads(row.document)
-    document |= {"placed_at": format_optional_instant(row.placed_at), "state": _hold_state(row, now)}
+    document |= {"placed_at": format_optional_instant(row.placed_at), "state": hold_state(row, now)}
     if row.lifted_by is not None:
         document |= {
             "lifted_at": format_optional_instant(row.ended_at),
@@ -92,14 +93,6 @@ def hold_document(row: Row[Any], now: Instant) -> dict[str, Any]:
         }
         document |= {"release_rate": row.release_rate}
     return document
-
-
-def _hold_state(row: Row[Any], now: Instant) -> str:
-    if row.lifted_by is not None:
-        return "lifted"
-    if row.until is not None and row.until <= now:
-        return "ended"
-    return "active" if row.start <= now else "scheduled"
 
 
 def parse_ref(ref: str) -> Any:

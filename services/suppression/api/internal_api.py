@@ -10,7 +10,9 @@ from schemas.facts import Suppressions
 from schemas.policy import SituationKind
 from schemas.service_api import (
     HOLD_ENDS_PATH,
+    HOLD_RECORDS_PATH,
     HOLDS_PATH,
+    LIFT_HOLD_PATH,
     SITUATIONS_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
@@ -18,6 +20,9 @@ from schemas.service_api import (
     Acknowledgement,
     CustomerAddressHashes,
     HoldEndsRequest,
+    HoldRecordsRequest,
+    LiftedHold,
+    LiftHoldRequest,
     LogPositions,
     PastSuppressions,
     PastSuppressionsRequest,
@@ -33,6 +38,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Invalid, Problem
 from services.kit.http import internal_api
 from services.kit.http.auth import service_only
+from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression import suppression_state
 from services.suppression.as_of import rebuild_facts
@@ -167,6 +173,23 @@ def internal_routes(
         payload = await internal_api.read_request(request, HoldEndsRequest)
         async with database.read() as tx:
             return internal_api.respond(await hold_store.list_hold_ends(tx, payload.keys, payload.at))
+
+    @routes.post(HOLD_RECORDS_PATH)
+    async def list_hold_records(request: Request) -> Response:
+        payload = await internal_api.read_request(request, HoldRecordsRequest)
+        async with database.read() as tx:
+            return internal_api.respond(await hold_store.list_hold_records(tx, payload.key, payload.limit, clock.now()))
+
+    @routes.post(LIFT_HOLD_PATH)
+    async def end_hold(request: Request) -> Response:
+        payload = await internal_api.read_request(request, LiftHoldRequest)
+        now = clock.now()
+        async with database.write() as tx:
+            lifted = await hold_store.lift_hold(tx, payload.key, payload.lifted_by, payload.reason, now, payload.rate)
+            records = await hold_store.list_hold_records(tx, payload.key, 1, now)
+        if lifted:
+            log("hold_lifted", hold_key=payload.key, rate=payload.rate, via="console")
+        return internal_api.respond(LiftedHold(records[0] if records else None))
 
     @routes.post(SITUATIONS_PATH)
     async def put_situations(request: Request) -> Response:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import HoldFact
-from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd
+from schemas.service_api import DEFAULT_RELEASE_RATE, HoldEnd, HoldRecord
 from schemas.times import DAY, MINUTE, Instant
 from services.kit.db.database import Tx
 from services.suppression.alert_holds import AlertHistory
@@ -103,6 +103,37 @@ async def list_holds(
     return await tx.rows(
         f"SELECT {_HOLD_COLUMNS} FROM hold WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT :limit", **params
     )
+
+
+async def list_hold_records(tx: Tx, key: str | None, limit: int, now: Instant) -> list[HoldRecord]:
+    """The holds placed last, newest first, with what became of each; with a key, only those under it."""
+    rows = await tx.rows(
+        f"SELECT {_HOLD_COLUMNS}, fact FROM hold {'' if key is None else 'WHERE key = :key'} "
+        "ORDER BY seq DESC LIMIT :limit",
+        limit=limit,
+        **({} if key is None else {"key": key}),
+    )
+    return [
+        HoldRecord(
+            _decode_hold(row.fact),
+            row.placed_at,
+            hold_state(row, now),
+            row.ended_at if row.lifted_by is not None else None,
+            row.lifted_by,
+            row.lift_reason,
+            row.release_rate,
+        )
+        for row in rows
+    ]
+
+
+def hold_state(row: Row[Any], now: Instant) -> str:
+    """The state of a hold's row: scheduled, active, ended (expired) or lifted."""
+    if row.lifted_by is not None:
+        return "lifted"
+    if row.until is not None and row.until <= now:
+        return "ended"
+    return "active" if row.start <= now else "scheduled"
 
 
 async def count_by_mode(tx: Tx, now: Instant) -> dict[str, int]:
