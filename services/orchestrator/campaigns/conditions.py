@@ -7,11 +7,19 @@ import schemas.policy
 from schemas.documents import DocumentProblem
 from schemas.finding import Finding
 from services.condition import CelCondition, ConditionSyntaxError, compile_condition
+from services.condition.static_kinds import check_kinds
 
 EVENT_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
 CUSTOMER_VARIABLES = frozenset(
     {"customer.id", "customer.traits", "customer.locale", "customer.country", "customer.zone"}
 )
+
+
+VARIABLE_KINDS = {
+    "event.type": "text", "event.time": "a time", "event.data": "an object", "customer.id": "text",
+    "customer.traits": "an object", "customer.locale": "text", "customer.country": "text", "customer.zone": "text",
+}  # fmt: skip
+"""The kinds of the variables whose kind is known."""
 
 
 def compile_campaign_condition(text: str) -> CelCondition:
@@ -49,5 +57,6 @@ def _condition_problems(
             continue
         try:
             compile_text(text)
+            check_kinds(text, VARIABLE_KINDS)
         except ConditionSyntaxError as error:
             yield Finding(pointer, "bad_condition", str(error), error.line, error.column)

@@ -1,0 +1,53 @@
+"""What can never be evaluated in a condition is found when it is saved."""
+
+import pytest
+
+from services.condition import ConditionSyntaxError
+from services.condition.static_kinds import check_kinds
+from services.orchestrator.campaigns.conditions import VARIABLE_KINDS
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "detail"),
+    [
+        ("'vip'", 1, "this is text"),
+        ("1 + 2", 3, "this is a sum"),
+        ("size(customer.traits)", 1, "this is a number"),
+        ("customer.id", 10, "this is text"),
+        ("customer['locale']", 9, "this is text"),
+        ("event.time", 7, "this is a time"),
+        ("event.data", 7, "this is an object"),
+        ("event.time.getHours()", 12, "this is a number"),
+        ("[1].map(x, x)", 5, "this is a list"),
+        ("customer.traits.vip ? 1 : 2", 23, "this is a number"),
+        ("customer.traits.vip ? true : 'no'", 30, "this is text"),
+        ("customer.traits.vip && 'x'", 24, "this is text"),
+        ("customer.traits.vip || (true && null)", 33, "this is nothing"),
+        ("!5", 2, "this is a number"),
+        ("event.data.l.exists(x, 'a')", 24, "this is text"),
+        ("event.type > 5", 12, "text cannot be compared with a number"),
+        ("has(event.data.a) && event.time < '2026-01-01'", 33, "a time cannot be compared with text"),
+    ],
+)
+def test_what_is_never_true_or_false_is_refused_with_its_place(text: str, column: int, detail: str) -> None:
+    with pytest.raises(ConditionSyntaxError) as caught:
+        check_kinds(text, VARIABLE_KINDS)
+    assert (caught.value.line, caught.value.column) == (1, column)
+    assert detail in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true",
+        "customer.traits.vip",
+        "event.data.total >= 50 && customer.country in ['DE', 'AT']",
+        "has(event.data.a) ? event.data.a : customer.traits.b == 'x'",
+        "event.time > timestamp('2026-01-01T00:00:00Z') - duration('24h')",
+        "event.data.l.exists(x, x.a > 1) || event.data.l.filter(x, x.b).size() > 0",
+        "event.data.l.map(x, x.a)[0] == 1 && bool(event.data.flag) && dyn(event.data.a)",
+        "customer.id.startsWith('c') && !(event.type == 'a') && event.time.getHours() < 8",
+    ],
+)
+def test_what_may_be_true_is_not_refused(text: str) -> None:
+    check_kinds(text, VARIABLE_KINDS)
