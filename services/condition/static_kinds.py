@@ -55,6 +55,37 @@ def check_kinds(source: str, kinds: Mapping[str, str]) -> None:
         raise ConditionSyntaxError(*line_and_column(source, node.offset), detail)
 
 
+def read_paths(source: str) -> list[tuple[tuple[int, int], str]]:
+    """Returns ((line, column), path) of each path that a condition reads, the longest only, in order."""
+    found: list[tuple[tuple[int, int], str]] = []
+    pending: list[Node] = [parse_condition(source)]
+    while pending:
+        node = pending.pop(0)
+        path = _path_of(node)
+        if path is not None and not isinstance(node, Name):
+            found.append((line_and_column(source, node.offset), path))
+            continue
+        pending += _children(node)
+    return found
+
+
+def _children(node: Node) -> list[Node]:
+    match node:
+        case Select(_, operand):
+            return [operand]
+        case Call(_, _, target, args):
+            return [*args] if target is None else [target, *args]
+        case LogicalChain(_, _, items) | ListLiteral(_, items):
+            return [*items]
+        case Conditional(_, test, then, other):
+            return [test, then, other]
+        case MapLiteral(_, entries):
+            return [part for entry in entries for part in entry]
+        case Macro(_, _, collection, _, bodies):
+            return [collection, *bodies]
+    return []
+
+
 def _faults(node: Node, kinds: Mapping[str, str], needs_bool: bool) -> Iterator[tuple[Node, str]]:
     """Yields (node, fault). `needs_bool`: the node's value must be true or false."""
     if needs_bool and not isinstance(node, Conditional):

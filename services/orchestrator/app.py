@@ -40,6 +40,8 @@ from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.simulations.runner import SimulationRunner
+from services.orchestrator.seen_names.sampler import NameSampler
+from services.orchestrator.seen_names.store import SAVE_SECONDS, NameSaver
 from services.orchestrator.settings import OrchestratorSettings
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
@@ -129,6 +131,7 @@ def _new_owner_id() -> str:
 def _add_decide_role(service: OrchestratorService, components: Components, bus: Bus) -> None:
     database, clock, events = components.database, components.clock, [components.settings.kafka.events_topic]
     inline_delivery = InlineDelivery(_new_owner_id(), components.hash_address, components.delivery)
+    names = NameSampler()
     handler = Pipeline(
         components.evaluator,
         clock,
@@ -136,6 +139,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
         components.outbox_signal,
         components.shadow,
         inline_delivery,
+        names,
     )
     loop = ConsumeLoop(
         bus,
@@ -155,6 +159,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
         await inline_delivery.wait_until_idle()
 
     service.add_consume_loop(GROUP, loop, then=finish_inline_deliveries)
+    service.add_job("seen names", partial(repeat_every, SAVE_SECONDS, NameSaver(database, names, clock).save))
 
 
 def _add_schedule_role(service: OrchestratorService, components: Components, free_running: bool) -> None:

@@ -34,7 +34,7 @@ MESSAGES: dict[str, tuple[str, str | None, int | None, int]] = {
 
 async def downgrade_to_0009(tx: Tx) -> None:
     """Give the tables the form that they had at revision 0009."""
-    for table in ("redrive_item", "redrive_job"):
+    for table in ("redrive_item", "redrive_job", "seen_name"):
         await tx.execute(f"DROP TABLE {table}")
     await tx.execute("ALTER TABLE message DROP COLUMN maybe_sent")
     for table in ("message", "attempt"):

@@ -1,6 +1,7 @@
 """HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -8,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 import schemas.campaign
 from schemas.documents import validate_document
+from schemas.finding import Finding
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
@@ -29,6 +31,7 @@ from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.lint import lint_campaign
 from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
+from services.orchestrator.seen_names.findings import add_seen_names
 
 CAMPAIGN_PERMISSIONS = {
     LifecycleAction.SUBMIT: "campaigns:submit",
@@ -61,7 +64,7 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
         registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
         )
-        findings = [*await _lint_version(database, registered), *finding_documents(registered.warnings)]
+        findings = await _version_findings(database, registered, registered.warnings, clock)
         return _campaign_response(registered, 201 if registered.created else 200, findings=findings)
 
     for action in LifecycleAction:
@@ -84,19 +87,21 @@ def _add_transition_route(
         )
         if action in (LifecycleAction.SUBMIT, LifecycleAction.SHADOW):
             document = validate_document(schemas.campaign.Campaign, changed.version.document)
-            content_findings = await asyncio.to_thread(check_content, document)
-            findings = [*await _lint_version(database, changed), *finding_documents(content_findings)]
+            content_findings = list(await asyncio.to_thread(check_content, document))
+            findings = await _version_findings(database, changed, content_findings, clock)
             return _campaign_response(changed, findings=findings)
         return _campaign_response(changed)
 
 
-async def _lint_version(database: Database, campaign: CampaignWithVersion) -> list[dict[str, Any]]:
-    """Returns the lint findings for the version under the active policy."""
+async def _version_findings(
+    database: Database, campaign: CampaignWithVersion, content_findings: Sequence[Finding], clock: Clock
+) -> list[dict[str, Any]]:
+    """Returns the lint's findings under the active policy, and what the content may fail for."""
+    document = validate_document(schemas.campaign.Campaign, campaign.version.document)
     async with database.read() as tx:
         policy = await campaign_workflow.get_active_policy(tx)
-    return finding_documents(
-        lint_campaign(validate_document(schemas.campaign.Campaign, campaign.version.document), policy)
-    )
+    content_findings = await add_seen_names(database, document, content_findings, clock.now())
+    return finding_documents([*lint_campaign(document, policy), *content_findings])
 
 
 def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:

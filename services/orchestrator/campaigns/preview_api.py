@@ -1,7 +1,7 @@
 """Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,6 +11,7 @@ import schemas.campaign
 from schemas.documents import DocumentError, validate_document
 from schemas.event import InvalidEvent, decode_event, parse_data
 from schemas.fields import CustomerId, Document, InstantField
+from schemas.finding import Finding
 from schemas.times import Instant, format_instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
@@ -31,6 +32,7 @@ from services.orchestrator.delivery.channels.content import CompiledContent, che
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.seen_names.findings import add_seen_names
 from services.template import RenderError
 
 
@@ -88,6 +90,10 @@ class Previewer:
         except DocumentError as error:
             raise DocumentError(each.below("/campaign") for each in error.findings) from None
 
+    async def add_seen_names(self, document: schemas.campaign.Campaign, findings: Sequence[Finding]) -> list[Finding]:
+        """Returns the findings with what is known of the names in recent events and traits."""
+        return await add_seen_names(self._database, document, findings, self._clock.now())
+
     async def build_context(
         self, document: schemas.campaign.Campaign, customer: str, sample: SampleEvent | None
     ) -> dict[str, Any]:
@@ -122,7 +128,8 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     async def preview_campaign(
         _: Principal = requires("preview:write"), request: PreviewRequest = document_body(PreviewRequest)
     ) -> dict[str, Any]:
-        document, findings = await previewer.load_campaign(request.campaign)
+        document, warnings = await previewer.load_campaign(request.campaign)
+        findings = await previewer.add_seen_names(document, warnings)
         context = await previewer.build_context(document, request.customer, request.event)
         return {
             "campaign": document.key,

@@ -5,6 +5,7 @@ each customer's events in order. `apply` writes what came of it. `after_commit` 
 were claimed in that transaction. An event that no campaign listens to costs one look at its type in the headers.
 """
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
 from services.orchestrator.policy.match import Catalogue, match_campaigns
+from services.orchestrator.seen_names.sampler import TRAITS, NameSampler
 
 SITUATION_CLOSED_TYPE = "tactful.situation.closed"
 _REPORTED = "the contact that the event reports is added to the customer's ledger"
@@ -124,6 +126,7 @@ class Pipeline:
         outbox_signal: WakeSignal,
         shadow: ShadowEvaluator,
         inline_delivery: InlineSender | None = None,
+        names: NameSampler | None = None,
     ) -> None:
         self._evaluator = evaluator
         self._clock = clock
@@ -131,6 +134,7 @@ class Pipeline:
         self._outbox_signal = outbox_signal
         self._shadow = shadow
         self._inline_delivery = inline_delivery
+        self._names = names
 
     async def prepare(self, batch: Batch) -> EvaluatedBatch:
         """Match the events, read facts and ledgers, evaluate and render. Raises Transient while facts are missing."""
@@ -144,6 +148,8 @@ class Pipeline:
             [item.key for item in events], catalogue, batch.next_offsets, prepared.now
         )
         prepared.inputs = inputs
+        if self._names is not None:
+            _sample_traits(self._names, inputs.facts)
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
         self._evaluate(events, inputs, known_keys, prepared)
         if new_events:
@@ -163,6 +169,8 @@ class Pipeline:
             relevant = event_type is None or catalogue.is_triggered_by(event_type) or event_type == REPORTED_EVENT_TYPE
             if not relevant and event_type not in closing_types:
                 prepared.skipped += 1
+                if self._names is not None and event_type is not None and self._names.wants(event_type):
+                    _sample_data(self._names, event_type, record)
                 continue
             try:
                 event = decode_record(record.headers, record.value, prepared.now)
@@ -170,6 +178,8 @@ class Pipeline:
                     prepared.customers_to_wake.append(event.subject)
                 if relevant:
                     data = parse_data(event)
+                    if self._names is not None and event_type is not None:
+                        self._names.observe(event_type, data)
                     report = parse_reported_contact(event, data) if event_type == REPORTED_EVENT_TYPE else None
                     events.append(RelevantEvent(event, data, record, report))
             except InvalidEvent as error:
@@ -260,6 +270,19 @@ class Pipeline:
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """Nothing is written: nothing was when the letter was stored."""
+
+
+def _sample_data(names: NameSampler, event_type: str, record: Record) -> None:
+    """Notes the names in an event that no campaign listens to, so that the first campaign on it can be checked."""
+    with contextlib.suppress(InvalidEvent):
+        names.observe(event_type, parse_data(decode_record(record.headers, record.value)))
+
+
+def _sample_traits(names: NameSampler, facts: Mapping[str, Facts]) -> None:
+    for each in facts.values():
+        if not names.wants(TRAITS):
+            return
+        names.observe(TRAITS, each.customer_values["traits"])
 
 
 def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
