@@ -80,7 +80,7 @@ def lock_data_dir(directory: Path) -> IO[str]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / "lock").open("w")
+        file = (directory / "lock").open("w", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"cannot write to {directory} ({error.strerror}): choose another --data-dir") from None
     try:
@@ -126,7 +126,8 @@ def write_keys(directory: Path, keys: Mapping[str, str]) -> None:
     """Write the file of keys, readable by its owner alone."""
     path = directory / KEYS_FILE
     temporary_path = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    descriptor = os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(keys, file, indent=2)
         file.flush()
         os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """The error tree of the whole product. A service adds leaves of its own below these.
 
 TactfulError
+  InternalError        a fault of ours, of which nobody knows whether it will happen again
   Transient            may succeed later; `retry_after` says when to try again
     FenceTimeout       a facts database has not yet applied the log up to the positions asked for
     DatabaseBusy       lock, deadlock, serialisation failure, no free connection, disk full

@@ -24,6 +24,8 @@ REGISTRIES: dict[str, ExtensionRegistry[Any]] = {
 }
 ALLOWED = {
     "schemas/generate.py": {"null": "a type of JSON Schema"},
+    "schemas/documents.py": {"null": "a value of YAML"},
+    "schemas/words.py": {"null": "a value of JSON"},
     "services/condition/syntax.py": {"null": "a literal of conditions"},
     "services/condition/values.py": {"null": "a type of conditions"},
     "services/template/html.py": {"sms": "a scheme of links"},

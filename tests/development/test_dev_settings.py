@@ -28,6 +28,7 @@ TAKES_EFFECT = {
     "TACTFUL_WEB__PUBLIC_URL": "https://tactful.example",
     "TACTFUL_DATA_DIR": "another-directory",
     "TACTFUL_LOG_LEVEL": "debug",
+    "TACTFUL_REGION": "DE",
     "TACTFUL_ADMIN_KEY": "an-admin-key-that-was-given",
     "TACTFUL_SERVICE_KEY": "a-service-key-that-was-given",
     "TACTFUL_ADDRESS_KEY": "an-address-key-that-was-given",

@@ -173,6 +173,7 @@ async def test_a_delete_may_have_no_body(service: Running, query: str, body: obj
     assert (answer.status_code, answer.json()["remove_reason"]) == (200, reason)
 
 
+@pytest.mark.wired
 async def test_removing_needs_a_role(service: Running) -> None:
     entry_id = (await service.http.post("/v1/suppressions", json=ADA)).json()["id"]
     url = f"/v1/suppressions/{entry_id}"
