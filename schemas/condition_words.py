@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.rule_registry import Remedy
 from schemas.words import bare_kind_words, kind_words
 
+SENDER_OF_DATA: Final = "whoever sends the data"
 _COMPARISONS: Final = frozenset({"<", "<=", ">", ">="})
 
 
@@ -29,8 +31,9 @@ def describe_condition_failure(evidence: Mapping[str, Any]) -> str | None:
     return f"{text}, at line {evidence['line']}, column {evidence['column']}"
 
 
-def suggest_condition_remedy(evidence: Mapping[str, Any]) -> str:
-    """What whoever reports the data can do about it: `sends `customer.traits.days` as a number`."""
-    if "variable" in evidence and "found" in evidence:
-        return f"sends `{evidence['variable']}` as {kind_words(evidence['expected'])}"
-    return "sends other values"
+def condition_remedies(evidence: Mapping[str, Any]) -> list[Remedy]:
+    """Who can mend a condition that failed, or the data it failed on."""
+    edit = Remedy("a marketer", "changes the condition")
+    if "variable" not in evidence or "found" not in evidence:
+        return [edit]
+    return [Remedy(SENDER_OF_DATA, f"sends `{evidence['variable']}` as {kind_words(evidence['expected'])}"), edit]

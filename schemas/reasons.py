@@ -3,13 +3,13 @@
 The list is complete once this module is imported, and the same for API, console, metrics, logs and JSON Schema.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 from schemas.decision import Verdict
 from schemas.extensions import ExtensionError
-from schemas.rule_registry import RULE_REGISTRY, ReasonDeclaration, ReasonRole
+from schemas.rule_registry import RULE_REGISTRY, ReasonDeclaration, ReasonRole, Remedy
 from schemas.vocabulary import Outcome
 
 RULES: Final = tuple(RULE_REGISTRY.declarations)
@@ -51,7 +51,14 @@ class Reason(StrEnum):
 
 
 def _explain_failure(verdict: Verdict) -> str:
-    return f"the rule {verdict.id or verdict.rule} could not be evaluated"
+    rule = RULE_REGISTRY.declarations.get(verdict.rule)
+    cause = None if rule is None or rule.explain_failure is None else rule.explain_failure(verdict)
+    return cause or f"the rule {verdict.id or verdict.rule} could not be evaluated"
+
+
+def _failure_remedies(verdict: Verdict) -> Sequence[Remedy]:
+    rule = RULE_REGISTRY.declarations.get(verdict.rule)
+    return () if rule is None or rule.failure_remedies is None else rule.failure_remedies(verdict)
 
 
 _CORE_REASONS: Final = (
@@ -67,6 +74,7 @@ _CORE_REASONS: Final = (
         outcomes=(Outcome.FAIL,),
         title="A rule could not be evaluated",
         explain=_explain_failure,
+        remedies=_failure_remedies,
     ),
     ReasonDeclaration(code=Reason.PROVIDER_REJECTED, outcomes=(Outcome.FAIL,), title="Rejected by the provider"),
     ReasonDeclaration(code=Reason.PROVIDER_EXHAUSTED, outcomes=(Outcome.FAIL,), title="The provider failed too often"),

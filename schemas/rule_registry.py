@@ -2,14 +2,14 @@
 
 A rule is a folder in `services/orchestrator/policy/rules/` (docs/extending.md). Its module `declaration` describes it
 by the types below; its module `rule` evaluates it and is imported only by processes that evaluate policies. A
-declaration may import the standard library, pydantic, and from `schemas` the modules `decision`, `fields`, `times`,
-`vocabulary` and this one.
+declaration may import the standard library, pydantic, and from `schemas` the modules `condition_words`, `decision`,
+`fields`, `times`, `vocabulary`, `words` and this one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
@@ -39,6 +39,16 @@ class ReasonRole(Enum):
     """A replay reads from it which channels had an adapter at the time."""
 
 
+class Remedy(NamedTuple):
+    """Something that somebody can do so that a refusal ends: `an operator`, `lifts the hold outage-7`."""
+
+    who: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.what}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonDeclaration:
     """One reason code. Two rules may share a code if they give it the same title."""
@@ -51,7 +61,13 @@ class ReasonDeclaration:
     summarise: Callable[[Verdict, str], str] | None = None
     """The title of one verdict, with its values, for a message of the given intent; the title where absent."""
     explain: Callable[[Verdict], str] | None = None
-    """Why the verdict refuses: a clause after a colon, without a full stop; the title where absent."""
+    """Why the verdict refuses: a clause after a colon, without a full stop; the title where absent.
+
+    It is for people: no ids but those that people have given, instants in RFC 3339 (they are shown on a wall clock),
+    and it must not fail on the evidence of older decisions.
+    """
+    remedies: Callable[[Verdict], Sequence[Remedy]] | None = None
+    """What somebody can do about it, apart from waiting until the verdict's `until`; nothing where absent."""
     role: ReasonRole | None = None
 
 
@@ -86,10 +102,12 @@ class RuleDeclaration:
 
     None where the recorded facts do not suffice to evaluate the rule again.
     """
-    describe_evidence: Callable[[Verdict], str | None] | None = None
-    """The evidence of a verdict in words, for the console; None lists it by name and value."""
-    evidence_labels: Mapping[str, str | None] = field(default_factory=dict)
-    """Names of evidence in that list where the key itself is no good name; None leaves it out."""
+    explain_allow: Callable[[Verdict], str] | None = None
+    """Why a verdict allows, with what it saw: a clause without a full stop, such as `consent was given on ...`."""
+    explain_failure: Callable[[Verdict], str | None] | None = None
+    """Why the rule could not be evaluated, as a clause; None where the evidence does not show it."""
+    failure_remedies: Callable[[Verdict], Sequence[Remedy]] | None = None
+    """What somebody can do so that the rule can be evaluated."""
     settings: type[BaseModel] | None = None
     """The model of its settings, `rules.<id>` in the policy document; None if it has none there."""
     sample: Mapping[str, Any] = field(default_factory=dict)

@@ -96,6 +96,19 @@ def from_datetime(moment: datetime) -> Instant:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+def describe_instant(instant: Instant) -> str:
+    """`3 May 2026, 14:00 UTC`; seconds only when they are not zero."""
+    moment = to_datetime(instant)
+    clock = f"{moment:%H:%M:%S}" if moment.second or moment.microsecond else f"{moment:%H:%M}"
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {clock} UTC"
+
+
 def describe_duration(span: int) -> str:
     """`30 days`, `2 hours`, `1 minute`: a span in the largest unit that divides it; below a second in seconds."""
     for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):

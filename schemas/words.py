@@ -12,7 +12,6 @@ _KINDS: Final = {
     "bool": "true or false",
     "list": "a list",
     "map": "an object",
-    "null": "null",
     "timestamp": "a time",
     "duration": "a duration",
 }

@@ -21,7 +21,7 @@ from tactful.output import (
 )
 
 COMPARISON_COLUMNS = {"": "", "then": "then", "again": "again"}
-COLUMNS = {"rule": "rule", "verdict": "verdict", "until": "until", "saw": "saw"}
+COLUMNS = {"rule": "rule", "verdict": "verdict", "until": "until", "because": "words"}
 
 
 def why(
@@ -53,6 +53,13 @@ def _print_explanation(answer: Mapping[str, Any]) -> None:
     out.print(format_cell(answer["sentence"]))
     out.print()
     print_table([_verdict_row(verdict) for verdict in answer["verdicts"]], COLUMNS)
+    if answer["outcome"] != "send":
+        out.print()
+        out.print("What would have to change:" if answer["change"] else "Nothing that somebody could change.")
+        for change in answer["change"]:
+            out.print(format_cell(f"  - {change}"))
+    if answer["assumed_event"] is None:
+        print_message("No event of this customer has triggered the campaign so far: assumed is one without data.")
     others = [each for each in answer["channels"] if each["channel"] != answer["channel"]]
     if others:
         out.print()
@@ -94,11 +101,4 @@ def _print_comparison(original: Mapping[str, Any], replayed: Mapping[str, Any]) 
 
 def _verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
     name = f"{verdict['rule']}: {verdict['id']}" if verdict["id"] else verdict["rule"]
-    observed = ", ".join(
-        f"{key} {_format_evidence(value)}" for key, value in verdict["evidence"].items() if value is not None
-    )
-    return {"rule": name, "verdict": verdict["verdict"], "until": verdict["until"], "saw": observed}
-
-
-def _format_evidence(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return {"rule": name, "verdict": verdict["verdict"], "until": verdict["until"], "words": verdict["words"]}

@@ -31,7 +31,7 @@ SAME_CLASSES: frozenset[str] = frozenset()
 """Class names that several modules may use, because they mean the same."""
 PROTOCOL_FUNCTIONS = frozenset(
     {
-        *("evaluate", "_explain"),  # a policy rule
+        *("evaluate", "_explain", "_explain_allow", "_explain_failure", "_remedies", "_allow"),  # a policy rule
         *("compile_templates", "measure", "render", "validate_content"),  # a channel
         *("close", "start", "stop"),  # whatever has a lifetime
         "main",  # a process

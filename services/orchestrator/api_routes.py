@@ -24,11 +24,11 @@ from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content import check_content
-from services.orchestrator.delivery.rendering import LinkBuilder
+from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.replay import Replayer
-from services.orchestrator.explain.wording import explain_decision
+from services.orchestrator.explain.wording import explained_document
 from services.orchestrator.holds import api as holds_api
 from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
@@ -62,11 +62,13 @@ def orchestrator_routes(
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
         events_api.event_routes(events_api.EventLog(bus, topic, database, decided_signal, ingest_metrics), clock),
-        decisions_api.decision_routes(database, explain_decision, Replayer(database, facts_reader).replay_document),
+        decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
         contacts_api.contact_routes(database),
-        explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock)),
+        explain_api.why_routes(
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
+        ),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),

@@ -13,6 +13,7 @@ from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
+from services.orchestrator.delivery.rendering import explanation_renderer
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.holds.lift_plan import HoldPlanner
 
@@ -30,7 +31,13 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         preference=components.preference,
         suppression=components.suppression,
         hold_planner=HoldPlanner(database, components.evaluator, clock),
-        explainer=Explainer(database, components.snapshot, components.facts_reader, clock),
+        explainer=Explainer(
+            database,
+            components.snapshot,
+            components.facts_reader,
+            clock,
+            explanation_renderer(components.snapshot, components.links),
+        ),
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.wired
 README = (ROOT / "README.md").read_text("utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 CONSOLE = [tuple(body.removeprefix("$ tactful ").split("\n", 1)) for kind, body in FENCED if kind == "console"]
-COMPLAINT = re.findall(r"complaint opened on (\S+) must", README)
+COMPLAINT = re.findall(r"complaint opened on (\d+ \w+ \d+, [\d:]+ UTC) must", README)
 """When the README's complaint was filed."""
 CHANGING = re.compile(r"\be-[0-9a-f]{12}\b")
 MOST_COMMANDS = 8
@@ -23,7 +24,8 @@ MOST_COMMANDS = 8
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """What `make run` starts, with the clock stopped at the README's time, so that the shop sends no events."""
-    with product(tmp_path_factory.mktemp("shop") / "data", "--clock", COMPLAINT[0]) as running:
+    clock = datetime.strptime(COMPLAINT[0], "%d %B %Y, %H:%M:%S UTC").replace(tzinfo=UTC).isoformat()
+    with product(tmp_path_factory.mktemp("shop") / "data", "--clock", clock) as running:
         started = running.run("demo", "start")
         assert started.code == 0, started.err
         yield running

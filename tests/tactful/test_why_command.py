@@ -18,7 +18,8 @@ def test_a_complaint_that_is_open_is_named_with_what_would_have_to_change(tactfu
     lines = done.out.splitlines()
     assert done.code == 0
     assert lines[0] == "suppress  referral-ask -> greta on email: contact_history"
-    assert "the complaint opened on 2026-03-02T12:00:00Z must be closed first" in lines[1]
+    assert "the complaint opened on 2 March 2026, 12:00 UTC must be closed first" in lines[1]
+    assert "  - an agent closes the complaint" in lines
     assert all(len(line) <= 80 for line in lines[2:])
     denied = [line.split() for line in lines if line.startswith("contact_history") and " deny " in line]
     assert len(denied) == 1

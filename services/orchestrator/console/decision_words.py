@@ -12,10 +12,14 @@ from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.reasons import TITLES
-from schemas.rule_registry import RULE_REGISTRY
 from schemas.vocabulary import Outcome
 from services.orchestrator.console.time_format import WallClock
-from services.orchestrator.explain.wording import decisive_verdict, explain_decision, summarise_reason
+from services.orchestrator.explain.wording import (
+    decisive_verdict,
+    describe_verdict,
+    explain_decision,
+    summarise_reason,
+)
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -41,9 +45,6 @@ _INTENT_PHRASES: Mapping[str, str] = {
 REASONS: Mapping[str, str] = TITLES
 """A few words for each reason."""
 VERDICTS = {"allow": "allows", "defer": "defers", "deny": "denies", "fail": "could not be evaluated"}
-_NOTES = frozenset({"shadow", "fail_open"})
-"""Evidence that notes how the verdict was used."""
-_MAX_VALUE_LENGTH = 120
 
 
 class TraceLine(NamedTuple):
@@ -110,7 +111,7 @@ def short_reason(decision: Decision, at: WallClock) -> Markup:
 def trace_lines(decision: Decision, at: WallClock) -> list[TraceLine]:
     """Every rule's verdict in the order of evaluation."""
     deciding = decisive_verdict(decision)
-    return [_trace_line(verdict, verdict is deciding, at) for verdict in decision.verdicts]
+    return [_trace_line(verdict, decision.cls, verdict is deciding, at) for verdict in decision.verdicts]
 
 
 def verdict_tally(decision: Decision) -> str:
@@ -149,37 +150,14 @@ def format_reference(canonical: str) -> str:
     return canonical[1:-1] if canonical.startswith('"') and canonical.endswith('"') else canonical
 
 
-def _trace_line(verdict: Verdict, is_decisive: bool, at: WallClock) -> TraceLine:
+def _trace_line(verdict: Verdict, cls: str, is_decisive: bool, at: WallClock) -> TraceLine:
     summary = VERDICTS[verdict.verdict]
     if verdict.verdict != "allow" and verdict.until is not None:
         summary += f" until {at.brief(verdict.until)}"
     if is_decisive:
         summary += " (decisive)"
-    return TraceLine(
-        verdict.rule, verdict.id, verdict.verdict, summary, at.format_instants(_describe_evidence(verdict)), is_decisive
-    )
-
-
-def _describe_evidence(verdict: Verdict) -> str:
-    if "shadow" in verdict.evidence:
-        return f"in shadow, has no effect: {_list_evidence(verdict)}".rstrip(": ")
-    rule = RULE_REGISTRY.declarations.get(verdict.rule)
-    description = None if rule is None or rule.describe_evidence is None else rule.describe_evidence(verdict)
-    return _list_evidence(verdict) if description is None else description
-
-
-def _list_evidence(verdict: Verdict) -> str:
-    """The evidence by name and value, without what its rule leaves out."""
-    rule = RULE_REGISTRY.declarations.get(verdict.rule)
-    labels = {} if rule is None else rule.evidence_labels
-    parts = []
-    for name, value in verdict.evidence.items():
-        label = labels.get(name, name.replace("_", " "))
-        if label is None or name in _NOTES or value is None or value == "":
-            continue
-        text = format_reference(str(value)) if not isinstance(value, bool) else "yes" if value else "no"
-        parts.append(f"{label} {text[:_MAX_VALUE_LENGTH]}")
-    return ", ".join(parts)
+    evidence = at.format_instants(describe_verdict(verdict, cls))
+    return TraceLine(verdict.rule, verdict.id, verdict.verdict, summary, evidence, is_decisive)
 
 
 def _lower_first(text: str) -> str:

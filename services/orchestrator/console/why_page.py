@@ -1,5 +1,6 @@
 """Why page: would this customer get this campaign now, in a sentence, as a time picture, and rule by rule."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -17,8 +18,7 @@ from services.orchestrator.console.page_frame import PageRenderer, page_route_cl
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.explain.explainer import outcome_rank
-from services.orchestrator.explain.wording import explain_decision, explain_verdict, summarise_reason
-from services.orchestrator.policy.explain import blocking_verdicts
+from services.orchestrator.explain.wording import explain_decision, list_changes, summarise_reason
 
 PATH = "/console/why"
 QueryText = Annotated[str, Query(max_length=256)]
@@ -68,10 +68,11 @@ def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRoute
 async def _build_explanation(
     context: ConsoleContext, principal: Principal, customer: str, campaign: str, channel: str, organisation: WallClock
 ) -> dict[str, Any]:
-    last, now, decisions = await context.explainer.explain_now(customer, campaign)
+    explained = await context.explainer.explain_now(customer, campaign)
+    decisions = explained.decisions
     chosen = _choose_decision(decisions, campaign, channel)
     preference = (await context.get_preferences([customer])).get(customer)
-    at = customer_clock(preference, replace(organisation, now=now))
+    at = customer_clock(preference, replace(organisation, now=explained.at))
     name = customer_name(preference) if may_see_names(principal) else None
     return {
         "decision": chosen,
@@ -81,9 +82,10 @@ async def _build_explanation(
         "answer": decision_words.answer_sentence(chosen, name or "This customer", at),
         "sentence": at.format_instants(explain_decision(chosen)),
         "reason": summarise_reason(chosen),
-        "changes": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(chosen)],
+        "changes": [at.format_instants(change) for change in list_changes(chosen)],
         "others": [(item, decision_words.short_reason(item, at)) for item in decisions if item is not chosen],
-        "last": last,
+        "last": explained.assumed_event,
+        "unknown": explained.unknown,
         "lines": decision_words.trace_lines(chosen, at),
         "tally": decision_words.verdict_tally(chosen),
         **await _load_time_picture(context, principal, chosen, at),
@@ -118,7 +120,7 @@ async def _load_time_picture(
     }
 
 
-def _choose_decision(decisions: list[Decision], campaign: str, channel: str) -> Decision:
+def _choose_decision(decisions: Sequence[Decision], campaign: str, channel: str) -> Decision:
     on_channel = [decision for decision in decisions if not channel or decision.channel == channel]
     if not on_channel:
         used_channels = ", ".join(decision.channel for decision in decisions)

@@ -18,8 +18,8 @@ TraceParam = Annotated[Literal["none", "decisive", "full"], Query(description="W
 InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
 
 
-ExplainDecision = Callable[[Decision], str]
-"""A decision in one sentence: services.orchestrator.explain.wording."""
+ExplainDecision = Callable[[Decision], dict[str, Any]]
+"""The document of a decision with its full trace, in words: services.orchestrator.explain.wording."""
 ReplayDecision = Callable[[int], Awaitable[dict[str, Any]]]
 """Decision id -> the document of its replay: services.orchestrator.explain.replay."""
 
@@ -62,7 +62,7 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
             stored = await read_store.get_decision(tx, id)
         if stored is None:
             raise NotFound(f"there is no decision {id}")
-        document = {**decision_document(stored, "full"), "sentence": explain(stored.decision)}
+        document = {**decision_document(stored, "none"), **explain(stored.decision)}
         return {**document, "replay": await replay_decision(id)} if replay else document
 
     return routes

@@ -8,6 +8,7 @@ from schemas.message import Message
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
+from services.orchestrator.delivery.channels.content import compile_content
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
@@ -72,3 +73,27 @@ class Renderer:
             event_id=triggered.event.id,
             locale=rendered.locale,
         )
+
+
+class _OneContent:
+    def __init__(self, content: CampaignContent) -> None:
+        self._content = content
+
+    def get_content(self, key: str, version: int) -> CampaignContent:
+        return self._content
+
+
+def explanation_renderer(
+    running: ContentSource, links: LinkBuilder
+) -> Callable[[PlannedMessage, Facts, Instant], Message]:
+    """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
+
+    def render_message(planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
+        campaign, contents = planned.triggered.campaign, running
+        try:
+            running.get_content(campaign.key, campaign.version)
+        except KeyError:
+            contents = _OneContent(compile_content(campaign.document))
+        return Renderer(contents, links).render_message(planned, facts, now)
+
+    return render_message

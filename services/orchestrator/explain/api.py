@@ -17,7 +17,6 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.store import event_key
 from services.orchestrator.explain import wording
 from services.orchestrator.explain.explainer import Explainer, Explanation, outcome_rank
-from services.orchestrator.policy.explain import blocking_verdicts
 
 TextParam = Annotated[str | None, Query(min_length=1, max_length=256)]
 
@@ -44,9 +43,7 @@ def why_routes(explainer: Explainer) -> APIRouter:
                 return _explanation_document(
                     customer, campaign, channel, await explainer.explain_at(customer, campaign, moment)
                 )
-            return _explanation_document(
-                customer, campaign, channel, Explanation(*await explainer.explain_now(customer, campaign))
-            )
+            return _explanation_document(customer, campaign, channel, await explainer.explain_now(customer, campaign))
         detail = "give either `customer` and `campaign` (and `channel`, `at`), or `source` and `event`"
         raise Invalid(detail, errors=[Problem("/query", "wrong_parameters", detail)])
 
@@ -70,8 +67,7 @@ async def _explain_event(database: Database, source: str, id: str, customer: str
         "decisions": [
             {
                 "decision_id": item.decision_id,
-                **to_document(item.decision, "full"),
-                "sentence": wording.explain_decision(item.decision),
+                **wording.explained_document(item.decision),
             }
             for item in stored
         ],
@@ -102,7 +98,7 @@ def _explanation_document(
                 "channel": decision.channel,
                 "outcome": decision.outcome,
                 "reason": decision.reason,
-                "sentence": wording.explain_decision(decision),
+                "sentence": wording.with_readable_times(wording.explain_decision(decision)),
             }
             for decision in decisions
         ],
@@ -117,10 +113,11 @@ def _decision_details(decision: Decision) -> dict[str, Any]:
         **{
             name: decision_fields[name] for name in ("outcome", "reason", "rule_id", "until", "allowed_from", "lost_to")
         },
+        "failure": decision_fields["failure"],
         "short": wording.summarise_reason(decision),
-        "sentence": wording.explain_decision(decision),
+        "sentence": wording.with_readable_times(wording.explain_decision(decision)),
         "earliest": format_optional_instant(earliest),
-        "change": [wording.explain_verdict(verdict) for verdict in blocking_verdicts(decision)],
-        "verdicts": decision_fields["verdicts"],
+        "change": [wording.with_readable_times(change) for change in wording.list_changes(decision)],
+        "verdicts": wording.describe_verdicts(decision),
         "jumps": decision_fields["jumps"],
     }

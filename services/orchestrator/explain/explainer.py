@@ -1,6 +1,6 @@
 """Evaluates what would be decided for a customer and a campaign, now or at a past instant. It writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -9,9 +9,11 @@ import schemas.campaign
 from schemas.decision import Decision
 from schemas.documents import validate_document
 from schemas.event import Event, decode_event, parse_data
+from schemas.message import Message
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome
+from schemas.words import channel_words
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
@@ -21,13 +23,23 @@ from services.orchestrator.campaigns.conditions import compile_campaign_conditio
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.decisions.evaluation import (
+    CustomerEvaluation,
+    EvaluationRequest,
+    RenderMessage,
+    evaluate_customer,
+)
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.explain import as_of
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.explain import explain
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.horizon import look_back_start
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
+from services.template import RenderError
+
+NOTHING_KNOWN_NOTE = "who the customer is: nothing is stored about this id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +63,12 @@ class Explainer:
     snapshot: CatalogueSnapshot
     facts_reader: FactsReader
     clock: Clock
+    render: RenderMessage
 
-    async def explain_now(self, customer: str, key: str) -> tuple[Event | None, Instant, list[Decision]]:
+    async def explain_now(self, customer: str, key: str) -> Explanation:
         """Returns what would be decided if the campaign's trigger fired for the customer now; one decision per channel.
 
-        The data are those of the customer's last event that triggered the campaign, if there is one; it is returned.
+        The data are those of the customer's last event that triggered the campaign, if there is one.
         Raises NotFound for an unknown campaign, Transient if facts cannot be read.
         """
         now = self.clock.now()
@@ -69,8 +82,7 @@ class Explainer:
             )
             raw = await read_store.get_last_trigger_event(tx, customer, key)
         facts = (await self.facts_reader.read_facts([customer], catalogue, positions))[customer]
-        assumed_event, triggered = _assume_trigger(customer, campaign, raw, now)
-        return assumed_event, now, explain(triggered, facts, versioned_ledger.ledger, now)
+        return self._explain(customer, campaign, raw, facts, versioned_ledger.ledger, now, ())
 
     async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
         """Returns what would have been decided if the trigger had fired at a past instant, with what was known then.
@@ -89,9 +101,39 @@ class Explainer:
         preference, history = await self.facts_reader.read_past_facts(customer, at, at)
         suppressions = history.facts[-1]
         facts = Facts(preference, suppressions.customer, suppressions.holds, policy, configured)
-        assumed_event, triggered = _assume_trigger(customer, campaign, raw, at)
         unknown = [as_of.CHANNELS_UNKNOWN_NOTE, *as_of.unknown_address_notes(history.unknown)]
-        return Explanation(assumed_event, at, explain(triggered, facts, ledger, at), unknown)
+        return self._explain(customer, campaign, raw, facts, ledger, at, unknown)
+
+    def _explain(
+        self,
+        customer: str,
+        campaign: CompiledCampaign,
+        raw: bytes | None,
+        facts: Facts,
+        ledger: Ledger,
+        at: Instant,
+        unknown: Sequence[str],
+    ) -> Explanation:
+        """Evaluates and renders as for a live event, and writes nothing."""
+        assumed_event, triggered = _assume_trigger(customer, campaign, raw, at)
+        notes = list(unknown)
+        if facts.preference.version == 0:
+            notes.append(NOTHING_KNOWN_NOTE)
+
+        def render(planned: PlannedMessage, known: Facts, now: Instant) -> Message:
+            try:
+                return self.render(planned, known, now)
+            except RenderError as error:
+                # Without an event there are no data to print, which says nothing about those of a real event.
+                if assumed_event is None and (error.variable or "").startswith("event.data"):
+                    notes.append(f"whether the content for {channel_words(planned.channel)} can be rendered")
+                    return _unrendered(planned)
+                raise
+
+        request, base = EvaluationRequest(triggered_campaigns=(triggered,)), data_plane.VersionedLedger(0, ledger)
+        found = evaluate_customer(customer, facts, [request], base, at, BEGINNING_OF_TIME, render)
+        notes += _waiting_content_notes(found, self.render, assumed_event is not None)
+        return Explanation(assumed_event, at, found.decisions, notes)
 
     async def _load_campaign_at(self, tx: Tx, key: str, at: Instant) -> CompiledCampaign:
         changes = await as_of.list_status_changes(tx, key)
@@ -115,6 +157,30 @@ class Explainer:
             raise NotFound(f"there is no campaign `{key[:80]}`")
         document = validate_document(schemas.campaign.Campaign, newest.document)
         return compile_campaign(document, newest.version, False, compile_campaign_condition, newest.status.value)
+
+
+def _unrendered(planned: PlannedMessage) -> Message:
+    """Stands for a message whose content cannot be known."""
+    campaign, customer = planned.triggered.campaign, planned.triggered.event.subject
+    return Message(
+        *(planned.message_id, customer, campaign.key, campaign.version, planned.channel, campaign.cls),
+        to="",
+        content={},
+        event_source="",
+        event_id="",
+    )
+
+
+def _waiting_content_notes(found: CustomerEvaluation, render: RenderMessage, has_event: bool) -> Iterator[str]:
+    """What is wrong with the content of messages that would wait: they would fail when their time comes."""
+    for deferred in found.deferred_messages if has_event else ():
+        try:
+            render(deferred.planned, found.facts, deferred.decision.time)
+        except RenderError as error:
+            yield (
+                f"what the data will be when the message by {channel_words(deferred.planned.channel)} is due; "
+                f"with those of now its content could not be rendered: {error.detail}"
+            )
 
 
 def _assume_trigger(

@@ -37,7 +37,7 @@ from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.decisions.stored_trigger import rebuild_triggered
 from services.orchestrator.explain import as_of
 from services.orchestrator.explain.decision_groups import DecisionGroup, DecisionKey, find_decision_group
-from services.orchestrator.explain.wording import explain_decision
+from services.orchestrator.explain.wording import explain_decision, with_readable_times
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -124,7 +124,7 @@ class Replayer:
             "same": result.same,
             "facts_at": None if result.facts_at is None else format_instant(result.facts_at),
             "decision": None if new_decision is None else to_document(new_decision, "full"),
-            "sentence": None if new_decision is None else explain_decision(new_decision),
+            "sentence": None if new_decision is None else with_readable_times(explain_decision(new_decision)),
             "unknown": list(result.unknown),
         }
 

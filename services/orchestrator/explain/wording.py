@@ -1,13 +1,25 @@
 """Decisions in words, for `tactful why`, the HTTP API and the console. Pure.
 
-Each rule declares how its reasons read (`schemas/rule_registry.py`); this module makes sentences of them. Instants are
-RFC 3339 in UTC. No text names an address or the value of a trait.
+Each rule declares how its verdicts read and who can do what about them (`schemas/rule_registry.py`); this module makes
+sentences of it. Instants in these texts are RFC 3339 in UTC: the console puts them on a wall clock, and
+`with_readable_times` spells them out. No text names an address or the value of a trait.
 """
 
-from schemas.decision import Decision, Verdict
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from schemas.condition_words import SENDER_OF_DATA
+from schemas.decision import Decision, Verdict, to_document
+from schemas.finding import Finding
 from schemas.reasons import TITLES, Reason, find_declaration
-from schemas.times import format_instant
+from schemas.rule_registry import RULE_REGISTRY
+from schemas.times import describe_instant, format_instant, parse_instant
 from schemas.vocabulary import ASK_INTENTS, Outcome
+from schemas.words import channel_words, join_words
+from services.orchestrator.policy.explain import blocking_verdicts
+
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def explain_decision(decision: Decision) -> str:
@@ -15,9 +27,13 @@ def explain_decision(decision: Decision) -> str:
     if decision.outcome == Outcome.SEND:
         return "All rules allow it: the message may be sent now."
     if decision.reason == Reason.OTHER_CHANNEL:
-        return f"It is not sent on {decision.channel}, because another channel of the campaign was chosen."
+        channel = channel_words(decision.channel)
+        return f"It is not sent by {channel}, because another channel of the campaign was chosen."
     verdict = decisive_verdict(decision)
-    cause = explain_verdict(verdict) if verdict else _explain_without_verdict(decision)
+    if decision.failure is not None:
+        cause = f"the content could not be rendered: {_describe_finding(decision.failure)}"
+    else:
+        cause = explain_verdict(verdict) if verdict else _explain_without_verdict(decision)
     subject = "An ask" if decision.intent in ASK_INTENTS else "The message"
     earliest = decision.until if decision.outcome == Outcome.DEFER else decision.allowed_from
     match decision.outcome:
@@ -50,11 +66,80 @@ def decisive_verdict(decision: Decision) -> Verdict | None:
 
 
 def explain_verdict(verdict: Verdict) -> str:
-    """Why a verdict refuses, as a clause; where the customer or an operator can change it, what has to change."""
+    """Why a verdict refuses, as a clause."""
     declaration = find_declaration(verdict)
     if declaration is None:
         return f"the rule {verdict.id or verdict.rule} refused it"
     return declaration.title.lower() if declaration.explain is None else declaration.explain(verdict)
+
+
+def describe_verdict(verdict: Verdict, cls: str) -> str:
+    """A verdict on a message of a class in words, with what the rule saw, whether it allows or not."""
+    if verdict.verdict == "allow":
+        rule = RULE_REGISTRY.declarations.get(verdict.rule)
+        if rule is not None and cls not in rule.classes:
+            return f"it does not concern {cls} messages"
+        return "it has no objection" if rule is None or rule.explain_allow is None else rule.explain_allow(verdict)
+    text = explain_verdict(verdict)
+    if "shadow" in verdict.evidence:
+        return f"in shadow, has no effect: {text}"
+    return f"{text}; it may be sent all the same (fail_open)" if "fail_open" in verdict.evidence else text
+
+
+def list_changes(decision: Decision) -> list[str]:
+    """What somebody can change so that the message may be sent, with who can: an entry for each verdict that stops it.
+
+    A verdict that nobody can change has none.
+    """
+    changes = [_describe_change(verdict) for verdict in blocking_verdicts(decision)]
+    if decision.failure is not None:
+        changes.append(_describe_content_change(decision.failure))
+    return list(dict.fromkeys(change for change in changes if change))
+
+
+def _describe_change(verdict: Verdict) -> str:
+    declaration = find_declaration(verdict)
+    remedies = () if declaration is None or declaration.remedies is None else declaration.remedies(verdict)
+    ways = [str(remedy) for remedy in remedies]
+    if verdict.until is not None:
+        ways.append(f"wait until {format_instant(verdict.until)}")
+    return join_words(ways, "or") if ways else ""
+
+
+def _describe_content_change(failure: Finding) -> str:
+    edit = "a marketer changes the content"
+    if failure.variable is None:
+        return edit
+    value = "a value" if failure.expected is None or failure.found == "nothing" else failure.expected
+    return f"{SENDER_OF_DATA} sends {value} for `{failure.variable}` or {edit}"
+
+
+def _describe_finding(finding: Finding) -> str:
+    return f"{finding.detail} (in {finding.pointer})" if finding.pointer else finding.detail
+
+
+def explained_document(decision: Decision) -> dict[str, Any]:
+    """The public form of a decision with its full trace, with `words` at each verdict, and its sentence."""
+    document = to_document(decision, "full")
+    return {
+        **document,
+        "verdicts": describe_verdicts(decision),
+        "sentence": with_readable_times(explain_decision(decision)),
+    }
+
+
+def describe_verdicts(decision: Decision) -> list[dict[str, Any]]:
+    """The public form of all verdicts, each with its `words`."""
+    documents: Sequence[dict[str, Any]] = to_document(decision, "full")["verdicts"]
+    return [
+        {**document, "words": with_readable_times(describe_verdict(verdict, decision.cls))}
+        for document, verdict in zip(documents, decision.verdicts, strict=True)
+    ]
+
+
+def with_readable_times(text: str) -> str:
+    """The text with its instants spelt out: `3 May 2026, 14:00 UTC`."""
+    return _INSTANT.sub(lambda found: describe_instant(parse_instant(found[0])), text)
 
 
 def _explain_without_verdict(decision: Decision) -> str:

@@ -19,6 +19,7 @@ class CapWinner:
     """The lowest-ranked contact without which the cap would have allowed the candidate."""
 
     message_id: str
+    campaign: str
 
 
 def cap_zone(cap: Cap, facts: Facts) -> Zone:
@@ -72,7 +73,8 @@ def find_winner(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> Cap
     blocking_ranks = [other_rank for other_rank, at in outranking if _shares_window(cap, at, facts, t)]
     if not blocking_ranks or next_free(cap, other_times, facts, t) != t:
         return None
-    return CapWinner(message_id_text(max(blocking_ranks)[4]))
+    lowest = max(blocking_ranks)
+    return CapWinner(message_id_text(lowest[4]), lowest[3])
 
 
 def _may_have_displaced(row: LedgerRow, first_planned: Instant | None, event_hash: int) -> bool:

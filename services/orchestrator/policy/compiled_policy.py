@@ -16,8 +16,11 @@ from typing import Any
 import schemas.policy
 from schemas.customer import Frequency
 from schemas.facts import FrequencyLimit as PreferredFrequency
+from schemas.fields import Scope
 from schemas.policy import Window
+from schemas.times import format_duration
 from schemas.vocabulary import DAYS, Class
+from schemas.words import channel_words, join_words
 from services.orchestrator.policy.compiled_campaign import CompileCondition
 from services.orchestrator.policy.quiet_windows import QuietWindow
 from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
@@ -48,8 +51,11 @@ class Cap:
     slot: int
     look_back: int = field(init=False)
     """Microseconds back from the evaluated instant within which contacts can matter."""
+    window_text: str = field(init=False)
+    """The window as documents write it: a duration, or a calendar period."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "window_text", self.period if self.rolling is None else format_duration(self.rolling))
         object.__setattr__(self, "look_back", LONGEST_PERIOD[self.period] if self.rolling is None else self.rolling)
 
 
@@ -76,6 +82,8 @@ class HistoryRule:
     lapses: int | None
     drops: bool
     slot: int
+    contacts_in_words: str = ""
+    """What it looks back at, where that is contacts: `message by e-mail with the intent ask_feedback`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +245,16 @@ def _compile_history(rule: schemas.policy.ContactHistoryRule, lapses: dict[str, 
         lapses=None if after.situation is None else lapses.get(after.situation),
         drops=rule.on_match == "drop",
         slot=slot,
+        contacts_in_words="" if after.contacts is None else _describe_contacts(after.contacts),
     )
+
+
+def _describe_contacts(scope: Scope) -> str:
+    parts = [
+        f"{join_words(map(str, scope.classes), 'or')} message" if scope.classes else "message",
+        f"by {join_words(map(channel_words, scope.channels), 'or')}" if scope.channels else "",
+        f"with the intent {join_words(map(str, scope.intents), 'or')}" if scope.intents else "",
+        f"about {join_words(scope.topics, 'or')}" if scope.topics else "",
+        f"of the campaign {join_words(scope.campaigns, 'or')}" if scope.campaigns else "",
+    ]
+    return " ".join(part for part in parts if part)

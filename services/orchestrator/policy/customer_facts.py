@@ -77,12 +77,15 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         """The addresses that have no canonical form; no message may use them."""
         return tuple([address for address in self.preference.addresses if address.problem is not None])
 
-    def has_address(self, channel: str, cls: str) -> bool:
-        """Whether the customer has an address that such a message may use."""
+    def usable_address(self, channel: str, cls: str) -> Address | None:
+        """Returns the first verified address that such a message may use, else (not for marketing) the first one."""
+        unverified = None
         for address in self.preference.addresses:
-            if address.channel == channel and address.problem is None and (address.verified or cls != _MARKETING):
-                return True
-        return False
+            if address.channel == channel and address.problem is None:
+                if address.verified:
+                    return address
+                unverified = unverified or address
+        return None if cls == _MARKETING else unverified
 
     def usable_address_indexes(self, channel: str, cls: str) -> tuple[int, ...]:
         """Returns the indexes of addresses that such a message may use; marketing needs a verified one."""

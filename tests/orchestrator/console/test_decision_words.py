@@ -86,8 +86,10 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
     lines = decision_words.trace_lines(found, AT)
     assert [line.is_decisive for line in lines] == [False, True, False]
     assert lines[1].summary == "denies until Tue 12:00 (decisive)"
-    assert str(lines[1].evidence) == "limit 2, 2 contacts looked at"
-    assert str(lines[2].evidence) == "in shadow, has no effect: contact x"
+    assert str(lines[1].evidence) == "the cap sms-a-week allows 2 contacts, and it is reached"
+    assert str(lines[2].evidence) == (
+        "in shadow, has no effect: it would be closer to the contact on x than the gap beta"
+    )
     assert decision_words.verdict_tally(found) == "1 allows, 1 defers, 1 denies"
 
 

@@ -7,7 +7,7 @@ from schemas.decision import Decision
 from schemas.facts import HoldFact, Situation, Suppressions
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.console.time_picture import Lane, Picture, draw_picture
-from services.orchestrator.policy.explain import explain
+from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.policy_builders import at, campaign, contact, event, facts, ledger, policy, preference, touch
 
@@ -31,7 +31,7 @@ RULES = {
 
 def picture(*situations: Situation, held: Ledger | None = None, holds: tuple[HoldFact, ...] = ()) -> Picture:
     known = facts(policy(**RULES), None, holds, situations=situations)
-    found: Decision = explain(touch(campaign(), event("20 12:00")), known, held or Ledger.empty(), NOW)[0]
+    found: Decision = decide([touch(campaign(), event("20 12:00"))], known, held or Ledger.empty(), NOW).decisions[0]
     drawn = draw_picture(found, known, held or Ledger.empty(), WallClock(known.calendar_zone, NOW))
     for lane in drawn.lanes:
         assert lane.description and all(
@@ -66,7 +66,7 @@ def test_days_on_the_axis_stay_days_when_clocks_change() -> None:
     now = at("2026-10-20T12:00:00Z")
     complaint = Situation("complaint", "", at("2026-10-14T09:00:00Z"), at("2026-10-16T09:00:00Z"))
     known = msgspec.structs.replace(known, suppressions=Suppressions("c-1", 1, (), (complaint,)))
-    found = explain(touch(campaign(), event("2026-10-20T12:00:00Z")), known, Ledger.empty(), now)[0]
+    found = decide([touch(campaign(), event("2026-10-20T12:00:00Z"))], known, Ledger.empty(), now).decisions[0]
     drawn = draw_picture(found, known, Ledger.empty(), WallClock(known.calendar_zone, now))
     assert [tick.text for tick in drawn.ticks][:4] == ["14 Oct", "21 Oct", "28 Oct", "4 Nov"]
 

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.wired
 
 ASK = "/v1/why?customer=c-1&campaign=referral-ask"
 CONSENT = Consent("sms", "*", "granted", NOON - DAY)
+OPT_OUT = "{{ links.unsubscribe }}"
 PHONE = Address("sms", "+491701234567", True)
 
 
@@ -52,7 +53,7 @@ async def test_a_closed_complaint_names_the_date_from_which_an_ask_is_fine(here:
         "no-ask-after-complaint",
     )
     assert body["sentence"] == (
-        "An ask is not allowed before 2026-03-22T12:00:00Z: the complaint closed on 2026-02-20T12:00:00Z "
+        "An ask is not allowed before 22 March 2026, 12:00 UTC: the complaint closed on 20 February 2026, 12:00 UTC "
         "and the rule no-ask-after-complaint requires a distance of 30 days."
     )
     assert body["earliest"] == body["allowed_from"] == "2026-03-22T12:00:00Z"
@@ -67,8 +68,10 @@ async def test_an_open_complaint_must_be_closed_first(here: World) -> None:
     body = (await here.call("viewer", "GET", ASK)).json()
     assert body["reason"] == "no_consent"  # the first rule of the table
     assert body["earliest"] is None
-    assert len(body["change"]) == 2
-    assert "the complaint opened on 2026-03-01T12:00:00Z must be closed first" in body["change"][1]
+    assert body["change"] == ["the customer gives consent to SMS about referrals", "an agent closes the complaint"]
+    words = {verdict["rule"]: verdict["words"] for verdict in body["verdicts"]}
+    assert words["contact_history"].startswith("the complaint opened on 1 March 2026, 12:00 UTC must be closed first")
+    assert words["address"] == "verified address"
 
 
 async def test_as_of_then_the_campaign_and_the_policy_of_then_decide(here: World) -> None:
@@ -204,7 +207,7 @@ async def test_the_decisions_of_an_event_come_with_sentences(here: World) -> Non
     body = (await here.call("viewer", "GET", "/v1/why?source=/shop&event=e-1")).json()
     assert (body["customer"], body["type"]) == ("c-1", "shop.order.delivered")
     assert [item["channel"] for item in body["decisions"]] == ["sms", "email"]
-    assert body["decisions"][0]["sentence"].startswith("An ask is not allowed: there is no record of consent")
+    assert body["decisions"][0]["sentence"].startswith("An ask is not allowed: no consent to")
     assert len(body["decisions"][0]["verdicts"]) == 2
 
 
@@ -241,3 +244,60 @@ async def test_a_bad_draft_is_not_previewed(here: World) -> None:
     missing = {"campaign": "nobody", "customer": "c-1"}
     assert (await here.call("marketer", "POST", "/v1/preview", json=missing)).status_code == 404
     assert msgspec.json.decode(answer.content)["code"] == "invalid"
+
+
+async def test_a_message_that_could_not_be_rendered_is_not_called_ready(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["en"]["text"] = "{{ customer.traits.days | plus: 1 }} {{ event.data.amount }} " + OPT_OUT
+    document["trigger"] = {"event": "shop.order.delivered"}
+    await here.launch(document)
+    here.others.preferences["c-1"] = willing()
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["reason"], body["failure"]["code"]) == ("fail", "render_error", "undefined")
+    assert body["failure"]["variable"] == "customer.traits.days"
+    assert body["sentence"].startswith("An ask failed: the content could not be rendered: line 1, column ")
+    assert "(in /content/sms/en/text)" in body["sentence"]
+    assert body["change"][0].startswith("whoever sends the data sends a value for `customer.traits.days`")
+    preview = {"campaign": "referral-ask", "customer": "c-1"}
+    (item,) = (await here.call("marketer", "POST", "/v1/preview", json=preview)).json()["items"]
+    assert item["error"] == body["failure"]
+
+
+async def test_without_an_event_its_data_do_not_fail_the_message(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["en"]["text"] = "{{ event.data.amount }} " + OPT_OUT
+    await here.launch(document)
+    here.others.preferences["c-1"] = willing()
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["assumed_event"]) == ("send", None)
+    assert body["unknown"] == ["whether the content for SMS can be rendered"]
+
+
+async def test_a_draft_is_explained_and_rendered_as_well(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["en"]["text"] = "{{ customer.traits.days }} " + OPT_OUT
+    await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=document)
+    here.others.preferences["c-1"] = willing()
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["reason"]) == ("suppress", "campaign_inactive")
+    assert "the campaign is only a draft" in body["sentence"]
+    assert body["change"] == ["a marketer submits the draft, and after its approval by somebody else it is activated"]
+
+
+async def test_a_customer_of_whom_nothing_is_known_is_called_that(here: World) -> None:
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = Preference("c-1")
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert body["reason"] == "no_address"
+    assert body["unknown"] == ["who the customer is: nothing is stored about this id"]
+
+
+async def test_an_audience_that_fails_names_variable_kinds_and_place(here: World) -> None:
+    await here.launch(campaign(audience="customer.traits.days >= 7"))
+    here.others.preferences["c-1"] = willing(traits=b'{"days": "secret"}')
+    body = (await here.call("viewer", "GET", ASK)).json()
+    assert (body["outcome"], body["reason"]) == ("fail", "policy_unavailable")
+    assert body["sentence"] == (
+        "An ask failed: the audience compares `customer.traits.days` (text) with a number, at line 1, column 17."
+    )
+    assert "secret" not in str(body)

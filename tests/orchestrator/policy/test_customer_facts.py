@@ -91,6 +91,6 @@ def test_an_address_without_a_canonical_form_is_passed_over() -> None:
         assert known.delivery_address(MessageAttributes("offer", "news", "email", cls, None), at("02 10:00")) == FIRST
     assert known.usable_address_indexes("email", "marketing") == (2,)
     only_broken = facts(chosen=preference(addresses=(broken,)))
-    assert not only_broken.has_address("email", "service")
+    assert only_broken.usable_address("email", "service") is None
     attributes = MessageAttributes("offer", "news", "email", "service", None)
     assert only_broken.delivery_address(attributes, at("02 10:00")) is None

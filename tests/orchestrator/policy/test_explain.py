@@ -1,9 +1,18 @@
-from services.orchestrator.policy.explain import blocking_verdicts, explain
+from schemas.decision import Decision
+from schemas.times import Instant
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.decide import decide
+from services.orchestrator.policy.explain import blocking_verdicts
 from services.orchestrator.policy.ledger import Ledger
+from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.rules.registry import RULES_BY_ID
 from tests.support.policy_builders import at, campaign, contact, facts, ledger, policy, preference, touch
 
 BOTH = campaign(channels=["email", "push"])
+
+
+def explain(triggered: TriggeredCampaign, known: Facts, past: Ledger, now: Instant) -> list[Decision]:
+    return list(decide([triggered], known, past, now).decisions)
 
 
 def test_every_channel_is_explained_with_all_verdicts() -> None:

@@ -37,6 +37,7 @@ DECLARATION: Final = RuleDeclaration(
     ),
     step_title="Rest day",
     counts_as_cap=True,
+    explain_allow=lambda _: "it is a working day for the customer",
     settings=WorkingDaysSettings,
     sample={"rules": {"working_days": {"scope": {"classes": ["marketing"]}}}},
 )

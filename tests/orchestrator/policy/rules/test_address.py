@@ -40,7 +40,7 @@ def test_an_unusable_address_is_passed_over_and_the_verdict_says_so() -> None:
     (passed,) = judged(rule, try_on(touch(OFFER), known), known)
     assert (passed.verdict, passed.evidence) == (
         "allow",
-        {"unusable": 1, "problems": ["an e-mail address at a reserved domain"]},
+        {"verified": True, "unusable": 1, "problems": ["an e-mail address at a reserved domain"]},
     )
 
 
@@ -54,12 +54,12 @@ def test_unusable_addresses_alone_are_no_address() -> None:
         "problems": ["an e-mail address at a reserved domain"],
     }
     explain = DECLARATION.reasons[0].explain
-    assert explain is not None and "has to be verified" in explain(refused)
+    assert explain is not None and "is not verified" in explain(refused)
     known = facts(chosen=preference(addresses=(BROKEN,)))
     (refused,) = judged(rule, try_on(touch(NOTICE), known), known)
-    assert explain(refused).endswith("for email: 1 unusable: an e-mail address at a reserved domain")
+    assert explain(refused).endswith("for e-mail (1 address passed over: an e-mail address at a reserved domain)")
 
 
 def test_unusable_addresses_of_another_channel_are_no_evidence() -> None:
     known = facts(chosen=preference(addresses=(PROVEN, Address("sms", "1", True, problem="too short"))))
-    assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence == {}
+    assert judged(rule, try_on(touch(OFFER), known), known)[0].evidence == {"verified": True}

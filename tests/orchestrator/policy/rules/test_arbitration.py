@@ -32,6 +32,10 @@ def known(limit: int = 1, on_exceed: str = "drop") -> Any:
     return facts(policy(frequency_caps=[cap]))
 
 
+def lost_to_message(winner: Contact) -> dict[str, str]:
+    return {"lost_to": winner.message_id, "winner": winner.attributes.campaign}
+
+
 @pytest.mark.parametrize(
     ("past", "since", "lost_to"),
     [
@@ -64,7 +68,7 @@ def test_the_cap_would_allow_without_those_that_outrank(
         assert only(cap)[:2] == ("deny", "frequency_cap")
     else:
         assert only(found)[:3] == ("deny", "lower_priority", "cap")
-        assert found[0].evidence == {"lost_to": past[lost_to].message_id}
+        assert found[0].evidence == lost_to_message(past[lost_to])
         assert only(cap)[:2] == ("allow", None)
 
 
@@ -107,16 +111,14 @@ def named(*channels: str) -> Any:
 def test_a_cap_that_names_channels_is_lost_to_a_sibling() -> None:
     sibling = contact("02 10:00", of=LAUNCH, event_id="e-1", channel="push")
     rules = named("email", "push")
-    assert judged(rule, try_on(touch(LAUNCH), rules, ledger(sibling)), rules)[0].evidence == {
-        "lost_to": sibling.message_id
-    }
+    assert judged(rule, try_on(touch(LAUNCH), rules, ledger(sibling)), rules)[0].evidence == lost_to_message(sibling)
 
 
 def test_a_cap_that_names_none_is_never_lost_to_a_sibling() -> None:
     winner = contact("02 10:00", of=URGENT, event_id="e-1")
     sibling = contact("02 11:00", of=LAUNCH, event_id="e-1", channel="push", state="planned", since="01 10:00")
     tried = try_on(touch(LAUNCH), known(), ledger(winner, sibling))
-    assert judged(rule, tried, known())[0].evidence == {"lost_to": winner.message_id}
+    assert judged(rule, tried, known())[0].evidence == lost_to_message(winner)
 
 
 def test_a_planned_one_that_gives_way_does_not_fill_the_cap() -> None:
@@ -124,7 +126,7 @@ def test_a_planned_one_that_gives_way_does_not_fill_the_cap() -> None:
     lower = contact("02 11:00", of=MINOR, event_id="e-1", state="planned")
     for rules in (known(), named("email")):
         tried = try_on(touch(), rules, ledger(winner, lower))
-        assert judged(rule, tried, rules)[0].evidence == {"lost_to": winner.message_id}
+        assert judged(rule, tried, rules)[0].evidence == lost_to_message(winner)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_in_a_calendar_cap_only_those_of_the_same_period_bear(zone: str, winner:
     top = contact(winner, of=TOP)
     far = contact(other, of=URGENT, state="planned" if other > winner else "made", since="01 11:00")
     tried = try_on(touch(since="01 10:00"), rules, ledger(top, far))
-    assert judged(rule, tried, rules, "02 10:00")[0].evidence == {"lost_to": top.message_id}
+    assert judged(rule, tried, rules, "02 10:00")[0].evidence == lost_to_message(top)
 
 
 def test_a_cap_that_has_room_is_lost_to_nobody() -> None:

@@ -59,7 +59,7 @@ def test_it_concerns_marketing_alone() -> None:
 @pytest.mark.parametrize(
     ("records", "evidence"),
     [
-        ((), {"record": None}),
+        ((), {}),
         ((record("01 10:00", "withdrawn"),), {"status": "withdrawn", "at": "2026-03-01T10:00:00Z"}),
         ((record("01 10:00", expires="02 09:00"),), {"status": "granted", "expired_at": "2026-03-02T09:00:00Z"}),
         # of two grants at one instant the one that expires earlier decides, in whatever order they come
@@ -88,4 +88,4 @@ def test_it_concerns_marketing_alone() -> None:
 )
 def test_a_refusal_shows_the_record_that_decides(records: tuple[Consent, ...], evidence: dict[str, object]) -> None:
     known = facts(chosen=preference(consent=records))
-    assert judged(rule, try_on(touch(), known), known)[0].evidence == evidence
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == {**evidence, "channel": "email", "topic": "news"}

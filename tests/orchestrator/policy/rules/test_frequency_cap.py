@@ -174,15 +174,26 @@ def test_without_caps_it_allows_and_a_ledger_that_has_forgotten_too_much_fails_c
 def test_it_says_how_many_of_how_many_it_counted(on_exceed: str) -> None:
     known = facts(policy(frequency_caps=[cap(2, on_exceed=on_exceed)]))
     one, two = contact("02 08:00"), contact("02 09:00")
-    assert judged(rule, try_on(touch(), known, ledger(one)), known)[0].evidence == {"limit": 2, "counted": 1}
-    assert judged(rule, try_on(touch(), known, ledger(one, two)), known)[0].evidence == {"limit": 2, "counted": 2}
+    assert judged(rule, try_on(touch(), known, ledger(one)), known)[0].evidence == {
+        "limit": 2,
+        "counted": 1,
+        "per": "1d",
+    }
+    assert judged(rule, try_on(touch(), known, ledger(one, two)), known)[0].evidence == {
+        "limit": 2,
+        "counted": 2,
+        "per": "1d",
+    }
 
 
 def test_a_cap_that_leaves_the_refusal_to_arbitration_says_to_whom_it_was_lost() -> None:
     known = facts(policy(frequency_caps=[cap(on_exceed="drop")]))
     winner = contact("02 10:00", of=URGENT, event_id="e-1")
     found = judged(rule, try_on(touch(), known, ledger(winner)), known)[0]
-    assert (found.id, found.evidence) == ("cap", {"limit": 1, "counted": 1, "lost_to": winner.message_id})
+    assert (found.id, found.evidence) == (
+        "cap",
+        {"limit": 1, "counted": 1, "per": "1d", "lost_to": winner.message_id},
+    )
 
 
 def test_a_wish_leaves_in_app_and_whom_it_does_not_concern_alone() -> None:

@@ -53,7 +53,10 @@ def test_a_ledger_that_has_forgotten_too_much_fails_closed() -> None:
 
 def test_a_refusal_shows_the_nearest_contact() -> None:
     past = ledger(*(contact(each) for each in ("02 08:30", "02 10:45", "02 12:00")))
-    assert judged(rule, try_on(touch(), KNOWN, past), KNOWN)[0].evidence == {"contact": "2026-03-02T10:45:00Z"}
+    assert judged(rule, try_on(touch(), KNOWN, past), KNOWN)[0].evidence == {
+        "contact": "2026-03-02T10:45:00Z",
+        "gap": "2h",
+    }
 
 
 def test_at_the_gate_the_gap_is_kept_from_the_mark_and_looked_for_no_further_back() -> None:

@@ -74,7 +74,9 @@ def test_a_refusal_says_why_how_many_entries_and_until_when(
     known = facts(chosen=preference(addresses=BOTH), entries=entries)
     found = judged(rule, try_on(touch(OFFER), known), known)[0]
     own = sum(each.address is None for each in entries)
-    assert (found.evidence, found.until) == ({"reasons": reasons, "entries": own or len(entries)}, until)
+    covers = "customer" if own else "address"
+    evidence = {"reasons": reasons, "entries": own or len(entries), "covers": covers}
+    assert (found.evidence, found.until) == (evidence, until)
 
 
 def test_reasons_are_told_once_and_in_order() -> None:

@@ -12,19 +12,21 @@ from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.address.declaration import ID, NO_ADDRESS
-from services.orchestrator.policy.verdicts import allow, allow_with, deny
+from services.orchestrator.policy.verdicts import allow_with, deny
 
-_ALLOW = (allow(ID),)
+_ALLOW_WITHOUT_ADDRESS = (allow_with(ID, needed=False),)
+_ALLOW = {verified: (allow_with(ID, verified=verified),) for verified in (True, False)}
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """Suppressed addresses are left to the rule `suppression`."""
     channel = candidate.channel
     if channel in CHANNELS_WITHOUT_ADDRESS:
-        return _ALLOW
+        return _ALLOW_WITHOUT_ADDRESS
     passed_over = _passed_over(channel, facts) if facts.unusable_addresses else {}
-    if facts.has_address(channel, candidate.attributes.cls):
-        return (allow_with(ID, **passed_over),) if passed_over else _ALLOW
+    address = facts.usable_address(channel, candidate.attributes.cls)
+    if address is not None:
+        return (allow_with(ID, verified=address.verified, **passed_over),) if passed_over else _ALLOW[address.verified]
     unverified = sum(address.channel == channel and address.problem is None for address in facts.preference.addresses)
     return (deny(ID, NO_ADDRESS, channel=channel, unverified=unverified, **passed_over),)
 

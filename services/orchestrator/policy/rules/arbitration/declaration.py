@@ -11,7 +11,9 @@ LOWER_PRIORITY: Final = "lower_priority"
 
 
 def _explain_arbitration(verdict: Verdict) -> str:
-    return f"the cap {verdict.id} went to {verdict.evidence.get('lost_to')}, which is more important"
+    campaign = verdict.evidence.get("winner")
+    winner = f"a message of the campaign {campaign}" if campaign else "another message"
+    return f"the room that the cap {verdict.id} leaves went to {winner}, which is more important"
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -27,5 +29,5 @@ DECLARATION: Final = RuleDeclaration(
             explain=_explain_arbitration,
         ),
     ),
-    evidence_labels={"lost_to": None},
+    explain_allow=lambda _: "no more important message takes its place",
 )

@@ -27,7 +27,8 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     for cap in applicable.dropping_caps:
         free = cap_arithmetic.next_allowed(cap, contacts, facts, t)
         if free != t and (winner := cap_arithmetic.find_winner(cap, candidate, facts, t)) is not None:
-            denials.append(deny(ID, LOWER_PRIORITY, cap.id, until=free, lost_to=winner.message_id))
+            evidence = {"lost_to": winner.message_id} | ({"winner": winner.campaign} if winner.campaign else {})
+            denials.append(deny(ID, LOWER_PRIORITY, cap.id, until=free, **evidence))
     return tuple(denials) or _ALLOW
 
 

@@ -3,15 +3,20 @@
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, ReasonRole, RuleDeclaration
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, ReasonRole, Remedy, RuleDeclaration
 from schemas.vocabulary import Outcome
+from schemas.words import channel_words
 
 ID: Final = "channel"
 CHANNEL_NOT_CONFIGURED: Final = "channel_not_configured"
 
 
 def _explain_channel(verdict: Verdict) -> str:
-    return f"no adapter serves {verdict.evidence.get('channel')}"
+    return f"no adapter is set up for {channel_words(verdict.evidence.get('channel'))}"
+
+
+def _remedies(verdict: Verdict) -> list[Remedy]:
+    return [Remedy("whoever runs Tactful", f"sets up an adapter for {channel_words(verdict.evidence.get('channel'))}")]
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -25,7 +30,9 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.SUPPRESS,),
             title="The channel is not set up",
             explain=_explain_channel,
+            remedies=_remedies,
             role=ReasonRole.NO_ADAPTER,
         ),
     ),
+    explain_allow=lambda _: "an adapter is set up for the channel",
 )

@@ -3,20 +3,37 @@
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import ReasonDeclaration, RuleDeclaration
+from schemas.rule_registry import ReasonDeclaration, Remedy, RuleDeclaration
 from schemas.vocabulary import Class, Outcome
+from schemas.words import channel_words
 
 ID: Final = "consent"
 NO_CONSENT: Final = "no_consent"
 
 
 def _explain_consent(verdict: Verdict) -> str:
-    evidence = verdict.evidence
+    evidence, subject = verdict.evidence, _subject(verdict)
     if evidence.get("expired_at"):
-        return f"the consent expired on {evidence['expired_at']}; it has to be given again"
+        return f"the consent to {subject} expired on {evidence['expired_at']}"
     if evidence.get("status"):
-        return f"consent was {evidence['status']} on {evidence['at']}; it has to be granted"
-    return "there is no record of consent for this channel and topic; it has to be granted"
+        return f"consent to {subject} was {evidence['status']} on {evidence.get('at')}"
+    return f"no consent to {subject} is recorded"
+
+
+def _remedies(verdict: Verdict) -> list[Remedy]:
+    again = " again" if verdict.evidence.get("expired_at") else ""
+    return [Remedy("the customer", f"gives consent to {_subject(verdict)}{again}")]
+
+
+def _subject(verdict: Verdict) -> str:
+    """`e-mail about referrals`; decisions of earlier versions name neither."""
+    channel, topic = verdict.evidence.get("channel"), verdict.evidence.get("topic")
+    return f"{channel_words(channel)} about {topic}" if channel and topic else "this channel and topic"
+
+
+def _explain_allow(verdict: Verdict) -> str:
+    granted = verdict.evidence.get("granted_at")
+    return f"consent was given on {granted}" if granted else "consent is given"
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -25,8 +42,14 @@ DECLARATION: Final = RuleDeclaration(
     classes=frozenset({Class.MARKETING.value}),
     refuses_when="there is no valid recorded basis (marketing)",
     reasons=(
-        ReasonDeclaration(code=NO_CONSENT, outcomes=(Outcome.SUPPRESS,), title="No consent", explain=_explain_consent),
+        ReasonDeclaration(
+            code=NO_CONSENT,
+            outcomes=(Outcome.SUPPRESS,),
+            title="No consent",
+            explain=_explain_consent,
+            remedies=_remedies,
+        ),
     ),
     audit_invariant="suppressed_sent",
-    evidence_labels={"granted_at": "granted", "expired_at": "expired"},
+    explain_allow=_explain_allow,
 )

@@ -11,6 +11,7 @@ from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.consent.declaration import ID, NO_CONSENT
+from services.orchestrator.policy.scope import MessageAttributes
 from services.orchestrator.policy.verdicts import ALLOW, deny, instant_text
 
 GRANTED = "granted"
@@ -27,12 +28,16 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
         if record.at <= latest and (newest is None or _takes_precedence(record, newest)):
             newest = record
     if newest is None:
-        return (deny(ID, NO_CONSENT, record=None),)
+        return (_deny(attributes),)
     if newest.status != GRANTED:
-        return (deny(ID, NO_CONSENT, status=newest.status, at=instant_text(newest.at)),)
+        return (_deny(attributes, status=newest.status, at=instant_text(newest.at)),)
     if newest.expires is not None and newest.expires <= t:
-        return (deny(ID, NO_CONSENT, status=GRANTED, expired_at=instant_text(newest.expires)),)
+        return (_deny(attributes, status=GRANTED, expired_at=instant_text(newest.expires)),)
     return _allow(newest.at)
+
+
+def _deny(attributes: MessageAttributes, **record: str | None) -> Verdict:
+    return deny(ID, NO_CONSENT, until=None, **record, channel=attributes.channel, topic=attributes.topic)
 
 
 @lru_cache(maxsize=8192)

@@ -3,9 +3,10 @@
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, Remedy, RuleDeclaration
 from schemas.times import Instant, describe_duration, parse_instant
 from schemas.vocabulary import ASK_INTENTS, Outcome
+from schemas.words import duration_words
 
 ID: Final = "contact_history"
 CONTACT_HISTORY: Final = "contact_history"
@@ -27,7 +28,9 @@ def _summarise(verdict: Verdict, intent: str) -> str:
 def _explain_contact_history(verdict: Verdict) -> str:
     rule, evidence = f"the rule {verdict.id}", verdict.evidence
     if "situation" not in evidence:
-        contact = evidence["contact"]
+        contact = evidence.get("contact")
+        if contact is None:
+            return f"a contact is too close for {rule}"
         return f"there was a contact on {contact} and {rule} requires a distance of {_distance_after(verdict, contact)}"
     situation = f"the {str(evidence['situation']).replace('_', ' ')}"
     if evidence.get("closed"):
@@ -37,6 +40,25 @@ def _explain_contact_history(verdict: Verdict) -> str:
         return f"{situation} opened on {evidence['opened']} must be closed first ({rule})"
     distance = _distance_after(verdict, evidence["opened"])
     return f"{situation} opened on {evidence['opened']} and {rule} requires a distance of {distance}"
+
+
+def _remedies(verdict: Verdict) -> list[Remedy]:
+    """An open situation can be closed; what is over has to become old enough."""
+    evidence = verdict.evidence
+    if "situation" not in evidence or evidence.get("closed") or verdict.until is not None:
+        return []
+    return [Remedy("an agent", f"closes the {str(evidence['situation']).replace('_', ' ')}")]
+
+
+def _explain_allow(verdict: Verdict) -> str:
+    """`no complaint in the last 30 days`. What the entry looks back at is in the evidence of newer decisions."""
+    evidence = verdict.evidence
+    if "within" not in evidence:
+        return "nothing that it looks back at is recent" if verdict.id else "no rule looks back at anything"
+    within = duration_words(evidence["within"])
+    if "situation" in evidence:
+        return f"no {str(evidence['situation']).replace('_', ' ')} in the last {within}"
+    return f"no {evidence.get('contacts', 'contact')} in the last {within}"
 
 
 def _distance_after(verdict: Verdict, since: str) -> str:
@@ -62,9 +84,11 @@ DECLARATION: Final = RuleDeclaration(
             title="Too soon after a contact or a situation",
             summarise=_summarise,
             explain=_explain_contact_history,
+            remedies=_remedies,
         ),
     ),
     may_park=True,
+    explain_allow=_explain_allow,
     audit_invariant="suppressed_sent",
     sample={
         "situations": [

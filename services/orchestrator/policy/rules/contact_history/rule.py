@@ -5,26 +5,27 @@ whether it drops or defers. While a situation is open its end is unknown: a defe
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from schemas.decision import Verdict
 from schemas.facts import Situation
-from schemas.times import Instant
+from schemas.times import Instant, format_duration
 from services.orchestrator.policy import free_instants
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.compiled_policy import HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.contact_history.declaration import CONTACT_HISTORY, ID
 from services.orchestrator.policy.rules.definition import SituationCause
-from services.orchestrator.policy.verdicts import allow, defer, deny, instant_text
+from services.orchestrator.policy.verdicts import ALLOW, allow, defer, deny, instant_text
 
-_ALLOW = (allow(ID),)
+_ALLOW_WITHOUT_ENTRIES = (allow(ID),)
 
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """One verdict for each entry that applies to the candidate."""
     histories = candidate.applicable.histories
     if not histories:
-        return _ALLOW
+        return _ALLOW_WITHOUT_ENTRIES
     return tuple(
         [
             _evaluate_contacts(entry, candidate, t)
@@ -42,7 +43,7 @@ def _evaluate_contacts(entry: HistoryRule, candidate: Candidate, t: Instant) -> 
     free = free_instants.next_free_after_each(times, entry.within, t)
     if free == t:
         contacts.require_complete_since(t - entry.within)
-        return allow(ID, entry.id)
+        return _allow_entry(entry)
     last = max(at for at in times if at <= t)
     return _refuse(entry, free, contact=instant_text(last))
 
@@ -50,14 +51,14 @@ def _evaluate_contacts(entry: HistoryRule, candidate: Candidate, t: Instant) -> 
 def _evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict:
     """Refuses until `within` after the end of the last situation; while one is open, `until` is unknown."""
     if not facts.suppressions.situations:
-        return allow(ID, entry.id)
+        return _allow_entry(entry)
     refusing = [
         situation
         for situation in facts.situations_by_kind.get(entry.situation or "", ())
         if _refuses(entry, situation, t)
     ]
     if not refusing:
-        return allow(ID, entry.id)
+        return _allow_entry(entry)
     until = None if _open_situations(entry, facts, t) else max(_refusal_end(entry, situation) for situation in refusing)
     last = refusing[-1]
     evidence = {
@@ -77,6 +78,16 @@ def list_wait_causes(verdict: Verdict, candidate: Candidate, facts: Facts, t: In
         if entry.id == verdict.id
         for situation in _open_situations(entry, facts, t)
     ]
+
+
+def _allow_entry(entry: HistoryRule) -> Verdict:
+    return _allow(entry.id, entry.within, entry.situation, entry.contacts_in_words)
+
+
+@lru_cache(maxsize=8192)
+def _allow(id: str, within: int, situation: str | None, contacts: str) -> Verdict:
+    what = {"contacts": contacts} if situation is None else {"situation": situation}
+    return Verdict(ID, id, ALLOW, None, None, {**what, "within": format_duration(within)})
 
 
 def _open_situations(entry: HistoryRule, facts: Facts, t: Instant) -> list[Situation]:

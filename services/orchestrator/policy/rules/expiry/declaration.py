@@ -28,5 +28,5 @@ DECLARATION: Final = RuleDeclaration(
             role=ReasonRole.EXPIRED,
         ),
     ),
-    evidence_labels={"expires_at": "valid until"},
+    explain_allow=lambda _: "it has not expired",
 )

@@ -27,8 +27,8 @@ def _evaluate_cap(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> V
     contacts = candidate.contacts
     free, counted = cap_arithmetic.next_allowed(cap, contacts, facts, t), len(contacts.times_by_slot[cap.slot])
     if free == t:
-        return _allow(cap.id, cap.limit, counted)
-    evidence = {"limit": cap.limit, "counted": counted}
+        return _allow(cap.id, cap.limit, counted, cap.window_text)
+    evidence = {"limit": cap.limit, "counted": counted, "per": cap.window_text}
     if not cap.drops:
         return defer(ID, CAP_WINDOW, cap.id, free, **evidence)
     winner = cap_arithmetic.find_winner(cap, candidate, facts, t)
@@ -38,5 +38,5 @@ def _evaluate_cap(cap: Cap, candidate: Candidate, facts: Facts, t: Instant) -> V
 
 
 @lru_cache(maxsize=8192)
-def _allow(cap: str, limit: int, counted: int) -> Verdict:
-    return Verdict(ID, cap, ALLOW, None, None, {"limit": limit, "counted": counted})
+def _allow(cap: str, limit: int, counted: int, window: str) -> Verdict:
+    return Verdict(ID, cap, ALLOW, None, None, {"limit": limit, "counted": counted, "per": window})

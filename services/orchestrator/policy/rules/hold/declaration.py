@@ -3,7 +3,7 @@
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration, VerdictIds
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, Remedy, RuleDeclaration, VerdictIds
 from schemas.times import format_instant
 from schemas.vocabulary import Outcome
 
@@ -13,8 +13,12 @@ INCIDENT_HOLD: Final = "incident_hold"
 
 
 def _explain_hold(verdict: Verdict) -> str:
-    end = "has to be lifted" if verdict.until is None else f"ends on {format_instant(verdict.until)}"
-    return f"the hold {verdict.id}, in force since {verdict.evidence.get('since')}, {end}"
+    end = "until it is lifted" if verdict.until is None else f"until {format_instant(verdict.until)}"
+    return f"the hold {verdict.id} is in force, since {verdict.evidence.get('since')} and {end}"
+
+
+def _remedies(verdict: Verdict) -> list[Remedy]:
+    return [Remedy("an operator", f"lifts the hold {verdict.id}")]
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -24,10 +28,17 @@ DECLARATION: Final = RuleDeclaration(
     refuses_when="an operator's hold covers it",
     reasons=(
         ReasonDeclaration(
-            code=HOLD_DROP, outcomes=(Outcome.SUPPRESS,), title="Stopped by a hold", explain=_explain_hold
+            code=HOLD_DROP,
+            outcomes=(Outcome.SUPPRESS,),
+            title="Stopped by a hold",
+            explain=_explain_hold,
+            remedies=_remedies,
         ),
-        ReasonDeclaration(code=INCIDENT_HOLD, outcomes=(Outcome.DEFER,), title="On hold", explain=_explain_hold),
+        ReasonDeclaration(
+            code=INCIDENT_HOLD, outcomes=(Outcome.DEFER,), title="On hold", explain=_explain_hold, remedies=_remedies
+        ),
     ),
+    explain_allow=lambda _: "no hold covers it",
     step_title="On hold",
     verdict_ids=VerdictIds.HOLDS,
     may_park=True,

@@ -12,7 +12,9 @@ HOLDOUT: Final = "holdout"
 
 def _explain_holdout(verdict: Verdict) -> str:
     group = "campaign" if verdict.evidence.get("group") == "campaign" else "whole organisation"
-    return f"the customer is in the control group of the {group}"
+    percent = verdict.evidence.get("percent")
+    share = f", {percent:g} percent of all customers" if isinstance(percent, int | float) else ""
+    return f"the customer is in the control group of the {group}{share}"
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -25,5 +27,6 @@ DECLARATION: Final = RuleDeclaration(
             code=HOLDOUT, outcomes=(Outcome.SUPPRESS,), title="In the control group", explain=_explain_holdout
         ),
     ),
+    explain_allow=lambda _: "the customer is in no control group",
     sample={"holdout": {"percent": 2, "salt": "2026"}},
 )

@@ -1,10 +1,12 @@
 """Declaration of the rule `opt_out`."""
 
+from collections.abc import Callable
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import NON_TRANSACTIONAL, ReasonDeclaration, RuleDeclaration
+from schemas.rule_registry import NON_TRANSACTIONAL, ReasonDeclaration, Remedy, RuleDeclaration
 from schemas.vocabulary import Outcome
+from schemas.words import channel_words
 
 ID: Final = "opt_out"
 OPTED_OUT_ALL: Final = "opted_out_all"
@@ -19,7 +21,7 @@ def _explain_class(verdict: Verdict) -> str:
 
 
 def _explain_channel(verdict: Verdict) -> str:
-    return f"the customer opted out of {verdict.evidence.get('channel')}"
+    return f"the customer opted out of {channel_words(verdict.evidence.get('channel'))}"
 
 
 def _explain_topic(verdict: Verdict) -> str:
@@ -28,6 +30,21 @@ def _explain_topic(verdict: Verdict) -> str:
 
 def _explain_pause(verdict: Verdict) -> str:
     return f"the customer paused all messages until {verdict.evidence.get('paused_until')}"
+
+
+def _opt_in(what: str) -> Callable[[Verdict], list[Remedy]]:
+    """The remedy of an opt-out; `what` names the field of its evidence, or everything."""
+
+    def remedies(verdict: Verdict) -> list[Remedy]:
+        value = verdict.evidence.get(what)
+        words = {
+            "class": f"{value} messages",
+            "channel": channel_words(value),
+            "topic": f"the topic {value}",
+        }.get(what, what)
+        return [Remedy("the customer", f"opts in again to {words}")]
+
+    return remedies
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -41,29 +58,37 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.SUPPRESS,),
             title="Opted out of everything",
             explain=lambda _: "the customer opted out of everything",
+            remedies=_opt_in("messages"),
         ),
         ReasonDeclaration(
             code=OPTED_OUT_CLASS,
             outcomes=(Outcome.SUPPRESS,),
             title="Opted out of this class",
             explain=_explain_class,
+            remedies=_opt_in("class"),
         ),
         ReasonDeclaration(
             code=OPTED_OUT_CHANNEL,
             outcomes=(Outcome.SUPPRESS,),
             title="Opted out of this channel",
             explain=_explain_channel,
+            remedies=_opt_in("channel"),
         ),
         ReasonDeclaration(
             code=OPTED_OUT_TOPIC,
             outcomes=(Outcome.SUPPRESS,),
             title="Opted out of this topic",
             explain=_explain_topic,
+            remedies=_opt_in("topic"),
         ),
         ReasonDeclaration(
-            code=PAUSED, outcomes=(Outcome.SUPPRESS,), title="Paused by the customer", explain=_explain_pause
+            code=PAUSED,
+            outcomes=(Outcome.SUPPRESS,),
+            title="Paused by the customer",
+            explain=_explain_pause,
+            remedies=lambda _: [Remedy("the customer", "ends the pause")],
         ),
     ),
     audit_invariant="suppressed_sent",
-    evidence_labels={"paused_until": "paused until"},
+    explain_allow=lambda _: "the customer has not opted out of it",
 )

@@ -5,6 +5,7 @@ from typing import Final
 from schemas.decision import Verdict
 from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration
 from schemas.vocabulary import Outcome
+from schemas.words import duration_words
 
 ID: Final = "reentry"
 DUPLICATE: Final = "duplicate"
@@ -13,7 +14,21 @@ DUPLICATE: Final = "duplicate"
 def _explain_reentry(verdict: Verdict) -> str:
     if verdict.evidence.get("reentry") == "once":
         return f"the customer received this campaign on {verdict.evidence.get('last')}, and it is sent only once"
-    return f"the customer received this campaign before, and it is sent at most {verdict.evidence.get('reentry')}"
+    near = verdict.evidence.get("near") or ()
+    when = f" on {near[-1]}" if near else " before"
+    return f"the customer received this campaign{when}, and it is sent at most {_interval(verdict)}"
+
+
+def _explain_allow(verdict: Verdict) -> str:
+    if "reentry" not in verdict.evidence:
+        return "the campaign may be sent again for each event"
+    if verdict.evidence["reentry"] == "once":
+        return "the customer has not received this campaign before"
+    return f"no message of this campaign in {_interval(verdict).removeprefix('once in ')}"
+
+
+def _interval(verdict: Verdict) -> str:
+    return f"once in {duration_words(str(verdict.evidence.get('reentry')).removeprefix('every '))}"
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -29,5 +44,5 @@ DECLARATION: Final = RuleDeclaration(
             explain=_explain_reentry,
         ),
     ),
-    evidence_labels={"near": None},
+    explain_allow=_explain_allow,
 )

@@ -3,21 +3,42 @@
 from typing import Final
 
 from schemas.decision import Verdict
-from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, RuleDeclaration
-from schemas.vocabulary import Outcome
+from schemas.rule_registry import ALL_CLASSES, ReasonDeclaration, Remedy, RuleDeclaration
+from schemas.vocabulary import Outcome, SuppressionReason
+from schemas.words import join_words
 
 ID: Final = "suppression"
 SUPPRESSION_LIST: Final = "suppression_list"
 
 
+_REASONS: Final = {
+    SuppressionReason.HARD_BOUNCE: "the address bounced",
+    SuppressionReason.SPAM_COMPLAINT: "the customer reported spam",
+    SuppressionReason.STOP_KEYWORD: "the customer replied STOP",
+    SuppressionReason.ERASED: "the customer was erased",
+    SuppressionReason.LEGAL: "legal reasons",
+    SuppressionReason.MANUAL: "put there by hand",
+    SuppressionReason.IMPORTED: "imported from another system",
+}
+_FINAL: Final = frozenset({SuppressionReason.ERASED.value})
+
+
 def _explain_suppression(verdict: Verdict) -> str:
-    return f"the customer is on the do-not-contact list ({', '.join(verdict.evidence.get('reasons', ()))})"
+    evidence = verdict.evidence
+    whom = {"customer": "the customer is", "address": "every usable address of the customer is"}
+    subject = whom.get(str(evidence.get("covers")), "the customer is")
+    reasons = [_REASONS.get(reason, str(reason).replace("_", " ")) for reason in evidence.get("reasons", ())]
+    return f"{subject} on the do-not-contact list" + (f" ({join_words(reasons)})" if reasons else "")
 
 
-def _describe_evidence(verdict: Verdict) -> str | None:
-    if verdict.reason is None:
-        return None
-    return ", ".join(str(reason).replace("_", " ") for reason in verdict.evidence.get("reasons", ()))
+def _remedies(verdict: Verdict) -> list[Remedy]:
+    if set(verdict.evidence.get("reasons", ())) & _FINAL:
+        return []
+    entries = "entry" if verdict.evidence.get("entries") == 1 else "entries"
+    remove = Remedy("somebody with the role privacy", f"removes the {entries} from the do-not-contact list")
+    if verdict.evidence.get("covers") != "address":
+        return [remove]
+    return [Remedy("the customer", "gives another address"), remove]
 
 
 DECLARATION: Final = RuleDeclaration(
@@ -31,9 +52,9 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.SUPPRESS,),
             title="On the do-not-contact list",
             explain=_explain_suppression,
+            remedies=_remedies,
         ),
     ),
     audit_invariant="suppressed_sent",
-    describe_evidence=_describe_evidence,
-    evidence_labels={"reasons": None, "entries": None},
+    explain_allow=lambda _: "the do-not-contact list has no entry for it",
 )

@@ -20,7 +20,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     live = facts.live_suppressions(candidate.attributes, t, candidate.clock_tolerance)
     customer_entries = [entry for entry in live if entry.address is None]
     if customer_entries:
-        return (_deny(customer_entries, _last_expiry(customer_entries)),)
+        return (_deny(customer_entries, _last_expiry(customer_entries), "customer"),)
     usable = facts.usable_address_indexes(candidate.channel, candidate.attributes.cls)
     entries_by_address = [[entry for entry in live if entry.address == index] for index in usable]
     if not usable or not all(entries_by_address):
@@ -28,7 +28,11 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     ends = [_last_expiry(entries) for entries in entries_by_address]
     known_ends = [end for end in ends if end is not None]
     return (
-        _deny([entry for entries in entries_by_address for entry in entries], min(known_ends) if known_ends else None),
+        _deny(
+            [entry for entries in entries_by_address for entry in entries],
+            min(known_ends) if known_ends else None,
+            "address",
+        ),
     )
 
 
@@ -38,6 +42,6 @@ def _last_expiry(entries: Sequence[SuppressionEntry]) -> Instant | None:
     return max(ends) if len(ends) == len(entries) else None
 
 
-def _deny(entries: Sequence[SuppressionEntry], until: Instant | None) -> Verdict:
+def _deny(entries: Sequence[SuppressionEntry], until: Instant | None, covers: str) -> Verdict:
     reasons = sorted({entry.reason for entry in entries})
-    return deny(ID, SUPPRESSION_LIST, until=until, reasons=reasons, entries=len(entries))
+    return deny(ID, SUPPRESSION_LIST, until=until, reasons=reasons, entries=len(entries), covers=covers)
