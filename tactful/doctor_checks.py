@@ -190,7 +190,8 @@ async def check_readiness(name: str, url: str) -> DoctorFinding:
         async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False) as client:
             response = await client.get(f"{url}/readyz", params={"verbose": "1"})
         body = response.json()
-        failing = [each for each, result in body.get("checks", {}).items() if not result["ok"]]
+        checks = body.get("checks", {})
+        failing = [_failed_check(each, result) for each, result in checks.items() if not result["ok"]]
     except (httpx.HTTPError, ValueError, AttributeError) as error:
         return DoctorFinding(
             name, CheckState.RED, f"{url} does not respond: {_error_summary(error)}", "start it, or correct its address"
@@ -203,7 +204,17 @@ async def check_readiness(name: str, url: str) -> DoctorFinding:
     skew_seconds = parsedate_to_datetime(date_header).timestamp() - time.time() if date_header else 0.0
     if abs(skew_seconds) > MAX_CLOCK_SKEW_SECONDS + 1.0:  # the header has whole seconds
         return _clock_finding(name, f"the clock of {url}", skew_seconds, MAX_CLOCK_SKEW_SECONDS + 1.0)
+    if failing:
+        return DoctorFinding(
+            name, CheckState.AMBER, f"{url} is ready, but: {', '.join(failing)}", "start what is missing"
+        )
     return DoctorFinding(name, CheckState.GREEN, f"{url} is ready")
+
+
+def _failed_check(name: str, result: Mapping[str, Any]) -> str:
+    """Which check failed and why, such as "kafka: no answer for 17 s from kafka:9092"."""
+    detail = str(result.get("detail") or "")
+    return detail if detail.startswith(f"{name}:") else f"{name}: {detail}" if detail else name
 
 
 def check_api() -> Iterator[DoctorFinding]:

@@ -136,6 +136,7 @@ def _processes(
         "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{ports['api']}",
         "TACTFUL_SERVICES__PREFERENCE_URL": f"http://127.0.0.1:{ports['preference']}",
         "TACTFUL_SERVICES__SUPPRESSION_URL": f"http://127.0.0.1:{ports['suppression']}",
+        "TACTFUL_WEB__PUBLIC_URL": f"http://127.0.0.1:{ports['preference']}",
         "TACTFUL_ADAPTERS__PUSH": "null" if sink is None else "webhook",
         "TACTFUL_ADAPTERS__EMAIL": "off",
         "TACTFUL_ADAPTERS__SMS": "off",

@@ -99,6 +99,7 @@ class KafkaBus:
         self._producer: AIOKafkaProducer | None = None
         self._offset_reader: AIOKafkaConsumer | None = None
         self._probe_client: AIOKafkaClient | None = None
+        self._topics: tuple[str, ...] = ()
         self._closing: set[asyncio.Task[None]] = set()
         self._open_lock = asyncio.Lock()
 
@@ -120,6 +121,7 @@ class KafkaBus:
                     bootstrap_servers=self._bootstrap, request_timeout_ms=round(PROBE_TIMEOUT * 800)
                 )
                 await client.bootstrap()
+                client.set_topics(self._topics)  # else each probe would read the metadata of every topic there is
             if not await client.force_metadata_update():
                 raise KafkaConnectionError("no broker has answered")
         except BaseException:
@@ -131,6 +133,7 @@ class KafkaBus:
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus. With three brokers or more: three replicas, of which two must confirm a record."""
+        self._topics = tuple(topics)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
         async with _translate_kafka_errors(START_TIMEOUT):
             try:

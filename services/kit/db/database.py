@@ -36,8 +36,10 @@ POOL_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 CHECK_TIMEOUT = 1.5
 """Seconds that the query for readiness may take."""
-ROLLBACK_TIMEOUT = 0.4
+ROLLBACK_TIMEOUT = 2.0
 """Seconds to wait for a rollback; after that the connection is dropped, which rolls back as well."""
+CANCELLED_ROLLBACK_TIMEOUT = 0.4
+"""The same for a transaction that was cancelled: whoever did that waits no longer."""
 COMMAND_TIMEOUT = 30.0
 """Seconds that one statement may take."""
 LOCK_TIMEOUT_MS = 10_000
@@ -57,6 +59,8 @@ Query plans are kept per connection. A plan made while a table was small must no
 has grown, so sequential scans are disabled where an index serves, and every hot statement names its keys by
 `Tx.in_list`.
 """
+_SQLALCHEMY_OPTIONS = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_creator_fn")
+"""Options of a URL that SQLAlchemy takes for itself, and asyncpg does not know."""
 _SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
 _SQLITE_DECODERS = {"bytea": "from_hex(value)"}
 
@@ -268,7 +272,9 @@ class Database:
         try:
             if connection is None:
                 arguments = self._engine.dialect.create_connect_args(self._engine.url)[1]
-                connection = await asyncpg.connect(**arguments, server_settings={"application_name": "tactful-probe"})
+                for name in _SQLALCHEMY_OPTIONS:
+                    arguments.pop(name, None)
+                connection = await asyncpg.connect(**arguments)
             await connection.execute("SELECT 1")
         except asyncpg.TooManyConnectionsError:
             return  # it answers
@@ -310,8 +316,10 @@ class Database:
                 transaction = await connection.begin()
             try:
                 yield connection
-            except BaseException:
-                await self._roll_back(connection, transaction)
+            except BaseException as error:
+                is_cancelled = isinstance(error, asyncio.CancelledError)
+                wait = CANCELLED_ROLLBACK_TIMEOUT if is_cancelled else ROLLBACK_TIMEOUT
+                await self._roll_back(connection, transaction, wait)
                 raise
             with translate_db_errors():
                 await transaction.commit()
@@ -319,10 +327,10 @@ class Database:
             with contextlib.suppress(Exception):
                 await asyncio.shield(connection.close())
 
-    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction, wait: float) -> None:
         """Rolls back. Raises nothing, because the first error counts, and does not wait for a server that is gone."""
         try:
-            async with asyncio.timeout(ROLLBACK_TIMEOUT if self.dialect == "postgresql" else None):
+            async with asyncio.timeout(wait if self.dialect == "postgresql" else None):
                 await transaction.rollback()
         except Exception:
             with contextlib.suppress(Exception):

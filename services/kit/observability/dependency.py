@@ -5,6 +5,7 @@ request is not taken for a server that is gone. Two probes in a row must fail be
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -19,6 +20,8 @@ PROBE_INTERVAL = 2.0
 RETRY_INTERVAL = 1.0
 """Seconds between two probes of one that does not."""
 PROBE_TIMEOUT = 3.0
+HELD_UP = 1.0
+"""Seconds by which a time-out may be late. If it is later, this process was held up, and may have missed the answer."""
 FAILED_PROBES = 2
 """Failed probes in a row after which the server counts as lost."""
 
@@ -98,19 +101,19 @@ async def watch_dependency(
 ) -> None:
     """Probes the server until `stopping` is set. A probe fails by raising, or after `timeout` seconds."""
     while not stopping.is_set():
+        began = time.monotonic()
         try:
             async with asyncio.timeout(timeout):
                 await probe()
         except Exception as error:
-            dependency.record_failure(error)
+            if time.monotonic() - began < timeout + HELD_UP:
+                dependency.record_failure(error)
         else:
             dependency.record_answer()
-        with_failures = dependency.silent_seconds > 0
-        try:
-            async with asyncio.timeout(RETRY_INTERVAL if with_failures else PROBE_INTERVAL):
+        interval = RETRY_INTERVAL if dependency.silent_seconds else PROBE_INTERVAL
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(interval):
                 await stopping.wait()
-        except TimeoutError:
-            continue
 
 
 def _reason(error: BaseException) -> str:

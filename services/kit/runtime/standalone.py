@@ -113,7 +113,7 @@ async def _check_log(bus: KafkaBus, bootstrap: str) -> None:
     except Exception as error:
         raise StartupRefused(
             f"Kafka does not answer at {bootstrap} ({type(error).__name__}): start it, or correct "
-            "TACTFUL_KAFKA__BOOTSTRAP"
+            "TACTFUL_KAFKA__BOOTSTRAP or the addresses that the brokers advertise"
         ) from None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,6 +110,25 @@ async def test_a_probe_that_hangs_fails_in_time(monkeypatch: pytest.MonkeyPatch)
         await watch_dependency(machine.dependency, hangs, stopping, timeout=0.01)
     assert machine.dependency.is_lost
     assert machine.dependency.describe().endswith("from kafka:9092 (time-out)")
+
+
+async def test_a_probe_whose_time_out_came_late_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependency_module, "RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(dependency_module, "PROBE_INTERVAL", 0.01)
+    monkeypatch.setattr(dependency_module, "HELD_UP", 0.05)
+    machine, stopping, probes = Machine(), asyncio.Event(), 0
+
+    async def is_held_up() -> None:
+        nonlocal probes
+        probes += 1
+        if probes == 3:
+            stopping.set()
+        time.sleep(0.1)
+        await asyncio.sleep(60)
+
+    async with asyncio.timeout(5):
+        await watch_dependency(machine.dependency, is_held_up, stopping, timeout=0.01)
+    assert machine.changes == [] and machine.dependency.silent_seconds == 0
 
 
 async def test_the_reason_holds_no_text_of_foreign_errors() -> None:
