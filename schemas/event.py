@@ -23,12 +23,24 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class InvalidEvent(ValueError):
-    """An event that cannot be accepted. `pointer` is the place, the text the problem and its correction."""
+    """An event that cannot be accepted. `pointer` is the place, the text the problem and its correction.
 
-    def __init__(self, pointer: str, detail: str) -> None:
+    `problems` has all of them, each as (JSON pointer, code, detail); the first is the one that the others repeat.
+    """
+
+    def __init__(
+        self, pointer: str, detail: str, code: str = "bad_event", *, more: Sequence[tuple[str, str, str]] = ()
+    ) -> None:
         super().__init__(detail)
         self.pointer = pointer
         self.detail = detail
+        self.problems = ((pointer, code, detail), *more)
+
+    @classmethod
+    def of_problems(cls, problems: Sequence[tuple[str, str, str]]) -> "InvalidEvent":
+        """The error with these problems, at least one."""
+        (pointer, code, detail), *more = problems
+        return cls(pointer, detail, code, more=more)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -246,19 +258,20 @@ def _parse_time(pointer: str, text: str) -> Instant:
         raise InvalidEvent(pointer, str(error)) from None
 
 
-def parse_data(event: Event) -> Mapping[str, Any]:
+def parse_data(event: Event, *, check_texts: bool = True) -> Mapping[str, Any]:
     """Parse the event's `data` strictly: no duplicate keys, no NaN, bounded depth and numbers.
 
-    Raises InvalidEvent if it is not a JSON object.
+    Raises InvalidEvent if it is not a JSON object, and, unless the caller does so, for text that cannot be kept.
     """
     try:
-        data = load_json(bytes(event.data))
+        data = load_json(bytes(event.data), check_texts=check_texts)
     except DocumentError as error:
-        raise InvalidEvent("/data" + error.errors[0][0], error.errors[0][2]) from None
+        problems = [(f"/data{pointer}", code, detail) for pointer, code, detail in error.errors]
+        raise InvalidEvent.of_problems(problems) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise InvalidEvent("/data", "must be a JSON object")
+        raise InvalidEvent("/data", "must be a JSON object", "wrong_type")
     return data
 
 
@@ -285,7 +298,7 @@ def _parse_event(body: bytes, now: Instant) -> Event | InvalidEvent:
         parse_data(event)
         return event
     except DocumentError as error:
-        return InvalidEvent(error.errors[0][0], error.errors[0][2])
+        return InvalidEvent.of_problems(error.errors)
     except InvalidEvent as error:
         return error
 

@@ -66,6 +66,20 @@ class CustomerQuietHours(msgspec.Struct, frozen=True, array_like=True):
     end: int
 
 
+class Quarantine(msgspec.Struct, frozen=True, array_like=True):
+    """A record of the log that could not be read, and may have been the customer's refusal.
+
+    From `start` until `until` nothing is sent but transactional messages, or until the dead letter of the record is
+    closed. The position in the log identifies the letter; in a simulation the topic is empty.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    start: Instant
+    until: Instant
+
+
 class Preference(msgspec.Struct, frozen=True, array_like=True):
     """The preferences of one customer, as of `version` (0: nothing is known). `traits` is a JSON object."""
 
@@ -82,6 +96,7 @@ class Preference(msgspec.Struct, frozen=True, array_like=True):
     channel_order: tuple[str, ...] = ()
     frequency: FrequencyLimit | None = None
     quiet_hours: tuple[CustomerQuietHours, ...] = ()
+    quarantines: tuple[Quarantine, ...] = ()
 
 
 class SuppressionEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -137,3 +152,4 @@ class Suppressions(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[SuppressionEntry, ...] = ()
     situations: tuple[Situation, ...] = ()
     holds: tuple[HoldFact, ...] = ()
+    quarantines: tuple[Quarantine, ...] = ()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from services import simulation
 
 EMPTY_FILE = Path(os.devnull)
+NAMED_EVENTS = 20
+"""Of so many events the summary names what was not applied."""
 GROUPINGS = ("campaign", "channel", "reason", "hour")
 COUNT_COLUMNS = {"campaign": "campaign", "outcome": "outcome", "reason": "reason", "decisions": "decisions"}
 COLUMNS = {"by": "by", "which": "which", "here": "here", "against": "against", "gained": "gained", "lost": "lost"}
@@ -101,7 +103,12 @@ def _print_counts(summary: "simulation.SimulationSummary", output: OutputFormat)
             print_table(rows, COUNT_COLUMNS)
         return
     read = {name: getattr(summary, name) for name in ("events", "duplicates", "refused", "decisions", "outcomes")}
-    print_data({**read, "counts": rows}, output)
+    problems = [
+        {"pointer": pointer, "code": code, "detail": detail, "source": event.source, "event_id": event.id}
+        for event in summary.problems
+        for pointer, code, detail in event.problems
+    ]
+    print_data({**read, "counts": rows, "problems": problems}, output)
 
 
 def _print_summary(summary: "simulation.SimulationSummary") -> None:
@@ -113,7 +120,13 @@ def _print_summary(summary: "simulation.SimulationSummary") -> None:
         count = summary.unusable_suppressions
         print_message(f"{count} do-not-contact entries name what is no address, and cover nobody", "yellow")
     if summary.refused:
-        print_message(f"{summary.refused} events were refused and had no effect", "yellow")
+        subject = "1 event has" if summary.refused == 1 else f"{summary.refused} events have"
+        print_message(f"{subject} parts that are wrong and were not applied:", "yellow")
+    for event in summary.problems[:NAMED_EVENTS]:
+        parts = "; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in event.problems)
+        print_message(f"  {event.id} from {event.source} ({event.type}): {parts}", "yellow")
+    if summary.refused > NAMED_EVENTS:
+        print_message(f"  and {summary.refused - NAMED_EVENTS} more", "yellow")
 
 
 def _print_difference(difference: Mapping[str, Any], output: OutputFormat) -> None:

@@ -12,13 +12,17 @@ import msgspec
 
 from schemas.customer import Customer
 from schemas.documents import validate_document
-from schemas.facts import Preference
+from schemas.facts import Preference, Quarantine
+from schemas.quarantine import unknown_record
 from schemas.recorded import PreferenceSnapshot
 from schemas.times import Instant
 from services.preference.document_form import FIELDS, fact_fields
 from services.preference.preference_state import PreferenceState, to_facts, with_region
 
+QUARANTINE_FIELD = "quarantines"
+"""No field of the document: the history tells under this name when a quarantine begins and ends."""
 BLOCKED_FIELD = "blocked_until"
+"""What it was before there were quarantines."""
 _TEXT_FIELDS = ("locale", "country", "zone")
 """Kept as they were: what was taken for a country or a zone then may be refused today."""
 
@@ -47,19 +51,21 @@ def rebuild_state(
     Raises DocumentError when a value that was valid then is refused now.
     """
     fields: dict[str, Any] = {}
-    blocked_until, last = None, 0
+    quarantines: tuple[Quarantine, ...] = ()
+    last = 0
     for change in changes:
-        if change.field == BLOCKED_FIELD:
-            blocked_until = change.value
+        if change.field == QUARANTINE_FIELD:
+            quarantines = msgspec.convert(change.value, tuple[Quarantine, ...])
+        elif change.field == BLOCKED_FIELD:
+            quarantines = () if change.value is None else (unknown_record(change.recorded, change.value),)
         else:
             fields[change.field] = change.value
         last = change.version
     checked = {name: fields[name] for name in FIELDS if name in fields and name not in _TEXT_FIELDS}
     parts = fact_fields(validate_document(Customer, {"customer": customer, **checked}), FIELDS)
     parts |= {name: fields[name] for name in _TEXT_FIELDS if name in fields}
-    parts["version"] = last if version is None else version
-    known = PreferenceState(msgspec.structs.replace(Preference(customer), **parts), blocked_until=blocked_until)
-    return with_region(known, region)
+    parts |= {"version": last if version is None else version, "quarantines": quarantines}
+    return with_region(PreferenceState(msgspec.structs.replace(Preference(customer), **parts)), region)
 
 
 def rebuild_known_states(

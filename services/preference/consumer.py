@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from schemas.dead_letters import RecordEffect
-from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, parse_data, peek_type
+from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, peek_type
+from schemas.own_events import check_event, customers_to_quarantine, may_be_refusal
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
+from services.kit.errors import RecordProblem
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.preference import store
 from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import Overgrown, Unreadable
 from services.preference.preference_state import (
-    BLOCK_SPAN,
     EVENT_TYPES,
     PreferenceChange,
     PreferenceState,
     apply_change,
-    block_until,
-    parse_change,
+    quarantine,
+    release,
+    to_change,
+    without_excess,
 )
 
 CONSUMER_GROUP = "tactful-preference"
@@ -50,6 +53,8 @@ class PreferenceEvent:
     event: Event
     change: PreferenceChange
     digest: bytes
+    partial: bool = False
+    """Other parts of the event are bad."""
 
     @property
     def customer(self) -> str:
@@ -62,18 +67,11 @@ class PreferenceEvent:
         return (self.event.customer, self.event.source, self.event.id)
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableChange:
-    """A change that cannot be read. It may be an opt-out, so the customer counts as paused for BLOCK_SPAN."""
-
-    customer: str
-
-
 @dataclass(slots=True)
 class PreferenceBatch:
     """The changes of a batch in log order, and a count of what was done with them."""
 
-    items: list[PreferenceEvent | UnreadableChange]
+    items: list[PreferenceEvent]
     actions: Counter[str] = field(default_factory=Counter)
 
 
@@ -87,21 +85,23 @@ class PreferenceEventHandler:
         self._metrics = metrics
 
     async def prepare(self, batch: Batch) -> PreferenceBatch:
-        """Decode our events. One that cannot be read becomes a dead letter and blocks every customer it may concern."""
+        """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same."""
         now = self._clock.now()
-        items: list[PreferenceEvent | UnreadableChange] = []
+        items: list[PreferenceEvent] = []
         for record in batch.records:
             if peek_type(record.headers, record.value) not in EVENT_TYPES:
                 continue
             try:
                 event = decode_record(record.headers, record.value, now)
-                change = parse_change(event, parse_data(event))
             except InvalidEvent as error:
-                batch.reject(record, Unreadable(f"{error.pointer}: {error.detail}"))
-                items.extend(map(UnreadableChange, customers_of(record.key, record.headers, record.value)))
+                batch.reject(record, Unreadable(problems=[RecordProblem(*each) for each in error.problems]))
                 continue
+            checked = check_event(event)
+            if checked.problems:
+                batch.reject(record, Unreadable(problems=[RecordProblem(*each) for each in checked.problems]))
+            change = to_change(event, checked)
             if change is not None:
-                items.append(PreferenceEvent(event, change, _digest(event)))
+                items.append(PreferenceEvent(event, change, _digest(event), partial=bool(checked.problems)))
         return PreferenceBatch(items)
 
     async def apply(self, tx: Tx, prepared: PreferenceBatch) -> None:
@@ -109,21 +109,19 @@ class PreferenceEventHandler:
         prepared.actions.clear()
         if not prepared.items:
             return
-        preference_events = [item for item in prepared.items if isinstance(item, PreferenceEvent)]
         states = await store.lock_states(tx, [item.customer for item in prepared.items], self._region)
-        applied_digests = await store.find_applied_digests(
-            tx, [preference_event.key for preference_event in preference_events]
-        )
+        applied_digests = await store.find_applied_digests(tx, [item.key for item in prepared.items])
         now, new_digests, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.StateUpdate]()
         for item in prepared.items:
             before = states[item.customer]
-            if isinstance(item, UnreadableChange):
-                action, edit = "blocked", _block_customer(before, now)
-            elif (digest := applied_digests.get(item.key) or new_digests.get(item.key)) is not None:
+            if (digest := applied_digests.get(item.key) or new_digests.get(item.key)) is not None:
                 action, edit = "duplicate" if digest == item.digest else "conflict", None
             else:
-                new_digests[item.key] = item.digest
-                edit = _merge_event(before, item, now)
+                # A part of an event is applied without a word in the inbox: its letter may be redriven as a whole,
+                # and what is applied twice with the same time changes nothing.
+                if not item.partial:
+                    new_digests[item.key] = item.digest
+                edit = _merge_event(before, item.event, item.change, now)
                 action = "unchanged" if edit is None else "changed"
             prepared.actions[action] += 1
             if edit is not None:
@@ -140,46 +138,64 @@ class PreferenceEventHandler:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Block the customer of a change that could not be applied, or all that an unreadable one may concern."""
-        if isinstance(error, Unreadable):
-            return  # `apply` blocks its customers, in log order: a later valid change must lift the block
+        """Quarantine every customer whose refusal the record may be; apply what fits of one that is over a limit."""
         now = self._clock.now()
-        try:
-            customers: Sequence[str] = (decode_record(record.headers, record.value, now).subject,)
-        except InvalidEvent:
-            customers = customers_of(record.key, record.headers, record.value)
+        if isinstance(error, Overgrown):
+            await self._apply_what_fits(tx, record, error, now)
+        customers = customers_to_quarantine(
+            record.key, record.headers, record.value, now, may_be_refusal, failed=not isinstance(error, Unreadable)
+        )
         states = await store.lock_states(tx, customers, self._region)
-        await store.save_updates(tx, [_block_customer(before, now) for before in states.values()])
-        self._metrics.changes("event", "blocked").inc(len(states))
+        position = (record.topic, record.partition, record.offset)
+        cause = store.ChangeCause("event", at=now, recorded=now, actor="dead letter")
+        await store.save_updates(
+            tx, [store.StateUpdate(before, quarantine(before, position, now), cause) for before in states.values()]
+        )
+        self._metrics.count_quarantines("begun", len(states))
+
+    async def _apply_what_fits(self, tx: Tx, record: Record, error: Overgrown, now: Instant) -> None:
+        event = decode_record(record.headers, record.value, now)
+        change = to_change(event, check_event(event))
+        if change is None:
+            return
+        fitting = without_excess(change, {each.pointer for each in error.errors})
+        before = (await store.lock_states(tx, [event.subject], self._region))[event.subject]
+        with contextlib.suppress(Overgrown):  # both are over their limits
+            edit = _merge_event(before, event, fitting, now)
+            await store.save_updates(tx, [] if edit is None else [edit])
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: PreferenceBatch) -> RecordEffect:
         """What applying the record of a dead letter has done, and whether the customer has changed anything since."""
         (item,) = prepared.items or (None,)
-        if not isinstance(item, PreferenceEvent):
-            return RecordEffect("nothing", f"events of the type {letter.event_type} change no preferences")
+        if item is None:
+            return RecordEffect("nothing", "the event changes no preferences")
         (action,) = prepared.actions
         later = 0 if action == "duplicate" else await store.count_later_changes(tx, item.key, item.event.time)
         return _EFFECTS[action] if not later else msgspec.structs.replace(_EFFECTS[action], warnings=(_LATER_CHANGES,))
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
-        """Nothing is written: the block of the customer ends by itself."""
+        """End the quarantines that rest on this letter."""
+        record, now = letter.record, self._clock.now()
+        states = await store.lock_states(tx, customers_of(record.key, record.headers, record.value), self._region)
+        position = (record.topic, record.partition, record.offset)
+        cause = store.ChangeCause("event", at=now, recorded=now, actor=letter.closed_by)
+        edits = [store.StateUpdate(before, release(before, position), cause) for before in states.values()]
+        ended = [edit for edit in edits if edit.after is not edit.before]
+        await store.save_updates(tx, ended)
+        self._metrics.count_quarantines("ended", len(ended))
 
 
-def _merge_event(before: PreferenceState, preference_event: PreferenceEvent, now: Instant) -> store.StateUpdate | None:
+def _merge_event(
+    before: PreferenceState, event: Event, change: PreferenceChange, now: Instant
+) -> store.StateUpdate | None:
     try:
-        after = apply_change(before, preference_event.change)
+        after = apply_change(before, change)
     except InvalidEvent as error:
-        raise Overgrown(error.detail) from None
+        raise Overgrown(error.detail, errors=[RecordProblem(*each) for each in error.problems]) from None
     if after is None:
         return None
-    event = preference_event.event
     cause = store.ChangeCause("event", at=event.time, recorded=now, event_source=event.source, event_id=event.id)
     return store.StateUpdate(before, after, cause)
-
-
-def _block_customer(before: PreferenceState, now: Instant) -> store.StateUpdate:
-    cause = store.ChangeCause("event", at=now, recorded=now, actor="unreadable change")
-    return store.StateUpdate(before, block_until(before, now + BLOCK_SPAN), cause)
 
 
 def _digest(event: Event) -> bytes:

@@ -1,10 +1,10 @@
 """Metrics of the preference service. The label sets are closed."""
 
 from services.kit.observability.metrics import Registry, counter
-from services.kit.observability.shared_series import duplicates_counter, optout_histogram
+from services.kit.observability.shared_series import duplicates_counter, optout_histogram, quarantines_counter
 
 SOURCES = ("event", "api", "unsubscribe")
-ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "blocked")
+ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict")
 
 
 class PreferenceMetrics:
@@ -19,9 +19,14 @@ class PreferenceMetrics:
         )
         self.enforcement_seconds = optout_histogram(registry, "api", "unsubscribe")
         self._duplicates = duplicates_counter(registry, "preference")
+        self._quarantines = quarantines_counter(registry, "preference")
 
     def count_log_events(self, action: str, count: int) -> None:
         """Count events of the log after their transaction has committed."""
         self.changes("event", action).inc(count)
         if action == "duplicate":
             self._duplicates("preference").inc(count)
+
+    def count_quarantines(self, change: str, count: int) -> None:
+        """Count quarantines that have begun or ended."""
+        self._quarantines("preference", change).inc(count)

@@ -1,10 +1,10 @@
 """Errors of the preference service, below the tree of `services.kit.errors`.
 
 Permanent
-  Malformed 400
-    Unreadable            an event of one of our types that is not valid; dead-lettered, its customer is blocked
+  RejectedRecord
+    Unreadable            an event of one of our types of which parts are bad; dead-lettered, good parts are applied
   Invalid 422
-    Overgrown             an event that would exceed a customer's limits; dead-lettered, its customer is blocked
+    Overgrown             an event that would exceed a customer's limits; dead-lettered, what fits is applied
     UnknownTopic          the active policy has no such topic
     MissingConsentProof   consent without its source or its wording
     OptOutNotAllowed      an opt-out from a required topic, or from transactional messages
@@ -12,11 +12,11 @@ Permanent
   PreconditionFailed      the preferences have changed since the version that the caller names
 """
 
-from services.kit.errors import Invalid, Malformed
+from services.kit.errors import Invalid, RejectedRecord
 
 
-class Unreadable(Malformed):
-    """An event of one of our types that is not valid."""
+class Unreadable(RejectedRecord):
+    """An event of one of our types that is not valid, or a part of it."""
 
     default_code = "unreadable"
 

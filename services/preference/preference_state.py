@@ -10,8 +10,7 @@ Addresses are kept as given, with the canonical form that they have in the custo
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,21 +20,17 @@ from schemas.addresses import comparable_form, find_unusable, with_canonical_for
 from schemas.customer import Customer
 from schemas.documents import DocumentError, validate_document
 from schemas.event import Event, InvalidEvent
-from schemas.facts import Address, Preference
-from schemas.times import DAY, Instant
+from schemas.facts import Address, Preference, Quarantine
+from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED, CheckedData
+from schemas.quarantine import QUARANTINE_SPAN, LogPosition, begin_quarantine, end_quarantine, unknown_record
+from schemas.times import Instant
 from services.preference.document_form import FIELDS, fact_fields, preference_document
 
-PREFERENCE_CHANGED = "tactful.preference.changed"
-CUSTOMER_IDENTIFIED = "tactful.customer.identified"
 EVENT_TYPES = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
 """The event types that change preferences. Erasure is not one of them: it adds a suppression, preferences stay."""
 
-IDENTITY_FIELDS = ("locale", "country", "zone", "traits", "addresses")
 MAX_TRAITS = 200
 MAX_ADDRESSES = 100
-BLOCK_SPAN = DAY
-"""Microseconds for which a customer counts as paused after a change that cannot be read: it may be an opt-out."""
-
 _FORMAT_VERSION = b"\x01"
 _NOT_READ = "?"
 """The region of a state that an earlier version has packed: its addresses have no canonical forms yet."""
@@ -60,9 +55,9 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one customer, as of `preference.version`, and when each part of it was set.
 
     `times`: per field. `trait_times`: of traits that were merged after the field was set, including removed ones.
-    `address_times`: the same for addresses, by `channel NUL address`. `blocked_until`: a change could not be read, so
-    the customer counts as paused until then. `region`: the organisation's country, in which the addresses of a customer
-    without a country of their own are read. Stored as an array: fields keep their order, new ones go to the end.
+    `address_times`: the same for addresses, by `channel NUL address`. `region`: the organisation's country, in which
+    addresses of a customer without a country of their own are read. Stored as an array: fields keep their order, new
+    ones go to the end. `blocked_until` is of the version before quarantines, and None once a state is unpacked.
     """
 
     preference: Preference
@@ -84,17 +79,17 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PreferenceChange(msgspec.Struct, frozen=True):
-    """A validated change: fields to replace, and traits and addresses to merge, as of `at`."""
+    """A validated change: fields to replace, entries of fields to add, traits and addresses to merge, as of `at`."""
 
     at: Instant
     replace: dict[str, Any]
     traits: dict[str, Any] = {}
     addresses: tuple[Address, ...] = ()
-    unblocks: bool = False
+    add: dict[str, tuple[Any, ...]] = {}
 
 
 class _PartialState(msgspec.Struct, frozen=True, array_like=True):
-    """A packed state of which only the block and the region are decoded."""
+    """A packed state of which only the block of the version before, and the region, are decoded."""
 
     preference: msgspec.Raw
     times: msgspec.Raw = msgspec.Raw()
@@ -122,7 +117,16 @@ def unpack(packed: bytes, region: str | None) -> PreferenceState:
     if packed[:1] != _FORMAT_VERSION:
         raise ValueError("a packed preference state of an unknown format")
     state = _DECODER.decode(memoryview(packed)[1:])
+    if state.blocked_until is not None:
+        state = _convert_block(state, state.blocked_until)
     return state if state.region == region else with_region(state, region)
+
+
+def _convert_block(state: PreferenceState, until: Instant) -> PreferenceState:
+    """A state of the version before, whose customer counted as paused after a change that could not be read."""
+    quarantines = (unknown_record(until - QUARANTINE_SPAN, until),)
+    preference = msgspec.structs.replace(state.preference, quarantines=quarantines)
+    return msgspec.structs.replace(state, preference=preference, blocked_until=None)
 
 
 def is_read_in(packed: bytes, region: str | None) -> bool:
@@ -150,18 +154,14 @@ def with_region(state: PreferenceState, region: str | None) -> PreferenceState:
 
 
 def to_facts(state: PreferenceState) -> Preference:
-    """The facts for the rules. A blocked customer counts as paused: only required topics may be sent."""
-    preference, blocked = state.preference, state.blocked_until
-    if blocked is None or (preference.paused_until is not None and preference.paused_until >= blocked):
-        return preference
-    return msgspec.structs.replace(preference, paused_until=blocked)
+    """The facts for the rules."""
+    return state.preference
 
 
 def read_packed_facts(packed: bytes, region: str | None) -> Preference | msgspec.Raw:
     """The facts of a packed state, as of `unpack`. Raises ValueError for another version of the format.
 
-    This is the hot path of every decision: unless a block or another region changes the facts, their bytes are copied
-    undecoded.
+    This is the hot path of every decision: unless another region changes the facts, their bytes are copied undecoded.
     """
     if packed[:1] != _FORMAT_VERSION:
         raise ValueError("a packed preference state of an unknown format")
@@ -175,32 +175,17 @@ def state_document(state: PreferenceState) -> dict[str, Any]:
     return preference_document(state.preference)
 
 
-def parse_change(event: Event, data: Mapping[str, Any]) -> PreferenceChange | None:
-    """The change that the event asks for, or None for another type. Raises InvalidEvent for a wrong field."""
-    if event.type == PREFERENCE_CHANGED:
-        _reject_misspelled(data)
-        given = [name for name in FIELDS if name in data]
-        if not given:
-            raise InvalidEvent(
-                "/data", f"names no field of a customer's preferences, such as `opt_outs`: {PREFERENCE_CHANGED}"
-            )
-        return PreferenceChange(event.time, _validate_fields(event, data, given), unblocks=True)
-    if event.type != CUSTOMER_IDENTIFIED:
+def to_change(event: Event, checked: CheckedData) -> PreferenceChange | None:
+    """The change that the good parts of the event ask for, or None when they ask for none."""
+    if event.type not in EVENT_TYPES or checked.customer is None:
         return None
-    plain = {name: value for name, value in data.items() if name != "traits"}
-    given = [name for name in IDENTITY_FIELDS if name in plain]
-    parts = _validate_fields(event, plain, given)
+    parts = fact_fields(checked.customer, checked.given)
+    if event.type == PREFERENCE_CHANGED:
+        added = {name: parts.pop(name) for name in checked.added if name in parts}
+        return PreferenceChange(event.time, parts, add=added) if parts or added else None
+    traits = msgspec.json.decode(parts.pop("traits", b"{}"))
     addresses = parts.pop("addresses", ())
-    return PreferenceChange(event.time, parts, traits=_parse_traits(data.get("traits")), addresses=addresses)
-
-
-def apply_event(state: PreferenceState, event: Event, data: Mapping[str, Any]) -> PreferenceState | None:
-    """The state after the event, or None when it changes nothing. Raises InvalidEvent; an event applies fully or not.
-
-    Does not recognise an event that was applied before: that is the caller's task.
-    """
-    change = parse_change(event, data)
-    return None if change is None else apply_change(state, change)
+    return PreferenceChange(event.time, parts, traits=traits, addresses=addresses)
 
 
 def apply_change(state: PreferenceState, change: PreferenceChange) -> PreferenceState | None:
@@ -219,16 +204,24 @@ def apply_change(state: PreferenceState, change: PreferenceChange) -> Preference
             parts.fields[name] = value
         parts.times[name] = change.at
         parts.changed = True
+    add_entries(parts, state.preference, change)
     merge_traits(parts, change.traits, change.at)
     merge_addresses(parts, _canonical_forms(change.addresses, country or state.region), change.at)
-    unblocked = change.unblocks and state.blocked_until is not None
-    if not parts.changed and not unblocked:
+    if not parts.changed:
         return None
     _check_size(parts)
     preference = msgspec.structs.replace(state.preference, version=state.version + 1, **parts.fact_fields())
-    blocked = None if change.unblocks else state.blocked_until
     trait_times = parts.prune_trait_times(MAX_TRAITS)
-    return PreferenceState(preference, parts.times, trait_times, parts.address_times, blocked, state.region)
+    return PreferenceState(preference, parts.times, trait_times, parts.address_times, region=state.region)
+
+
+def without_excess(change: PreferenceChange, pointers: Collection[str]) -> PreferenceChange:
+    """The change without what has exceeded a limit: its traits, its addresses, or both."""
+    return msgspec.structs.replace(
+        change,
+        traits={} if "/data/traits" in pointers else change.traits,
+        addresses=() if "/data/addresses" in pointers else change.addresses,
+    )
 
 
 def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) -> PreferenceState:
@@ -241,7 +234,7 @@ def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) 
     parts = fact_fields(checked, [name for name in FIELDS if name in fields])
     country = parts.get("country", state.preference.country)
     _refuse_unusable(state.preference.addresses, parts.get("addresses", ()), country or state.region)
-    return set_fields(state, parts, at, unblocks=True)
+    return set_fields(state, parts, at)
 
 
 def _refuse_unusable(known: Sequence[Address], given: Sequence[Address], region: str | None) -> None:
@@ -256,22 +249,31 @@ def _refuse_unusable(known: Sequence[Address], given: Sequence[Address], region:
         raise DocumentError(errors)
 
 
-def set_fields(
-    state: PreferenceState, parts: Mapping[str, Any], at: Instant, *, unblocks: bool = False
-) -> PreferenceState:
-    """As `apply_patch`, with values in the form of facts; without `unblocks` a block remains."""
+def set_fields(state: PreferenceState, parts: Mapping[str, Any], at: Instant) -> PreferenceState:
+    """As `apply_patch`, with values in the form of facts."""
     times = [state.times.get(name, NEVER) for name in parts]
     if "traits" in parts:
         times.extend(state.trait_times.values())
     if "addresses" in parts:
         times.extend(seen.last for seen in state.address_times.values())
-    return apply_change(state, PreferenceChange(max([at, *times]), dict(parts), unblocks=unblocks)) or state
+    return apply_change(state, PreferenceChange(max([at, *times]), dict(parts))) or state
 
 
-def block_until(state: PreferenceState, until: Instant) -> PreferenceState:
-    """The state after a change that could not be read: the customer counts as paused until `until`."""
-    preference = msgspec.structs.replace(state.preference, version=state.version + 1)
-    return msgspec.structs.replace(state, preference=preference, blocked_until=max(until, state.blocked_until or NEVER))
+def quarantine(state: PreferenceState, position: LogPosition, now: Instant) -> PreferenceState:
+    """The state after a record that could not be read: it may have been an opt-out or the end of a consent."""
+    return _with_quarantines(state, begin_quarantine(state.preference.quarantines, position, now))
+
+
+def release(state: PreferenceState, position: LogPosition) -> PreferenceState:
+    """The state once the dead letter of a record is closed; the same object when no quarantine rests on it."""
+    return _with_quarantines(state, end_quarantine(state.preference.quarantines, position))
+
+
+def _with_quarantines(state: PreferenceState, quarantines: tuple[Quarantine, ...]) -> PreferenceState:
+    if quarantines is state.preference.quarantines:
+        return state
+    preference = msgspec.structs.replace(state.preference, version=state.version + 1, quarantines=quarantines)
+    return msgspec.structs.replace(state, preference=preference)
 
 
 @dataclass(slots=True)
@@ -355,6 +357,16 @@ def replace_traits(draft: StateDraft, traits: Mapping[str, Any], at: Instant) ->
     draft.traits_changed = True
 
 
+def add_entries(draft: StateDraft, known: Preference, change: PreferenceChange) -> None:
+    """The entries join those that are there, unless the field was set later. The field keeps its time."""
+    for name, entries in change.add.items():
+        present: tuple[Any, ...] = draft.fields.get(name, getattr(known, name))
+        new = tuple(entry for entry in entries if entry not in present)
+        if new and change.at >= draft.times.get(name, NEVER):
+            draft.fields[name] = (*present, *new)
+            draft.changed = True
+
+
 def merge_traits(draft: StateDraft, traits: Mapping[str, Any], at: Instant) -> None:
     """Each of these traits replaces its namesake unless that was set later; None removes it."""
     base = draft.times.get("traits", NEVER)
@@ -410,38 +422,6 @@ def merge_addresses(draft: StateDraft, addresses: Sequence[Address], at: Instant
 def _sort_addresses(draft: StateDraft) -> None:
     """Addresses of a whole list first, in its order; then the merged ones by first arrival and index in that event."""
     draft.addresses.sort(key=lambda address: draft.address_times.get(address_key(address), _LISTED_TIMES)[:2])
-
-
-def _validate_fields(event: Event, data: Mapping[str, Any], given: list[str]) -> dict[str, Any]:
-    named = data.get("customer", event.subject)
-    if named != event.subject:
-        raise InvalidEvent("/data/customer", "is not the event's `subject`: leave it out or make them agree")
-    try:
-        checked = validate_document(Customer, {"customer": event.subject, **{name: data[name] for name in given}})
-    except DocumentError as error:
-        pointer, _, detail = error.errors[0]
-        raise InvalidEvent(f"/data{pointer}", detail) from None
-    return fact_fields(checked, given)
-
-
-def _parse_traits(traits: Any) -> dict[str, Any]:
-    if traits is None:
-        return {}
-    if not isinstance(traits, dict):
-        raise InvalidEvent("/data/traits", "must be an object of names and values")
-    if len(traits) > MAX_TRAITS:
-        raise InvalidEvent("/data/traits", f"more than {MAX_TRAITS} traits")
-    return traits
-
-
-def _reject_misspelled(data: Mapping[str, Any]) -> None:
-    """Unknown fields are ignored, but one that nearly has the name of a field may be an opt-out that gets lost."""
-    for name in data:
-        if name in FIELDS or name == "customer":
-            continue
-        similar = difflib.get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.8)
-        if similar:
-            raise InvalidEvent(f"/data/{name}", f"unknown field `{name}`, did you mean `{similar[0]}`?")
 
 
 def _check_size(parts: StateDraft) -> None:

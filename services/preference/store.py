@@ -182,8 +182,8 @@ def _history_rows(edit: StateUpdate) -> list[tuple[Any, ...]]:
 def _changed_fields(before: PreferenceState, after: PreferenceState) -> dict[str, Any]:
     old, new = preference_document(before.preference), preference_document(after.preference)
     changed = {field: value for field, value in new.items() if old[field] != value}
-    if before.blocked_until != after.blocked_until:
-        changed["blocked_until"] = after.blocked_until
+    if before.preference.quarantines != after.preference.quarantines:
+        changed["quarantines"] = after.preference.quarantines
     return changed
 
 
@@ -238,11 +238,12 @@ async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Inst
 
 
 async def count_later_changes(tx: Tx, key: EventKey, time: Instant) -> int:
-    """How many changes of the event's customer took effect after `time`, blocks and those of the event itself apart."""
+    """How many changes of the event's customer took effect after `time`; not quarantines, and not its own."""
     customer, source, event_id = key
     row = await tx.row(
         "SELECT count(*) AS changes FROM preference_change WHERE customer = :customer AND at > :time "
-        "AND field <> 'blocked_until' AND NOT (coalesce(event_source, '') = :source AND coalesce(event_id, '') = :id)",
+        "AND field NOT IN ('quarantines', 'blocked_until') "
+        "AND NOT (coalesce(event_source, '') = :source AND coalesce(event_id, '') = :id)",
         customer=customer,
         time=time,
         source=source,

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.customer import Customer
-from schemas.event import Event
+from schemas.event import Event, InvalidEvent
 from schemas.facts import HoldFact, MessageScope
+from schemas.own_events import FEEDBACK_GIVEN, CheckedData, EventProblem, check_event, is_own, is_unknown_own
 from schemas.suppression import Hold, Suppression
+from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.campaigns.conditions import compile_situation_condition
-from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.decisions.reported_contact import read_reported_contact
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
@@ -40,24 +42,51 @@ class FileFactsSource:
         self._preferences = {each.customer: preference.from_document(each, region) for each in customers}
         self._suppressions: dict[str, suppression.SuppressionState] = {}
         self._facts: dict[str, Facts] = {}
+        self._quarantines = 0
         for entry in entries:
             if entry.customer is not None:
                 state = self._suppression_state(entry.customer)
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
-    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Applies an event in both services, or in neither. Raises InvalidEvent."""
-        if event.type not in preference.EVENT_TYPES and not suppression.handles(event.type, self._situation_kinds):
-            return
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
+        """Applies the good parts of an event in both services, as they do, and returns what is wrong with the rest.
+
+        What may have been a refusal quarantines the customer from `at` on. Nobody closes a dead letter here.
+        """
+        kinds = self._situation_kinds
+        handled = event.type in preference.EVENT_TYPES or suppression.handles(event.type, kinds)
+        if not handled and not is_own(event.type) and not is_unknown_own(event.type):
+            return ()
         customer = event.subject
-        new_preference = preference.apply_event(self._preference_state(customer), event, data)
-        new_suppression = suppression.apply_event(self._suppression_state(customer), event, data, self._situation_kinds)
+        checked = check_event(event, kinds.lapses)
+        before = self._preference_state(customer), self._suppression_state(customer)
+        new_preference, problems = self._apply_preference(before[0], event, checked)
+        new_suppression = suppression.apply_event(before[1], event, checked, kinds)
+        nothing_read = bool(checked.problems) and not checked.data
+        if checked.may_refuse or (nothing_read and event.type == FEEDBACK_GIVEN and kinds.opens(event.type)):
+            self._quarantines += 1
+            position = ("", 0, self._quarantines)
+            new_suppression = suppression.quarantine(new_suppression or before[1], position, at)
         if new_preference is not None:
             self._preferences[customer] = new_preference
         if new_suppression is not None:
             self._suppressions[customer] = new_suppression
         if new_preference is not None or new_suppression is not None:
             self._facts.pop(customer, None)
+        return (*checked.problems, *problems)
+
+    def _apply_preference(
+        self, state: preference.PreferenceState, event: Event, checked: CheckedData
+    ) -> tuple[preference.PreferenceState | None, tuple[EventProblem, ...]]:
+        """What fits of an event that would exceed a limit is applied, as the service does."""
+        change, problems = preference.to_change(event, checked), list[EventProblem]()
+        while change is not None:
+            try:
+                return preference.apply_change(state, change), tuple(problems)
+            except InvalidEvent as error:
+                problems += error.problems
+                change = preference.without_excess(change, {error.pointer})
+        return None, tuple(problems)
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the facts as of the events applied so far."""
@@ -73,9 +102,9 @@ class FileFactsSource:
             self._facts[customer] = facts
         return facts
 
-    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that another tool reports. Raises InvalidEvent."""
-        return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
+    def read_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+        """Returns the contact that another tool reports."""
+        return read_reported_contact(event, data)
 
     def _preference_state(self, customer: str) -> preference.PreferenceState:
         return self._preferences.get(customer) or preference.empty_state(customer, self._region)

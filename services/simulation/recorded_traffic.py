@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from schemas.event import Event, InvalidEvent, decode_event, parse_data
+from schemas.event import Event, InvalidEvent, decode_event
 from schemas.facts import HoldFact, Preference
+from schemas.own_events import EventProblem, check_event
 from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot, SuppressionsSnapshot
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.decisions.reported_contact import read_reported_contact
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
@@ -77,8 +78,9 @@ class RecordedFactsSource:
         facts_by_customer[customer] = facts
         self._facts.pop(customer, None)
 
-    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
         """Does nothing: see `facts_changes`."""
+        return ()
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the facts as of the changes applied so far."""
@@ -92,9 +94,9 @@ class RecordedFactsSource:
             self._facts[customer] = facts
         return facts
 
-    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that another tool reports. Raises InvalidEvent."""
-        return parse_reported_contact(event, data) if event.type == REPORTED_EVENT_TYPE else None
+    def read_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+        """Returns the contact that another tool reports."""
+        return read_reported_contact(event, data)
 
 
 def read_arrivals(folder: Path, facts_source: RecordedFactsSource) -> Iterator[SimulatedEvent | FactsChange]:
@@ -107,9 +109,11 @@ def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
     for line in read_structs(folder / "events.jsonl", EventLine):
         try:
             event = decode_event(bytes(line.event))
-            yield SimulatedEvent(line.at, event, parse_data(event))
         except InvalidEvent:
             continue
+        checked = check_event(event)
+        if checked.data or not checked.problems:
+            yield SimulatedEvent(line.at, event, checked.data)
 
 
 def read_ledgers(folder: Path) -> dict[str, Ledger]:

@@ -1,7 +1,7 @@
 """Simulation runs over files: one run, or two and how they differ."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from schemas.decision import to_document
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.virtual_time_simulation import Simulator
+from services.orchestrator.policy.virtual_time_simulation import RefusedParts, Simulator
 from services.simulation.compare import Comparison
 from services.simulation.file_facts import FileFactsSource
 from services.simulation.input_files import (
@@ -52,6 +52,8 @@ class SimulationSummary:
     reasons: Mapping[str, int]
     counts: Mapping[tuple[str, str, str], int]
     unusable_suppressions: int = 0
+    problems: Sequence[RefusedParts] = ()
+    """What could not be applied of the first of the refused events."""
 
 
 def simulate_files(
@@ -100,6 +102,7 @@ def simulate(
         dict(reasons),
         dict(counts),
         facts_source.unusable_suppressions,
+        tuple(simulator.problems),
     )
 
 

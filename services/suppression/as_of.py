@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from schemas.facts import HoldFact, Situation, SuppressionEntry, Suppressions
+from schemas.facts import HoldFact, Quarantine, Situation, SuppressionEntry, Suppressions
+from schemas.quarantine import begin_quarantine, end_quarantine, position_of
 from schemas.recorded import SuppressionsAsOf, SuppressionsSnapshot
 from schemas.times import Instant
 
-ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "place", "end"]
+ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "release", "place", "end"]
 
 
 class SuppressionChange(NamedTuple):
@@ -23,7 +24,7 @@ class SuppressionChange(NamedTuple):
     at: Instant
     action: ChangeAction
     id: str
-    fact: SuppressionEntry | Situation | HoldFact | None = None
+    fact: SuppressionEntry | Situation | Quarantine | HoldFact | None = None
     by_event: bool = False
 
 
@@ -60,7 +61,7 @@ class _FactsBuilder:
         self._customer = customer
         self._entries: dict[str, SuppressionEntry] = {}
         self._situations: list[Situation] = []
-        self._quarantine: tuple[HoldFact, ...] = ()
+        self._quarantines: tuple[Quarantine, ...] = ()
         self._holds: dict[str, HoldFact] = {}
 
     def apply_change(self, change: SuppressionChange) -> None:
@@ -74,8 +75,11 @@ class _FactsBuilder:
                 self._situations.append(situation)
             case "close", Situation() as closed:
                 self._close_situation(closed)
-            case "quarantine", HoldFact() as hold:
-                self._quarantine = (hold,)
+            case "quarantine", Quarantine() as begun:
+                self._quarantines = begin_quarantine(self._quarantines, position_of(begun), begun.start)
+            case "release", _:
+                topic, partition, offset = change.id.rsplit("/", 2)
+                self._quarantines = end_quarantine(self._quarantines, (topic, int(partition), int(offset)))
             case "place", HoldFact() as hold:
                 self._holds[change.id] = hold
             case "end", _:
@@ -99,7 +103,7 @@ class _FactsBuilder:
                 customer=self._customer,
                 entries=(*own, *of_addresses),
                 situations=tuple(self._situations),
-                holds=self._quarantine,
+                quarantines=self._quarantines,
             ),
             tuple(sorted(self._holds.values(), key=attrgetter("key"))),
         )

@@ -1,7 +1,7 @@
-"""Applies situation and erasure events from the log, and quarantines customers of unreadable records for a day.
+"""Applies situation and erasure events from the log, and quarantines customers of records that cannot be read.
 
 Each event is applied once, in one transaction with the log's offsets. A record whose type cannot be read may concern
-us, so its customers are quarantined here; the orchestrator writes its dead letter.
+this service, so its dead letter is written here, and here alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,17 +11,26 @@ import msgspec
 from prometheus_client import Counter
 
 from schemas.dead_letters import RecordEffect
-from schemas.event import Event, InvalidEvent, customers_of, decode_record, parse_data, peek_type
+from schemas.event import Event, InvalidEvent, customers_of, decode_record, peek_type
+from schemas.own_events import (
+    CUSTOMER_ERASED,
+    check_event,
+    customers_to_quarantine,
+    is_unknown_own,
+    may_be_refusal,
+)
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database, Tx
+from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.observability.metrics import MetricFamily
 from services.kit.runtime.clock import Clock
 from services.suppression import suppression_state as states
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.situation_intervals import (
+    NO_TRANSITIONS,
     SituationKinds,
     SituationTransitions,
     apply_transitions,
@@ -33,9 +42,8 @@ from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
 from services.suppression.store.situation_store import SituationHistoryRow
 from services.suppression.store.state_store import EventKey
-from services.suppression.suppression_state import CUSTOMER_ERASED, SuppressionState
+from services.suppression.suppression_state import SuppressionState
 
-NO_TRANSITIONS = SituationTransitions((), ())
 _EFFECTS = {
     "applied": RecordEffect("applied", "the customer's situations or do-not-contact entries change"),
     "unchanged": RecordEffect("unchanged", "the customer's situations and do-not-contact entries are so already"),
@@ -60,12 +68,11 @@ class SuppressionEvent:
 
 @dataclass(slots=True)
 class SuppressionBatch:
-    """The events of a batch, and counts of what was done. `unreadable`: records of unknown type, by customer."""
+    """The events of a batch, and counts of what was done."""
 
     kinds: SituationKinds
     now: Instant
     events: list[SuppressionEvent] = field(default_factory=list)
-    unreadable: dict[str, Record] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
     transition_counts: dict[str, int] = field(default_factory=dict)
 
@@ -92,37 +99,40 @@ class SuppressionEventHandler:
         self._new_entry_id = new_id
 
     async def prepare(self, batch: Batch) -> SuppressionBatch:
-        """Decode our events, and note the records whose type cannot be read."""
+        """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same.
+
+        So does a record whose type cannot be read, or is none of those of Tactful: it may concern us.
+        """
         async with self._database.read() as tx:
             kinds = await self._kinds_cache.current(tx)
         prepared = SuppressionBatch(kinds, self._clock.now())
         for record in batch.records:
-            kind = peek_type(record.headers, record.value)
-            if kind is None:
-                self._note_unreadable(record, prepared)
-            elif states.handles(kind, kinds):
-                try:
-                    prepared.events.append(_parse_event(record, prepared))
-                except InvalidEvent as error:
-                    batch.reject(record, error)
+            event_type = peek_type(record.headers, record.value)
+            if event_type is None or is_unknown_own(event_type):
+                customers = customers_of(record.key, record.headers, record.value)
+                prepared.count_result("unreadable" if customers else "unreadable_nobody")
+            elif not states.handles(event_type, kinds):
+                continue
+            try:
+                event = decode_record(record.headers, record.value, prepared.now)
+            except InvalidEvent as error:
+                batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in error.problems]))
+                continue
+            checked = check_event(event, kinds.lapses)
+            if checked.problems:
+                batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in checked.problems]))
+            transitions = kinds.read_transitions(event, checked) if kinds.handles(event.type) else NO_TRANSITIONS
+            if not checked.problems or transitions != NO_TRANSITIONS:
+                prepared.events.append(SuppressionEvent(event, transitions))
         return prepared
-
-    def _note_unreadable(self, record: Record, prepared: SuppressionBatch) -> None:
-        customers = customers_of(record.key, record.headers, record.value)
-        prepared.count_result("unreadable" if customers else "unreadable_nobody")
-        for customer in customers:
-            prepared.unreadable.setdefault(customer, record)
 
     async def apply(self, tx: Tx, prepared: SuppressionBatch) -> None:
         """Update the states under their row locks, and write the history and the inbox."""
-        if not prepared.events and not prepared.unreadable:
+        if not prepared.events:
             return
-        customers = {item.event.subject for item in prepared.events} | prepared.unreadable.keys()
-        known = await store.lock_states(tx, customers)
+        known = await store.lock_states(tx, {item.event.subject for item in prepared.events})
         before = dict(known)
         await self._apply_events(tx, prepared, known)
-        for customer, record in prepared.unreadable.items():
-            known[customer] = await _quarantine_customer(tx, known[customer], record, prepared.now, "Unreadable")
         await store.save_states(tx, (state for name, state in known.items() if state is not before[name]))
 
     async def _apply_events(self, tx: Tx, prepared: SuppressionBatch, known: dict[str, SuppressionState]) -> None:
@@ -173,15 +183,25 @@ class SuppressionEventHandler:
         """Update the metrics."""
         self._metrics.count_results(prepared.results)
         _add_counts(self._metrics.situations, prepared.transition_counts)
-        self._metrics.quarantines().inc(len(prepared.unreadable))
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Quarantine the customers whom the record may concern: it may have opened a situation."""
-        known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
-        now, error_class = self._clock.now(), type(error).__name__
-        states_after = [await _quarantine_customer(tx, state, record, now, error_class) for state in known.values()]
-        await store.save_states(tx, states_after)
-        self._metrics.quarantines().inc(len(states_after))
+        """Quarantine every customer whom the record may have opened a situation of, or erased."""
+        kinds, now = await self._kinds_cache.current(tx), self._clock.now()
+
+        def type_may_refuse(event_type: str | None) -> bool:
+            return may_be_refusal(event_type) or (event_type is not None and kinds.opens(event_type))
+
+        failed = not isinstance(error, RejectedRecord)
+        customers = customers_to_quarantine(
+            record.key, record.headers, record.value, now, type_may_refuse, kinds.lapses, failed=failed
+        )
+        known = await store.lock_states(tx, customers)
+        position = (record.topic, record.partition, record.offset)
+        after = [states.quarantine(state, position, now) for state in known.values()]
+        for state in after:
+            await history.record_quarantine(tx, state.customer, state.quarantines[-1], type(error).__name__)
+        await store.save_states(tx, after)
+        self._metrics.count_quarantines("begun", len(after))
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: SuppressionBatch) -> RecordEffect:
         """What applying the record of a dead letter has done, and whether situations have changed since."""
@@ -195,22 +215,15 @@ class SuppressionEventHandler:
         return effect
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
-        """Nothing is written: the quarantine of the customers ends by itself."""
-
-
-def _parse_event(record: Record, prepared: SuppressionBatch) -> SuppressionEvent:
-    event = decode_record(record.headers, record.value, prepared.now)
-    if not prepared.kinds.handles(event.type):
-        return SuppressionEvent(event, NO_TRANSITIONS)
-    return SuppressionEvent(event, prepared.kinds.read_transitions(event, parse_data(event)))
-
-
-async def _quarantine_customer(
-    tx: Tx, state: SuppressionState, record: Record, now: Instant, error_class: str
-) -> SuppressionState:
-    state = states.add_quarantine(state, now)
-    await history.record_quarantine(tx, state.customer, state.quarantine[0], record, error_class)
-    return state
+        """End the quarantines that rest on this letter."""
+        record, now = letter.record, self._clock.now()
+        known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
+        position = (record.topic, record.partition, record.offset)
+        ended = [after for state in known.values() if (after := states.release(state, position)) is not state]
+        for state in ended:
+            await history.record_release(tx, state.customer, position, now)
+        await store.save_states(tx, ended)
+        self._metrics.count_quarantines("ended", len(ended))
 
 
 def _add_counts(family: MetricFamily[Counter], counts: Mapping[str, int]) -> None:

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 
 from schemas.vocabulary import SuppressionReason
 from services.kit.observability.metrics import Registry, counter, gauge
-from services.kit.observability.shared_series import duplicates_counter, optout_histogram, rules_loaded_gauge
+from services.kit.observability.shared_series import (
+    duplicates_counter,
+    optout_histogram,
+    quarantines_counter,
+    rules_loaded_gauge,
+)
 
 SOURCES = ("suppression", "hold")
 EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")
@@ -46,7 +51,7 @@ class SuppressionMetrics:
         self.alerts = counter(
             registry, "alerts_total", "Alerts received from Alertmanager, by result", {"result": ALERTS}
         )
-        self.quarantines = counter(registry, "quarantines_total", "Customers put on hold after an unreadable event")
+        self._quarantines = quarantines_counter(registry, "suppression")
         self._duplicates = duplicates_counter(registry, "suppression")
         self._rules_loaded = rules_loaded_gauge(registry, "suppression")
 
@@ -55,6 +60,10 @@ class SuppressionMetrics:
         for result, count in results.items():
             self.events(result).inc(count)
         self._duplicates("suppression").inc(results.get("duplicate", 0))
+
+    def count_quarantines(self, change: str, count: int) -> None:
+        """Count quarantines that have begun or ended."""
+        self._quarantines("suppression", change).inc(count)
 
     def mark_kinds_current(self) -> None:
         """Record that the situation kinds in memory are those of the database."""

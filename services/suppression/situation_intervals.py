@@ -6,19 +6,16 @@ its lapse counts as closed.
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from schemas.event import Event, InvalidEvent
+from schemas.event import Event
 from schemas.facts import Situation
-from schemas.ids import SITUATION_KIND_PATTERN
+from schemas.own_events import SITUATION_CLOSED, SITUATION_OPENED, CheckedData, is_own
 from schemas.policy import SituationKind
 from schemas.times import Instant
 from services.condition import ConditionError
 
-SITUATION_OPENED = "tactful.situation.opened"
-SITUATION_CLOSED = "tactful.situation.closed"
 CONDITION_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
 
 MAX_REF_LENGTH = 256
@@ -29,8 +26,6 @@ MAX_UNCOMPACTED = 64
 Intervals: TypeAlias = tuple[Situation, ...]
 EventCondition: TypeAlias = Callable[[Mapping[str, Any]], bool]
 CompileCondition: TypeAlias = Callable[[str, frozenset[str]], EventCondition]
-
-_KIND_PATTERN = re.compile(SITUATION_KIND_PATTERN)
 
 
 class SituationRef(NamedTuple):
@@ -45,6 +40,9 @@ class SituationTransitions(NamedTuple):
 
     closes: tuple[SituationRef, ...]
     opens: tuple[SituationRef, ...]
+
+
+NO_TRANSITIONS = SituationTransitions((), ())
 
 
 class SituationChange(NamedTuple):
@@ -80,16 +78,24 @@ class SituationKinds:
         """Whether events of this type can open or close anything."""
         return event_type in self._triggers or event_type in (SITUATION_OPENED, SITUATION_CLOSED)
 
-    def read_transitions(self, event: Event, data: Mapping[str, Any]) -> SituationTransitions:
-        """The situations that the event closes and opens.
+    def opens(self, event_type: str) -> bool:
+        """Whether events of this type can open anything."""
+        return event_type == SITUATION_OPENED or any(each.opens for each in self._triggers.get(event_type, ()))
+
+    def read_transitions(self, event: Event, checked: CheckedData) -> SituationTransitions:
+        """The situations that the good parts of the event close and open; none when its data cannot be read.
 
         When a condition fails on the event's data, an opening counts as met and a closing does not: the safe side,
-        since open situations only restrict messages. Raises InvalidEvent when a built-in event names no kind.
+        since open situations only restrict messages.
         """
+        if checked.problems and not is_own(event.type):
+            return NO_TRANSITIONS
+        data = checked.data
         closes: list[SituationRef] = []
         opens: list[SituationRef] = []
-        if event.type in (SITUATION_OPENED, SITUATION_CLOSED):
-            (opens if event.type == SITUATION_OPENED else closes).append(_parse_situation_ref(data))
+        if event.type in (SITUATION_OPENED, SITUATION_CLOSED) and "kind" in data:
+            named = SituationRef(data["kind"], canonical_ref(data.get("ref")))
+            (opens if event.type == SITUATION_OPENED else closes).append(named)
         variables = {"event": {"type": event.type, "time": event.time, "data": data}}
         for trigger in self._triggers.get(event.type, ()):
             if _is_met(trigger, variables):
@@ -119,11 +125,11 @@ def compile_kinds(situations: Sequence[SituationKind], compile_condition: Compil
     return SituationKinds(triggers, {kind.kind: kind.lapses for kind in situations})
 
 
-def apply_event(intervals: Intervals, event: Event, data: Mapping[str, Any], kinds: SituationKinds) -> Intervals | None:
-    """The intervals after the event, or None when its type does not concern situations. Raises InvalidEvent."""
+def apply_event(intervals: Intervals, event: Event, checked: CheckedData, kinds: SituationKinds) -> Intervals | None:
+    """The intervals after the event, or None when its type does not concern situations."""
     if not kinds.handles(event.type):
         return None
-    return apply_transitions(intervals, kinds.read_transitions(event, data), event.time, kinds).intervals
+    return apply_transitions(intervals, kinds.read_transitions(event, checked), event.time, kinds).intervals
 
 
 def apply_transitions(
@@ -166,13 +172,6 @@ def _normalise_numbers(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_normalise_numbers(item) for item in value]
     return value
-
-
-def _parse_situation_ref(data: Mapping[str, Any]) -> SituationRef:
-    kind = data.get("kind")
-    if not isinstance(kind, str) or not _KIND_PATTERN.fullmatch(kind):
-        raise InvalidEvent("/data/kind", "must name a situation's kind, such as complaint")
-    return SituationRef(kind, canonical_ref(data.get("ref")))
 
 
 def _is_met(trigger: _SituationTrigger, variables: Mapping[str, Any]) -> bool:

@@ -13,16 +13,14 @@ from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_by_channel, comparable_form
 from schemas.documents import DocumentError
 from schemas.event import Event
-from schemas.facts import HoldFact, MessageScope, Situation, SuppressionEntry, Suppressions
+from schemas.facts import HoldFact, Quarantine, Situation, SuppressionEntry, Suppressions
+from schemas.own_events import CUSTOMER_ERASED, FEEDBACK_GIVEN, CheckedData
+from schemas.quarantine import LogPosition, begin_quarantine, end_quarantine, unknown_record
 from schemas.suppression import Suppression
-from schemas.times import DAY, Instant
+from schemas.times import Instant
 from schemas.vocabulary import SuppressionReason
 from services.suppression import situation_intervals
 from services.suppression.situation_intervals import SituationKinds
-
-CUSTOMER_ERASED = "tactful.customer.erased"
-QUARANTINE_KEY = "unreadable-event"
-QUARANTINE_SPAN = DAY
 
 AddressName = TypeVar("AddressName", bound=Hashable)
 
@@ -35,13 +33,17 @@ class CustomerEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SuppressionState(msgspec.Struct, frozen=True, array_like=True):
-    """One customer's entries, situations in order of arrival, and quarantine. `version` 0: nothing is known."""
+    """One customer's entries, situations in order of arrival, and quarantines. `version` 0: nothing is known.
+
+    `quarantine_holds` is of the version before quarantines, which placed a hold, and empty once a state is unpacked.
+    """
 
     customer: str
     version: int = 0
     entries: tuple[CustomerEntry, ...] = ()
     situations: tuple[Situation, ...] = ()
-    quarantine: tuple[HoldFact, ...] = ()
+    quarantine_holds: tuple[HoldFact, ...] = ()
+    quarantines: tuple[Quarantine, ...] = ()
 
 
 _DECODER = msgspec.msgpack.Decoder(SuppressionState)
@@ -60,23 +62,24 @@ def pack(state: SuppressionState) -> bytes:
 
 def unpack(raw: bytes) -> SuppressionState:
     """The state that `pack` encoded."""
-    return _DECODER.decode(raw)
+    state = _DECODER.decode(raw)
+    if not state.quarantine_holds:
+        return state
+    quarantines = tuple(unknown_record(hold.start, hold.until) for hold in state.quarantine_holds if hold.until)
+    return msgspec.structs.replace(state, quarantine_holds=(), quarantines=quarantines)
 
 
 def handles(event_type: str, kinds: SituationKinds) -> bool:
-    """Whether events of this type can change any state."""
-    return event_type == CUSTOMER_ERASED or kinds.handles(event_type)
+    """Whether this service owns events of this type: they can change a state, or nobody else checks them."""
+    return event_type in (CUSTOMER_ERASED, FEEDBACK_GIVEN) or kinds.handles(event_type)
 
 
 def apply_event(
-    state: SuppressionState, event: Event, data: Mapping[str, Any], kinds: SituationKinds
+    state: SuppressionState, event: Event, checked: CheckedData, kinds: SituationKinds
 ) -> SuppressionState | None:
-    """The state after the event; the same object when nothing changed; None for a type that changes no state.
-
-    Raises InvalidEvent when the event's data are not valid for its type.
-    """
+    """The state after the good parts of the event; the same object when nothing changed; None for another type."""
     result = add_erasure(state, event.time) if event.type == CUSTOMER_ERASED else None
-    intervals = situation_intervals.apply_event(state.situations, event, data, kinds)
+    intervals = situation_intervals.apply_event(state.situations, event, checked, kinds)
     if intervals is not None:
         result = with_situations(state if result is None else result, intervals)
     return result
@@ -130,16 +133,15 @@ def with_situations(state: SuppressionState, intervals: tuple[Situation, ...]) -
     return state if intervals is state.situations else next_version(state, situations=intervals)
 
 
-def add_quarantine(state: SuppressionState, now: Instant) -> SuppressionState:
-    """The state with a hold of one day on service and marketing, because an event could not be read."""
-    return next_version(state, quarantine=(quarantine_hold(now),))
+def quarantine(state: SuppressionState, position: LogPosition, now: Instant) -> SuppressionState:
+    """The state after a record that could not be read: it may have opened a situation, or been an erasure."""
+    return next_version(state, quarantines=begin_quarantine(state.quarantines, position, now))
 
 
-def quarantine_hold(now: Instant) -> HoldFact:
-    """The hold on a customer whose event could not be read at `now`."""
-    scope = MessageScope(classes=frozenset({"service", "marketing"}))
-    reason = "an event of this customer could not be read"
-    return HoldFact(QUARANTINE_KEY, "defer", now, now + QUARANTINE_SPAN, scope, reason=reason, placed_by="Tactful")
+def release(state: SuppressionState, position: LogPosition) -> SuppressionState:
+    """The state once the dead letter of a record is closed; the same object when no quarantine rests on it."""
+    quarantines = end_quarantine(state.quarantines, position)
+    return state if quarantines is state.quarantines else next_version(state, quarantines=quarantines)
 
 
 def next_version(state: SuppressionState, **fields: Any) -> SuppressionState:
@@ -161,7 +163,7 @@ def to_facts(
         entries=tuple(customer_entry.entry for customer_entry in state.entries)
         + match_address_entries(address_entries, names),
         situations=state.situations,
-        holds=state.quarantine,
+        quarantines=state.quarantines,
     )
 
 

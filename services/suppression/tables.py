@@ -93,6 +93,7 @@ def _quarantine_columns() -> list[Column[Any]]:
         Column("partition", Integer, nullable=False),
         _instant_column("log_offset"),
         _text_column("error_class"),
+        _instant_column("ended", null=True),
     ]
 
 

@@ -15,7 +15,16 @@ from schemas.rule_registry import RULE_REGISTRY
 ROOT = Path(__file__).parents[2]
 RULES = "services.orchestrator.policy.rules"
 DOMAIN_WORDS = frozenset(
-    {"address", "audience", "campaign", "channel", "consent", "hold", "suppression"}  # things that rules are about
+    {
+        "address",
+        "audience",
+        "campaign",
+        "channel",
+        "consent",
+        "hold",
+        "quarantine",
+        "suppression",
+    }  # things that rules are about
 )
 SAME_WORD = {
     "services/kit/runtime/service.py": {"expiry"},  # a background task

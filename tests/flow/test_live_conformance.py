@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from schemas.times import parse_instant
-from tests.support.live_product import live, read
+from services.kit.bus.protocol import Outgoing
+from tests.support.live_product import CLOUD_EVENT, Live, live, read
 
 pytestmark = pytest.mark.wired
 
+EVENTS = "customer.events"
 SIMULATED_ONLY = {"34-unusable-addresses"}
 """What no door of the live product takes: customers with addresses that are none."""
 CASES = sorted(
@@ -18,6 +20,16 @@ CASES = sorted(
     for path in (Path(__file__).parent.parent / "conformance").iterdir()
     if path.is_dir() and path.name not in SIMULATED_ONLY
 )
+
+
+async def send_or_publish(product: Live, line: str) -> None:
+    """HTTP refuses an event with wrong parts; a producer of the broker can publish it all the same."""
+    answer = await product.editor.post("/v1/events?wait=30s", content=line, headers=CLOUD_EVENT)
+    if answer.status_code == 422:
+        await product.together.bus.publish([Outgoing(EVENTS, json.loads(line)["subject"].encode(), line.encode())])
+        await product.settle()
+    else:
+        assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
@@ -35,7 +47,7 @@ async def test_the_live_product_decides_what_the_case_says(case: Path, tmp_path:
             await product.customer(json.loads(line))
         for line in events:
             await product.at(parse_instant(json.loads(line)["time"]))
-            await product.send(line)
+            await send_or_publish(product, line)
         await product.at(parse_instant((case / "until.txt").read_text().strip()))
         await product.settle()
         decided = await product.decisions()

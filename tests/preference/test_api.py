@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.service_api import AttemptScope
-from schemas.times import DAY, HOUR
+from schemas.times import HOUR
 from tests.preference.test_preference_state import DOCUMENT
 from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually
 
@@ -247,13 +247,11 @@ async def test_a_persons_opt_out_outlives_older_events_that_come_late(at_work: R
     assert (await at_work.doors.get_facts(["c-1042"], positions))["c-1042"].opt_outs[0].all
 
 
-async def test_a_person_may_lift_the_block_of_an_unreadable_change(at_work: Running) -> None:
+async def test_an_edit_does_not_end_the_quarantine_of_an_unreadable_change(at_work: Running) -> None:
     positions = await at_work.publish(change("e-1", "c-1042", opt_outs=[{"channel": "fax"}]))
-    assert (await at_work.doors.get_facts(["c-1042"], positions))["c-1042"].paused_until == NOW + DAY
-    await at_work.http.post(f"{C}/optout", json={"channel": "sms"})
-    assert (await at_work.doors.get_facts(["c-1042"], {}))["c-1042"].paused_until == NOW + DAY
+    assert (await at_work.doors.get_facts(["c-1042"], positions))["c-1042"].quarantines
     await at_work.http.patch(C, json={"opt_outs": [{"all": True}]})
-    assert (await at_work.doors.get_facts(["c-1042"], {}))["c-1042"].paused_until is None
+    assert (await at_work.doors.get_facts(["c-1042"], {}))["c-1042"].quarantines
 
 
 async def test_the_history_says_who_changed_what_and_keeps_the_proof(at_work: Running) -> None:

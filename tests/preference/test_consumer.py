@@ -2,12 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.event import encode_event
 from schemas.facts import OptOut
-from schemas.times import DAY, HOUR
+from schemas.times import DAY
 from services.kit.errors import FenceTimeout, Transient
 from tests.support.preference_service import NOW, Running, change, eventually, partition_zero, running
 
@@ -29,7 +31,7 @@ async def test_an_answer_repeats_nothing_that_the_asker_knows(at_work: Running) 
     again = await at_work.doors.get_facts(["c-1", "c-2", "c-3"], positions, known)
     assert all(again[name] is known[name] for name in known)
     positions = await at_work.publish(
-        change("e-3", at=NOW + 1, opt_outs=[{"all": True}]), change("e-4", customer="c-3")
+        change("e-3", at=NOW + 1, opt_outs=[{"all": True}]), change("e-4", customer="c-3", locale="de")
     )
     later = await at_work.doors.get_facts(["c-1", "c-2", "c-3", "c-4"], positions, known)
     assert (later["c-1"].version, later["c-1"].opt_outs) == (2, (OptOut(all=True),))
@@ -37,10 +39,10 @@ async def test_an_answer_repeats_nothing_that_the_asker_knows(at_work: Running) 
     assert (later["c-3"].version, later["c-4"].version) == (1, 0)
 
 
-async def test_a_block_is_told_to_an_asker_who_knows_the_customer(at_work: Running) -> None:
+async def test_a_quarantine_is_told_to_an_asker_who_knows_the_customer(at_work: Running) -> None:
     known = await at_work.doors.get_facts(["c-1"], await at_work.publish(change("e-1", locale="de")))
     positions = await at_work.publish(change("e-2", at=NOW + 1, opt_outs="not a list"))
-    assert (await at_work.doors.get_facts(["c-1"], positions, known))["c-1"].paused_until == NOW + DAY
+    assert (await at_work.doors.get_facts(["c-1"], positions, known))["c-1"].quarantines[0].until == NOW + DAY
 
 
 async def test_facts_are_refused_while_the_database_lags(database_url: str, tmp_path: Path) -> None:
@@ -95,28 +97,62 @@ async def test_an_event_that_changes_nothing_leaves_no_history(at_work: Running)
         b'"time":"2026-03-04T12:00:00Z","data":{"opt_outs":[{"all":true}]}}',
     ],
 )
-async def test_a_change_that_cannot_be_read_is_a_dead_letter_and_pauses_its_customer(
+async def test_a_change_that_cannot_be_read_is_a_dead_letter_and_quarantines_its_customer(
     at_work: Running, value: bytes
 ) -> None:
     await at_work.publish(change("e-0", locale="de"))
     positions = await at_work.publish_raw((b"c-1", value), (b"c-2", value.replace(b"c-1", b"c-2")))
     facts = await at_work.facts(["c-1", "c-2", "c-3"], positions)
-    assert facts["c-1"].paused_until == facts["c-2"].paused_until == NOW + DAY
+    assert [each.until for each in (*facts["c-1"].quarantines, *facts["c-2"].quarantines)] == [NOW + DAY] * 2
     assert facts["c-1"].locale == "de"
-    assert facts["c-3"].paused_until is None
+    assert facts["c-3"].quarantines == ()
     letters = await at_work.dead_letters()
     assert sorted(letter.value for letter in letters) == [value, value.replace(b"c-1", b"c-2")]
-    await at_work.counted("event", "blocked", 2)
 
 
-async def test_a_valid_change_before_the_unreadable_one_does_not_lift_the_block_and_one_after_it_does(
-    at_work: Running,
+async def test_good_parts_are_applied_and_bad_ones_are_named_in_the_letter(at_work: Running) -> None:
+    identified = change(
+        "e-1",
+        kind="customer.identified",
+        zone="Berln",
+        locale="en-US-u-mu-celsius",
+        country="de",
+        traits={"name": "Ada"},
+        addresses=[{"channel": "email", "address": "ada@example.org"}, {"channel": "email"}],
+    )
+    facts = (await at_work.facts(["c-1"], await at_work.publish(identified)))["c-1"]
+    assert (facts.locale, facts.country, facts.zone) == ("en-US-u-mu-celsius", "DE", None)
+    assert (facts.traits, [each.address for each in facts.addresses]) == (b'{"name":"Ada"}', ["ada@example.org"])
+    assert facts.quarantines == ()
+    (letter,) = await at_work.dead_letters()
+    assert (letter.error_class, letter.event_id) == ("Unreadable", "e-1")
+    problems = msgspec.json.decode(letter.problems)
+    assert [each["pointer"] for each in problems] == ["/data/zone", "/data/addresses/1/address"]
+    assert "did you mean `Europe/Berlin`" in problems[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "quarantined"),
+    [
+        ("preference.changed", {}, False),
+        ("preference.changed", {"zone": "Berln"}, False),
+        ("preference.changed", {"optouts": [{"all": True}]}, True),
+        ("preference.changed", {"doNotContact": True}, True),
+        ("preference.changed", {"locale": "de", "consent": [{"channel": "email"}]}, True),
+        ("preference.changed", {"paused_until": "tomorrow"}, True),
+        ("preference.changed", [1], True),
+        ("customer.identified", {"opt_outs": [{"all": True}]}, True),
+        ("customer.identified", {"timezone": "Europe/Berlin"}, False),
+        ("customer.identified", {"traits": [1]}, False),
+    ],
+)
+async def test_only_what_may_have_been_a_refusal_quarantines(
+    at_work: Running, kind: str, data: Any, quarantined: bool
 ) -> None:
-    bad = change("e-2", at=NOW, opt_outs=[{"channel": "fax"}])
-    positions = await at_work.publish(change("e-1", locale="de"), bad)
-    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until == NOW + DAY
-    positions = await at_work.publish(change("e-3", at=NOW - HOUR, frequency=None))
-    assert (await at_work.facts(["c-1"], positions))["c-1"].paused_until is None
+    raw = msgspec.structs.replace(change("e-1", kind=kind), data=msgspec.Raw(msgspec.json.encode(data)))
+    facts = (await at_work.facts(["c-1"], await at_work.publish(raw)))["c-1"]
+    assert bool(facts.quarantines) is quarantined
+    assert len(await at_work.dead_letters()) == 1
 
 
 async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_up_nobody(at_work: Running) -> None:
@@ -124,7 +160,7 @@ async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_u
     over = change("e-2", kind="customer.identified", traits={"one": 1})
     positions = await at_work.publish(fill, over, change("e-3", customer="c-2", locale="de"))
     facts = await at_work.facts(["c-1", "c-2"], positions)
-    assert facts["c-1"].paused_until == NOW + DAY
+    assert facts["c-1"].quarantines == ()
     assert facts["c-2"].locale == "de"
     assert [letter.error_class for letter in await at_work.dead_letters()] == ["Overgrown"]
 
@@ -165,21 +201,18 @@ async def test_people_and_the_log_may_change_one_customer_at_once(at_work: Runni
     assert len((await at_work.http.get("/v1/preferences/c-1")).json()["traits"]) == 30
 
 
-async def test_an_unreadable_change_pauses_every_customer_whom_its_record_names(at_work: Running) -> None:
+async def test_an_unreadable_change_quarantines_every_customer_whom_its_record_names(at_work: Running) -> None:
     value = b'{"specversion":"1.0","type":"tactful.preference.changed","subject":"c-body"}'
     positions = await at_work.publish_raw((b"c-key", value, (("ce_subject", b"c-header"),)))
     facts = await at_work.facts(["c-header", "c-body", "c-key", "c-1"], positions)
-    assert [facts[name].paused_until for name in facts] == [NOW + DAY, NOW + DAY, NOW + DAY, None]
-    await at_work.counted("event", "blocked", 3)
+    assert [len(facts[name].quarantines) for name in facts] == [1, 1, 1, 0]
 
 
-async def test_a_readable_change_that_is_too_large_pauses_its_subject_and_not_its_key(at_work: Running) -> None:
+async def test_what_fits_of_an_event_that_is_too_large_is_applied(at_work: Running) -> None:
     fill = change("e-1", kind="customer.identified", traits={f"t{number}": 1 for number in range(200)})
-    over = encode_event(change("e-2", kind="customer.identified", traits={"one": 1}))
-    await at_work.facts(["c-1"], await at_work.publish(fill))
-    positions = await at_work.publish_raw((b"c-key", over))
-    facts = await at_work.facts(["c-1", "c-key"], positions)
-    assert (facts["c-1"].paused_until, facts["c-key"].paused_until) == (NOW + DAY, None)
+    over = change("e-2", kind="customer.identified", traits={"one": 1}, locale="de")
+    facts = (await at_work.facts(["c-1"], await at_work.publish(fill, over)))["c-1"]
+    assert (facts.locale, len(msgspec.json.decode(facts.traits))) == ("de", 200)
 
 
 async def test_a_readable_change_concerns_its_subject_and_not_its_key(at_work: Running) -> None:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from schemas.event import Event
+from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from schemas.times import HOUR, format_instant
 from services.preference import preference_state as preference
 from services.preference import store
 from services.preference.preference_state import PreferenceState
 from tests.support.database_state_machine import Machine, ground, run_machine
+from tests.support.event_checks import apply_preference_event
 from tests.support.preference_model import Wishes
 
 pytestmark = pytest.mark.wired
@@ -87,13 +89,13 @@ class PreferenceMachine(Machine):
         self.events += 1
         raw = msgspec.Raw(msgspec.json.encode(data))
         event = Event(f"e-{self.events}", "/shop", kind, customer, hour * HOUR, raw)
-        return lambda state: preference.apply_event(state, event, data)
+        return lambda state: apply_preference_event(state, event, data)
 
     @rule(who=people, fields=everything, hour=hours)
     def changed(self, who: int, fields: dict[str, Any], hour: int) -> None:
         """Fields are replaced, by events that may be late."""
         name = self.names[who]
-        self.ground.run(self._write(name, self._event(name, preference.PREFERENCE_CHANGED, fields, hour)))
+        self.ground.run(self._write(name, self._event(name, PREFERENCE_CHANGED, fields, hour)))
         self.wishes[name].changed(understood(fields), hour * HOUR)
 
     @rule(who=people, fields=some(plain), own=merged_traits, reached=addresses, hour=hours)
@@ -101,7 +103,7 @@ class PreferenceMachine(Machine):
         """Traits and addresses are merged."""
         name = self.names[who]
         data = fields | {"traits": own, "addresses": reached}
-        self.ground.run(self._write(name, self._event(name, preference.CUSTOMER_IDENTIFIED, data, hour)))
+        self.ground.run(self._write(name, self._event(name, CUSTOMER_IDENTIFIED, data, hour)))
         self.wishes[name].identified(fields, own, reached, hour * HOUR)
 
     @rule(who=people, fields=everything, hour=hours)
@@ -112,18 +114,17 @@ class PreferenceMachine(Machine):
         self.wishes[name].patched(understood(fields), hour * HOUR)
 
     @rule(who=people, hour=hours)
-    def blocked(self, who: int, hour: int) -> None:
-        """A change came that cannot be read."""
-        name, wishes = self.names[who], self.wishes[self.names[who]]
-        self.ground.run(self._write(name, lambda state: preference.block_until(state, hour * HOUR)))
-        wishes.blocked_until = max(hour * HOUR, wishes.blocked_until or 0)
+    def quarantined(self, who: int, hour: int) -> None:
+        """A change came that cannot be read. It changes nothing that the customer has chosen."""
+        name = self.names[who]
+        self.ground.run(self._write(name, lambda state: preference.quarantine(state, ("t", 0, hour), hour * HOUR)))
 
     @rule(who=people, zone=plain["zone"], locale=plain["locale"], hour=hours)
     def race(self, who: int, zone: str | None, locale: str | None, hour: int) -> None:
         """Two writers at once: neither wipes out what the other set."""
         name = self.names[who]
-        first = self._event(name, preference.CUSTOMER_IDENTIFIED, {"zone": zone}, hour)
-        second = self._event(name, preference.CUSTOMER_IDENTIFIED, {"locale": locale}, hour)
+        first = self._event(name, CUSTOMER_IDENTIFIED, {"zone": zone}, hour)
+        second = self._event(name, CUSTOMER_IDENTIFIED, {"locale": locale}, hour)
 
         async def together() -> None:
             await asyncio.gather(self._write(name, first), self._write(name, second))

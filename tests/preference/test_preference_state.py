@@ -9,9 +9,12 @@ import pytest
 from schemas.customer import Customer
 from schemas.documents import DocumentError, validate_document
 from schemas.event import Event, InvalidEvent
-from schemas.times import DAY, HOUR, format_instant, parse_instant
+from schemas.facts import Preference, Quarantine
+from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
+from schemas.times import DAY, HOUR, parse_instant
 from services.preference import preference_state as preference
-from services.preference.preference_state import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED, PreferenceState
+from services.preference.preference_state import PreferenceState
+from tests.support.event_checks import apply_preference_event, checked
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 DOCUMENT: dict[str, Any] = {
@@ -53,7 +56,7 @@ def event(kind: str = PREFERENCE_CHANGED, at: int = NOON, customer: str = "c-1")
 def after(*changes: tuple[str, int, dict[str, Any]], start: PreferenceState | None = None) -> PreferenceState:
     state = start or preference.empty_state("c-1")
     for kind, at, data in changes:
-        state = preference.apply_event(state, event(kind, at), data) or state
+        state = apply_preference_event(state, event(kind, at), data) or state
     return state
 
 
@@ -94,7 +97,7 @@ def test_an_unknown_customer_has_version_0_and_a_document_of_defaults() -> None:
 
 def test_a_packed_state_is_the_same_state() -> None:
     state = after(identified(NOON, traits={"a": 1, "b": None}, addresses=[mail("x@example.org")]), start=known())
-    state = preference.block_until(state, NOON + DAY)
+    state = preference.quarantine(state, POSITION, NOON)
     assert preference.unpack(preference.pack(state), None) == state
 
 
@@ -141,11 +144,11 @@ def test_a_late_change_still_sets_the_fields_that_nothing_later_has_set() -> Non
 
 def test_what_changes_nothing_says_so_and_keeps_the_version() -> None:
     state = after(changed(NOON, locale="de"))
-    assert preference.apply_event(state, event(at=NOON - 1), {"locale": "en"}) is None
-    assert preference.apply_event(state, event("shop.offer"), {"opt_outs": [{"all": True}]}) is None
-    assert preference.apply_event(state, event("tactful.customer.erased"), {}) is None
-    assert preference.apply_event(state, event(CUSTOMER_IDENTIFIED), {}) is None
-    changed_once = preference.apply_event(state, event(at=NOON), {"locale": "en"})
+    assert apply_preference_event(state, event(at=NOON - 1), {"locale": "en"}) is None
+    assert apply_preference_event(state, event("shop.offer"), {"opt_outs": [{"all": True}]}) is None
+    assert apply_preference_event(state, event("tactful.customer.erased"), {}) is None
+    assert apply_preference_event(state, event(CUSTOMER_IDENTIFIED), {}) is None
+    changed_once = apply_preference_event(state, event(at=NOON), {"locale": "en"})
     assert changed_once is not None
     assert changed_once.version == state.version + 1
 
@@ -174,7 +177,7 @@ def test_a_document_has_no_time_so_any_change_may_replace_its_fields() -> None:
 )
 def test_a_change_with_any_wrong_field_is_refused_whole(data: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
-        preference.apply_event(known(), event(customer="c-1042"), data)
+        apply_preference_event(known(), event(customer="c-1042"), data)
     assert caught.value.pointer == pointer
 
 
@@ -194,12 +197,16 @@ def test_unknown_fields_that_resemble_none_of_ours_are_passed_over() -> None:
 )
 def test_an_identifying_event_with_a_wrong_field_is_refused(data: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
-        preference.apply_event(preference.empty_state("c-1"), event(CUSTOMER_IDENTIFIED), data)
+        apply_preference_event(preference.empty_state("c-1"), event(CUSTOMER_IDENTIFIED), data)
     assert caught.value.pointer == pointer
 
 
 def test_an_identifying_event_touches_no_choice() -> None:
-    state = after(identified(NOON, locale="fr", opt_outs=[], paused_until=None, consent=[]), start=known())
+    found = checked(event(CUSTOMER_IDENTIFIED), {"locale": "fr", "opt_outs": [], "paused_until": None, "consent": []})
+    assert [pointer for pointer, _, _ in found.problems] == ["/data/opt_outs", "/data/paused_until", "/data/consent"]
+    change = preference.to_change(event(CUSTOMER_IDENTIFIED), found)
+    state = None if change is None else preference.apply_change(known(), change)
+    assert state is not None
     assert preference.state_document(state) == DOCUMENT | {"customer": "c-1042", "locale": "fr"}
 
 
@@ -249,10 +256,10 @@ def test_a_whole_change_of_addresses_replaces_all_but_those_merged_later() -> No
 def test_a_customer_never_grows_beyond_the_documents_limits() -> None:
     state = after(identified(NOON, traits={f"t{number}": 1 for number in range(200)}))
     with pytest.raises(InvalidEvent, match="200 traits"):
-        preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
+        apply_preference_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"traits": {"one": 1}})
     state = after(identified(NOON, addresses=[mail(f"a{number}@example.org") for number in range(100)]))
     with pytest.raises(InvalidEvent, match="100 addresses"):
-        preference.apply_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
+        apply_preference_event(state, event(CUSTOMER_IDENTIFIED, NOON + 1), {"addresses": [mail("b@example.org")]})
 
 
 def test_removed_traits_do_not_pile_up() -> None:
@@ -268,7 +275,7 @@ def test_a_persons_word_counts_even_against_a_clock_that_ran_ahead() -> None:
     state = preference.apply_patch(state, {"opt_outs": [{"all": True}], "traits": {}}, NOON)
     assert preference.to_facts(state).opt_outs[0].all
     assert traits(state) == {}
-    assert preference.apply_event(state, event(at=NOON + HOUR - 1), {"opt_outs": []}) is None
+    assert apply_preference_event(state, event(at=NOON + HOUR - 1), {"opt_outs": []}) is None
 
 
 def test_a_patch_with_a_wrong_field_changes_nothing() -> None:
@@ -276,22 +283,19 @@ def test_a_patch_with_a_wrong_field_changes_nothing() -> None:
         preference.apply_patch(known(), {"locale": "en", "zone": "nowhere"}, NOON)
 
 
-def test_a_blocked_customer_counts_as_paused_until_a_valid_change_comes() -> None:
-    state = preference.block_until(known(), NOON + DAY)
-    assert preference.to_facts(state).paused_until == NOON + DAY
-    assert preference.state_document(state)["paused_until"] is None
-    assert state.version == 2
-    state = after(identified(NOON, locale="fr"), start=state)
-    assert preference.to_facts(state).paused_until == NOON + DAY
-    state = after(changed(NOON - DAY, locale="en"), start=state)
+POSITION = ("customer.events", 3, 7)
+
+
+def test_a_quarantine_ends_with_its_letter_and_with_nothing_else() -> None:
+    state = preference.quarantine(known(), POSITION, NOON)
+    assert preference.to_facts(state).quarantines == (Quarantine(*POSITION, NOON, NOON + DAY),)
     assert preference.to_facts(state).paused_until is None
-    assert preference.to_facts(state).locale == "fr"
-
-
-def test_a_block_never_shortens_a_pause() -> None:
-    later = format_instant(NOON + 7 * DAY)
-    state = preference.block_until(after(changed(NOON, paused_until=later)), NOON + DAY)
-    assert preference.to_facts(state).paused_until == NOON + 7 * DAY
+    assert state.version == 2
+    state = after(changed(NOON + 1, opt_outs=[]), identified(NOON, locale="fr"), start=state)
+    state = preference.apply_patch(state, {"opt_outs": []}, NOON + 2)
+    assert preference.to_facts(state).quarantines
+    assert preference.release(state, ("customer.events", 3, 8)) is state
+    assert preference.to_facts(preference.release(state, POSITION)).quarantines == ()
 
 
 def number(text: str, verified: bool = True) -> dict[str, Any]:
@@ -343,3 +347,31 @@ def test_an_internationalised_domain_and_its_ascii_form_are_one_address() -> Non
         identified(NOON + 1, addresses=[mail("Ada@xn--bcher-kva.example")]),
     )
     assert given_and_form(state) == [("Ada@xn--bcher-kva.example", "Ada@xn--bcher-kva.example")]
+
+
+def test_two_letters_hold_a_customer_until_both_are_closed() -> None:
+    other = ("customer.events", 3, 8)
+    state = preference.quarantine(preference.quarantine(known(), POSITION, NOON), other, NOON + HOUR)
+    state = preference.release(state, POSITION)
+    assert [each.until for each in preference.to_facts(state).quarantines] == [NOON + HOUR + DAY]
+    assert preference.to_facts(preference.release(state, other)).quarantines == ()
+
+
+def test_the_block_of_the_version_before_is_a_quarantine_of_an_unknown_record() -> None:
+    packed = preference.pack(msgspec.structs.replace(known(), blocked_until=NOON + DAY))
+    (quarantine,) = preference.unpack(packed, None).preference.quarantines
+    assert (quarantine.start, quarantine.until) == (NOON, NOON + DAY)
+    facts = preference.read_packed_facts(packed, None)
+    assert isinstance(facts, Preference) and facts.quarantines == (quarantine,)
+
+
+def test_good_entries_of_a_list_with_a_bad_one_are_added_and_nothing_is_taken_away() -> None:
+    state = after(changed(NOON, opt_outs=[{"topic": "news"}]))
+    found = checked(event(), {"opt_outs": [{"channel": "sms"}, {"chanel": "email"}, {"topic": "news"}]})
+    assert [pointer for pointer, _, _ in found.problems] == ["/data/opt_outs/1/chanel"]
+    change = preference.to_change(event(), found)
+    assert change is not None
+    after_change = preference.apply_change(state, change)
+    assert after_change is not None
+    assert preference.state_document(after_change)["opt_outs"] == [{"topic": "news"}, {"channel": "sms"}]
+    assert preference.apply_change(after_change, change) is None

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from services.preference import preference_state as preference
-from services.preference.preference_state import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from tests.preference.test_preference_state import NOON, addresses, after, mail
 
 _LOCALES = st.sampled_from(["de", "en"])

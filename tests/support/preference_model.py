@@ -27,7 +27,6 @@ class Wishes:
     whole: list[tuple[Stamp, str, Value]] = field(default_factory=list)
     traits: list[tuple[Stamp, str, Value]] = field(default_factory=list)
     addresses: list[tuple[Stamp, int, Value]] = field(default_factory=list)
-    blocked_until: int | None = None
     arrived: int = 0
 
     def stamp(self, at: int) -> Stamp:
@@ -35,10 +34,9 @@ class Wishes:
         return at, self.arrived
 
     def changed(self, fields: dict[str, Value], at: int) -> None:
-        """Fields are replaced; a change that can be read ends a block."""
+        """Fields are replaced."""
         stamp = self.stamp(at)
         self.whole += [(stamp, name, value) for name, value in fields.items()]
-        self.blocked_until = None
 
     def identified(self, plain: dict[str, Value], traits: dict[str, Value], addresses: list[Value], at: int) -> None:
         """Plain fields are replaced, traits and addresses merged."""
@@ -88,8 +86,8 @@ class Wishes:
 
     def paused_until(self) -> int | None:
         """Until when rules must see the customer as paused."""
-        ends = [each for each in (self.last("paused_until")[1], self.blocked_until) if each is not None]
-        return max(ends, default=None)
+        until: int | None = self.last("paused_until")[1]
+        return until
 
 
 def order(merged: tuple[Stamp, int, Value]) -> tuple[Stamp, int]:

@@ -76,7 +76,7 @@ async def test_every_state_of_a_random_life_can_be_told_again(service: Running) 
         assert plain(then.customer) == plain(answer.customers[0])
         assert live(then.holds, at) == live(answer.holds, at)
     assert {len(answer.customers[0].situations) for _, answer in seen} >= {0, 1, 2}
-    assert any(answer.customers[0].holds for _, answer in seen)
+    assert any(answer.customers[0].quarantines for _, answer in seen)
 
 
 async def test_each_change_between_two_instants_is_told(service: Running) -> None:

@@ -10,7 +10,6 @@ from schemas.facts import Situation
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, HOUR
 from services.kit.bus.protocol import Outgoing
-from services.suppression.suppression_state import QUARANTINE_KEY
 from tests.support.suppression_service import COMPLAINT, LOW_SCORE, NOW, TOPIC, Running, event, record
 
 pytestmark = pytest.mark.wired
@@ -76,7 +75,7 @@ async def test_an_erasure_dated_ahead_holds_at_once(service: Running) -> None:
 
 async def quarantined(service: Running, *records: Outgoing, customer: str = "c-1") -> bool:
     await service.settle(await service.publish(*records))
-    return [hold.key for hold in (await facts(service, customer)).holds] == [QUARANTINE_KEY]
+    return bool((await facts(service, customer)).quarantines)
 
 
 async def dead_letters(service: Running) -> int:
@@ -91,9 +90,9 @@ async def test_an_event_that_concerns_us_but_cannot_be_read_leaves_the_customer_
     broken = encode_event(event(FILED)).replace(b'"1.0"', b'"9.9"')
     assert await quarantined(service, Outgoing(TOPIC, b"c-1", broken))
     assert await dead_letters(service) == 1
-    (hold,) = (await facts(service)).holds
-    assert (hold.mode, hold.start, hold.until) == ("defer", NOW, NOW + DAY)
-    assert service.metric("quarantines_total") == 1
+    (found,) = (await facts(service)).quarantines
+    assert (found.start, found.until) == (NOW, NOW + DAY)
+    assert service.metric("quarantines_total", service="suppression", change="begun") == 1
 
 
 async def test_data_that_are_no_object_leave_the_customer_in_peace_and_stop_nobody_else(service: Running) -> None:
@@ -105,12 +104,12 @@ async def test_data_that_are_no_object_leave_the_customer_in_peace_and_stop_nobo
         record(event(FILED, {"case": "A"}, id="e-3")),
     )
     assert len((await facts(service)).situations) == len((await facts(service, "c-2")).situations) == 1
-    assert (await facts(service, "c-2")).holds == ()
+    assert (await facts(service, "c-2")).quarantines == ()
 
 
-async def test_a_record_that_nobody_can_read_quarantines_and_is_dead_lettered_elsewhere(service: Running) -> None:
+async def test_a_record_that_nobody_can_read_quarantines_and_is_dead_lettered_here(service: Running) -> None:
     assert await quarantined(service, Outgoing(TOPIC, b"c-1", b"\xff not json"))
-    assert await dead_letters(service) == 0
+    assert await dead_letters(service) == 1
     assert service.metric("suppression_events_total", result="unreadable") == 1
 
 
@@ -175,3 +174,34 @@ async def test_many_customers_and_writers_at_once_lose_nothing(service: Running)
     assert [answer.status_code for answer in answers[:3] if answer is not None] == [200] * 3
     answer = await service.client.get_facts([CustomerAddressHashes(name) for name in names], sent)
     assert all(len(item.situations) == 5 and len(item.entries) == 3 for item in answer.customers)
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "quarantines"),
+    [
+        ("tactful.situation.opened", {"kind": 7}, True),
+        ("tactful.situation.opened", {"kind": "complain"}, True),
+        ("tactful.situation.opened", {"kind": "vacation"}, False),
+        ("tactful.situation.closed", {"kind": 7}, False),
+        ("tactful.feedback.given", {"score": "nine"}, False),
+        ("tactful.feedback.given", [1], True),
+        ("tactful.prefrence.changed", {"opt_outs": [{"all": True}]}, True),
+        ("tactful.contact.report", {"channel": "phone"}, False),
+    ],
+)
+async def test_only_what_may_have_been_a_refusal_quarantines(
+    service: Running, type: str, data: object, quarantines: bool
+) -> None:
+    await service.situations(COMPLAINT, LOW_SCORE)
+    assert await quarantined(service, record(event(type, data))) is quarantines
+    assert await dead_letters(service) == 1
+
+
+async def test_an_erasure_is_applied_whatever_its_data_hold(service: Running) -> None:
+    await service.events(
+        event("tactful.customer.erased", {"reason": "gdpr"}),
+        event("tactful.customer.erased", [1], id="e-2", customer="c-2"),
+    )
+    for customer in ("c-1", "c-2"):
+        assert [entry.reason for entry in (await facts(service, customer)).entries] == ["erased"]
+    assert await dead_letters(service) == 0

@@ -3,13 +3,12 @@
 import msgspec
 import pytest
 
-from schemas.facts import Situation, SuppressionEntry
+from schemas.facts import HoldFact, Quarantine, Situation, SuppressionEntry
+from schemas.own_events import CheckedData
 from schemas.suppression import Suppression
 from schemas.times import DAY
 from services.suppression.suppression_state import (
-    QUARANTINE_KEY,
     add_entry,
-    add_quarantine,
     apply_event,
     empty_state,
     handles,
@@ -17,6 +16,8 @@ from services.suppression.suppression_state import (
     match_address_entries,
     pack,
     plain_address_name,
+    quarantine,
+    release,
     remove_entry,
     to_facts,
     unpack,
@@ -33,40 +34,40 @@ def document(**fields: object) -> Suppression:
 
 
 def test_an_erased_customer_is_covered_by_an_entry_of_everything() -> None:
-    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), {}, KINDS)
+    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), CheckedData({}), KINDS)
     assert state is not None
     assert to_facts(state, {}, ()).entries == (SuppressionEntry(None, None, None, NOW, None, "erased"),)
     assert state.version == 1
 
 
 def test_being_erased_twice_adds_nothing() -> None:
-    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), {}, KINDS)
+    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), CheckedData({}), KINDS)
     assert state is not None
-    assert apply_event(state, event("tactful.customer.erased", time=NOW + 1), {}, KINDS) is state
+    assert apply_event(state, event("tactful.customer.erased", time=NOW + 1), CheckedData({}), KINDS) is state
 
 
 def test_a_situation_raises_the_version_and_what_changes_nothing_does_not() -> None:
-    state = apply_event(empty_state("c-1"), event("shop.complaint.filed"), {"case": "A"}, KINDS)
+    state = apply_event(empty_state("c-1"), event("shop.complaint.filed"), CheckedData({"case": "A"}), KINDS)
     assert state is not None and state.version == 1
     assert state.situations == (Situation("complaint", '"A"', NOW),)
-    assert apply_event(state, event("shop.complaint.filed"), {"case": "A"}, KINDS) is state
+    assert apply_event(state, event("shop.complaint.filed"), CheckedData({"case": "A"}), KINDS) is state
 
 
 def test_other_types_do_not_concern_it() -> None:
-    assert apply_event(empty_state("c-1"), event("shop.order"), {}, KINDS) is None
+    assert apply_event(empty_state("c-1"), event("shop.order"), CheckedData({}), KINDS) is None
     assert not handles("shop.order", KINDS)
     assert handles("tactful.customer.erased", KINDS) and handles("tactful.situation.closed", KINDS)
 
 
 def test_a_policy_may_name_the_erasure_as_a_trigger() -> None:
     both = kinds({"kind": "gone", "opens": [{"event": "tactful.customer.erased"}]})
-    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), {}, both)
+    state = apply_event(empty_state("c-1"), event("tactful.customer.erased"), CheckedData({}), both)
     assert state is not None and len(state.entries) == len(state.situations) == 1
 
 
 def test_a_state_survives_packing() -> None:
     state = add_entry(empty_state("c-é"), msgspec.structs.replace(BOUNCE, classes=("marketing",)), "sup_1")
-    state = add_quarantine(state, NOW)
+    state = quarantine(state, ("t", 0, 1), NOW)
     assert unpack(pack(state)) == state
 
 
@@ -122,12 +123,14 @@ def test_a_document_of_a_customer_names_no_address() -> None:
     assert index_address_entries([document(customer="c-1")], None) == ({}, 0)
 
 
-def test_quarantine_defers_service_and_marketing_for_a_day() -> None:
-    (hold,) = to_facts(add_quarantine(empty_state("c-1"), NOW), {}, ()).holds
-    assert (hold.key, hold.mode, hold.start, hold.until) == (QUARANTINE_KEY, "defer", NOW, NOW + DAY)
-    assert hold.scope.classes == frozenset({"service", "marketing"})
+def test_a_quarantine_lasts_a_day_or_until_its_letter_is_closed() -> None:
+    state = quarantine(empty_state("c-1"), ("t", 0, 1), NOW)
+    assert to_facts(state, {}, ()).quarantines == (Quarantine("t", 0, 1, NOW, NOW + DAY),)
+    assert release(state, ("t", 0, 2)) is state
+    assert to_facts(release(state, ("t", 0, 1)), {}, ()).quarantines == ()
 
 
-def test_a_second_quarantine_prolongs_the_first() -> None:
-    state = add_quarantine(add_quarantine(empty_state("c-1"), NOW), NOW + DAY // 2)
-    assert [hold.until for hold in state.quarantine] == [NOW + DAY // 2 + DAY]
+def test_the_hold_of_the_version_before_is_a_quarantine_of_an_unknown_record() -> None:
+    hold = HoldFact("unreadable-event", "defer", NOW, NOW + DAY)
+    packed = pack(msgspec.structs.replace(empty_state("c-1"), quarantine_holds=(hold,)))
+    assert [(each.start, each.until) for each in unpack(packed).quarantines] == [(NOW, NOW + DAY)]

@@ -31,6 +31,12 @@ def duplicates_counter(registry: Registry, *stages: str) -> MetricFamily[Counter
     return counter(registry, "duplicates_prevented_total", help_text, {"stage": stages})
 
 
+def quarantines_counter(registry: Registry, service: str) -> MetricFamily[Counter]:
+    """Declares the counter of quarantines that began and ended."""
+    help_text = "Quarantines of customers of whom a record that may be a refusal could not be read"
+    return counter(registry, "quarantines_total", help_text, {"service": (service,), "change": ("begun", "ended")})
+
+
 def rules_loaded_gauge(registry: Registry, *kinds: str) -> MetricFamily[Gauge]:
     """Declares the gauge of when the data in memory was last known to equal the database."""
     help_text = "When this process last loaded each snapshot, or found it current; 0 before"

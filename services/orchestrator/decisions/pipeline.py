@@ -17,18 +17,20 @@ import msgspec
 from schemas.dead_letters import RecordEffect
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
+from schemas.own_events import CONTACT_REPORTED, SITUATION_CLOSED, check_event, is_own
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
+from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
-from services.orchestrator.decisions.reported_contact import REPORTED_EVENT_TYPE, parse_reported_contact
+from services.orchestrator.decisions.reported_contact import read_reported_contact
 from services.orchestrator.decisions.store import EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -36,7 +38,6 @@ from services.orchestrator.policy.ledger import Contact
 from services.orchestrator.policy.match import Catalogue, match_campaigns
 from services.orchestrator.seen_names.sampler import TRAITS, NameSampler
 
-SITUATION_CLOSED_TYPE = "tactful.situation.closed"
 _REPORTED = "the contact that the event reports is added to the customer's ledger"
 _DECIDED_SINCE = "messages to this customer have been decided since: this event is decided as of now, after them"
 
@@ -160,30 +161,40 @@ class Pipeline:
         return prepared
 
     def _find_relevant_events(self, batch: Batch, prepared: EvaluatedBatch) -> list[RelevantEvent]:
-        """Decode the events that matter. One that cannot be decoded goes to the dead letters."""
+        """Decode the events that matter. One with bad parts is dead-lettered, and decided on its good parts."""
         catalogue = prepared.catalogue
         closing_types = _closing_event_types(catalogue.policy)
         events: list[RelevantEvent] = []
         for record in batch.records:
             event_type = peek_type(record.headers, record.value)
-            relevant = event_type is None or catalogue.is_triggered_by(event_type) or event_type == REPORTED_EVENT_TYPE
+            relevant = event_type == CONTACT_REPORTED or (
+                event_type is not None and catalogue.is_triggered_by(event_type)
+            )
             if not relevant and event_type not in closing_types:
                 prepared.skipped += 1
                 if self._names is not None and event_type is not None and self._names.wants(event_type):
                     _sample_data(self._names, event_type, record)
                 continue
+            # The other services write the dead letters of the types that they own, and of unreadable types.
+            ours = relevant and (event_type == CONTACT_REPORTED or not is_own(event_type or ""))
             try:
                 event = decode_record(record.headers, record.value, prepared.now)
-                if event_type in closing_types:
-                    prepared.customers_to_wake.append(event.subject)
-                if relevant:
-                    data = parse_data(event)
-                    if self._names is not None and event_type is not None:
-                        self._names.observe(event_type, data)
-                    report = parse_reported_contact(event, data) if event_type == REPORTED_EVENT_TYPE else None
-                    events.append(RelevantEvent(event, data, record, report))
             except InvalidEvent as error:
-                batch.reject(record, error)
+                if ours:
+                    batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in error.problems]))
+                continue
+            if event_type in closing_types:
+                prepared.customers_to_wake.append(event.subject)
+            if not relevant:
+                continue
+            checked = check_event(event)
+            if checked.problems and ours:
+                batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in checked.problems]))
+            if checked.data or not checked.problems:
+                if self._names is not None and event_type is not None:
+                    self._names.observe(event_type, checked.data)
+                report = read_reported_contact(event, checked.data)
+                events.append(RelevantEvent(event, checked.data, record, report))
         return events
 
     def _evaluate(
@@ -288,7 +299,7 @@ def _sample_traits(names: NameSampler, facts: Mapping[str, Facts]) -> None:
 def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
     """The event types that may close a situation under this policy, and so end the wait of messages that it parks."""
     return frozenset(
-        {SITUATION_CLOSED_TYPE, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
+        {SITUATION_CLOSED, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
     )
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from schemas.decision import Decision
-from schemas.event import Event, InvalidEvent
+from schemas.event import Event
 from schemas.facts import Situation
 from schemas.ids import hash_event
+from schemas.own_events import EventProblem
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.policy.customer_facts import Facts
@@ -27,6 +28,8 @@ from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, mat
 from services.orchestrator.policy.rank import Rank, make_rank
 
 _FORGET_ABOVE = 64
+MAX_NAMED_EVENTS = 100
+"""Of so many events with problems the problems are kept; of all, the number."""
 
 
 class Int64Set:
@@ -70,14 +73,14 @@ class Int64Set:
 class FactsSource(Protocol):
     """The facts that events change, besides the ledger; owned by preference and suppression."""
 
-    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
-        """Applies an event. Raises InvalidEvent, changing nothing, if it is invalid."""
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
+        """Applies the good parts of an event that arrives at `at`; returns what is wrong with the rest."""
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the customer's facts as of the events applied so far."""
 
-    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
-        """Returns the contact that an event reports, or None. Raises InvalidEvent."""
+    def read_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+        """Returns the contact that an event reports, or None."""
 
 
 class SimulatedEvent(NamedTuple):
@@ -86,6 +89,15 @@ class SimulatedEvent(NamedTuple):
     at: Instant
     event: Event
     data: Mapping[str, Any]
+
+
+class RefusedParts(NamedTuple):
+    """An event of which parts could not be applied, and what is wrong with them."""
+
+    source: str
+    id: str
+    type: str
+    problems: tuple[EventProblem, ...]
 
 
 class FactsChange(NamedTuple):
@@ -134,6 +146,7 @@ class Simulator:
         self._now: Instant | None = None
         self._decisions: list[Decision] = []
         self.events = self.duplicates = self.refused = 0
+        self.problems: list[RefusedParts] = []
 
     def replay_events(self, events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Decision]:
         """Yields the decisions, sorted by (time, message id), ties in order of evaluation.
@@ -193,13 +206,14 @@ class Simulator:
             return
         waiting = customer_id in self._customers and bool(self._customers[customer_id].waiting)
         before = self._facts_source.facts_of(customer_id).suppressions.situations if waiting else ()
-        try:
-            reported = self._facts_source.parse_reported_contact(event, data)
-            self._facts_source.apply_event(event, data)
-        except InvalidEvent:
+        problems = self._facts_source.apply_event(event, data, now)
+        if problems:
             self.refused += 1
+            self._note_problems(event, problems)
+        if problems and not data:
             return
         self._seen.add(event_number)
+        reported = self._facts_source.read_reported_contact(event, data)
         if not waiting and reported is None and not self._catalogue.is_triggered_by(event.type):
             return
         customer = self._customers.setdefault(customer_id, _CustomerState())
@@ -210,6 +224,10 @@ class Simulator:
         if triggered:
             self._apply_result(customer, decide(triggered, facts, customer.ledger, now, count_sent_as_made=True), now)
         self._wake_parked(customer, customer_id, closed_situations(before, facts.suppressions.situations), now)
+
+    def _note_problems(self, event: Event, problems: tuple[EventProblem, ...]) -> None:
+        if len(self.problems) < MAX_NAMED_EVENTS:
+            self.problems.append(RefusedParts(event.source, event.id, event.type, problems))
 
     def _apply_facts_change(self, change: FactsChange, now: Instant) -> None:
         before = self._facts_source.facts_of(change.customer).suppressions.situations

@@ -30,7 +30,6 @@ from services.suppression.api.forms import LiftRequest, format_optional_instant,
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import HoldExists
-from services.suppression.suppression_state import QUARANTINE_KEY
 
 _MAX_SEQ = 2**62
 OUTCOMES = ("send", "defer", "suppress", "fail")
@@ -116,11 +115,6 @@ def parse_hold(data: object, placed_by: str, now: int) -> Hold:
     if isinstance(data, dict):
         data = {"from": format_instant(now), **data, "placed_by": placed_by[:200]}
     hold = validate_document(Hold, data)
-    if hold.key == QUARANTINE_KEY:
-        problem = Problem(
-            "/key", "reserved", f"`{QUARANTINE_KEY}` is the hold after an unreadable event: use another key"
-        )
-        raise Invalid(problem.detail, errors=[problem])
     if hold.until is not None and hold.until <= now:
         raise Invalid("the hold is over already", errors=[Problem("/until", "past", "must lie in the future")])
     return hold

@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse
 
 from schemas.documents import did_you_mean, validate_document
 from schemas.event import Event, encode_event
-from schemas.facts import HoldFact, Situation
+from schemas.facts import Quarantine, Situation
 from schemas.fields import CustomerId
+from schemas.own_events import SITUATION_CLOSED, SITUATION_OPENED
 from schemas.times import Instant
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
@@ -31,7 +32,7 @@ from services.suppression.api.forms import (
     format_optional_instant,
     parse_ref,
 )
-from services.suppression.situation_intervals import SITUATION_CLOSED, SITUATION_OPENED, SituationKinds
+from services.suppression.situation_intervals import SituationKinds
 from services.suppression.situation_kinds_cache import SituationKindsCache
 from services.suppression.store import situation_store as history
 from services.suppression.store import state_store
@@ -71,9 +72,7 @@ class SituationService:
             "customer": customer,
             "version": state.version,
             "situations": [_situation_document(item, kinds, now) for item in reversed(state.situations)],
-            "quarantine": [
-                _quarantine_document(hold) for hold in state.quarantine if hold.until is None or now < hold.until
-            ],
+            "quarantine": [_quarantine_document(each) for each in state.quarantines if now < each.until],
             "items": [_history_document(row) for row in rows[:limit]],
             "next": encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
         }
@@ -158,12 +157,11 @@ def _situation_document(item: Situation, kinds: SituationKinds, now: Instant) ->
     }
 
 
-def _quarantine_document(hold: HoldFact) -> dict[str, Any]:
+def _quarantine_document(quarantine: Quarantine) -> dict[str, Any]:
     return {
-        "key": hold.key,
-        "mode": hold.mode,
-        "from": format_optional_instant(hold.start),
-        "until": format_optional_instant(hold.until),
+        "from": format_optional_instant(quarantine.start),
+        "until": format_optional_instant(quarantine.until),
+        "record": {"topic": quarantine.topic, "partition": quarantine.partition, "offset": quarantine.offset},
     }
 
 

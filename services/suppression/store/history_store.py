@@ -6,14 +6,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schemas.facts import HoldFact, Situation, SuppressionEntry
+from schemas.facts import HoldFact, Quarantine, Situation, SuppressionEntry
 from schemas.recorded import HoldPeriod
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.suppression.as_of import SuppressionChange, concatenate, with_end
 from services.suppression.store.entry_store import decode_classes, list_address_records
-from services.suppression.suppression_state import quarantine_hold
 
 _decode_hold = msgspec.msgpack.Decoder(HoldFact).decode
 
@@ -126,11 +125,13 @@ async def _situation_changes(tx: Tx, customers: Sequence[str], until: Instant) -
 
 async def _quarantine_changes(tx: Tx, customers: Sequence[str], until: Instant) -> dict[str, list[SuppressionChange]]:
     sql = f"""
-        SELECT customer, start FROM quarantine
+        SELECT customer, start, until, topic, partition, log_offset, ended FROM quarantine
         WHERE customer IN ({tx.unnest("customers")}) AND start <= :until ORDER BY customer, seq
     """
     found: dict[str, list[SuppressionChange]] = {}
     for row in await tx.rows(sql, customers=tx.list_parameter(customers), until=until):
-        change = SuppressionChange(row.start, "quarantine", row.customer, quarantine_hold(row.start))
-        found.setdefault(row.customer, []).append(change)
+        fact = Quarantine(row.topic, row.partition, row.log_offset, row.start, row.until)
+        name = f"{row.topic}/{row.partition}/{row.log_offset}"
+        change = SuppressionChange(row.start, "quarantine", name, fact)
+        found.setdefault(row.customer, []).extend(with_end(change, row.ended, "release"))
     return found

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.facts import HoldFact
+from schemas.facts import Quarantine
+from schemas.quarantine import LogPosition
 from schemas.times import Instant
-from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
 from services.suppression.situation_intervals import SituationChange
 
@@ -93,13 +93,21 @@ async def list_history(tx: Tx, customer: str, before: int, limit: int) -> Sequen
     return await tx.rows(sql, customer=customer, before=before, limit=limit)
 
 
-async def record_quarantine(tx: Tx, customer: str, hold: HoldFact, record: Record, error_class: str) -> None:
+async def record_quarantine(tx: Tx, customer: str, begun: Quarantine, error_class: str) -> None:
     """Append a quarantine, and the record that caused it, to the history."""
     sql = """
         INSERT INTO quarantine (customer, start, until, topic, partition, log_offset, error_class)
         VALUES (:customer, :start, :until, :topic, :partition, :offset, :error_class)
     """
-    log_position = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    await tx.execute(
-        sql, customer=customer, start=hold.start, until=hold.until, error_class=error_class, **log_position
-    )
+    await tx.execute(sql, customer=customer, error_class=error_class, **msgspec.structs.asdict(begun))
+
+
+async def record_release(tx: Tx, customer: str, position: LogPosition, now: Instant) -> None:
+    """Note in the history that a quarantine has ended early."""
+    sql = """
+        UPDATE quarantine SET ended = :now
+        WHERE customer = :customer AND topic = :topic AND partition = :partition AND log_offset = :offset
+          AND ended IS NULL
+    """
+    topic, partition, offset = position
+    await tx.execute(sql, customer=customer, topic=topic, partition=partition, offset=offset, now=now)

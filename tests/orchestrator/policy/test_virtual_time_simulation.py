@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from schemas.decision import Decision
-from schemas.event import Event, InvalidEvent
+from schemas.event import Event
 from schemas.facts import Situation
+from schemas.own_events import EventProblem
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
@@ -43,20 +44,21 @@ class SmallWorld:
         self.rules = rules
         self.situations: tuple[Situation, ...] = ()
 
-    def apply_event(self, event: Event, data: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: int) -> tuple[EventProblem, ...]:
         if event.type == "shop.bad":
-            raise InvalidEvent("", "bad")
+            return (("", "bad", "bad"),)
         if event.type == "shop.filed":
             self.situations = (*self.situations, Situation("complaint", "", event.time))
         if event.type == "shop.solved":
             self.situations = tuple(Situation(each.kind, each.ref, each.opened, event.time) for each in self.situations)
         if event.type == "shop.refiled":
             self.situations = (Situation("complaint", "", 0, event.time), Situation("complaint", "", event.time))
+        return ()
 
     def facts_of(self, customer: str) -> Facts:
         return facts(self.rules, situations=self.situations)
 
-    def parse_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
+    def read_reported_contact(self, event: Event, data: Mapping[str, Any]) -> Contact | None:
         return contact("02 10:00", reported=True) if event.type == "shop.report" else None
 
 
@@ -239,6 +241,10 @@ def test_events_of_two_customers_with_one_id_are_two_events() -> None:
     assert (len(found), simulation.duplicates) == (2, 0)
 
 
+def _learn(world: SmallWorld, learnt: Event) -> None:
+    world.apply_event(learnt, {}, learnt.time)
+
+
 def replay(rules: CompiledPolicy, *arrivals: Any, ledgers: Mapping[str, Ledger] | None = None) -> list[Decision]:
     """As `simulate`, of what came in at instants of its own; a text is a situation that opens or closes then."""
     world = SmallWorld(rules)
@@ -247,7 +253,7 @@ def replay(rules: CompiledPolicy, *arrivals: Any, ledgers: Mapping[str, Ledger] 
     for when, what in arrivals:
         if isinstance(what, str):
             learnt = event(when, what, type=f"shop.{what}")
-            made.append(FactsChange(at(when), learnt.subject, partial(world.apply_event, learnt, {})))
+            made.append(FactsChange(at(when), learnt.subject, partial(_learn, world, learnt)))
         else:
             made.append(SimulatedEvent(at(when), what, {}))
     return list(Simulator(catalogue, world, None, ledgers).replay_arrivals(made))

@@ -1,0 +1,38 @@
+"""Declaration of the rule `quarantine`."""
+
+from typing import Final
+
+from schemas.decision import Verdict
+from schemas.rule_registry import NON_TRANSACTIONAL, ReasonDeclaration, Remedy, RuleDeclaration
+from schemas.vocabulary import Outcome
+
+ID: Final = "quarantine"
+QUARANTINED: Final = "quarantined"
+
+
+def _explain_quarantine(verdict: Verdict) -> str:
+    return (
+        f"an event of {verdict.evidence.get('since')} could not be read, and may have been the customer's refusal; "
+        f"this ends when its dead letter is redriven or discarded, or on {verdict.evidence.get('ends')}"
+    )
+
+
+_REMEDY: Final = Remedy("an operator", "redrives or discards the dead letter of the event")
+
+DECLARATION: Final = RuleDeclaration(
+    id=ID,
+    order=75,
+    classes=NON_TRANSACTIONAL,
+    refuses_when="an event that may be a refusal could not be read (service, marketing)",
+    reasons=(
+        ReasonDeclaration(
+            code=QUARANTINED,
+            outcomes=(Outcome.SUPPRESS,),
+            title="Quarantined: an event could not be read",
+            explain=_explain_quarantine,
+            remedies=lambda _: [_REMEDY],
+        ),
+    ),
+    audit_invariant="suppressed_sent",
+    explain_allow=lambda _: "every event of the customer that may be a refusal could be read",
+)
