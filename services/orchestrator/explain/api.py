@@ -8,7 +8,6 @@ from schemas.decision import Decision, to_document
 from schemas.event import decode_event
 from schemas.times import format_instant
 from schemas.vocabulary import Channel, Outcome
-from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.http.request_parsing import parse_instant_param
@@ -36,7 +35,7 @@ def why_routes(explainer: Explainer) -> APIRouter:
         _: Principal = requires("why:read"),
     ) -> dict[str, Any]:
         if source and event and not campaign and not channel and at is None:
-            return await _explain_event(explainer.database, source, event, customer)
+            return await _explain_event(explainer, source, event, customer)
         if customer and campaign and not source and not event:
             moment = parse_instant_param("at", at)
             if moment is not None:
@@ -50,8 +49,8 @@ def why_routes(explainer: Explainer) -> APIRouter:
     return routes
 
 
-async def _explain_event(database: Database, source: str, id: str, customer: str | None) -> dict[str, Any]:
-    async with database.read() as tx:
+async def _explain_event(explainer: Explainer, source: str, id: str, customer: str | None) -> dict[str, Any]:
+    async with explainer.database.read() as tx:
         raw = await read_store.get_event(tx, source, id, customer)
         event = None if raw is None else decode_event(raw)
         stored = [] if event is None else await read_store.list_event_decisions(tx, *event_key(event))
@@ -70,6 +69,10 @@ async def _explain_event(database: Database, source: str, id: str, customer: str
                 **wording.explained_document(item.decision),
             }
             for item in stored
+        ],
+        "not_triggered": [
+            {"campaign": each.campaign, "words": each.words}
+            for each in await explainer.explain_untriggered(event, {item.decision.campaign for item in stored})
         ],
     }
 

@@ -1,11 +1,13 @@
 """Evaluates what would be decided for a customer and a campaign, now or at a past instant. It writes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 
 import schemas.campaign
+from schemas.condition_words import describe_condition_failure
 from schemas.decision import Decision
 from schemas.documents import validate_document
 from schemas.event import Event, decode_event, parse_data
@@ -14,6 +16,7 @@ from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome
 from schemas.words import channel_words
+from services.condition import ConditionError
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
@@ -36,7 +39,7 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Ledger
-from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.match import TriggeredCampaign, condition_variables
 from services.template import RenderError
 
 NOTHING_KNOWN_NOTE = "who the customer is: nothing is stored about this id"
@@ -53,6 +56,13 @@ class Explanation:
     at: Instant
     decisions: Sequence[Decision]
     unknown: Sequence[str] = ()
+
+
+class UntriggeredCampaign(NamedTuple):
+    """A campaign that an event has not triggered, with the reason in words."""
+
+    campaign: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,21 @@ class Explainer:
             raw = await read_store.get_last_trigger_event(tx, customer, key)
         facts = (await self.facts_reader.read_facts([customer], catalogue, positions))[customer]
         return self._explain(customer, campaign, raw, facts, versioned_ledger.ledger, now, ())
+
+    async def explain_untriggered(self, event: Event, decided: Collection[str]) -> list[UntriggeredCampaign]:
+        """Returns the running campaigns of the event's type that it has not triggered, and why, as things are now.
+
+        `decided`: the campaigns that have a decision about it. Raises Transient if facts cannot be read.
+        """
+        async with self.database.read() as tx:
+            positions = await read_applied_offsets(tx)
+            catalogue = await self.snapshot.get_catalogue(tx)
+        others = [each for each in catalogue.by_event.get(event.type, ()) if each.key not in decided]
+        if not others:
+            return []
+        facts = (await self.facts_reader.read_facts([event.subject], catalogue, positions))[event.subject]
+        variables = condition_variables(event, parse_data(event), facts.customer_values)
+        return [UntriggeredCampaign(each.key, _why_untriggered(each, variables)) for each in others]
 
     async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
         """Returns what would have been decided if the trigger had fired at a past instant, with what was known then.
@@ -157,6 +182,21 @@ class Explainer:
             raise NotFound(f"there is no campaign `{key[:80]}`")
         document = validate_document(schemas.campaign.Campaign, newest.document)
         return compile_campaign(document, newest.version, False, compile_campaign_condition, newest.status.value)
+
+
+def _why_untriggered(campaign: CompiledCampaign, variables: Mapping[str, Any]) -> str:
+    condition, text = campaign.trigger_condition, campaign.document.trigger.when
+    if condition is None:
+        return "the campaign was not active when the event came"
+    try:
+        if condition(variables):
+            return f"the condition of its trigger is true now; it was not, or the campaign was not active then: {text}"
+    except ConditionError as error:
+        failure = describe_condition_failure(error.evidence()) or "cannot be evaluated"
+        return f"the condition of its trigger {failure}: {text}"
+    missing = condition.missing_variable(variables)
+    because = f", because `{missing}` has no value" if missing else ""
+    return f"the condition of its trigger is false{because}: {text}"
 
 
 def _unrendered(planned: PlannedMessage) -> Message:

@@ -72,7 +72,7 @@ async def test_one_decision_has_its_whole_trace_and_a_sentence(here: World) -> N
     assert "verdicts" not in bare.json()["items"][0]
     one = (await here.call("viewer", "GET", f"/v1/decisions/{items[0]['decision_id']}")).json()
     assert [verdict["rule"] for verdict in one["verdicts"]] == ["campaign", "consent"]
-    assert "no record of consent" in one["sentence"]
+    assert "no consent to" in one["sentence"]
     assert (await here.call("viewer", "GET", "/v1/decisions/99999")).status_code == 404
     assert (await here.call("viewer", "GET", "/v1/decisions/x")).status_code == 422
 

@@ -301,3 +301,25 @@ async def test_an_audience_that_fails_names_variable_kinds_and_place(here: World
         "An ask failed: the audience compares `customer.traits.days` (text) with a number, at line 1, column 17."
     )
     assert "secret" not in str(body)
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("event.data.total > 1", "is false, because `event.data.total` has no value: event.data.total > 1"),
+        ("event.data.size > 9", "is false: event.data.size > 9"),
+        (
+            "event.data.item > 9",
+            "compares `event.data.item` (text) with a number, at line 1, column 12: event.data.item > 9",
+        ),
+    ],
+)
+async def test_a_campaign_that_an_event_did_not_trigger_says_why(here: World, when: str, words: str) -> None:
+    await here.launch(campaign(trigger={"event": "shop.order.delivered", "when": when}))
+    here.others.preferences["c-1"] = willing()
+    came = msgspec.structs.replace(event("e-1"), data=msgspec.Raw(b'{"size": 1, "item": "shoes"}'))
+    async with here.database.write() as tx:
+        await keep(tx, came)
+    body = (await here.call("viewer", "GET", "/v1/why?source=/shop&event=e-1")).json()
+    assert body["decisions"] == []
+    assert body["not_triggered"] == [{"campaign": "referral-ask", "words": f"the condition of its trigger {words}"}]

@@ -45,7 +45,8 @@ async def test_it_decides_is_counted_explained_and_shown(product: Live) -> None:
     why = await product.ask("GET", WHY)
     assert (why["reason"], why["short"]) == ("rest_day", "No messages on Saturday")
     assert why["sentence"] == (
-        f"The message waits until {MONDAY}: it is Saturday for the customer, and such messages wait for a working day."
+        "The message waits until 9 March 2026, 00:00 UTC: it is Saturday for the customer, "
+        "and such messages wait for a working day."
     )
     page = (await product.editor.get("/console/decisions?reason=rest_day")).text
     assert "rest_day" in page
