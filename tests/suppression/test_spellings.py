@@ -9,6 +9,7 @@ import pytest
 
 from schemas.facts import Address, SuppressionEntry
 from schemas.times import DAY
+from schemas.vocabulary import CHANNELS
 from services.clients.address_hashes import AddressHasher
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
@@ -43,7 +44,7 @@ async def downgrade_to_0004(url: str) -> None:
 
 
 async def insert_old_entry(
-    url: str, id: str, channel: str, text: str, masked: str, *, at: int = NOW, expires: int | None = None
+    url: str, id: str, channel: str | None, text: str, masked: str, *, at: int = NOW, expires: int | None = None
 ) -> None:
     """An entry as the version before wrote it."""
     values: dict[str, Any] = {"id": id, "channel": channel, "masked": masked, "at": at, "expires": expires}
@@ -55,12 +56,13 @@ async def insert_old_entry(
             **values,
         )
         del values["masked"]
-        await tx.execute(
-            "INSERT INTO address_entry (hash, id, channel, reason, at, expires) "
-            "VALUES (:hash, :id, :channel, 'legal', :at, :expires)",
-            hash=hash_before(channel, text),
-            **values,
-        )
+        for hashed_for in CHANNELS if channel is None else [channel]:
+            await tx.execute(
+                "INSERT INTO address_entry (hash, id, channel, reason, at, expires) "
+                "VALUES (:hash, :id, :channel, 'legal', :at, :expires)",
+                hash=hash_before(hashed_for, text),
+                **values,
+            )
     await database.close()
 
 
@@ -138,7 +140,7 @@ async def test_other_spellings_are_asked_for_only_while_there_may_be_such_entrie
     await downgrade_to_0004(database_url)
     await insert_old_entry(database_url, "sup_1", "email", "ada@example.org", "a***@example.org")
     await insert_old_entry(database_url, "sup_2", "push", "token", "***en")
-    await insert_old_entry(database_url, "sup_3", "sms", "+447700900101", "***01")
+    await insert_old_entry(database_url, "sup_3", None, "+447700900101", "***01")
     await upgrade_schema(database_url, "services.suppression")
     async with running(database_url, tmp_path) as service:
 

@@ -79,12 +79,16 @@ async def carry_over_spellings(tx: Tx, canonical_hashes: Iterable[tuple[str, str
     """Keep the entries of each spelling (first hash) under the canonical form of its address (second hash) as well.
 
     The hash of the spelling stays: a number in national form is another address in another country. An entry that is
-    found under its canonical hash is not one of a spelling.
+    found under its canonical hash is not one of a spelling, and so none of its hashes is.
     """
     await lock_address_entries(tx)
     for spelling, canonical in sorted(set(canonical_hashes)):
         if spelling == canonical:
-            await tx.execute("UPDATE address_entry SET as_spelt = 0 WHERE hash = :hash", hash=canonical)
+            await tx.execute(
+                "UPDATE address_entry SET as_spelt = 0 "
+                "WHERE id IN (SELECT id FROM address_entry WHERE hash = :hash AND as_spelt = 1)",
+                hash=canonical,
+            )
             continue
         columns = ", ".join(_ADDRESS_COLUMNS[1:])
         await tx.execute(
