@@ -38,6 +38,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             clock,
             explanation_renderer(components.snapshot, components.links),
         ),
+        letters=components.letters,
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,

@@ -20,6 +20,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.holds.lift_plan import HoldPlanner
@@ -58,6 +59,7 @@ class ConsoleContext:
     suppression: HoldRecordsApi
     hold_planner: HoldPlanner
     explainer: Explainer
+    letters: DeadLetterDirectory
     sessions: SessionStore
     key_ring: KeyRing
     health: Health

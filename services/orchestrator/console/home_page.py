@@ -1,11 +1,12 @@
 """Home page: health figures, what was decided, and what needs attention."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from schemas.roles import Role, is_allowed
 from schemas.times import DAY, HOUR, Instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
@@ -16,6 +17,7 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.holds_page import hold_link
 from services.orchestrator.console.page_frame import HOME_PATH, PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
+from services.orchestrator.dead_letters.directory import ServiceLetters
 from services.orchestrator.insight.audit.audit_series import INVARIANTS
 from services.orchestrator.insight.audit.store import AuditSummary, load_audit_summary
 
@@ -48,6 +50,29 @@ class HomeTask(NamedTuple):
     path: str
 
 
+class OpenLetters:
+    """The open dead letters of all services; `silent`: the services that do not answer, whose letters are unknown."""
+
+    def __init__(self, services: Sequence[ServiceLetters]) -> None:
+        self.count = sum(each.open or 0 for each in services)
+        self.silent = [each.service for each in services if each.problem is not None]
+        self._oldest = min((each.oldest for each in services if each.oldest is not None), default=None)
+
+    @property
+    def number(self) -> str:
+        """How many there are."""
+        if not self.silent:
+            return f"{self.count:,}"
+        return f"{self.count:,} or more" if self.count else "unknown"
+
+    def describe(self, at: WallClock) -> str:
+        """Since when the oldest is open, and whose are unknown."""
+        parts = [f"oldest since {at.brief(self._oldest)}"] if self._oldest is not None else []
+        if self.silent:
+            parts.append(f"{' and '.join(self.silent)} {'does' if len(self.silent) == 1 else 'do'} not answer")
+        return "; ".join(parts) or "none is open"
+
+
 def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """Builds the route of the home page."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
@@ -65,6 +90,7 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
         async with context.database.read() as tx:
             counts = await store.count_decisions(tx, since, until, slots)
             open_work = await _load_open_work(context, tx, since)
+        open_work["dead"] = OpenLetters(await context.letters.count_open())  # no transaction stays open for that
         shares, others, other_count = charts.reason_shares(counts, _MAX_REASONS)
         return await renderer.render_page(
             request, principal, "home.html", at,
@@ -78,7 +104,7 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
             by_channel=charts.channel_totals(counts),
             shares=shares,
             others=(others, other_count),
-            tasks=_build_tasks(open_work, at, chosen),
+            tasks=_build_tasks(open_work, at, chosen, principal.role),
             hold_words=decision_words.describe_hold,
             hold_link=hold_link,
         )  # fmt: skip
@@ -89,7 +115,6 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
 async def _load_open_work(context: ConsoleContext, tx: Any, since: Instant) -> dict[str, Any]:
     """Loads what waits for a person or for its time."""
     return {
-        "dead": await store.count_open_dead_letters(tx),
         "timers": await store.count_waiting_messages(tx),
         "attempts": await store.count_open_attempts(tx),
         "failing": [
@@ -110,7 +135,7 @@ async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any],
     undecided = await _count_undecided_events(context, open_work)
     timers, due = open_work["timers"]
     attempts, oldest = open_work["attempts"]
-    dead, dead_since = open_work["dead"]
+    dead: OpenLetters = open_work["dead"]
     slow = oldest is not None and at.now - oldest > _SLOW_ATTEMPT_AGE
     return [
         HealthFigure(
@@ -140,10 +165,10 @@ async def _health_figures(context: ConsoleContext, open_work: Mapping[str, Any],
             f"oldest since {at.brief(oldest)}" if oldest else "none is open",
         ),
         HealthFigure(
-            not dead,
+            not dead.count and not dead.silent,
             "Dead letters",
-            _format_bounded_count(dead),
-            f"oldest since {at.brief(dead_since)}" if dead_since else "none",
+            dead.number,
+            dead.describe(at),
         ),
     ]
 
@@ -158,7 +183,7 @@ async def _count_undecided_events(context: ConsoleContext, open_work: Mapping[st
     return sum(max(end - applied_offsets.get(partition, 0), 0) for partition, end in ends.items())
 
 
-def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list[HomeTask]:
+def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str, role: Role) -> list[HomeTask]:
     tasks = [
         HomeTask("mine", "checks", f"{name}, version {version}, waits for approval", f"submitted by {by}", "")
         for name, version, by in open_work["submitted"]
@@ -173,17 +198,11 @@ def _build_tasks(open_work: Mapping[str, Any], at: WallClock, span: str) -> list
         )
         for name, key, reason, count, last in open_work["failing"]
     ]
-    dead, since = open_work["dead"]
-    if dead:
-        tasks.append(
-            HomeTask(
-                "amber",
-                "archive",
-                f"{_format_bounded_count(dead)} dead {'letter' if dead == 1 else 'letters'}",
-                f"oldest since {at.brief(since)}",
-                "",
-            )
-        )
+    dead: OpenLetters = open_work["dead"]
+    if dead.count or dead.silent:
+        noun = "dead letter" if dead.number == "1" else "dead letters"
+        path = "/console/dead-letters" if is_allowed(role, "dead_letters:read") else ""
+        tasks.append(HomeTask("amber", "archive", f"{dead.number} {noun}", dead.describe(at), path))
     return tasks
 
 

@@ -71,7 +71,13 @@ MENU: Final = (
             MenuEntry("customers", "Customers", "users", "/console/customers", "customers:read"),
         ),
     ),
-    ("Operate", (MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),)),
+    (
+        "Operate",
+        (
+            MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),
+            MenuEntry("dead-letters", "Dead letters", "archive", "/console/dead-letters", "dead_letters:read"),
+        ),
+    ),
 )
 
 

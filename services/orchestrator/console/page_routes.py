@@ -7,6 +7,7 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import public
 from services.orchestrator.console import (
     customer_page,
+    dead_letters_page,
     holds_page,
     home_page,
     inbox_page,
@@ -33,6 +34,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         inbox_page.inbox_page_routes(context, renderer),
         why_page.why_page_routes(context, renderer),
         customer_page.customer_page_routes(context, renderer),
+        dead_letters_page.dead_letters_page_routes(context, renderer),
         holds_page.holds_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]

@@ -154,16 +154,6 @@ async def list_submitted_versions(tx: Tx, limit: int) -> Sequence[Any]:
     )
 
 
-async def count_open_dead_letters(tx: Tx) -> tuple[int, Instant | None]:
-    """Returns the number of open dead letters (at most `MAX_COUNT`), and the time of the oldest."""
-    row = await tx.row(
-        "SELECT count(*) AS n, min(at) AS oldest FROM"
-        " (SELECT at FROM dead_letter WHERE state = 'open' ORDER BY id LIMIT :most) AS parked",
-        most=MAX_COUNT,
-    )
-    return (0, None) if row is None else (int(row.n), row.oldest)
-
-
 async def count_waiting_messages(tx: Tx) -> tuple[int, Instant | None]:
     """Returns the number of messages waiting for their time (at most `MAX_COUNT`), and when the next is due."""
     row = await tx.row(

@@ -22,6 +22,7 @@ PAGES = (
     "/console/why?customer=ada&campaign=referral-ask&channel=email",
     "/console/customers",
     "/console/customers/ada",
+    "/console/dead-letters",
     "/console/sign-in",
     "/console/nowhere",
     "/console/decisions/999999",

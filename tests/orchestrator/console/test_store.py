@@ -77,7 +77,6 @@ async def test_counts_fall_into_slots(filled: Database) -> None:
 
 async def test_what_waits_is_counted(filled: Database) -> None:
     async with filled.read() as tx:
-        assert await store.count_open_dead_letters(tx) == (0, None)
         assert await store.count_waiting_messages(tx) == (0, None)
         assert await store.count_open_attempts(tx) == (0, None)
         assert list(await store.list_submitted_versions(tx, 5)) == []
