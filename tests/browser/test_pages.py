@@ -25,6 +25,10 @@ PAGES = {
     "customers": "/console/customers",
     "timeline": "/console/customers/ada",
     "hostile timeline": "/console/customers/mallory",
+    "dead letters": "/console/dead-letters",
+    "closed letters": "/console/dead-letters?state=discarded&service=preference",
+    "hostile letter": "/console/dead-letters/orchestrator-1",
+    "unknown letter": "/console/dead-letters/orchestrator-99",
     "unknown customer": "/console/customers/nobody",
     "holds": "/console/holds",
     "hold": "/console/holds/autumn-sale",
@@ -94,7 +98,14 @@ def test_no_page_scrolls_sideways(opened: Open, scene: ShopDay) -> None:
 def test_every_page_reads_without_script(opened: Open, scene: ShopDay) -> None:
     page = opened(java_script_enabled=False).new_page()
     said = listen(page)
-    for path in ("/console/", "/console/decisions", "/console/inbox", "/console/why", "/console/customers/ada"):
+    for path in (
+        "/console/",
+        "/console/decisions",
+        "/console/inbox",
+        "/console/why",
+        "/console/customers/ada",
+        "/console/dead-letters",
+    ):
         answer = page.goto(scene.url + path)
         assert answer is not None and answer.status == 200
         assert page.locator("main h1").first.is_visible()

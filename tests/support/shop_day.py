@@ -1,5 +1,6 @@
 """A simulated day of a shop in a real installation with a manual clock, for browser tests and pictures."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import httpx
 
 from schemas.documents import load_document
 from schemas.times import MINUTE, Instant, format_instant, parse_instant
+from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Outgoing
 from tests.support.servers import ROOT, free_port, start_on_free_ports, wait_until_started
 
 BEGIN = parse_instant("2026-10-13T12:20:00Z")
@@ -34,6 +38,7 @@ class ShopDay:
     keys: Mapping[str, str]
     link: str
     process: subprocess.Popen[bytes]
+    directory: Path
     now: Instant = BEGIN
     sent: int = 0
 
@@ -91,7 +96,7 @@ def _start(folder: Path) -> ShopDay:
     wait_until_started("tactful dev", process, lambda: _shows_its_link(log, url), log)
     link = _LINK.search(log.read_text())
     assert link is not None
-    return ShopDay(url, json.loads((folder / "data" / "keys.json").read_text()), link[1], process)
+    return ShopDay(url, json.loads((folder / "data" / "keys.json").read_text()), link[1], process, folder / "data")
 
 
 def _shows_its_link(log: Path, url: str) -> bool:
@@ -194,3 +199,20 @@ def hostile(scene: ShopDay) -> None:
     scene.event("shop.hostile", "mallory", {"what": HOSTILE}, HOSTILE)
     for customer in ("ada", "bruno", "chiara", "dario", "greta", "kim"):
         scene.event("shop.product.launched", customer, {"product": "Grundstücksverkehrsgenehmigungszuständigkeit"})
+    bury(scene, "mallory", HOSTILE.encode() * 40)
+    event = {"specversion": "1.0", "id": HOSTILE, "source": "/shop", "type": "shop.hostile", "subject": "mallory"}
+    bury(scene, "mallory", json.dumps({**event, "time": HOSTILE}).encode())
+
+
+def bury(scene: ShopDay, customer: str, value: bytes) -> None:
+    """Publish a record that cannot be applied, past the checks of the HTTP API."""
+
+    async def append() -> None:
+        bus = LocalBus(scene.directory / "log.db")
+        await bus.publish([Outgoing("customer.events", customer.encode(), value)])
+        await bus.close()
+
+    # In a thread of its own: a browser's driver may have an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, append()).result()
+    scene.call("POST", "/v1/dev/clock", {"settle": True})
