@@ -5,13 +5,13 @@ The same validation applies to all of them. `data` stays raw JSON until a campai
 
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.documents import DocumentError, load_json
 from schemas.ids import describe_invalid_id
-from schemas.text import BAD_TEXT_DETAIL, is_storable
+from schemas.text import BAD_TEXT_DETAIL, is_storable, mark_half_pairs
 from schemas.times import DAY, Instant, format_instant, parse_instant
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -20,6 +20,7 @@ EARLIEST_TIME = parse_instant("2000-01-01T00:00:00Z")
 NO_DATA = msgspec.Raw(b"{}")
 
 Headers = Sequence[tuple[str, bytes]]
+T = TypeVar("T")
 
 
 class InvalidEvent(ValueError):
@@ -105,6 +106,18 @@ _SUBJECT_DECODER = msgspec.json.Decoder(_SubjectOnly)
 _IDENTITY_DECODER = msgspec.json.Decoder(_LooseIdentity)
 
 
+def _decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
+    """Decode JSON. One half of a surrogate pair somewhere in it does not make all of it unreadable."""
+    value = value.removeprefix(BOM_UTF8)
+    try:
+        return decoder.decode(value)
+    except msgspec.DecodeError:
+        marked = mark_half_pairs(value)
+        if marked is value:
+            raise
+        return decoder.decode(marked)
+
+
 def _find_header(headers: Headers, name: str) -> bytes | None:
     for key, value in headers:
         if key == name or key.lower() == name:
@@ -127,7 +140,7 @@ def peek_type(headers: Headers, value: bytes | None) -> str | None:
     try:
         if type_header is not None:
             return type_header.decode()
-        return _TYPE_DECODER.decode(value.removeprefix(BOM_UTF8)).type or None if value else None
+        return _decode(_TYPE_DECODER, value).type or None if value else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -158,7 +171,7 @@ def peek_identity(key: bytes | None, headers: Headers, value: bytes | None) -> E
         parts = [_find_header(headers, name) for name in ("ce_source", "ce_id", "ce_type")]
     else:
         try:
-            found = _IDENTITY_DECODER.decode(value.removeprefix(BOM_UTF8)) if value else _LooseIdentity()
+            found = _decode(_IDENTITY_DECODER, value) if value else _LooseIdentity()
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             found = _LooseIdentity()
         parts = [found.source, found.id, found.type]
@@ -177,7 +190,7 @@ def _readable_id(part: object) -> str | None:
 
 def _peek_subject(value: bytes | None) -> bytes | None:
     try:
-        return _SUBJECT_DECODER.decode(value.removeprefix(BOM_UTF8)).subject.encode() if value else None
+        return _decode(_SUBJECT_DECODER, value).subject.encode() if value else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
@@ -201,7 +214,7 @@ def decode_event(value: bytes, now: Instant | None = None) -> Event:
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     try:
-        envelope = _ENVELOPE_DECODER.decode(value.removeprefix(BOM_UTF8))
+        envelope = _decode(_ENVELOPE_DECODER, value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("", f"not a CloudEvent in JSON: {error}") from None
     return _validate_envelope(envelope, now)
@@ -283,7 +296,7 @@ def parse_request(body: bytes, batch: bool, now: Instant) -> list[Event | Invali
     if not batch:
         return [_parse_event(body, now)]
     try:
-        items = msgspec.json.decode(body.removeprefix(BOM_UTF8), type=list[msgspec.Raw])
+        items = msgspec.json.decode(mark_half_pairs(body.removeprefix(BOM_UTF8)), type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("", f"not a JSON array of CloudEvents: {error}") from None
     if len(items) > 1000:

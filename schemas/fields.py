@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.ids import KEY_PATTERN, SITUATION_KIND_PATTERN, describe_invalid_id
 from schemas.times import format_duration, format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Channel, Class, Intent
@@ -116,10 +117,25 @@ distinct = AfterValidator(_require_distinct)
 Channels = Annotated[tuple[ChannelField, ...], as_tuple, Field(min_length=1), distinct]
 
 
+def _read_contact_channel(value: Any) -> Any:
+    found = find_contact_channel(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"`{value}` is none of: {', '.join(CONTACT_CHANNELS)}")
+    return found
+
+
+ContactChannel = Annotated[
+    str,
+    BeforeValidator(_read_contact_channel),
+    WithJsonSchema({"type": "string", "enum": list(CONTACT_CHANNELS)}),
+]
+"""A channel on which Tactful sends, or one on which other tools may have contacted the customer."""
+
+
 class Scope(Document):
     """What a rule covers. An absent field matches all, except `classes`: absent means service and marketing."""
 
-    channels: Channels | None = None
+    channels: Annotated[tuple[ContactChannel, ...], as_tuple, Field(min_length=1), distinct] | None = None
     topics: Annotated[tuple[Key, ...], as_tuple, Field(min_length=1), distinct] | None = None
     classes: Annotated[tuple[ClassField, ...], as_tuple, Field(min_length=1), distinct] | None = None
     intents: Annotated[tuple[IntentField, ...], as_tuple, Field(min_length=1), distinct] | None = None

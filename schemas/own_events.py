@@ -70,6 +70,8 @@ _OTHER_NAMES: Final = {
 _MAY_REFUSE: Final = re.compile(
     r"opt[_-]?(in|out)|consent|unsub|subscri|paus|mute|suppress|do[_-]?not|dnc|no[_-]?contact|permission|revoke"
 )
+_WITH_VALUE: Final = re.compile(r"^`.*` is none of", re.DOTALL)
+"""How a document's error quotes a wrong word. What is wrong with an event is logged, and may quote nothing of it."""
 _LISTS: Final = frozenset({"addresses", "consent", "opt_outs"})
 _SITUATION_KIND: Final = re.compile(SITUATION_KIND_PATTERN)
 _NUMBERS: Final = (int, float)
@@ -242,7 +244,7 @@ class _Check:
                 self.data.pop(name, None)
             else:  # no field is named: the fields contradict one another
                 self.data.clear()
-            self.problems.append((f"/data{pointer}", code, detail))
+            self.problems.append((f"/data{pointer}", code, _WITH_VALUE.sub("is none of", detail)))
         for name, bad in bad_entries.items():
             if name in self.data:
                 positions[name] = [place for index, place in enumerate(positions[name]) if index not in bad]

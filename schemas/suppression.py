@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from schemas.customer import AddressText, Country
 from schemas.fields import (
     ChannelField,
+    Channels,
     ClassField,
     CustomerId,
     Document,
@@ -52,6 +53,7 @@ class Suppression(Document):
 class HoldScope(Scope):
     """A policy scope, and the customer's country (`region`) and traits (all equal)."""
 
+    channels: Channels | None = None  # only those on which Tactful sends
     region: Country | None = None
     trait: Annotated[dict[str, Any], Field(min_length=1, max_length=20)] | None = None
 

@@ -51,6 +51,7 @@ def orchestrator_routes(
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
     letters: DeadLetterDirectory,
+    region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
@@ -61,7 +62,9 @@ def orchestrator_routes(
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
-        events_api.event_routes(events_api.EventLog(bus, topic, database, decided_signal, ingest_metrics), clock),
+        events_api.event_routes(
+            events_api.EventLog(bus, topic, database, decided_signal, snapshot, region, ingest_metrics), clock
+        ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(database),

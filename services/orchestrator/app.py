@@ -30,6 +30,7 @@ from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.orchestrator.components import Components
 from services.orchestrator.console.sign_in_page import SignInLinks
 from services.orchestrator.dead_letters.redrive_runner import RedriveRunner
+from services.orchestrator.decisions.accepted_events import AcceptedEventExpiry
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
@@ -173,6 +174,8 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
         components.decision_metrics,
         components.outbox_signal,
     )
+    expiry = AcceptedEventExpiry(database, clock)
+    service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.own_letters.delete_expired))
     service.add_job("redrive", RedriveRunner(database, components.letters, clock).run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)

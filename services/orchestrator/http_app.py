@@ -65,6 +65,7 @@ def build_http_app(
         snapshot=components.snapshot,
         link_builder=components.links,
         letters=components.letters,
+        region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
     )
     return build_app(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from schemas.documents import DocumentError, load_document, load_json
-from schemas.event import InvalidEvent, decode_record, parse_data
+from schemas.event import InvalidEvent, decode_record, parse_data, peek_type
+from schemas.own_events import check_event
 from schemas.text import find_bad_texts
 
 HALF_PAIR = "\ud83d"
@@ -65,3 +66,14 @@ def test_the_headers_of_a_record_are_checked(name: str, value: bytes) -> None:
     with pytest.raises(InvalidEvent) as refused:
         decode_record(list(headers.items()), b"{}")
     assert refused.value.pointer == "/" + name.removeprefix("ce_")
+
+
+def test_one_bad_character_does_not_hide_what_the_rest_of_a_record_says() -> None:
+    traits = {"a": HALF_PAIR, "b": "😀", "c": "\\ud83d", "d": [HALF_PAIR + HALF_PAIR]}
+    envelope = {"specversion": "1.0", "id": "e-1", "source": "/s", "type": "tactful.customer.identified"}
+    envelope |= {"subject": "c-1", "time": "2026-03-01T09:00:00Z"}
+    value = json.dumps({**envelope, "data": {"traits": traits, "locale": "de"}}).encode()
+    assert peek_type((), value) == "tactful.customer.identified"
+    found = check_event(decode_record((), value))
+    assert sorted(pointer for pointer, _, _ in found.problems) == ["/data/traits/a", "/data/traits/d/0"]
+    assert found.data == {"traits": {"b": "😀", "c": "\\ud83d"}, "locale": "de"}

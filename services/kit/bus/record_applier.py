@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Generic, Literal, TypeVar
 
+from schemas.event import peek_identity
 from services.kit.bus.batch import Batch, BatchHandler
 from services.kit.bus.consume_metrics import ConsumerMetrics, DeadLetterCause
-from services.kit.bus.dead_letters import store_dead_letter
+from services.kit.bus.dead_letters import problems_of, store_dead_letter
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.partition_lease import OffsetAdvance, PartitionLease, advance_offsets, read_leases
 from services.kit.bus.protocol import Partition, Record
@@ -21,6 +22,7 @@ from services.kit.runtime.retry import LeaseLost, Retrier, RetryCancelled, Retry
 
 T = TypeVar("T")
 
+MAX_LOGGED_PROBLEMS = 20
 MAX_UNEXPECTED_FAILURES = 100
 """Consecutive records that fail unexpectedly before the loop gives up: then the fault is ours, not the records'."""
 
@@ -171,6 +173,7 @@ class BatchApplier(Generic[T]):
         self._count_dead_letters([record], "refused" if isinstance(error, Permanent) else "failed")
 
     async def _store_dead_letter(self, tx: Tx, record: Record, error: BaseException, attempts: int) -> None:
+        identity, problems = peek_identity(record.key, record.headers, record.value), problems_of(error)
         log(
             "dead_letter",
             level="error",
@@ -178,6 +181,10 @@ class BatchApplier(Generic[T]):
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
+            event_source=identity.source,
+            event_id=identity.id,
+            event_type=identity.type,
+            problems=[f"{each.pointer or '/'}: {each.code}" for each in problems[:MAX_LOGGED_PROBLEMS]],
             error_class=type(error).__name__,
             attempts=attempts,
         )

@@ -184,7 +184,7 @@ def _message_entry(context: ConsoleContext, row: Any) -> TimelineEntry:
 
 def _contact_entry(contact: Contact) -> TimelineEntry:
     attributes = contact.attributes
-    title = f"Contact by another tool: {decision_words.CHANNELS[attributes.channel][0]}"
+    title = f"Contact by another tool: {decision_words.channel_label(attributes.channel)}"
     return TimelineEntry(contact.at, "contact", "message", title, attributes.cls, attributes.topic or "", "", "")
 
 
@@ -221,6 +221,17 @@ def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
         title = f"Consent {consent.status}: {decision_words.CHANNELS[consent.channel][0]}, {what}"
         source = f"through {consent.source}" if consent.source else ""
         yield TimelineEntry(consent.at, "consent", "file-certificate", title, source, consent.wording or "", "", "")
+    for quarantine in (*facts.preference.quarantines, *facts.suppressions.quarantines):
+        yield TimelineEntry(
+            quarantine.start,
+            "quarantine",
+            "hand-stop",
+            "Quarantined: an event could not be read, and may have been a refusal",
+            f"until {at.moment(quarantine.until)}, or until its dead letter is redriven or discarded",
+            "",
+            "",
+            "",
+        )
     for hold in facts.suppressions.holds:
         yield TimelineEntry(
             hold.start,
@@ -252,6 +263,9 @@ def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
         ("Time zone", f"{facts.calendar_zone.name}, local time {at.clock(at.now)}"),
         ("Language, country", ", ".join(part for part in (preference.locale, preference.country) if part) or "unknown"),
     ]
+    quarantines = [*preference.quarantines, *facts.suppressions.quarantines]
+    if any(each.until > at.now for each in quarantines):
+        rows.insert(2, ("Quarantined", f"until {at.moment(max(each.until for each in quarantines))}"))
     if preference.paused_until is not None and preference.paused_until > at.now:
         rows.insert(2, ("Paused", f"until {at.moment(preference.paused_until)}"))
     if preference.frequency is not None:

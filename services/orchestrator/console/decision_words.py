@@ -32,6 +32,13 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
     id: (channel.label, channel.icon) for id, channel in CHANNEL_REGISTRY.declarations.items()
 }
 """Word and icon of each channel."""
+
+
+def channel_label(channel: str) -> str:
+    """The word for a channel, also for one on which other tools alone contact customers, such as `phone`."""
+    return CHANNELS[channel][0] if channel in CHANNELS else channel.capitalize()
+
+
 CHANNEL_PHRASES: Mapping[str, str] = {id: channel.in_sentence for id, channel in CHANNEL_REGISTRY.declarations.items()}
 """Each channel within a sentence."""
 _INTENT_PHRASES: Mapping[str, str] = {
@@ -130,7 +137,7 @@ def describe_hold(hold: HoldFact, at: WallClock) -> str:
     """What a hold covers, since when and until when, who placed it and why."""
     scope = hold.scope
     parts = [
-        *(sorted(CHANNELS[name][0] for name in scope.channels) if scope.channels else ()),
+        *(sorted(map(channel_label, scope.channels)) if scope.channels else ()),
         *(sorted(scope.classes) if scope.classes else ()),
         *(_INTENT_PHRASES.get(name, f"messages that {name}") for name in sorted(scope.intents or ())),
         *(f"the topic {name}" for name in sorted(scope.topics or ())),

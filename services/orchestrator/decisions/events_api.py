@@ -1,6 +1,6 @@
 """HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -8,20 +8,26 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from schemas.addresses import find_unusable
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
-from schemas.times import SECOND, format_instant, parse_duration
-from services.kit.bus.fence import WakeSignal, wait_until_applied
+from schemas.own_events import CheckedData, EventProblem, check_event, is_own, is_unknown_own
+from schemas.times import SECOND, Instant, format_instant, parse_duration
+from services.kit.bus.fence import WakeSignal, read_applied_offsets, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
 from services.kit.errors import BusGone, FenceTimeout, Invalid, Malformed, NotFound, Problem
 from services.kit.http.auth import Principal, requires
 from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
+from services.orchestrator.decisions.event_notes import note_ignored, note_type, situation_kinds
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
+from services.orchestrator.policy.match import Catalogue
 
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -39,8 +45,16 @@ class EventLog:
     topic: str
     database: Database
     wake_signal: WakeSignal
+    snapshot: CatalogueSnapshot
+    region: str | None = None
+    """The organisation's country, in which telephone numbers in national form are read."""
     ingest_metrics: IngestMetrics | None = None
     """Counts received events; None in tests."""
+
+    async def catalogue(self) -> Catalogue:
+        """The campaigns and the policy of now."""
+        async with self.database.read() as tx:
+            return await self.snapshot.get_catalogue(tx)
 
 
 def event_routes(log: EventLog, clock: Clock) -> APIRouter:
@@ -54,14 +68,15 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         request: Request, wait: WaitParam = None, _: Principal = requires("events:write")
     ) -> Response:
         seconds = _parse_wait(wait)
-        parsed = await _parse_request(request, clock)
-        published = await _publish_new(log, [event for event in parsed if isinstance(event, Event)])
+        catalogue = await log.catalogue()
+        parsed = await _parse_request(request, clock, log, catalogue)
+        published = await _publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
         _count_received(log.ingest_metrics, parsed, published, clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
-        items = [await _item_document(log, event, published, decided) for event in parsed]
+        items = [await _item_document(log, event, published, decided, catalogue) for event in parsed]
         return JSONResponse({"items": items}, 202)
 
-    @routes.get("", summary="An event that triggered or changed something, with its decisions")
+    @routes.get("", summary="An event with its decisions; one of which nothing came is known for 7 days")
     async def get_event(
         source: Annotated[str, Query(min_length=1)],
         id: Annotated[str, Query(min_length=1)],
@@ -70,10 +85,26 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         _: Principal = requires("events:read"),
     ) -> dict[str, Any]:
         found = await _find_event(log, source, id, customer, _parse_wait(wait))
+        if isinstance(found, Event):
+            return {
+                **_event_document(found),
+                "decided": True,
+                "notes": [],
+                "decisions": await _decision_documents(log.database, found),
+            }
         if found is None:
-            raise NotFound("no event of this source and id has triggered or changed anything so far")
-        decisions = await _decision_documents(log.database, found)
-        return {**_event_document(found), "decisions": decisions}
+            raise NotFound(
+                "no event of this source and id has been accepted in the last 7 days, or has triggered or changed "
+                "anything before"
+            )
+        async with log.database.read() as tx:
+            decided = is_applied(found, await read_applied_offsets(tx))
+        return {
+            **_accepted_document(found),
+            "decided": decided,
+            "notes": note_type(found.type, await log.catalogue()),
+            "decisions": [],
+        }
 
     return routes
 
@@ -87,20 +118,42 @@ class _PublishResult:
     end_positions: Mapping[Partition, int]
 
 
-async def _parse_request(request: Request, clock: Clock) -> list[Event | InvalidEvent]:
+async def _parse_request(
+    request: Request, clock: Clock, log: EventLog, catalogue: Catalogue
+) -> list[Event | InvalidEvent]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
         raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
     try:
         parsed = parse_request(await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now())
     except InvalidEvent as error:
-        raise Malformed(error.detail, errors=[_to_problem(error)]) from None
-    if media_type != BATCH_MEDIA_TYPE and isinstance(parsed[0], InvalidEvent):
-        raise Invalid("the event cannot be taken; see errors.", errors=[_to_problem(parsed[0])])
-    return parsed
+        raise Malformed(error.detail, errors=_to_problems(error)) from None
+    checked = [_check_parts(event, log.region, catalogue) for event in parsed]
+    if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
+        raise Invalid("the event cannot be taken; see errors.", errors=_to_problems(checked[0]))
+    return checked
 
 
-async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult:
+def _check_parts(event: Event | InvalidEvent, region: str | None, catalogue: Catalogue) -> Event | InvalidEvent:
+    """The event, or what is wrong with it: one of our own types is refused for any bad part of its data."""
+    if isinstance(event, InvalidEvent) or not (is_own(event.type) or is_unknown_own(event.type)):
+        return event
+    checked = check_event(event, situation_kinds(catalogue))
+    problems = [*checked.problems, *_unusable_addresses(checked, region)]
+    return InvalidEvent.of_problems(problems) if problems else event
+
+
+def _unusable_addresses(checked: CheckedData, region: str | None) -> Iterator[EventProblem]:
+    """What is wrong with addresses whatever the customer's country; one that only lacks a country may be right."""
+    if checked.customer is None:
+        return
+    entries = [(entry.channel.value, entry.address) for entry in checked.customer.addresses]
+    for unusable in find_unusable(entries, checked.customer.country or region):
+        if unusable.code != "country_unknown":
+            yield f"/data/addresses/{unusable.position}/address", unusable.code, unusable.detail
+
+
+async def _publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> _PublishResult:
     """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
     async with log.database.read() as tx:
         known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
@@ -113,6 +166,9 @@ async def _publish_new(log: EventLog, events: Sequence[Event]) -> _PublishResult
         log,
         [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()],
     )
+    if new_events:
+        async with log.database.write() as tx:
+            await record_accepted(tx, list(new_events.values()), log_positions, now)
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
@@ -159,23 +215,29 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
 
 
 async def _item_document(
-    log: EventLog, event: Event | InvalidEvent, published: _PublishResult, decided: bool
+    log: EventLog, event: Event | InvalidEvent, published: _PublishResult, decided: bool, catalogue: Catalogue
 ) -> dict[str, Any]:
     if isinstance(event, InvalidEvent):
-        problem = {"pointer": event.pointer, "code": "bad_event", "detail": event.detail}
-        return {"event_id": None, "status": "invalid", "errors": [problem], "status_url": None}
+        errors = [each.as_document() for each in _to_problems(event)]
+        return {"event_id": None, "status": "invalid", "errors": errors, "status_url": None}
     item: dict[str, Any] = {
         "event_id": event.id,
         "source": event.source,
         "status": "duplicate" if event_key(event) in published.known_keys else "accepted",
-        "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id})}",
+        "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id, 'customer': event.subject})}",
+        "notes": [
+            *note_type(event.type, catalogue),
+            *note_ignored(check_event(event) if is_own(event.type) else None),
+        ],
     }
     if decided:
         item["decisions"] = await _decision_documents(log.database, event)
     return item
 
 
-async def _find_event(log: EventLog, source: str, id: str, customer: str | None, seconds: float | None) -> Event | None:
+async def _find_event(
+    log: EventLog, source: str, id: str, customer: str | None, seconds: float | None
+) -> Event | AcceptedEvent | None:
     async with log.database.read() as tx:
         found = await read_store.get_event(tx, source, id, customer)
     if found is None and seconds is not None:
@@ -183,7 +245,10 @@ async def _find_event(log: EventLog, source: str, id: str, customer: str | None,
         await _wait_until_decided(log, end_offsets, seconds)
         async with log.database.read() as tx:
             found = await read_store.get_event(tx, source, id, customer)
-    return None if found is None else decode_event(found)
+    if found is not None:
+        return decode_event(found)
+    async with log.database.read() as tx:
+        return await find_accepted(tx, source, id, customer)
 
 
 async def _decision_documents(database: Database, event: Event) -> list[dict[str, Any]]:
@@ -203,8 +268,19 @@ def _event_document(event: Event) -> dict[str, Any]:
     }
 
 
-def _to_problem(error: InvalidEvent) -> Problem:
-    return Problem(error.pointer, "bad_event", error.detail)
+def _accepted_document(event: AcceptedEvent) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "source": event.source,
+        "type": event.type,
+        "customer": event.customer,
+        "time": format_instant(event.time),
+        "status": "accepted",
+    }
+
+
+def _to_problems(error: InvalidEvent) -> list[Problem]:
+    return [Problem(*each) for each in error.problems]
 
 
 def _parse_wait(wait: str | None) -> float | None:

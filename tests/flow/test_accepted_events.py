@@ -1,0 +1,172 @@
+"""What HTTP says of an event: refused with every bad part, or accepted, and then it can be asked about."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.times import HOUR
+from services.kit.bus.protocol import Outgoing
+from services.orchestrator.decisions.accepted_events import RETENTION, AcceptedEventExpiry
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import CLOUD_EVENT, Live, live
+
+pytestmark = pytest.mark.wired
+
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+COMPLAINT = {"kind": "complaint", "opens": [{"event": "shop.filed"}], "lapses": "5d"}
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[Live]:
+    async with live(tmp_path, MONDAY) as running:
+        await running.policy(policy(situations=[COMPLAINT]))
+        await running.campaign(campaign())
+        await running.customer(customer())
+        yield running
+
+
+def raw(kind: str, data: Any) -> str:
+    return json.dumps(event(kind, "e-1") | {"data": data})
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "pointers"),
+    [
+        ("tactful.customer.identified", {"zone": "Berln", "country": "UK", "locale": "deutsch"},
+         ["/data/locale", "/data/country", "/data/zone"]),
+        ("tactful.customer.identified", {"traits": {"a": {"b": ["\ud800"]}}}, ["/data/traits/a/b/0"]),
+        ("tactful.customer.identified", {"traits": {"\x00": 1}}, ["/data/traits/?"]),
+        ("tactful.customer.identified", {"addresses": [{"channel": "email", "address": "ada@"}]},
+         ["/data/addresses/0/address"]),
+        ("tactful.customer.identified", {"timezone": "Europe/Berlin"}, ["/data/timezone"]),
+        ("tactful.customer.identified", {"opt_outs": []}, ["/data/opt_outs"]),
+        ("tactful.preference.changed", {}, ["/data"]),
+        ("tactful.preference.changed", {"optOuts": [{"all": True}]}, ["/data/optOuts"]),
+        ("tactful.preference.changed", {"opt_outs": [{"topic": "x"}, {}], "frequency": {"limit": 0, "per": "day"}},
+         ["/data/opt_outs/1", "/data/frequency/limit"]),
+        ("tactful.preference.changed", [1], ["/data"]),
+        ("tactful.contact.reported", {"channel": "pigeon", "class": "promo"}, ["/data/channel", "/data/class"]),
+        ("tactful.contact.reported", {"channel": "fax", "class": "service", "at": "1999-01-01T00:00:00Z"},
+         ["/data/at"]),
+        ("tactful.contact.reported", {"channel": "phone", "class": "service", "at": 5}, ["/data/at"]),
+        ("tactful.situation.opened", {"kind": "complain"}, ["/data/kind"]),
+        ("tactful.situation.opened", {}, ["/data/kind"]),
+        ("tactful.feedback.given", {"score": "9"}, ["/data/score"]),
+        ("tactful.feedback.given", {"score": True}, ["/data/score"]),
+        ("tactful.prefrence.changed", {"opt_outs": []}, ["/type"]),
+        ("shop.offer", {"a": "\x00"}, ["/data/a"]),
+    ],
+)  # fmt: skip
+async def test_an_event_with_bad_parts_is_refused_with_all_of_them(
+    product: Live, kind: str, data: Any, pointers: list[str]
+) -> None:
+    answer = await product.editor.post("/v1/events", content=raw(kind, data), headers=CLOUD_EVENT)
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == pointers
+    batch = await product.editor.post("/v1/events", content=f"[{raw(kind, data)}]", headers=BATCH)
+    (item,) = batch.json()["items"]
+    assert (item["status"], [each["pointer"] for each in item["errors"]]) == ("invalid", pointers)
+    assert (await product.ask("GET", "/v1/dead-letters"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("tactful.customer.identified", {"zone": "Pacific Standard Time", "locale": "en-US-u-mu-celsius"}),
+        ("tactful.customer.identified", {"country": "de"}),
+        ("tactful.customer.identified", {"addresses": [{"channel": "sms", "address": "0171 5550100"}]}),
+        ("tactful.customer.erased", {"reason": "gdpr", "ticket": 7}),
+        ("tactful.contact.reported", {"channel": "Post", "class": "service"}),
+        ("tactful.feedback.given", {"score": 9.5, "scale": "0-10"}),
+        ("tactful.message.delivered", {}),
+    ],
+)  # fmt: skip
+async def test_what_is_accepted_is_applied(product: Live, kind: str, data: Any) -> None:
+    await product.send(raw(kind, data))
+    await product.settle()
+    assert (await product.ask("GET", "/v1/dead-letters"))["items"] == []
+
+
+async def test_every_accepted_event_can_be_asked_about(product: Live) -> None:
+    for number, kind in enumerate(["shop.offer", "shop.ofer", "shop.filed", "tactful.preference.changed"]):
+        data: dict[str, Any] = {"locale": "de"} if kind.startswith("tactful") else {}
+        item = await product.send(event(kind, f"e-{number}", **data))
+        found = await product.ask("GET", item["status_url"])
+        assert (found["event_id"], found["type"], found["status"], found["decided"]) == (
+            f"e-{number}",
+            kind,
+            "accepted",
+            True,
+        )
+        assert bool(found["decisions"]) == (kind == "shop.offer")
+        for answer in (item, found):
+            assert [note["code"] for note in answer["notes"]] == (["nothing_listens"] if kind == "shop.ofer" else [])
+    (note,) = (await product.ask("GET", "/v1/events?source=/shop&id=e-1"))["notes"]
+    assert note["nearest"][0] == "shop.offer" and "`shop.offer`" in note["detail"]
+
+
+async def test_a_field_that_nothing_reads_is_noted(product: Live) -> None:
+    item = await product.send(event("tactful.preference.changed", "e-1", locale="de", requested_by="agent-7"))
+    assert [note["pointer"] for note in item["notes"]] == ["/data/requested_by"]
+
+
+async def test_an_event_of_which_nothing_came_is_known_for_a_week(product: Live) -> None:
+    await product.send(event("shop.nobody", "e-1"))
+    expiry = AcceptedEventExpiry(product.database, product.clock)
+    await product.at(MONDAY + RETENTION - HOUR)
+    await expiry.delete_expired()
+    assert (await product.editor.get("/v1/events?source=/shop&id=e-1")).status_code == 200
+    await product.at(MONDAY + RETENTION + HOUR)
+    await expiry.delete_expired()
+    assert (await product.editor.get("/v1/events?source=/shop&id=e-1")).status_code == 404
+
+
+async def test_a_phone_call_counts_where_no_channel_is_named_and_where_its_own_is(tmp_path: Path) -> None:
+    week = {"rolling": "7d"}
+    caps = [
+        {"id": "all", "scope": {}, "limit": 2, "window": week, "on_exceed": "drop"},
+        {"id": "calls", "scope": {"channels": ["email", "phone"]}, "limit": 1, "window": week, "on_exceed": "drop"},
+    ]
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(policy(frequency_caps=caps))
+        await product.campaign(campaign())
+        for name, channel, rule in (("c-1", "call", "calls"), ("c-2", "letter", None)):
+            await product.customer(customer(name))
+            reported: dict[str, Any] = {"channel": channel, "class": "service"}
+            await product.send(event("tactful.contact.reported", f"r-{name}", subject=name, **reported))
+            item = await product.send(event("shop.offer", f"o-{name}", subject=name))
+            assert [each["rule_id"] for each in item["decisions"]] == [rule]
+        contacts = (await product.ask("GET", "/v1/contacts/c-1"))["contacts"]
+        assert [(each["channel"], each["reported"]) for each in contacts] == [("phone", True)]
+        page = await product.editor.get("/console/customers?id=c-1")
+        assert page.status_code < 500
+
+
+async def test_from_the_log_the_customer_is_quarantined_until_the_letter_is_closed(product: Live) -> None:
+    line = raw("tactful.preference.changed", {"optouts": [{"all": True}]})
+    await product.together.bus.publish([Outgoing("customer.events", b"c-1", line.encode())])
+    await product.settle()
+    (stopped,) = (await product.send(event("shop.offer", "o-1")))["decisions"]
+    assert (stopped["outcome"], stopped["reason"]) == ("suppress", "quarantined")
+    why = await product.ask("GET", "/v1/why?customer=c-1&campaign=offer")
+    assert "quarantined" in json.dumps(why) and "paused" not in json.dumps(why)
+    (letter,) = (await product.ask("GET", "/v1/dead-letters"))["items"]
+    assert [each["pointer"] for each in letter["problems"]] == ["/data/optouts"]
+    await product.ask("POST", f"/v1/dead-letters/{letter['id']}/discard", {"reason": "asked the customer"})
+    (sent,) = (await product.send(event("shop.offer", "o-2")))["decisions"]
+    assert sent["outcome"] == "send"
+
+
+async def test_a_quarantine_of_suppression_ends_with_its_letter_too(product: Live) -> None:
+    await product.together.bus.publish([Outgoing("customer.events", b"c-1", b"not json")])
+    await product.settle()
+    shown = await product.ask("GET", "/v1/situations/c-1")
+    assert [each["record"]["topic"] for each in shown["quarantine"]] == ["customer.events"]
+    (letter,) = (await product.ask("GET", "/v1/dead-letters"))["items"]
+    await product.ask("POST", f"/v1/dead-letters/{letter['id']}/discard", {"reason": "a test"})
+    assert (await product.ask("GET", "/v1/situations/c-1"))["quarantine"] == []
+    (sent,) = (await product.send(event("shop.offer", "o-1")))["decisions"]
+    assert sent["outcome"] == "send"
