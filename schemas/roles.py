@@ -37,13 +37,11 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.AGENT: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"preferences:write", "situations:write", "sandbox:read"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
-    | {"attempts:close", "suppressions:read", "violations:read", "events:write"},
+    | {"suppressions:read", "violations:read", "events:write"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"preferences:write", "suppressions:write", "suppressions:delete", "customers:export", "customers:erase"},
-    Role.AUDITOR: _READ_ACTIONS
-    | _CUSTOMER_ACTIONS
-    | {"sandbox:read", "audit:read", "dead_letters:read", "violations:read"},
+    | {"preferences:write", "suppressions:write", "suppressions:delete"},
+    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"sandbox:read", "dead_letters:read", "violations:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 

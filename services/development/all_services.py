@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.roles import Role
@@ -31,6 +32,7 @@ from services.kit.errors import Malformed
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.openapi import merge_documents
 from services.kit.http.path_segments import routable_path
 from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
@@ -49,6 +51,9 @@ PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+OPENAPI_PATH = "/openapi.json"
+
+
 class Gateway:
     """ASGI app that serves all services at one address. Their public paths do not overlap."""
 
@@ -57,7 +62,14 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the service that owns the path."""
-        await self.apps[self._owner(scope)](scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == OPENAPI_PATH and scope["method"] in ("GET", "HEAD"):
+            await self._describe()(scope, receive, send)
+        else:
+            await self.apps[self._owner(scope)](scope, receive, send)
+
+    def _describe(self) -> Response:
+        documents = [app.openapi() for app in self.apps.values() if isinstance(app, FastAPI)]
+        return JSONResponse(merge_documents("Tactful", documents))
 
     def _owner(self, scope: Scope) -> str:
         with suppress(Malformed):  # which every service refuses

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import httpx
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF
 from schemas.documents import load_document
@@ -21,6 +22,7 @@ from services.development.all_services import EmbeddedTactful
 from services.development.imaginary_shop import ShopEvent, ShopEventGenerator, generate_customers
 from services.kit.errors import Conflict
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.path_segments import quote_segment
 from services.kit.http.request_body import document_body
 from services.kit.observability.logs import log, log_error
@@ -188,15 +190,28 @@ class DemoShop:
         return response.json()
 
 
+class NotSandbox(Conflict):
+    """The demo runs only where no message can leave the machine."""
+
+    default_code = "not_sandbox"
+
+
 def require_sandbox(adapters: Mapping[str, str]) -> None:
-    """Raise Conflict if an adapter could send messages to a provider."""
+    """Raise NotSandbox if an adapter could send messages to a provider."""
     for channel, adapter in adapters.items():
         if adapter not in SANDBOX_ADAPTERS:
-            raise Conflict(
+            raise NotSandbox(
                 f"the demo runs only with the sandbox, and TACTFUL_ADAPTERS__{channel.upper()} is `{adapter}`:"
-                " unset it, or start without the demo (--no-demo)",
-                code="not_sandbox",
+                " unset it, or start without the demo (--no-demo)"
             )
+
+
+class DemoState(TypedDict):
+    """Whether the demo shop sends events."""
+
+    running: bool
+    clock: Literal["stands still", "runs"]
+    customers: int
 
 
 class DemoRequest(Document):
@@ -209,12 +224,16 @@ def demo_routes(demo: DemoShop) -> APIRouter:
     """`GET` and `POST /v1/dev/demo`: `{"action": "start"}` or `{"action": "stop"}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 
-    @routes.get("/demo", summary="Whether the demo shop sends events")
-    async def show(_: Principal = requires("demo:read")) -> dict[str, object]:
+    @routes.get("/demo", summary="Whether the demo shop sends events", **answers({200: DemoState}))
+    async def get_demo(_: Principal = requires("demo:read")) -> dict[str, object]:
         return demo.to_response()
 
-    @routes.post("/demo", summary="Start or stop the demo shop; responds once its customers are registered")
-    async def act(
+    @routes.post(
+        "/demo",
+        summary="Start or stop the demo shop; responds once its customers are registered",
+        **answers({200: DemoState}, NotSandbox),
+    )
+    async def control_demo(
         _: Principal = requires("demo:write"), body: DemoRequest = document_body(DemoRequest)
     ) -> dict[str, object]:
         await (demo.start() if body.action == "start" else demo.stop())

@@ -1,4 +1,5 @@
-"""Writes the parts of deploy/.env.example and docs/configuration.md that follow from the channels and adapters.
+"""Writes the parts of deploy/.env.example and docs/configuration.md that follow from the channels and adapters, and of
+docs/api.md that follow from the routes.
 
 `python -m services.development.generated_files`, part of `make schemas`. Each part is between two marker lines of its
 file; the rest of the file is written by hand.
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration
 from schemas.channel_registry import CHANNEL_REGISTRY
 from services.deployment_settings import DeploymentSettings
+from services.development import api_reference
 from services.kit.runtime.settings import list_setting_origins
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,7 +35,20 @@ def generated_parts() -> tuple[GeneratedPart, ...]:
         GeneratedPart("deploy/.env.example", "# --- adapters", "# ---", (*_adapter_settings(), "")),
         GeneratedPart("docs/configuration.md", "<!-- channels", "<!-- end", tuple(_channel_table())),
         GeneratedPart("docs/configuration.md", "<!-- adapters", "<!-- end", tuple(_adapter_table())),
+        *_api_parts(),
     )
+
+
+def _api_parts() -> Iterator[GeneratedPart]:
+    api = api_reference.describe_api()
+    parts = {
+        "operations": api_reference.operation_lines(api.document),
+        "schemas": api_reference.schema_lines(api.document),
+        "errors": api_reference.error_lines(),
+        "roles": (*api_reference.role_lines(api.access), "", *api_reference.public_lines(api.access)),
+    }
+    for name, lines in parts.items():
+        yield GeneratedPart("docs/api.md", f"<!-- {name}", "<!-- end", tuple(lines))
 
 
 def with_part(text: str, part: GeneratedPart) -> str:

@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Sequence
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from schemas.times import Instant, format_instant, parse_duration, parse_instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, Problem
+from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
@@ -32,6 +35,12 @@ _CLOCK_BODY = {
         "settle": {"const": True},
     },
 }
+
+
+class Now(TypedDict):
+    """The time of the clock."""
+
+    now: TimeText
 
 
 class VirtualTime:
@@ -103,12 +112,18 @@ def clock_routes(virtual_time: VirtualTime, clock: ManualClock) -> APIRouter:
     """`POST /v1/dev/clock`: `{"set": TIME}`, `{"advance": "1h"}` or `{"settle": true}`."""
     routes = APIRouter(prefix="/v1/dev", tags=["development"])
 
-    @routes.get("/clock", summary="Show the clock")
-    async def show(_: Principal = requires("clock:read")) -> dict[str, str]:
+    @routes.get("/clock", summary="Show the clock", **answers({200: Now}))
+    async def get_clock(_: Principal = requires("clock:read")) -> dict[str, str]:
         return {"now": format_instant(clock.now())}
 
-    @routes.post("/clock", summary="Move the clock; responds once everything due before then has been processed")
-    async def move(_: Principal = requires("clock:write"), body: object = plain_body(_CLOCK_BODY)) -> dict[str, str]:
+    @routes.post(
+        "/clock",
+        summary="Move the clock; responds once everything due before then has been processed",
+        **answers({200: Now}),
+    )
+    async def move_clock(
+        _: Principal = requires("clock:write"), body: object = plain_body(_CLOCK_BODY)
+    ) -> dict[str, str]:
         if body == {"settle": True}:
             await virtual_time.run_until_idle()
         else:

@@ -172,6 +172,12 @@ class Conflict(Permanent):
     default_code = "conflict"
 
 
+class WrongState(Conflict):
+    """The action is not possible in the thing's state; the detail names what is."""
+
+    default_code = "wrong_state"
+
+
 class PreconditionFailed(Permanent):
     """The thing has changed since the version that the caller names."""
 

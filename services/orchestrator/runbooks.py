@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from services.kit.errors import NotFound
 from services.kit.http.auth import public
+from services.kit.http.openapi import page_answers
 
 DIRECTORY = Path(__file__).parents[2] / "deploy/runbooks"
 
@@ -25,6 +26,7 @@ def runbook_routes(directory: Path = DIRECTORY) -> APIRouter:
         summary="What an alert means and what to do",
         response_class=PlainTextResponse,
         dependencies=[public()],
+        **page_answers([200], NotFound, media_type="text/plain"),
     )
     async def read_runbook(name: str) -> PlainTextResponse:
         text = texts.get(name.lower())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from schemas.customer import OptOutEntry
 from schemas.fields import CustomerId
@@ -27,24 +29,68 @@ from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.http import internal_api
+from services.kit.http.answer_types import AnyValue, EnforcedFields, Page, TimeText
 from services.kit.http.auth import Principal, requires, service_only
+from services.kit.http.openapi import answers, with_document
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document, document_body, plain_body
 from services.preference import store
 from services.preference.as_of import rebuild_known_states, rebuild_state
 from services.preference.document_form import to_opt_out
 from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
+from services.preference.preference_errors import EDIT_ERRORS
 from services.preference.preference_state import PreferenceState, empty_state, state_document, to_facts
 
 FENCE_WAIT = 2.0
 """Seconds that a request waits until our database has applied the log up to the caller's positions."""
 
 
+class PreferencesAnswer(TypedDict):
+    """A customer's preferences, all fields present; null where nothing is known."""
+
+    __pydantic_config__ = ConfigDict(  # type: ignore[misc]
+        json_schema_extra=with_document("customer", nullable=True)
+    )
+
+    enforced: NotRequired[bool]
+    in_flight: NotRequired[int | None]
+
+
+class PreferenceChangeFields(TypedDict):
+    """One change of one field: when it took effect, when it was recorded, and who made it."""
+
+    version: int
+    at: TimeText
+    recorded: TimeText
+    source: str
+    actor: str | None
+    event_source: str | None
+    event_id: str | None
+    field: str
+    value: AnyValue
+
+
+_CUSTOMER_EXAMPLES = {
+    "a customer": {
+        "locale": "en-GB",
+        "zone": "Europe/London",
+        "traits": {"name": "Ada"},
+        "addresses": [{"channel": "email", "address": "ada@example.org", "verified": True}],
+        "opt_outs": [{"channel": "sms"}],
+    }
+}
+_EDIT_ANSWERS = answers(
+    {200: PreferencesAnswer, 201: PreferencesAnswer, 202: PreferencesAnswer}, PreconditionFailed, *EDIT_ERRORS
+)
+
+
 def preference_routes(database: Database, editor: PreferenceEditor, region: str | None) -> APIRouter:
     """`/v1/preferences/...`. `region`: the organisation's country."""
     router = APIRouter(prefix="/v1/preferences/{customer}", tags=["preferences"])
 
-    @router.get("", summary="What the customer chose; the ETag is the version")
+    @router.get(
+        "", summary="What the customer chose; the ETag is the version", **answers({200: PreferencesAnswer}, NotFound)
+    )
     async def get_preferences(customer: CustomerId, principal: Principal = requires("preferences:read")) -> Response:
         async with database.read() as tx:
             state = (await store.get_states(tx, [customer], region)).get(customer)
@@ -52,21 +98,23 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
             raise NotFound("nothing is known of this customer: PUT or PATCH makes their preferences")
         return _document_response(state, 200)
 
-    @router.put("", summary="Replace the whole document")
+    @router.put("", summary="Replace the whole document", **_EDIT_ANSWERS)
     async def put_preferences(
         customer: CustomerId,
         request: Request,
         principal: Principal = requires("preferences:write"),
-        body: object = plain_body(document("customer", optional=["customer"])),
+        body: object = plain_body(document("customer", optional=["customer"]), examples=_CUSTOMER_EXAMPLES),
     ) -> Response:
         return await edit_preferences(customer, request, body, principal, whole=True)
 
-    @router.patch("", summary="Replace the given top-level fields")
+    @router.patch("", summary="Replace the given top-level fields", **_EDIT_ANSWERS)
     async def patch_preferences(
         customer: CustomerId,
         request: Request,
         principal: Principal = requires("preferences:write"),
-        body: object = plain_body(document("customer", optional=["customer"])),
+        body: object = plain_body(
+            document("customer", optional=["customer"]), examples={"a new language": {"locale": "de-AT"}}
+        ),
     ) -> Response:
         return await edit_preferences(customer, request, body, principal, whole=False)
 
@@ -78,16 +126,24 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
         result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
         return _edit_response(result)
 
-    @router.post("/optout", summary="Switch one thing off: one entry of `opt_outs`")
+    @router.post(
+        "/optout",
+        summary="Switch one thing off: one entry of `opt_outs`",
+        **answers({200: EnforcedFields, 202: EnforcedFields}, *EDIT_ERRORS),
+    )
     async def post_opt_out(
         customer: CustomerId,
         principal: Principal = requires("preferences:write"),
-        entry: OptOutEntry = document_body(OptOutEntry),
+        entry: OptOutEntry = document_body(OptOutEntry, examples={"no advertising": {"class": "marketing"}}),
     ) -> Response:
         enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name)
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
-    @router.get("/history", summary="Who changed what and when, newest first; consent with its proof")
+    @router.get(
+        "/history",
+        summary="Who changed what and when, newest first; consent with its proof",
+        **answers({200: Page[PreferenceChangeFields]}),
+    )
     async def get_history(
         customer: CustomerId,
         limit: PageLimit = DEFAULT_LIMIT,

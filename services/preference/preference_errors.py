@@ -49,3 +49,7 @@ class IncompleteDocument(Invalid):
     """A PUT replaces the whole document, but fields that are set today are missing from it."""
 
     default_code = "partial_document"
+
+
+EDIT_ERRORS = (Overgrown, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument)
+"""What an edit of preferences over HTTP may be refused with."""

@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import BaseModel, SecretStr
 from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from services.kit.http import middleware, openapi, problems
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
@@ -29,6 +30,35 @@ _DISABLED_FEATURES: Mapping[str, Any] = {
 }
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 AccessTable = Mapping[tuple[str, str], RouteAccess]
+
+
+class Liveness(TypedDict):
+    """Whether the process is alive, and which of its loops are stuck."""
+
+    status: Literal["alive", "stuck"]
+    loops: NotRequired[list[str]]
+
+
+class Startup(TypedDict):
+    """Whether the process has started."""
+
+    status: Literal["started", "starting"]
+
+
+class Check(TypedDict):
+    """The result of one check."""
+
+    ok: bool
+    seconds: float
+    detail: NotRequired[str]
+
+
+class Readiness(TypedDict):
+    """Whether the process can work, and which checks say no; all of them with `verbose`."""
+
+    status: Literal["ready", "not_ready"]
+    failing: NotRequired[Any]
+    checks: NotRequired[dict[str, Check]]
 
 
 def build_app(
@@ -144,13 +174,17 @@ async def _handle_replay(_: Request, error: Exception) -> Response:
 def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     router = APIRouter(dependencies=[public()], tags=["operations"])
 
-    @router.get("/livez", summary="Is this process alive")
+    @router.get("/livez", summary="Is this process alive", **openapi.answers({200: Liveness, 503: Liveness}))
     async def livez() -> JSONResponse:
         stuck = health.stuck_loops()
         body = {"status": "stuck", "loops": stuck} if stuck else {"status": "alive"}
         return JSONResponse(body, 503 if stuck else 200)
 
-    @router.get("/readyz", summary="Can this process work now; ?verbose=1 lists the checks")
+    @router.get(
+        "/readyz",
+        summary="Can this process work now; ?verbose=1 lists the checks",
+        **openapi.answers({200: Readiness, 503: Readiness}),
+    )
     async def readyz(verbose: str = "0") -> JSONResponse:
         results = await health.run_checks()
         failing = failures(results)
@@ -167,11 +201,16 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
             }
         return JSONResponse(body, 503 if failing else 200)
 
-    @router.get("/startupz", summary="Has this process started")
+    @router.get("/startupz", summary="Has this process started", **openapi.answers({200: Startup, 503: Startup}))
     async def startupz() -> JSONResponse:
         return JSONResponse({"status": "started" if health.started else "starting"}, 200 if health.started else 503)
 
-    @router.get("/metrics", summary="Metrics: OpenMetrics, or Prometheus' text format for `Accept: text/plain`")
+    @router.get(
+        "/metrics",
+        summary="Metrics: OpenMetrics, or Prometheus' text format for `Accept: text/plain`",
+        response_class=Response,
+        **openapi.page_answers([200], media_type="application/openmetrics-text"),
+    )
     def metrics(request: Request) -> Response:
         text, media_type = render_metrics(registry, request.headers.get("accept", ""))
         return Response(text, media_type=media_type)

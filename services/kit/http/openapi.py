@@ -44,14 +44,17 @@ _OF_AN_IDEMPOTENCY_KEY: Final = (
 )
 
 
-def document_schema(name: str) -> WithJsonSchema:
-    """In `Annotated[...]`: a document of `schemas/json`."""
-    return WithJsonSchema({DOCUMENT_MARK: name})
+def document_schema(name: str, field: str | None = None) -> WithJsonSchema:
+    """In `Annotated[...]`: a document of `schemas/json`, or one field of it."""
+    return WithJsonSchema({DOCUMENT_MARK: name, "field": field})
 
 
-def with_document(name: str, *, without: Sequence[str] = ()) -> Json:
-    """As `json_schema_extra` of a model: the fields of a document of `schemas/json`, beside the model's own."""
-    return {_WITH_DOCUMENT: {"name": name, "without": list(without)}}
+def with_document(name: str, *, without: Sequence[str] = (), nullable: bool = False) -> Any:
+    """As `json_schema_extra` of a model: the fields of a document of `schemas/json`, beside the model's own.
+
+    `nullable`: absent fields are shown as null.
+    """
+    return {_WITH_DOCUMENT: {"name": name, "without": list(without), "nullable": nullable}}
 
 
 def answers(models: Mapping[int, Any], *errors: type[TactfulError]) -> dict[str, Any]:
@@ -64,10 +67,26 @@ def answers(models: Mapping[int, Any], *errors: type[TactfulError]) -> dict[str,
         status: {"description": _SUCCESS_PHRASES[status]} | ({} if model is None else {"model": model})
         for status, model in models.items()
     }
-    return {"responses": described, "response_model": None, "openapi_extra": {_ERRORS: list(errors)}}
+    return {
+        "responses": described,
+        "status_code": next(iter(models)),
+        "response_model": None,
+        "openapi_extra": {_ERRORS: [(each.status, each.default_code) for each in errors]},
+    }
 
 
-_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done; there is nothing to say"}
+def page_answers(statuses: Sequence[int], *errors: type[TactfulError], media_type: str = "text/html") -> dict[str, Any]:
+    """As `answers`, of a route that answers a page."""
+    content = {"content": {media_type: {"schema": _TEXT}}}
+    described = {status: {"description": _SUCCESS_PHRASES[status], **content} for status in statuses}
+    return {
+        "responses": described,
+        "status_code": statuses[0],
+        "openapi_extra": {_ERRORS: [(each.status, each.default_code) for each in errors]},
+    }
+
+
+_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done", 503: "No"}
 
 
 def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:
@@ -85,9 +104,14 @@ def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:
     for context in contexts:
         for method in sorted(context.methods or ()):
             operation = document["paths"].get(context.path_format, {}).get(method.lower())
-            if operation is not None:
+            if operation is None:
+                continue
+            if find_access(context).kind == "service":
+                del document["paths"][context.path_format][method.lower()]
+            else:
                 _complete_operation(operation, method, context, bodies)
     resolved: Json = _resolve(document, schemas)
+    resolved["components"]["schemas"] = {**schemas, **resolved["components"]["schemas"]}
     _drop_empty_paths(resolved)
     return resolved
 
@@ -117,10 +141,10 @@ def walk_dependencies(dependant: Any) -> Iterator[Any]:
         yield from walk_dependencies(child)
 
 
-def declared_errors(context: RouteContext, method: str) -> list[type[TactfulError]]:
-    """Every error that an operation may answer."""
+def list_errors(context: RouteContext, method: str) -> dict[int, list[str]]:
+    """Every error that an operation may answer: codes by status."""
     access, body = find_access(context), find_body(context)
-    found = list((context.openapi_extra or {}).get(_ERRORS, ()))
+    found: list[type[TactfulError]] = []
     if access.kind != "public":
         found += _OF_A_KEY
         found.append(errors.Invalid)  # unknown query parameters
@@ -132,7 +156,12 @@ def declared_errors(context: RouteContext, method: str) -> list[type[TactfulErro
         found.append(errors.Invalid)
     if method == "POST" and access.kind == "role":
         found += _OF_AN_IDEMPOTENCY_KEY if access.store_response else [idempotency.IdempotencyUnsupported]
-    return list(dict.fromkeys((*found, *_ALWAYS)))
+    own = [tuple(pair) for pair in (context.openapi_extra or {}).get(_ERRORS, ())]
+    codes: dict[int, set[str]] = {}
+    classes: list[type[TactfulError]] = [*found, *_ALWAYS]
+    for status, code in (*own, *((each.status, each.default_code) for each in classes)):
+        codes.setdefault(status, set()).add(code)
+    return {status: sorted(each) for status, each in sorted(codes.items())}
 
 
 def find_access(context: RouteContext) -> RouteAccess:
@@ -153,7 +182,7 @@ def error_classes() -> list[type[TactfulError]]:
     while pending:
         each = pending.pop(0)
         pending += each.__subclasses__()
-        if "default_code" in vars(each):
+        if "default_code" in vars(each) and each.__module__.startswith("services."):  # a test may have its own
             found.setdefault(each.default_code, each)
     return sorted(found.values(), key=lambda each: (each.status, each.default_code))
 
@@ -171,21 +200,16 @@ def _complete_operation(operation: Json, method: str, context: RouteContext, bod
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
     responses: Json = operation.setdefault("responses", {})
     responses.pop("422", None)
-    for status, codes in _codes_by_status(declared_errors(context, method)).items():
+    for status, codes in list_errors(context, method).items():
+        problem = {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}}
         responses[str(status)] = {
             "description": f"{_phrase(status)}: {', '.join(f'`{code}`' for code in codes)}",
-            "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}},
+            "content": {**responses.get(str(status), {}).get("content", {}), **problem},
+            "x-tactful-codes": codes,
         }
         if status in (429, 503):
             responses[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
     operation["responses"] = dict(sorted(responses.items()))
-
-
-def _codes_by_status(classes: Iterable[type[TactfulError]]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for each in classes:
-        found.setdefault(each.status, []).append(each.default_code)
-    return {status: sorted(set(codes)) for status, codes in sorted(found.items())}
 
 
 def _phrase(status: int) -> str:
@@ -226,6 +250,8 @@ def _resolve(node: Any, schemas: Json) -> Any:
         return node
     if DOCUMENT_MARK in node:
         name = _add_document(node[DOCUMENT_MARK], schemas)
+        if node.get("field"):
+            return schemas[name]["properties"][node["field"]]
         if node.get("optional"):
             full, name = schemas[name], f"{name}Request"
             required = [field for field in full["required"] if field not in node["optional"]]
@@ -237,6 +263,8 @@ def _resolve(node: Any, schemas: Json) -> Any:
         name = _add_document(mark["name"], schemas)
         document = schemas[name]
         shown = {field: value for field, value in document["properties"].items() if field not in mark["without"]}
+        if mark["nullable"]:
+            shown = {field: {"anyOf": [value, {"type": "null"}]} for field, value in shown.items()}
         resolved["properties"] = {**shown, **resolved["properties"]}
     return resolved
 
@@ -321,6 +349,10 @@ PROBLEM_SCHEMA: Final[Json] = {
                     "pointer": {**_TEXT, "description": "JSON pointer into the body, or /path/..., /query/..."},
                     "code": _TEXT,
                     "detail": _TEXT,
+                    "line": {"type": ["integer", "null"], "description": "In the text at the pointer, from 1"},
+                    "column": {"type": ["integer", "null"]},
+                    "suggestion": {"type": ["string", "null"]},
+                    "severity": {"enum": ["error", "warning"]},
                 },
             },
         },

@@ -51,6 +51,18 @@ SESSION_TABLES: dict[str, TableColumns] = {
 """Tables of the service whose pages people sign in to; its migrations create them."""
 
 
+class OtherOrigin(Forbidden):
+    """The browser sent this from another site."""
+
+    default_code = "other_origin"
+
+
+class BadCsrfToken(Forbidden):
+    """The form is not of this session."""
+
+    default_code = "bad_csrf_token"
+
+
 class SignedInUser(NamedTuple):
     """The signed-in person. `key_digest` is the digest of the API key the session was opened with, if any."""
 
@@ -157,7 +169,7 @@ def require_same_origin(request: Request) -> None:
     else:
         ours = origin is not None and urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
-        raise Forbidden("the request does not come from a page of this console", code="other_origin")
+        raise OtherOrigin("the request does not come from a page of this console")
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -181,7 +193,7 @@ async def _require_csrf_token(request: Request, id: str) -> None:
     if submitted is None:
         submitted = (await read_form(request)).get(CSRF_FIELD, "")
     if not hmac.compare_digest(submitted.encode(), _derive_csrf_token(id).encode()):
-        raise Forbidden("the page is too old for this; load it again and repeat what you did", code="bad_csrf_token")
+        raise BadCsrfToken("the page is too old for this; load it again and repeat what you did")
 
 
 def _derive_csrf_token(id: str) -> str:

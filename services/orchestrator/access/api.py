@@ -3,12 +3,16 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from typing_extensions import TypedDict
 
 from schemas.documents import did_you_mean
 from schemas.roles import Role
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
+from services.kit.http.answer_types import Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
@@ -17,11 +21,33 @@ from services.orchestrator.access.store import ApiKey
 from services.orchestrator.campaigns.api_common import KeyRequest, format_optional_instant
 
 
+class NewKey(TypedDict):
+    """A new key; `key` is shown this once."""
+
+    id: str
+    name: str
+    role: Role
+    key: str
+
+
+class KeyFields(TypedDict):
+    """A key, by its prefix."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    created: TimeText | None
+    created_by: str
+    revoked: TimeText | None
+    last_used: TimeText | None
+
+
 def key_routes(database: Database, clock: Clock) -> APIRouter:
     """Builds the routes of `/v1/keys`."""
     routes = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-    @routes.post("", status_code=201, summary="Create a key; only this response shows it")
+    @routes.post("", summary="Create a key; only this response shows it", **answers({201: NewKey}, errors.Conflict))
     async def create_key(
         principal: Principal = requires("keys:write", store_response=False),
         new: KeyRequest = document_body(KeyRequest),
@@ -29,7 +55,7 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         key, plain = await api_keys.create_key(database, new.name, _parse_role(new.role), principal.name, clock.now())
         return {"id": key.id, "name": key.name, "role": key.role, "key": plain}
 
-    @routes.get("", summary="List keys by prefix, oldest first")
+    @routes.get("", summary="List keys by prefix, oldest first", **answers({200: Page[KeyFields]}))
     async def list_keys(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("keys:read")
     ) -> dict[str, object]:
@@ -42,7 +68,7 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
             encode_cursor((last_key.created, last_key.id)) if last_key else None,
         )
 
-    @routes.get("/{id}", summary="One key, by its prefix")
+    @routes.get("/{id}", summary="One key, by its prefix", **answers({200: KeyFields}, errors.NotFound))
     async def get_key(id: str, _: Principal = requires("keys:read")) -> dict[str, Any]:
         async with database.read() as tx:
             key = await store.get_key_by_id(tx, id)
@@ -50,7 +76,7 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
             raise NotFound("there is no such key")
         return _key_document(key)
 
-    @routes.delete("/{id}", status_code=204, summary="Revoke a key")
+    @routes.delete("/{id}", summary="Revoke a key", **answers({204: None}, errors.NotFound))
     async def revoke_key(id: str, principal: Principal = requires("keys:write")) -> Response:
         await api_keys.revoke_key(database, id, principal.name, clock.now())
         return Response(status_code=204)

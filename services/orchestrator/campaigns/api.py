@@ -6,20 +6,27 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
 
 import schemas.campaign
 from schemas.documents import validate_document
 from schemas.finding import Finding
+from schemas.vocabulary import CampaignStatus
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import Page
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, with_document
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import campaign_workflow, store
 from services.orchestrator.campaigns.api_common import (
     CampaignKey,
+    FindingFields,
     ReasonBody,
+    VersionFields,
     VersionNumber,
     etag_header,
     finding_documents,
@@ -28,10 +35,37 @@ from services.orchestrator.campaigns.api_common import (
 )
 from services.orchestrator.campaigns.campaign_workflow import CampaignWithVersion
 from services.orchestrator.campaigns.document_checks import ContentChecker
-from services.orchestrator.campaigns.lifecycle import LifecycleAction
+from services.orchestrator.campaigns.lifecycle import LifecycleAction, OwnEdit
 from services.orchestrator.campaigns.lint import lint_campaign
 from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
 from services.orchestrator.seen_names.findings import add_seen_names
+
+
+class CampaignSummary(VersionFields):
+    """A version of a campaign without its content; `active_version` is the one that decides now."""
+
+    __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign", without=["content"]))  # type: ignore[misc]
+
+    key: str
+    active_version: int | None
+    active_status: CampaignStatus | None
+
+
+class CampaignVersion(VersionFields):
+    """A version of a campaign, as written and with defaults filled in; `active_version` is the one that decides now."""
+
+    __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign"))  # type: ignore[misc]
+
+    key: str
+    active_version: int | None
+    active_status: CampaignStatus | None
+
+
+class CampaignVersionWithFindings(CampaignVersion):
+    """A version of a campaign, with what may go wrong with it."""
+
+    findings: list[FindingFields]
+
 
 CAMPAIGN_PERMISSIONS = {
     LifecycleAction.SUBMIT: "campaigns:submit",
@@ -42,7 +76,30 @@ CAMPAIGN_PERMISSIONS = {
     LifecycleAction.PAUSE: "campaigns:pause",
     LifecycleAction.STOP: "campaigns:stop",
 }
+_CHECKED_ACTIONS = (LifecycleAction.SUBMIT, LifecycleAction.SHADOW)
+"""Their answers carry findings."""
 _MAX_VERSION = 2**31 - 1
+_EXAMPLES = {
+    "a parcel has arrived": {
+        "key": "parcel-arrived",
+        "name": "Your parcel has arrived",
+        "owner": "shop",
+        "class": "transactional",
+        "intent": "inform",
+        "topic": "account",
+        "trigger": {"event": "shop.order.delivered"},
+        "channels": ["email"],
+        "default_locale": "en",
+        "content": {
+            "email": {
+                "en": {
+                    "subject": "Your parcel has arrived",
+                    "html": "<p>Order {{ event.data.order | default: 'with us' }} has arrived.</p>",
+                }
+            }
+        },
+    }
+}
 
 
 def campaign_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
@@ -53,13 +110,17 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
     @routes.put(
         "/{key}",
         summary="Register a campaign, or its next draft",
-        responses={201: {"description": "The campaign is new"}},
+        **answers(
+            {200: CampaignVersionWithFindings, 201: CampaignVersionWithFindings},
+            errors.PreconditionFailed,
+            errors.WrongState,
+        ),
     )
     async def put_campaign(
         key: CampaignKey,
         request: Request,
         principal: Principal = requires("campaigns:write"),
-        data: dict[str, Any] = plain_body(document("campaign")),
+        data: dict[str, Any] = plain_body(document("campaign"), examples=_EXAMPLES),
     ) -> Response:
         registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
@@ -75,7 +136,18 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
 def _add_transition_route(
     routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction, check_content: ContentChecker
 ) -> None:
-    @routes.post(f"/{{key}}/{action}", name=f"{action} campaign", summary=f"Lifecycle action: {action}")
+    @routes.post(
+        f"/{{key}}/{action}",
+        name=f"{action} campaign",
+        summary=f"Lifecycle action: {action}",
+        **answers(
+            {200: CampaignVersionWithFindings if action in _CHECKED_ACTIONS else CampaignVersion},
+            errors.NotFound,
+            errors.PreconditionFailed,
+            errors.WrongState,
+            OwnEdit,
+        ),
+    )
     async def transition_campaign(
         key: CampaignKey,
         request: Request,
@@ -85,7 +157,7 @@ def _add_transition_route(
         changed = await campaign_workflow.transition_campaign(
             database, key, action, transition_request(request, principal, clock, why)
         )
-        if action in (LifecycleAction.SUBMIT, LifecycleAction.SHADOW):
+        if action in _CHECKED_ACTIONS:
             document = validate_document(schemas.campaign.Campaign, changed.version.document)
             content_findings = list(await asyncio.to_thread(check_content, document))
             findings = await _version_findings(database, changed, content_findings, clock)
@@ -105,7 +177,7 @@ async def _version_findings(
 
 
 def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="List campaigns by key, without their content")
+    @routes.get("", summary="List campaigns by key, without their content", **answers({200: Page[CampaignSummary]}))
     async def list_campaigns(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("campaigns:read")
     ) -> dict[str, object]:
@@ -114,7 +186,9 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
         items = [_campaign_summary(head, version) for head, version in heads[:limit]]
         return to_page(items, encode_cursor(heads[limit - 1][0].key) if len(heads) > limit else None)
 
-    @routes.get("/{key}", summary="The newest version of a campaign")
+    @routes.get(
+        "/{key}", summary="The newest version of a campaign", **answers({200: CampaignVersion}, errors.NotFound)
+    )
     async def get_campaign(key: CampaignKey, _: Principal = requires("campaigns:read")) -> Response:
         async with database.read() as tx:
             head = await store.get_head(tx, key)
@@ -123,7 +197,11 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
             raise NotFound(f"there is no campaign `{key}`")
         return _campaign_response(CampaignWithVersion(head, version))
 
-    @routes.get("/{key}/versions", summary="List a campaign's versions, newest first, without their content")
+    @routes.get(
+        "/{key}/versions",
+        summary="List a campaign's versions, newest first, without their content",
+        **answers({200: Page[CampaignSummary]}, errors.NotFound),
+    )
     async def list_campaign_versions(
         key: CampaignKey,
         limit: PageLimit = DEFAULT_LIMIT,
@@ -139,8 +217,12 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
         items = [_campaign_summary(head, version) for version in versions[:limit]]
         return to_page(items, encode_cursor(versions[limit - 1].version) if len(versions) > limit else None)
 
-    @routes.get("/{key}/versions/{number}", summary="One version of a campaign")
-    async def version(
+    @routes.get(
+        "/{key}/versions/{number}",
+        summary="One version of a campaign",
+        **answers({200: CampaignVersion}, errors.NotFound),
+    )
+    async def get_campaign_version(
         key: CampaignKey, number: VersionNumber, _: Principal = requires("campaigns:read")
     ) -> dict[str, Any]:
         async with database.read() as tx:

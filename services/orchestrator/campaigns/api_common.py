@@ -1,17 +1,20 @@
 """What the document APIs share: actor, preconditions, and the response form of versions."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from fastapi import Path, Request
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, validate_document
 from schemas.fields import Document, Text
 from schemas.finding import Finding
 from schemas.ids import KEY_PATTERN
 from schemas.times import Instant, format_instant
+from schemas.vocabulary import CampaignStatus
 from services.kit.errors import PreconditionFailed
+from services.kit.http.answer_types import ProblemFields, TimeText
 from services.kit.http.auth import Principal
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.campaign_workflow import RevisionCheck, TransitionRequest
@@ -19,6 +22,27 @@ from services.orchestrator.campaigns.store import DocumentVersion
 
 CampaignKey = Annotated[str, Path(pattern=KEY_PATTERN)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class VersionFields(TypedDict):
+    """The life of one version of a document."""
+
+    version: int
+    status: CampaignStatus
+    editor: str
+    submitted_by: str | None
+    approved_by: str | None
+    approved_at: TimeText | None
+    note: str | None
+    created: TimeText
+
+
+class FindingFields(ProblemFields):
+    """What is wrong, or may go wrong, in a place of a document."""
+
+    variable: NotRequired[str]
+    found: NotRequired[str]
+    expected: NotRequired[str]
 
 
 class ReasonBody(Document):

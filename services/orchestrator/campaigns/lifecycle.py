@@ -7,7 +7,7 @@ superseded by another one becomes replaced.
 from enum import StrEnum
 
 from schemas.vocabulary import CampaignStatus as Status
-from services.kit.errors import Conflict, Forbidden
+from services.kit.errors import Forbidden, WrongState
 
 
 class LifecycleAction(StrEnum):
@@ -46,22 +46,28 @@ POLICY_TRANSITIONS: dict[tuple[Status, LifecycleAction], Status] = {
 }
 
 
+class OwnEdit(Forbidden):
+    """Nobody may approve what they edited last."""
+
+    default_code = "own_edit"
+
+
 def next_status(
     table: dict[tuple[Status, LifecycleAction], Status], what: str, status: Status, action: LifecycleAction
 ) -> Status:
-    """Returns the status after the action. Raises Conflict `wrong_state`, naming the possible actions."""
+    """Returns the status after the action. Raises WrongState, naming the possible actions."""
     following = table.get((status, action))
     if following is None:
         possible = [move.value for (before, move) in table if before is status]
         hint = f"possible now: {', '.join(possible)}" if possible else "no action is; PUT a new version"
-        raise Conflict(f"{what} is {status}; the action `{action}` is not possible now; {hint}", code="wrong_state")
+        raise WrongState(f"{what} is {status}; the action `{action}` is not possible now; {hint}")
     return following
 
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:
-    """Raises Forbidden `own_edit` if the approver is the last editor. Names are compared ignoring case."""
+    """Raises OwnEdit if the approver is the last editor. Names are compared ignoring case."""
     if _normalise_name(editor) == _normalise_name(approver):
-        raise Forbidden(f"{what} was last edited by you ({editor}); another person has to approve it", code="own_edit")
+        raise OwnEdit(f"{what} was last edited by you ({editor}); another person has to approve it")
 
 
 def _normalise_name(name: str) -> str:

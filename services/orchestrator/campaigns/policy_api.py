@@ -4,28 +4,47 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
 
 import schemas.policy
 from schemas.documents import validate_document
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import Page
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, with_document
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import policy_workflow, store
 from services.orchestrator.campaigns.api_common import (
+    FindingFields,
     ReasonBody,
+    VersionFields,
     VersionNumber,
     etag_header,
     finding_documents,
     transition_request,
     version_document,
 )
-from services.orchestrator.campaigns.lifecycle import LifecycleAction
+from services.orchestrator.campaigns.lifecycle import LifecycleAction, OwnEdit
 from services.orchestrator.campaigns.lint import lint_policy
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.store import DocumentVersion
+
+
+class PolicyVersion(VersionFields):
+    """A version of the policy, as written and with defaults filled in."""
+
+    __pydantic_config__ = ConfigDict(json_schema_extra=with_document("policy"))  # type: ignore[misc]
+
+
+class PolicyVersionWithFindings(PolicyVersion):
+    """A version of the policy, with what may go wrong with it."""
+
+    findings: list[FindingFields]
+
 
 POLICY_PERMISSIONS = {
     LifecycleAction.SUBMIT: "policy:submit",
@@ -35,6 +54,14 @@ POLICY_PERMISSIONS = {
     LifecycleAction.ACTIVATE: "policy:activate",
 }
 _MAX_VERSION = 2**31 - 1
+_EXAMPLES = {
+    "a small policy": {
+        "zone": "Europe/Berlin",
+        "topics": [{"key": "news", "name": "News"}],
+        "quiet_hours": [{"id": "night", "from": "21:00", "to": "08:00"}],
+        "frequency_caps": [{"id": "weekly", "limit": 2, "window": {"rolling": "7d"}, "on_exceed": "defer"}],
+    }
+}
 
 
 def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situations: SituationsApi) -> APIRouter:
@@ -42,18 +69,30 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
     routes = APIRouter(prefix="/v1/policy", tags=["policy"])
     _add_policy_read_routes(routes, database)
 
-    @routes.put("", summary="Store a policy as the next draft", responses={201: {"description": "The first draft"}})
+    @routes.put(
+        "",
+        summary="Store a policy as the next draft",
+        **answers(
+            {200: PolicyVersionWithFindings, 201: PolicyVersionWithFindings},
+            errors.PreconditionFailed,
+            errors.WrongState,
+        ),
+    )
     async def put_policy(
         request: Request,
         principal: Principal = requires("policy:write"),
-        data: dict[str, Any] = plain_body(document("policy")),
+        data: dict[str, Any] = plain_body(document("policy"), examples=_EXAMPLES),
     ) -> Response:
         revision, version, created = await policy_workflow.register_policy(
             database, data, transition_request(request, principal, clock)
         )
         return _policy_response(revision, version, 201 if created else 200, findings=_lint_version(version, clock))
 
-    @routes.post("/versions/{number}/activate", summary="Lifecycle action: activate")
+    @routes.post(
+        "/versions/{number}/activate",
+        summary="Lifecycle action: activate",
+        **answers({200: PolicyVersion}, errors.NotFound, errors.PreconditionFailed, errors.WrongState),
+    )
     async def activate_policy(
         number: VersionNumber,
         request: Request,
@@ -71,7 +110,18 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
 
 
 def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, action: LifecycleAction) -> None:
-    @routes.post(f"/versions/{{number}}/{action}", name=f"{action} policy", summary=f"Lifecycle action: {action}")
+    @routes.post(
+        f"/versions/{{number}}/{action}",
+        name=f"{action} policy",
+        summary=f"Lifecycle action: {action}",
+        **answers(
+            {200: PolicyVersionWithFindings if action is LifecycleAction.SHADOW else PolicyVersion},
+            errors.NotFound,
+            errors.PreconditionFailed,
+            errors.WrongState,
+            OwnEdit,
+        ),
+    )
     async def transition_policy(
         number: VersionNumber,
         request: Request,
@@ -92,7 +142,11 @@ def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, Any]
 
 
 def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="The active policy, or the newest draft if none is active")
+    @routes.get(
+        "",
+        summary="The active policy, or the newest draft if none is active",
+        **answers({200: PolicyVersion}, errors.NotFound),
+    )
     async def get_current_policy(_: Principal = requires("policy:read")) -> Response:
         async with database.read() as tx:
             state = await store.get_catalogue_state(tx)
@@ -104,7 +158,7 @@ def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
             raise NotFound("there is no policy yet; create the first draft with PUT /v1/policy")
         return _policy_response(state.policy_revision, version)
 
-    @routes.get("/versions", summary="List the policy's versions, newest first")
+    @routes.get("/versions", summary="List the policy's versions, newest first", **answers({200: Page[PolicyVersion]}))
     async def list_policy_versions(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("policy:read")
     ) -> dict[str, object]:
@@ -115,8 +169,10 @@ def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
         items = [version_document(schemas.policy.Policy, version) for version in versions[:limit]]
         return to_page(items, encode_cursor(versions[limit - 1].version) if len(versions) > limit else None)
 
-    @routes.get("/versions/{number}", summary="One version of the policy")
-    async def version(number: VersionNumber, _: Principal = requires("policy:read")) -> dict[str, Any]:
+    @routes.get(
+        "/versions/{number}", summary="One version of the policy", **answers({200: PolicyVersion}, errors.NotFound)
+    )
+    async def get_policy_version(number: VersionNumber, _: Principal = requires("policy:read")) -> dict[str, Any]:
         async with database.read() as tx:
             stored = await store.get_policy_version(tx, number)
         if stored is None:

@@ -8,7 +8,7 @@ import schemas.policy
 from schemas.documents import DocumentError, validate_document
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
-from services.kit.errors import Conflict, NotFound
+from services.kit.errors import NotFound, WrongState
 from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.campaign_workflow import TransitionRequest, apply_action
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
@@ -122,9 +122,8 @@ async def activate_policy(
 async def _begin_shadow(tx: Tx, version: DocumentVersion, request: TransitionRequest) -> None:
     other = await store.get_shadow_policy_version(tx)
     if other is not None:
-        raise Conflict(
-            f"version {other.version} of the policy is in shadow; reject or activate it before another one",
-            code="wrong_state",
+        raise WrongState(
+            f"version {other.version} of the policy is in shadow; reject or activate it before another one"
         )
     await shadow_store.start_shadow(tx, ShadowVersion("policy", POLICY_KEY, version.version), request.at)
 
@@ -133,9 +132,8 @@ def _check_activation(state: CatalogueState, version: DocumentVersion) -> Status
     what = f"version {version.version} of the policy"
     status = lifecycle.next_status(lifecycle.POLICY_TRANSITIONS, what, version.status, LifecycleAction.ACTIVATE)
     if state.active_policy is not None and version.version < state.active_policy:
-        raise Conflict(
-            f"version {state.active_policy} is active and {what} is older; PUT its document again to go back to it",
-            code="wrong_state",
+        raise WrongState(
+            f"version {state.active_policy} is active and {what} is older; PUT its document again to go back to it"
         )
     return status
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from pydantic import Field
+from typing_extensions import TypedDict
 
 import schemas.campaign
 from schemas.documents import DocumentError, validate_document
@@ -13,15 +14,19 @@ from schemas.event import InvalidEvent, decode_event, parse_data
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.finding import Finding
 from schemas.times import Instant, format_instant
+from schemas.vocabulary import Channel
+from services.kit import errors
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import AnyObject
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import document_checks
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.campaigns.api_common import finding_documents
+from services.orchestrator.campaigns.api_common import FindingFields, finding_documents
 from services.orchestrator.campaigns.campaign_workflow import get_active_policy
 from services.orchestrator.campaigns.document_checks import CheckedCampaign
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -50,6 +55,35 @@ class PreviewRequest(Document):
     campaign: str | dict[str, Any]
     customer: CustomerId
     event: SampleEvent | None = None
+
+
+_EXAMPLES = {
+    "a campaign for a customer": {
+        "campaign": "offer",
+        "customer": "c-1",
+        "event": {"type": "shop.offer", "data": {"total": 80.5}},
+    }
+}
+
+
+class PreviewItem(TypedDict):
+    """The content in one locale on one channel. `facts`: what was measured, such as the segments of an SMS."""
+
+    channel: Channel
+    locale: str
+    content: AnyObject | None
+    facts: AnyObject
+    error: FindingFields | None
+
+
+class Preview(TypedDict):
+    """A campaign, rendered for a customer."""
+
+    campaign: str
+    customer: str
+    locale: str | None
+    findings: list[FindingFields]
+    items: list[PreviewItem]
 
 
 class Previewer:
@@ -124,9 +158,14 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     """Builds the route `/v1/preview`."""
     routes = APIRouter(prefix="/v1/preview", tags=["campaigns"])
 
-    @routes.post("", summary="Render a campaign for a customer: all channels, all locales")
+    @routes.post(
+        "",
+        summary="Render a campaign for a customer: all channels, all locales",
+        **answers({200: Preview}, errors.NotFound, errors.FenceTimeout),
+    )
     async def preview_campaign(
-        _: Principal = requires("preview:write"), request: PreviewRequest = document_body(PreviewRequest)
+        _: Principal = requires("preview:write"),
+        request: PreviewRequest = document_body(PreviewRequest, examples=_EXAMPLES),
     ) -> dict[str, Any]:
         document, warnings = await previewer.load_campaign(request.campaign)
         findings = await previewer.add_seen_names(document, warnings)

@@ -31,6 +31,12 @@ _PAGE = 500
 Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON_LENGTH)]
 
 
+class NothingToRedrive(Conflict):
+    """No open letter matches."""
+
+    default_code = "nothing_to_redrive"
+
+
 class LetterFilter(Document):
     """Which open letters; a field that is absent matches all. Times are those of the letters."""
 
@@ -118,7 +124,7 @@ async def start_redrive(
     """Queues a job. Raises NotFound for an id that no service can have, Conflict if there is nothing to redrive."""
     chosen = await choose_letters(letters, body)
     if not chosen.ids:
-        raise Conflict("no open letter matches this filter", code="nothing_to_redrive")
+        raise NothingToRedrive("no open letter matches this filter")
     assert body.reason is not None
     id = f"redrive_{secrets.token_hex(8)}"
     async with database.write() as tx:

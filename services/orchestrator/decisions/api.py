@@ -1,21 +1,44 @@
 """HTTP routes of decisions. They are listed in the order in which `tactful simulate` writes them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import APIRouter, Path, Query
+from typing_extensions import TypedDict
 
 from schemas.decision import Decision
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, document_schema
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_parsing import parse_instant_param
 from services.orchestrator.decisions import read_store
+from services.orchestrator.decisions.decision_fields import DecisionFields
+from services.orchestrator.decisions.facts_reader import FactsRefused
 from services.orchestrator.decisions.read_store import DecisionCursor, DecisionFilter, StoredDecision, decision_document
 
 TraceParam = Annotated[Literal["none", "decisive", "full"], Query(description="Which verdicts to show")]
 InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
+
+
+class Replay(TypedDict):
+    """What the same code decides today on the facts of then. `unknown`: facts that are no longer kept."""
+
+    same: bool
+    facts_at: TimeText | None
+    decision: Annotated[dict[str, Any], document_schema("decision")] | None
+    sentence: str | None
+    unknown: list[str]
+
+
+class DecisionInWords(DecisionFields):
+    """A decision with its full trace, in words, and replayed if asked for."""
+
+    sentence: str
+    replay: NotRequired[Replay]
 
 
 ExplainDecision = Callable[[Decision], dict[str, Any]]
@@ -28,7 +51,11 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
     """The routes of `/v1/decisions`."""
     routes = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 
-    @routes.get("", summary="Decisions, in order of time and message; `from` inclusive, `to` exclusive")
+    @routes.get(
+        "",
+        summary="Decisions, in order of time and message; `from` inclusive, `to` exclusive",
+        **answers({200: Page[DecisionFields]}),
+    )
     async def list_decisions(
         customer: str | None = None,
         campaign: str | None = None,
@@ -52,7 +79,11 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
         items = [decision_document(stored, trace) for stored in found[:limit]]
         return to_page(items, encode_cursor(_to_cursor(last)) if last else None)
 
-    @routes.get("/{id}", summary="One decision, with its full trace, and in words; `replay` judges it again")
+    @routes.get(
+        "/{id}",
+        summary="One decision, with its full trace, and in words; `replay` judges it again",
+        **answers({200: DecisionInWords}, errors.NotFound, FactsRefused),
+    )
     async def get_decision(
         id: Annotated[int, Path(ge=1, le=2**63 - 1)],
         replay: bool = False,

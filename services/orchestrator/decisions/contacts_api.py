@@ -3,20 +3,48 @@
 from typing import Any
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from schemas.fields import CustomerId
 from schemas.times import format_instant
+from schemas.vocabulary import Channel, Intent
 from services.kit.db.database import Database
+from services.kit.http.answer_types import ClassField, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.orchestrator.decisions import store
-from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, ContactState
+
+
+class ContactFields(ClassField):
+    """One contact: made, being made, planned, or reported by another tool."""
+
+    message_id: str
+    state: ContactState
+    at: TimeText
+    since: TimeText
+    channel: Channel
+    intent: Intent | None
+    topic: str | None
+    campaign: str | None
+    priority: int
+    reported: bool
+
+
+class Contacts(TypedDict):
+    """A customer's ledger. What lies before `complete_from` may be missing."""
+
+    customer: str
+    version: int
+    complete_from: TimeText | None
+    contacts: list[ContactFields]
 
 
 def contact_routes(database: Database) -> APIRouter:
     """The route `/v1/contacts/{customer}`."""
     routes = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
-    @routes.get("/{customer}", summary="The contact ledger of a customer, in order of time")
+    @routes.get("/{customer}", summary="The contact ledger of a customer, in order of time", **answers({200: Contacts}))
     async def get_contacts(customer: CustomerId, _: Principal = requires("contacts:read")) -> dict[str, Any]:
         async with database.read() as tx:
             versioned_ledger = (await store.load_ledgers(tx, [customer])).get(customer, store.EMPTY_LEDGER)

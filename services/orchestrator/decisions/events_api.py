@@ -2,28 +2,34 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NotRequired
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
 from schemas.addresses import find_unusable
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
 from schemas.own_events import CheckedData, EventProblem, check_event, is_own, is_unknown_own
 from schemas.times import SECOND, Instant, format_instant, parse_duration
+from services.kit import errors
 from services.kit.bus.fence import WakeSignal, read_applied_offsets, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
 from services.kit.errors import BusGone, FenceTimeout, Invalid, Malformed, NotFound, Problem
+from services.kit.http.answer_types import ProblemFields, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.problems import WrongMediaType
+from services.kit.http.request_body import described_body, document
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
+from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.event_notes import note_ignored, note_type, situation_kinds
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
@@ -34,6 +40,64 @@ BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 MAX_EVENT_WAIT = 30 * SECOND
 PUBLISH_RETRY_AFTER = 5.0
 """Seconds after which a caller may send events again that could not be published."""
+
+
+class NoteFields(TypedDict):
+    """What to know about an event that was accepted. `nearest`: types that something listens to."""
+
+    pointer: str
+    code: str
+    detail: str
+    nearest: NotRequired[list[str]]
+
+
+class EventItem(TypedDict):
+    """What became of one event of the request."""
+
+    event_id: str | None
+    source: NotRequired[str]
+    status: Literal["accepted", "duplicate", "invalid"]
+    status_url: str | None
+    errors: NotRequired[list[ProblemFields]]
+    notes: NotRequired[list[NoteFields]]
+    decisions: NotRequired[list[DecisionFields]]
+
+
+class EventItems(TypedDict):
+    """One item for each event, in order."""
+
+    items: list[EventItem]
+
+
+class EventAnswer(TypedDict):
+    """An event with its decisions. `decided`: whether there will be no more; `notes`: what to know about its type."""
+
+    event_id: str
+    source: str
+    type: str
+    customer: str
+    time: TimeText
+    status: Literal["accepted"]
+    decided: bool
+    notes: list[NoteFields]
+    decisions: list[DecisionFields]
+
+
+_EVENT = document("event")
+_EVENTS_BODY = described_body(
+    dict.fromkeys(EVENT_MEDIA_TYPES, _EVENT) | {BATCH_MEDIA_TYPE: {"type": "array", "maxItems": 1000, "items": _EVENT}},
+    examples={
+        "a delivery": {
+            "specversion": "1.0",
+            "id": "order-4711-delivered",
+            "source": "/shop/orders",
+            "type": "shop.order.delivered",
+            "subject": "ada",
+            "time": "2026-03-02T09:00:00Z",
+            "data": {"order": "4711", "total": 80.5},
+        }
+    },
+)
 WaitParam = Annotated[str | None, Query(description="How long to wait for the decisions, such as 5s; at most 30s")]
 
 
@@ -62,7 +126,10 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
     routes = APIRouter(prefix="/v1/events", tags=["events"])
 
     @routes.post(
-        "", status_code=202, summary="Send one CloudEvent, or a batch of them", openapi_extra=_REQUEST_BODY_SCHEMA
+        "",
+        summary="Send one CloudEvent, or a batch of them",
+        dependencies=[_EVENTS_BODY],
+        **answers({202: EventItems}, errors.BusGone),
     )
     async def send_events(
         request: Request, wait: WaitParam = None, _: Principal = requires("events:write")
@@ -76,7 +143,11 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         items = [await _item_document(log, event, published, decided, catalogue) for event in parsed]
         return JSONResponse({"items": items}, 202)
 
-    @routes.get("", summary="An event with its decisions; one of which nothing came is known for 7 days")
+    @routes.get(
+        "",
+        summary="An event with its decisions; one of which nothing came is known for 7 days",
+        **answers({200: EventAnswer}, errors.NotFound, errors.BusGone),
+    )
     async def get_event(
         source: Annotated[str, Query(min_length=1)],
         id: Annotated[str, Query(min_length=1)],
@@ -296,25 +367,3 @@ def _parse_wait(wait: str | None) -> float | None:
         problem = Problem("/query/wait", "too_long", "wait at most 30s; then ask again with GET")
         raise Invalid("`wait` is too long; see errors.", errors=[problem])
     return span / SECOND
-
-
-_EVENT_SCHEMA = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type", "subject", "time"],
-    "properties": {
-        **{name: {"type": "string", "minLength": 1, "maxLength": 256} for name in ("id", "source", "type", "subject")},
-        "specversion": {"const": "1.0"},
-        "time": {"type": "string", "format": "date-time"},
-        "data": {"type": "object"},
-        "expirytime": {"type": "string", "format": "date-time"},
-    },
-}
-_REQUEST_BODY_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **{media_type: {"schema": _EVENT_SCHEMA} for media_type in EVENT_MEDIA_TYPES},
-            BATCH_MEDIA_TYPE: {"schema": {"type": "array", "maxItems": 1000, "items": _EVENT_SCHEMA}},
-        },
-    }
-}

@@ -18,6 +18,12 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 
 
+class FactsRefused(Transient):
+    """Another service refused to tell facts."""
+
+    default_code = "facts_refused"
+
+
 class PreferenceApi(Protocol):
     """What the facts reader needs of preference: services.clients.preference.PreferenceClient."""
 
@@ -90,7 +96,7 @@ class FactsReader:
                 {name: facts.suppressions for name, facts in known.items()},
             )
         except Permanent as error:
-            raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
+            raise FactsRefused(f"facts are refused: {error.detail}", retry_after=5.0) from error
         return {
             suppressions.customer: _reuse_or_build_facts(
                 preferences[suppressions.customer], suppressions, answer.holds, catalogue, known
@@ -112,7 +118,7 @@ class FactsReader:
             query = self._hasher.query(customer, preference.addresses, with_spellings=True)
             return preference, await self._suppression.get_facts_at(query, since, until)
         except Permanent as error:
-            raise Transient(f"facts are refused: {error.detail}", retry_after=5.0, code="facts_refused") from error
+            raise FactsRefused(f"facts are refused: {error.detail}", retry_after=5.0) from error
 
     async def _read_suppressions(
         self, preferences: Sequence[Preference], positions: LogPositions, known: Mapping[str, Suppressions]

@@ -3,24 +3,82 @@
 from typing import Any
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from schemas.times import format_instant
-from schemas.vocabulary import MessageState
+from schemas.vocabulary import Channel, Intent, MessageState
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import AnyObject, ClassField, Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns.api_common import format_optional_instant
+from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
 from services.orchestrator.delivery import query_store
 from services.orchestrator.delivery.query_store import decode_content
+
+
+class EventName(TypedDict):
+    """Which event: its source and id."""
+
+    source: str
+    id: str
+
+
+class MessageFields(ClassField):
+    """A message with its content, address and state."""
+
+    message_id: str
+    customer: str
+    campaign: str
+    version: int
+    policy_version: int
+    channel: Channel
+    intent: Intent
+    topic: str | None
+    priority: int
+    event: EventName
+    status: MessageState
+    since: TimeText | None
+    until: TimeText | None
+    expires_at: TimeText | None
+    to: str | None
+    content: AnyObject | None
+    locale: str | None
+    adapter: str | None
+    provider_id: str | None
+    detail: str | None
+    attempt_count: int
+    created: TimeText
+    updated: TimeText
+
+
+class Attempt(TypedDict):
+    """One try to hand a message over."""
+
+    number: int
+    state: str
+    outcome: str | None
+    detail: str | None
+    marked_at: TimeText | None
+    closed_at: TimeText | None
+
+
+class MessageWithAttempts(MessageFields):
+    """A message with its attempts and decisions."""
+
+    attempts: list[Attempt]
+    decisions: list[DecisionFields]
 
 
 def message_routes(database: Database) -> APIRouter:
     """The routes of `/v1/messages`."""
     routes = APIRouter(prefix="/v1/messages", tags=["messages"])
 
-    @routes.get("", summary="Messages, oldest first")
+    @routes.get("", summary="Messages, oldest first", **answers({200: Page[MessageFields]}))
     async def list_messages(
         customer: str | None = None,
         campaign: str | None = None,
@@ -49,7 +107,11 @@ def message_routes(database: Database) -> APIRouter:
 
 
 def _add_message_route(routes: APIRouter, database: Database) -> None:
-    @routes.get("/{id}", summary="One message as sent, with its attempts and decisions")
+    @routes.get(
+        "/{id}",
+        summary="One message as sent, with its attempts and decisions",
+        **answers({200: MessageWithAttempts}, errors.NotFound),
+    )
     async def get_message(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
         async with database.read() as tx:
             row = await query_store.get_message(tx, id)

@@ -3,19 +3,97 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from typing_extensions import TypedDict
 
 from schemas.decision import Decision, to_document
 from schemas.event import decode_event
 from schemas.times import format_instant
 from schemas.vocabulary import Channel, Outcome
+from services.kit import errors
 from services.kit.errors import Invalid, NotFound, Problem
+from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, document_schema
 from services.kit.http.request_parsing import parse_instant_param
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
+from services.orchestrator.decisions.decision_fields import DecisionFields
+from services.orchestrator.decisions.facts_reader import FactsRefused
 from services.orchestrator.decisions.store import event_key
 from services.orchestrator.explain import wording
 from services.orchestrator.explain.explainer import Explainer, Explanation, outcome_rank
+
+
+class EventFields(TypedDict):
+    """Which event: its source, id and type."""
+
+    source: str
+    id: str
+    type: str
+
+
+class ChannelAnswer(TypedDict):
+    """What would be decided on one channel."""
+
+    channel: Channel
+    outcome: Outcome
+    reason: str
+    sentence: str
+
+
+class ExplanationFields(TypedDict):
+    """What would be decided about this customer and campaign, and why. `earliest`: when it may be sent; `change`: what
+    would have to change; `unknown`: what is no longer known about then.
+    """
+
+    customer: str
+    campaign: str
+    at: TimeText
+    assumed_event: EventFields | None
+    version: int
+    policy_version: int
+    preference_version: int
+    channel: Channel
+    outcome: Outcome
+    reason: str
+    rule_id: str | None
+    until: TimeText | None
+    allowed_from: TimeText | None
+    lost_to: str | None
+    failure: Annotated[Any, document_schema("decision", "failure")]
+    short: str
+    sentence: str
+    earliest: TimeText | None
+    change: list[str]
+    verdicts: Annotated[list[Any], document_schema("decision", "verdicts")]
+    jumps: Annotated[list[Any], document_schema("decision", "jumps")]
+    unknown: list[str]
+    channels: list[ChannelAnswer]
+
+
+class DecisionSentence(DecisionFields):
+    """A decision, in words too."""
+
+    sentence: str
+
+
+class NotTriggered(TypedDict):
+    """A campaign that the event did not trigger, and why."""
+
+    campaign: str
+    words: str
+
+
+class ExplainedEvent(TypedDict):
+    """What was decided about an event."""
+
+    source: str
+    event: str
+    type: str
+    customer: str
+    decisions: list[DecisionSentence]
+    not_triggered: list[NotTriggered]
+
 
 TextParam = Annotated[str | None, Query(min_length=1, max_length=256)]
 
@@ -24,7 +102,11 @@ def why_routes(explainer: Explainer) -> APIRouter:
     """Builds the route `/v1/why`."""
     routes = APIRouter(prefix="/v1/why", tags=["decisions"])
 
-    @routes.get("", summary="Explain a decision: give `customer` and `campaign`, or `source` and `event`")
+    @routes.get(
+        "",
+        summary="Explain a decision: give `customer` and `campaign`, or `source` and `event`",
+        **answers({200: ExplanationFields | ExplainedEvent}, errors.NotFound, errors.FenceTimeout, FactsRefused),
+    )
     async def get_explanation(
         customer: TextParam = None,
         campaign: TextParam = None,

@@ -23,6 +23,12 @@ TURN_LOOKAHEAD = 10 * SECOND
 """Turns are given so far ahead, and again when half of that is left."""
 
 
+class HoldsRefused(Transient):
+    """The suppression service refused to tell the holds."""
+
+    default_code = "holds_refused"
+
+
 class HoldsApi(Protocol):
     """What the releaser needs of suppression: services.clients.suppression.SuppressionClient."""
 
@@ -77,14 +83,14 @@ class HoldReleaser:
         try:
             return await self._holds.get_holds()
         except Permanent as error:
-            raise Transient(f"holds are refused: {error.detail}", retry_after=5.0, code="holds_refused") from error
+            raise HoldsRefused(f"holds are refused: {error.detail}", retry_after=5.0) from error
 
     async def _fetch_hold_ends(self, keys: Sequence[str], now: Instant) -> Sequence[HoldEnd]:
         """How these holds ended. A hold that suppression does not know counts as lifted: it keeps nothing back."""
         try:
             known = {end.key: end for end in await self._holds.get_hold_ends(keys, now)}
         except Permanent as error:
-            raise Transient(f"holds are refused: {error.detail}", retry_after=5.0, code="holds_refused") from error
+            raise HoldsRefused(f"holds are refused: {error.detail}", retry_after=5.0) from error
         return [known.get(key) or HoldEnd(key, lifted=True, rate=DEFAULT_RELEASE_RATE) for key in keys]
 
 

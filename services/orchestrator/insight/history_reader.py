@@ -11,6 +11,12 @@ from services.clients.address_hashes import AddressHasher
 from services.kit.errors import Permanent, Transient
 
 
+class PastRefused(Transient):
+    """Another service refused to return its history."""
+
+    default_code = "past_refused"
+
+
 class PreferenceHistoryApi(Protocol):
     """The history API of preference; implemented by services.clients.preference.PreferenceClient."""
 
@@ -61,9 +67,7 @@ class HistoryReader:
             ]
             suppressions = await self._suppression.read_recorded(hashed_addresses, since, until)
         except Permanent as error:
-            raise Transient(
-                f"a service refused to return its history: {error.detail}", retry_after=5.0, code="past_refused"
-            ) from error
+            raise PastRefused(f"a service refused to return its history: {error.detail}", retry_after=5.0) from error
         histories = [
             CustomerHistory(customer, preferences[customer], _name_addresses(addresses[customer]), states)
             for customer, states in zip(customers, suppressions.customers, strict=True)

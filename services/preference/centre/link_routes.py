@@ -15,6 +15,7 @@ from schemas.service_api import PolicyTopic, PolicyTopics
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.http.auth import public
+from services.kit.http.openapi import page_answers
 from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.centre import page_html
@@ -30,7 +31,7 @@ def centre_routes(
     """`/u/{token}` and `/p/{token}`; `key` signs the tokens. `region`: the organisation's country."""
     router = APIRouter(dependencies=[public()], tags=["centre"], default_response_class=HTMLResponse)
 
-    @router.get("/u/{token}", summary="Ask before unsubscribing; changes nothing")
+    @router.get("/u/{token}", summary="Ask before unsubscribing; changes nothing", **page_answers([200]))
     async def show_unsubscribe(token: str) -> HTMLResponse:
         link = verify_token(key, token, "u")
         if link is None:
@@ -41,7 +42,7 @@ def centre_routes(
             page_html.unsubscribe_page(_opt_out_label(OptOut(topic=link.topic), topics), f"/u/{token}")
         )
 
-    @router.post("/u/{token}", summary="Unsubscribe: RFC 8058 one-click")
+    @router.post("/u/{token}", summary="Unsubscribe: RFC 8058 one-click", **page_answers([200, 202]))
     async def post_unsubscribe(token: str) -> HTMLResponse:
         link = verify_token(key, token, "u")
         if link is None:
@@ -52,7 +53,7 @@ def centre_routes(
         page = page_html.unsubscribed_page(_opt_out_label(opt_out, topics), enforcement.enforced)
         return _html_response(page, 200 if enforcement.enforced else 202)
 
-    @router.get("/p/{token}", summary="What the customer gets")
+    @router.get("/p/{token}", summary="What the customer gets", **page_answers([200]))
     async def show_centre(token: str) -> HTMLResponse:
         link = verify_token(key, token, "p")
         if link is None:

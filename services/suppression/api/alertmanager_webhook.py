@@ -1,10 +1,11 @@
 """Webhook for Alertmanager: a firing alert places a hold, a resolved one lifts it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from schemas.alertmanager import Alert, Notification
 from schemas.documents import validate_document
@@ -12,7 +13,9 @@ from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Problem
+from services.kit.http.answer_types import EnforcedFields, ProblemFields
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.request_body import plain_body
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
@@ -23,6 +26,23 @@ from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 
 AlertResult = Literal["placed", "stands", "lapsed", "lifted", "ignored"]
+
+
+class AlertFields(TypedDict):
+    """What became of one alert."""
+
+    fingerprint: str
+    key: str
+    status: str
+    result: AlertResult
+    errors: NotRequired[list[ProblemFields]]
+
+
+class AlertAnswer(EnforcedFields):
+    """What became of the alerts. `truncated`: how many Alertmanager left out."""
+
+    items: list[AlertFields]
+    truncated: int
 
 
 class AlertOutcome(NamedTuple):
@@ -40,7 +60,11 @@ def alertmanager_routes(
     """POST /v1/holds/alertmanager."""
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
 
-    @routes.post("/alertmanager", summary="Alertmanager's webhook, version 4; answered once holds are enforced")
+    @routes.post(
+        "/alertmanager",
+        summary="Alertmanager's webhook, version 4; answered once holds are enforced",
+        **answers({200: AlertAnswer, 202: AlertAnswer}),
+    )
     async def receive_alerts(
         principal: Principal = requires("holds:write"), body: object = plain_body(Notification)
     ) -> JSONResponse:

@@ -1,18 +1,21 @@
 """HTTP API of the do-not-contact list: `/v1/suppressions`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
 from schemas.service_api import AttemptScope
-from schemas.vocabulary import SuppressionReason
+from schemas.vocabulary import Channel, Class, SuppressionReason
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
 from services.kit.http import request_parsing
+from services.kit.http.answer_types import EnforcedFields, Page, ProblemFields, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import described_body, document, document_body, plain_body
 from services.kit.runtime.clock import Clock
@@ -36,9 +39,60 @@ _ENTRIES_BODY = described_body(
     | {name: {"type": "string", "description": "One entry a line, as JSON"} for name in LINES_MEDIA_TYPES},
     examples={
         "a customer": {"customer": "ada", "reason": "legal", "source": "court order 12/2026"},
-        "an address": {"address": "email:ada@example.com", "reason": "hard_bounce"},
+        "an address": {"address": "ada@example.org", "scope": {"channel": "email"}, "reason": "hard_bounce"},
     },
 )
+
+
+class EntryScope(TypedDict):
+    """What an entry covers; empty: everything."""
+
+    channel: NotRequired[Channel]
+    topic: NotRequired[str]
+    classes: NotRequired[list[Class]]
+
+
+class EntryFields(TypedDict):
+    """An entry of the do-not-contact list; of an address, only a mask is kept."""
+
+    id: str
+    customer: NotRequired[str]
+    address_masked: NotRequired[str | None]
+    scope: EntryScope
+    reason: SuppressionReason
+    source: str | None
+    at: TimeText | None
+    expires: TimeText | None
+    added_by: str
+    added_at: TimeText | None
+    removed_by: NotRequired[str]
+    removed_at: NotRequired[TimeText | None]
+    remove_reason: NotRequired[str | None]
+
+
+class AddedEntry(EnforcedFields):
+    """One entry that was added, or that existed: then without an id."""
+
+    id: str | None
+    status: Literal["added", "exists"]
+
+
+class ImportedRow(TypedDict):
+    """The result of one row."""
+
+    row: int
+    status: Literal["added", "exists", "invalid"]
+    id: NotRequired[str | None]
+    errors: NotRequired[list[ProblemFields]]
+
+
+class ImportResult(EnforcedFields):
+    """The result of an import, row by row."""
+
+    added: int
+    exists: int
+    invalid: int
+    items: list[ImportedRow]
 
 
 def suppression_routes(
@@ -53,7 +107,7 @@ def suppression_routes(
 
 
 def _add_read_routes(routes: APIRouter, database: Database, suppression_list: SuppressionList) -> None:
-    @routes.get("", summary="Live entries, newest first")
+    @routes.get("", summary="Live entries, newest first", **answers({200: Page[EntryFields]}))
     async def list_entries(
         _: Principal = requires("suppressions:read"),
         customer: Annotated[str | None, Query(max_length=1024)] = None,
@@ -67,9 +121,16 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         items = [entry_document(row) for row in rows[:limit]]
         return to_page(items, encode_cursor(items[-1]["id"]) if len(rows) > limit else None)
 
-    @routes.post("/lookup", summary="Live entries of one address, sent in the body so that it is never part of a URL")
+    @routes.post(
+        "/lookup",
+        summary="Live entries of one address, sent in the body so that it is never part of a URL",
+        **answers({200: Page[EntryFields]}),
+    )
     async def lookup_address(
-        _: Principal = requires("suppressions:read"), address_lookup: AddressLookup = document_body(AddressLookup)
+        _: Principal = requires("suppressions:read"),
+        address_lookup: AddressLookup = document_body(
+            AddressLookup, examples={"an address": {"address": "ada@example.org"}}
+        ),
     ) -> dict[str, object]:
         channel, address = address_lookup.channel, address_lookup.address
         hashes = suppression_list.lookup_hashes(channel, address)
@@ -93,6 +154,7 @@ def _add_create_route(
         "",
         summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced",
         dependencies=[_ENTRIES_BODY],
+        **answers({200: AddedEntry | ImportResult, 202: AddedEntry | ImportResult}),
     )
     async def add(request: Request, principal: Principal = requires("suppressions:write")) -> JSONResponse:
         if request_parsing.read_media_type(request) in LINES_MEDIA_TYPES:
@@ -115,7 +177,11 @@ def _add_create_route(
 
 
 def _add_delete_route(routes: APIRouter, database: Database, suppression_list: SuppressionList, clock: Clock) -> None:
-    @routes.delete("/{entry_id}", summary="Remove an entry; who, when and why stays on record")
+    @routes.delete(
+        "/{entry_id}",
+        summary="Remove an entry; who, when and why stays on record",
+        **answers({200: EntryFields}, NotFound),
+    )
     async def remove(
         entry_id: str,
         reason: Annotated[str | None, Query(min_length=1, max_length=200)] = None,

@@ -1,10 +1,12 @@
 """HTTP API of holds, which stop messages in a scope: `/v1/holds`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NotRequired, Protocol
 
 from fastapi import APIRouter, Query
+from pydantic import ConfigDict
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from schemas.documents import validate_document
 from schemas.facts import HoldFact, MessageScope
@@ -18,10 +20,12 @@ from schemas.service_api import (
 )
 from schemas.suppression import Hold
 from schemas.times import format_instant
-from schemas.vocabulary import Class
+from schemas.vocabulary import Class, Outcome
 from services.kit.db.database import Database
-from services.kit.errors import Conflict, Invalid, NotFound, Problem
+from services.kit.errors import Invalid, NotFound, Problem, WrongState
+from services.kit.http.answer_types import Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, with_document
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.observability.logs import log
@@ -32,9 +36,93 @@ from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import HoldExists
 
 _MAX_SEQ = 2**62
+_HOLD_EXAMPLES = {
+    "an outage": {
+        "key": "outage",
+        "mode": "defer",
+        "scope": {"channels": ["email"]},
+        "reason": "the links in our e-mails lead nowhere",
+    }
+}
 OUTCOMES = ("send", "defer", "suppress", "fail")
 PLANNABLE_STATES = ("active", "scheduled")
 DEFAULT_CLASSES = (Class.SERVICE.value, Class.MARKETING.value)
+
+
+class HoldFields(TypedDict):
+    """A hold and its state."""
+
+    __pydantic_config__ = ConfigDict(json_schema_extra=with_document("hold"))  # type: ignore[misc]
+
+    placed_at: TimeText | None
+    state: Literal["scheduled", "active", "ended", "lifted"]
+    lifted_at: NotRequired[TimeText | None]
+    lifted_by: NotRequired[str]
+    lift_reason: NotRequired[str | None]
+    release_rate: NotRequired[int | None]
+
+
+class HoldHistory(HoldFields):
+    """The hold placed last under a key, and those before it."""
+
+    earlier: list[HoldFields]
+
+
+class PlacedHold(HoldFields):
+    """A hold, and whether it holds already."""
+
+    enforced: bool
+    in_flight: NotRequired[int | None]
+
+
+class PlanCount(TypedDict):
+    """Messages that would be decided alike."""
+
+    campaign: str
+    channel: str
+    outcome: Outcome
+    reason: str
+    messages: int
+
+
+class PlanCounts(TypedDict):
+    """Messages by outcome, and in detail."""
+
+    send: int
+    defer: int
+    suppress: int
+    fail: int
+    items: list[PlanCount]
+
+
+class PlanSample(TypedDict):
+    """One message: when its turn would come, and what would be decided."""
+
+    message_id: str
+    campaign: str
+    channel: str
+    outcome: Outcome
+    reason: str
+    turn: TimeText
+    until: TimeText | None
+
+
+class PlanFields(TypedDict):
+    """What lifting a hold would send, now and after caps. `complete`: all that wait were judged."""
+
+    key: str
+    mode: str
+    state: str
+    at: TimeText
+    waiting: int
+    judged: int
+    complete: bool
+    rate: int
+    release_seconds: int | float
+    expired: int
+    now: PlanCounts
+    after_caps: PlanCounts
+    sample: list[PlanSample]
 
 
 def hold_routes(database: Database, enforcer: SuppressionEnforcer, clock: Clock) -> APIRouter:
@@ -47,7 +135,11 @@ def hold_routes(database: Database, enforcer: SuppressionEnforcer, clock: Clock)
 
 
 def _add_read_routes(routes: APIRouter, database: Database, clock: Clock) -> None:
-    @routes.get("", summary="Holds, newest first; only those in force or to come unless `state=all`")
+    @routes.get(
+        "",
+        summary="Holds, newest first; only those in force or to come unless `state=all`",
+        **answers({200: Page[HoldFields]}),
+    )
     async def list_holds(
         _: Principal = requires("holds:read"),
         state: Literal["standing", "all"] = "standing",
@@ -60,7 +152,11 @@ def _add_read_routes(routes: APIRouter, database: Database, clock: Clock) -> Non
         items = [hold_document(row, now) for row in rows[:limit]]
         return to_page(items, encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None)
 
-    @routes.get("/{key}", summary="The hold placed last under this key, and those before it")
+    @routes.get(
+        "/{key}",
+        summary="The hold placed last under this key, and those before it",
+        **answers({200: HoldHistory}, NotFound),
+    )
     async def get_hold(key: str, _: Principal = requires("holds:read")) -> dict[str, Any]:
         async with database.read() as tx:
             rows = await hold_store.list_holds(tx, _MAX_SEQ, 50, key=key)
@@ -71,9 +167,14 @@ def _add_read_routes(routes: APIRouter, database: Database, clock: Clock) -> Non
 
 
 def _add_place_route(routes: APIRouter, database: Database, enforcer: SuppressionEnforcer, clock: Clock) -> None:
-    @routes.post("", summary="Place a hold; answered once it is enforced")
+    @routes.post(
+        "",
+        summary="Place a hold; answered once it is enforced",
+        **answers({201: PlacedHold, 202: PlacedHold}, HoldExists),
+    )
     async def place_hold(
-        principal: Principal = requires("holds:write"), data: object = plain_body(document("hold", optional=["from"]))
+        principal: Principal = requires("holds:write"),
+        data: object = plain_body(document("hold", optional=["from"]), examples=_HOLD_EXAMPLES),
     ) -> JSONResponse:
         now = clock.now()
         hold = parse_hold(data, principal.name, now)
@@ -91,11 +192,17 @@ def _add_place_route(routes: APIRouter, database: Database, enforcer: Suppressio
 
 
 def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None:
-    @routes.post("/{key}/lift", summary="End a hold now; what it kept back is released at `rate` messages a second")
+    @routes.post(
+        "/{key}/lift",
+        summary="End a hold now; what it kept back is released at `rate` messages a second",
+        **answers({200: HoldFields}, NotFound, WrongState),
+    )
     async def lift_hold(
         key: str,
         principal: Principal = requires("holds:write"),
-        body: LiftRequest | None = document_body(LiftRequest, required=False),
+        body: LiftRequest | None = document_body(
+            LiftRequest, required=False, examples={"slowly": {"reason": "repaired", "rate": 5}}
+        ),
     ) -> dict[str, Any]:
         lift_request = body or LiftRequest()
         now = clock.now()
@@ -105,7 +212,7 @@ def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None
         if row is None:
             raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
         if not lifted:
-            raise Conflict("this hold has ended, so there is nothing to lift", code="wrong_state")
+            raise WrongState("this hold has ended, so there is nothing to lift")
         log("hold_lifted", hold_key=key, rate=lift_request.rate, via="api")
         return hold_document(row, now)
 
@@ -173,7 +280,11 @@ def hold_plan_routes(database: Database, planner: HoldPlanApi, clock: Clock) -> 
     """GET /v1/holds/{key}/plan."""
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
 
-    @routes.get("/{key}/plan", summary="What lifting a hold would send, now and after caps; nothing is changed")
+    @routes.get(
+        "/{key}/plan",
+        summary="What lifting a hold would send, now and after caps; nothing is changed",
+        **answers({200: PlanFields}, NotFound, WrongState),
+    )
     async def plan(
         key: str,
         rate: Annotated[int, Query(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE,
@@ -185,7 +296,7 @@ def hold_plan_routes(database: Database, planner: HoldPlanApi, clock: Clock) -> 
             raise NotFound("no hold was ever placed under this key; GET /v1/holds lists them")
         hold = hold_document(row, clock.now())
         if hold["state"] not in PLANNABLE_STATES:
-            raise Conflict("this hold has ended, so lifting it would do nothing", code="wrong_state")
+            raise WrongState("this hold has ended, so lifting it would do nothing")
         return _plan_document(hold, rate, await planner.hold_plan(key, rate))
 
     return routes

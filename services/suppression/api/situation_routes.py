@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from schemas.documents import did_you_mean, validate_document
 from schemas.event import Event, encode_event
@@ -22,8 +23,10 @@ from schemas.times import Instant
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database, Tx
-from services.kit.errors import FenceTimeout, Invalid, Problem
+from services.kit.errors import BusGone, FenceTimeout, Invalid, Problem
+from services.kit.http.answer_types import AnyValue, Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor
 from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import Clock
@@ -40,6 +43,64 @@ from services.suppression.store import state_store
 _MAX_SEQ = 2**62
 APPLY_WAIT = 2.0
 """Seconds that a response waits until our own consumer has applied the event."""
+
+
+class SituationFields(TypedDict):
+    """A situation of a customer, and whether it is open now."""
+
+    kind: str
+    ref: AnyValue
+    opened: TimeText | None
+    closed: TimeText | None
+    lapses: TimeText | None
+    open: bool
+
+
+_From = TypedDict("_From", {"from": TimeText | None})
+
+
+class QuarantineFields(_From):
+    """The hold after an event about this customer that could not be read."""
+
+    key: str
+    mode: str
+    until: TimeText | None
+
+
+class ChangeEvent(TypedDict):
+    """The event of a change: its source and id."""
+
+    source: str
+    id: str
+
+
+class SituationChangeFields(TypedDict):
+    """One change that led to the situations."""
+
+    action: str
+    kind: str
+    ref: AnyValue
+    at: TimeText | None
+    event: ChangeEvent
+    recorded: TimeText | None
+
+
+class Situations(Page[SituationChangeFields]):
+    """A customer's situations, and a page of the changes that led to them."""
+
+    customer: str
+    version: int
+    situations: list[SituationFields]
+    quarantine: list[QuarantineFields]
+
+
+class ChangedSituation(TypedDict):
+    """A change by hand: it is an event, which was applied before the answer, or will be."""
+
+    customer: str
+    event_id: str
+    source: str
+    applied: bool
 
 
 class SituationService:
@@ -124,7 +185,9 @@ def situation_routes(service: SituationService) -> APIRouter:
     """/v1/situations/{customer}."""
     routes = APIRouter(prefix="/v1/situations", tags=["situations"])
 
-    @routes.get("/{customer}", summary="A customer's situations, and the changes that led to them")
+    @routes.get(
+        "/{customer}", summary="A customer's situations, and the changes that led to them", **answers({200: Situations})
+    )
     async def get_situations(
         customer: CustomerId,
         _: Principal = requires("situations:read"),
@@ -133,11 +196,18 @@ def situation_routes(service: SituationService) -> APIRouter:
     ) -> dict[str, Any]:
         return await service.read_situations(customer, decode_cursor(after, int) if after else _MAX_SEQ, limit)
 
-    @routes.post("/{customer}", summary="Open or close a situation by hand")
+    @routes.post(
+        "/{customer}",
+        summary="Open or close a situation by hand",
+        **answers({200: ChangedSituation, 202: ChangedSituation}, BusGone),
+    )
     async def change_situation(
         customer: CustomerId,
         principal: Principal = requires("situations:write"),
-        body: object = plain_body(ManualSituation),
+        body: object = plain_body(
+            ManualSituation,
+            examples={"a complaint by phone": {"action": "open", "kind": "complaint", "ref": "case-12"}},
+        ),
     ) -> JSONResponse:
         result = await service.publish_change(customer, validate_document(ManualSituation, body), principal.name)
         return JSONResponse(result, 200 if result["applied"] else 202)

@@ -1,16 +1,21 @@
 """HTTP API of shadow versions: what they would have decided, how far they agree with the live ones, and samples."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import APIRouter, Query
+from typing_extensions import TypedDict
 
 from schemas.decision import to_document
 from schemas.times import format_instant
 from schemas.vocabulary import CampaignStatus as Status
+from schemas.vocabulary import Channel, Outcome
+from services.kit import errors
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound
+from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, document_schema
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.campaigns.api_common import CampaignKey, VersionNumber, format_optional_instant
@@ -18,6 +23,61 @@ from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.insight.shadow import store
 from services.orchestrator.insight.shadow.observations import SKIPPED, ShadowVersion
 from services.orchestrator.insight.shadow.store import OutcomeCount, ShadowSample
+
+ShadowOutcome = Outcome | Literal["none"]
+"""`none`: no decision was made."""
+
+
+class ShadowCount(TypedDict):
+    """How often the version in shadow decided this, and what the live one decided meanwhile."""
+
+    campaign: str
+    outcome: ShadowOutcome
+    reason: str | None
+    live: ShadowOutcome | None
+    count: int
+
+
+class LiveDecision(TypedDict):
+    """The live decision that a sample is compared with."""
+
+    outcome: ShadowOutcome
+    reason: str | None
+    decision_id: int | None
+
+
+class ShadowSampleFields(TypedDict):
+    """One decision in shadow; `agrees` is null where there was no live decision."""
+
+    time: TimeText
+    agrees: bool | None
+    customer: str
+    campaign: str
+    channel: Channel
+    message_id: str
+    live: LiveDecision | None
+    shadow: Annotated[dict[str, Any], document_schema("decision")] | None
+
+
+_Period = TypedDict("_Period", {"from": TimeText | None})
+
+
+class ShadowReport(_Period):
+    """What a version in shadow would have decided. `agreement` is a share, null where nothing was compared."""
+
+    key: NotRequired[str]
+    version: int
+    status: Status
+    until: TimeText | None
+    decisions: int
+    compared: int
+    agreed: int
+    agreement: float | None
+    skipped_events: dict[str, int]
+    table: list[ShadowCount]
+    items: list[ShadowSampleFields]
+    next: str | None
+
 
 AgreesParam = Annotated[
     Literal["yes", "no", "unknown"] | None,
@@ -31,7 +91,11 @@ def shadow_routes(database: Database) -> APIRouter:
     """Builds the routes that show what versions in shadow decided."""
     routes = APIRouter(prefix="/v1", tags=["shadow"])
 
-    @routes.get("/campaigns/{key}/shadow", summary="Shadow decisions of a campaign version, with samples")
+    @routes.get(
+        "/campaigns/{key}/shadow",
+        summary="Shadow decisions of a campaign version, with samples",
+        **answers({200: ShadowReport}, errors.NotFound),
+    )
     async def get_campaign_shadow(
         key: CampaignKey,
         version: Annotated[
@@ -49,7 +113,11 @@ def shadow_routes(database: Database) -> APIRouter:
                 raise NotFound(f"no version of a campaign `{key}` was in shadow, or not this one")
             return await _shadow_document(tx, "campaign", stored, agrees, limit, after)
 
-    @routes.get("/policy/versions/{number}/shadow", summary="Shadow decisions of a policy version, with samples")
+    @routes.get(
+        "/policy/versions/{number}/shadow",
+        summary="Shadow decisions of a policy version, with samples",
+        **answers({200: ShadowReport}, errors.NotFound),
+    )
     async def get_policy_shadow(
         number: VersionNumber,
         agrees: AgreesParam = None,
@@ -140,6 +208,6 @@ def _sample_document(sample: ShadowSample) -> dict[str, Any]:
         "campaign": sample.campaign,
         "channel": sample.channel,
         "message_id": sample.message_id,
-        "live": None if sample.live_outcome is None else live,
+        "live": live if sample.live_outcome else None,
         "shadow": None if sample.decision is None else to_document(sample.decision, "full"),
     }

@@ -6,12 +6,16 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, validate_document
 from schemas.times import Instant
+from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, RateLimited
+from services.kit.http.answer_types import AnyObject, Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers, page_answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import Clock
@@ -24,11 +28,42 @@ from services.orchestrator.insight.simulations.store import Simulation, Simulati
 _CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
+class NotDone(Conflict):
+    """The simulation has no result yet."""
+
+    default_code = "not_done"
+
+
+class SimulationFields(TypedDict):
+    """A simulation and how far it is; `progress` is a share."""
+
+    id: str
+    state: SimulationState
+    progress: float
+    requested_by: str
+    created: TimeText | None
+    started: TimeText | None
+    finished: TimeText | None
+    error: str | None
+    notes: Any
+
+
+class SimulationResult(SimulationFields):
+    """A simulation with its request and, once it is done, its result: docs/simulate.md."""
+
+    request: AnyObject | None
+    result: AnyObject | None
+
+
 def simulation_routes(database: Database, clock: Clock, check_content: ContentChecker) -> APIRouter:
     """Builds the routes of `/v1/simulations`."""
     routes = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
-    @routes.post("", summary="Simulate recorded traffic; `Location` is where to follow the progress", status_code=202)
+    @routes.post(
+        "",
+        summary="Simulate recorded traffic; `Location` is where to follow the progress",
+        **answers({202: SimulationFields}, errors.NotFound, errors.RateLimited),
+    )
     async def request_simulation(
         principal: Principal = requires("simulations:write"), data: dict[str, Any] = plain_body(SimulationRequest)
     ) -> Response:
@@ -55,7 +90,7 @@ def simulation_routes(database: Database, clock: Clock, check_content: ContentCh
 
 
 def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
-    @routes.get("", summary="List simulations, newest first")
+    @routes.get("", summary="List simulations, newest first", **answers({200: Page[SimulationFields]}))
     async def list_simulations(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("simulations:read")
     ) -> dict[str, object]:
@@ -68,7 +103,9 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
             encode_cursor((last.created, last.id)) if last else None,
         )
 
-    @routes.get("/{id}", summary="Progress and result of a simulation")
+    @routes.get(
+        "/{id}", summary="Progress and result of a simulation", **answers({200: SimulationResult}, errors.NotFound)
+    )
     async def get_simulation(id: str, _: Principal = requires("simulations:read")) -> dict[str, Any]:
         async with database.read() as tx:
             simulation = _require_found(await store.get_simulation(tx, id))
@@ -78,15 +115,18 @@ def _add_simulation_read_routes(routes: APIRouter, database: Database) -> None:
                 "result": await store.get_result(tx, id),
             }
 
-    @routes.get("/{id}/picture", summary="The difference as a page with charts", response_class=HTMLResponse)
+    @routes.get(
+        "/{id}/picture",
+        summary="The difference as a page with charts",
+        response_class=HTMLResponse,
+        **page_answers([200], errors.NotFound, NotDone),
+    )
     async def get_picture(id: str, _: Principal = requires("simulations:read")) -> Response:
         async with database.read() as tx:
             simulation = _require_found(await store.get_simulation(tx, id))
             html = await store.get_picture(tx, id)
         if html is None:
-            raise Conflict(
-                f"this simulation is {simulation.state.value}; its picture exists once it is done", code="not_done"
-            )
+            raise NotDone(f"this simulation is {simulation.state.value}; its picture exists once it is done")
         return HTMLResponse(
             html, headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
         )

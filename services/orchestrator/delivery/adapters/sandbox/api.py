@@ -3,21 +3,40 @@
 from typing import Any
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from schemas.times import format_instant
 from schemas.vocabulary import Channel
 from services.kit.db.database import Database
+from services.kit.http.answer_types import AnyObject, Page, TimeText
 from services.kit.http.auth import Principal, requires
+from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.orchestrator.delivery.adapters.sandbox import store
 from services.orchestrator.delivery.query_store import decode_content
+
+
+class SandboxMessage(TypedDict):
+    """What would have been sent."""
+
+    message_id: str
+    customer: str
+    campaign: str
+    channel: Channel
+    to: str
+    content: AnyObject | None
+    at: TimeText
 
 
 def create_routes(database: Database) -> APIRouter:
     """The routes of `/v1/sandbox`."""
     routes = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 
-    @routes.get("/messages", summary="What the sandbox adapter would have sent, oldest first")
+    @routes.get(
+        "/messages",
+        summary="What the sandbox adapter would have sent, oldest first",
+        **answers({200: Page[SandboxMessage]}),
+    )
     async def list_sandbox_messages(
         customer: str | None = None,
         channel: Channel | None = None,
