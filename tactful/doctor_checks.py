@@ -206,7 +206,7 @@ async def check_readiness(name: str, url: str) -> DoctorFinding:
         return _clock_finding(name, f"the clock of {url}", skew_seconds, MAX_CLOCK_SKEW_SECONDS + 1.0)
     if failing:
         return DoctorFinding(
-            name, CheckState.AMBER, f"{url} is ready, but: {', '.join(failing)}", "start what is missing"
+            name, CheckState.AMBER, f"{url} is ready, but: {', '.join(failing)}", "start what does not answer"
         )
     return DoctorFinding(name, CheckState.GREEN, f"{url} is ready")
 

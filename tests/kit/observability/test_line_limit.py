@@ -35,7 +35,7 @@ def written(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_a_library_that_repeats_itself_is_heard_once_a_minute(lines: tuple[io.StringIO, list[float]]) -> None:
     stream, now = lines
-    library = logging.getLogger("aiokafka")
+    library = logging.getLogger("noisy.library")
     for node in range(500):
         library.error(NOISE, node, "refused")
         library.error(f"no connection to 127.0.0.1:{9000 + node}")
@@ -46,7 +46,7 @@ def test_a_library_that_repeats_itself_is_heard_once_a_minute(lines: tuple[io.St
 
 
 def test_different_lines_of_a_library_are_all_written(lines: tuple[io.StringIO, list[float]]) -> None:
-    library = logging.getLogger("aiokafka")
+    library = logging.getLogger("noisy.library")
     library.error("one")
     library.warning("one")
     library.error("two")
