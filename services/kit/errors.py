@@ -9,7 +9,7 @@ TactfulError
     BusGone            the log cannot be reached; the outcome of a publish may be unknown
   Permanent            will not succeed by trying again
     RejectedRecord     a record of the log that cannot be applied, with a problem for each part that is wrong
-    Malformed 400, Unauthorised 401, Forbidden 403, NotFound 404, Conflict 409,
+    Malformed 400, Unauthorised 401, Forbidden 403, NotFound 404, Conflict 409, WrongState 409,
     PreconditionFailed 412, TooLarge 413, Invalid 422, RateLimited 429
 """
 

@@ -28,6 +28,7 @@ DOMAIN_WORDS = frozenset(
 )
 SAME_WORD = {
     "services/kit/runtime/service.py": {"expiry"},  # a background task
+    "services/orchestrator/campaigns/policy_api.py": {"quiet_hours"},  # a section of the policy, in an example
     "services/orchestrator/campaigns/lint/policy_lint.py": {"contact_history", "quiet_hours"},  # sections of the policy
     "services/orchestrator/decisions/store.py": {"contact_history"},  # a table
     "services/orchestrator/decisions/tables.py": {"contact_history"},  # a table

@@ -47,4 +47,4 @@ def test_equal_input_gives_equal_bytes_with_every_verdict(tmp_path: Path) -> Non
 
 
 def test_all_cases_are_here() -> None:
-    assert len(CASES) == 34
+    assert len(CASES) == 35
