@@ -105,6 +105,8 @@ def _print_batch(
         return
     item, event = items[0], batch[0]
     print_message(f"{item['status']} {event['id']}")
+    for note in item.get("notes", ()):
+        print_message(f"{note['pointer']}: {note['detail']}", "yellow")
     decisions = item.get("decisions")
     if decisions:
         print_data([_decision_row(decision) for decision in decisions], output_format, COLUMNS)

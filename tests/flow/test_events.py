@@ -84,7 +84,9 @@ async def test_a_contact_reported_too_far_ahead_does_nothing(product: Live) -> N
         "class": "marketing",
         "at": format_instant(MONDAY + 30 * DAY + SECOND),
     }
-    await product.send(event("tactful.contact.reported", "e-1", **reported))
+    line = json.dumps(event("tactful.contact.reported", "e-1", **reported)).encode()
+    await product.together.bus.publish([Outgoing(EVENTS, b"c-1", line)])
+    await product.settle()
     assert (await product.ask("GET", "/v1/contacts/c-1"))["contacts"] == []
     assert await count(product, "dead_letter") == 1
 

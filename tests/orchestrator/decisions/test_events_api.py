@@ -67,14 +67,14 @@ async def lease(here: World, positions: dict[Partition, int]) -> None:
 async def test_an_event_is_in_the_log_before_the_answer(here: World, kind: str) -> None:
     answer = await send(here, document(), {"content-type": kind})
     assert answer.status_code == 202
-    assert answer.json()["items"] == [
-        {
-            "event_id": "e-1",
-            "source": "/shop",
-            "status": "accepted",
-            "status_url": "/v1/events?source=%2Fshop&id=e-1",
-        }
-    ]
+    (item,) = answer.json()["items"]
+    assert [note["code"] for note in item.pop("notes")] == ["nothing_listens"]
+    assert item == {
+        "event_id": "e-1",
+        "source": "/shop",
+        "status": "accepted",
+        "status_url": "/v1/events?source=%2Fshop&id=e-1&customer=c-1",
+    }
     [(key, found)] = await logged(here)
     assert (key, found.subject, found.id, bytes(found.data)) == (b"c-1", "c-1", "e-1", b'{"total": 60}')
 
