@@ -86,7 +86,8 @@ class CheckedData:
 
     `data`: the good parts as they were sent. `customer`, `given`: of a customer's fields, the good ones and their
     names; `added`: those of them that are added to what is known. `may_refuse`: whether what is wrong may have been a
-    refusal. `ignored`: names that are not fields of this type.
+    refusal. `ignored`: names that are not fields of this type. `unreadable`: no part of the data can be read;
+    `refused`: nothing of the event counts.
     """
 
     data: Mapping[str, Any]
@@ -96,6 +97,8 @@ class CheckedData:
     customer: Customer | None = None
     given: tuple[str, ...] = ()
     added: frozenset[str] = frozenset()
+    unreadable: bool = False
+    refused: bool = False
 
 
 def is_own(event_type: str) -> bool:
@@ -127,13 +130,13 @@ def check_event(event: Event, situation_kinds: Collection[str] = ()) -> CheckedD
     if is_unknown_own(event.type):
         similar = did_you_mean(event.type, OWN_EVENT_TYPES)
         detail = f"`{RESERVED_PREFIX}` begins the types of Tactful, and this is none of them{similar}"
-        return CheckedData({}, (("/type", "unknown_type", detail),), may_be_refusal(event.type))
+        return CheckedData({}, (("/type", "unknown_type", detail),), may_be_refusal(event.type), refused=True)
     try:
         data = dict(parse_data(event, check_texts=not is_own(event.type)))
     except InvalidEvent as error:
         if event.type == CUSTOMER_ERASED:
             return CheckedData({})
-        return CheckedData({}, error.problems, may_be_refusal(event.type))
+        return CheckedData({}, error.problems, may_be_refusal(event.type), unreadable=True, refused=True)
     checker = _CHECKERS.get(event.type)
     if checker is None:
         return CheckedData(data)
@@ -155,6 +158,7 @@ class _Check:
         self.customer: Customer | None = None
         self.given: tuple[str, ...] = ()
         self.added: set[str] = set()
+        self.refused = False
 
     def result(self) -> CheckedData:
         return CheckedData(
@@ -165,6 +169,7 @@ class _Check:
             self.customer,
             self.given,
             frozenset(self.added),
+            refused=self.refused,
         )
 
     def drop(self, name: str, code: str, detail: str) -> None:
@@ -175,6 +180,7 @@ class _Check:
     def drop_all(self) -> None:
         """The event does nothing: what is missing or wrong is the whole of it."""
         self.data.clear()
+        self.refused = True
 
     def drop_bad_texts(self) -> None:
         """Remove what cannot be kept: single traits, single entries of lists, and else whole fields."""
@@ -243,7 +249,7 @@ class _Check:
             elif name in given:
                 self.data.pop(name, None)
             else:  # no field is named: the fields contradict one another
-                self.data.clear()
+                self.drop_all()
             self.problems.append((f"/data{pointer}", code, _WITH_VALUE.sub("is none of", detail)))
         for name, bad in bad_entries.items():
             if name in self.data:
@@ -265,9 +271,9 @@ class _Check:
 
 def _check_changed(check: _Check, _: Collection[str]) -> None:
     check.drop_misspelled()
-    before = len(check.problems)
     check.check_customer(PREFERENCE_FIELDS)
-    if not check.given and not check.problems[:before] and not check.problems:
+    check.refused = not check.given
+    if not check.given and not check.problems:
         check.problems.append(
             ("/data", "empty", "names no field of a customer's preferences, such as `opt_outs`: it asks for nothing")
         )
@@ -401,7 +407,6 @@ def customers_to_quarantine(
         refuses = type_may_refuse(event.type)
     else:
         checked = check_event(event, situation_kinds)
-        nothing_read = bool(checked.problems) and not checked.data
         by_type = event.type not in OWN_EVENT_TYPES or event.type == FEEDBACK_GIVEN
-        refuses = checked.may_refuse or (by_type and nothing_read and type_may_refuse(event.type))
+        refuses = checked.may_refuse or (by_type and checked.unreadable and type_may_refuse(event.type))
     return (event.subject,) if refuses else ()

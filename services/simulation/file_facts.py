@@ -1,6 +1,7 @@
 """Facts of a simulation from files, changed by events through the functions of the owning services."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from schemas.customer import Customer
@@ -48,22 +49,21 @@ class FileFactsSource:
                 state = self._suppression_state(entry.customer)
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
-    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
-        """Applies the good parts of an event in both services, as they do, and returns what is wrong with the rest.
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> CheckedData:
+        """Applies the good parts of an event in both services, as they do, and returns what the check has found.
 
         What may have been a refusal quarantines the customer from `at` on. Nobody closes a dead letter here.
         """
         kinds = self._situation_kinds
         handled = event.type in preference.EVENT_TYPES or suppression.handles(event.type, kinds)
         if not handled and not is_own(event.type) and not is_unknown_own(event.type):
-            return ()
+            return CheckedData(data)
         customer = event.subject
         checked = check_event(event, kinds.lapses)
         before = self._preference_state(customer), self._suppression_state(customer)
         new_preference, problems = self._apply_preference(before[0], event, checked)
         new_suppression = suppression.apply_event(before[1], event, checked, kinds)
-        nothing_read = bool(checked.problems) and not checked.data
-        if checked.may_refuse or (nothing_read and event.type == FEEDBACK_GIVEN and kinds.opens(event.type)):
+        if checked.may_refuse or (checked.unreadable and event.type == FEEDBACK_GIVEN and kinds.opens(event.type)):
             self._quarantines += 1
             position = ("", 0, self._quarantines)
             new_suppression = suppression.quarantine(new_suppression or before[1], position, at)
@@ -73,7 +73,7 @@ class FileFactsSource:
             self._suppressions[customer] = new_suppression
         if new_preference is not None or new_suppression is not None:
             self._facts.pop(customer, None)
-        return (*checked.problems, *problems)
+        return replace(checked, problems=(*checked.problems, *problems))
 
     def _apply_preference(
         self, state: preference.PreferenceState, event: Event, checked: CheckedData

@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.event import Event, InvalidEvent, decode_event
 from schemas.facts import HoldFact, Preference
-from schemas.own_events import EventProblem, check_event
+from schemas.own_events import CheckedData, check_event
 from schemas.recorded import CustomerHistory, HoldPeriod, PreferenceSnapshot, SuppressionsSnapshot
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import CHANNELS
@@ -78,9 +78,9 @@ class RecordedFactsSource:
         facts_by_customer[customer] = facts
         self._facts.pop(customer, None)
 
-    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> CheckedData:
         """Does nothing: see `facts_changes`."""
-        return ()
+        return CheckedData(data)
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the facts as of the changes applied so far."""
@@ -112,7 +112,7 @@ def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
         except InvalidEvent:
             continue
         checked = check_event(event)
-        if checked.data or not checked.problems:
+        if not checked.refused:
             yield SimulatedEvent(line.at, event, checked.data)
 
 

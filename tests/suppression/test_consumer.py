@@ -184,6 +184,7 @@ async def test_many_customers_and_writers_at_once_lose_nothing(service: Running)
         ("tactful.situation.opened", {"kind": "vacation"}, False),
         ("tactful.situation.closed", {"kind": 7}, False),
         ("tactful.feedback.given", {"score": "nine"}, False),
+        ("tactful.feedback.given", {}, False),
         ("tactful.feedback.given", [1], True),
         ("tactful.prefrence.changed", {"opt_outs": [{"all": True}]}, True),
         ("tactful.contact.report", {"channel": "phone"}, False),

@@ -190,7 +190,7 @@ class Pipeline:
             checked = check_event(event)
             if checked.problems and ours:
                 batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in checked.problems]))
-            if checked.data or not checked.problems:
+            if not checked.refused:
                 if self._names is not None and event_type is not None:
                     self._names.observe(event_type, checked.data)
                 report = read_reported_contact(event, checked.data)

@@ -17,7 +17,7 @@ from schemas.decision import Decision
 from schemas.event import Event
 from schemas.facts import Situation
 from schemas.ids import hash_event
-from schemas.own_events import EventProblem
+from schemas.own_events import CheckedData, EventProblem
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.policy.customer_facts import Facts
@@ -73,8 +73,8 @@ class Int64Set:
 class FactsSource(Protocol):
     """The facts that events change, besides the ledger; owned by preference and suppression."""
 
-    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> tuple[EventProblem, ...]:
-        """Applies the good parts of an event that arrives at `at`; returns what is wrong with the rest."""
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> CheckedData:
+        """Applies the good parts of an event that arrives at `at`; returns what its check has found."""
 
     def facts_of(self, customer: str) -> Facts:
         """Returns the customer's facts as of the events applied so far."""
@@ -206,11 +206,11 @@ class Simulator:
             return
         waiting = customer_id in self._customers and bool(self._customers[customer_id].waiting)
         before = self._facts_source.facts_of(customer_id).suppressions.situations if waiting else ()
-        problems = self._facts_source.apply_event(event, data, now)
-        if problems:
+        checked = self._facts_source.apply_event(event, data, now)
+        if checked.problems:
             self.refused += 1
-            self._note_problems(event, problems)
-        if problems and not data:
+            self._note_problems(event, checked.problems)
+        if checked.refused:
             return
         self._seen.add(event_number)
         reported = self._facts_source.read_reported_contact(event, data)

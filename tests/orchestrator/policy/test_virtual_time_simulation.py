@@ -8,7 +8,7 @@ import pytest
 from schemas.decision import Decision
 from schemas.event import Event
 from schemas.facts import Situation
-from schemas.own_events import EventProblem
+from schemas.own_events import CheckedData
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact, Ledger
@@ -44,16 +44,16 @@ class SmallWorld:
         self.rules = rules
         self.situations: tuple[Situation, ...] = ()
 
-    def apply_event(self, event: Event, data: Mapping[str, Any], at: int) -> tuple[EventProblem, ...]:
+    def apply_event(self, event: Event, data: Mapping[str, Any], at: int) -> CheckedData:
         if event.type == "shop.bad":
-            return (("", "bad", "bad"),)
+            return CheckedData({}, (("", "bad", "bad"),), refused=True)
         if event.type == "shop.filed":
             self.situations = (*self.situations, Situation("complaint", "", event.time))
         if event.type == "shop.solved":
             self.situations = tuple(Situation(each.kind, each.ref, each.opened, event.time) for each in self.situations)
         if event.type == "shop.refiled":
             self.situations = (Situation("complaint", "", 0, event.time), Situation("complaint", "", event.time))
-        return ()
+        return CheckedData(data)
 
     def facts_of(self, customer: str) -> Facts:
         return facts(self.rules, situations=self.situations)
