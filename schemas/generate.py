@@ -163,6 +163,7 @@ def _decision_schema() -> dict[str, Any]:
         "until": _NULLABLE_TIME,
         "reason": {"enum": [*Reason, None]},
         "evidence": {"type": "object", "description": "The values that the rule saw."},
+        "words": {**_TEXT, "description": "What the rule saw, for people; only where a decision is explained."},
     }
     jump = {"at": _TIME, "rule": {"enum": list(RULES)}, "id": _NULLABLE_TEXT, "until": _NULLABLE_TIME}
     properties = {
@@ -190,7 +191,10 @@ def _decision_schema() -> dict[str, Any]:
             "anyOf": [_finding_schema(), {"type": "null"}],
             "description": "With `render_error`: the cause, its place in the campaign, and the variable.",
         },
-        "verdicts": {"type": "array", "items": _object_schema(verdict)},
+        "verdicts": {
+            "type": "array",
+            "items": _object_schema(verdict, tuple(name for name in verdict if name != "words")),
+        },
         "jumps": {"type": "array", "items": _object_schema(jump)},
     }
     required = tuple(name for name in properties if name not in ("verdicts", "jumps"))

@@ -122,7 +122,7 @@ def live_client(app: Any) -> Any:
 async def test_every_example_is_taken(tmp_path: Path) -> None:
     """Each example is sent to the running product, in an order in which it can work."""
     async with live(tmp_path, MONDAY) as product:
-        product.editor._transport = ContractTransport(product.together.app)
+        assert isinstance(product.editor._transport, ContractTransport)
         await product.policy(policy(situations=[{"kind": "complaint", "opens": [{"event": "shop.complaint"}]}]))
         await product.campaign(campaign())
         await product.customer(customer())

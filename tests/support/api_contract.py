@@ -41,8 +41,9 @@ class ContractTransport(httpx.ASGITransport):
 def describe(app: ASGIApp) -> Json:
     """The OpenAPI document of an app, or of the services behind a gateway. Made once for each kind of app."""
     if isinstance(app, Gateway):
-        parts = [describe(each) for each in app.apps.values()]
-        return _remember("+".join(sorted(app.apps)), lambda: merge_documents("Tactful", parts))
+        parts = {name: each for name, each in app.apps.items() if isinstance(each, FastAPI)}  # a test may break one
+        documents = [describe(each) for each in parts.values()]
+        return _remember("+".join(sorted(parts)), lambda: merge_documents("Tactful", documents))
     assert isinstance(app, FastAPI)
     return _remember(f"{app.title} {len(app.routes)}", app.openapi)
 

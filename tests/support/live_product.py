@@ -20,6 +20,7 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.access import api_keys
+from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
 
 ADMIN = "admin-key-of-the-tests"
@@ -37,7 +38,7 @@ class Live:
 
     def _client(self, key: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=self.together.app),
+            transport=ContractTransport(self.together.app),
             base_url="http://tactful",
             headers={"authorization": f"Bearer {key}"},
             timeout=120,

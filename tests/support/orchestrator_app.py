@@ -40,6 +40,7 @@ from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
+from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -153,7 +154,7 @@ class World:
     ) -> httpx.Response:
         """A request by somebody with a role."""
         headers = {"Authorization": f"Bearer {await self.key_of(role, name)}", **options.pop("headers", {})}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=ContractTransport(self.app), base_url="http://test") as client:
             return await client.request(method, path, headers=headers, **options)
 
     async def launch(self, document: dict[str, Any]) -> None:

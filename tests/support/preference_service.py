@@ -43,6 +43,7 @@ from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.service import Service
 from services.preference.app import build
 from services.preference.settings import PreferenceSettings
+from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
 
 NOW = parse_instant("2026-03-02T12:00:00Z")
@@ -172,7 +173,7 @@ async def running(
     asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")
     client = OrchestratorClient(asked, SERVICE_KEY)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)
-    transport = httpx.ASGITransport(service.app)
+    transport = ContractTransport(service.app)
     headers = {"Authorization": f"Bearer {AGENT_KEY}"}
     await bus.ensure_topics({EVENTS.name: 4, DEAD_LETTERS.name: 1})
     async with (

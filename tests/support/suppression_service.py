@@ -42,6 +42,7 @@ from services.kit.runtime.clock import ManualClock
 from services.suppression.app import SuppressionService, build
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import SituationKinds, compile_kinds
+from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
 
 ADMIN = "admin-key-of-the-tests"
@@ -214,7 +215,7 @@ async def running(
             barrier_wait=barrier_wait,
         )
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(service.app),
+            transport=ContractTransport(service.app),
             base_url="http://suppression",
             headers={"Authorization": f"Bearer {ADMIN}"},
         ) as http:

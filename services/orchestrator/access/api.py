@@ -50,7 +50,7 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
     @routes.post("", summary="Create a key; only this response shows it", **answers({201: NewKey}, errors.Conflict))
     async def create_key(
         principal: Principal = requires("keys:write", store_response=False),
-        new: KeyRequest = document_body(KeyRequest),
+        new: KeyRequest = document_body(KeyRequest, examples={"a colleague": {"name": "ada", "role": "marketer"}}),
     ) -> dict[str, Any]:
         key, plain = await api_keys.create_key(database, new.name, _parse_role(new.role), principal.name, clock.now())
         return {"id": key.id, "name": key.name, "role": key.role, "key": plain}

@@ -25,9 +25,11 @@ InstantParam = Annotated[str | None, Query(description="RFC 3339 time")]
 
 
 class Replay(TypedDict):
-    """What the same code decides today on the facts of then. `unknown`: facts that are no longer kept."""
+    """What the same code decides today on the facts of then. `unknown`: facts that are no longer kept, so that `same`
+    may be null.
+    """
 
-    same: bool
+    same: bool | None
     facts_at: TimeText | None
     decision: Annotated[dict[str, Any], document_schema("decision")] | None
     sentence: str | None

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from schemas.fields import CustomerId
 from schemas.times import format_instant
-from schemas.vocabulary import Channel, Intent
+from schemas.vocabulary import Intent
 from services.kit.db.database import Database
 from services.kit.http.answer_types import ClassField, TimeText
 from services.kit.http.auth import Principal, requires
@@ -17,13 +17,13 @@ from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, Cont
 
 
 class ContactFields(ClassField):
-    """One contact: made, being made, planned, or reported by another tool."""
+    """One contact: made, being made, planned, or reported by another tool, on a channel that may not be one of ours."""
 
     message_id: str
     state: ContactState
     at: TimeText
     since: TimeText
-    channel: Channel
+    channel: str
     intent: Intent | None
     topic: str | None
     campaign: str | None

@@ -59,12 +59,19 @@ class SituationFields(TypedDict):
 _From = TypedDict("_From", {"from": TimeText | None})
 
 
-class QuarantineFields(_From):
-    """The hold after an event about this customer that could not be read."""
+class RecordPlace(TypedDict):
+    """Where a record lies in the log."""
 
-    key: str
-    mode: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class QuarantineFields(_From):
+    """The time without messages after a record about this customer that could not be read."""
+
     until: TimeText | None
+    record: RecordPlace
 
 
 class ChangeEvent(TypedDict):
@@ -227,7 +234,7 @@ def _situation_document(item: Situation, kinds: SituationKinds, now: Instant) ->
     }
 
 
-def _quarantine_document(quarantine: Quarantine) -> dict[str, Any]:
+def _quarantine_document(quarantine: Quarantine) -> QuarantineFields:
     return {
         "from": format_optional_instant(quarantine.start),
         "until": format_optional_instant(quarantine.until),

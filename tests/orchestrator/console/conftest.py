@@ -14,6 +14,7 @@ from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
 from services.development.all_services import EmbeddedTactful
 from services.kit.runtime.clock import ManualClock
+from tests.support.api_contract import ContractTransport
 from tests.support.servers import ROOT
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -45,7 +46,7 @@ class House:
     async def api(self, method: str, path: str, body: Any = None, by: str = "admin") -> Any:
         """Ask the API with a key."""
         headers = {"authorization": f"Bearer {self.embedded.keys.get(by) or self.keys[by]}"}
-        transport = httpx.ASGITransport(self.embedded.app)
+        transport = ContractTransport(self.embedded.app)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as client:
             answer = await client.request(method, path, json=body, headers=headers)
         assert answer.is_success, answer.text
