@@ -8,10 +8,7 @@ A model refers to a document by `document_schema(name)`, and takes over its fiel
 with_document(name)`.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -20,6 +17,7 @@ from fastapi.routing import APIRoute, RouteContext
 from pydantic import WithJsonSchema
 from pydantic.json_schema import models_json_schema
 
+from schemas.generate import generate_schema
 from services.kit import errors
 from services.kit.errors import TactfulError
 from services.kit.http import idempotency
@@ -273,7 +271,7 @@ def _add_document(name: str, schemas: Json) -> str:
     """Adds a document of `schemas/json` and its definitions to the components; returns the name there."""
     title = name.capitalize()
     if title not in schemas:
-        schema = _read_document_schema(name)
+        schema = generate_schema(name)
         definitions = schema.pop("$defs", {})
         for definition, part in definitions.items():
             schemas[f"{title}.{definition}"] = _point_to_components(part, title)
@@ -281,15 +279,6 @@ def _add_document(name: str, schemas: Json) -> str:
             {key: value for key, value in schema.items() if key not in ("$schema", "$id")}, title
         )
     return title
-
-
-def _read_document_schema(name: str) -> Json:
-    return dict(json.loads(_schema_text(name)))
-
-
-@cache
-def _schema_text(name: str) -> str:
-    return (files("schemas") / "json" / f"{name}.schema.json").read_text("utf-8")
 
 
 def _point_to_components(node: Any, title: str) -> Any:
