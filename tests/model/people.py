@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.model.conditions import Error, found, holds
 from tests.model.instants import DAY, duration, instant, optional_instant
+from tests.model.refusals import CHANNELS, readable
 
 Document = dict[str, Any]
 NEVER = -(10**30)
@@ -58,6 +59,7 @@ class Person:
     entries: list[Document] = field(default_factory=list)
     situations: list[Situation] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
+    quarantined_until: int = NEVER
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def variables(self, event: Document) -> Document:
@@ -67,12 +69,23 @@ class Person:
         return {"event": event, "customer": customer}
 
 
-def take_in(person: Person, event: Document, policy: Document) -> None:
-    """The event changes what is known."""
-    at, data = instant(event["time"]), event.get("data") or {}
+def take_in(person: Person, event: Document, policy: Document, now: int) -> bool:
+    """The event changes what is known. Returns whether anything of it counts."""
+    at = instant(event["time"])
+    data, may_refuse, cut = readable(event, policy)
+    event = {**event, "data": data}
+    if may_refuse:
+        person.quarantined_until = max(person.quarantined_until, now + DAY)
+    if refused(event, policy):
+        return False
     if event["type"] == "tactful.preference.changed":
         for name, value in data.items():
-            if person.set_at.get(name, NEVER) <= at:
+            if person.set_at.get(name, NEVER) > at:
+                continue
+            if name in cut:
+                known = person.values.get(name) or []
+                person.values[name] = [*known, *(each for each in value if each not in known)]
+            else:
                 person.values[name] = with_later_ones(person, name, value, at)
                 person.set_at[name] = at
     elif event["type"] == "tactful.customer.identified":
@@ -83,6 +96,7 @@ def take_in(person: Person, event: Document, policy: Document) -> None:
         report(person, event, data)
     for kind in policy.get("situations", []):
         change_situation(person, event, kind, at)
+    return True
 
 
 def with_later_ones(person: Person, name: str, value: Any, at: int) -> Any:
@@ -139,12 +153,19 @@ def report(person: Person, event: Document, data: Document) -> None:
     )  # fmt: skip
 
 
-def refused(event: Document) -> bool:
-    """Whether the event does nothing: a contact reported for more than 30 days after its event."""
-    data = event.get("data") or {}
-    if event["type"] != "tactful.contact.reported" or data.get("at") is None:
+def refused(event: Document, policy: Document) -> bool:
+    """Whether the event, without what cannot be read, does nothing: it has not been seen then."""
+    data = event["data"]
+    if event["type"] == "tactful.preference.changed":
+        return not data
+    if event["type"] in ("tactful.situation.opened", "tactful.situation.closed"):
+        kinds = [each["kind"] for each in policy.get("situations", [])]
+        return data.get("kind") not in kinds if kinds else "kind" not in data
+    if event["type"] != "tactful.contact.reported":
         return False
-    return instant(data["at"]) > instant(event["time"]) + 30 * DAY
+    if data["channel"] not in CHANNELS:
+        return True
+    return data.get("at") is not None and instant(data["at"]) > instant(event["time"]) + 30 * DAY
 
 
 def change_situation(person: Person, event: Document, kind: Document, at: int) -> None:

@@ -9,7 +9,8 @@ from tests.model.people import Document, Situation
 from tests.model.rules import FOREVER, Candidate, Refusal
 
 TABLE = (
-    *("campaign", "audience", "reentry", "expiry", "address", "suppression", "consent", "opt_out"),
+    *("campaign", "audience", "reentry", "expiry", "address", "suppression", "consent"),
+    *("quarantine", "opt_out"),
     *("contact_history", "hold", "frequency_cap", "min_gap", "quiet_hours", "arbitration", "holdout", "channel"),
 )
 JUMPS = 64
@@ -46,6 +47,7 @@ def refusals(candidate: Candidate, speaking: Speaking, at: int) -> list[Refusal]
         *rules.expiry_rule(candidate, at),
         *rules.address_rules(candidate, speaking.by_address, at),
         *rules.consent_rule(candidate, at),
+        *rules.quarantine_rule(candidate, at),
         *rules.opt_out_rule(candidate, policy, at),
         *contacts.history_rule(candidate, policy, at),
         *rules.hold_rule(candidate, speaking.stops, at),

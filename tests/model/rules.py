@@ -160,6 +160,11 @@ def consent_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
         yield Refusal("consent", "no_consent", "deny")
 
 
+def quarantine_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
+    if candidate.cls != "transactional" and at < candidate.person.quarantined_until:
+        yield Refusal("quarantine", "quarantined", "deny")
+
+
 def opt_out_rule(candidate: Candidate, policy: Document, at: int) -> Iterator[Refusal]:
     if candidate.cls == "transactional":
         return

@@ -9,7 +9,7 @@ from typing import Any
 from tests.model.conditions import holds
 from tests.model.contacts import Rank, rank
 from tests.model.instants import instant, written
-from tests.model.people import Contact, Document, Person, Situation, refused, take_in
+from tests.model.people import Contact, Document, Person, Situation, take_in
 from tests.model.planning import Plan, Speaking, chosen, plan
 from tests.model.rules import Candidate
 
@@ -78,11 +78,12 @@ class Simulation:
         customer = event["subject"]
         person = self.people[customer]
         person.customer = customer
-        if (event["source"], event["id"]) in person.seen or refused(event):
+        if (event["source"], event["id"]) in person.seen:
+            return
+        open_before = [each for each in person.situations if each.closed is None]
+        if not take_in(person, event, self.speaking.policy, self.now):
             return
         person.seen.add((event["source"], event["id"]))
-        open_before = [each for each in person.situations if each.closed is None]
-        take_in(person, event, self.speaking.policy)
         closed = [each for each in open_before if each.closed is not None]
         for each in self.waiting:
             if any(own is other for own in each.situations for other in closed):

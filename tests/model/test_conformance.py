@@ -6,13 +6,7 @@ import pytest
 
 from tests.model.reading import FIELDS, decisions_of, json_lines
 
-NOT_MODELLED = frozenset({"35-what-may-have-been-a-refusal"})
-"""Cases with events that cannot be read: the model knows no quarantine yet, it reads valid events alone."""
-CASES = sorted(
-    path
-    for path in (Path(__file__).parents[1] / "conformance").iterdir()
-    if path.is_dir() and path.name not in NOT_MODELLED
-)
+CASES = sorted(path for path in (Path(__file__).parents[1] / "conformance").iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

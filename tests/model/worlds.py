@@ -115,7 +115,8 @@ def single_event(draw: Draw, names: list[str], zones: list[str], start: int) -> 
     """One event."""
     at = draw(times(start))
     other = {"situation": situation_data(), "reported": reported_data(at), "changed": changed_data(zones, start)}
-    about = draw(st.sampled_from(["shop"] * 7 + sorted(other)))
+    other["faulty"] = faulty_data()
+    about = draw(st.sampled_from(["shop"] * 12 + ["changed", "reported", "situation"] * 2 + ["faulty"]))
     kind, data = draw(other.get(about, shop_data()))
     event: dict[str, Any] = {
         "specversion": "1.0",
@@ -165,6 +166,30 @@ def reported_data(draw: Draw, at: str) -> tuple[str, Document]:
     if away is not None:
         data["at"] = written(instant(at) + away)
     return "tactful.contact.reported", data
+
+
+def faulty_data() -> st.SearchStrategy[tuple[str, Document]]:
+    """What cannot be read whole; about half of it may have been a refusal."""
+    changed, identified = "tactful.preference.changed", "tactful.customer.identified"
+    opened, reported = "tactful.situation.opened", "tactful.contact.reported"
+    faults: list[tuple[str, Document]] = [
+        (changed, {}),
+        (changed, {"optouts": [{"all": True}]}),
+        (changed, {"opt_outs": [{"topic": TOPICS[0]}, {"chanel": "sms"}]}),
+        (changed, {"opt_outs": [{"channel": "pigeon"}], "country": "PT"}),
+        (changed, {"paused_until": "tomorrow", "zone": "Etc/UTC"}),
+        (changed, {"doNotContact": True, "traits": {"vip": True}}),
+        (changed, {"zone": "Berln", "country": "DE"}),
+        (changed, {"quiet_hours": "never", "traits": {"tier": 3}}),
+        (identified, {"zone": "Berln", "country": "CL"}),
+        (identified, {"opt_outs": [{"all": True}], "traits": {"vip": 1}}),
+        (identified, {"traits": {"tier": "1"}, "nickname": "Al"}),
+        (opened, {"kind": "complain"}),
+        (opened, {"kind": "not a kind!"}),
+        (opened, {"kind": "zebra"}),
+        (reported, {"channel": "carrier pigeon", "class": "marketing"}),
+    ]
+    return st.sampled_from(faults).map(lambda each: (each[0], dict(each[1])))
 
 
 @st.composite
