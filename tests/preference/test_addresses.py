@@ -12,8 +12,8 @@ from services.kit.db.database import Database
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.preference_state import is_read_in, unpack
-from tests.support.fresh_databases import migrate
 from tests.support.preference_service import Running, change, eventually, running
+from tests.upgrade import dumps
 
 pytestmark = pytest.mark.wired
 
@@ -119,7 +119,7 @@ def packed_before(customer: str, *texts: str, merged: bool = False) -> bytes:
 
 async def write_old_states(url: str) -> None:
     """A database as the version before left it."""
-    migrate(url, "services.preference")
+    await dumps.load_empty(url, "2026-11-29", "preference")
     database = Database.open(url)
     rows = {
         "c-1": packed_before("c-1", "07700 900101"),
@@ -128,7 +128,6 @@ async def write_old_states(url: str) -> None:
         "c-4": packed_before("c-4", "07700 900104", "+44 7700 900104"),
     }
     async with database.write() as tx:
-        await tx.execute("DELETE FROM settled")
         for customer, packed in rows.items():
             await tx.execute(
                 "INSERT INTO preference_state (customer, version, state) VALUES (:customer, 3, :packed)",

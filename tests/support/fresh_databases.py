@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,17 @@ def create_postgres(url: str, template: str | None = None) -> None:
     _run(_execute(made, f'CREATE DATABASE "{made.database}"{copied}'))
     if template is None:
         _empty.add(url)
+
+
+def fill(url: str, script: str) -> None:
+    """Run a script of SQL in the fresh database that `url` names. It is not fresh from then on."""
+    made = make_url(url)
+    if made.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(str(made.database))) as database:
+            database.executescript(script)
+    else:
+        _empty.discard(url)
+        _run(_execute(made, script, made.database))
 
 
 def migrate(url: str, package: str) -> None:
@@ -77,8 +90,8 @@ def _postgres_template(near: URL, package: str) -> str:
     return _templates[key]
 
 
-async def _execute(near: URL, statement: str) -> None:
-    connection = await asyncpg.connect(host=near.host, port=near.port, user=near.username, database="postgres")
+async def _execute(near: URL, statement: str, database: str | None = "postgres") -> None:
+    connection = await asyncpg.connect(host=near.host, port=near.port, user=near.username, database=database)
     try:
         await connection.execute(statement)
     finally:

@@ -14,8 +14,8 @@ from services.clients.address_hashes import AddressHasher
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
 from services.suppression.store import entry_store
-from tests.support.fresh_databases import migrate
 from tests.support.suppression_service import ADDRESS_KEY, NOW, Running, running
+from tests.upgrade import dumps
 
 pytestmark = pytest.mark.wired
 
@@ -28,14 +28,11 @@ def hash_before(channel: str, text: str) -> str:
     return hmac.new(ADDRESS_KEY.encode(), f"{channel}\0{plain}".encode(), "sha256").hexdigest()
 
 
-async def downgrade_to_0004(url: str) -> None:
-    """A database as the version before left it."""
-    migrate(url, "services.suppression")
+async def load_old_database(url: str) -> None:
+    """A database as the version before canonical forms left it."""
+    await dumps.load_empty(url, "2026-11-29", "suppression")
     database = Database.open(url)
     async with database.write() as tx:
-        await tx.execute("DROP INDEX address_entry_as_spelt")
-        await tx.execute("ALTER TABLE address_entry DROP COLUMN as_spelt")
-        await tx.execute("UPDATE schema_version SET version_num = '0004'")
         await tx.execute(
             "INSERT INTO settled (name, value) VALUES ('address_key', :value)",
             value=hashlib.sha256(b"tactful address key\0" + ADDRESS_KEY.encode()).hexdigest()[:16],
@@ -80,7 +77,7 @@ def sms(text: str, canonical: str = "+447700900101") -> Address:
 async def test_an_entry_in_any_usual_spelling_covers_the_number(
     database_url: str, tmp_path: Path, stored: str, given: str
 ) -> None:
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "sms", stored, "***01")
     await upgrade_schema(database_url, "services.suppression")
     async with running(database_url, tmp_path) as service:
@@ -91,7 +88,7 @@ async def test_the_spelling_that_a_customer_has_covers_all_who_have_the_number(
     database_url: str, tmp_path: Path
 ) -> None:
     odd = "+44/7700/900101"
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "sms", odd, "***01")
     await upgrade_schema(database_url, "services.suppression")
     async with running(database_url, tmp_path) as service:
@@ -108,7 +105,7 @@ async def test_the_spelling_that_a_customer_has_covers_all_who_have_the_number(
 
 
 async def test_of_two_entries_that_become_one_the_stricter_holds(database_url: str, tmp_path: Path) -> None:
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "sms", "+447700900101", "***01", at=NOW, expires=NOW + DAY)
     await insert_old_entry(database_url, "sup_2", "sms", "+44 7700 900101", "***01", at=NOW - DAY)
     await upgrade_schema(database_url, "services.suppression")
@@ -118,7 +115,7 @@ async def test_of_two_entries_that_become_one_the_stricter_holds(database_url: s
 
 
 async def test_a_number_in_national_form_stays_one_in_each_country(database_url: str, tmp_path: Path) -> None:
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "sms", "0171 5551234", "***34")
     await upgrade_schema(database_url, "services.suppression")
     async with running(database_url, tmp_path) as service:
@@ -127,7 +124,7 @@ async def test_a_number_in_national_form_stays_one_in_each_country(database_url:
 
 
 async def test_an_internationalised_domain_covers_its_ascii_form(database_url: str, tmp_path: Path) -> None:
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "email", "Ada@bücher.example", "A***@bücher.example")
     await upgrade_schema(database_url, "services.suppression")
     async with running(database_url, tmp_path) as service:
@@ -137,7 +134,7 @@ async def test_an_internationalised_domain_covers_its_ascii_form(database_url: s
 async def test_other_spellings_are_asked_for_only_while_there_may_be_such_entries(
     database_url: str, tmp_path: Path
 ) -> None:
-    await downgrade_to_0004(database_url)
+    await load_old_database(database_url)
     await insert_old_entry(database_url, "sup_1", "email", "ada@example.org", "a***@example.org")
     await insert_old_entry(database_url, "sup_2", "push", "token", "***en")
     await insert_old_entry(database_url, "sup_3", None, "+447700900101", "***01")

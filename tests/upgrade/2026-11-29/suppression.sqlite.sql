@@ -1,0 +1,206 @@
+BEGIN TRANSACTION;
+CREATE TABLE address_entry (
+	hash TEXT NOT NULL, 
+	id TEXT NOT NULL, 
+	channel TEXT, 
+	topic TEXT, 
+	classes TEXT, 
+	reason TEXT NOT NULL, 
+	at BIGINT NOT NULL, 
+	expires BIGINT, 
+	PRIMARY KEY (hash, id)
+);
+INSERT INTO "address_entry" VALUES('43688a2a1f1c3bcb0d1d36d204302f929d8c6efc372384f9bdeb8f2ca61e441e','sup_0660b3fbca100069335e0f79b88edb','sms',NULL,NULL,'legal',1777593600000000,1811808000000000);
+INSERT INTO "address_entry" VALUES('5014e12b83c39f803c3ae92767b3dd175232f76c5b225e3c595d857635a90fbb','sup_0660b3fbca10003bbbe72125b7b0ef','sms',NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('cf5d1c005babea174f977908b1438f507e1c55618ea37f0a7bed9d859e5604da','sup_0660b3fbca10005f72b23485757726','sms',NULL,'["marketing"]','legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('e04322d47732c3f39303566797b5ff518c20c761afa97cc868de3444f09b7cfe','sup_0660b3fbca10008bdc532313e214d7','sms',NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('57a64fb16ba2f41f7ff21caa431bc666c5fb08b6baf23125e0bb13dade2f98d6','sup_0660b3fbca1000abcbb363ad6d9120','email','referrals',NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('57a64fb16ba2f41f7ff21caa431bc666c5fb08b6baf23125e0bb13dade2f98d6','sup_0660b3fbca10009e11f01ea6a1fe53',NULL,NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('83e6d0fb6ad8d25b18c8bb24ea1aeb71e3c0d09c034eb8f77d1ed95c0a4e2b77','sup_0660b3fbca10009e11f01ea6a1fe53',NULL,NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('2d5debdde03a33d8689fed12aef5be78310529de54dbc1e42f27bec6de6202e3','sup_0660b3fbca10009e11f01ea6a1fe53',NULL,NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('602748c3428502fa0e43338c0819f4153c60760a4ba6360d3c0654fdbfac93b5','sup_0660b3fbca10009e11f01ea6a1fe53',NULL,NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('eb0757678f60b9be54d139d81d47140a762b5c82353967db923050d79c9c2a71','sup_0660b3fbca1000f79bd8021e4695af','email',NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('37aef317192b84218377a22ecafabdecbdc7b5cf873ace7ee5fc1250c266ffd3','sup_0660b3fbca100081166c7f6f8aa15b','email',NULL,'["marketing"]','legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('683d9d3b734c72e237594bd7a6574ce50bc7aff6b787a75e594b358e3f2b6901','sup_0660b3fbca100085f30d6b090ef17b','sms',NULL,NULL,'legal',1777593600000000,NULL);
+INSERT INTO "address_entry" VALUES('07994156de5c58c648951dc84f48da830bab4565f976f47f29a44dc01b609fdf','sup_0660b3fbca1000b8d7a0150462486c','push',NULL,NULL,'legal',1777593600000000,NULL);
+CREATE TABLE alert (
+	fingerprint TEXT NOT NULL, 
+	started BIGINT, 
+	ended BIGINT, 
+	told BIGINT NOT NULL, 
+	PRIMARY KEY (fingerprint)
+);
+CREATE TABLE customer_state (
+	customer TEXT NOT NULL, 
+	version BIGINT NOT NULL, 
+	body BLOB NOT NULL, 
+	PRIMARY KEY (customer)
+);
+INSERT INTO "customer_state" VALUES('nia',1,X'95A36E6961019192D9227375705F30363630623366626361313030306130373865633262663664343431386397A3736D73C091A96D61726B6574696E67CF000650B643154000C0A56C6567616CC09090');
+INSERT INTO "customer_state" VALUES('mia',1,X'95A36D696101909194A9636F6D706C61696E74A522432D3122CF000660B3FBCA1000C090');
+INSERT INTO "customer_state" VALUES('lee',2,X'95A36C656502909194A9636F6D706C61696E74A522432D3222CF000660B3FBCA1000CF000660B3FBCA100090');
+INSERT INTO "customer_state" VALUES('zoe',1,X'95A37A6F65019192D9227375705F30363630623366626361313030306364353863373165653137363234373797C0C0C0CF000660B3FBCA1000C0A6657261736564C09090');
+INSERT INTO "customer_state" VALUES('underscore',1,X'95AA756E64657273636F72650190909199B0756E7265616461626C652D6576656E74A56465666572CF000660B3FBCA1000CF000660C819A1700095C0C092A96D61726B6574696E67A773657276696365C0C0C0C0D92B616E206576656E74206F66207468697320637573746F6D657220636F756C64206E6F742062652072656164A75461637466756C');
+CREATE TABLE dead_letter (
+	id INTEGER NOT NULL, 
+	topic TEXT NOT NULL, 
+	partition INTEGER NOT NULL, 
+	"offset" BIGINT NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	"key" BLOB, 
+	value BLOB, 
+	headers BLOB NOT NULL, 
+	stage TEXT NOT NULL, 
+	error_class TEXT NOT NULL, 
+	error_message TEXT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	at BIGINT NOT NULL, 
+	published BIGINT, 
+	state TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE hold (
+	seq INTEGER NOT NULL, 
+	"key" TEXT NOT NULL, 
+	mode TEXT NOT NULL, 
+	start BIGINT NOT NULL, 
+	until BIGINT, 
+	fact BLOB NOT NULL, 
+	document TEXT NOT NULL, 
+	placed_by TEXT NOT NULL, 
+	placed_at BIGINT NOT NULL, 
+	ended_at BIGINT, 
+	lifted_by TEXT, 
+	lift_reason TEXT, release_rate INTEGER, 
+	PRIMARY KEY (seq)
+);
+INSERT INTO "hold" VALUES(1,'incident-1','defer',1795176000000000,NULL,X'99AA696E636964656E742D31A56465666572CF000660B3FBCA1000C095C0C0C0C091AC70726F647563742D6E657773C0C0BE494E432D313A207468652067617465776179206C6F736573207465787473A561646D696E','{"key":"incident-1","scope":{"campaigns":["product-news"]},"mode":"defer","from":"2026-11-20T12:00:00Z","reason":"INC-1: the gateway loses texts","placed_by":"admin"}','admin',1795176000000000,NULL,NULL,NULL,NULL);
+INSERT INTO "hold" VALUES(2,'kill-switch','drop',1795176000000000,NULL,X'99AB6B696C6C2D737769746368A464726F70CF000660B3FBCA1000C09591A6696E5F617070C0C0C0C0C0C0BE494E432D313A207468652067617465776179206C6F736573207465787473A561646D696E','{"key":"kill-switch","scope":{"channels":["in_app"]},"mode":"drop","from":"2026-11-20T12:00:00Z","reason":"INC-1: the gateway loses texts","placed_by":"admin"}','admin',1795176000000000,NULL,NULL,NULL,NULL);
+INSERT INTO "hold" VALUES(3,'region','defer',1795176000000000,NULL,X'99A6726567696F6EA56465666572CF000660B3FBCA1000C095C0C0C0C0C0A2505481A3766970C3BE494E432D313A207468652067617465776179206C6F736573207465787473A561646D696E','{"key":"region","scope":{"region":"PT","trait":{"vip":true}},"mode":"defer","from":"2026-11-20T12:00:00Z","reason":"INC-1: the gateway loses texts","placed_by":"admin"}','admin',1795176000000000,NULL,NULL,NULL,NULL);
+INSERT INTO "hold" VALUES(4,'over','defer',1795176000000000,NULL,X'99A46F766572A56465666572CF000660B3FBCA1000C09591A3736D7391A46E657773C0C0C0C0C0BE494E432D313A207468652067617465776179206C6F736573207465787473A561646D696E','{"key":"over","scope":{"channels":["sms"],"topics":["news"]},"mode":"defer","from":"2026-11-20T12:00:00Z","reason":"INC-1: the gateway loses texts","placed_by":"admin"}','admin',1795176000000000,1795176000000000,'admin','INC-1 is over',20);
+CREATE TABLE idempotency (
+	"key" TEXT NOT NULL, 
+	principal TEXT NOT NULL, 
+	fingerprint TEXT NOT NULL, 
+	status INTEGER, 
+	body BLOB, 
+	at BIGINT NOT NULL, 
+	PRIMARY KEY ("key")
+);
+CREATE TABLE inbox (
+	customer TEXT NOT NULL, 
+	source TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	received BIGINT NOT NULL, 
+	PRIMARY KEY (customer, source, event_id)
+);
+INSERT INTO "inbox" VALUES('mia','/shop','complaint-1',1795176000000000);
+INSERT INTO "inbox" VALUES('lee','/shop','complaint-2',1795176000000000);
+INSERT INTO "inbox" VALUES('lee','/shop','resolved-2',1795176000000000);
+INSERT INTO "inbox" VALUES('zoe','/shop','erased',1795176000000000);
+CREATE TABLE partition_lease (
+	topic TEXT NOT NULL, 
+	partition INTEGER NOT NULL, 
+	epoch BIGINT NOT NULL, 
+	next_offset BIGINT NOT NULL, 
+	PRIMARY KEY (topic, partition)
+);
+INSERT INTO "partition_lease" VALUES('customer.events',0,2,13);
+INSERT INTO "partition_lease" VALUES('customer.events',1,2,4);
+INSERT INTO "partition_lease" VALUES('customer.events',2,2,1);
+INSERT INTO "partition_lease" VALUES('customer.events',3,2,2);
+INSERT INTO "partition_lease" VALUES('customer.events',4,2,0);
+INSERT INTO "partition_lease" VALUES('customer.events',5,2,3);
+INSERT INTO "partition_lease" VALUES('customer.events',6,2,0);
+INSERT INTO "partition_lease" VALUES('customer.events',7,2,2);
+INSERT INTO "partition_lease" VALUES('customer.events',8,2,4);
+INSERT INTO "partition_lease" VALUES('customer.events',9,2,2);
+INSERT INTO "partition_lease" VALUES('customer.events',10,2,0);
+INSERT INTO "partition_lease" VALUES('customer.events',11,2,6);
+CREATE TABLE quarantine (
+	seq INTEGER NOT NULL, 
+	customer TEXT NOT NULL, 
+	start BIGINT NOT NULL, 
+	until BIGINT NOT NULL, 
+	topic TEXT NOT NULL, 
+	partition INTEGER NOT NULL, 
+	log_offset BIGINT NOT NULL, 
+	error_class TEXT NOT NULL, 
+	PRIMARY KEY (seq)
+);
+INSERT INTO "quarantine" VALUES(1,'underscore',1795176000000000,1795262400000000,'customer.events',0,9,'Unreadable');
+CREATE TABLE schema_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "schema_version" VALUES('0003');
+CREATE TABLE settled (
+	name TEXT NOT NULL, 
+	value TEXT NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "settled" VALUES('address_key','ff8047ba6dbd2e76');
+CREATE TABLE situation_event (
+	seq INTEGER NOT NULL, 
+	customer TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	ref TEXT NOT NULL, 
+	action TEXT NOT NULL, 
+	at BIGINT NOT NULL, 
+	source TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	recorded BIGINT NOT NULL, 
+	PRIMARY KEY (seq)
+);
+INSERT INTO "situation_event" VALUES(1,'mia','complaint','"C-1"','opened',1795176000000000,'/shop','complaint-1',1795176000000000);
+INSERT INTO "situation_event" VALUES(2,'lee','complaint','"C-2"','opened',1795176000000000,'/shop','complaint-2',1795176000000000);
+INSERT INTO "situation_event" VALUES(3,'lee','complaint','"C-2"','closed',1795176000000000,'/shop','resolved-2',1795176000000000);
+CREATE TABLE situation_kinds (
+	seq INTEGER NOT NULL, 
+	policy_version BIGINT NOT NULL, 
+	body BLOB NOT NULL, 
+	at BIGINT NOT NULL, 
+	PRIMARY KEY (seq)
+);
+INSERT INTO "situation_kinds" VALUES(1,1,X'5B7B226B696E64223A22636F6D706C61696E74222C226F70656E73223A5B7B226576656E74223A2273686F702E636F6D706C61696E742E66696C6564227D5D2C22636C6F736573223A5B7B226576656E74223A2273686F702E636F6D706C61696E742E7265736F6C766564227D5D2C22726566223A22646174612E63617365222C226C6170736573223A2231383064227D5D',1795176000000000);
+CREATE TABLE suppression_entry (
+	id TEXT NOT NULL, 
+	customer TEXT, 
+	masked TEXT, 
+	channel TEXT, 
+	topic TEXT, 
+	classes TEXT, 
+	reason TEXT NOT NULL, 
+	at BIGINT NOT NULL, 
+	expires BIGINT, 
+	source TEXT, 
+	added_by TEXT NOT NULL, 
+	added_at BIGINT NOT NULL, 
+	removed_by TEXT, 
+	removed_at BIGINT, 
+	remove_reason TEXT, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca100069335e0f79b88edb',NULL,'***01','sms',NULL,NULL,'legal',1777593600000000,1811808000000000,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca10003bbbe72125b7b0ef',NULL,'***01','sms',NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca10005f72b23485757726',NULL,'***01','sms',NULL,'["marketing"]','legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca10008bdc532313e214d7',NULL,'***34','sms',NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca1000abcbb363ad6d9120',NULL,'M***@Example.org','email','referrals',NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca10009e11f01ea6a1fe53',NULL,'m***@example.org',NULL,NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca1000f79bd8021e4695af',NULL,'b***@bücher.example','email',NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca100081166c7f6f8aa15b',NULL,'b***@xn--bcher-kva.example','email',NULL,'["marketing"]','legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca100085f30d6b090ef17b',NULL,'***er','sms',NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca1000b8d7a0150462486c',NULL,'***dy','push',NULL,NULL,'legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca1000a078ec2bf6d4418c','nia',NULL,'sms',NULL,'["marketing"]','legal',1777593600000000,NULL,'desk','admin',1795176000000000,NULL,NULL,NULL);
+INSERT INTO "suppression_entry" VALUES('sup_0660b3fbca1000cd58c71ee1762477','zoe',NULL,NULL,NULL,NULL,'erased',1795176000000000,NULL,'/shop','event',1795176000000000,NULL,NULL,NULL);
+CREATE INDEX dead_letter_unpublished ON dead_letter (id) WHERE published IS NULL;
+CREATE INDEX idempotency_at ON idempotency (at);
+CREATE INDEX suppression_entry_customer ON suppression_entry (customer, id);
+CREATE INDEX address_entry_id ON address_entry (id);
+CREATE INDEX situation_event_customer ON situation_event (customer, seq);
+CREATE INDEX quarantine_customer ON quarantine (customer, seq);
+CREATE INDEX hold_key ON hold ("key", seq);
+CREATE UNIQUE INDEX hold_standing ON hold ("key") WHERE ended_at IS NULL;
+CREATE INDEX inbox_received ON inbox (received);
+CREATE INDEX alert_told ON alert (told);
+COMMIT;
