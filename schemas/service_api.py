@@ -22,6 +22,7 @@ PREFERENCE_FACTS_PATH = "/internal/preference/facts"
 PREFERENCE_FACTS_AT_PATH = "/internal/preference/facts-at"
 PREFERENCE_RECORDED_PATH = "/internal/preference/recorded"
 TOPICS_PATH = "/internal/preference/topics"
+FIND_CUSTOMERS_PATH = "/internal/preference/customers/find"
 
 
 class PreferenceRequest(msgspec.Struct, frozen=True):
@@ -50,6 +51,21 @@ class PreferenceHistoryRequest(msgspec.Struct, frozen=True):
     customers: tuple[str, ...]
     since: Instant
     until: Instant
+
+
+class CustomerSearch(msgspec.Struct, frozen=True):
+    """Asks for the customers with a name that begins so, or with this address; at most `limit` of each."""
+
+    text: str
+    limit: int = 20
+
+
+class FoundCustomers(msgspec.Struct, frozen=True):
+    """Customers by name and by address. `is_complete`: False while keys of stored customers are still being made."""
+
+    by_name: tuple[str, ...] = ()
+    by_address: tuple[str, ...] = ()
+    is_complete: bool = True
 
 
 class PolicyTopic(msgspec.Struct, frozen=True):

@@ -9,10 +9,13 @@ import httpx
 from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
+    FIND_CUSTOMERS_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
+    CustomerSearch,
+    FoundCustomers,
     LogPositions,
     PastPreferenceRequest,
     PreferenceHistoryRequest,
@@ -75,6 +78,12 @@ class PreferenceClient:
             timeout=HISTORY_TIMEOUT,
         )
         return dict(zip(customers, histories, strict=True))
+
+    async def find_customers(self, text: str, limit: int = 20) -> FoundCustomers:
+        """Customers with a name that begins so, or with this address."""
+        return await internal_api.call(
+            self._http, FIND_CUSTOMERS_PATH, CustomerSearch(text, limit), FoundCustomers, key=self._service_key
+        )
 
     async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:
         """Send the topics of the policy that is about to become active: `{key, name, required}` each."""

@@ -14,10 +14,13 @@ from schemas.customer import OptOutEntry
 from schemas.fields import CustomerId
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
+    FIND_CUSTOMERS_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
+    CustomerSearch,
+    FoundCustomers,
     PastPreferenceRequest,
     PolicyTopics,
     PreferenceHistoryRequest,
@@ -36,6 +39,8 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.http.request_body import document, document_body, plain_body
 from services.preference import store
 from services.preference.as_of import rebuild_known_states, rebuild_state
+from services.preference.customer_lookup import address_values, name_to_find
+from services.preference.customer_lookup_build import SETTLED_NAME, settled_form
 from services.preference.document_form import to_opt_out
 from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
 from services.preference.preference_errors import EDIT_ERRORS
@@ -177,6 +182,18 @@ def internal_routes(database: Database, wake_signal: WakeSignal, region: str | N
         return internal_api.respond(answers)
 
     _add_history_routes(router, database, region)
+
+    @router.post(FIND_CUSTOMERS_PATH, summary="Customers by name or address")
+    async def find_customers(request: Request) -> Response:
+        search = await internal_api.read_request(request, CustomerSearch)
+        name, addresses = name_to_find(search.text), address_values(search.text, region)
+        async with database.read() as tx:
+            found = FoundCustomers(
+                tuple(await store.find_customers_by_name(tx, name, search.limit)) if name else (),
+                tuple(await store.find_customers_by_address(tx, addresses, search.limit)) if addresses else (),
+                await store.get_settled(tx, SETTLED_NAME) == settled_form(region),
+            )
+        return internal_api.respond(found)
 
     @router.post(TOPICS_PATH, summary="The topics of the policy that becomes active")
     async def set_topics(request: Request) -> Response:

@@ -28,6 +28,7 @@ from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceEventHandler
+from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
 from services.preference.metrics import PreferenceMetrics
 from services.preference.settings import PreferenceSettings
@@ -91,5 +92,6 @@ def build(
     )
     service.add_consume_loop(CONSUMER_GROUP, loop)
     service.add_job("addresses", AddressCarryOver(database, region).run)
+    service.add_job("customer lookup", CustomerLookupBuild(database, region).run)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service

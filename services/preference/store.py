@@ -12,6 +12,7 @@ from schemas.facts import Preference
 from schemas.service_api import PolicyTopics
 from schemas.times import Instant
 from services.kit.db.database import Tx
+from services.preference.customer_lookup import MAX_WORDS, lookup_keys
 from services.preference.document_form import preference_document
 from services.preference.preference_state import PreferenceState, empty_state, pack, read_packed_facts, to_facts, unpack
 
@@ -22,6 +23,8 @@ _CHANGE_COLUMNS = (
     "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
 )  # fmt: skip
 
+_LOOKUP_COLUMNS = {"kind": "text", "value": "text", "customer": "text"}
+LookupRow = tuple[str, str, str]
 EventKey = tuple[str, ...]
 """Customer, source and id of an event."""
 
@@ -126,6 +129,7 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
     if not edits:
         return
     await write_states(tx, {edit.after.customer: edit.after for edit in edits}.values())
+    await _update_lookup_keys(tx, edits)
     await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
 
 
@@ -140,6 +144,71 @@ async def write_states(tx: Tx, states: Iterable[PreferenceState]) -> None:
         "WHERE preference_state.customer = v.customer",
         **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
     )
+
+
+async def _update_lookup_keys(tx: Tx, edits: Sequence[StateUpdate]) -> None:
+    """Write what the edits change of the customers' keys; most change nothing."""
+    before = {edit.after.customer: edit.before.preference for edit in reversed(edits)}
+    after = {edit.after.customer: edit.after.preference for edit in edits}
+    removed, added = set[LookupRow](), set[LookupRow]()
+    for customer, preference in after.items():
+        old, new = before[customer], preference
+        if old.traits == new.traits and old.addresses == new.addresses:
+            continue
+        old_keys, new_keys = lookup_keys(old), lookup_keys(new)
+        removed |= {(*key, customer) for key in old_keys - new_keys}
+        added |= {(*key, customer) for key in new_keys - old_keys}
+    if removed:
+        await tx.execute(
+            f"DELETE FROM customer_lookup WHERE (kind, value, customer) IN "
+            f"(SELECT kind, value, customer FROM {tx.table_parameter('v', _LOOKUP_COLUMNS)})",
+            **tx.bind_table_parameter("v", _LOOKUP_COLUMNS, sorted(removed)),
+        )
+    await _insert_lookup_rows(tx, added)
+
+
+async def replace_lookup_keys(tx: Tx, preferences: Iterable[Preference]) -> None:
+    """Write all keys of these customers anew. Requires `lock_states`."""
+    known = {preference.customer: preference for preference in preferences}
+    await tx.execute(
+        f"DELETE FROM customer_lookup WHERE {tx.in_list('customer', 'customers')}",
+        customers=tx.list_parameter(list(known)),
+    )
+    await _insert_lookup_rows(
+        tx, {(*key, customer) for customer, preference in known.items() for key in lookup_keys(preference)}
+    )
+
+
+async def _insert_lookup_rows(tx: Tx, rows: Iterable[LookupRow]) -> None:
+    if in_order := sorted(rows):
+        await tx.execute(
+            f"INSERT INTO customer_lookup (kind, value, customer) SELECT kind, value, customer "
+            f"FROM {tx.table_parameter('v', _LOOKUP_COLUMNS)} WHERE true ON CONFLICT DO NOTHING",
+            **tx.bind_table_parameter("v", _LOOKUP_COLUMNS, in_order),
+        )
+
+
+async def find_customers_by_name(tx: Tx, name: str, limit: int) -> list[str]:
+    """Customers with a name that begins so, or has a word from which on it goes so; `name` is folded."""
+    rows = await tx.rows(
+        "SELECT value, customer FROM customer_lookup WHERE kind = 'name' AND value >= :low AND value < :high "
+        "ORDER BY value, customer LIMIT :rows",
+        low=name,
+        high=name + "\U0010ffff",
+        rows=limit * MAX_WORDS,
+    )
+    return list(dict.fromkeys(row.customer for row in rows))[:limit]
+
+
+async def find_customers_by_address(tx: Tx, values: Sequence[str], limit: int) -> list[str]:
+    """Customers who have one of these addresses, in their comparable forms."""
+    rows = await tx.rows(
+        "SELECT DISTINCT customer FROM customer_lookup WHERE kind = 'address' "
+        f"AND {tx.in_list('value', 'wanted')} ORDER BY customer LIMIT :limit",
+        wanted=tx.list_parameter(values),
+        limit=limit,
+    )
+    return [row.customer for row in rows]
 
 
 async def list_packed_states(tx: Tx, after: str, limit: int) -> list[tuple[str, bytes]]:

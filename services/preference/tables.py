@@ -54,6 +54,15 @@ def _topic_columns() -> list[Column[Any]]:
     ]
 
 
+def lookup_columns() -> list[Column[Any]]:
+    """`customer_lookup`: keys by which customers are found; added by step 0005."""
+    return [
+        Column("kind", Text, primary_key=True),
+        Column("value", Text, primary_key=True),
+        Column("customer", Text, primary_key=True),
+    ]
+
+
 TABLES: dict[str, Callable[[], list[Column[Any]]]] = {
     "preference_state": _state_columns,
     "preference_change": _change_columns,

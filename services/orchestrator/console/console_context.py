@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.facts import Preference
 from schemas.roles import is_allowed
-from schemas.service_api import HoldRecord
+from schemas.service_api import FoundCustomers, HoldRecord
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
@@ -30,6 +30,13 @@ from services.orchestrator.policy.time_zones import load_zone
 
 MAX_NAMES = 200
 _MAX_NAME_LENGTH = 60
+
+
+class CustomerSearchApi(PreferenceApi, Protocol):
+    """What the pages need of preference: services.clients.preference.PreferenceClient."""
+
+    async def find_customers(self, text: str, limit: int = ...) -> FoundCustomers:
+        """Customers with a name that begins so, or with this address. Raises Transient."""
 
 
 class HoldRecordsApi(SuppressionApi, Protocol):
@@ -55,7 +62,7 @@ class ConsoleContext:
     topic: str
     snapshot: CatalogueSnapshot
     facts_reader: FactsReader
-    preference: PreferenceApi
+    preference: CustomerSearchApi
     suppression: HoldRecordsApi
     hold_planner: HoldPlanner
     explainer: Explainer

@@ -5,19 +5,18 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Path, Query, Request
 from markupsafe import Markup
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from schemas.facts import Address, OptOut
-from schemas.times import DAY, Instant
-from services.kit.errors import TactfulError
+from schemas.roles import is_allowed
+from schemas.times import Instant
+from services.kit.errors import NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
-from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.console import decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.console_context import ConsoleContext, customer_name
 from services.orchestrator.console.live_page import ChannelLine, channel_lines
 from services.orchestrator.console.message_choices import MessageChoice, load_choices
-from services.orchestrator.console.page_frame import PageRenderer, customer_link, link, page_route_class
-from services.orchestrator.console.store import DecisionListFilter
+from services.orchestrator.console.page_frame import PageRenderer, customer_link, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.policy.customer_facts import Facts
@@ -26,6 +25,10 @@ from services.orchestrator.policy.ledger import Contact
 PATH = "/console/customers"
 PAGE_SIZE = 60
 _END_OF_TIME = 2**62
+_UNKNOWN = (
+    "there is no customer `{}`: no preferences are stored under this id, and no event of theirs triggered a campaign;"
+    " upper and lower case matter in ids"
+)
 _STATE_PHRASES = {
     "handing_over": "is being handed over",
     "accepted": "was accepted by",
@@ -56,26 +59,12 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
     """Builds the routes of customers."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
-    @routes.get(PATH)
-    async def customers(request: Request, principal: Principal = requires("customers:read")) -> Response:
-        at = await context.get_wall_clock()
-        async with context.database.read() as tx:
-            newest = await store.list_newest_decisions(tx, DecisionListFilter(), at.now - 7 * DAY, None, 300)
-        latest = {item.decision.customer: item.decision for item in reversed(newest)}
-        preferences = await context.get_preferences(list(latest))
-        rows = sorted(latest.values(), key=lambda decision: decision.time, reverse=True)[:50]
-        people = [
-            (item, customer_name(preferences.get(item.customer)), decision_words.short_reason(item, at))
-            for item in rows
-        ]
-        return await renderer.render_page(request, principal, "customers.html", at, page="customers", people=people)
-
     @routes.get("/console/customer")
     async def show_customer_of_query(
         request: Request,
         id: Annotated[str, Query(max_length=256)],
         before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
-        principal: Principal = requires("customers:read"),
+        principal: Principal = requires("decisions:read"),
     ) -> Response:
         return await show_customer(request, id, before, principal)
 
@@ -84,39 +73,32 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
         request: Request,
         id: Annotated[str, Path(max_length=256)],
         before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
-        principal: Principal = requires("customers:read"),
+        principal: Principal = requires("decisions:read"),
     ) -> Response:
         organisation = await context.get_wall_clock()
-        facts = await _load_facts(context, id)
+        sees_facts = is_allowed(principal.role, "customers:read")
+        facts = await _load_facts(context, id) if sees_facts else None
         at = WallClock(facts.calendar_zone, organisation.now, "the customer") if facts else organisation
         entries, older = await _load_timeline(context, id, facts, before or _END_OF_TIME, at)
+        if not entries and before is None and not (facts and _is_known(facts)) and (facts or not sees_facts):
+            raise NotFound(_UNKNOWN.format(id))
         return await renderer.render_page(
             request, principal, "customer.html", at,
             page="customers",
             customer=id,
             name=customer_name(facts.preference) if facts else None,
-            facts=facts,
+            sees_facts=sees_facts,
             now=_current_state(facts, at) if facts else [],
             days=_group_by_day(entries, at),
             older=None if older is None else customer_link(id, before=older),
         )  # fmt: skip
 
-    @routes.get("/console/find")
-    async def search(
-        q: Annotated[str, Query(max_length=256)] = "", principal: Principal = requires("decisions:read")
-    ) -> Response:
-        search_text = q.strip()
-        async with context.database.read() as tx:
-            campaign = await catalogue_store.get_head(tx, search_text) if search_text else None
-            owner = await store.find_event_customer(tx, search_text) if search_text and campaign is None else None
-        if campaign is not None:
-            return RedirectResponse(link("/console/decisions", campaign=search_text), 303)
-        customer = owner or search_text
-        if may_see_names(principal) and customer:
-            return RedirectResponse(customer_link(customer), 303)
-        return RedirectResponse(link("/console/decisions", customer=customer), 303)
-
     return routes
+
+
+def _is_known(facts: Facts) -> bool:
+    suppressions = facts.suppressions
+    return bool(facts.preference.version or suppressions.entries or suppressions.situations or suppressions.holds)
 
 
 async def _load_facts(context: ConsoleContext, customer: str) -> Facts | None:
@@ -140,7 +122,7 @@ async def _load_timeline(
         *(_event_entry(row) for row in events),
         *(_choice_entry(context, item, at) for item in choices.values()),
         *(_message_entry(context, row) for row in messages if row.state in _STATE_PHRASES),
-        *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported),
+        *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported and facts),
         *(_facts_entries(facts, at) if facts else ()),
     ]
     ranked = sorted((entry for entry in entries if entry.at < min(before, at.now + 1)), key=_sort_key, reverse=True)

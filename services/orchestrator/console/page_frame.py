@@ -68,7 +68,7 @@ MENU: Final = (
         (
             MenuEntry("decisions", "Decisions", "list-details", "/console/decisions", "decisions:read"),
             MenuEntry("why", "Why (not)?", "help-hexagon", "/console/why", "why:read"),
-            MenuEntry("customers", "Customers", "users", "/console/customers", "customers:read"),
+            MenuEntry("customers", "Customers", "users", "/console/customers", "decisions:read"),
         ),
     ),
     (

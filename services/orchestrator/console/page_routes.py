@@ -7,7 +7,9 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import public
 from services.orchestrator.console import (
     customer_page,
+    customers_page,
     dead_letters_page,
+    find_page,
     holds_page,
     home_page,
     inbox_page,
@@ -33,8 +35,10 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         live_page.decisions_page_routes(context, renderer),
         inbox_page.inbox_page_routes(context, renderer),
         why_page.why_page_routes(context, renderer),
+        customers_page.customers_page_routes(context, renderer),
         customer_page.customer_page_routes(context, renderer),
         dead_letters_page.dead_letters_page_routes(context, renderer),
+        find_page.find_page_routes(context, renderer),
         holds_page.holds_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]

@@ -1,6 +1,6 @@
 """SQL of the console pages: newest first, every query bounded by a time, a key or a limit. Read only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -193,12 +193,54 @@ async def get_newest_decision(tx: Tx, customer: str, message_id: str) -> StoredD
     return None if row is None else _to_stored_decision(row)
 
 
-async def find_event_customer(tx: Tx, event_id: str) -> str | None:
-    """Returns the customer of a stored event; the newest, if several events have this id."""
-    row = await tx.row(
-        "SELECT customer FROM inbox WHERE event_id = :event ORDER BY received DESC, customer LIMIT 1", event=event_id
+async def list_events_with_id(tx: Tx, event_id: str, limit: int) -> Sequence[Any]:
+    """Returns stored events with this id, newest first: event_id, type, customer, received."""
+    return await tx.rows(
+        "SELECT event_id, type, customer, received FROM inbox WHERE event_id = :event"
+        " ORDER BY received DESC, customer LIMIT :limit",
+        event=event_id,
+        limit=limit,
     )
-    return None if row is None else str(row.customer)
+
+
+async def is_known_customer(tx: Tx, customer: str) -> bool:
+    """Whether an event of this customer is stored, or a decision about them."""
+    row = await tx.row(
+        "SELECT EXISTS (SELECT 1 FROM decision WHERE customer = :customer) AS decided,"
+        " EXISTS (SELECT 1 FROM inbox WHERE customer = :customer) AS seen",
+        customer=customer,
+    )
+    return row is not None and bool(row.decided or row.seen)
+
+
+async def is_decision(tx: Tx, decision_id: int) -> bool:
+    """Whether there is a decision with this number."""
+    return await tx.row("SELECT 1 AS found FROM decision WHERE decision_id = :id", id=decision_id) is not None
+
+
+async def get_message_owner(tx: Tx, message_id: str) -> Any | None:
+    """Returns whose message this is, and its newest decision: message_id, customer, campaign, channel, decision_id."""
+    return await tx.row(
+        "SELECT m.message_id, m.customer, m.campaign, m.channel, max(d.decision_id) AS decision_id FROM message m"
+        " JOIN decision d ON d.customer = m.customer AND d.message_id = m.message_id WHERE m.message_id = :id"
+        " GROUP BY m.message_id, m.customer, m.campaign, m.channel",
+        id=message_id,
+    )
+
+
+async def list_last_messages(tx: Tx, customers: Sequence[str], states: Iterable[str]) -> Sequence[Any]:
+    """Returns the newest message in one of these states of each customer: customer, campaign, channel, state,
+    updated.
+    """
+    columns = {"customer": "text"}
+    return await tx.rows(
+        "SELECT m.customer, m.campaign, m.channel, m.state, m.updated"
+        f" FROM {tx.table_parameter('k', columns)} CROSS JOIN message m WHERE m.message_id ="
+        " (SELECT x.message_id FROM message x WHERE x.customer = k.customer"
+        f" AND {tx.in_list('x.state', 'states')} ORDER BY x.created DESC, x.message_id LIMIT 1)",
+        **tx.bind_table_parameter("k", columns, [(customer,) for customer in customers]),
+        states=tx.list_parameter(list(states)),
+    )
 
 
 async def list_campaign_documents(tx: Tx, limit: int) -> Sequence[Any]:

@@ -1,0 +1,59 @@
+"""Makes the keys of `customer_lookup` for states that were stored without them."""
+
+import asyncio
+
+from services.kit.db.database import Database
+from services.kit.errors import Transient
+from services.kit.observability.logs import log, log_error
+from services.kit.runtime.periodic import sleep_unless_set
+from services.preference import store
+
+PAGE_SIZE = 100
+RETRY_SECONDS = 5.0
+SETTLED_NAME = "customer_lookup"
+_FORM = 1
+"""Increment it when a new version makes other keys, so that all are made anew."""
+
+
+class CustomerLookupBuild:
+    """The job that makes the keys of states from before there were any, or from another region.
+
+    Works a page at a time while the service works. `region`: the organisation's country.
+    """
+
+    def __init__(self, database: Database, region: str | None) -> None:
+        self._database = database
+        self._region = region
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Make what is missing, once, and wait for the end."""
+        while not stopping.is_set():
+            try:
+                await self.build(stopping)
+                break
+            except Transient as error:
+                log_error("periodic_work_failed", error, "warning")
+                await sleep_unless_set(stopping, RETRY_SECONDS)
+        await stopping.wait()
+
+    async def build(self, stopping: asyncio.Event) -> None:
+        """Make all keys anew, unless that has been done."""
+        async with self._database.read() as tx:
+            if await store.get_settled(tx, SETTLED_NAME) == settled_form(self._region):
+                return
+        last, count = "", 0
+        while not stopping.is_set():
+            async with self._database.write() as tx:
+                page = [customer for customer, _ in await store.list_packed_states(tx, last, PAGE_SIZE)]
+                if not page:
+                    await store.set_settled(tx, SETTLED_NAME, settled_form(self._region))
+                    break
+                states = await store.lock_states(tx, page, self._region)
+                await store.replace_lookup_keys(tx, [state.preference for state in states.values()])
+            last, count = page[-1], count + len(page)
+        log("customer_lookup_built", count=count)
+
+
+def settled_form(region: str | None) -> str:
+    """What is noted when all keys are there."""
+    return f"{_FORM} {region or '-'}"
