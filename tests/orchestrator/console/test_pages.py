@@ -159,23 +159,6 @@ async def test_the_timeline_merges_everything_newest_first_and_holds_no_address(
     assert "Can be reached by" in page and "E-mail, SMS, Push" in page
 
 
-async def test_an_unknown_customer_has_an_empty_timeline(shop: House) -> None:
-    answer = await shop.get("/console/customers/nobody")
-    assert answer.status_code == 200 and "No events, decisions or messages for this customer." in answer.text
-
-
-async def test_finding_leads_to_the_right_page(shop: House) -> None:
-    targets = {
-        "ada": "/console/customers/ada",
-        "e-order": "/console/customers/ada",
-        "referral-ask": "/console/decisions?campaign=referral-ask",
-        "//evil.example": "/console/customers/%2F%2Fevil.example",
-    }
-    for wanted, target in targets.items():
-        answer = await shop.get(f"/console/find?q={wanted}")
-        assert (answer.status_code, answer.headers["location"]) == (303, target)
-
-
 async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
     page = (await shop.get("/console/inbox")).text
     assert "triggered" in page and "2 messages" in page and "ada@example.org" in page and "+447700900123" in page

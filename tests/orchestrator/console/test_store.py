@@ -81,8 +81,23 @@ async def test_what_waits_is_counted(filled: Database) -> None:
         assert await store.count_open_attempts(tx) == (0, None)
         assert list(await store.list_submitted_versions(tx, 5)) == []
         assert list(await store.list_campaign_documents(tx, 5)) == []
-        assert await store.find_event_customer(tx, "e-2") == "c-2"
-        assert await store.find_event_customer(tx, "e-3") is None
+
+
+async def test_what_search_looks_up(filled: Database) -> None:
+    async with filled.read() as tx:
+        assert [row.customer for row in await store.list_events_with_id(tx, "e-2", 5)] == ["c-2"]
+        assert list(await store.list_events_with_id(tx, "e-3", 5)) == []
+        assert await store.is_known_customer(tx, "c-1") and not await store.is_known_customer(tx, "C-1")
+        assert await store.is_decision(tx, 3) and not await store.is_decision(tx, 4)
+        (message,) = await store.list_last_messages(tx, ["c-1", "c-2"], ["accepted"])
+        assert (message.customer, message.campaign, message.state) == ("c-1", "referral-ask", "accepted")
+        assert list(await store.list_last_messages(tx, ["c-1"], ["rejected"])) == []
+        assert list(await store.list_last_messages(tx, [], ["accepted"])) == []
+        found = (await store.list_newest_decisions(tx, DecisionListFilter(outcome="send"), 0, None, 1))[0]
+        owner = await store.get_message_owner(tx, found.decision.message_id)
+        assert owner is not None and owner.customer == "c-1"
+        assert await store.get_message_owner(tx, "msg_none") is None
+        assert await store.count_reason_since(tx, "render_error", 0) == 1
 
 
 async def test_the_sandbox_groups_messages_by_event(filled: Database) -> None:
