@@ -66,7 +66,7 @@ def test_j_and_k_walk_and_enter_opens_the_trace(opened: Open, scene: ShopDay) ->
     expect(page).to_have_url(re.compile(f"decision={shown}"))
     expect(page.locator("#rows tr").nth(1)).to_have_attribute("aria-current", "true")
     page.keyboard.press("/")
-    expect(page.locator(".search input")).to_be_focused()
+    expect(page.locator(".search input[name=q]")).to_be_focused()
     page.go_back()
     expect(page).to_have_url(f"{scene.url}/console/decisions")
     expect(page.locator("#rows tr").first).to_have_attribute("aria-current", "true")

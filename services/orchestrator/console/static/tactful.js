@@ -91,7 +91,7 @@ document.addEventListener('click', (event) => {
 // j and k walk the rows, / finds, p pauses; never while somebody is typing.
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea')) return;
-  if (event.key === '/') { event.preventDefault(); document.querySelector('.search input')?.focus(); }
+  if (event.key === '/') { event.preventDefault(); document.querySelector('.search input[type=search]')?.focus(); }
   if (event.key === 'p') pause?.click();
   if (event.key === 'Escape') close();
   const move = { j: 1, k: -1 }[event.key];
