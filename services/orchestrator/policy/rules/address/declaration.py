@@ -40,9 +40,8 @@ def _explain_allow(verdict: Verdict) -> str:
     if verdict.evidence.get("needed") is False:
         return "the channel needs no address"
     found = "there is an address" if verified is None else f"{'' if verified else 'un'}verified address"
-    added = f", added on {verdict.evidence['added']}" if verdict.evidence.get("added") else ""
     passed_over = f"; {_describe_unusable(verdict)}" if verdict.evidence.get("unusable") else ""
-    return f"{found}{added}{passed_over}"
+    return f"{found}{passed_over}"
 
 
 DECLARATION: Final = RuleDeclaration(
