@@ -9,12 +9,13 @@ with_document(name)`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext
-from pydantic import WithJsonSchema
+from pydantic import TypeAdapter, WithJsonSchema
 from pydantic.json_schema import models_json_schema
 
 from schemas.generate import generate_schema
@@ -31,6 +32,7 @@ Errors = Sequence[type[TactfulError]]
 
 _WITH_DOCUMENT: Final = "x-tactful-with-document"
 _ERRORS: Final = "x-tactful-errors"
+_MODELS: Final = "x-tactful-models"
 _COMPONENTS: Final = "#/components/schemas/"
 _ALWAYS: Final = (errors.InternalError, errors.Transient, errors.DatabaseBusy, errors.DatabaseGone)
 _OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden)
@@ -61,16 +63,31 @@ def answers(models: Mapping[int, Any], *errors: type[TactfulError]) -> dict[str,
     The errors of every route (of the key, the body, the parameters, and ours) need not be named. A model of None means
     no body.
     """
-    described = {
-        status: {"description": _SUCCESS_PHRASES[status]} | ({} if model is None else {"model": model})
-        for status, model in models.items()
-    }
     return {
-        "responses": described,
+        "responses": {status: {"description": _SUCCESS_PHRASES[status]} for status in models},
         "status_code": next(iter(models)),
         "response_model": None,
-        "openapi_extra": {_ERRORS: [(each.status, each.default_code) for each in errors]},
+        "openapi_extra": {
+            _ERRORS: [(each.status, each.default_code) for each in errors],
+            _MODELS: {str(status): _AnswerModel(model) for status, model in models.items() if model is not None},
+        },
     }
+
+
+class _AnswerModel(str):
+    """A model on its way through FastAPI's `openapi_extra`, which lets only JSON pass.
+
+    FastAPI itself would compile each model of `responses=` whenever an app is built, to validate what nobody validates.
+    """
+
+    __slots__ = ("model",)
+    model: Any
+
+    def __new__(cls, model: Any) -> "_AnswerModel":
+        """The model, as its name."""
+        self = super().__new__(cls, getattr(model, "__name__", str(model)))
+        self.model = model
+        return self
 
 
 def page_answers(statuses: Sequence[int], *errors: type[TactfulError], media_type: str = "text/html") -> dict[str, Any]:
@@ -99,6 +116,8 @@ def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:
     schemas["Problem"] = PROBLEM_SCHEMA
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key"}}
     bodies = _Bodies(schemas)
+    contexts = list(contexts)
+    answer_schemas = _describe_answers(contexts, schemas)
     for context in contexts:
         for method in sorted(context.methods or ()):
             operation = document["paths"].get(context.path_format, {}).get(method.lower())
@@ -107,7 +126,7 @@ def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:
             if find_access(context).kind == "service":
                 del document["paths"][context.path_format][method.lower()]
             else:
-                _complete_operation(operation, method, context, bodies)
+                _complete_operation(operation, method, context, bodies, answer_schemas)
     resolved: Json = _resolve(document, schemas)
     resolved["components"]["schemas"] = {**schemas, **resolved["components"]["schemas"]}
     _drop_empty_paths(resolved)
@@ -185,9 +204,35 @@ def error_classes() -> list[type[TactfulError]]:
     return sorted(found.values(), key=lambda each: (each.status, each.default_code))
 
 
-def _complete_operation(operation: Json, method: str, context: RouteContext, bodies: "_Bodies") -> None:
+def _describe_answers(contexts: Iterable[RouteContext], schemas: Json) -> dict[int, Json]:
+    """The schemas of all models of answers, by the model's identity; adds what they refer to to the components."""
+    models = {
+        id(each.model): each.model
+        for context in contexts
+        if find_access(context).kind != "service"
+        for each in (context.openapi_extra or {}).get(_MODELS, {}).values()
+    }
+    by_key, definitions = TypeAdapter.json_schemas(
+        [(key, "serialization", _compile(model)) for key, model in models.items()],
+        ref_template=_COMPONENTS + "{model}",
+    )
+    for name, schema in definitions.get("$defs", {}).items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"two models are called {name}")
+    return {key: dict(schema) for (key, _), schema in by_key.items()}
+
+
+@cache
+def _compile(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
+
+def _complete_operation(
+    operation: Json, method: str, context: RouteContext, bodies: "_Bodies", answer_schemas: Mapping[int, Json]
+) -> None:
     access, body = find_access(context), find_body(context)
     operation.pop(_ERRORS, None)
+    operation.pop(_MODELS, None)
     if access.kind != "public":
         operation["security"] = [{"key": []}]
     if access.action:
@@ -198,6 +243,8 @@ def _complete_operation(operation: Json, method: str, context: RouteContext, bod
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
     responses: Json = operation.setdefault("responses", {})
     responses.pop("422", None)
+    for status, each in (context.openapi_extra or {}).get(_MODELS, {}).items():
+        responses[status]["content"] = {"application/json": {"schema": dict(answer_schemas[id(each.model)])}}
     for status, codes in list_errors(context, method).items():
         problem = {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}}
         responses[str(status)] = {
