@@ -14,6 +14,7 @@ from services.kit.errors import NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name
+from services.orchestrator.console.customers_page import describe_do_not_contact
 from services.orchestrator.console.live_page import ChannelLine, channel_lines
 from services.orchestrator.console.message_choices import MessageChoice, load_choices
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, page_route_class
@@ -238,10 +239,7 @@ def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
         ("Can be reached by", ", ".join(dict.fromkeys(reach)) or "no channel"),
         ("Switched off", ", ".join(_describe_opt_out(item) for item in preference.opt_outs) or "nothing"),
         ("Open situations", ", ".join(item.kind.replace("_", " ") for item in open_now) or "none"),
-        (
-            "Do not contact",
-            f"{len(facts.suppressions.entries)} entries" if facts.suppressions.entries else "not on the list",
-        ),
+        ("Do-not-contact list", ", ".join(describe_do_not_contact(facts.suppressions.entries, at.now)) or "no entry"),
         ("Time zone", f"{facts.calendar_zone.name}, local time {at.clock(at.now)}"),
         ("Language, country", ", ".join(part for part in (preference.locale, preference.country) if part) or "unknown"),
     ]

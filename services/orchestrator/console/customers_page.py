@@ -8,7 +8,9 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from schemas.decision import Decision
+from schemas.facts import SuppressionEntry
 from schemas.times import DAY, Instant
+from schemas.words import channel_words, join_words
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
@@ -22,6 +24,8 @@ from services.orchestrator.policy.customer_facts import Facts
 PATH = "/console/customers"
 MAX_CUSTOMERS = 50
 SPAN = 7 * DAY
+DO_NOT_CONTACT = "do not contact"
+"""What an entry says that covers everything."""
 _SCANNED_DECISIONS = 1000
 MESSAGE_PHRASES = {
     "handing_over": "being handed over",
@@ -139,11 +143,11 @@ def _describe_message(context: ConsoleContext, message: Any, at: WallClock) -> M
 
 
 def describe_state(facts: Facts, now: Instant) -> list[str]:
-    """What keeps messages from this customer now, in words; else on which channels they can be reached."""
+    """What keeps messages from this customer now, in words, and for which channels there is a usable address."""
     preference, suppressions = facts.preference, facts.suppressions
-    found = []
-    if suppressions.entries:
-        found.append("do not contact")
+    found = describe_do_not_contact(suppressions.entries, now)
+    if DO_NOT_CONTACT in found:
+        return [DO_NOT_CONTACT]
     if preference.paused_until is not None and preference.paused_until > now:
         found.append("paused")
     if any(item.all for item in preference.opt_outs):
@@ -154,6 +158,25 @@ def describe_state(facts: Facts, now: Instant) -> list[str]:
     open_kinds = dict.fromkeys(item.kind for item in suppressions.situations if item.closed is None)
     found += [f"{kind.replace('_', ' ')} open" for kind in open_kinds]
     usable = [item.channel for item in preference.addresses if item.problem is None]
-    reached = dict.fromkeys(decision_words.CHANNELS[channel][0] for channel in usable)
-    found.append(f"reachable by {', '.join(reached)}" if reached else "no usable address")
+    reached = dict.fromkeys(channel_words(channel) for channel in usable)
+    found.append(f"has addresses for {join_words(reached)}" if reached else "no usable address")
     return found
+
+
+def describe_do_not_contact(entries: Sequence[SuppressionEntry], now: Instant) -> list[str]:
+    """What the entries of the do-not-contact list cover now, each once."""
+    return list(dict.fromkeys(_describe_entry(item) for item in entries if item.expires is None or item.expires > now))
+
+
+def _describe_entry(entry: SuppressionEntry) -> str:
+    """What a do-not-contact entry covers. One of an address says no more than its channel."""
+    parts = [
+        f"by {channel_words(entry.channel)}"
+        if entry.channel
+        else "at one address"
+        if entry.address is not None
+        else "",
+        f"with {join_words(entry.classes)} messages" if entry.classes else "",
+        f"about {entry.topic}" if entry.topic else "",
+    ]
+    return " ".join([DO_NOT_CONTACT, *filter(None, parts)])

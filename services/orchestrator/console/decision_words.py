@@ -16,10 +16,13 @@ from schemas.vocabulary import Outcome
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.explain.wording import (
     decisive_verdict,
+    describe_remedies,
     describe_verdict,
     explain_decision,
+    explain_verdict,
     summarise_reason,
 )
+from services.orchestrator.policy.explain import blocking_verdicts
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -119,6 +122,17 @@ def trace_lines(decision: Decision, at: WallClock) -> list[TraceLine]:
     """Every rule's verdict in the order of evaluation."""
     deciding = decisive_verdict(decision)
     return [_trace_line(verdict, decision.cls, verdict is deciding, at) for verdict in decision.verdicts]
+
+
+def other_blocks(decision: Decision, at: WallClock) -> list[Markup]:
+    """What else stands in the way beside that which decided, each with who can do what about it."""
+    deciding = decisive_verdict(decision)
+    blocks = [
+        (explain_verdict(verdict), describe_remedies(verdict))
+        for verdict in blocking_verdicts(decision)
+        if verdict is not deciding
+    ]
+    return [at.format_instants(f"{why} ({remedy})" if remedy else why) for why, remedy in blocks]
 
 
 def verdict_tally(decision: Decision) -> str:

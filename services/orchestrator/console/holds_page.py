@@ -103,6 +103,7 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
             words=decision_words.describe_hold(record.fact, at),
             waiting=waiting,
             messages=[(item, customer_name(preferences.get(item.customer))) for item in messages],
+            any_planned=any(item.first_planned is not None for item in messages),
             campaign_name=context.campaign_name,
             dropped=dropped if record.fact.mode == "drop" else 0,
             rate=rate,

@@ -34,8 +34,7 @@ from services.orchestrator.console.page_frame import PageRenderer, link, page_ro
 from services.orchestrator.console.store import DecisionListFilter, DecisionPosition
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions.read_store import StoredDecision, get_decision
-from services.orchestrator.explain.wording import explain_verdict, summarise_reason
-from services.orchestrator.policy.explain import blocking_verdicts
+from services.orchestrator.explain.wording import suggest_remedy, summarise_reason
 
 PAGE_SIZE = 50
 TILE_SPAN = 30 * MINUTE
@@ -257,7 +256,8 @@ async def load_trace(context: ConsoleContext, principal: Principal, id: int, at:
         "channels": channel_lines(whole.decisions),
         "headline": decision_words.headline(decision, at),
         "sentence": decision_words.explanation_sentence(decision, at),
-        "change": [at.format_instants(explain_verdict(verdict)) for verdict in blocking_verdicts(decision)][1:],
+        "remedy": at.format_instants(suggest_remedy(decision)),
+        "others": decision_words.other_blocks(decision, at),
         "plan": charts.plan_steps(decision, at),
         "lines": decision_words.trace_lines(decision, at),
         "tally": decision_words.verdict_tally(decision),

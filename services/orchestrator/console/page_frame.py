@@ -12,7 +12,6 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -25,6 +24,7 @@ from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words
 from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.markup import breakable, mark_code
 from services.orchestrator.console.static_files import StaticAssets
 from services.orchestrator.console.time_format import UTC_CLOCK_ZONE, WallClock
 
@@ -104,6 +104,7 @@ class PageRenderer:
         )
         self._environment.filters["thousands"] = lambda number: f"{number:,}"
         self._environment.filters["breakable"] = breakable
+        self._environment.filters["mark_code"] = mark_code
 
     async def render_page(
         self,
@@ -150,6 +151,7 @@ class PageRenderer:
             status=error.status,
             page="",
             words=words,
+            can_search=error.status == 404,
             again=str(request.url.path) if error.status == 503 and request.method == "GET" else "",
         )  # fmt: skip
 
@@ -190,11 +192,6 @@ def customer_link(customer: str, **query: object) -> str:
         return link("/console/customer", id=customer, **query)
     present = link("", **query)
     return f"/console/customers/{quote_segment(customer)}{present}"
-
-
-def breakable(text: str) -> Markup:
-    """An event type or another dotted name: it breaks after its dots, if at all."""
-    return Markup(".<wbr>").join(text.split("."))
 
 
 class ErrorWords(NamedTuple):

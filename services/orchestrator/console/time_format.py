@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from schemas.times import DAY, Instant, parse_instant
 from schemas.zones import find_zone_info
+from services.orchestrator.console.markup import mark_code
 from services.orchestrator.policy.time_zones import Zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,13 +88,13 @@ class WallClock:
         return f"{wall:%A} {wall.day} {wall:%B}{self._year_suffix(wall)}, {wall:%H:%M} ({self.name})"
 
     def format_instants(self, text: str) -> Markup:
-        """Replaces the RFC 3339 instants in a sentence by formatted ones; everything else is HTML-escaped."""
+        """A sentence with its RFC 3339 instants formatted and its names in backticks as code; all else is escaped."""
         parts: list[str] = []
         last = 0
         for match in _INSTANT.finditer(text):
-            parts += [escape(text[last : match.start()]), self.tag(parse_instant(match[0]))]
+            parts += [mark_code(text[last : match.start()]), self.tag(parse_instant(match[0]))]
             last = match.end()
-        return Markup("").join([*parts, escape(text[last:])])
+        return Markup("").join([*parts, mark_code(text[last:])])
 
     def format_instants_plain(self, text: str) -> str:
         """The same as plain text."""

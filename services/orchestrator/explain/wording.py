@@ -97,13 +97,31 @@ def list_changes(decision: Decision) -> list[str]:
     return list(dict.fromkeys(change for change in changes if change))
 
 
+def describe_remedies(verdict: Verdict) -> str:
+    """Who can do what about a verdict, apart from waiting; empty if nobody can."""
+    ways = _list_remedies(verdict)
+    return join_words(ways, "or") if ways else ""
+
+
+def suggest_remedy(decision: Decision) -> str:
+    """Who can do what about that which decided, apart from waiting; empty if nobody can."""
+    if decision.failure is not None:
+        return _describe_content_change(decision.failure)
+    verdict = decisive_verdict(decision)
+    return "" if verdict is None else describe_remedies(verdict)
+
+
 def _describe_change(verdict: Verdict) -> str:
-    declaration = find_declaration(verdict)
-    remedies = () if declaration is None or declaration.remedies is None else declaration.remedies(verdict)
-    ways = [str(remedy) for remedy in remedies]
+    ways = _list_remedies(verdict)
     if verdict.until is not None:
         ways.append(f"wait until {format_instant(verdict.until)}")
     return join_words(ways, "or") if ways else ""
+
+
+def _list_remedies(verdict: Verdict) -> list[str]:
+    declaration = find_declaration(verdict)
+    remedies = () if declaration is None or declaration.remedies is None else declaration.remedies(verdict)
+    return [str(remedy) for remedy in remedies]
 
 
 def _describe_content_change(failure: Finding) -> str:

@@ -55,6 +55,14 @@ async def test_errors_are_pages_with_their_status(shop: House) -> None:
     assert list(statuses.values()) == [404, 404, 422, 422]
 
 
+async def test_what_is_not_found_says_so_in_words_and_can_be_searched_for(shop: House) -> None:
+    page = (await shop.get("/console/customers/no%3Cb%3Ebody")).text
+    assert "There is no customer <code>no&lt;b&gt;body</code>" in page
+    main = page.partition("<main")[2]
+    assert '<form class="why-form" method="post" action="/console/find"' in main and 'aria-label="Main"' in page
+    assert 'class="why-form"' not in (await shop.get("/console/decisions?decision=x")).text
+
+
 async def test_files_are_cached_for_a_year_under_their_digest(house: House) -> None:
     page = (await house.get("/console/sign-in")).text
     css = page.split('rel="stylesheet" href="')[1].split('"')[0]
@@ -138,6 +146,29 @@ async def test_why_names_the_day_on_which_it_would_be_allowed(shop: House) -> No
     assert "Recent complaint: no asks for 30 days" in page
 
 
+async def test_why_says_what_could_not_be_determined(shop: House) -> None:
+    query = "customer=nobody&campaign=payment-failed"
+    said = await shop.api("GET", f"/v1/why?{query}")
+    assert said["unknown"] == ["who the customer is: nothing is stored about this id"]
+    page = (await shop.get(f"/console/why?{query}")).text
+    assert "What could not be determined" in page and said["unknown"][0] in page
+    assert "/console/customers/nobody" not in page  # that page would not be found
+    known = (await shop.get(f"{WHY}&channel=email")).text
+    assert "What could not be determined" not in known and 'href="/console/customers/ada"' in known
+
+
+async def test_a_trace_says_who_can_change_what_is_in_the_way(shop: House) -> None:
+    hold = {"key": "checkout", "mode": "defer", "from": "2026-03-02T12:00:00Z", "reason": "x"}
+    await shop.api("POST", "/v1/holds", hold)
+    await shop.event("shop.order.delivered", "ada", {"order": "o-2", "total": 80.0}, "e-second")
+    item = (await shop.api("GET", "/v1/decisions?customer=ada&campaign=referral-ask&channel=email"))["items"][-1]
+    page = " ".join((await shop.get(f"/console/decisions/{item['decision_id']}")).text.split())
+    assert item["reason"] == "contact_history"
+    assert "What would change it: an agent closes the complaint." in page
+    others = page.partition("Also in the way:")[2].partition("</ul>")[0]
+    assert others.count("<li>") == 1 and "(an operator lifts the hold checkout)" in others
+
+
 async def test_why_says_when_there_is_no_answer(shop: House) -> None:
     for query in ("campaign=unheard&channel=", "campaign=referral-ask&channel=sms"):
         answer = await shop.get(f"/console/why?customer=ada&{query}")
@@ -169,6 +200,8 @@ async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
     assert "frame-ancestors 'self'" in body.headers["content-security-policy"]
     only = (await shop.get("/console/inbox?channel=sms")).text
     assert only.count('<li><a class="row"') == 1
+    none = (await shop.get("/console/inbox?channel=push&customer=bruno")).text
+    assert 'No message by push to <span class="mono">bruno</span> has been sent' in none
     assert (await shop.get("/console/inbox?message=msg_nothing")).status_code == 404
 
 
