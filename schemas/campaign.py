@@ -2,10 +2,18 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
-from schemas.documents import DocumentProblem
+from schemas.documents import DocumentProblem, is_stored, validate_document
 from schemas.fields import (
     Channels,
     ClassField,
@@ -29,13 +37,16 @@ Locale = Annotated[str, AfterValidator(parse_locale), _LOCALE_SCHEMA]
 """A language tag, kept in its canonical spelling."""
 
 
-def _check_locale(value: str) -> str:
-    parse_locale(value)
+def _check_locale(value: str, info: ValidationInfo) -> str:
+    if not is_stored(info):
+        parse_locale(value)
     return value
 
 
 LocaleAsWritten = Annotated[str, AfterValidator(_check_locale), _LOCALE_SCHEMA]
-"""A language tag, kept as it is written: findings point to the content under this name."""
+"""A language tag, kept as it is written: findings point to the content under this name. A campaign that was saved when
+any such text was taken keeps it: customers whose locale is spelt the same get that content.
+"""
 
 
 class Trigger(Document):
@@ -112,6 +123,14 @@ class Campaign(Document):
     def reentry_interval(self) -> int | None:
         """Microseconds of `every <duration>`, else None."""
         return parse_duration(self.reentry.removeprefix("every ")) if self.reentry.startswith("every ") else None
+
+
+def read_stored_campaign(data: Any) -> Campaign:
+    """A campaign that was saved before, by this version or an earlier one. Raises DocumentError if it cannot be used.
+
+    It may be refused when it is saved again: see `unsupported_strategy_problems` and `LocaleAsWritten`.
+    """
+    return validate_document(Campaign, data, stored=True)
 
 
 FALLBACK_DETAIL = (

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo
 
 from schemas.finding import Finding
 from schemas.text import clean_text, escape_pointer, find_bad_texts
@@ -151,21 +151,35 @@ def is_blank_line(line: bytes) -> bool:
     return not line.removeprefix(codecs.BOM_UTF8).strip()
 
 
-def validate_document(model: type[Model], data: Any) -> Model:
-    """Validate plain values as a model. Raises DocumentError, with a suggestion for an unknown field."""
+def validate_document(model: type[Model], data: Any, *, stored: bool = False) -> Model:
+    """Validate plain values as a model. Raises DocumentError, with a suggestion for an unknown field.
+
+    `stored`: an earlier version may have saved it, and where that took more, fields that know of it (`is_stored`) do.
+    """
     if not isinstance(data, Mapping):
         raise DocumentError([("", "wrong_type", "the document must be an object with fields")])
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=_STORED if stored else None)
     except ValidationError as error:
         raise DocumentError(to_problems(model, error)) from None
+
+
+_STORED = {"stored": True}
+_OF_A_KEY = "[key]"
+"""What Pydantic adds to the place of a key that is wrong itself."""
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    """In a validator: whether the document is one that was saved before."""
+    return info.context is _STORED
 
 
 def to_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str, str]]:
     """Convert Pydantic's errors."""
     problems: list[tuple[str, str, str]] = []
     for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
-        pointer = "".join(f"/{escape_pointer(part)}" for part in item["loc"])
+        place = item["loc"][:-1] if item["loc"] and item["loc"][-1] == _OF_A_KEY else item["loc"]
+        pointer = "".join(f"/{escape_pointer(part)}" for part in place)
         if item["type"] == "extra_forbidden":
             problems.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
         elif item["type"] == "missing":

@@ -100,6 +100,22 @@ def show_(
         )
 
 
+@app.command("check")
+def check_(key: KeyArgument, output: OutputOption = OutputFormat.TABLE) -> None:
+    """Check the version that decides, or the newest, as if it were saved now. Exit code 1 if it would be refused."""
+    with connect() as api:
+        found = api.get(f"{PATH}/{quote_segment(key)}/findings")
+    if output is OutputFormat.TABLE:
+        print_findings(key, found)
+    else:
+        print_data(found, output)
+    version = f"version {found['version']} of {key}"
+    if any(each["severity"] == "error" for each in found["findings"]):
+        decides = "it decides as before" if found["usable"] else "it decides nothing"
+        raise CommandError(f"{version} could not be saved today; {decides}", hint="mend it, and apply it anew")
+    print_message(f"{version} could be saved today")
+
+
 @app.command()
 def approve(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Approve a submitted campaign. Its last editor may not."""

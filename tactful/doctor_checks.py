@@ -21,6 +21,7 @@ from services.deployment_settings import DeploymentSettings
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
+from services.kit.http.path_segments import quote_segment
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_url
 
@@ -238,6 +239,29 @@ def check_api() -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "time", CheckState.AMBER, f"the clock is stopped at {now}", "start without --clock to let it run"
         )
+
+
+def check_campaigns() -> DoctorFinding:
+    """Whether every active campaign could be saved today; an earlier version of Tactful may have taken more."""
+    unusable, refused = [], []
+    try:
+        with connect() as api:
+            active = [each["key"] for each in api.list_all("/v1/campaigns") if each["active_status"] == "active"]
+            for key in active:
+                found = api.get(f"/v1/campaigns/{quote_segment(key)}/findings")
+                if not found["usable"]:
+                    unusable.append(key)
+                elif any(each["severity"] == "error" for each in found["findings"]):
+                    refused.append(key)
+    except CommandError as error:
+        return DoctorFinding("campaigns", CheckState.RED, error.message, error.hint)
+    mend = "tactful campaigns check KEY says why; mend the document and apply it"
+    if unusable:
+        return DoctorFinding("campaigns", CheckState.RED, f"active, but decides nothing: {', '.join(unusable)}", mend)
+    if refused:
+        detail = f"active, but could not be saved today: {', '.join(refused)}"
+        return DoctorFinding("campaigns", CheckState.AMBER, detail, mend)
+    return DoctorFinding("campaigns", CheckState.GREEN, f"{len(active)} active")
 
 
 def check_dead_letters() -> Iterator[DoctorFinding]:

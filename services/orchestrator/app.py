@@ -27,6 +27,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.components import Components
 from services.orchestrator.console.sign_in_page import SignInLinks
 from services.orchestrator.dead_letters.redrive_runner import RedriveRunner
@@ -96,6 +97,7 @@ def build(
     components = Components(settings, database, clock, preference, suppression, registry or Registry())
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(_read_catalogue_state))
+    health.add_check("policy", partial(_check_policy, database, components.snapshot), required=False)
     dependency_gauge(components.registry, "database", "kafka", "preference", "suppression")
     console_context = build_console_context(components, bus, health)
     app = build_http_app(components, console_context, idempotency)
@@ -198,3 +200,9 @@ def _add_dispatch_role(service: OrchestratorService, components: Components, is_
 
 async def _read_catalogue_state(tx: Tx) -> None:
     await tx.row("SELECT version FROM catalogue_state")
+
+
+async def _check_policy(database: Database, snapshot: CatalogueSnapshot) -> None:
+    """Raises UnreadablePolicy while the active policy stops all decisions."""
+    async with database.read() as tx:
+        await snapshot.get_catalogue(tx)

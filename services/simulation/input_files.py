@@ -29,12 +29,15 @@ class BadInput(ValueError):
     """A file that cannot be used; the text names the file, the line, and the problem."""
 
 
-def read_campaigns(folder: Path) -> dict[str, CompiledCampaign]:
-    """Reads the campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput."""
+def read_campaigns(folder: Path, *, stored: bool = False) -> dict[str, CompiledCampaign]:
+    """Reads the campaigns of a folder's YAML and JSON files by key: active, version 1. Raises BadInput.
+
+    `stored`: they were saved before, so that they act as they do live, even if they could not be saved today.
+    """
     campaigns: dict[str, CompiledCampaign] = {}
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
-        document = _read_document(path, schemas.campaign.Campaign)
-        if problems := schemas.campaign.unsupported_strategy_problems(document):
+        document = _read_document(path, schemas.campaign.Campaign, stored=stored)
+        if not stored and (problems := schemas.campaign.unsupported_strategy_problems(document)):
             raise BadInput(f"{path}: {DocumentError(problems)}")
         if document.key in campaigns:
             raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
@@ -109,9 +112,9 @@ def _list_folder(folder: Path) -> list[Path]:
         raise BadInput(f"{folder}: {error.strerror}") from None
 
 
-def _read_document(path: Path, model: type[Model]) -> Model:
+def _read_document(path: Path, model: type[Model], *, stored: bool = False) -> Model:
     try:
-        return validate_document(model, load_document(path.read_bytes()))
+        return validate_document(model, load_document(path.read_bytes()), stored=stored)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
     except DocumentError as error:

@@ -51,7 +51,7 @@ def compare_recorded_traffic(folder: Path, on_progress: OnProgress) -> None:
 
 def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnProgress) -> Mapping[str, Any]:
     policy = read_policy(folder / side / "policy.json")
-    catalogue = Catalogue(read_campaigns(folder / side / "campaigns"), policy, frozenset(CHANNELS))
+    catalogue = Catalogue(read_campaigns(folder / side / "campaigns", stored=True), policy, frozenset(CHANNELS))
     holds = msgspec.json.decode((folder / "holds.json").read_bytes(), type=list[HoldPeriod])
     facts_source = RecordedFactsSource(policy, list(read_structs(folder / "customers.jsonl", CustomerHistory)), holds)
     simulator = Simulator(catalogue, facts_source, job.until, read_ledgers(folder))

@@ -51,6 +51,7 @@ class Check(TypedDict):
     ok: bool
     seconds: float
     detail: NotRequired[str]
+    required: NotRequired[bool]
 
 
 class Readiness(TypedDict):

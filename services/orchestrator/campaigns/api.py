@@ -1,17 +1,14 @@
 """HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 import schemas.campaign
-from schemas.documents import validate_document
-from schemas.finding import Finding
-from schemas.vocabulary import CampaignStatus
+from schemas.vocabulary import CampaignStatus, Strategy
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
@@ -35,13 +32,19 @@ from services.orchestrator.campaigns.api_common import (
 )
 from services.orchestrator.campaigns.campaign_workflow import CampaignWithVersion
 from services.orchestrator.campaigns.document_checks import ContentChecker
-from services.orchestrator.campaigns.lifecycle import LifecycleAction, OwnEdit
-from services.orchestrator.campaigns.lint import lint_campaign
+from services.orchestrator.campaigns.lifecycle import RUNNING_STATUSES, LifecycleAction, OwnEdit
 from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
-from services.orchestrator.seen_names.findings import add_seen_names
+from services.orchestrator.campaigns.version_findings import check_version, find_warnings
 
 
-class CampaignSummary(VersionFields):
+class StoredCampaignFields(VersionFields):
+    """What a version may have that was saved by an earlier version of Tactful, and no new one can."""
+
+    strategy: NotRequired[Annotated[Strategy, Field(description="`fallback`, of earlier versions, acts as `first`")]]
+    fallback_after: NotRequired[Annotated[str, Field(description="Only in versions with `fallback`")]]
+
+
+class CampaignSummary(StoredCampaignFields):
     """A version of a campaign without its content; `active_version` is the one that decides now."""
 
     __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign", without=["content"]))  # type: ignore[misc]
@@ -51,7 +54,7 @@ class CampaignSummary(VersionFields):
     active_status: CampaignStatus | None
 
 
-class CampaignVersion(VersionFields):
+class CampaignVersion(StoredCampaignFields):
     """A version of a campaign, as written and with defaults filled in; `active_version` is the one that decides now."""
 
     __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign"))  # type: ignore[misc]
@@ -67,6 +70,20 @@ class CampaignVersionWithFindings(CampaignVersion):
     findings: list[FindingFields]
 
 
+class CampaignFindings(TypedDict):
+    """What today's checks say about the version that decides, or about the newest while none does.
+
+    A finding of the severity `error` would refuse the document if it were saved now. `usable`: whether the version can
+    decide all the same.
+    """
+
+    key: str
+    version: int
+    status: CampaignStatus
+    usable: bool
+    findings: list[FindingFields]
+
+
 CAMPAIGN_PERMISSIONS = {
     LifecycleAction.SUBMIT: "campaigns:submit",
     LifecycleAction.APPROVE: "campaigns:approve",
@@ -76,7 +93,7 @@ CAMPAIGN_PERMISSIONS = {
     LifecycleAction.PAUSE: "campaigns:pause",
     LifecycleAction.STOP: "campaigns:stop",
 }
-_CHECKED_ACTIONS = (LifecycleAction.SUBMIT, LifecycleAction.SHADOW)
+_ACTIONS_WITH_FINDINGS = (LifecycleAction.SUBMIT, LifecycleAction.SHADOW)
 """Their answers carry findings."""
 _MAX_VERSION = 2**31 - 1
 _EXAMPLES = {
@@ -106,6 +123,7 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
     """Builds the routes of `/v1/campaigns`."""
     routes = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
     _add_campaign_read_routes(routes, database)
+    _add_findings_route(routes, database, clock, check_content)
 
     @routes.put(
         "/{key}",
@@ -125,8 +143,8 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
         registered = await campaign_workflow.register_campaign(
             database, key, data, check_content, transition_request(request, principal, clock)
         )
-        findings = await _version_findings(database, registered, registered.warnings, clock)
-        return _campaign_response(registered, 201 if registered.created else 200, findings=findings)
+        findings = await find_warnings(database, registered.version, registered.warnings, clock.now())
+        return _campaign_response(registered, 201 if registered.created else 200, findings=finding_documents(findings))
 
     for action in LifecycleAction:
         _add_transition_route(routes, database, clock, action, check_content)
@@ -141,7 +159,7 @@ def _add_transition_route(
         name=f"{action} campaign",
         summary=f"Lifecycle action: {action}",
         **answers(
-            {200: CampaignVersionWithFindings if action in _CHECKED_ACTIONS else CampaignVersion},
+            {200: CampaignVersionWithFindings if action in _ACTIONS_WITH_FINDINGS else CampaignVersion},
             errors.NotFound,
             errors.PreconditionFailed,
             errors.WrongState,
@@ -155,25 +173,36 @@ def _add_transition_route(
         why: ReasonBody | None = document_body(ReasonBody, required=False),
     ) -> Response:
         changed = await campaign_workflow.transition_campaign(
-            database, key, action, transition_request(request, principal, clock, why)
+            database, key, action, transition_request(request, principal, clock, why), check_content
         )
-        if action in _CHECKED_ACTIONS:
-            document = validate_document(schemas.campaign.Campaign, changed.version.document)
-            content_findings = list(await asyncio.to_thread(check_content, document))
-            findings = await _version_findings(database, changed, content_findings, clock)
-            return _campaign_response(changed, findings=findings)
+        if action in _ACTIONS_WITH_FINDINGS:
+            findings = await find_warnings(database, changed.version, changed.warnings, clock.now())
+            return _campaign_response(changed, findings=finding_documents(findings))
         return _campaign_response(changed)
 
 
-async def _version_findings(
-    database: Database, campaign: CampaignWithVersion, content_findings: Sequence[Finding], clock: Clock
-) -> list[dict[str, Any]]:
-    """Returns the lint's findings under the active policy, and what the content may fail for."""
-    document = validate_document(schemas.campaign.Campaign, campaign.version.document)
-    async with database.read() as tx:
-        policy = await campaign_workflow.get_active_policy(tx)
-    content_findings = await add_seen_names(database, document, content_findings, clock.now())
-    return finding_documents([*lint_campaign(document, policy), *content_findings])
+def _add_findings_route(routes: APIRouter, database: Database, clock: Clock, check_content: ContentChecker) -> None:
+    @routes.get(
+        "/{key}/findings",
+        summary="Check the version that decides, or the newest, as if it were saved now",
+        **answers({200: CampaignFindings}, errors.NotFound),
+    )
+    async def get_campaign_findings(key: CampaignKey, _: Principal = requires("campaigns:read")) -> dict[str, Any]:
+        async with database.read() as tx:
+            head = await store.get_head(tx, key)
+            decides = head is not None and head.status in RUNNING_STATUSES
+            number = None if head is None else head.active_version if decides else head.newest
+            version = None if number is None else await store.get_campaign_version(tx, key, number)
+        if version is None:
+            raise NotFound(f"there is no campaign `{key}`")
+        checked = await check_version(database, version, check_content, clock.now())
+        return {
+            "key": key,
+            "version": version.version,
+            "status": version.status,
+            "usable": checked.usable,
+            "findings": finding_documents(checked.findings),
+        }
 
 
 def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:

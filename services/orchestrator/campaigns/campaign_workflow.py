@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import schemas.policy
-from schemas.documents import validate_document
+from schemas.documents import DocumentError
 from schemas.finding import Finding
 from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
-from services.kit.errors import NotFound
+from services.kit.errors import NotFound, PreconditionFailed
 from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import CampaignHead, CatalogueLogEntry, DocumentVersion
+from services.orchestrator.campaigns.stored_documents import read_active_policy
 from services.orchestrator.insight.shadow import store as shadow_store
 from services.orchestrator.insight.shadow.observations import ShadowVersion
 
@@ -81,24 +82,31 @@ async def register_campaign(
 
 
 async def transition_campaign(
-    database: Database, key: str, action: LifecycleAction, request: TransitionRequest
+    database: Database,
+    key: str,
+    action: LifecycleAction,
+    request: TransitionRequest,
+    check_content: document_checks.ContentChecker,
 ) -> CampaignWithVersion:
     """Applies an action to the campaign's newest version, or pauses, stops or resumes the active one.
 
-    The change is visible to decisions once this transaction commits. Putting a version in shadow does not touch the
-    active one; `stop` ends a shadow only while nothing is active.
-    Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
+    A version that comes nearer to deciding must pass the checks of today's save: an earlier version of Tactful, or
+    another policy, may have let it pass. The change is visible to decisions once this transaction commits. Putting a
+    version in shadow does not touch the active one; `stop` ends a shadow only while nothing is active.
+    Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`, Invalid.
     """
+    checked: DocumentVersion | None = None
+    warnings: tuple[Finding, ...] = ()
+    if action in _CHECKED_ACTIONS:
+        async with database.read() as tx:
+            _, checked, _ = await _plan_transition(tx, await store.get_head(tx, key), key, action, request)
+            policy = await get_active_policy(tx)
+        warnings = await _check_version(checked, action, policy, check_content)
     async with database.write() as tx:
-        head = await store.lock_head(tx, key)
-        if head is None:
-            raise NotFound(f"there is no campaign `{key}`")
-        request.check_revision(head.revision)
-        before = await _target_version(tx, head, action)
-        status = lifecycle.next_status(
-            lifecycle.CAMPAIGN_TRANSITIONS, f"version {before.version} of `{key}`", before.status, action
-        )
-        version = apply_action(before, action, status, request)
+        head, before, version = await _plan_transition(tx, await store.lock_head(tx, key), key, action, request)
+        if checked is not None and checked.version != before.version:
+            raise PreconditionFailed(f"`{key}` was changed at the same time; read it again and repeat the action")
+        status = version.status
         await store.update_version_status(tx, "campaign", version)
         if action is LifecycleAction.ACTIVATE and head.active_version not in (None, version.version):
             await _replace_previous_version(tx, head, request)
@@ -111,7 +119,40 @@ async def transition_campaign(
             await shadow_store.start_shadow(tx, ShadowVersion("campaign", key, version.version), request.at)
         head = await store.update_head(tx, head, request.at)
         await store.append_log_entry(tx, _log_entry(version, action, before.status, request))
-    return CampaignWithVersion(head, version)
+    return CampaignWithVersion(head, version, warnings=warnings)
+
+
+_CHECKED_ACTIONS = (LifecycleAction.SUBMIT, LifecycleAction.APPROVE, LifecycleAction.SHADOW, LifecycleAction.ACTIVATE)
+
+
+async def _plan_transition(
+    tx: Tx, head: CampaignHead | None, key: str, action: LifecycleAction, request: TransitionRequest
+) -> tuple[CampaignHead, DocumentVersion, DocumentVersion]:
+    """The campaign, and the version that the action is about, before and after it."""
+    if head is None:
+        raise NotFound(f"there is no campaign `{key}`")
+    request.check_revision(head.revision)
+    before = await _target_version(tx, head, action)
+    what = f"version {before.version} of `{key}`"
+    status = lifecycle.next_status(lifecycle.CAMPAIGN_TRANSITIONS, what, before.status, action)
+    return head, before, apply_action(before, action, status, request)
+
+
+async def _check_version(
+    version: DocumentVersion,
+    action: LifecycleAction,
+    policy: schemas.policy.Policy | None,
+    check_content: document_checks.ContentChecker,
+) -> tuple[Finding, ...]:
+    """What the version's content may fail for. Raises Invalid for a version that could not be saved today."""
+    try:
+        checked = await asyncio.to_thread(
+            document_checks.validate_campaign, version.key, version.document, policy, check_content
+        )
+    except DocumentError as error:
+        what = f"version {version.version} of `{version.key}`"
+        raise document_checks.version_refusal(what, action, error) from None
+    return checked.warnings
 
 
 def apply_action(
@@ -135,10 +176,10 @@ def apply_action(
 
 
 async def get_active_policy(tx: Tx) -> schemas.policy.Policy | None:
-    """Returns the active policy document, if there is one."""
+    """Returns the active policy document, if there is one. Raises UnreadablePolicy."""
     number = (await store.get_catalogue_state(tx)).active_policy
     version = None if number is None else await store.get_policy_version(tx, number)
-    return None if version is None else validate_document(schemas.policy.Policy, version.document)
+    return None if version is None else read_active_policy(version)
 
 
 async def _target_version(tx: Tx, head: CampaignHead, action: LifecycleAction) -> DocumentVersion:

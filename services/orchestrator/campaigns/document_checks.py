@@ -1,6 +1,7 @@
-"""Validation before a document is saved: form, conditions, content, and references to other documents.
+"""Validation before a document is saved, and before a saved one decides.
 
-All problems are reported at once, each with a JSON pointer.
+Form, conditions, content, and references to other documents. All problems are reported at once, each with a JSON
+pointer.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,8 @@ import schemas.policy
 from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
 from schemas.finding import Finding, Severity
 from schemas.vocabulary import Class
+from services.kit.errors import Invalid
+from services.kit.http.problems import to_problem
 from services.orchestrator.campaigns import conditions
 
 ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Finding]]
@@ -59,6 +62,15 @@ def validate_policy(data: Any) -> schemas.policy.Policy:
     if problems:
         raise DocumentError(problems)
     return document
+
+
+def version_refusal(what: str, action: str, error: DocumentError) -> Invalid:
+    """The answer to an action on a version that could not be saved today."""
+    return Invalid(
+        f"{what} could not be saved today, so the action `{action}` is not possible: an earlier version of Tactful, or "
+        "another policy, let it pass. Mend what `errors` names, and PUT the document as a new version.",
+        errors=[to_problem(each) for each in error.findings],
+    )
 
 
 def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[DocumentProblem]:

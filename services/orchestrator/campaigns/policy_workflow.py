@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import schemas.policy
-from schemas.documents import DocumentError, validate_document
+from schemas.documents import DocumentError
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound, WrongState
@@ -44,11 +44,7 @@ async def register_policy(
     async with database.write() as tx:
         state = await store.get_catalogue_state(tx, lock=True)
         request.check_revision(state.policy_revision or None)
-        problems = document_checks.fail_open_problems(
-            document, await store.get_transactional_flags(tx, document.fail_open)
-        )
-        if problems:
-            raise DocumentError(problems)
+        await _check_fail_open(tx, document)
         newest = next(iter(await store.list_policy_versions(tx, 2**31 - 1, 1)), None)
         if newest is not None and (newest.status, newest.editor, newest.document) == (
             Status.DRAFT,
@@ -71,7 +67,8 @@ async def transition_policy(
 ) -> tuple[int, DocumentVersion]:
     """Submits, approves or rejects a version, or puts it in shadow. Returns the policy's revision and the version.
 
-    At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`.
+    At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`,
+    and Invalid for a version that could not be saved today.
     """
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
@@ -79,6 +76,8 @@ async def transition_policy(
             lifecycle.POLICY_TRANSITIONS, f"version {number} of the policy", before.status, action
         )
         version = apply_action(before, action, status, request)
+        if action is not LifecycleAction.REJECT:
+            await _check_version(tx, before, action)
         if action is LifecycleAction.SHADOW:
             await _begin_shadow(tx, version, request)
         await store.update_version_status(tx, "policy", version)
@@ -101,8 +100,8 @@ async def activate_policy(
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         _check_activation(state, before)
+        document = await _check_version(tx, before, LifecycleAction.ACTIVATE)
     # No lock is held during the calls to the other services, so the version is read and checked again afterwards.
-    document = validate_document(schemas.policy.Policy, before.document)
     await situations.set_situations(number, [_to_json(kind) for kind in document.situations])
     await topics.set_topics(number, [_to_json(topic) for topic in document.topics])
     async with database.write() as tx:
@@ -117,6 +116,23 @@ async def activate_policy(
         revision = await store.update_policy_state(tx, number, decisions_must_reload=True)
         await store.append_log_entry(tx, _log_entry(version, LifecycleAction.ACTIVATE, current.status, request))
     return revision, version
+
+
+async def _check_fail_open(tx: Tx, document: schemas.policy.Policy) -> None:
+    flags = await store.get_transactional_flags(tx, document.fail_open)
+    if problems := document_checks.fail_open_problems(document, flags):
+        raise DocumentError(problems)
+
+
+async def _check_version(tx: Tx, version: DocumentVersion, action: LifecycleAction) -> schemas.policy.Policy:
+    """The document, as today's save would take it. Raises Invalid."""
+    try:
+        document = document_checks.validate_policy(version.document)
+        await _check_fail_open(tx, document)
+    except DocumentError as error:
+        what = f"version {version.version} of the policy"
+        raise document_checks.version_refusal(what, action, error) from None
+    return document
 
 
 async def _begin_shadow(tx: Tx, version: DocumentVersion, request: TransitionRequest) -> None:

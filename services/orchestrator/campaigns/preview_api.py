@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 import schemas.campaign
-from schemas.documents import DocumentError, validate_document
+from schemas.documents import DocumentError
 from schemas.event import InvalidEvent, decode_event, parse_data
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.finding import Finding
@@ -31,6 +31,7 @@ from services.orchestrator.campaigns.campaign_workflow import get_active_policy
 from services.orchestrator.campaigns.document_checks import CheckedCampaign
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.campaigns.store import DocumentVersion
+from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content import CompiledContent, check_content, compile_content
@@ -104,7 +105,9 @@ class Previewer:
         self._clock = clock
 
     async def load_campaign(self, campaign: str | dict[str, Any]) -> CheckedCampaign:
-        """Returns the requested campaign and what its content may fail for. Raises NotFound, DocumentError."""
+        """Returns the requested campaign and what its content may fail for. Raises NotFound, UnreadableCampaign,
+        DocumentError.
+        """
         version: DocumentVersion | None = None
         async with self._database.read() as tx:
             policy = await get_active_policy(tx)
@@ -115,7 +118,7 @@ class Previewer:
         if isinstance(campaign, str):
             if version is None:
                 raise NotFound(f"there is no campaign `{campaign[:80]}`")
-            document = validate_document(schemas.campaign.Campaign, version.document)
+            document = compile_version(version).campaign.document
             return CheckedCampaign(document, tuple(await asyncio.to_thread(check_content, document)))
         try:
             return await asyncio.to_thread(
@@ -161,7 +164,7 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     @routes.post(
         "",
         summary="Render a campaign for a customer: all channels, all locales",
-        **answers({200: Preview}, errors.NotFound, errors.FenceTimeout),
+        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout),
     )
     async def preview_campaign(
         _: Principal = requires("preview:write"),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentError, validate_document
 from schemas.vocabulary import CampaignStatus as Status
@@ -11,10 +10,15 @@ from services.condition import ConditionSyntaxError
 from services.kit.db.database import Tx
 from services.kit.observability import logs
 from services.orchestrator.campaigns import lifecycle, store
-from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
+from services.orchestrator.campaigns.conditions import compile_situation_condition
 from services.orchestrator.campaigns.store import DocumentVersion
-from services.orchestrator.delivery.channels.content import CompiledContent, compile_content
-from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
+from services.orchestrator.campaigns.stored_documents import (
+    UnreadableCampaign,
+    compile_active_policy,
+    compile_version,
+)
+from services.orchestrator.delivery.channels.content import CompiledContent
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.match import Catalogue, ShadowVersions
 
@@ -48,7 +52,7 @@ class CatalogueSnapshot:
 
     async def get_catalogue(self, tx: Tx) -> Catalogue:
         """Returns the active and paused campaigns, the active policy and shadow versions, as this transaction sees
-        them.
+        them. Raises UnreadablePolicy.
         """
         state = await store.get_catalogue_state(tx)
         if self._loaded is None or self._loaded.version != state.version:
@@ -108,19 +112,14 @@ class CatalogueSnapshot:
         self._contents = dict(replaced[-_MAX_REPLACED_CONTENTS:]) | contents
 
     def _compile_version(self, version: DocumentVersion, previous: _CompiledVersion | None) -> _CompiledVersion | None:
-        """Compiles a version. One that can no longer be read is skipped, so that it does not stop the others."""
-        active = version.status in (Status.ACTIVE, Status.SHADOW)
+        """Compiles a version. One that can no longer be used is skipped, so that it does not stop the others."""
+        same_version = previous is not None and previous.campaign.version == version.version
         try:
-            document = validate_document(schemas.campaign.Campaign, version.document)
-            campaign = compile_campaign(
-                document, version.version, active, compile_campaign_condition, version.status.value
-            )
-            same_version = previous is not None and previous.campaign.version == version.version
-            content = previous.content if previous is not None and same_version else compile_content(document)
-        except (DocumentError, ConditionSyntaxError, ValueError) as error:
+            compiled = compile_version(version, previous.content if previous is not None and same_version else None)
+        except UnreadableCampaign as error:
             logs.log_error("campaign_unreadable", error, campaign=version.key, version=version.version)
             return None
-        return _CompiledVersion(version.status, campaign, content)
+        return _CompiledVersion(version.status, *compiled)
 
     async def _load_policy(self, tx: Tx, number: int | None) -> CompiledPolicy:
         if number is None:
@@ -129,9 +128,7 @@ class CatalogueSnapshot:
             return self._loaded.catalogue.policy
         version = await store.get_policy_version(tx, number)
         assert version is not None
-        return compile_policy(
-            validate_document(schemas.policy.Policy, version.document), number, compile_situation_condition
-        )
+        return compile_active_policy(version)
 
     async def _load_shadow_policy(self, tx: Tx) -> CompiledPolicy | None:
         """Compiles the policy in shadow. One that can no longer be read is skipped: it must not stop live decisions."""

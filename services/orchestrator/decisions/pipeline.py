@@ -265,6 +265,8 @@ class Pipeline:
         if not decisions and not prepared.evaluations:
             if prepared.customers_to_wake:
                 return RecordEffect("applied", "messages of the customer that are parked are evaluated again")
+            if letter.event_type is None:
+                return RecordEffect("nothing", "the record names no type that can be read, so it triggers no campaign")
             return RecordEffect(
                 "nothing", f"no active campaign is triggered by this event of the type {letter.event_type}"
             )

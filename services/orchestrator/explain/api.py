@@ -105,7 +105,13 @@ def why_routes(explainer: Explainer) -> APIRouter:
     @routes.get(
         "",
         summary="Explain a decision: give `customer` and `campaign`, or `source` and `event`",
-        **answers({200: ExplanationFields | ExplainedEvent}, errors.NotFound, errors.FenceTimeout, FactsRefused),
+        **answers(
+            {200: ExplanationFields | ExplainedEvent},
+            errors.NotFound,
+            errors.WrongState,
+            errors.FenceTimeout,
+            FactsRefused,
+        ),
     )
     async def get_explanation(
         customer: TextParam = None,

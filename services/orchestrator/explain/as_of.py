@@ -67,7 +67,7 @@ async def load_campaign(
     found = await catalogue_store.get_campaign_version(tx, key, version)
     if found is None:
         return None
-    document = validate_document(schemas.campaign.Campaign, found.document)
+    document = schemas.campaign.read_stored_campaign(found.document)
     return compile_campaign(document, version, active, compile_campaign_condition, status)
 
 

@@ -1,15 +1,13 @@
 """Evaluates what would be decided for a customer and a campaign, now or at a past instant. It writes nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
 
-import schemas.campaign
 from schemas.condition_words import describe_condition_failure
 from schemas.decision import Decision
-from schemas.documents import validate_document
 from schemas.event import Event, decode_event, parse_data
 from schemas.message import Message
 from schemas.times import Instant, format_instant
@@ -22,8 +20,8 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns import store as catalogue_store
-from services.orchestrator.campaigns.conditions import compile_campaign_condition
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.evaluation import (
@@ -34,7 +32,7 @@ from services.orchestrator.decisions.evaluation import (
 )
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.explain import as_of
-from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.policy.horizon import look_back_start
@@ -79,7 +77,7 @@ class Explainer:
         """Returns what would be decided if the campaign's trigger fired for the customer now; one decision per channel.
 
         The data are those of the customer's last event that triggered the campaign, if there is one.
-        Raises NotFound for an unknown campaign, Transient if facts cannot be read.
+        Raises NotFound for an unknown campaign, UnreadableCampaign, and Transient if facts cannot be read.
         """
         now = self.clock.now()
         async with self.database.read() as tx:
@@ -180,8 +178,7 @@ class Explainer:
         newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
         if newest is None:
             raise NotFound(f"there is no campaign `{key[:80]}`")
-        document = validate_document(schemas.campaign.Campaign, newest.document)
-        return compile_campaign(document, newest.version, False, compile_campaign_condition, newest.status.value)
+        return replace(compile_version(newest).campaign, active=False)
 
 
 def _why_untriggered(campaign: CompiledCampaign, variables: Mapping[str, Any]) -> str:

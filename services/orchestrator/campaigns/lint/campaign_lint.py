@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import schemas.campaign
 import schemas.policy
 from schemas.finding import Finding, warning
+from schemas.locales import parse_locale
+from schemas.text import escape_pointer
 from schemas.times import format_duration
 from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Intent
 from services.orchestrator.campaigns.lint import week_minutes
@@ -17,7 +19,12 @@ _MARKETING_INTENTS = frozenset({Intent.ADVERTISE, Intent.WIN_BACK})
 
 def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Policy | None) -> list[Finding]:
     """Returns all findings. `active`: the active policy, or None."""
-    findings = [*_marketing_intent_findings(document), *_holdout_findings(document), *_strategy_findings(document)]
+    findings = [
+        *_marketing_intent_findings(document),
+        *_holdout_findings(document),
+        *_strategy_findings(document),
+        *_locale_findings(document),
+    ]
     if active is None:
         return findings
     policy = compile_policy(active, 0)
@@ -62,6 +69,21 @@ def _strategy_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]
         detail = f"{schemas.campaign.FALLBACK_DETAIL}; it acts as `first`"
         remedy = schemas.campaign.FALLBACK_REMEDY
         yield warning("/strategy", "not_available", detail, f"{remedy[0].upper()}{remedy[1:]}.")
+
+
+def _locale_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:
+    """Locales of a version that was registered while any text could be one; no new one can have them."""
+    for channel, locales in document.content.items():
+        for locale in locales:
+            try:
+                parse_locale(locale)
+            except ValueError as error:
+                yield warning(
+                    f"/content/{channel}/{escape_pointer(locale)}",
+                    "not_a_locale",
+                    f"{error}; only customers whose locale is spelt the same get this content",
+                    "Save it under a language tag.",
+                )
 
 
 def _holdout_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:

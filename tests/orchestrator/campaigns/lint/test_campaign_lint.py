@@ -7,7 +7,7 @@ import pytest
 
 import schemas.campaign
 import schemas.policy
-from schemas.documents import load_document, validate_document
+from schemas.documents import DocumentError, load_document, validate_document
 from services.orchestrator.campaigns.lint import lint_campaign
 from tests.support.orchestrator_app import campaign, policy_document
 
@@ -89,3 +89,14 @@ def test_marketing_by_what_it_wants() -> None:
     assert found(plain) == [("/class", "marketing_without_consent")]
     assert found({**plain, "class": "marketing"}) == []
     assert found({**plain, "intent": "advise"}) == []
+
+
+def test_a_stored_locale_that_is_no_language_tag_is_a_warning_and_says_who_gets_it() -> None:
+    document = campaign()
+    channel = document["channels"][0]
+    document["content"][channel]["de-12"] = document["content"][channel][document["default_locale"]]
+    with pytest.raises(DocumentError, match=f"/content/{channel}/de-12: not a language tag"):
+        validate_document(schemas.campaign.Campaign, document)
+    findings = lint_campaign(schemas.campaign.read_stored_campaign(document), None)
+    assert [(each.pointer, each.code) for each in findings] == [(f"/content/{channel}/de-12", "not_a_locale")]
+    assert "only customers whose locale is spelt the same get this content" in findings[0].detail
