@@ -151,12 +151,13 @@ def live_through(installation: Installation, provider: Provider) -> None:
         scenario.set_up(ask)
         scenario.send_events(ask)
         ask("POST", "/v1/dev/clock", {"settle": True})
-    append_to_log(installation.data / "log.db", scenario.POISON)
-    with installation.running(scenario.NOW) as client:
-        ask = installation.asking(client)
-        ask("POST", "/v1/dev/clock", {"settle": True})
         scenario.opt_out(ask)
         ask("POST", "/v1/dev/clock", {"set": scenario.NEXT_DAY})
+    append_to_log(installation.data / "log.db", scenario.POISON)
+    with installation.running(scenario.NEXT_DAY) as client:
+        ask = installation.asking(client)
+        ask("POST", "/v1/dev/clock", {"settle": True})
+        scenario.send_bad_events(ask)
         scenario.send_parcels(ask)
         # This request never ends: two of the messages that are due hang.
         threading.Thread(target=advance_into_hanging, args=(installation, client), daemon=True).start()

@@ -101,6 +101,8 @@ CUSTOMERS: tuple[Document, ...] = (
     customer("failed", "503"),
     customer("odd-locale", locale="de-12", addresses=[verified("email", "odd@example.org")], consent=[consent("*")]),
     customer("underscore", locale="de_AT", addresses=[verified("email", "austria@example.org")]),
+    customer("local-zone", zone="localtime", country="ZZ", addresses=[verified("email", "local@example.org")]),
+    customer("bad-text", traits={"note": "a\x00b"}, addresses=[verified("email", "text@example.org")]),
     customer("old-zone", zone="Asia/Calcutta", country="IN", addresses=[verified("email", "old@example.org")]),
     customer(
         "bob",
@@ -293,15 +295,21 @@ def send_events(ask: Ask) -> None:
     send("contact-1", "tactful.contact.reported", "ada", channel="sms", **{"class": "marketing"}, topic="news")
     send("feedback-1", "tactful.feedback.given", "ada", score=9)
     send("erased", "tactful.customer.erased", "zoe")
-    send("bad-zone", "tactful.customer.identified", "nia", may_be_refused=True, zone="Berln", traits={"name": "Nia"})
-    send("empty", "tactful.preference.changed", "retry", may_be_refused=True)
-    send("bad-channel", "tactful.contact.reported", "rejected", may_be_refused=True, channel="pigeon")
 
 
 def opt_out(ask: Ask) -> None:
     """A customer who waits for a message wants none any more."""
     document = next(each for each in CUSTOMERS if each["customer"] == "kim")
     ask("PUT", "/v1/preferences/kim", {**document, "opt_outs": [{"all": True}]})
+
+
+def send_bad_events(ask: Ask) -> None:
+    """On the next day: events that are dead-lettered, some of which may have been refusals."""
+    send = sender(ask, NEXT_DAY)
+    send("bad-zone", "tactful.customer.identified", "nia", may_be_refused=True, zone="Berln", traits={"name": "Nia"})
+    send("empty", "tactful.preference.changed", "mia", may_be_refused=True)
+    send("refusal", "tactful.preference.changed", "bob", may_be_refused=True, opt_outs="all of them")
+    send("bad-channel", "tactful.contact.reported", "lee", may_be_refused=True, channel="pigeon")
 
 
 def send_parcels(ask: Ask) -> None:
@@ -322,5 +330,6 @@ POISON: tuple[tuple[bytes | None, bytes | None], ...] = (
     ),
     (b"\xff\xfe", b"{"),
     (None, None),
+    (b"kim", b'{"specversion":"1.0","id":"p-2","source":"/shop","type":"tactful.preference.changed","subject":"kim"}'),
 )
 """Records that somebody else wrote into the log: key and value."""
