@@ -94,8 +94,10 @@ def _load_yaml(raw: bytes) -> Any:
         value = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a safe loader, made stricter
     except UnicodeDecodeError:
         raise DocumentError([("", "malformed", "not UTF-8")]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DocumentError([("", "malformed", f"not YAML: {_describe_yaml_error(error)}")]) from None
+    except ValueError as error:
+        raise DocumentError([("", "malformed", f"not YAML: {_describe_number_error(error)}")]) from None
     _check_limits(value)
     _check_texts(value)
     return value
@@ -129,7 +131,7 @@ def load_json(raw: bytes, *, check_texts: bool = True) -> Any:
         detail = f"{_NOT_JSON}: {error.msg} at line {error.lineno}, column {error.colno}"
         raise DocumentError([("", "malformed", detail)]) from None
     except ValueError as error:
-        raise DocumentError([("", "malformed", str(error))]) from None
+        raise DocumentError([("", "malformed", _describe_number_error(error))]) from None
     if len(raw) > MAX_VALUES or _LONG_NUMBER.search(raw):
         _check_limits(value)
     if check_texts and _BAD_TEXT_ESCAPE.search(raw):
@@ -277,6 +279,11 @@ def _parse_finite(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError("a number is out of range")
     return value
+
+
+def _describe_number_error(error: ValueError) -> str:
+    """What is wrong with a number. Python's own words, for one of thousands of digits, are about its settings."""
+    return "a whole number beyond 64 bits" if "integer string conversion" in str(error) else str(error)
 
 
 def _check_limits(value: Any) -> None:

@@ -107,15 +107,22 @@ _IDENTITY_DECODER = msgspec.json.Decoder(_LooseIdentity)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
-    """Decode JSON. One half of a surrogate pair somewhere in it does not make all of it unreadable."""
+    """Decode JSON. One half of a surrogate pair somewhere in it does not make all of it unreadable.
+
+    Raises msgspec.DecodeError and UnicodeDecodeError, and nothing else: whoever reads a record of the log must survive
+    whatever is in it, and the parser's own error for deep nesting, RecursionError, is easily forgotten.
+    """
     value = value.removeprefix(BOM_UTF8)
     try:
-        return decoder.decode(value)
-    except msgspec.DecodeError:
-        marked = mark_half_pairs(value)
-        if marked is value:
-            raise
-        return decoder.decode(marked)
+        try:
+            return decoder.decode(value)
+        except msgspec.DecodeError:
+            marked = mark_half_pairs(value)
+            if marked is value:
+                raise
+            return decoder.decode(marked)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None
 
 
 def _find_header(headers: Headers, name: str) -> bytes | None:
@@ -172,7 +179,7 @@ def peek_identity(key: bytes | None, headers: Headers, value: bytes | None) -> E
     else:
         try:
             found = _decode(_IDENTITY_DECODER, value) if value else _LooseIdentity()
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeError):
             found = _LooseIdentity()
         parts = [found.source, found.id, found.type]
     customer = next(iter(customers_of(key, headers, value)), None)
@@ -191,7 +198,7 @@ def _readable_id(part: object) -> str | None:
 def _peek_subject(value: bytes | None) -> bytes | None:
     try:
         return _decode(_SUBJECT_DECODER, value).subject.encode() if value else None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError):
         return None
 
 
@@ -215,7 +222,7 @@ def decode_event(value: bytes, now: Instant | None = None) -> Event:
         raise InvalidEvent("", f"the event is larger than {MAX_EVENT_BYTES} bytes")
     try:
         envelope = _decode(_ENVELOPE_DECODER, value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEvent("", f"not a CloudEvent in JSON: {error}") from None
     return _validate_envelope(envelope, now)
 

@@ -28,6 +28,7 @@ POISON = (
     Record(NOBODY, b"\xef\xbb\xbf\x00\xff"),
     Record(NOBODY, b'{"specversion": "1.0", "id"'),
     Record(NOBODY, b"[" * 10_000),
+    Record(NOBODY, b'{"type":"tactful.preference.changed","data":' + b"[" * 30_000 + b"]" * 30_000 + b"}"),
     Record(NOBODY, b""),
     Record(NOBODY, b"{}", (("ce_specversion", b"1.0"), ("ce_type", b"shop.order.shipped"), ("ce_id", b"\xff"))),
 )

@@ -83,6 +83,8 @@ def test_a_yaml_value_is_what_the_same_json_value_is_or_text(text: str, value: o
         ("a: [1\n", "at line 2, column 1"),
         ("a: 1e999\n", "out of range"),
         ("a: 99999999999999999999\n", "beyond 64 bits"),
+        ("a: " + "9" * 5000 + "\n", "a whole number beyond 64 bits"),
+        ('{"a": ' + "9" * 5000 + "}", "a whole number beyond 64 bits"),
         ("a: " + "[" * 40 + "]" * 40, "nested deeper than 32 levels"),
         ("a: " + "[" * 100_000, "nested deeper than 32 levels"),
     ],

@@ -1,8 +1,14 @@
-"""Whom an unreadable record may concern (docs/decisions/0014)."""
+"""Records that cannot be read: whom they may concern (docs/decisions/0014), and that none stops whoever reads it."""
+
+import contextlib
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from schemas.event import Headers, customers_of
+from schemas.event import Headers, InvalidEvent, customers_of, decode_record, peek_identity, peek_type
+from schemas.own_events import customers_to_quarantine
+from schemas.times import parse_instant
 
 BODY = b'{"specversion":"1.0","type":"t","subject":"c-body"}'
 SUBJECT = ("ce_subject", b"c-header")
@@ -28,3 +34,28 @@ def test_every_customer_whom_a_record_names(
     key: bytes | None, headers: Headers, value: bytes | None, customers: tuple[str, ...]
 ) -> None:
     assert customers_of(key, headers, value) == customers
+
+
+DEEP = b'{"specversion":"1.0","id":"e-1","source":"/s","type":"tactful.preference.changed","subject":"c-1","data":%s}'
+NOW = parse_instant("2026-03-02T12:00:00Z")
+
+
+@given(
+    value=st.none()
+    | st.binary(max_size=60)
+    | st.text(alphabet='{}[]":,\\u0dt1eype', max_size=60).map(str.encode)
+    | st.sampled_from([b"[", b'{"a":', b'{"type":', b'{"subject":']).map(lambda part: part * 20_000),
+    headers=st.lists(st.tuples(st.sampled_from(["ce_type", "ce_subject", "ce_id", "x"]), st.binary(max_size=8))),
+)
+@example(value=DEEP % (b"[" * 50_000 + b"]" * 50_000), headers=[])
+@example(value=DEEP % (b'{"a":' * 40_000 + b"1" + b"}" * 40_000), headers=[])
+@example(value=DEEP % (b"9" * 5_000), headers=[])
+@example(value=DEEP % b'{"topics":"\\ud800"}', headers=[])
+def test_no_record_stops_whoever_reads_it(value: bytes | None, headers: Headers) -> None:
+    peek_type(headers, value)
+    assert peek_identity(b"c-1", headers, value).customer is not None
+    assert "c-1" in customers_of(b"c-1", headers, value)
+    for failed in (True, False):
+        customers_to_quarantine(b"c-1", headers, value, NOW, lambda _: True, failed=failed)
+    with contextlib.suppress(InvalidEvent):
+        decode_record(headers, value, NOW)
