@@ -44,7 +44,7 @@ def describe_api() -> ApiDescription:
     """Builds the apps of the three services, without starting them, and describes them."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        keys = dict.fromkeys(("admin_key", "service_key", "address_key"), SecretStr("a key that nobody uses"))
+        keys = dict.fromkeys(("admin_key", "service_key", "address_key"), SecretStr("a-key-that-nobody-uses"))
         databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICE_NAMES}
         bus = LocalBus(directory / "log.db")
         services = AllServices(DeploymentSettings.model_validate(keys), databases, bus, SystemClock())

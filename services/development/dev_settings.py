@@ -114,11 +114,13 @@ def load_or_create_keys(directory: Path, given: DeploymentSettings) -> dict[str,
 
 def _read_keys(path: Path) -> dict[str, str]:
     try:
-        keys: dict[str, str] = json.loads(path.read_text("utf-8"))
+        keys = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"cannot read the keys in {path} ({type(error).__name__}): restore this file") from None
+    if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+        raise SettingsError(f"{path} must hold keys by their names, as texts: restore this file")
     return keys
 
 

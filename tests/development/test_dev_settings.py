@@ -130,6 +130,15 @@ def test_another_address_key_than_that_of_the_directory_is_refused_and_not_store
     assert dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings()) == first
 
 
+@pytest.mark.parametrize("content", ["[]", '"text"', '{"admin": 5}', "{", "[" * 100_000], ids=lambda text: text[:10])
+def test_keys_that_cannot_be_read_are_named_and_left_as_they_are(tmp_path: Path, content: str) -> None:
+    path = tmp_path / dev_settings.KEYS_FILE
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"keys.*: restore this file"):
+        dev_settings.load_or_create_keys(tmp_path, dev_settings.read_given_settings())
+    assert path.read_text() == content
+
+
 @pytest.mark.wired
 def test_a_running_server_follows_what_it_was_given(tmp_path: Path) -> None:
     admin, directory = TAKES_EFFECT["TACTFUL_ADMIN_KEY"], tmp_path / "data"

@@ -160,6 +160,34 @@ def test_a_port_in_use_is_refused_before_anything_is_started(refusal: Start, dat
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in said
 
 
+def test_an_address_that_is_not_of_this_machine_is_refused(refusal: Start) -> None:
+    address = {"TACTFUL_DATABASE__URL": "postgresql+asyncpg://db/t", "TACTFUL_KAFKA__BOOTSTRAP": "kafka:9092"}
+    said = refusal(**address, TACTFUL_WEB__HOST="999.1.1.1")
+    assert "cannot listen on 999.1.1.1:0 (" in said and "TACTFUL_WEB__HOST must be an address of this machine" in said
+    assert "stop the process" not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"TACTFUL_ADAPTERS__EMAIL": "smtp"}, "TACTFUL_ADAPTERS__EMAIL: there is no adapter `smtp`: use "),
+        ({"TACTFUL_WEBHOOK__URL": "hooks"}, "TACTFUL_WEBHOOK__URL: a webhook URL is absolute"),
+        ({"TACTFUL_WEBHOOK__SECRET": "no-secret-of-a-webhook"}, "TACTFUL_WEBHOOK__SECRET: a webhook secret is whsec_"),
+    ],
+)
+def test_what_is_wrong_with_an_adapter_names_the_setting(
+    refusal: Start, database: str, kafka_bootstrap: str, settings: dict[str, str], words: str
+) -> None:
+    servers_here = {"TACTFUL_DATABASE__URL": database, "TACTFUL_KAFKA__BOOTSTRAP": kafka_bootstrap}
+    hook = {
+        "TACTFUL_ADAPTERS__EMAIL": "webhook",
+        "TACTFUL_WEBHOOK__URL": "https://hooks.example/m",
+        "TACTFUL_WEBHOOK__SECRET": "whsec_" + "a" * 32,
+    }
+    said = refusal(**{**servers_here, **hook, **settings})
+    assert words in said and "no-secret" not in said
+
+
 def test_an_adapter_that_is_not_configured_is_refused(refusal: Start, database: str, kafka_bootstrap: str) -> None:
     adapter = {"TACTFUL_ADAPTERS__EMAIL": "webhook"}
     said = refusal(TACTFUL_DATABASE__URL=database, TACTFUL_KAFKA__BOOTSTRAP=kafka_bootstrap, **adapter)

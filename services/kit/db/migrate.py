@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from services.kit.db.database import Database
 from services.kit.errors import Permanent
@@ -30,10 +30,11 @@ def _migration_scripts(package: str) -> ScriptDirectory:
     return ScriptDirectory(str(folder), version_locations=[str(folder)])
 
 
-def _run_migrations(connection: Connection, scripts: ScriptDirectory) -> None:
+def _run_migrations(connection: Connection, package: str) -> None:
+    scripts = _migration_scripts(package)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    _refuse_unknown_steps(_current_steps(connection), scripts)
+    _refuse_unknown_steps(_current_steps(connection, package), scripts)
 
     def plan_upgrade(revision: Any, _context: Any) -> Any:
         return scripts._upgrade_revs("head", revision)
@@ -47,35 +48,52 @@ class SchemaTooNew(Permanent):
     """A newer version of Tactful has upgraded the database."""
 
 
+class AnotherServicesSchema(Permanent):
+    """The database is that of another service; its steps have the same numbers as ours, and other tables."""
+
+
 def latest_revision(package: str) -> str:
     """Returns the number of the newest step of `package`'s schema."""
     return ",".join(_migration_scripts(package).get_heads())
 
 
 async def upgrade_schema(url: str, package: str) -> None:
-    """Upgrades the database at `url` to the newest step of `package`; all steps or none."""
+    """Upgrades the database at `url` to the newest step of `package`; all steps or none.
+
+    Raises SchemaTooNew and AnotherServicesSchema.
+    """
     database = Database.open(url, pool=1)
     try:
-        await database.run_sync(lambda connection: _run_migrations(connection, _migration_scripts(package)))
+        await database.run_sync(lambda connection: _run_migrations(connection, package))
     finally:
         await database.close()
 
 
 async def is_up_to_date(url: str, package: str) -> bool:
-    """Whether the database at `url` is at the newest step of `package`. Raises SchemaTooNew."""
+    """Whether the database at `url` is at the newest step of `package`.
+
+    Raises SchemaTooNew and AnotherServicesSchema.
+    """
     scripts = _migration_scripts(package)
     database = Database.open(url, pool=1)
     try:
-        current = await database.run_sync(_current_steps)
+        current = await database.run_sync(lambda connection: _current_steps(connection, package))
     finally:
         await database.close()
     _refuse_unknown_steps(current, scripts)
     return current == set(scripts.get_heads())
 
 
-def _current_steps(connection: Connection) -> set[str]:
+def _current_steps(connection: Connection, package: str) -> set[str]:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return set(context.get_current_heads())
+    steps = set(context.get_current_heads())
+    own_table = getattr(import_module(package), "OWN_TABLE", None)
+    if steps and own_table is not None and not inspect(connection).has_table(own_table):
+        raise AnotherServicesSchema(
+            f"the database is that of another service (it has no table `{own_table}`), and each has its own: correct "
+            "TACTFUL_DATABASE__URL"
+        )
+    return steps
 
 
 def _refuse_unknown_steps(current: set[str], scripts: ScriptDirectory) -> None:

@@ -21,20 +21,21 @@ def explain_refusal(error: BaseException, url: str) -> str:
     except (ArgumentError, ValueError):
         return f"{_VARIABLE} is no address of a database: postgresql+asyncpg://user:password@host:port/database"
     host = server.rpartition("/")[0] or server
+    user, name = address.username or "the user of this process", address.database or address.username
     causes = list(_causes(error))
     state = next((found for cause in causes if (found := getattr(cause, "sqlstate", None))), "")
     if state == "28P01":
-        return f"the database server at {host} refuses the password of {address.username}: correct {_VARIABLE}"
+        return f"the database server at {host} refuses the password of {user}: correct {_VARIABLE}"
     if state.startswith("28"):
-        return f"the database server at {host} does not let {address.username} in ({state}): correct {_VARIABLE}"
+        return f"the database server at {host} does not let {user} in ({state}): correct {_VARIABLE}"
     if state == "3D000":
-        return f"there is no database `{address.database}` at {host}: create it, or correct {_VARIABLE}"
+        return f"there is no database `{name}` at {host}: create it, or correct {_VARIABLE}"
     if state == "53300":
         return f"the database server at {host} has no free connection: raise its max_connections, or lower the pools"
     if state.startswith("57P"):
         return f"the database server at {host} is starting or stopping ({state}): try again"
     if state == "42501":
-        return f"{address.username} may not use the database at {server}: grant it, or correct {_VARIABLE}"
+        return f"{user} may not use the database at {server}: grant it, or correct {_VARIABLE}"
     if state:
         return f"the database at {server} cannot be used ({state}): check {_VARIABLE}"
     if address.get_backend_name() == "sqlite":

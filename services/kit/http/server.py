@@ -2,6 +2,7 @@
 drain.
 """
 
+import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -65,12 +66,19 @@ def open_listener(host: str, port: int) -> Iterator[socket.socket]:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise CannotListen(
-            f"cannot listen on {host}:{port} ({error.strerror}): stop the process that does, or choose another --port "
-            "(or TACTFUL_WEB__PORT, TACTFUL_WEB__HOST)"
-        ) from None
+        raise CannotListen(f"cannot listen on {host}:{port} ({error.strerror}): {_how_to_mend(error)}") from None
+    except OverflowError:
+        raise CannotListen(f"cannot listen on {host}:{port}: a port is a number up to 65535") from None
     with listener:
         yield listener
+
+
+def _how_to_mend(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "stop the process that does, or choose another --port (or TACTFUL_WEB__PORT, TACTFUL_WEB__HOST)"
+    if error.errno == errno.EACCES:
+        return "choose a port above 1023 (--port or TACTFUL_WEB__PORT), or give the process the right"
+    return "TACTFUL_WEB__HOST must be an address of this machine, such as 127.0.0.1 or 0.0.0.0"
 
 
 _BACKLOG = 2048

@@ -48,6 +48,35 @@ def _check_key_length(key: SecretStr) -> SecretStr:
     return key
 
 
+def _check_header_text(key: SecretStr) -> SecretStr:
+    """HTTP headers lose blanks at the ends and cannot carry other alphabets: such a key would never be recognised."""
+    if not re.fullmatch("[!-~]+", key.get_secret_value()):
+        raise ValueError("a key has only ASCII letters, digits and signs; `openssl rand -hex 32` makes one")
+    return key
+
+
+def _check_database_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, _, place = rest.partition("?")[0].rpartition("@")
+    if "@" in user or "/" in user:
+        raise ValueError("write `@` as %40 and `/` as %2F in the user's name and the password")
+    try:
+        port_is_valid = urlsplit(url).port != 0
+    except ValueError:
+        port_is_valid = False
+    if url.startswith("sqlite+aiosqlite:///") and url != "sqlite+aiosqlite:///":
+        return url
+    if scheme != "postgresql+asyncpg" or not port_is_valid or not place.strip("/"):
+        raise ValueError("write postgresql+asyncpg://user:password@host:port/database")
+    return url
+
+
+def _check_topic(name: str) -> str:
+    if not re.fullmatch("[a-zA-Z0-9._-]{1,249}", name) or name in (".", ".."):
+        raise ValueError("a topic's name has up to 249 letters, digits, dots, hyphens and underscores")
+    return name
+
+
 def _check_bootstrap(servers: str) -> str:
     hosts = [server.strip().rpartition(":") for server in servers.split(",")]
     if not all(host and port.isdecimal() and 0 < int(port) < 65_536 for host, _, port in hosts):
@@ -69,6 +98,8 @@ def _check_http_url(url: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 """The address of a service, with scheme and host."""
 SecretKey = Annotated[SecretStr, AfterValidator(_check_key_length)]
+BearerKey = Annotated[SecretKey, AfterValidator(_check_header_text)]
+"""A key that is sent in `Authorization: Bearer`."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -82,7 +113,7 @@ class Section(BaseModel):
 class DatabaseSettings(Section):
     """The database of the service that this process runs. `pool`: the most connections it opens."""
 
-    url: str | None = Field(default=None, repr=False, pattern=r"^(sqlite\+aiosqlite|postgresql\+asyncpg):///?.")
+    url: Annotated[str, AfterValidator(_check_database_url)] | None = Field(default=None, repr=False)
     pool: int = Field(default=8, ge=1, le=200)
 
 
@@ -90,7 +121,7 @@ class KafkaSettings(Section):
     """The event log. `bootstrap` is host:port, comma separated."""
 
     bootstrap: Annotated[str, AfterValidator(_check_bootstrap)] | None = None
-    events_topic: str = Field(default="customer.events", pattern=r"^[a-zA-Z0-9._-]{1,249}$")
+    events_topic: Annotated[str, AfterValidator(_check_topic)] = "customer.events"
 
 
 class WebSettings(Section):
@@ -122,8 +153,8 @@ class ServiceSettings(BaseSettings):
     web: WebSettings = WebSettings()
     data_dir: Path = Path("tactful-data")
     log_level: Level = "info"
-    admin_key: SecretKey | None = None
-    service_key: SecretKey | None = None
+    admin_key: BearerKey | None = None
+    service_key: BearerKey | None = None
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
 
@@ -303,4 +334,5 @@ def _mask_secrets(value: object) -> str:
         return ""
     if isinstance(value, SecretStr):
         return MASK
-    return re.sub(r"(?<=://)([^/:@]*):[^/@]*(?=@)", rf"\1:{MASK}", str(value))
+    text = re.sub(r"(?<=://)([^/:@]*):.*(?=@)", rf"\1:{MASK}", str(value))  # to the last @: a password may hold one
+    return re.sub(r"(?<=[?&]password=)[^&]*", MASK, text)

@@ -12,10 +12,12 @@ from sqlalchemy import inspect
 
 from services.kit.db.database import Database
 from services.kit.db.migrate import is_up_to_date, upgrade_schema
+from services.kit.errors import Permanent
 from tests.support.recording_consumer import metadata
 
 pytestmark = pytest.mark.wired
 
+SERVICES = ("orchestrator", "preference", "suppression")
 _STEP = '''
 """step"""
 import sqlalchemy as sa
@@ -88,6 +90,18 @@ async def test_a_step_that_fails_leaves_nothing(package: Callable[..., str], dat
     with pytest.raises(KeyError):
         await upgrade_schema(database_url, name)
     assert "half" not in await tables(database_url)
+
+
+@pytest.mark.parametrize("owner", SERVICES)
+async def test_the_database_of_another_service_is_refused_whatever_its_step(database_url: str, owner: str) -> None:
+    await upgrade_schema(database_url, f"services.{owner}")
+    before = await tables(database_url)
+    for service in set(SERVICES) - {owner}:
+        for use in (is_up_to_date, upgrade_schema):
+            with pytest.raises(Permanent, match=r"the database (is that of another service|'s schema is at step)"):
+                await use(database_url, f"services.{service}")
+    assert await tables(database_url) == before
+    assert await is_up_to_date(database_url, f"services.{owner}")
 
 
 @pytest.mark.integration

@@ -49,6 +49,13 @@ def test_an_option_that_the_driver_does_not_take_is_named() -> None:
     assert "does not take: sslmode" in explain_refusal(TypeError(""), f"{URL}?sslmode=require")
 
 
+def test_what_the_address_leaves_out_is_told_in_words() -> None:
+    nobody = explain_refusal(asyncpg.InvalidAuthorizationSpecificationError(""), "postgresql+asyncpg://db:5433/orders")
+    assert "db:5433 does not let the user of this process in" in nobody
+    unnamed = explain_refusal(asyncpg.InvalidCatalogNameError(""), "postgresql+asyncpg://me@db:5433")
+    assert "there is no database `me` at db:5433" in unnamed, "PostgreSQL takes the user's name"
+
+
 def test_an_address_that_is_none_is_said_to_be_none() -> None:
     said = explain_refusal(ValueError(""), "postgresql+asyncpg://me:secret-password@db:port/orders")
     assert said.startswith("TACTFUL_DATABASE__URL is no address of a database") and "secret" not in said

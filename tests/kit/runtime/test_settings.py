@@ -117,9 +117,19 @@ def test_a_wrong_value_for_another_service_of_the_deployment_refuses(monkeypatch
     [
         ("TACTFUL_DATABASE__POOL", "canary", "TACTFUL_DATABASE__POOL: input should be a valid integer"),
         ("TACTFUL_DATABASE__POOL", "0", "TACTFUL_DATABASE__POOL: input should be greater"),
-        ("TACTFUL_DATABASE__URL", "mysql://u:canary@db/x", "TACTFUL_DATABASE__URL: "),
+        ("TACTFUL_DATABASE__URL", "mysql://u:canary@db/x", "TACTFUL_DATABASE__URL: write postgresql+asyncpg://"),
+        ("TACTFUL_DATABASE__URL", "postgresql://canary@db/x", "TACTFUL_DATABASE__URL: write postgresql+asyncpg://"),
+        ("TACTFUL_DATABASE__URL", "   ", "TACTFUL_DATABASE__URL: write postgresql+asyncpg://"),
+        ("TACTFUL_DATABASE__URL", "postgresql+asyncpg://canary@db:99999/x", "TACTFUL_DATABASE__URL: write postgresql"),
+        ("TACTFUL_DATABASE__URL", "postgresql+asyncpg://u:canary@x@db/x", "TACTFUL_DATABASE__URL: write `@` as %40"),
+        ("TACTFUL_DATABASE__URL", "postgresql+asyncpg://u:canary/x@db/x", "TACTFUL_DATABASE__URL: write `@` as %40"),
+        ("TACTFUL_KAFKA__EVENTS_TOPIC", "canary events!", "TACTFUL_KAFKA__EVENTS_TOPIC: a topic's name has"),
+        ("TACTFUL_KAFKA__EVENTS_TOPIC", "..", "TACTFUL_KAFKA__EVENTS_TOPIC: a topic's name has"),
         ("TACTFUL_ADMIN_KEY", "short-canary", "TACTFUL_ADMIN_KEY: a key needs at least 16 characters"),
         ("TACTFUL_SERVICE_KEY", "x" * 15, "TACTFUL_SERVICE_KEY: a key needs at least 16 characters"),
+        ("TACTFUL_ADMIN_KEY", " " * 20, "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
+        ("TACTFUL_ADMIN_KEY", "ключ" * 5, "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
+        ("TACTFUL_ADMIN_KEY", f"{SECRET}\n", "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
         ("TACTFUL_TEA__LENGTH", "nan", "TACTFUL_TEA__LENGTH: "),
         ("TACTFUL_TEA__LENGTH", "-1", "TACTFUL_TEA__LENGTH: "),
         ("TACTFUL_WEB__PORT", "70000", "TACTFUL_WEB__PORT: "),
@@ -227,6 +237,12 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = list_setting_origins(settings)
     assert "canary" not in f"{settings!r} {settings} {shown}"
     assert ("TACTFUL_DATABASE__URL", f"postgresql+asyncpg://tactful:{MASK}@db:5432/tactful", "environment") in shown
+
+
+@pytest.mark.parametrize("place", ["://tactful:canary/@password@db", "://canary@db", "://db/x?password=canary&ssl=1"])
+def test_no_spelling_of_a_password_is_shown(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("TACTFUL_TEA__URL", place.replace("://canary", "://me:canary"))
+    assert "canary" not in str(list_setting_origins(load_settings(TeaSettings)))
 
 
 def test_settings_do_not_change_after_the_start() -> None:

@@ -20,9 +20,9 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
         if id == OFF:
             continue
         if id not in ADAPTER_REGISTRY.declarations:
-            raise SettingsError(f"there is no adapter `{id}`: use {adapter_choices()}")
+            raise SettingsError(f"{_setting_of(channel)}: there is no adapter `{id}`: use {adapter_choices()}")
         if not ADAPTER_REGISTRY.declarations[id].serves(channel):
-            raise SettingsError(f"the adapter `{id}` does not serve the channel `{channel}`")
+            raise SettingsError(f"{_setting_of(channel)}: the adapter `{id}` does not serve this channel")
         if id not in adapters:
             adapters[id] = _create_adapter(id, settings, database, clock)
         by_channel[channel] = adapters[id]
@@ -38,6 +38,10 @@ def create_adapter_routes(database: Database) -> list[APIRouter]:
     """The routes of all adapters that have some, whether a channel uses them or not."""
     ids = [id for id, declaration in ADAPTER_REGISTRY.declarations.items() if declaration.has_api]
     return [ADAPTER_REGISTRY.load_module(id, "api").create_routes(database) for id in ids]
+
+
+def _setting_of(channel: str) -> str:
+    return f"TACTFUL_ADAPTERS__{channel.upper()}"
 
 
 def _create_adapter(id: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import SECOND, from_datetime
@@ -49,9 +49,9 @@ class WebhookAdapterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    allow_loopback_http: bool = False  # for development
     url: str
     secret: SecretStr  # whsec_ and base64, 24 to 64 bytes
-    allow_loopback_http: bool = False  # for development
     connect_timeout: float = Field(default=3.0, gt=0)
     timeout: float = Field(default=10.0, gt=0)  # of one request as a whole
     concurrency: int = Field(default=32, ge=1, le=1024)
@@ -63,10 +63,11 @@ class WebhookAdapterSettings(BaseModel):
         signing_key(secret)
         return secret
 
-    @model_validator(mode="after")
-    def _validate_url(self) -> "WebhookAdapterSettings":
-        check_url(self.url, self.allow_loopback_http)
-        return self
+    @field_validator("url")
+    @classmethod
+    def _validate_url(cls, url: str, others: ValidationInfo) -> str:
+        check_url(url, others.data["allow_loopback_http"])
+        return url
 
 
 def signing_key(secret: SecretStr) -> bytes:
@@ -219,8 +220,9 @@ def create_adapter(context: AdapterContext) -> WebhookAdapter:
             url=section.url, secret=section.secret, allow_loopback_http=True, timeout=context.timeout
         )
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"TACTFUL_WEBHOOK__*: {detail}") from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        variable, detail = f"TACTFUL_WEBHOOK__{first['loc'][0]}".upper(), first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{variable}: {detail}") from None
     return WebhookAdapter(settings, context.clock)
 
 
