@@ -49,7 +49,8 @@ class Components:
         self.snapshot: CatalogueSnapshot = CatalogueSnapshot(frozenset(self.adapters))
         hasher = AddressHasher(address_key, settings.region)
         self.hash_address = hasher.hash_address
-        self.facts_reader = FactsReader(preference, suppression, hasher)
+        topics = [settings.kafka.events_topic]
+        self.facts_reader = FactsReader(preference, suppression, hasher, topics)
         self.recorder = HistoryReader(preference, suppression, hasher)
         self.links = create_link_builder(settings.require("address_key"), settings.web.public_url)
         self.settings = settings
@@ -65,7 +66,6 @@ class Components:
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
-        topics = [settings.kafka.events_topic]
         self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
         self.outbox_signal = WakeSignal()

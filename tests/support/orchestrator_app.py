@@ -109,6 +109,8 @@ class Others:
         if path in self.broken:
             return httpx.Response(503, headers={"Retry-After": "1"})
         question = msgspec.msgpack.decode(request.content)
+        if set(question.get("positions", ())) - {"customer.events"}:
+            return httpx.Response(422, json={"code": "unknown_topic"})  # as suppression does
         return httpx.Response(200, content=msgspec.msgpack.encode(self._answer(path, request.content, question)))
 
     def _answer(self, path: str, raw: bytes, question: Mapping[str, Any]) -> object:
@@ -186,7 +188,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     preference = PreferenceClient(outside, SERVICE_KEY)
     suppression = SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
     snapshot = CatalogueSnapshot(frozenset({"email", "sms"}))
-    gatherer = FactsReader(preference, suppression, AddressHasher(ADDRESS_KEY, None))
+    gatherer = FactsReader(preference, suppression, AddressHasher(ADDRESS_KEY, None), ["customer.events"])
     ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
 
     def links(*_: object) -> dict[str, str]:

@@ -14,6 +14,7 @@ from schemas.words import channel_words, join_words
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
+from services.kit.observability import logs
 from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, page_route_class
@@ -112,7 +113,8 @@ async def _read_facts(context: ConsoleContext, customers: Sequence[str]) -> Mapp
             offsets = await read_applied_offsets(tx)
             catalogue = await context.snapshot.get_catalogue(tx)
         return await context.facts_reader.read_facts(customers, catalogue, offsets)
-    except TactfulError:
+    except TactfulError as error:
+        logs.log_error("console_facts_unknown", error, "warning")
         return {}
 
 

@@ -4,7 +4,7 @@ Preference is asked first; suppression then gets the customers and the keyed has
 call for a whole batch. Both answer only once their databases have applied the log up to the given positions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -65,7 +65,13 @@ def positions_by_topic(positions: Mapping[Partition, int]) -> LogPositions:
 class FactsReader:
     """Reads facts from both services."""
 
-    def __init__(self, preference: PreferenceApi, suppression: SuppressionApi, hasher: AddressHasher) -> None:
+    def __init__(
+        self, preference: PreferenceApi, suppression: SuppressionApi, hasher: AddressHasher, topics: Collection[str]
+    ) -> None:
+        """`topics`: those that all services read. Positions in others, which our database still has when the setting
+        has changed, say nothing to the two services.
+        """
+        self._topics = frozenset(topics)
         self._preference = preference
         self._suppression = suppression
         self._hasher = hasher
@@ -85,7 +91,8 @@ class FactsReader:
         """
         if not customers:
             return {}
-        sent_positions = positions_by_topic(positions)
+        read_here = {partition: offset for partition, offset in positions.items() if partition[0] in self._topics}
+        sent_positions = positions_by_topic(read_here)
         try:
             preferences = await self._preference.get_facts(
                 customers, sent_positions, {name: facts.preference for name, facts in known.items()}

@@ -40,6 +40,18 @@ async def test_nothing_speaks_against_it(here: World) -> None:
     assert len(body["verdicts"]) >= 16
 
 
+async def test_positions_in_a_topic_of_the_past_hinder_nobody(here: World) -> None:
+    await here.enact(policy_document())
+    await here.launch(campaign())
+    here.others.preferences["c-1"] = willing()
+    async with here.database.write() as tx:
+        await tx.execute(
+            "INSERT INTO partition_lease (topic, partition, epoch, next_offset) VALUES ('events-of-last-year', 0, 1, 5)"
+        )
+    answer = await here.call("viewer", "GET", ASK)
+    assert (answer.status_code, answer.json().get("outcome")) == (200, "send"), answer.text
+
+
 async def test_a_closed_complaint_names_the_date_from_which_an_ask_is_fine(here: World) -> None:
     await here.enact(policy_document())
     await here.launch(campaign())
