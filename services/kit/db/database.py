@@ -296,6 +296,17 @@ class Database:
         except Transient as error:
             raise DatabaseGone(f"database: {error.detail} ({self.server})") from None
 
+    @contextlib.asynccontextmanager
+    async def answering_within(self, seconds: float) -> AsyncIterator[None]:
+        """Bounds what a caller waits for the transactions within. Raises DatabaseGone when the time is over; whether a
+        commit in progress took effect is unknown then. SQLite has no server that could be gone: no bound.
+        """
+        try:
+            async with asyncio.timeout(seconds if self.dialect == "postgresql" else None):
+                yield
+        except TimeoutError:
+            raise DatabaseGone(f"the database has not answered within {seconds:g} s", retry_after=5.0) from None
+
     @property
     def server(self) -> str:
         """Where it is, without credentials: host:port/name, or the path of a file."""

@@ -19,6 +19,8 @@ SECOND = 1_000_000
 RETENTION = 24 * 3600 * SECOND
 CLAIM_TIMEOUT = 120 * SECOND
 """A claim without an answer for this long belongs to a dead process: the next request takes it over."""
+CLAIM_SECONDS = 2.0
+"""Seconds that the database may take to claim a key: the request has more to do afterwards."""
 SCOPE_KEY = "tactful.claim"
 _REPLAYED_HEADERS = frozenset({b"content-type", b"etag", b"location"})
 _PENDING = 0
@@ -132,9 +134,10 @@ class IdempotencyStore:
         deadline = asyncio.get_running_loop().time() + self._wait
         pause = 0.02
         while True:
-            now = await self._database.now()
-            async with self._database.write() as tx:
-                claim = await self._try_claim(tx, key, principal, fingerprint, now)
+            async with self._database.answering_within(CLAIM_SECONDS):
+                now = await self._database.now()
+                async with self._database.write() as tx:
+                    claim = await self._try_claim(tx, key, principal, fingerprint, now)
             if claim is not None:
                 return claim
             if asyncio.get_running_loop().time() + pause > deadline:

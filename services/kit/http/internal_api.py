@@ -54,7 +54,7 @@ async def call(
                 response = await client.post(path, content=body, headers=headers, timeout=limits)
     except httpx.TransportError as error:
         raise Transient(
-            f"{client.base_url} does not answer at {path} ({type(error).__name__})", retry_after=_jitter(1.0)
+            f"{_service(path)} does not answer: {_reason(error)} ({client.base_url})", retry_after=_jitter(1.0)
         ) from error
     return _decode_response(client, path, response, response_type)
 
@@ -80,10 +80,12 @@ def respond(value: object) -> Response:
 def _decode_response(client: httpx.AsyncClient, path: str, response: httpx.Response, response_type: type[T]) -> T:
     status = response.status_code
     if status in _RETRYABLE_STATUSES:
-        detail = f"{client.base_url} asks to try {path} again later ({status})"
+        detail = f"{_service(path)} does not answer: {_problem(response).detail or status} ({client.base_url})"
         raise Transient(detail, retry_after=_retry_after_seconds(response), code=_problem_code(response, "unavailable"))
     if status != 200:
-        raise Permanent(f"{client.base_url} refused {path} ({status})", code=_problem_code(response, "door_refused"))
+        raise Permanent(
+            f"{_service(path)} refused {client.base_url}{path} ({status})", code=_problem_code(response, "door_refused")
+        )
     try:
         return msgspec.msgpack.decode(response.content, type=response_type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -91,15 +93,33 @@ def _decode_response(client: httpx.AsyncClient, path: str, response: httpx.Respo
         raise Permanent(detail, code="door_answer") from error
 
 
+def _service(path: str) -> str:
+    """Whom a call asks: internal paths begin with the service's name."""
+    return path.removeprefix("/internal/").partition("/")[0] if path.startswith("/internal/") else "the server"
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "time-out"
+    return "no connection" if isinstance(error, httpx.NetworkError) else type(error).__name__
+
+
 def _problem_code(response: httpx.Response, default: str) -> str:
+    return _problem(response).code or default
+
+
+def _problem(response: httpx.Response) -> "_Problem":
     try:
-        return msgspec.json.decode(response.content, type=_ProblemCode).code or default
+        return msgspec.json.decode(response.content, type=_Problem)
     except (msgspec.MsgspecError, RecursionError):
-        return default
+        return _Problem()
 
 
-class _ProblemCode(msgspec.Struct):
+class _Problem(msgspec.Struct):
+    """What we read of an error's document."""
+
     code: str = ""
+    detail: str = ""
 
 
 def _retry_after_seconds(response: httpx.Response) -> float:

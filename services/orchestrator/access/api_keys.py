@@ -13,6 +13,9 @@ from services.orchestrator.access import store
 from services.orchestrator.access.store import ApiKey
 from services.orchestrator.campaigns import store as catalogue_store
 
+KEY_CHECK_SECONDS = 2.0
+"""Seconds that the database may take to find a key: every request waits for it, and has more to do afterwards."""
+
 
 class DatabaseKeyRing:
     """The key ring over the table `api_key`."""
@@ -25,14 +28,14 @@ class DatabaseKeyRing:
         """Returns the owner of a key, or None if it is unknown or revoked. Raises Transient if the database is
         unreachable.
         """
-        async with self._database.read() as tx:
+        async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.read() as tx:
             key = await store.get_key_by_digest(tx, digest)
         if key is None:
             return None
         now = self._clock.now()
         if key.last_used is None or now - key.last_used >= store.LAST_USE_INTERVAL:
             with suppress(Transient):  # a key stays valid while its last use cannot be recorded
-                async with self._database.write() as tx:
+                async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.write() as tx:
                     await store.record_key_use(tx, key.id, now)
         return Principal(key.name, key.role, key.id)
 

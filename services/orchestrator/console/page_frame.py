@@ -3,6 +3,7 @@
 An error is a page too: in the frame, with what to do next. Whoever is not signed in sees it without the frame.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -28,6 +29,8 @@ from services.orchestrator.console.markup import breakable, mark_code
 from services.orchestrator.console.static_files import StaticAssets
 from services.orchestrator.console.time_format import UTC_CLOCK_ZONE, WallClock
 
+HOLDS_SECONDS: Final = 1.0
+"""Seconds that the frame of a page waits for the holds: every page has it, most of them need nothing else of theirs."""
 HOME_PATH: Final = "/console/"
 SIGN_IN_PATH: Final = "/console/sign-in"
 PAGE_HEADERS: Final[Mapping[str, str]] = {
@@ -165,8 +168,9 @@ class PageRenderer:
     async def get_active_holds(self, at: WallClock) -> tuple[HoldFact, ...] | None:
         """Returns the holds on all customers in force now, or None while suppression does not answer."""
         try:
-            holds = await self._context.suppression.get_holds()
-        except TactfulError as error:
+            async with asyncio.timeout(HOLDS_SECONDS):
+                holds = await self._context.suppression.get_holds()
+        except (TactfulError, TimeoutError) as error:
             logs.log_error("console_holds_unknown", error, "warning")
             return None
         return tuple(hold for hold in holds if hold.start <= at.now and (hold.until is None or at.now < hold.until))

@@ -1,6 +1,7 @@
 """The dead letters of all three services as one list, newest first. A service that does not answer is named."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -110,7 +111,7 @@ class DeadLetterDirectory:
     def service_of(self, id: str) -> str:
         """The service that an id names. Raises NotFound."""
         service, _, number = id.rpartition("-")
-        if service not in self._sources or not number.isascii() or not number.isdigit():
+        if service not in self._sources or not re.fullmatch("[1-9][0-9]*", number):
             raise _unknown(id)
         return service
 
@@ -122,7 +123,13 @@ class DeadLetterDirectory:
         except TimeoutError:
             return f"{name} has not answered within {LIST_TIMEOUT:g} s"
         except TactfulError as error:
-            return f"{name} does not answer: {error.detail}"
+            return name_service(name, error)
+
+
+def name_service(service: str, error: TactfulError) -> str:
+    """What a service that could not answer has said; the error of a call names the service already."""
+    words = f"{service} does not answer: "
+    return error.detail if error.detail.startswith(words) else f"{words}{error.detail}"
 
 
 def _start_in(service: str, after: PageStart | None) -> tuple[Instant, int] | None:
@@ -141,7 +148,7 @@ async def _name_service(service: str, answer: Awaitable[T]) -> T:
     try:
         return await answer
     except Transient as error:
-        raise Transient(f"{service} does not answer: {error.detail}", retry_after=error.retry_after) from error
+        raise Transient(name_service(service, error), retry_after=error.retry_after) from error
     except Permanent as error:
         raise Transient(f"{service} refuses: {error.detail}", retry_after=5.0) from error
 

@@ -15,7 +15,7 @@ from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import sleep_unless_set
 from services.orchestrator.dead_letters import store
-from services.orchestrator.dead_letters.directory import DeadLetterDirectory
+from services.orchestrator.dead_letters.directory import DeadLetterDirectory, name_service
 from services.orchestrator.dead_letters.store import ItemResult, RedriveItem, RedriveJob
 from services.orchestrator.decisions import message_store
 
@@ -108,8 +108,7 @@ class RedriveRunner:
                         RedriveRequest(ids, job.requested_by, job.reason, job.id)
                     )
                 except (Transient, Permanent) as error:
-                    problem = f"{service} does not answer: {error.detail}"
-                    silent[service] = SilentService(time.monotonic() + RETRY_INTERVAL, problem)
+                    silent[service] = SilentService(time.monotonic() + RETRY_INTERVAL, name_service(service, error))
                     continue
             ended = [_to_item(item, result) for item, result in zip(group, results, strict=True)]
             async with self._database.write() as tx:

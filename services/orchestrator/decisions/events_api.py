@@ -38,6 +38,8 @@ from services.orchestrator.policy.match import Catalogue
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 MAX_EVENT_WAIT = 30 * SECOND
+DATABASE_SECONDS = 4.0
+"""Seconds that the database may take for one step of a request: who sends events is answered within 5 s."""
 PUBLISH_RETRY_AFTER = 5.0
 """Seconds after which a caller may send events again that could not be published."""
 
@@ -117,7 +119,7 @@ class EventLog:
 
     async def catalogue(self) -> Catalogue:
         """The campaigns and the policy of now."""
-        async with self.database.read() as tx:
+        async with self.database.answering_within(DATABASE_SECONDS), self.database.read() as tx:
             return await self.snapshot.get_catalogue(tx)
 
 
@@ -226,7 +228,7 @@ def _unusable_addresses(checked: CheckedData, region: str | None) -> Iterator[Ev
 
 async def _publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> _PublishResult:
     """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
-    async with log.database.read() as tx:
+    async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
         known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
     new_events: dict[EventKey, Event] = {}
     for event in events:
@@ -238,7 +240,7 @@ async def _publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> 
         [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()],
     )
     if new_events:
-        async with log.database.write() as tx:
+        async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
             await record_accepted(tx, list(new_events.values()), log_positions, now)
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:

@@ -88,6 +88,20 @@ async def test_a_broken_connection_is_tried_three_times_then_transient(error: ty
     assert tries == 3
 
 
+async def test_an_error_names_the_service_that_does_not_answer_and_why() -> None:
+    def unreachable(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    def without_database(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, json={"code": "database_gone", "detail": "the database does not answer"})
+
+    for handler, why in ((unreachable, "no connection"), (without_database, "the database does not answer")):
+        async with client_with(handler) as client:
+            with pytest.raises(Transient) as caught:
+                await call(client, "/internal/preference/facts", QUESTION, Facts, key="k")
+        assert caught.value.detail == f"preference does not answer: {why} (http://door)"
+
+
 async def test_a_connection_that_comes_back_is_no_error() -> None:
     tries = 0
 
