@@ -87,6 +87,8 @@ Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 SituationKindName = Annotated[str, StringConstraints(pattern=SITUATION_KIND_PATTERN)]
 CustomerId = Annotated[str, AfterValidator(_validate_id)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ReasonText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+"""Why somebody did something, for whoever reads it later: blanks alone are no reason."""
 Duration = Annotated[
     int,
     BeforeValidator(_parse_duration),

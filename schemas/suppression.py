@@ -13,6 +13,7 @@ from schemas.fields import (
     Document,
     InstantField,
     Key,
+    ReasonText,
     Scope,
     Text,
     as_tuple,
@@ -66,7 +67,7 @@ class Hold(Document):
     mode: Literal["drop", "defer"]
     start: InstantField = Field(alias="from")
     until: InstantField | None = None
-    reason: Text
+    reason: ReasonText
     placed_by: Text | None = None
 
     @model_validator(mode="after")

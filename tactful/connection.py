@@ -15,6 +15,7 @@ import httpx
 
 from schemas.times import format_instant, from_datetime
 from services.deployment_settings import DeploymentSettings
+from services.kit.http.problems import NOTHING_HERE
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError, error_from_response
 
@@ -30,10 +31,13 @@ ServiceName = Literal["orchestrator", "preference", "suppression"]
 class ApiClient:
     """Calls the HTTP API. Every method raises CommandError for an error response, or if there is no response."""
 
-    def __init__(self, client: httpx.Client, development: bool = False) -> None:
-        """`development`: the server is `tactful dev`, whose clock may be stopped."""
+    def __init__(self, client: httpx.Client, development: bool = False, nothing_here: str | None = None) -> None:
+        """`development`: the server is `tactful dev`, whose clock may be stopped. `nothing_here`: what to do about a
+        server that does not have our paths.
+        """
         self._client = client
         self._development = development
+        self._nothing_here = nothing_here
 
     def now(self) -> str:
         """The server's time (RFC 3339)."""
@@ -83,7 +87,10 @@ class ApiClient:
                 hint=f"start it with `tactful dev`, or set {URL_VARIABLE}",
             ) from None
         if response.is_error:
-            raise error_from_response(response)
+            refusal = error_from_response(response)
+            if refusal.message.startswith(NOTHING_HERE):
+                refusal.hint = self._nothing_here
+            raise refusal
         return response.json() if response.content else None
 
 
@@ -104,7 +111,10 @@ def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") ->
         key = _read_keys(settings).get(person)
     else:
         key = settings.admin_key.get_secret_value()
-    api = _open_client(url, key, development=key is not None and _is_development_key(settings, key))
+    hint = None
+    if service != "orchestrator" and url == service_url(settings):
+        hint = f"with separate processes, set TACTFUL_SERVICES__{service.upper()}_URL: this belongs to that service"
+    api = _open_client(url, key, key is not None and _is_development_key(settings, key), hint)
     with api as client:
         yield client
 
@@ -129,10 +139,12 @@ def connect_dev(
 
 
 @contextmanager
-def _open_client(url: str, key: str | None, development: bool = False) -> Iterator[ApiClient]:
+def _open_client(
+    url: str, key: str | None, development: bool = False, nothing_here: str | None = None
+) -> Iterator[ApiClient]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-        yield ApiClient(client, development)
+        yield ApiClient(client, development, nothing_here)
 
 
 def service_url(settings: DeploymentSettings, service: ServiceName = "orchestrator") -> str:

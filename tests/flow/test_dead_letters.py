@@ -162,7 +162,7 @@ async def test_a_discarded_letter_keeps_who_and_why(product: Live) -> None:
     await publish(product, ORDER)
     (letter,) = await letters(product)
     path = f"{PATH}/{letter['id']}/discard"
-    for body in ({}, {"reason": ""}, {"reason": "x", "force": True}):
+    for body in ({}, {"reason": ""}, {"reason": " \n"}, {"reason": "x", "force": True}):
         assert (await product.editor.post(path, json=body)).status_code == 422
     closed = await product.ask("POST", path, {"reason": "a test of the shop"})
     assert (closed["state"], closed["closed_by"], closed["close_reason"]) == (
@@ -196,7 +196,9 @@ async def test_who_may_see_the_bytes_and_who_may_act(product: Live) -> None:
     assert (await letters(product))[0]["closed_by"] == "the-operator"
 
 
-@pytest.mark.parametrize("id", ["orchestrator-99", "billing-1", "preference-", "preference-x", "1", "preference-1-1"])
+@pytest.mark.parametrize(
+    "id", ["orchestrator-99", "billing-1", "preference-", "preference-x", "1", "preference-1-1", "preference-01"]
+)
 async def test_an_unknown_letter_is_not_found(product: Live, id: str) -> None:
     assert (await product.editor.get(f"{PATH}/{id}")).status_code == 404
     assert (await product.editor.post(f"{PATH}/{id}/discard", json={"reason": "x"})).status_code == 404
@@ -209,6 +211,7 @@ async def test_an_unknown_letter_is_not_found(product: Live, id: str) -> None:
         {"reason": "x"},
         {"ids": ["orchestrator-1"]},
         {"ids": [], "reason": "x"},
+        {"ids": ["orchestrator-1"], "reason": "  "},
         {"ids": ["orchestrator-1"], "filter": {}, "reason": "x"},
         {"filter": {"service": "billing"}, "reason": "x"},
         {"filter": {}, "rate": 0, "reason": "x"},

@@ -1,10 +1,13 @@
 """`tactful hold`, and the commands of docs/holds.md."""
 
+import json
 import re
 import shlex
 import uuid
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -166,3 +169,27 @@ def test_the_commands_of_the_page_succeed(tactful: RunningProduct) -> None:
     for command in COMMANDS:
         done = tactful.run(*shlex.split(command)[1:])
         assert done.code == 0, f"{command}: {done.err}"
+
+
+def test_a_server_without_holds_is_told_from_a_hold_that_is_not_there(tactful: RunningProduct) -> None:
+    class Nothing(BaseHTTPRequestHandler):
+        """An orchestrator that runs alone: it has no holds."""
+
+        def do_GET(self) -> None:
+            body = json.dumps({"code": "not_found", "detail": "There is nothing at this path."}).encode()
+            self.send_response(404)
+            self.send_header("Content-Type", "application/problem+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Nothing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        done = tactful.run("hold", "list", TACTFUL_SERVICES__ORCHESTRATOR_URL=address)
+        server.shutdown()
+    assert done.code == 3 and "set TACTFUL_SERVICES__SUPPRESSION_URL" in done.err
+    assert "TACTFUL_SERVICES" not in tactful.run("hold", "plan", "never-placed").err

@@ -25,6 +25,8 @@ YAML_SCOPE_KEY = "tactful.yaml"
 """Where the ASGI scope holds a body that is YAML, so that an error can name its lines."""
 MAX_ERRORS = 100
 """The maximum number of problems in one response."""
+NOTHING_HERE = "There is nothing at this path."
+"""What a server says of a path that none of its routes has."""
 _STATUS_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 415: "wrong_media_type"}
 
 
@@ -155,7 +157,7 @@ async def _handle_http_error(_: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     code = _STATUS_CODES.get(error.status_code, title.lower().replace(" ", "_").replace("'", ""))
     details = {
-        404: "There is nothing at this path.",
+        404: NOTHING_HERE,
         405: f"This path does not take this method; it takes {headers.get('Allow', 'others')}.",
     }
     detail = details.get(error.status_code, str(error.detail))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NotRequired
 
 from fastapi import Path, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, StringConstraints
 from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, validate_document
@@ -48,7 +48,7 @@ class FindingFields(ProblemFields):
 class ReasonBody(Document):
     """A request body that gives the reason for an action."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] | None = None
 
 
 class KeyRequest(Document):

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.dead_letters import (
     DEFAULT_REDRIVE_RATE,
@@ -28,7 +28,7 @@ MAX_DRY_RUNS = 50
 """Letters of a dry run: each is evaluated while the caller waits."""
 _PAGE = 500
 
-Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON_LENGTH)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON_LENGTH)]
 
 
 class NothingToRedrive(Conflict):

@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Row
 
 from schemas.documents import DocumentError, validate_document
-from schemas.fields import ChannelField, Document, InstantField, SituationKindName, Text
+from schemas.fields import ChannelField, Document, InstantField, ReasonText, SituationKindName
 from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
@@ -18,13 +18,13 @@ from services.suppression.store.hold_store import hold_state
 class RemovalRequest(Document):
     """A request to remove an entry, with its reason."""
 
-    reason: Text | None = None
+    reason: ReasonText | None = None
 
 
 class LiftRequest(Document):
     """A request to lift a hold. `rate`: messages per second at which those it kept back are released."""
 
-    reason: Text | None = None
+    reason: ReasonText | None = None
     rate: Annotated[int, Field(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE
 
 

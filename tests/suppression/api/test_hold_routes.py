@@ -109,6 +109,7 @@ async def test_holds_are_listed_in_pages_newest_first(service: Running) -> None:
         ({"until": "2026-03-02T10:00:00Z"}, ""),
         ({"from": "2026-03-01T09:00:00Z", "until": "2026-03-01T10:00:00Z"}, "/until"),
         ({"reason": ""}, "/reason"),
+        ({"reason": " \t "}, "/reason"),
         ({"scope": {"trait": {"name": "a\x00"}}}, "/scope/trait/name"),
     ],
 )
