@@ -69,7 +69,8 @@ def operation_lines(document: Json) -> Iterator[str]:
 def _operation_lines(path: str, method: str, operation: Json) -> Iterator[str]:
     yield f"#### `{method} {path}`"
     grant = operation.get("x-tactful-grant")
-    key = f"grant `{grant}`" if grant else "no key"
+    more = operation.get("x-tactful-shows-more-with")
+    key = f"grant `{grant}`{f'; it shows more with `{more}`' if more else ''}" if grant else "no key"
     yield f"{operation['summary']}. Operation `{operation['operationId']}`, {key}."
     yield ""
     for parameter in operation.get("parameters", ()):
@@ -165,6 +166,8 @@ def role_lines(access: Mapping[tuple[str, str], RouteAccess]) -> Iterator[str]:
     for (method, path), rule in sorted(access.items(), key=lambda item: (item[0][1], item[0][0])):
         if rule.kind == "role":
             routes.setdefault(rule.action, []).append(f"`{method} {path}`")
+        if rule.shows_more:
+            routes.setdefault(rule.shows_more, []).append(f"more on `{method} {path}`")
     yield f"| grant | {' | '.join(Role)} | routes |"
     yield f"|---{'|---' * len(Role)}|---|"
     for grant in sorted(routes):

@@ -26,6 +26,7 @@ from services.orchestrator.delivery.adapters.registry import create_adapter_rout
 from services.orchestrator.delivery.channels.content import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
 from services.orchestrator.explain import api as explain_api
+from services.orchestrator.explain import timeline_api
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.replay import Replayer
 from services.orchestrator.explain.wording import explained_document
@@ -72,6 +73,7 @@ def orchestrator_routes(
         explain_api.why_routes(
             Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
         ),
+        timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),

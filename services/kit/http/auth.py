@@ -173,12 +173,14 @@ class RouteAccess:
     """A route's declaration of who may call it, and the guard that holds to it.
 
     Kinds: "role" (a key whose role allows `action`), "service" (the service key), "public" (anybody).
-    `keep_answer`: whether an answer may be kept for an Idempotency-Key.
+    `keep_answer`: whether an answer may be kept for an Idempotency-Key. `shows_more`: an action that the route asks
+    about by itself; it shows more to a role that may do it.
     """
 
     kind: Literal["role", "service", "public"]
     action: str = ""
     store_response: bool = True
+    shows_more: str = ""
 
     async def __call__(self, request: Request) -> Principal | None:
         """Let the request pass or raise Unauthorised, Forbidden; then see that it is well formed."""
@@ -217,12 +219,13 @@ class RouteAccess:
         return principal
 
 
-def requires(action: str, *, store_response: bool = True) -> Any:
+def requires(action: str, *, store_response: bool = True, shows_more: str = "") -> Any:
     """`principal: Principal = requires("campaigns:write")`: a key whose role allows the action.
 
-    `store_response=False` where the answer holds a secret: such a route refuses Idempotency-Key.
+    `store_response=False` where the answer holds a secret: such a route refuses Idempotency-Key. `shows_more`: the
+    action that lets a role see more on this route; declared for the reference, and asked about by the route.
     """
-    return Depends(RouteAccess("role", action, store_response))
+    return Depends(RouteAccess("role", action, store_response, shows_more))
 
 
 def public() -> Any:

@@ -237,6 +237,8 @@ def _complete_operation(
         operation["security"] = [{"key": []}]
     if access.action:
         operation["x-tactful-grant"] = access.action
+    if access.shows_more:
+        operation["x-tactful-shows-more-with"] = access.shows_more
     if body is not None:
         operation["requestBody"] = bodies.describe(body)
     if method == "POST" and access.kind == "role" and access.store_response:

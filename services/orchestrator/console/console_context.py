@@ -9,7 +9,6 @@ import msgspec
 from schemas.facts import Preference
 from schemas.roles import is_allowed
 from schemas.service_api import FoundCustomers, HoldRecord
-from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
@@ -23,12 +22,15 @@ from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.explain.explainer import Explainer
+from services.orchestrator.explain.timeline import load_facts
 from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import load_zone
 
 MAX_NAMES = 200
+NAMES = "customers:read"
+"""The action that lets a role see customers' names, preferences and situations."""
 _MAX_NAME_LENGTH = 60
 
 
@@ -99,10 +101,7 @@ class ConsoleContext:
 
     async def load_facts(self, customer: str) -> Facts:
         """Reads the facts about one customer. Raises Transient."""
-        async with self.database.read() as tx:
-            applied_offsets = await read_applied_offsets(tx)
-            catalogue = await self.snapshot.get_catalogue(tx)
-        return (await self.facts_reader.read_facts([customer], catalogue, applied_offsets))[customer]
+        return await load_facts(self.database, self.snapshot, self.facts_reader, customer)
 
 
 def customer_name(preference: Preference | None) -> str | None:
@@ -122,4 +121,4 @@ def customer_clock(preference: Preference | None, organisation: WallClock) -> Wa
 
 def may_see_names(principal: Principal) -> bool:
     """Whether this person may see customers' names."""
-    return is_allowed(principal.role, "customers:read")
+    return is_allowed(principal.role, NAMES)

@@ -1,35 +1,43 @@
 """Customer page: what holds now, and the timeline, newest first."""
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Path, Query, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
 from schemas.facts import Address, OptOut
-from schemas.roles import is_allowed
 from schemas.times import Instant
 from services.kit.errors import NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
-from services.orchestrator.console import decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name
-from services.orchestrator.console.customers_page import describe_do_not_contact
+from services.kit.http.paging import decode_cursor, encode_cursor
+from services.orchestrator.console import decision_words
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.customers_page import describe_do_not_contact, describe_entry
 from services.orchestrator.console.live_page import ChannelLine, channel_lines
-from services.orchestrator.console.message_choices import MessageChoice, load_choices
+from services.orchestrator.console.message_choices import ChoiceKey, MessageChoice, key_of, load_choices
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, page_route_class
 from services.orchestrator.console.time_format import WallClock
-from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.explain import timeline
+from services.orchestrator.explain.timeline import (
+    ConsentEntry,
+    ContactEntry,
+    DecisionEntry,
+    DoNotContactEntry,
+    EventEntry,
+    HoldEntry,
+    MessageEntry,
+    QuarantineEntry,
+    SituationEntry,
+    TimelineEntry,
+    TimelinePosition,
+)
+from services.orchestrator.explain.wording import suggest_remedy
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.ledger import Contact
 
 PATH = "/console/customers"
 PAGE_SIZE = 60
-_END_OF_TIME = 2**62
-_UNKNOWN = (
-    "there is no customer `{}`: no preferences are stored under this id, and no event of theirs triggered a campaign;"
-    " upper and lower case matter in ids"
-)
 _STATE_PHRASES = {
     "handing_over": "is being handed over",
     "accepted": "was accepted by",
@@ -42,17 +50,18 @@ _STATE_PHRASES = {
 }
 
 
-class TimelineEntry(NamedTuple):
-    """A timeline entry. `kind` is event, decision, message, contact, situation, consent, suppression or hold."""
+class TimelineRow(NamedTuple):
+    """An entry of the timeline as the page shows it. `remedy`: who can do what so that the message would be sent."""
 
     at: Instant
     kind: str
     icon: str
     title: str
-    remark: str | Markup
-    code: str
-    path: str
-    outcome: str
+    remark: str | Markup = ""
+    code: str = ""
+    path: str = ""
+    outcome: str = ""
+    remedy: str | Markup = ""
     channels: Sequence[ChannelLine] = ()
 
 
@@ -64,25 +73,29 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
     async def show_customer_of_query(
         request: Request,
         id: Annotated[str, Query(max_length=256)],
-        before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
-        principal: Principal = requires("decisions:read"),
+        after: Annotated[str, Query(max_length=1000)] = "",
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> Response:
-        return await show_customer(request, id, before, principal)
+        return await show_customer(request, id, after, principal)
 
     @routes.get(PATH + "/{id}")
     async def show_customer(
         request: Request,
         id: Annotated[str, Path(max_length=256)],
-        before: Annotated[int | None, Query(ge=0, le=_END_OF_TIME)] = None,
-        principal: Principal = requires("decisions:read"),
+        after: Annotated[str, Query(max_length=1000)] = "",
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> Response:
+        position = decode_cursor(after, TimelinePosition) if after else None
         organisation = await context.get_wall_clock()
-        sees_facts = is_allowed(principal.role, "customers:read")
+        sees_facts = may_see_names(principal)
         facts = await _load_facts(context, id) if sees_facts else None
         at = WallClock(facts.calendar_zone, organisation.now, "the customer") if facts else organisation
-        entries, older = await _load_timeline(context, id, facts, before or _END_OF_TIME, at)
-        if not entries and before is None and not (facts and _is_known(facts)) and (facts or not sees_facts):
-            raise NotFound(_UNKNOWN.format(id))
+        async with context.database.read() as tx:
+            page = await timeline.load_timeline(tx, id, facts, at.now, position, PAGE_SIZE)
+            choices = await load_choices(tx, [item.stored for item in page.entries if isinstance(item, DecisionEntry)])
+        is_unknown = not page.entries and position is None and not (facts and timeline.is_known(facts))
+        if is_unknown and (facts or not sees_facts):
+            raise NotFound(timeline.NOTHING_KNOWN.format(id))
         return await renderer.render_page(
             request, principal, "customer.html", at,
             page="customers",
@@ -90,16 +103,11 @@ def customer_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
             name=customer_name(facts.preference) if facts else None,
             sees_facts=sees_facts,
             now=_current_state(facts, at) if facts else [],
-            days=_group_by_day(entries, at),
-            older=None if older is None else customer_link(id, before=older),
+            days=_group_by_day(_build_rows(context, page.entries, choices, at), at),
+            older=None if page.next is None else customer_link(id, after=encode_cursor(page.next)),
         )  # fmt: skip
 
     return routes
-
-
-def _is_known(facts: Facts) -> bool:
-    suppressions = facts.suppressions
-    return bool(facts.preference.version or suppressions.entries or suppressions.situations or suppressions.holds)
 
 
 async def _load_facts(context: ConsoleContext, customer: str) -> Facts | None:
@@ -109,123 +117,82 @@ async def _load_facts(context: ConsoleContext, customer: str) -> Facts | None:
         return None
 
 
-async def _load_timeline(
-    context: ConsoleContext, customer: str, facts: Facts | None, before: Instant, at: WallClock
-) -> tuple[list[TimelineEntry], Instant | None]:
-    """Loads one page of the timeline before an instant, and the start of the next page."""
-    async with context.database.read() as tx:
-        events = await store.list_customer_events(tx, customer, before, PAGE_SIZE + 1)
-        decisions = await store.list_customer_decisions(tx, customer, before, PAGE_SIZE + 1)
-        choices = await load_choices(tx, decisions)
-        messages = await store.list_customer_messages(tx, customer, before, PAGE_SIZE + 1)
-        versioned_ledger = (await ledger_store.load_ledgers(tx, [customer])).get(customer, ledger_store.EMPTY_LEDGER)
-    entries = [
-        *(_event_entry(row) for row in events),
-        *(_choice_entry(context, item, at) for item in choices.values()),
-        *(_message_entry(context, row) for row in messages if row.state in _STATE_PHRASES),
-        *(_contact_entry(contact) for contact in versioned_ledger.ledger if contact.reported and facts),
-        *(_facts_entries(facts, at) if facts else ()),
-    ]
-    ranked = sorted((entry for entry in entries if entry.at < min(before, at.now + 1)), key=_sort_key, reverse=True)
-    if len(ranked) <= PAGE_SIZE:
-        return ranked, None
-    edge = ranked[PAGE_SIZE - 1].at
-    return [entry for entry in ranked if entry.at >= edge], edge
+def _build_rows(
+    context: ConsoleContext,
+    entries: Sequence[TimelineEntry],
+    choices: Mapping[ChoiceKey, MessageChoice],
+    at: WallClock,
+) -> list[TimelineRow]:
+    """The entries in order; the decisions of a choice are one row, and states that decisions tell already are none."""
+    rows = []
+    for entry in entries:
+        match entry:
+            case DecisionEntry(stored=stored):
+                choice = choices[key_of(stored)]
+                if stored.decision_id == choice.decisions[-1].decision_id:  # a choice is on one page only
+                    rows.append(_choice_row(context, choice, at))
+            case MessageEntry():
+                if entry.state in _STATE_PHRASES:
+                    rows.append(_message_row(context, entry))
+            case _:
+                rows.append(_fact_row(entry, at))
+    return rows
 
 
-def _sort_key(entry: TimelineEntry) -> tuple[Instant, int]:
-    ranks = ("situation", "event", "hold", "decision", "message")
-    return entry.at, ranks.index(entry.kind) if entry.kind in ranks else 0
-
-
-def _event_entry(row: Any) -> TimelineEntry:
-    return TimelineEntry(row.received, "event", "activity", row.type, f"from {row.source}", row.event_id, "", "")
-
-
-def _choice_entry(context: ConsoleContext, choice: MessageChoice, at: WallClock) -> TimelineEntry:
+def _choice_row(context: ConsoleContext, choice: MessageChoice, at: WallClock) -> TimelineRow:
     decision = choice.lead.decision
-    return TimelineEntry(
+    return TimelineRow(
         decision.time,
         "decision",
         "list-details",
         context.campaign_name(decision.campaign),
         decision_words.short_reason(decision, at),
         decision.reason,
-        f"/console/decisions/{choice.lead.decision_id}",
-        decision.outcome,
-        channel_lines(choice.decisions),
+        path=f"/console/decisions/{choice.lead.decision_id}",
+        outcome=decision.outcome,
+        remedy=at.format_instants(suggest_remedy(decision)),
+        channels=channel_lines(choice.decisions),
     )
 
 
-def _message_entry(context: ConsoleContext, row: Any) -> TimelineEntry:
-    channel, icon = decision_words.CHANNELS[row.channel]
-    title = f"{channel} {_STATE_PHRASES[row.state]} {row.adapter or 'the adapter'}"
-    return TimelineEntry(
-        row.updated, "message", icon, title, context.campaign_name(row.campaign), row.message_id, "", ""
-    )
+def _message_row(context: ConsoleContext, entry: MessageEntry) -> TimelineRow:
+    channel, icon = decision_words.CHANNELS[entry.channel]
+    title = f"{channel} {_STATE_PHRASES[entry.state]} {entry.adapter or 'the adapter'}"
+    return TimelineRow(entry.at, "message", icon, title, context.campaign_name(entry.campaign), entry.message_id)
 
 
-def _contact_entry(contact: Contact) -> TimelineEntry:
-    attributes = contact.attributes
-    title = f"Contact by another tool: {decision_words.channel_label(attributes.channel)}"
-    return TimelineEntry(contact.at, "contact", "message", title, attributes.cls, attributes.topic or "", "", "")
-
-
-def _facts_entries(facts: Facts, at: WallClock) -> Iterator[TimelineEntry]:
-    for item in facts.suppressions.situations:
-        name = item.kind.replace("_", " ").capitalize()
-        yield TimelineEntry(
-            item.opened,
-            "situation",
-            "alert-triangle",
-            f"{name} opened",
-            "",
-            decision_words.format_reference(item.ref),
-            "",
-            "",
-        )
-        if item.closed is not None:
-            yield TimelineEntry(
-                item.closed,
-                "situation",
-                "check",
-                f"{name} closed",
-                "",
-                decision_words.format_reference(item.ref),
-                "",
-                "",
-            )
-    for entry in facts.suppressions.entries:
-        scope = ", ".join(str(part) for part in (entry.channel, entry.topic) if part) or "everything"
-        reason = entry.reason.replace("_", " ")
-        yield TimelineEntry(entry.at, "suppression", "user-off", f"Do not contact: {scope}", reason, "", "", "")
-    for consent in facts.preference.consent:
-        what = "all topics" if consent.topic == "*" else consent.topic
-        title = f"Consent {consent.status}: {decision_words.CHANNELS[consent.channel][0]}, {what}"
-        source = f"through {consent.source}" if consent.source else ""
-        yield TimelineEntry(consent.at, "consent", "file-certificate", title, source, consent.wording or "", "", "")
-    for quarantine in (*facts.preference.quarantines, *facts.suppressions.quarantines):
-        yield TimelineEntry(
-            quarantine.start,
-            "quarantine",
-            "hand-stop",
-            "Quarantined: an event could not be read, and may have been a refusal",
-            f"until {at.moment(quarantine.until)}, or until its dead letter is redriven or discarded",
-            "",
-            "",
-            "",
-        )
-    for hold in facts.suppressions.holds:
-        yield TimelineEntry(
-            hold.start,
-            "hold",
-            "hand-stop",
-            "Hold on this customer",
-            decision_words.describe_hold(hold, at),
-            hold.key,
-            "",
-            "",
-        )
+def _fact_row(
+    entry: EventEntry | ContactEntry | SituationEntry | ConsentEntry | DoNotContactEntry | QuarantineEntry | HoldEntry,
+    at: WallClock,
+) -> TimelineRow:
+    match entry:
+        case EventEntry():
+            return TimelineRow(entry.at, "event", "activity", entry.type, f"from {entry.source}", entry.event_id)
+        case ContactEntry(contact=contact):
+            title = f"Contact by another tool: {decision_words.channel_label(contact.attributes.channel)}"
+            attributes = contact.attributes
+            return TimelineRow(entry.at, "contact", "message", title, attributes.cls, attributes.topic or "")
+        case SituationEntry(situation=situation):
+            name = situation.kind.replace("_", " ").capitalize()
+            icon, verb = ("check", "closed") if entry.is_closing else ("alert-triangle", "opened")
+            reference = decision_words.format_reference(situation.ref)
+            return TimelineRow(entry.at, "situation", icon, f"{name} {verb}", code=reference)
+        case ConsentEntry(consent=consent):
+            what = "all topics" if consent.topic == "*" else consent.topic
+            title = f"Consent {consent.status}: {decision_words.CHANNELS[consent.channel][0]}, {what}"
+            source = f"through {consent.source}" if consent.source else ""
+            return TimelineRow(entry.at, "consent", "file-certificate", title, source, consent.wording or "")
+        case DoNotContactEntry(entry=listed):
+            words = describe_entry(listed)
+            title, reason = f"{words[:1].upper()}{words[1:]}", listed.reason.replace("_", " ")
+            return TimelineRow(entry.at, "suppression", "user-off", title, reason)
+        case QuarantineEntry(quarantine=quarantine):
+            title = "Quarantined: an event could not be read, and may have been a refusal"
+            until = f"until {at.moment(quarantine.until)}, or until its dead letter is redriven or discarded"
+            return TimelineRow(entry.at, "quarantine", "hand-stop", title, until)
+        case HoldEntry(hold=hold):
+            words = decision_words.describe_hold(hold, at)
+            return TimelineRow(entry.at, "hold", "hand-stop", "Hold on this customer", words, hold.key)
 
 
 def _current_state(facts: Facts, at: WallClock) -> list[tuple[str, str]]:
@@ -267,8 +234,8 @@ def _describe_opt_out(item: OptOut) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _group_by_day(entries: Sequence[TimelineEntry], at: WallClock) -> list[tuple[str, list[TimelineEntry]]]:
-    by_day: dict[str, list[TimelineEntry]] = {}
-    for entry in entries:
-        by_day.setdefault(at.day(entry.at), []).append(entry)
+def _group_by_day(rows: Sequence[TimelineRow], at: WallClock) -> list[tuple[str, list[TimelineRow]]]:
+    by_day: dict[str, list[TimelineRow]] = {}
+    for row in rows:
+        by_day.setdefault(at.day(row.at), []).append(row)
     return list(by_day.items())

@@ -16,7 +16,7 @@ from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
 from services.kit.observability import logs
 from services.orchestrator.console import decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, page_route_class
 from services.orchestrator.console.store import DecisionListFilter
 from services.orchestrator.console.time_format import WallClock
@@ -59,7 +59,9 @@ def customers_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
-    async def customers(request: Request, principal: Principal = requires("decisions:read")) -> Response:
+    async def customers(
+        request: Request, principal: Principal = requires("decisions:read", shows_more=NAMES)
+    ) -> Response:
         at = await context.get_wall_clock()
         async with context.database.read() as tx:
             newest = await store.list_newest_decisions(
@@ -167,10 +169,10 @@ def describe_state(facts: Facts, now: Instant) -> list[str]:
 
 def describe_do_not_contact(entries: Sequence[SuppressionEntry], now: Instant) -> list[str]:
     """What the entries of the do-not-contact list cover now, each once."""
-    return list(dict.fromkeys(_describe_entry(item) for item in entries if item.expires is None or item.expires > now))
+    return list(dict.fromkeys(describe_entry(item) for item in entries if item.expires is None or item.expires > now))
 
 
-def _describe_entry(entry: SuppressionEntry) -> str:
+def describe_entry(entry: SuppressionEntry) -> str:
     """What a do-not-contact entry covers. One of an address says no more than its channel."""
     parts = [
         f"by {channel_words(entry.channel)}"

@@ -19,14 +19,13 @@ from schemas.dead_letters import (
     RecordEffect,
 )
 from schemas.documents import DocumentError, validate_document
-from schemas.roles import is_allowed
 from schemas.times import Instant
 from services.kit.errors import Conflict, Invalid, NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import PageCursor, decode_cursor, encode_cursor
 from services.kit.http.sessions import read_form
 from services.kit.observability.logs import log
-from services.orchestrator.console.console_context import ConsoleContext
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.dead_letters import store
 from services.orchestrator.dead_letters.redrive_request import NOT_REDRIVEN, DiscardBody, RedriveBody, start_redrive
@@ -139,12 +138,14 @@ def _add_redrive_pages(routes: APIRouter, context: ConsoleContext, renderer: Pag
 
 def _add_letter_page(routes: APIRouter, context: ConsoleContext, renderer: PageRenderer) -> None:
     @routes.get(f"{PATH}/{{id}}")
-    async def show_letter(request: Request, id: str, principal: Principal = requires(READ)) -> Response:
+    async def show_letter(
+        request: Request, id: str, principal: Principal = requires(READ, shows_more=NAMES)
+    ) -> Response:
         at = await context.get_wall_clock()
         answer = await context.letters.look_up(id)
         assert answer.item is not None and answer.content is not None
         effect, fault = await _try_letter(context, answer.item)
-        may_see = is_allowed(principal.role, "customers:read")
+        may_see = may_see_names(principal)
         if may_see:
             log("dead_letter_read", letter=id, by=principal.name)
         return await renderer.render_page(

@@ -17,7 +17,7 @@ from services.kit.errors import TactfulError
 from services.kit.http.auth import Principal, requires
 from services.kit.http.sessions import read_form
 from services.orchestrator.console import decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.holds_page import hold_link
 from services.orchestrator.console.page_frame import PageRenderer, customer_link, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
@@ -84,12 +84,12 @@ def find_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
     async def find_by_query(
         request: Request,
         q: Annotated[str, Query(max_length=MAX_TEXT_LENGTH)] = "",
-        principal: Principal = requires("decisions:read"),
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> Response:
         return await answer(request, principal, q)
 
     @routes.post(PATH)
-    async def find(request: Request, principal: Principal = requires("decisions:read")) -> Response:
+    async def find(request: Request, principal: Principal = requires("decisions:read", shows_more=NAMES)) -> Response:
         return await answer(request, principal, (await read_form(request)).get("q", ""))
 
     return routes

@@ -16,7 +16,7 @@ from services.kit.errors import Invalid, NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.sessions import read_form
 from services.orchestrator.console import decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.holds import store as hold_store
@@ -80,7 +80,7 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         key: Annotated[str, Path(max_length=256)],
         rate: Annotated[int, Query(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE,
         plan: Annotated[bool, Query()] = False,
-        principal: Principal = requires("holds:read"),
+        principal: Principal = requires("holds:read", shows_more=NAMES),
     ) -> Response:
         at = await context.get_wall_clock()
         record, *earlier = await _load_records(context, key)

@@ -14,7 +14,7 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import store
-from services.orchestrator.console.console_context import ConsoleContext, customer_name, may_see_names
+from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
@@ -66,7 +66,7 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         customer: Annotated[str, Query(max_length=256)] = "",
         message: Annotated[str, Query(max_length=64)] = "",
         before: Annotated[str, Query(max_length=1000)] = "",
-        principal: Principal = requires("sandbox:read"),
+        principal: Principal = requires("sandbox:read", shows_more=NAMES),
     ) -> Response:
         at = await context.get_wall_clock()
         channel_declarations = CHANNEL_REGISTRY.declarations.values()

@@ -21,7 +21,13 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import charts, decision_words, store
-from services.orchestrator.console.console_context import ConsoleContext, customer_clock, customer_name, may_see_names
+from services.orchestrator.console.console_context import (
+    NAMES,
+    ConsoleContext,
+    customer_clock,
+    customer_name,
+    may_see_names,
+)
 from services.orchestrator.console.event_stream import DecisionStream
 from services.orchestrator.console.message_choices import (
     MessageChoice,
@@ -110,7 +116,7 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     async def decisions(
         request: Request,
         choice: Annotated[DecisionsQuery, Query()],
-        principal: Principal = requires("decisions:read"),
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> Response:
         at = await context.get_wall_clock()
         is_fragment = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
@@ -128,7 +134,7 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     async def stream_decisions(
         request: Request,
         choice: Annotated[DecisionsQuery, Query()],
-        principal: Principal = requires("decisions:read"),
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> StreamingResponse:
         async def render(batch: Sequence[StoredDecision]) -> list[tuple[int, str]]:
             async with context.database.read() as tx:
@@ -146,7 +152,7 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     async def show_decision(
         request: Request,
         id: Annotated[int, Path(ge=1, le=2**63 - 1)],
-        principal: Principal = requires("decisions:read"),
+        principal: Principal = requires("decisions:read", shows_more=NAMES),
     ) -> Response:
         organisation = await context.get_wall_clock()
         async with context.database.read() as tx:

@@ -13,7 +13,13 @@ from schemas.vocabulary import Channel
 from services.kit.errors import Invalid, NotFound, TactfulError
 from services.kit.http.auth import Principal, requires
 from services.orchestrator.console import decision_words, store, time_picture
-from services.orchestrator.console.console_context import ConsoleContext, customer_clock, customer_name, may_see_names
+from services.orchestrator.console.console_context import (
+    NAMES,
+    ConsoleContext,
+    customer_clock,
+    customer_name,
+    may_see_names,
+)
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.decisions import store as ledger_store
@@ -35,7 +41,7 @@ def why_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRoute
         customer: QueryText = "",
         campaign: QueryText = "",
         channel: QueryText = "",
-        principal: Principal = requires("why:read"),
+        principal: Principal = requires("why:read", shows_more=NAMES),
     ) -> Response:
         at = await context.get_wall_clock()
         async with context.database.read() as tx:

@@ -293,7 +293,9 @@ def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLette
         summary="One letter: reason, problems, bytes (by role), and what its record would do now",
         **answers({200: WholeLetter}, errors.NotFound),
     )
-    async def get_letter(id: str, dry_run: bool = True, principal: Principal = requires(READ)) -> dict[str, Any]:
+    async def get_letter(
+        id: str, dry_run: bool = True, principal: Principal = requires(READ, shows_more=CONTENT)
+    ) -> dict[str, Any]:
         answer = await letters.look_up(id, dry_run=dry_run)
         assert answer.item is not None and answer.content is not None
         may_see = is_allowed(principal.role, CONTENT)

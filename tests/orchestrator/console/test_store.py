@@ -115,16 +115,6 @@ async def test_the_sandbox_groups_messages_by_event(filled: Database) -> None:
         assert last is not None and last.decision.outcome == "send"
 
 
-async def test_a_customers_history_is_theirs_alone_and_before_an_instant(filled: Database) -> None:
-    async with filled.read() as tx:
-        assert [row.event_id for row in await store.list_customer_events(tx, "c-1", NOON + 1, 5)] == ["e-1"]
-        assert list(await store.list_customer_events(tx, "c-1", NOON, 5)) == []
-        found = await store.list_customer_decisions(tx, "c-1", NOON, 5)
-        assert [item.decision.outcome for item in found] == ["send", "suppress"]
-        assert [row.state for row in await store.list_customer_messages(tx, "c-1", NOON + 1, 5)] == ["accepted"]
-        assert list(await store.list_customer_messages(tx, "c-1", NOON, 5)) == []
-
-
 async def test_links_and_sessions_on_either_database(database: Database) -> None:
     clock = ManualClock(NOON)
     sessions = SessionStore(database, clock, path="/console")
