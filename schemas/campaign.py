@@ -97,7 +97,7 @@ class Campaign(Document):
     reentry: Reentry = "always"
     start: InstantField | None = None
     end: InstantField | None = None
-    holdout: Annotated[float, Field(ge=0, le=100, strict=False)] = 0
+    holdout: Annotated[float, Field(ge=0, le=100)] = 0
     default_locale: LocaleAsWritten
     content: dict[str, dict[LocaleAsWritten, dict[str, str]]]
 
@@ -107,7 +107,7 @@ class Campaign(Document):
             raise ValueError("a marketing campaign needs a `topic` that customers can switch off")
         if self.class_ is Class.TRANSACTIONAL and self.holdout:
             raise ValueError("a transactional message is never held out: remove `holdout`")
-        if (self.strategy is Strategy.FALLBACK) != (self.fallback_after is not None):
+        if self.fallback_after is not None and self.strategy is not Strategy.FALLBACK:
             raise ValueError("`fallback_after` belongs to strategy `fallback`, which is not available yet: remove it")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ValueError("`start` must be before `end`")

@@ -137,7 +137,7 @@ class QuietHours(Document):
 class Holdout(Document):
     """The global control group; applies to marketing only."""
 
-    percent: Annotated[float, Field(ge=0, le=100, strict=False)]
+    percent: Annotated[float, Field(ge=0, le=100)]
     salt: Text
 
 

@@ -25,7 +25,7 @@ from services.condition.tree import (
 
 MAX_DEPTH: Final = 64  # levels of the tree
 
-_OPERATORS: Final[dict[str, Function]] = {
+OPERATORS: Final[dict[str, Function]] = {
     "==": values.equal,
     "!=": lambda a, b: not values.equal(a, b),
     "<": values.comparison(operator.lt),
@@ -152,9 +152,9 @@ class ConditionCompiler:
         match node:
             case Call(_, "index", _, (Name() as operand, Literal(offset, str(field)))):
                 return self.compile_select(Select(offset, operand, field))
-            case Call(_, name, _, args) if name in _OPERATORS:
+            case Call(_, name, _, args) if name in OPERATORS:
                 sign = _SIGNS.get(name, name)
-                return self.compile_strict(_OPERATORS[name], args, self.site(node, sign, *args))
+                return self.compile_strict(OPERATORS[name], args, self.site(node, sign, *args))
         signature = FUNCTIONS.get(node.name)
         if signature is None:
             self.fail(node, f"unknown function `{node.name}`{_suggestion(node.name, FUNCTIONS)}")

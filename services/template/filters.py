@@ -60,7 +60,7 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
         if name == "join":
             value, args = _joined_operands(value, args)
         if name == "round" and args and isinstance(args[0], int | float):
-            _refuse_above(args[0], MAX_DIGITS)
+            _check_digits(args[0])
         try:
             result = filter_function(value, *args, **options)
         except (MisfitError, ResourceLimitError, UndefinedError):
@@ -83,6 +83,11 @@ def _check_number(name: str, value: object) -> None:
             is_number = False
     if not is_number:
         raise MisfitError(f"the filter `{name}` needs a number, not {kind_of(value)}", kind_of(value), "a number")
+
+
+def _check_digits(digits: float) -> None:
+    if digits > MAX_DIGITS:
+        raise ResourceLimitError(f"the filter `round` takes at most {MAX_DIGITS} digits", token=None)
 
 
 def _text_operands(name: str, value: Any, args: Sequence[Any]) -> list[Any]:

@@ -16,13 +16,14 @@ from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import LoopExpression
 from liquid.builtin.expressions import logical as logic
 from liquid.builtin.tags.case_tag import _AnyExpression
-from liquid.exceptions import LiquidError, LiquidTypeError
+from liquid.exceptions import LiquidError, LiquidTypeError, ResourceLimitError
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED
 
 from services.template import Template, create_environment, line_and_column
 from services.template.engine import BoundedRange, BudgetedContext, PlainEcho, PlainOutput
 from services.template.template_errors import RenderError
+from services.template.value_text import MisfitError, kind_of
 
 MISSING: Final = object()
 """Stands for a value that is not there."""
@@ -30,6 +31,15 @@ _OTHER_KINDS: Final = ("2026-01-31", "7")
 """What a filter may take a sample for, besides its text: a time and a number."""
 _MAX_DECISIONS: Final = 200
 _POSITIONS: Final = frozenset({"size", "first", "last"})
+_OF_ITEMS: Final = frozenset({"map", "where", "reject", "find", "find_index", "has", "sum"})
+"""Filters that read a field of each item. They take a text as well, and find nothing in it."""
+_CHOICES: Final = frozenset({"where", "reject", "compact"})
+"""Filters that keep some items; which ones depends on values that nobody knows, so in a trial they keep all."""
+_TEXTS: Final = {"customer.id": ("7",), "customer.locale": (), "event.type": ()}
+"""The variables that are always texts, never objects or lists, each with the numbers or times that it may look like."""
+_MANY_ITEMS: Final = 200
+MANY: Final = object()
+"""Stands for a list with many items, whatever they are."""
 
 
 class SampleText(str):
@@ -58,14 +68,25 @@ class SampleObject(dict[str, Any]):
         self.path, self.is_open = path, fields is None
 
 
+class _SampleItem(SampleObject):
+    """An item of a list whose fields are read by a filter such as `map`: it has every field."""
+
+    def __init__(self, path: str, fill: str) -> None:
+        super().__init__(path)
+        self.fill = fill
+
+    def __missing__(self, key: str) -> SampleText:
+        return SampleText(self.fill, self.path)
+
+
 class UnknownName(LiquidTypeError):
-    """A name that a known object does not have."""
+    """A name that a known object, or a known text, does not have."""
 
     def __init__(self, parent: str, name: str, known: Sequence[str]) -> None:
         near = get_close_matches(name, known, 1)
         self.suggestion = f"did you mean `{parent}.{near[0]}`?" if near else None
-        names = ", ".join(f"`{each}`" for each in sorted(known))
-        super().__init__(f"`{parent}` has no `{name}`; it has {names}", token=None)
+        rest = f"it has {', '.join(known)}" if known else "it is text"
+        super().__init__(f"`{parent}` has no `{name}`; {rest}", token=None)
 
 
 class BranchDecision(NamedTuple):
@@ -119,8 +140,9 @@ class TrialRun:
             value = self.values[path]
             if value is MISSING:
                 raise KeyError(path)
-            return value
-        return SampleText(self.fill, path)
+            if value is not MANY:
+                return value
+        return SampleText(self.fill or ("x" if path in _TEXTS else ""), path)
 
 
 class TrialValues(dict[str, Any]):
@@ -198,12 +220,20 @@ class _TrialContext(BudgetedContext):
     def get_item(self, obj: Any, key: Any) -> Any:
         """Returns a field of a sample, which is a sample as well."""
         if isinstance(obj, SampleObject) and not (obj.is_open and key in _POSITIONS):
+            if isinstance(key, SampleText) and not obj.is_open:
+                return SampleText(self.run.fill, "")  # some value of the key may name a field
             if key in obj:
                 return self._read(obj[key])
             if not obj.is_open and key not in _POSITIONS:
                 raise UnknownName(obj.path, str(key), [*obj])
+            if isinstance(key, int):
+                raise UnknownName(obj.path, f"[{key}]", ["names, no positions"])
             if obj.is_open:
                 return self._sample(_below(obj.path, key))
+        if isinstance(obj, SampleText) and obj.path in _TEXTS:
+            if key not in _POSITIONS:
+                raise UnknownName(obj.path, str(key), ())
+            return super().get_item(obj, key)
         if isinstance(obj, SampleText):
             return self._sample(_below(obj.path, key))
         return super().get_item(obj, key)
@@ -262,32 +292,50 @@ def _tolerant_filter(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
         if not any(map(_is_sample, (value, *args))):
             return run(value, *args, **options)
         if name == "default":
-            return value if _is_sample(value) else run(value, *args, **options)
+            fallback = run("", *args, **options)  # raises for arguments that it does not know
+            return value if _is_sample(value) else fallback
         path = next((each.path for each in (value, *args) if isinstance(each, SampleText | SampleObject)), "")
-        failure: LiquidError | None = None
-        for attempt, arguments in _attempts(value, args):
+        failures: list[tuple[Any, LiquidError]] = []
+        for attempt, arguments in _attempts(name, value, args):
             try:
-                return _as_sample(run(attempt, *arguments, **options), path)
+                result = run(attempt, *arguments, **options)
             except LiquidError as error:
-                failure = failure or error
-        assert failure is not None
-        raise failure
+                failures.append((attempt, error))
+            else:
+                return attempt if name in _CHOICES and not result else _as_sample(result, path)
+        raise _clearest(failures)
 
     return tolerant
 
 
-def _attempts(value: Any, args: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
+def _clearest(failures: Sequence[tuple[Any, LiquidError]]) -> LiquidError:
+    """The error that says most: one that is not about the kind of the sample, which some value would have right."""
+    for attempt, error in failures:
+        if isinstance(error, ResourceLimitError) or (
+            isinstance(error, MisfitError) and error.found != kind_of(_plain(attempt))
+        ):
+            return error
+    return failures[0][1]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value
+
+
+def _attempts(name: str, value: Any, args: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
     """Yields the operands of a filter with other kinds of values in place of the samples."""
-    for kind in _kinds(value):
-        for argument_kind in range(3 if any(isinstance(each, SampleText) for each in args) else 1):
-            yield kind, [_kinds(each)[argument_kind] if isinstance(each, SampleText) else each for each in args]
+    for kind in reversed(_kinds(value)) if name in _OF_ITEMS else _kinds(value):
+        kinds = [_kinds(each)[:3] if isinstance(each, SampleText) else [each] for each in args]
+        for place in range(max(map(len, kinds), default=1)):
+            yield kind, [each[min(place, len(each) - 1)] for each in kinds]
 
 
 def _kinds(value: Any) -> Sequence[Any]:
     if not isinstance(value, SampleText):
         return [value]
-    item = SampleObject(value.path)
-    return [str(value), *_OTHER_KINDS, SampleList([value]), SampleList([item])]
+    if value.path in _TEXTS:
+        return [str(value), *_TEXTS[value.path]]
+    return [str(value), *_OTHER_KINDS, SampleList([value]), SampleList([_SampleItem(f"{value.path}[0]", str(value))])]
 
 
 def _as_sample(result: Any, path: str) -> Any:
@@ -344,8 +392,10 @@ class _TrialLoop(LoopExpression):
         value = self.iterable.evaluate(context)
         if not _is_sample(value) or (isinstance(value, SampleObject) and not value.is_open):
             return super().evaluate(context)
-        count = context.decide(f"for {self}", 1)
         items = _loop_items(context, value)
+        if context.run.values.get(getattr(value, "path", "")) is MANY:
+            return iter([items] * _MANY_ITEMS), _MANY_ITEMS
+        count = context.decide(f"for {self}", 1)
         return iter([items] * count), count
 
 

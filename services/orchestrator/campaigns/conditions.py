@@ -1,11 +1,14 @@
 """Conditions in documents: CEL over `event` and `customer`, compiled and checked when a document is saved."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import schemas.campaign
 import schemas.policy
+from schemas.countries import parse_country
 from schemas.documents import DocumentProblem
 from schemas.finding import Finding
+from schemas.locales import parse_locale
+from schemas.zone_spellings import parse_zone
 from services.condition import CelCondition, ConditionSyntaxError, compile_condition
 from services.condition.static_kinds import check_kinds
 
@@ -20,6 +23,12 @@ VARIABLE_KINDS = {
     "customer.traits": "an object", "customer.locale": "text", "customer.country": "text", "customer.zone": "text",
 }  # fmt: skip
 """The kinds of the variables whose kind is known."""
+VARIABLE_SPELLINGS: Mapping[str, Callable[[str], str]] = {
+    "customer.locale": parse_locale,
+    "customer.country": parse_country,
+    "customer.zone": parse_zone,
+}
+"""How a customer's fields are always spelt, whatever was given."""
 
 
 def compile_campaign_condition(text: str) -> CelCondition:
@@ -57,6 +66,6 @@ def _condition_problems(
             continue
         try:
             compile_text(text)
-            check_kinds(text, VARIABLE_KINDS)
+            check_kinds(text, VARIABLE_KINDS, VARIABLE_SPELLINGS)
         except ConditionSyntaxError as error:
             yield Finding(pointer, "bad_condition", str(error), error.line, error.column)

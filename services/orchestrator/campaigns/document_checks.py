@@ -11,6 +11,7 @@ import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
 from schemas.finding import Finding, Severity
+from schemas.own_events import OWN_EVENT_TYPES, is_unknown_own
 from schemas.vocabulary import Class
 from services.kit.errors import Invalid
 from services.kit.http.problems import to_problem
@@ -45,6 +46,7 @@ def validate_campaign(
             )
         )
     problems += schemas.campaign.unsupported_strategy_problems(document)
+    problems += _trigger_problems("/trigger/event", document.trigger.event)
     problems += conditions.campaign_condition_problems(document)
     content_findings = list(check_content(document))
     problems += [each for each in content_findings if each.severity is Severity.ERROR]
@@ -59,6 +61,10 @@ def validate_policy(data: Any) -> schemas.policy.Policy:
     """Returns the validated policy. Raises DocumentError."""
     document = validate_document(schemas.policy.Policy, data)
     problems = list(conditions.policy_condition_problems(document))
+    for index, kind in enumerate(document.situations):
+        for name, triggers in (("opens", kind.opens), ("closes", kind.closes)):
+            for place, trigger in enumerate(triggers):
+                problems += _trigger_problems(f"/situations/{index}/{name}/{place}/event", trigger.event)
     if problems:
         raise DocumentError(problems)
     return document
@@ -71,6 +77,14 @@ def version_refusal(what: str, action: str, error: DocumentError) -> Invalid:
         "another policy, let it pass. Mend what `errors` names, and PUT the document as a new version.",
         errors=[to_problem(each) for each in error.findings],
     )
+
+
+def _trigger_problems(pointer: str, event_type: str) -> Iterable[DocumentProblem]:
+    """Returns the problem of a type that is refused wherever events are taken."""
+    if is_unknown_own(event_type):
+        similar = did_you_mean(event_type.strip().lower(), OWN_EVENT_TYPES)
+        detail = f"no event of the type `{event_type}` is ever taken: `tactful.` begins the types of Tactful{similar}"
+        yield pointer, "unknown_type", detail
 
 
 def fail_open_problems(document: schemas.policy.Policy, transactional: Mapping[str, bool]) -> list[DocumentProblem]:

@@ -174,6 +174,8 @@ async def test_if_match_on_nothing_and_if_none_match_on_something_are_refused(he
     assert (await here.call("marketer", "PUT", PATH, json=campaign(priority=3), headers=only_new)).status_code == 412
 
 
+CONTROL = "control_character"
+NAMED = {"channels": ["push"], "content": {"push": {"en": {"title": "{{ campaign.name }}", "body": "x"}}}}
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"priorty": 3}, "/priorty", "unknown_field"),
     ({"approved_by": "me"}, "/approved_by", "unknown_field"),
@@ -184,7 +186,17 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"content": {"sms": {"en": {"text": "{{ oops"}}}}, "/content/sms/en/text", "template_syntax"),
     ({"channels": []}, "/channels", "too_short"),
     ({"strategy": "fallback", "fallback_after": "30m"}, "/strategy", "not_available"),
+    ({"strategy": "fallback"}, "/strategy", "not_available"),
     ({"strategy": "fallbck"}, "/strategy", "value_error"),
+    ({"holdout": "5"}, "/holdout", "float_type"),
+    ({"trigger": {"event": "tactful.customer.identifed"}}, "/trigger/event", "unknown_type"),
+    ({"trigger": {"event": "Tactful.Customer.Erased"}}, "/trigger/event", "unknown_type"),
+    ({"audience": "customer.zone.city == 'Berlin'"}, "/audience", "bad_condition"),
+    ({"audience": "customer.country == 'de'"}, "/audience", "bad_condition"),
+    ({"audience": "event.data.total / 0 > 1"}, "/audience", "bad_condition"),
+    ({"name": "News\nfor you", **NAMED}, "/content/push/en/title", CONTROL),
+    ({"name": "x" * 101, **NAMED}, "/content/push/en/title", "too_long"),
+    ({"content": {"sms": {"english": {"text": "x"}}}}, "/content/sms/english", "value_error"),
 ]
 
 

@@ -126,6 +126,10 @@ BAD = [
         "/situations/0/opens/0/when",
     ),
     (
+        {"situations": [{"kind": "low", "opens": [{"event": "tactful.feedback.gven"}]}]},
+        "/situations/0/opens/0/event",
+    ),
+    (
         {"situations": [{"kind": "low", "opens": [{"event": "x", "when": "customer.id == 'a'"}]}]},
         "/situations/0/opens/0/when",
     ),

@@ -7,11 +7,12 @@ import msgspec
 
 from schemas.campaign import Campaign
 from schemas.documents import DocumentError, did_you_mean, validate_document
-from schemas.finding import Finding
+from schemas.finding import Finding, Severity
 from schemas.vocabulary import Class
 from services.orchestrator.delivery.channels.content_checks import variable_prefixes
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
+from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError
 
 
@@ -86,18 +87,30 @@ def check_content(document: Campaign) -> list[Finding]:
             detail = "two locales differ only in case or in `-` and `_`"
             problems.append(Finding(base_pointer, "duplicate_locale", detail))
         for locale, fields in locales.items():
-            found = _check_fields(key, fields, document.class_ is Class.MARKETING)
+            found = _check_fields(key, fields, document)
             problems += [each.below(f"{base_pointer}/{locale}") for each in found]
     return problems
 
 
-def _check_fields(key: str, fields: Mapping[str, str], marketing: bool) -> list[Finding]:
-    channel = CHANNELS_BY_ID[key]
+def _check_fields(key: str, fields: Mapping[str, str], document: Campaign) -> list[Finding]:
+    channel, marketing = CHANNELS_BY_ID[key], document.class_ is Class.MARKETING
     try:
         validate_document(channel.fields, fields)
     except DocumentError as error:
         return error.findings
-    return channel.validate_content(fields, marketing)
+    found = channel.validate_content(fields, marketing)
+    if any(each.severity is Severity.ERROR for each in found):
+        return found
+    compiled = channel.compile_templates(fields)
+    known = {
+        "campaign.key": document.key,
+        "campaign.name": document.name,
+        "event.type": document.trigger.event,
+    }
+    if variable_prefixes(compiled).isdisjoint((*known, "campaign.*", "event.*")):
+        return found
+    named = check_sendable(compiled, channel, marketing, known)
+    return [*found, *(each for each in named if each.severity is Severity.ERROR)]
 
 
 def _locale_candidates(locale: str | None, default: str) -> list[str]:

@@ -14,6 +14,7 @@ from schemas.finding import Finding, Severity
 from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates
 from services.template import RenderError, line_and_column
 from services.template.trial import (
+    MANY,
     MISSING,
     BranchDecision,
     SampleObject,
@@ -28,8 +29,13 @@ MAX_RUNS: Final = 64  # branches of one field
 _FILLS: Final = ("Example", "x", "7", "https", "https://example.org/x", "/x")
 """What unknown values are, in order. A link may need a whole address, its scheme, or a path."""
 _LONG: Final = "x" * 20_000
-_HAZARDS: Final = (MISSING, {"name": "Example"}, ["Example"], "Example", 7, "", "a\nb", _LONG, "javascript:alert(1)")
+_HAZARDS: Final = (
+    MISSING, {"name": "Example"}, ["Example"], "Example", 7, 0, "", "a\nb", _LONG, MANY, "javascript:alert(1)"
+)  # fmt: skip
 """Values that events may have, or lack."""
+_KNOWN_HAZARDS: Final = {"customer.id": ("Example",), "customer.locale": (MISSING,), "event.type": ()}
+"""Those of variables of which more is known."""
+_MANY_ITEMS: Final = "has many items"
 _REASONS: Final = {
     "undefined": "is missing",
     "empty": "is empty",
@@ -47,23 +53,24 @@ _REMEDIES: Final = {
 }
 
 
-def trial_roots() -> dict[str, Any]:
-    """Returns the variables of templates before there is an event."""
+def trial_roots(known: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the variables of templates before there is an event. `known`: their values by path, as far as known."""
     customer = {
-        "id": SampleText("c-1", "customer.id"),
+        "id": SampleText("", "customer.id"),
         "traits": SampleObject("customer.traits"),
         "locale": SampleText("", "customer.locale"),
     }
     event = {
-        "type": SampleText("shop.order.paid", "event.type"),
+        "type": SampleText(known.get("event.type", "shop.order.paid"), "event.type"),
         "time": "2026-01-31T10:00:00Z",
         "data": SampleObject("event.data"),
     }
+    campaign = {name: known.get(f"campaign.{name}", "Campaign") for name in ("key", "name")}
     links = {name: f"https://example.org/{name}?token=a&signature=b" for name in ("unsubscribe", "preferences")}
     return {
         "customer": SampleObject("customer", customer),
         "event": SampleObject("event", event),
-        "campaign": SampleObject("campaign", {"key": "campaign", "name": "Campaign"}),
+        "campaign": SampleObject("campaign", campaign),
         "links": SampleObject("links", links),
         "now": "2026-01-31T10:00:00Z",
     }
@@ -74,21 +81,32 @@ class _Outcome(NamedTuple):
     error: RenderError | None
 
 
-def check_sendable(compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool) -> list[Finding]:
-    """Returns what never renders (errors) and what may fail for some values (warnings), in each field."""
+def check_sendable(
+    compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool, known: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Returns what never renders (errors) and what may fail for some values (warnings), in each field.
+
+    `known`: what the campaign itself says of variables, by path.
+    """
     findings: list[Finding] = []
     for field in compiled:
-        findings += _FieldTrial(compiled, channel, marketing, field).findings()
+        findings += _FieldTrial(compiled, channel, marketing, field, known or {}).findings()
     if not any(each.severity is Severity.ERROR for each in findings):
         trial = {name: compile_trial(each.source, each.html, name) for name, each in compiled.items()}
-        if (error := _least_error(trial, channel, marketing, TrialRun())) is not None and error.field is None:
+        if (
+            error := _least_error(trial, channel, marketing, TrialRun(), known or {})
+        ) is not None and error.field is None:
             error.locate("")
             findings.append(error.to_finding())
     return findings
 
 
 def _least_error(
-    trial: Mapping[str, TrialTemplate], channel: ChannelDefinition, marketing: bool, run: TrialRun
+    trial: Mapping[str, TrialTemplate],
+    channel: ChannelDefinition,
+    marketing: bool,
+    run: TrialRun,
+    known: Mapping[str, str],
 ) -> RenderError | None:
     """Returns the first error if none of the fills is rendered. `run` becomes the run that succeeded, or the first."""
     first: RenderError | None = None
@@ -97,7 +115,7 @@ def _least_error(
         if fill == "" and (first is None or first.code != "too_long"):
             break  # an empty value saves only what is too long
         tried = TrialRun(run.prefix, fill, run.values, known=dict(run.known), is_forced=run.is_forced)
-        error = _render(trial, channel, marketing, tried)
+        error = _render(trial, channel, marketing, tried, known)
         if first is None or error is None or fill == "":
             run.fill, run.decisions, run.known = fill, tried.decisions, tried.known
             run.paths, run.tested, run.pieces = tried.paths, tried.tested, tried.pieces
@@ -108,10 +126,14 @@ def _least_error(
 
 
 def _render(
-    trial: Mapping[str, TrialTemplate], channel: ChannelDefinition, marketing: bool, run: TrialRun
+    trial: Mapping[str, TrialTemplate],
+    channel: ChannelDefinition,
+    marketing: bool,
+    run: TrialRun,
+    known: Mapping[str, str],
 ) -> RenderError | None:
     try:
-        channel.render(trial, TrialValues(run, trial_roots()), marketing)
+        channel.render(trial, TrialValues(run, trial_roots(known)), marketing)
     except RenderError as error:
         return error
     return None
@@ -120,7 +142,15 @@ def _render(
 class _FieldTrial:
     """The trials of one field."""
 
-    def __init__(self, compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool, field: str) -> None:
+    def __init__(
+        self,
+        compiled: CompiledTemplates,
+        channel: ChannelDefinition,
+        marketing: bool,
+        field: str,
+        known: Mapping[str, str],
+    ) -> None:
+        self._known = known
         samples = channel.compile_templates(channel.sample_content)
         templates = {**samples, field: compiled[field]}
         self._trial = {name: compile_trial(each.source, each.html, name) for name, each in templates.items()}
@@ -142,7 +172,7 @@ class _FieldTrial:
         runs = 0
         while pending and runs < MAX_RUNS:
             run = TrialRun(pending.pop(0))
-            error = _least_error(self._trial, self._channel, self._marketing, run)
+            error = _least_error(self._trial, self._channel, self._marketing, run, self._known)
             runs += 1
             yield _Outcome(run, error)
             results = tuple(each.result for each in run.decisions)
@@ -232,13 +262,11 @@ class _FieldTrial:
         for path, run in runs.items():
             found: dict[str, RenderError] = {}
             for number, hazard in enumerate(_HAZARDS):
-                if (number in harmless and path not in run.tested) or (
-                    path == "customer.locale" and hazard is not MISSING
-                ):
+                if (number in harmless and path not in run.tested) or hazard not in _KNOWN_HAZARDS.get(path, _HAZARDS):
                     continue
                 error = self._try(run, {path: hazard})
                 if error is not None and (path in run.paths or error.code in ("wrong_type", "undefined")):
-                    found.setdefault(f"is {error.found}" if error.code == "wrong_type" else error.code, error)
+                    found.setdefault(_describe_hazard(hazard, error), error)
             if found:
                 yield self._warning(path, found)
 
@@ -258,10 +286,11 @@ class _FieldTrial:
         fields = base.tested | base.paths
         own = {path: value for path, value in values.items() if fields.get(path) == self._field}
         run = TrialRun((), base.fill, own, known=dict(base.known), is_forced=is_forced)
-        return _render(self._trial, self._channel, self._marketing, run)
+        return _render(self._trial, self._channel, self._marketing, run, self._known)
 
     def _warning(self, path: str, found: Mapping[str, RenderError]) -> Finding:
-        words = (_REASONS.get(code, code if code.startswith("is ") else "does not fit") for code in found)
+        said = ("is ", _MANY_ITEMS)
+        words = (_REASONS.get(code, code if code.startswith(said) else "does not fit") for code in found)
         reasons = list(dict.fromkeys(words))
         listed = reasons[0] if len(reasons) == 1 else f"{', '.join(reasons[:-1])} or {reasons[-1]}"
         index = self._template.first_use(path)
@@ -278,6 +307,15 @@ class _FieldTrial:
             severity=Severity.WARNING,
             variable=path,
         )
+
+
+def _describe_hazard(hazard: object, error: RenderError) -> str:
+    """What a value is that makes the message fail, in words, or the code of the error."""
+    if hazard is MANY:
+        return _MANY_ITEMS
+    if error.code == "wrong_type":
+        return f"is {error.found}" if error.found else "does not fit"
+    return error.code
 
 
 def _when(decision: BranchDecision) -> str:

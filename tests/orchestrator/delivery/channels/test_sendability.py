@@ -66,6 +66,12 @@ NEVER: list[Case] = [
     ("sms", {"text": "{% assign l = links %}{{ l.unsubscibe }}{{ e.x }}"}, "/text", "unknown_name", (1, 26)),
     ("sms", {"text": "{% if customer.zone %}a{% endif %}b"}, "/text", "unknown_name", (1, 7)),
     ("sms", {"text": "{{ links['unsubscibe'] }}"}, "/text", "unknown_name", (1, 4)),
+    ("sms", {"text": "{{ customer.id.name }}"}, "/text", "unknown_name", (1, 4)),
+    ("sms", {"text": "{{ event.type.kind }}{{ e.x }}"}, "/text", "unknown_name", (1, 4)),
+    ("sms", {"text": "{{ customer.traits[0] }}"}, "/text", "unknown_name", (1, 4)),
+    ("sms", {"text": "{{ customer.locale | date: '%Y' }}"}, "/text", "wrong_type", (1, 22)),
+    ("sms", {"text": "{{ event.type | plus: 1 }}"}, "/text", "wrong_type", (1, 17)),
+    ("sms", {"text": "{{ e.x | default: 'a', colour: true }}"}, "/text", "wrong_type", (1, 19)),
     ("push", push("y" * 200 + "{{ e.x }}"), "/title", "too_long", (1, 101)),
     ("push", push("a\n{{ e.x }}"), "/title", CONTROL, (1, 2)),
     ("push", push(link="myapp://{{ e.x }}"), "/link", "unsafe_link", (1, 1)),
@@ -98,6 +104,11 @@ def test_what_fails_for_every_value_is_refused_in_its_field(
             mail(html="{% for i in e.items %}<p>{{ i.name }} {{ i.price | times: 2 }}</p>{% endfor %}x"),
         ),
         ("sms", {"text": "{{ e.items | map: 'name' | join: ', ' }} {{ e.items.size }}"}),
+        ("sms", {"text": "{{ e.items | map: 'name' | join: ', ' }}"}),
+        ("sms", {"text": "{{ e.items | where: 'kind', 'a' | map: 'name' | first }}"}),
+        ("sms", {"text": "{{ e.items | sum: 'price' | plus: 1 }}{% assign i = e.items | find: 'a', 1 %}{{ i.name }}"}),
+        ("sms", {"text": "{{ customer.id | plus: 1 }}{{ customer.id.size }}"}),
+        ("sms", {"text": "{{ customer[e.field] }}"}),
         ("sms", {"text": "{% assign n = e.a | split: ' ' | first %}{{ n }}{{ e.l[0].b }}"}),
         ("sms", {"text": "{% for p in e.o %}{{ p[0] }}: {{ p[1] }}{% endfor %}x{{ t.size }}"}),
         ("sms", {"text": "{% for i in (1..e.n) %}{{ i }}{% endfor %}{{ e.l | where: 'a' | size }}"}),
@@ -122,6 +133,10 @@ def test_what_some_values_can_send_is_not_refused(channel: str, content: dict[st
         ("sms", {"text": "{% if e.days > 5 %}a{% endif %}b"}, "/text", "e.days", ["is text"]),
         ("sms", {"text": "{{ e.total | times: 2 }}"}, "/text", "e.total", ["missing", "is text"]),
         ("sms", {"text": "{{ customer.locale }}"}, "/text", "customer.locale", ["is missing"]),
+        ("sms", {"text": "{{ customer.id | plus: 1 }}"}, "/text", "customer.id", ["is text"]),
+        ("sms", {"text": "{{ 5 | divided_by: e.n }}"}, "/text", "e.n", ["is text or is 0"]),
+        ("sms", {"text": "{% for i in (1..e.n) %}a{% endfor %}b"}, "/text", "e.n", ["missing", "does not fit"]),
+        ("push", push("{% for i in e.l %}" + "a" * 40 + "{% endfor %}b"), "/title", "e.l", ["has many items"]),
         ("sms", {"text": "{% if e.a %}x{{ e.b }}{% endif %}"}, "/text", "e.a", ["is empty, when"]),
         ("sms", {"text": "{% for i in e.l %}{{ i.name }}{% endfor %}x"}, "/text", "e.l[0].name", ["missing"]),
         ("sms", {"text": "{% assign n = e.name %}a{{ n }}"}, "/text", "e.name", ["missing"]),
@@ -147,6 +162,23 @@ def test_what_fails_for_some_values_is_a_warning_that_names_the_variable(
 )
 def test_a_guarded_variable_is_not_said_to_be_missing(channel: str, content: dict[str, str]) -> None:
     assert not any("missing" in each.detail for each in check(channel, content))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{{ e.x | divided_by: 0 }}", "the filter `divided_by` cannot divide by 0"),
+        ("{{ e.x | modulo: 0 }}", "the filter `modulo` cannot divide by 0"),
+        ("{{ e.x | round: 30 }}", "the filter `round` takes at most 20 digits"),
+        ("{{ e.x | plus: 'a' }}", "the filter `plus` needs a number, not text"),
+        ("{% assign c = customer %}{{ c.zone }}", "`customer` has no `zone`; it has id, traits, locale"),
+        ("{{ customer.zone }}", "`customer` has no `zone`; it has id, traits, locale"),
+        ("{{ customer.id.name }}", "`customer.id` has no `name`; it is text"),
+    ],
+)
+def test_a_refusal_names_what_no_value_mends(text: str, words: str) -> None:
+    [found] = check("sms", {"text": text})
+    assert found.detail.endswith(words)
 
 
 def test_every_unknown_name_is_told_at_once_with_what_was_meant() -> None:
