@@ -12,16 +12,18 @@ WORLD_CHANNELS: Final = ("phone", "letter", "visit", "chat", "whatsapp", "messen
 CONTACT_CHANNELS: Final = tuple(dict.fromkeys((*CHANNELS, *WORLD_CHANNELS)))
 """Every channel of a contact; closed. `other` is for what none of them is."""
 
+_SEPARATORS: Final = str.maketrans("", "", "-_ ")
 _OTHER_NAMES: Final = {
-    **dict.fromkeys(("call", "phone_call", "voice", "telephone"), "phone"),
-    **dict.fromkeys(("post", "postal", "postal_mail", "direct_mail"), "letter"),
-    **dict.fromkeys(("meeting", "in_person", "store"), "visit"),
-    **dict.fromkeys(("live_chat", "webchat", "web_chat"), "chat"),
+    **{channel.translate(_SEPARATORS): channel for channel in CONTACT_CHANNELS},
+    **dict.fromkeys(("call", "phonecall", "voice", "voicecall", "telephone"), "phone"),
+    **dict.fromkeys(("post", "postal", "postalmail", "directmail", "postcard"), "letter"),
+    **dict.fromkeys(("meeting", "inperson", "store"), "visit"),
+    **dict.fromkeys(("livechat", "webchat"), "chat"),
+    **dict.fromkeys(("videocall", "videochat"), "video"),
 }
+"""What other programs call the channels, in small letters and without separators."""
 
 
 def find_contact_channel(word: str) -> str | None:
-    """The channel that a word names, in any case and with `-`, `_` or a space; None for a word that names none."""
-    name = word.strip().lower().replace("-", "_").replace(" ", "_")
-    name = _OTHER_NAMES.get(name, name)
-    return name if name in CONTACT_CHANNELS else None
+    """The channel that a word names, in any case and with any of `-`, `_` and spaces; None if it names none."""
+    return _OTHER_NAMES.get(word.lower().translate(_SEPARATORS))

@@ -1,16 +1,15 @@
 """Countries by their ISO 3166 codes of two letters, as the tz database's `iso3166.tab` lists them."""
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
 from babel.core import get_global
 
-from schemas.documents import did_you_mean
-
 _USED_WITHOUT_ISO = frozenset({"XK"})
 """Kosovo has no code of ISO 3166 yet; the EU, CLDR, banks and airlines use this one of its private range."""
-_USUAL_MISTAKES: Mapping[str, str] = {"EL": "GR", "ENGLAND": "GB", "USA": "US", "HOLLAND": "NL"}
+_USUAL_MISTAKES: Mapping[str, str] = {"EL": "GR", "ENGLAND": "GB", "USA": "US", "HOLLAND": "NL", "DEUTSCHLAND": "DE"}
 
 
 @cache
@@ -24,7 +23,7 @@ def country_names() -> Mapping[str, str]:
 def parse_country(text: str) -> str:
     """The code in capital letters. Raises ValueError, with a suggestion, for what is not a country's code."""
     code = text.upper()
-    if code in country_names() or code in _USED_WITHOUT_ISO:
+    if len(text) == 2 and (code in country_names() or code in _USED_WITHOUT_ISO):  # `ß` in capitals is `SS`
         return code
     raise ValueError(f"not a country's code of ISO 3166, such as DE{_suggestion(code)}")
 
@@ -37,5 +36,5 @@ def _suggestion(word: str) -> str:
     codes = {name.upper(): code for code, name in country_names().items()}
     if word in codes:
         return f", did you mean `{codes[word]}`?"
-    similar = did_you_mean(word, codes) if len(word) > 3 else ""
-    return f", did you mean `{codes[similar.split('`')[1]]}`?" if similar else ""
+    similar = difflib.get_close_matches(word, codes, 1, 0.75) if len(word) > 3 else []
+    return f", did you mean `{codes[similar[0]]}`?" if similar else ""

@@ -12,10 +12,11 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
 
 from schemas.finding import Finding
 from schemas.text import clean_text, escape_pointer, find_bad_texts
@@ -31,6 +32,15 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _BAD_TEXT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """JSON in UTF-8 can write a NUL or half a surrogate pair only as an escape, so texts without one need no check."""
 
+_PLAIN_WORDS: Final = {
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be an object"),
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    **dict.fromkeys(("float_type", "decimal_type"), "must be a number"),
+}
+"""What a value must be, by Pydantic's type of error; Pydantic names types of Python."""
 DocumentProblem = tuple[str, str, str] | Finding
 """A problem: (JSON pointer, code, detail), or a finding that knows more, such as a line."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -153,7 +163,9 @@ def is_blank_line(line: bytes) -> bool:
     return not line.removeprefix(codecs.BOM_UTF8).strip()
 
 
-def validate_document(model: type[Model], data: Any, *, stored: bool = False) -> Model:
+def validate_document(
+    model: type[Model], data: Any, *, stored: bool = False, max_problems: int | None = MAX_PROBLEMS
+) -> Model:
     """Validate plain values as a model. Raises DocumentError, with a suggestion for an unknown field.
 
     `stored`: an earlier version may have saved it, and where that took more, fields that know of it (`is_stored`) do.
@@ -163,7 +175,7 @@ def validate_document(model: type[Model], data: Any, *, stored: bool = False) ->
     try:
         return model.model_validate(data, context=_STORED if stored else None)
     except ValidationError as error:
-        raise DocumentError(to_problems(model, error)) from None
+        raise DocumentError(to_problems(model, error, max_problems)) from None
 
 
 _STORED = {"stored": True}
@@ -176,10 +188,12 @@ def is_stored(info: ValidationInfo) -> bool:
     return info.context is _STORED
 
 
-def to_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str, str]]:
-    """Convert Pydantic's errors."""
+def to_problems(
+    model: type[BaseModel], error: ValidationError, limit: int | None = MAX_PROBLEMS
+) -> list[tuple[str, str, str]]:
+    """Convert Pydantic's errors, the first `limit` of them."""
     problems: list[tuple[str, str, str]] = []
-    for item in error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
+    for item in error.errors(include_url=False, include_input=False)[:limit]:
         place = item["loc"][:-1] if item["loc"] and item["loc"][-1] == _OF_A_KEY else item["loc"]
         pointer = "".join(f"/{escape_pointer(part)}" for part in place)
         if item["type"] == "extra_forbidden":
@@ -187,9 +201,19 @@ def to_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[st
         elif item["type"] == "missing":
             problems.append((pointer, "missing", f"the field `{item['loc'][-1]}` is required"))
         else:
-            detail = item["msg"].removeprefix("Value error, ")
-            problems.append((pointer, item["type"], detail[:1].lower() + detail[1:]))
+            problems.append((pointer, item["type"], _describe_wrong_value(item)))
     return problems
+
+
+def _describe_wrong_value(item: ErrorDetails) -> str:
+    """Pydantic's words, where they do not name a type of Python."""
+    bounds = item.get("ctx", {})
+    if item["type"] == "too_short":
+        return f"needs at least {bounds['min_length']} of them"
+    if item["type"] == "too_long" and bounds.get("max_length") is not None:
+        return f"holds more than {bounds['max_length']}"
+    detail = item["msg"].removeprefix("Value error, ")
+    return _PLAIN_WORDS.get(item["type"], detail[:1].lower() + detail[1:])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

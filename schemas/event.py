@@ -4,7 +4,7 @@ The same validation applies to all of them. `data` stays raw JSON until a campai
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -295,24 +295,26 @@ def parse_data(event: Event, *, check_texts: bool = True) -> Mapping[str, Any]:
     return data
 
 
-def parse_request(body: bytes, batch: bool, now: Instant) -> list[Event | InvalidEvent]:
-    """The events of an HTTP request, each one valid or an error.
+def parse_request(body: bytes, batch: bool, now: Instant, any_data: Collection[str] = ()) -> list[Event | InvalidEvent]:
+    """The events of an HTTP request, each one valid or an error. `any_data`: types whose data may hold anything.
 
     Raises InvalidEvent if the body as a whole cannot be read.
     """
     if not batch:
-        return [_parse_event(body, now)]
+        return [_parse_event(body, now, any_data)]
     try:
         items = msgspec.json.decode(mark_half_pairs(body.removeprefix(BOM_UTF8)), type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent("", f"not a JSON array of CloudEvents: {error}") from None
     if len(items) > 1000:
         raise InvalidEvent("", "more than 1,000 events in one request")
-    return [_parse_event(bytes(item), now) for item in items]
+    return [_parse_event(bytes(item), now, any_data) for item in items]
 
 
-def _parse_event(body: bytes, now: Instant) -> Event | InvalidEvent:
+def _parse_event(body: bytes, now: Instant, any_data: Collection[str]) -> Event | InvalidEvent:
     try:
+        if peek_type((), body) in any_data:
+            return decode_event(body, now)
         load_json(body)
         event = decode_event(body, now)
         parse_data(event)

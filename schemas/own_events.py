@@ -6,13 +6,13 @@ ones are named; see docs/decisions/0019. An erasure has no `data` that could be 
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.customer import Customer
-from schemas.documents import DocumentError, did_you_mean, validate_document
+from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, validate_document
 from schemas.event import (
     EARLIEST_TIME,
     Event,
@@ -70,6 +70,8 @@ _OTHER_NAMES: Final = {
 _MAY_REFUSE: Final = re.compile(
     r"opt[_-]?(in|out)|consent|unsub|subscri|paus|mute|suppress|do[_-]?not|dnc|no[_-]?contact|permission|revoke"
 )
+_TYPE_MAY_REFUSE: Final = re.compile(rf"{_MAY_REFUSE.pattern}|eras|delet|remov|forg[eo]t|block|stop|complain|withdr")
+"""The same in the names of types, where no field such as `removable` is meant."""
 _WITH_VALUE: Final = re.compile(r"^`.*` is none of", re.DOTALL)
 """How a document's error quotes a wrong word. What is wrong with an event is logged, and may quote nothing of it."""
 _LISTS: Final = frozenset({"addresses", "consent", "opt_outs"})
@@ -107,8 +109,9 @@ def is_own(event_type: str) -> bool:
 
 
 def is_unknown_own(event_type: str) -> bool:
-    """Whether the type claims to be Tactful's and is none: a misspelling, or of a version to come."""
-    reserved = event_type.startswith(RESERVED_PREFIX) and not event_type.startswith(OUTGOING_PREFIX)
+    """Whether the type claims to be Tactful's, in any case, and is none: a misspelling, or of a version to come."""
+    word = event_type.strip().lower()
+    reserved = word.startswith(RESERVED_PREFIX) and not word.startswith(OUTGOING_PREFIX)
     return reserved and event_type not in OWN_EVENT_TYPES
 
 
@@ -117,8 +120,9 @@ def may_be_refusal(event_type: str | None) -> bool:
     if event_type is None:
         return True
     if is_unknown_own(event_type):
-        similar = difflib.get_close_matches(event_type, OWN_EVENT_TYPES, n=1, cutoff=0.6)
-        return bool(similar) and may_be_refusal(similar[0])
+        word = event_type.strip().lower()
+        similar = difflib.get_close_matches(word, OWN_EVENT_TYPES, n=1, cutoff=0.6)
+        return _TYPE_MAY_REFUSE.search(word) is not None or (bool(similar) and may_be_refusal(similar[0]))
     return event_type in (PREFERENCE_CHANGED, CUSTOMER_ERASED, SITUATION_OPENED)
 
 
@@ -128,7 +132,7 @@ def check_event(event: Event, situation_kinds: Collection[str] = ()) -> CheckedD
     Raises nothing: data that cannot be read have the problem that says so.
     """
     if is_unknown_own(event.type):
-        similar = did_you_mean(event.type, OWN_EVENT_TYPES)
+        similar = did_you_mean(event.type.strip().lower(), OWN_EVENT_TYPES)
         detail = f"`{RESERVED_PREFIX}` begins the types of Tactful, and this is none of them{similar}"
         return CheckedData({}, (("/type", "unknown_type", detail),), may_be_refusal(event.type), refused=True)
     try:
@@ -163,7 +167,7 @@ class _Check:
     def result(self) -> CheckedData:
         return CheckedData(
             self.data,
-            tuple(self.problems),
+            _first_problems(self.problems),
             self.may_refuse,
             tuple(self.ignored),
             self.customer,
@@ -228,7 +232,9 @@ class _Check:
             given = [name for name in given if name in self.data]
             try:
                 fields = {name: self.data[name] for name in given}
-                self.customer = validate_document(Customer, {"customer": self.event.subject, **fields})
+                self.customer = validate_document(
+                    Customer, {"customer": self.event.subject, **fields}, max_problems=None
+                )
             except DocumentError as error:
                 self._drop_invalid(error, given, positions)
             else:
@@ -363,6 +369,14 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     CONTACT_REPORTED: _check_reported,
     FEEDBACK_GIVEN: _check_feedback,
 }
+
+
+def _first_problems(problems: Sequence[EventProblem]) -> tuple[EventProblem, ...]:
+    """The problems that are told; an event can have tens of thousands."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    left_out = len(problems) - MAX_PROBLEMS
+    return (*problems[:MAX_PROBLEMS], ("/data", "more_problems", f"{left_out} more problems are not listed"))
 
 
 def _is_text(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The spellings under which people and programs name a time zone: any case, former names, and those of Windows."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -10,6 +11,8 @@ from babel.core import get_global
 
 from schemas.zones import zone_names, zone_names_by_country
 
+_OFFSET: Final = re.compile(r"(UTC|GMT|Z)?\s*[+-]\s*\d{1,2}(:?\d{2})?", re.IGNORECASE)
+"""Such as `+02:00` or `UTC+2`. No name is offered for it: `Etc/GMT+2` is west of Greenwich."""
 _KEPT_LINKS: Final = frozenset({"UTC", "GMT", "CET", "EET", "EST", "HST", "MET", "MST", "WET"})
 """Links of the tz database that say more to people than the places they stand for, such as EST for Panama."""
 
@@ -21,6 +24,11 @@ def parse_zone(text: str) -> str:
     ValueError, with a suggestion, for any other text.
     """
     found = _zones_by_word().get(text.lower())
+    if found is None and _OFFSET.fullmatch(text.strip()):
+        raise ValueError(
+            "not a zone of the tz database but an offset, which knows no summer time: name a place, such as "
+            "Europe/Berlin"
+        )
     if found is None:
         raise ValueError(f"not a zone of the tz database, such as Europe/Berlin{_suggestion(text)}")
     return found

@@ -57,6 +57,8 @@ def raw(kind: str, data: Any) -> str:
         ("tactful.feedback.given", {"score": "9"}, ["/data/score"]),
         ("tactful.feedback.given", {"score": True}, ["/data/score"]),
         ("tactful.prefrence.changed", {"opt_outs": []}, ["/type"]),
+        ("Tactful.Preference.Changed", {"opt_outs": []}, ["/type"]),
+        (" tactful.customer.erased", {}, ["/type"]),
         ("shop.offer", {"a": "\x00"}, ["/data/a"]),
     ],
 )  # fmt: skip
@@ -79,6 +81,8 @@ async def test_an_event_with_bad_parts_is_refused_with_all_of_them(
         ("tactful.customer.identified", {"country": "de"}),
         ("tactful.customer.identified", {"addresses": [{"channel": "sms", "address": "0171 5550100"}]}),
         ("tactful.customer.erased", {"reason": "gdpr", "ticket": 7}),
+        ("tactful.customer.erased", [1]),
+        ("tactful.customer.erased", {"note": "\ud800", "a": 2**70}),
         ("tactful.contact.reported", {"channel": "Post", "class": "service"}),
         ("tactful.feedback.given", {"score": 9.5, "scale": "0-10"}),
         ("tactful.message.delivered", {}),
@@ -111,6 +115,28 @@ async def test_every_accepted_event_can_be_asked_about(product: Live) -> None:
 async def test_a_field_that_nothing_reads_is_noted(product: Live) -> None:
     item = await product.send(event("tactful.preference.changed", "e-1", locale="de", requested_by="agent-7"))
     assert [note["pointer"] for note in item["notes"]] == ["/data/requested_by"]
+
+
+async def test_a_choice_that_no_rule_reads_is_noted(product: Live) -> None:
+    topics = [{"key": "news", "name": "News"}, {"key": "notices", "name": "Notices", "required": True}]
+    await product.policy(policy(topics=topics))
+    opt_outs = [{"topic": "nwes"}, {"topic": "notices"}, {"channel": "sms", "topic": "notices"}, {"topic": "news"}]
+    opt_outs += [{"class": "transactional"}, {"class": "marketing"}]
+    consent = [
+        {"channel": "email", "topic": topic, "status": "granted", "at": "2026-01-01T00:00:00Z"} for topic in "*x"
+    ]
+    item = await product.send(event("tactful.preference.changed", "e-1", opt_outs=opt_outs, consent=consent))
+    assert {note["pointer"]: note["code"] for note in item["notes"]} == dict.fromkeys(
+        [
+            "/data/opt_outs/1/topic",
+            "/data/opt_outs/2/topic",
+            "/data/opt_outs/4/class",
+            "/data/opt_outs/0/topic",
+            "/data/consent/1/topic",
+        ],
+        "no_effect",
+    )
+    assert "did you mean `news`" in item["notes"][3]["detail"]
 
 
 async def test_an_event_of_which_nothing_came_is_known_for_a_week(product: Live) -> None:

@@ -62,7 +62,8 @@ def test_a_country_is_taken_in_any_case(given: str, kept: str) -> None:
 @pytest.mark.parametrize(
     "given, meant",
     [("UK", "GB"), ("EL", "GR"), ("DEU", "DE"), ("276", "DE"), ("germany", "DE"), ("Germny", "DE"), ("DD", "DE"),
-     ("USA", "US"), ("XX", None), ("ZZ", None), ("EU", None), ("", None), ("D", None)],
+     ("USA", "US"), ("Deutschland", "DE"), ("Frankreich", None), ("ß", None), ("\ufb01", None),
+     ("XX", None), ("ZZ", None), ("EU", None), ("", None), ("D", None)],
 )  # fmt: skip
 def test_what_is_no_country_is_refused(given: str, meant: str | None) -> None:
     with pytest.raises(ValueError, match="not a country's code") as refused:
@@ -100,7 +101,7 @@ def test_every_zone_is_kept_under_a_name_of_the_tz_database() -> None:
     "given, meant",
     [("Berln", "Europe/Berlin"), ("Berlin", "Europe/Berlin"), ("New York", "America/New_York"),
      ("Pacific Standart Time", "America/Los_Angeles"), ("Europe/Berlim", "Europe/Berlin"), ("localtime", None),
-     ("posixrules", None), ("Factory", None), ("+02:00", None), ("", None)],
+     ("posixrules", None), ("Factory", None), ("+02:00", None), ("UTC+2", None), ("GMT-03:30", None), ("", None)],
 )  # fmt: skip
 def test_what_is_no_zone_is_refused(given: str, meant: str | None) -> None:
     with pytest.raises(ValueError, match="not a zone") as refused:
@@ -136,3 +137,21 @@ def test_a_wrong_spelling_is_named_by_its_field(field: str, value: Any) -> None:
     with pytest.raises(DocumentError) as refused:
         validate_document(Customer, {"customer": "c-1", field: value})
     assert [pointer for pointer, _, _ in refused.value.errors] == [f"/{field}"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("addresses", None, "must be a list"),
+        ("traits", [], "must be an object"),
+        ("locale", 5, "must be text"),
+        ("frequency", {"limit": "2", "per": "week"}, "must be a whole number"),
+        ("addresses", [{"channel": "email", "address": "a@b.org", "verified": "yes"}], "must be true or false"),
+        ("quiet_hours", [{"days": [], "from": "22:00", "to": "08:00"}], "needs at least 1 of them"),
+        ("opt_outs", [{"channel": "sms"}] * 1001, "holds more than 1000"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_refused_in_words_of_people(field: str, value: Any, words: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        validate_document(Customer, {"customer": "c-1", field: value})
+    assert [detail for _, _, detail in refused.value.errors] == [words]

@@ -1,11 +1,16 @@
-"""What the answer to an accepted event says beside its status: a type that nothing names, fields that are not read."""
+"""What the answer to an accepted event says beside its status: a type that nothing names, and parts
+of the data that have no effect.
+"""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
+from schemas.customer import Customer
+from schemas.documents import did_you_mean
 from schemas.own_events import OWN_EVENT_TYPES, CheckedData
 from schemas.text import escape_pointer
+from schemas.vocabulary import Class
 from services.orchestrator.policy.match import Catalogue
 
 MAX_NEAREST: Final = 3
@@ -30,16 +35,39 @@ def note_type(event_type: str, catalogue: Catalogue) -> list[Note]:
     return [{"pointer": "/type", "code": "nothing_listens", "detail": detail, "nearest": nearest}]
 
 
-def note_ignored(checked: CheckedData | None) -> list[Note]:
-    """A note for each field of an own event's data that nothing reads."""
-    return [
-        {
-            "pointer": f"/data/{escape_pointer(name)}",
-            "code": "ignored_field",
-            "detail": "this is no field of the type, and only the conditions of campaigns see it",
-        }
-        for name in (() if checked is None else checked.ignored)
+def note_data(checked: CheckedData, catalogue: Catalogue) -> list[Note]:
+    """A note for each part of an own event's data that has no effect."""
+    ignored = [
+        _note(
+            f"/data/{escape_pointer(name)}",
+            "ignored_field",
+            "this is no field of the type, and only the conditions of campaigns see it",
+        )
+        for name in checked.ignored
     ]
+    return [*ignored, *(_note_choices(checked.customer, catalogue) if checked.customer else ())]
+
+
+def _note_choices(customer: Customer, catalogue: Catalogue) -> Iterator[Note]:
+    """A note for each opt-out and consent that no rule will ever read, as far as the active policy tells."""
+    topics = {topic.key: topic for topic in catalogue.policy.document.topics}
+    for index, opt_out in enumerate(customer.opt_outs):
+        place = f"/data/opt_outs/{index}"
+        if opt_out.class_ is Class.TRANSACTIONAL:
+            yield _note(f"{place}/class", "no_effect", "transactional messages cannot be switched off")
+        elif opt_out.topic in topics and topics[opt_out.topic].required:
+            detail = f"the topic `{opt_out.topic}` is required: it can only be left by switching off a whole channel"
+            yield _note(f"{place}/topic", "no_effect", detail)
+    named = [(f"/data/opt_outs/{index}", entry.topic) for index, entry in enumerate(customer.opt_outs)]
+    named += [(f"/data/consent/{index}", entry.topic) for index, entry in enumerate(customer.consent)]
+    for place, topic in named:
+        if topics and topic is not None and topic not in ("*", *topics):
+            detail = f"the active policy has no topic `{topic}`{did_you_mean(topic, topics)}"
+            yield _note(f"{place}/topic", "no_effect", detail)
+
+
+def _note(pointer: str, code: str, detail: str) -> Note:
+    return {"pointer": pointer, "code": code, "detail": detail}
 
 
 def situation_kinds(catalogue: Catalogue) -> Collection[str]:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from schemas.addresses import find_unusable
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
-from schemas.own_events import CheckedData, EventProblem, check_event, is_own, is_unknown_own
+from schemas.own_events import CUSTOMER_ERASED, CheckedData, EventProblem, check_event, is_own, is_unknown_own
 from schemas.times import SECOND, Instant, format_instant, parse_duration
 from services.kit import errors
 from services.kit.bus.fence import WakeSignal, read_applied_offsets, wait_until_applied
@@ -30,7 +30,7 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
 from services.orchestrator.decisions.decision_fields import DecisionFields
-from services.orchestrator.decisions.event_notes import note_ignored, note_type, situation_kinds
+from services.orchestrator.decisions.event_notes import note_data, note_type, situation_kinds
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
 from services.orchestrator.policy.match import Catalogue
@@ -198,7 +198,9 @@ async def _parse_request(
     if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
         raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
     try:
-        parsed = parse_request(await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now())
+        parsed = parse_request(
+            await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,)
+        )
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=_to_problems(error)) from None
     checked = [_check_parts(event, log.region, catalogue) for event in parsed]
@@ -300,7 +302,7 @@ async def _item_document(
         "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id, 'customer': event.subject})}",
         "notes": [
             *note_type(event.type, catalogue),
-            *note_ignored(check_event(event) if is_own(event.type) else None),
+            *(note_data(check_event(event), catalogue) if is_own(event.type) else ()),
         ],
     }
     if decided:
