@@ -22,9 +22,14 @@ MAX_USER_ID: Final = 256
 REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The countries (ISO 3166) whose national form of telephone numbers is known."""
 
+_RESERVED_DOMAINS: Final = frozenset({*SPECIAL_USE_DOMAIN_NAMES, "internal"})
+"""Top-level domains that are no part of the public DNS; ICANN keeps `internal` for private networks."""
 _CONTROL_CHARACTERS: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
+_PHONE_LIKE: Final = re.compile(r"\s*(?:(?:tel|sms|mms|smsto|callto|whatsapp|phone):|\+)\s*[+(]*\d", re.IGNORECASE)
+"""The beginning of a number, or of a link to one, whatever follows."""
+_EMAIL_LIKE: Final = re.compile(r"@|\uff20|\ufe6b|%40|[(\[]at[)\]]", re.IGNORECASE)
 _TOKEN_PATTERN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
 _NUMBER_PUNCTUATION: Final = frozenset("+-().[]/~\u2053\u30fc\uff0b\uff08\uff09\uff3b\uff3d\uff0e\uff0f\u223c\uff5e")
 
@@ -73,7 +78,7 @@ def _canonical_email(text: str, _region: str | None) -> str:
     if len(text) > MAX_EMAIL or "=?" in text:
         raise _not_an_email(f"at most {MAX_EMAIL} characters, and no encoded words")
     mailbox = text.strip()
-    if mailbox.rpartition("@")[2].lower().rpartition(".")[2] in SPECIAL_USE_DOMAIN_NAMES:
+    if mailbox.rpartition("@")[2].lower().rpartition(".")[2] in _RESERVED_DOMAINS:
         raise BadAddress(
             "reserved_domain",
             "an e-mail address at a reserved domain",
@@ -141,6 +146,11 @@ def _country_of(number: PhoneNumber) -> str:
     return f"+{number.country_code}" if region in ("001", "ZZ") else region
 
 
+def _resembles_number(text: str) -> bool:
+    is_plain = sum(map(str.isdigit, text)) > 2 and all(map(_is_number_character, text))
+    return is_plain or _PHONE_LIKE.match(text) is not None
+
+
 def _is_number_character(character: str) -> bool:
     category = unicodedata.category(character)
     return category in ("Nd", "Zs", "Pd") or character in _NUMBER_PUNCTUATION
@@ -197,13 +207,13 @@ EMAIL: Final = AddressKind(
     name="e-mail address",
     canonicalise=_canonical_email,
     ignores_case=True,  # servers may distinguish case in local parts, but none in practical use does
-    resembles=lambda text: "@" in text,
+    resembles=lambda text: _EMAIL_LIKE.search(text) is not None,
     other_spellings=_email_spellings,
 )
 PHONE: Final = AddressKind(
     name="phone number",
     canonicalise=_canonical_phone,
-    resembles=lambda text: sum(map(str.isdigit, text)) > 2 and all(map(_is_number_character, text)),
+    resembles=_resembles_number,
     other_spellings=_phone_spellings,
 )
 TOKEN: Final = AddressKind(name="device token", canonicalise=_canonical_token)

@@ -30,7 +30,7 @@ def form(kind: AddressKind, text: str, region: str | None = None) -> str:
         *[(bad, "not_an_email") for bad in ("Ada <a@b.org>", "=?utf-8?q?a=0D=0ABcc:x?=@b.org", "a@example.org.")],
         *[
             (bad, "reserved_domain")
-            for bad in ("ada@shop.local", "a@localhost", "a@x.test", "a@b.invalid", "a@c.onion")
+            for bad in ("ada@shop.local", "a@localhost", "a@x.test", "a@b.invalid", "a@c.onion", "a@b.internal")
         ],
         *[(bad, "control_character") for bad in ("a@b.org\r\nBcc: x@y.org", "a@b.org\0", "a@b.org\n", "a\u200b@b.org")],
     ],

@@ -45,7 +45,14 @@ def test_without_a_channel_an_address_counts_wherever_it_is_one() -> None:
     assert number["sms"] == "+447700900101" and "email" not in number
 
 
-@pytest.mark.parametrize("text", ["07700 900101", "07700900101", "ada@shop.local", "ada@", "not an address"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("07700 900101", "07700900101", "ada@shop.local", "ada@", "not an address", "tel:+447700900101"),
+        *("TEL:07700900101", "sms:447700900101", "whatsapp:+447700900101", "+447700900101x5", "+44770O900101"),
+        *("+447700900101;ext=5", "ada%40example.org", "ada(at)example.org", "ada[AT]example.org"),
+    ],
+)
 def test_without_a_channel_what_looks_like_an_address_and_is_none_is_not_taken_for_a_token(text: str) -> None:
     with pytest.raises(BadAddress, match="channel"):
         canonical_by_channel(None, text, None)

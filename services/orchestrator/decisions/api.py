@@ -7,6 +7,8 @@ from fastapi import APIRouter, Path, Query
 from typing_extensions import TypedDict
 
 from schemas.decision import Decision
+from schemas.reasons import Reason
+from schemas.vocabulary import Channel, Outcome
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
@@ -61,9 +63,9 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
     async def list_decisions(
         customer: str | None = None,
         campaign: str | None = None,
-        channel: str | None = None,
-        outcome: str | None = None,
-        reason: str | None = None,
+        channel: Channel | None = None,
+        outcome: Outcome | None = None,
+        reason: Reason | None = None,
         since: Annotated[InstantParam, Query(alias="from")] = None,
         until: Annotated[InstantParam, Query(alias="to")] = None,
         trace: TraceParam = "decisive",

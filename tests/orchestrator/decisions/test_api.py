@@ -77,7 +77,10 @@ async def test_one_decision_has_its_whole_trace_and_a_sentence(here: World) -> N
     assert (await here.call("viewer", "GET", "/v1/decisions/x")).status_code == 422
 
 
-@pytest.mark.parametrize("query", ["from=yesterday", "to=2026-03-02", "trace=some", "customers=c-1"])
+@pytest.mark.parametrize(
+    "query",
+    ["from=yesterday", "to=2026-03-02", "trace=some", "customers=c-1", "outcome=sent", "reason=tired", "channel=fax"],
+)
 async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: str) -> None:
     answer = await here.call("viewer", "GET", f"/v1/decisions?{query}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/query/{query.split('=')[0]}")
