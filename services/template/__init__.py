@@ -132,7 +132,8 @@ class Template:
         inside = self._variables_around(start)
         first = inside[0][1] if inside else None
         if isinstance(error, MisfitError):
-            return first, error.found, error.expected, message
+            name = self._argument_of(start) if error.is_argument else first
+            return name, error.found, error.expected, message
         if isinstance(error, FilterArgumentError):
             return first, None, None, message
         operands = _COMPARISON_ERROR.search(message)
@@ -151,6 +152,12 @@ class Template:
         if before:
             return before[-1], left, right, f"{left} cannot be compared with {right}"
         return first, right, left, f"{right} cannot be compared with {left}"
+
+    def _argument_of(self, start: int) -> str | None:
+        """Returns the variable that is the argument of the filter at an index; None where the argument is a literal."""
+        next_filter = self.source.find("|", start + 1)
+        end = len(self.source) if next_filter < 0 else next_filter
+        return next((path for index, path in self._variables_around(start) if start < index < end), None)
 
     def _variables_around(self, start: int) -> list[tuple[int, str]]:
         """Returns (index, path) of the variables in the `{{ }}` or `{% %}` around an index."""

@@ -51,8 +51,8 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
             if name != "default" and is_undefined(operand):
                 str(operand)  # raises UndefinedError; arithmetic would take a missing value for 0
         if takes_numbers:
-            for operand in (value, *args):
-                _check_number(name, operand)
+            for position, operand in enumerate((value, *args)):
+                _check_number(name, operand, is_argument=position > 0)
         if takes_text:
             value, *args = _text_operands(name, value, args)  # type: ignore[assignment]
         if name.startswith("replace") and isinstance(value, str) and args:
@@ -73,7 +73,7 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
     return limited
 
 
-def _check_number(name: str, value: object) -> None:
+def _check_number(name: str, value: object, *, is_argument: bool) -> None:
     """Raises MisfitError for what is no number. python-liquid takes it for 0, and a message would say so."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(value, str):
@@ -82,7 +82,8 @@ def _check_number(name: str, value: object) -> None:
         except ValueError:
             is_number = False
     if not is_number:
-        raise MisfitError(f"the filter `{name}` needs a number, not {kind_of(value)}", kind_of(value), "a number")
+        detail = f"the filter `{name}` needs a number, not {kind_of(value)}"
+        raise MisfitError(detail, kind_of(value), "a number", is_argument=is_argument)
 
 
 def _check_digits(digits: float) -> None:
@@ -118,7 +119,8 @@ def _misfit(name: str, module: str, value: object, error: Exception) -> LiquidEr
     """Returns the error of a filter in words that hold no value."""
     text = str(error)
     if "divide by" in text:
-        return MisfitError(f"the filter `{name}` cannot divide by 0", "0", "another number")
+        detail = f"the filter `{name}` cannot divide by zero"
+        return MisfitError(detail, "zero", "another number", is_argument=True)
     if "argument" in text or isinstance(error, TypeError) or module == text_filters.__name__ or name == "concat":
         return FilterArgumentError(f"the filter `{name}` cannot work with these arguments", token=None)
     expected = "a number" if name == "round" else _EXPECTED.get(module, "another value")

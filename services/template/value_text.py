@@ -20,11 +20,14 @@ _ROUNDING_GAIN: Final = 3
 
 
 class MisfitError(LiquidTypeError):
-    """A value of a kind that does not fit. The text names kinds, never the value."""
+    """A value of a kind that does not fit. The text names kinds, never the value.
 
-    def __init__(self, detail: str, found: str, expected: str) -> None:
+    `is_argument`: it is an argument of the filter, not what the filter is applied to.
+    """
+
+    def __init__(self, detail: str, found: str, expected: str, *, is_argument: bool = False) -> None:
         super().__init__(detail, token=None)
-        self.found, self.expected = found, expected
+        self.found, self.expected, self.is_argument = found, expected, is_argument
 
 
 def kind_of(value: object) -> str:

@@ -10,7 +10,7 @@ VALUES: dict[str, Any] = {
     "x": {
         "list": [1, "b"], "object": {"a": 1}, "mixed": [0.1, True, None, "é"], "noise": 0.30000000000000004,
         "noise16": 0.7999999999999999, "tiny": 1e-05, "huge": 1e22, "whole": 12.0, "yes": True, "none": None,
-        "days": "7", "text": "ab", "count": 3,
+        "days": "7", "text": "ab", "count": 3, "zero": 0,
     }
 }  # fmt: skip
 
@@ -85,7 +85,10 @@ def test_a_list_or_an_object_is_an_error_wherever_it_would_be_printed(
         ("{% if x.count contains 1 %}{% endif %}", (1, 15), "x.count", "a number", "text or a list"),
         ("{{ x.text | date: '%Y' }}", (1, 13), "x.text", "text", "a time (RFC 3339, or seconds since 1970)"),
         ("{{ x.count | map: 'a' }}", (1, 14), "x.count", "a number", "a list with items that fit"),
-        ("{{ x.count | divided_by: 0 }}", (1, 14), "x.count", "0", "another number"),
+        ("{{ 2 | divided_by: x.zero }}", (1, 8), "x.zero", "zero", "another number"),
+        ("{{ x.count | modulo: x.zero | plus: x.count }}", (1, 14), "x.zero", "zero", "another number"),
+        ("{{ x.count | plus: x.text }}", (1, 14), "x.text", "text", "a number"),
+        ("{{ x.text | plus: x.count }}", (1, 13), "x.text", "text", "a number"),
         ("{% for i in x.list limit: x.text %}{% endfor %}", (1, 27), "x.list", "text", "a whole number"),
         ("{{ x.text | upcase: 1 }}", (1, 13), "x.text", None, None),
         ("{{ x.text | truncate: 'x' }}", (1, 13), "x.text", None, None),
@@ -101,6 +104,13 @@ def test_an_error_keeps_the_variable_the_kinds_and_the_place_but_no_value(
     assert (error.found, error.expected) == (found, expected)
     assert error.detail.startswith(f"line {place[0]}, column {place[1]}: `{variable}`")
     assert not any(word in error.detail for word in ("ab", "'7'", "0.3", "str", "dict"))
+
+
+@pytest.mark.parametrize("source", ["{{ x.count | divided_by: 0 }}", "{{ x.count | plus: 'a' | minus: x.count }}"])
+def test_a_literal_that_does_not_fit_is_blamed_on_no_variable(source: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        compile_template(source, html=False).render(VALUES)
+    assert caught.value.variable is None and caught.value.detail.startswith("line 1, column 14: the filter `")
 
 
 def test_a_list_filter_tells_nothing_of_its_items() -> None:

@@ -11,6 +11,7 @@ from schemas.finding import Finding, Severity
 from schemas.vocabulary import Class
 from services.orchestrator.delivery.channels.content_checks import variable_prefixes
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
+from services.orchestrator.delivery.channels.failure_cause import name_cause
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError
@@ -48,10 +49,15 @@ class CompiledContent:
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
                 name, compiled = locales[wanted]
+
+                def render(values: Mapping[str, Any], compiled: CompiledTemplates = compiled) -> dict[str, str]:
+                    return CHANNELS_BY_ID[channel].render(compiled, values, self._marketing)
+
                 try:
-                    return RenderedContent(CHANNELS_BY_ID[channel].render(compiled, context, self._marketing), name)
+                    return RenderedContent(render(context), name)
                 except RenderError as error:
                     error.locate(f"/content/{channel}/{name}")
+                    name_cause(error, compiled, context, render)
                     raise
         missing = RenderError("no_content", f"no content for channel {channel} in the default locale")
         missing.locate(f"/content/{channel}")

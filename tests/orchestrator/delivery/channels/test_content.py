@@ -95,3 +95,52 @@ def test_marketing_is_rendered_with_its_way_out() -> None:
     assert "https://example.org/u" in content.render("email", "en", CONTEXT).fields["text"]
     with pytest.raises(RenderError):
         content.render("email", "en", {"customer": {"id": "c-1"}, "links": {"unsubscribe": ""}})
+
+
+def mail(subject: str = "Hi", html: str = HTML) -> dict[str, dict[str, Any]]:
+    return {"email": {"en": {"subject": subject, "html": html}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "data", "cause"),
+    [
+        (
+            mail("Order {{ event.data.order }} of {{ event.data.name }}"),
+            {"order": "o-1", "name": "a\nsecret"},
+            ("event.data.name", 1, 36, "text with a line break or another control character", "text on one line"),
+        ),
+        (
+            mail("Hi {{ event.data.name | upcase }}"),
+            {"name": "secret" * 100},
+            ("event.data.name", 1, 7, "text that is too long", "a shorter text"),
+        ),
+        (
+            mail(html=f'{HTML}\n<a href="{{{{ event.data.link }}}}">{{{{ event.data.name }}}}</a>'),
+            {"name": "x", "link": "javascript:secret"},
+            ("event.data.link", 2, 13, "a link that is not allowed", "a link that is allowed"),
+        ),
+        (
+            {"sms": {"en": {"text": "{{ event.data.name }}{{ links.unsubscribe }}"}}},
+            {"name": "secret" * 400},
+            ("event.data.name", 1, 4, "text that is too long", "a shorter text"),
+        ),
+    ],
+)
+def test_a_value_that_makes_content_fail_is_named_with_its_place_and_never_shown(
+    content: dict[str, dict[str, Any]], data: dict[str, str], cause: tuple[Any, ...]
+) -> None:
+    (channel,) = content
+    compiled = compile_content(campaign(content))
+    with pytest.raises(RenderError) as caught:
+        compiled.render(channel, "en", {**CONTEXT, "event": {"data": data}})
+    error = caught.value
+    assert (error.variable, error.line, error.column, error.found, error.expected) == cause
+    assert error.detail.startswith(f"line {error.line}, column {error.column}: `{error.variable}`: ")
+    assert "secret" not in str(error.to_finding())
+
+
+def test_a_fault_of_two_values_at_once_is_blamed_on_neither() -> None:
+    compiled = compile_content(campaign(mail("{{ event.data.a }}{{ event.data.b }}")))
+    with pytest.raises(RenderError) as caught:
+        compiled.render("email", "en", {**CONTEXT, "event": {"data": {"a": "a\nb", "b": "a\nb"}}})
+    assert (caught.value.code, caught.value.variable) == ("control_character", None)
