@@ -5,14 +5,16 @@ uses it, so attempts that a killed predecessor has left open can be closed at on
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,6 +40,7 @@ from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock, ManualClock, SystemClock
+from services.kit.runtime.settings import SettingsError
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
@@ -182,6 +185,25 @@ class AllServices:
         return [task for each in (self.preference, self.suppression, self.orchestrator) for task in each.tasks]
 
 
+@contextmanager
+def _named_file(path: Path) -> Iterator[None]:
+    """Names the file of the data directory that cannot be used. Raises SettingsError."""
+    try:
+        yield
+    except migrate.AnotherServicesSchema:
+        raise SettingsError(f"{path} is the database of another service: {_RESTORE}") from None
+    except (sqlite3.DatabaseError, DBAPIError) as error:
+        raise SettingsError(f"{path} cannot be used ({_file_fault(error)}): {_RESTORE}") from None
+
+
+def _file_fault(error: BaseException) -> object:
+    """What SQLite says, such as "file is not a database"."""
+    return (error.orig if isinstance(error, DBAPIError) else None) or error
+
+
+_RESTORE = "restore it, or choose another --data-dir"
+
+
 class EmbeddedTactful:
     """All of Tactful in this process, on files in one directory."""
 
@@ -204,13 +226,24 @@ class EmbeddedTactful:
         return self.services.app
 
     async def start(self) -> None:
-        """Upgrade the databases and start all services."""
+        """Upgrade the databases and start all services. Raises SettingsError for a file that is no such database."""
         databases: dict[str, Database] = {}
-        for name in SERVICE_NAMES:
-            url = f"sqlite+aiosqlite:///{self.directory / name}.db"
-            await migrate.upgrade_schema(url, f"services.{name}")
-            databases[name] = Database.open(url, pool=self.settings.database.pool)
         bus = LocalBus(self.directory / "log.db")
+        try:
+            for name in SERVICE_NAMES:
+                path = self.directory / f"{name}.db"
+                url = f"sqlite+aiosqlite:///{path}"
+                with _named_file(path):
+                    await migrate.upgrade_schema(url, f"services.{name}")
+                databases[name] = Database.open(url, pool=self.settings.database.pool)
+            with _named_file(self.directory / "log.db"):
+                await bus.ensure_topics({})
+        except BaseException:
+            await bus.close()
+            for database in databases.values():
+                await database.close()
+            self._lock_file.close()
+            raise
         self.services = AllServices(
             self.settings, databases, bus, self.clock, is_sole_dispatcher=True, registry=self.registry
         )

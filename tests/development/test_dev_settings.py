@@ -10,6 +10,7 @@ from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tests.support.command_line import product, run
+from tests.support.fresh_databases import migrate
 from tests.support.servers import free_port
 
 REFUSED = {
@@ -176,3 +177,21 @@ def test_a_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_to_is_refused_in_one_line() -> None:
     done = run("dev", "--data-dir", "/proc/nowhere", "--port", str(free_port()))
     assert done.code == 1 and done.err.startswith("tactful dev: cannot write to /proc/nowhere (")
+
+
+@pytest.mark.wired
+@pytest.mark.parametrize("name", ["orchestrator.db", "suppression.db", "log.db"])
+def test_a_file_that_is_no_database_is_named_in_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("this is no database" * 100)
+    done = run("dev", "--no-demo", "--port", "0", "--data-dir", tmp_path)
+    expected = f"tactful dev: {tmp_path / name} cannot be used (file is not a database): restore it, or choose another"
+    assert (done.code, done.err) == (1, f"{expected} --data-dir\n")
+
+
+@pytest.mark.wired
+def test_the_file_of_another_service_is_named_in_one_line(tmp_path: Path) -> None:
+    migrate(f"sqlite+aiosqlite:///{tmp_path / 'suppression.db'}", "services.preference")
+    done = run("dev", "--no-demo", "--port", "0", "--data-dir", tmp_path)
+    path = tmp_path / "suppression.db"
+    expected = f"tactful dev: {path} is the database of another service: restore it, or choose another --data-dir\n"
+    assert (done.code, done.err) == (1, expected)

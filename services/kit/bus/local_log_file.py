@@ -45,9 +45,13 @@ class LocalLogStore:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        for setting in ("journal_mode=WAL", "synchronous=FULL"):
-            self._db.execute(f"PRAGMA {setting}")
-        self._db.executescript(_SCHEMA)
+        try:
+            for setting in ("journal_mode=WAL", "synchronous=FULL"):
+                self._db.execute(f"PRAGMA {setting}")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._db.close()
+            raise
         self._round_robin = count()
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
