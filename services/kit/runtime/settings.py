@@ -294,7 +294,8 @@ def _read_toml() -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{CONFIG_VARIABLE}: cannot read {file}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{CONFIG_VARIABLE}: cannot read {file}: {reason}") from None
 
 
 def _error_lines(settings_type: type[BaseModel], error: ValidationError) -> Iterator[str]:

@@ -38,7 +38,7 @@ from services.orchestrator.policy.match import Catalogue
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 MAX_EVENT_WAIT = 30 * SECOND
-DATABASE_SECONDS = 4.0
+DATABASE_SECONDS = 3.0
 """Seconds that the database may take for one step of a request: who sends events is answered within 5 s."""
 PUBLISH_RETRY_AFTER = 5.0
 """Seconds after which a caller may send events again that could not be published."""
