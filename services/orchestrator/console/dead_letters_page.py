@@ -155,7 +155,8 @@ def _add_letter_page(routes: APIRouter, context: ConsoleContext, renderer: PageR
             words=problem_words(answer.item),
             content=shown_content(answer.content) if may_see else None,
             effect=effect,
-            effect_words=EFFECT_WORDS,
+            effect_words="" if effect is None else EFFECT_WORDS[effect.effect],
+            effect_rest="" if effect is None else rest_of_effect(effect),
             decisions=[] if effect is None else [_decision_words(context, each) for each in effect.decisions],
             fault=fault,
             max_reason=MAX_REASON_LENGTH,
@@ -171,6 +172,14 @@ def _add_letter_page(routes: APIRouter, context: ConsoleContext, renderer: PageR
         if not result.done:
             raise Conflict(f"this letter is {result.state} already")
         return RedirectResponse(f"{PATH}/{id}", 303)
+
+
+def rest_of_effect(effect: RecordEffect) -> str:
+    """What a dry run says beyond the words for its kind, with which its text may begin."""
+    words, detail = EFFECT_WORDS[effect.effect], effect.detail
+    begins_so = detail.casefold().startswith(words.casefold())
+    rest = detail[len(words) :] if begins_so else f". {detail[:1].upper()}{detail[1:]}"
+    return rest if rest.endswith((".", "?")) else f"{rest}."
 
 
 async def _try_letter(context: ConsoleContext, item: DeadLetterItem) -> tuple[RecordEffect | None, str]:

@@ -12,6 +12,7 @@ from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.decision import Decision, Verdict
 from schemas.facts import HoldFact
 from schemas.reasons import TITLES
+from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.explain.wording import (
@@ -147,8 +148,8 @@ def verdict_tally(decision: Decision) -> str:
     return ", ".join(f"{count} {words[name][count > 1]}" for name, count in counts.items() if count)
 
 
-def describe_hold(hold: HoldFact, at: WallClock) -> str:
-    """What a hold covers, since when and until when, who placed it and why."""
+def describe_hold(hold: HoldFact, at: WallClock, lifted_at: Instant | None = None) -> str:
+    """What a hold covers, since when and until when, who placed it and why. `lifted_at`: when it was lifted, if so."""
     scope = hold.scope
     parts = [
         *(sorted(map(channel_label, scope.channels)) if scope.channels else ()),
@@ -159,9 +160,13 @@ def describe_hold(hold: HoldFact, at: WallClock) -> str:
     ]
     what = ", ".join(parts) if parts else "all service and marketing messages"
     where = f" in {hold.region}" if hold.region else ""
-    begin = "Since" if hold.start <= at.now else "From"
-    end = f"until {at.moment(hold.until)}" if hold.until is not None else "until it is lifted"
-    effect = "are dropped" if hold.mode == "drop" else "wait"
+    last = hold.until if lifted_at is None else lifted_at
+    end = f"until {at.moment(last)}" if last is not None else "until it is lifted"
+    if last is not None and last <= at.now:
+        begin, effect = "From", "were dropped" if hold.mode == "drop" else "waited"
+    else:
+        begin = "Since" if hold.start <= at.now else "From"
+        effect = "are dropped" if hold.mode == "drop" else "wait"
     by = f" Placed by {hold.placed_by}: {hold.reason}." if hold.placed_by and hold.reason else ""
     return f"{begin} {at.moment(hold.start)}, {end}: {what}{where} {effect}.{by}"
 

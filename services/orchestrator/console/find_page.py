@@ -175,12 +175,10 @@ async def _add_holds(context: ConsoleContext, text: str, at: WallClock, result: 
     except TactfulError:
         result.gaps.append("Holds could not be searched: the suppression service does not answer.")
         return
-    part = text.casefold() if len(text) >= _MIN_PART_LENGTH else None
-    facts = {hold.key: hold for hold in standing if part is not None and part in hold.key.casefold()}
-    facts |= {record.fact.key: record.fact for record in past}
-    result.add(
-        "Hold", [Hit(key, decision_words.describe_hold(fact, at), hold_link(key)) for key, fact in facts.items()]
-    )
+    similar = [hold for hold in standing if len(text) >= _MIN_PART_LENGTH and text.casefold() in hold.key.casefold()]
+    words = {hold.key: decision_words.describe_hold(hold, at) for hold in similar}
+    words |= {item.fact.key: decision_words.describe_hold(item.fact, at, item.lifted_at) for item in past}
+    result.add("Hold", [Hit(key, said, hold_link(key)) for key, said in words.items()])
 
 
 def _message_hit(context: ConsoleContext, row: Any) -> Hit:

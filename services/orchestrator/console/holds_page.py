@@ -100,7 +100,7 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
             path=hold_link(key),
             state=_STATES[record.state],
             stands=_stands(record),
-            words=decision_words.describe_hold(record.fact, at),
+            words=decision_words.describe_hold(record.fact, at, record.lifted_at),
             waiting=waiting,
             messages=[(item, customer_name(preferences.get(item.customer))) for item in messages],
             any_planned=any(item.first_planned is not None for item in messages),
@@ -151,7 +151,11 @@ def _stands(record: HoldRecord) -> bool:
 def _hold_row(record: HoldRecord, waiting: int | None, at: WallClock) -> HoldRow:
     fact: HoldFact = record.fact
     return HoldRow(
-        fact.key, _STATES[record.state], decision_words.describe_hold(fact, at), waiting, hold_link(fact.key)
+        fact.key,
+        _STATES[record.state],
+        decision_words.describe_hold(fact, at, record.lifted_at),
+        waiting,
+        hold_link(fact.key),
     )
 
 

@@ -9,8 +9,10 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from schemas.dead_letters import RecordEffect
 from schemas.times import DAY, format_instant
 from services.kit.bus.protocol import Outgoing
+from services.orchestrator.console.dead_letters_page import rest_of_effect
 from tests.orchestrator.console.conftest import NOON, House
 
 pytestmark = pytest.mark.wired
@@ -48,6 +50,20 @@ async def test_the_list_has_letters_of_all_services_and_tells_why(shop: House) -
     home = (await shop.get("/console/")).text
     assert re.search(r"Dead letters</dt><dd>3<small>oldest since", home), home
     assert 'href="/console/dead-letters"' in home
+
+
+@pytest.mark.parametrize(
+    ("effect", "rest"),
+    [
+        (
+            RecordEffect("rejected", "it still cannot be applied: did you mean `opt_outs`?"),
+            ": did you mean `opt_outs`?",
+        ),
+        (RecordEffect("applied", "2 decisions would be made"), ". 2 decisions would be made."),
+    ],
+)
+def test_a_dry_run_says_a_thing_once(effect: RecordEffect, rest: str) -> None:
+    assert rest_of_effect(effect) == rest
 
 
 async def test_a_letter_is_tried_redriven_and_followed(shop: House) -> None:

@@ -119,6 +119,13 @@ def test_a_hold_says_what_it_covers_and_until_when(hold: HoldFact, said: str) ->
     assert decision_words.describe_hold(hold, AT) == said
 
 
+def test_a_hold_that_is_over_says_so() -> None:
+    lifted = decision_words.describe_hold(HoldFact("h", "defer", NOW - DAY), AT, NOW - HOUR)
+    assert lifted == "From Sun 1 Mar, 12:00, until Mon 2 Mar, 11:00: all service and marketing messages waited."
+    ended = decision_words.describe_hold(HoldFact("h", "drop", NOW - DAY, NOW - HOUR), AT)
+    assert ended == "From Sun 1 Mar, 12:00, until Mon 2 Mar, 11:00: all service and marketing messages were dropped."
+
+
 def test_a_plan_shows_now_the_last_jumps_and_the_end() -> None:
     cap = Verdict("frequency_cap", "a", "defer", NOW + HOUR, "cap_window", {})
     jumps = tuple(Jump(NOW + n * HOUR, "quiet_hours", "night", NOW + (n + 1) * HOUR) for n in range(1, 6))
