@@ -79,6 +79,11 @@ class Quarantine(msgspec.Struct, frozen=True, array_like=True):
     start: Instant
     until: Instant
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether it was carried over from a version that did not keep which record it was: no letter ends it."""
+        return self.offset < 0
+
 
 class Preference(msgspec.Struct, frozen=True, array_like=True):
     """The preferences of one customer, as of `version` (0: nothing is known). `traits` is a JSON object."""

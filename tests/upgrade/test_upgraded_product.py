@@ -40,7 +40,12 @@ REFUSED_TODAY = {
     "odd-locales-draft": "/content/email/de-12",
 }
 """Campaigns that the versions took, and what of them nobody could save today."""
-NEXT_ACTION = {"draft": "submit", "submitted": "approve", "approved": "activate", "paused": "activate"}
+NEXT_ACTIONS = {
+    "draft": ["submit"],
+    "submitted": ["approve"],
+    "approved": ["shadow", "activate"],
+    "paused": ["activate"],
+}
 LETTERS = {"orchestrator": 5, "preference": 4, "suppression": 0}
 
 
@@ -136,10 +141,10 @@ async def test_everything_that_was_kept_is_answered_and_events_are_decided(
         assert decided == {("referral-ask", "email", "send")}
 
 
-async def send(product: Live, type: str, customer: str, **data: Any) -> set[tuple[str, str, str]]:
+async def send(product: Live, type: str, customer: str, id: str = "new") -> set[tuple[str, str, str]]:
     """What an event is decided to: campaign, channel and outcome."""
-    event = {"specversion": "1.0", "id": f"new-{type}-{customer}", "source": "/shop", "type": type, "subject": customer}
-    item = await product.send({**event, "time": NOW, "data": {"total": 80, "order": "A-2", **data}})
+    event = {"specversion": "1.0", "id": f"{id}-{type}-{customer}", "source": "/shop", "type": type}
+    item = await product.send({**event, "subject": customer, "time": NOW, "data": {"total": 80, "order": "A-2"}})
     return {(each["campaign"], each["channel"], each["outcome"]) for each in item["decisions"]}
 
 
@@ -196,12 +201,12 @@ async def test_a_stored_version_that_could_not_be_saved_today_comes_no_nearer_to
         if before["status"] == "active":
             await product.ask("POST", f"{path}/pause")
             before = await product.ask("GET", path)
-        action = NEXT_ACTION[before["status"]]
-        client = product.reviewer if action == "approve" else product.editor
-        refused = await client.post(f"{path}/{action}")
-        assert refused.status_code == 422, (key, action)
-        assert f"version 1 of `{key}` could not be saved today" in refused.json()["detail"]
-        assert {each["pointer"] for each in refused.json()["errors"]} == {pointer}
+        for action in NEXT_ACTIONS[before["status"]]:
+            client = product.reviewer if action == "approve" else product.editor
+            refused = await client.post(f"{path}/{action}")
+            assert refused.status_code == 422, (key, action)
+            assert f"version 1 of `{key}` could not be saved today" in refused.json()["detail"]
+            assert {each["pointer"] for each in refused.json()["errors"]} == {pointer}
         assert await product.ask("GET", path) == before
     assert (await product.ask("POST", "/v1/campaigns/parcel/submit"))["status"] == "submitted"
 
@@ -218,6 +223,15 @@ async def test_dead_letters_are_open_and_can_be_closed(product: Live) -> None:
         await product.ask("POST", f"/v1/dead-letters/{letter['id']}/discard", {"reason": "of the version before"})
     left = await product.ask("GET", "/v1/dead-letters", params={"state": "open"})
     assert left["items"] == [] and {each["open"] for each in left["services"]} == {0}
+
+
+async def test_a_quarantine_of_the_version_before_holds_to_its_end(product: Live) -> None:
+    situations = await product.ask("GET", "/v1/situations/underscore")
+    (quarantine,) = situations["quarantine"]
+    assert quarantine == {"from": "2026-11-21T13:00:00Z", "until": "2026-11-22T13:00:00Z", "record": None}
+    assert await send(product, "shop.visit", "underscore") == {("old-locale-form", "email", "suppress")}
+    await product.at(parse_instant("2026-11-22T13:00:00Z"))
+    assert await send(product, "shop.visit", "underscore", id="later") == {("old-locale-form", "email", "send")}
 
 
 async def test_an_entry_in_any_spelling_covers_the_address_and_the_strictest_holds(product: Live) -> None:

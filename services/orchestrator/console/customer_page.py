@@ -188,7 +188,8 @@ def _fact_row(
             return TimelineRow(entry.at, "suppression", "user-off", title, reason)
         case QuarantineEntry(quarantine=quarantine):
             title = "Quarantined: an event could not be read, and may have been a refusal"
-            until = f"until {at.moment(quarantine.until)}, or until its dead letter is redriven or discarded"
+            or_when = "" if quarantine.ends_by_itself else ", or until its dead letter is redriven or discarded"
+            until = f"until {at.moment(quarantine.until)}{or_when}"
             return TimelineRow(entry.at, "quarantine", "hand-stop", title, until)
         case HoldEntry(hold=hold):
             words = decision_words.describe_hold(hold, at)

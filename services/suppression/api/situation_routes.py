@@ -68,10 +68,13 @@ class RecordPlace(TypedDict):
 
 
 class QuarantineFields(_From):
-    """The time without messages after a record about this customer that could not be read."""
+    """The time without messages after a record about this customer that could not be read.
+
+    `record` is null where an earlier version did not keep it: then the quarantine ends by itself.
+    """
 
     until: TimeText | None
-    record: RecordPlace
+    record: RecordPlace | None
 
 
 class ChangeEvent(TypedDict):
@@ -235,10 +238,15 @@ def _situation_document(item: Situation, kinds: SituationKinds, now: Instant) ->
 
 
 def _quarantine_document(quarantine: Quarantine) -> QuarantineFields:
+    record: RecordPlace = {
+        "topic": quarantine.topic,
+        "partition": quarantine.partition,
+        "offset": quarantine.offset,
+    }
     return {
         "from": format_optional_instant(quarantine.start),
         "until": format_optional_instant(quarantine.until),
-        "record": {"topic": quarantine.topic, "partition": quarantine.partition, "offset": quarantine.offset},
+        "record": None if quarantine.ends_by_itself else record,
     }
 
 

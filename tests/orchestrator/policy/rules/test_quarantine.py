@@ -1,8 +1,10 @@
 import pytest
 
 from schemas.facts import Quarantine
+from schemas.quarantine import unknown_record
 from schemas.reasons import TITLES, find_declaration
 from schemas.times import HOUR
+from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.quarantine import rule
 from services.orchestrator.policy.rules.quarantine.declaration import DECLARATION
 from tests.support.policy_builders import at, campaign, facts, judged, only, preference, touch, try_on
@@ -10,6 +12,10 @@ from tests.support.policy_builders import at, campaign, facts, judged, only, pre
 NOON = at("02 12:00")
 ONE = Quarantine("customer.events", 3, 7, NOON, NOON + 24 * HOUR)
 LATER = Quarantine("customer.events", 3, 8, NOON + HOUR, NOON + 25 * HOUR)
+
+
+def quarantined(*known: Quarantine) -> Facts:
+    return facts(chosen=preference(quarantines=known))
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,17 @@ def test_the_words_blame_no_customer() -> None:
         "this ends when its dead letter is redriven or discarded, or on 2026-03-03T12:00:00Z"
     )
     assert "paused" not in TITLES["quarantined"]
+
+
+def test_one_of_a_version_that_kept_no_record_ends_by_itself_and_nobody_is_sent_to_its_letter() -> None:
+    carried_over = unknown_record(NOON, ONE.until)
+    found = []
+    for known in (quarantined(carried_over), quarantined(carried_over, ONE)):
+        (verdict,) = judged(rule, try_on(touch(), known), known, "02 12:00")
+        reason = find_declaration(verdict)
+        assert reason is not None and reason.explain is not None and reason.remedies is not None
+        found.append((reason.explain(verdict).rpartition("; ")[2], len(list(reason.remedies(verdict)))))
+    assert found == [
+        ("this ends on 2026-03-03T12:00:00Z", 0),
+        ("this ends when its dead letter is redriven or discarded, or on 2026-03-03T12:00:00Z", 1),
+    ]

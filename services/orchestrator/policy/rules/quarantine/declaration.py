@@ -11,10 +11,15 @@ QUARANTINED: Final = "quarantined"
 
 
 def _explain_quarantine(verdict: Verdict) -> str:
+    closing = "" if _ends_by_itself(verdict) else "when its dead letter is redriven or discarded, or "
     return (
         f"an event of {verdict.evidence.get('since')} could not be read, and may have been the customer's refusal; "
-        f"this ends when its dead letter is redriven or discarded, or on {verdict.evidence.get('ends')}"
+        f"this ends {closing}on {verdict.evidence.get('ends')}"
     )
+
+
+def _ends_by_itself(verdict: Verdict) -> bool:
+    return bool(verdict.evidence.get("ends_by_itself"))
 
 
 _REMEDY: Final = Remedy("an operator", "redrives or discards the dead letter of the event")
@@ -30,7 +35,7 @@ DECLARATION: Final = RuleDeclaration(
             outcomes=(Outcome.SUPPRESS,),
             title="Quarantined: an event could not be read",
             explain=_explain_quarantine,
-            remedies=lambda _: [_REMEDY],
+            remedies=lambda verdict: [] if _ends_by_itself(verdict) else [_REMEDY],
         ),
     ),
     audit_invariant="suppressed_sent",

@@ -4,6 +4,8 @@ A record of this customer could not be read, and may have been an opt-out, the e
 erasure. Required topics are not exempt: what could not be read may have been an opt-out of the channel.
 """
 
+from typing import Any
+
 from schemas.decision import Verdict
 from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
@@ -23,4 +25,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if not live:
         return _ALLOW
     since, until = min(each.start for each in live), max(each.until for each in live)
-    return (deny(ID, QUARANTINED, until=until, since=instant_text(since), ends=instant_text(until), events=len(live)),)
+    evidence: dict[str, Any] = {"since": instant_text(since), "ends": instant_text(until), "events": len(live)}
+    if all(each.ends_by_itself for each in live):
+        evidence["ends_by_itself"] = True
+    return (deny(ID, QUARANTINED, until=until, **evidence),)
