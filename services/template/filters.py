@@ -19,6 +19,7 @@ MAX_TEXT_LENGTH: Final = 256 * 1024  # characters, in and out
 MAX_ITEMS: Final = 1000  # elements of a list
 MAX_NUMBER: Final = 2**63
 MAX_DIGITS: Final = 20
+_A_TEXT: Final = "a text of more than {} characters"
 
 #: `safe` and `escapejs` would let values write markup; base64 hides what a text says.
 REFUSED_FILTERS: Final = (
@@ -111,7 +112,7 @@ def _joined_operands(value: Any, args: Sequence[Any]) -> tuple[Any, tuple[Any, .
     if not isinstance(value, list | tuple | range):
         return _plain_text(value), separator
     texts = ["" if each is None else _plain_text(each) for each in flatten(value)]
-    _refuse_above(len(texts) * sum(len(str(each)) for each in separator), MAX_TEXT_LENGTH)
+    _refuse_above(len(texts) * sum(len(str(each)) for each in separator), MAX_TEXT_LENGTH, _A_TEXT)
     return texts, separator
 
 
@@ -138,19 +139,19 @@ def round_number(number: float, digits: Any = None) -> float:
 def check_size(value: Any) -> None:
     """Raises ResourceLimitError for a text, list or number beyond the limits."""
     if isinstance(value, str):
-        _refuse_above(len(value), MAX_TEXT_LENGTH)
+        _refuse_above(len(value), MAX_TEXT_LENGTH, _A_TEXT)
     elif isinstance(value, Sequence):
-        _refuse_above(len(value), MAX_ITEMS)
-        _refuse_above(sum(len(item) for item in value if isinstance(item, str)), MAX_TEXT_LENGTH)
+        _refuse_above(len(value), MAX_ITEMS, "a list of more than {} items")
+        _refuse_above(sum(len(item) for item in value if isinstance(item, str)), MAX_TEXT_LENGTH, _A_TEXT)
     elif isinstance(value, int):
-        _refuse_above(abs(value), MAX_NUMBER)
+        _refuse_above(abs(value), MAX_NUMBER, "a whole number beyond 64 bits")
 
 
 def _check_growth(text: str, old: str, new: str) -> None:
     occurrences = text.count(old) if old else len(text) + 1
-    _refuse_above(len(text) + occurrences * max(0, len(new) - len(old)), MAX_TEXT_LENGTH)
+    _refuse_above(len(text) + occurrences * max(0, len(new) - len(old)), MAX_TEXT_LENGTH, _A_TEXT)
 
 
-def _refuse_above(size: float, limit: int) -> None:
+def _refuse_above(size: float, limit: int, what: str) -> None:
     if size > limit:
-        raise ResourceLimitError(f"more than {limit}", token=None)
+        raise ResourceLimitError(what.format(limit), token=None)

@@ -72,6 +72,24 @@ def test_what_cannot_be_rendered_is_an_error_soon(source: str, code: str) -> Non
     assert time.thread_time() - start < 0.5  # generous: the budget is 0.05 s
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{{ 9000000000000000000 | plus: 9000000000000000000 }}", "a whole number beyond 64 bits"),
+        (
+            "{{ 'xxxxxxxxxx' " + "| replace: 'x', 'xxxxxxxxxxxxxxxxxxxx'" * 8 + "}}",
+            "a text of more than 262144 characters",
+        ),
+        ("{{ 1 | round: 21 }}", "the filter `round` takes at most 20 digits"),
+        ("{{ " + f"'{'a,' * 1001}'" + " | split: ',' | size }}", "a list of more than 1000 items"),
+    ],
+)
+def test_a_limit_names_what_is_beyond_it(source: str, words: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        compile_template(source, html=False).render(VALUES)
+    assert caught.value.detail.endswith(words)
+
+
 def test_an_error_names_the_place_and_never_the_value() -> None:
     with pytest.raises(RenderError) as caught:
         compile_template("\n  {{ customer.traits.nope }}", html=False).render(VALUES)
