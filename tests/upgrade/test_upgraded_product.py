@@ -99,15 +99,23 @@ async def read_everything(product: Live) -> dict[str, Any]:
     return found
 
 
-async def open_pages(product: Live, customers: list[str]) -> None:
-    """The pages of the console, as a browser sees them."""
+@asynccontextmanager
+async def browsing(product: Live) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which an administrator has signed in."""
     transport = httpx.ASGITransport(product.together.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://tactful") as browser:
+    headers = {"accept": "text/html"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://tactful", headers=headers) as browser:
         token = await product.together.orchestrator.sign_in.issue_token("me", Role.ADMIN)
         await browser.post("/console/sign-in", data={"token": token}, headers={"origin": "http://tactful"})
-        pages = [*PAGES, *(f"customer?id={customer}" for customer in customers[::3]), "holds/incident-1"]
+        yield browser
+
+
+async def open_pages(product: Live, customers: list[str]) -> None:
+    """The pages of the console, as a browser sees them."""
+    async with browsing(product) as browser:
+        pages = [*PAGES, *(f"customers/{customer}" for customer in customers[::3]), "holds/incident-1"]
         for page in pages:
-            answer = await browser.get(f"/console/{page}", headers={"accept": "text/html"})
+            answer = await browser.get(f"/console/{page}")
             assert answer.status_code == 200, (page, answer.status_code, answer.text[:500])
 
 
@@ -134,6 +142,7 @@ async def test_everything_that_was_kept_is_answered_and_events_are_decided(
             await product.ask("GET", f"/v1/preferences/{customer}")
             await product.ask("GET", f"/v1/contacts/{customer}")
             await product.ask("GET", f"/v1/situations/{customer}")
+            await product.ask("GET", f"/v1/customers/{customer}/timeline")
         for campaign in found["campaigns"]:
             await product.ask("GET", "/v1/why", params={"customer": "ada", "campaign": campaign["key"]})
         await open_pages(product, customers)
@@ -270,3 +279,19 @@ def test_the_command_line_names_campaigns_that_could_not_be_saved_today(
         assert "odd-locales /content/email/de-12: not a language tag (BCP 47)" in checked.err
         assert "error: version 1 of odd-locales could not be saved today; it decides as before" in checked.err
         assert running.run("campaigns", "check", "product-news").code == 0
+
+
+@pytest.mark.parametrize("product", dumps.VERSIONS, indirect=True)
+async def test_customers_are_carried_over_and_found(product: Live) -> None:
+    async def settled() -> set[str]:
+        async with product.together.databases["preference"].read() as tx:
+            return {row.name for row in await tx.rows("SELECT name FROM settled")}
+
+    async with asyncio.timeout(30):
+        while await settled() < {"addresses", "customer_lookup"}:
+            await asyncio.sleep(0.02)
+    async with browsing(product) as browser:
+        for text in ("Ada", "ada@example.org", "+447700900101", "bob@xn--bcher-kva.example"):
+            answer = await browser.get("/console/find", params={"q": text})
+            name = "bob" if text.startswith("bob") else "ada"
+            assert f"/console/customers/{name}" in answer.headers.get("location", answer.text), text
