@@ -89,9 +89,15 @@ def describe_verdict(verdict: Verdict, cls: str) -> str:
 def list_changes(decision: Decision) -> list[str]:
     """What somebody can change so that the message may be sent, with who can: an entry for each verdict that stops it.
 
-    A verdict that nobody can change has none.
+    A verdict that nobody can change has none. Of those that only pass with time, the one that lasts longest is named.
     """
-    changes = [_describe_change(verdict) for verdict in blocking_verdicts(decision)]
+    blocking = blocking_verdicts(decision)
+    waits = {verdict.until for verdict in blocking if verdict.until is not None and not _list_remedies(verdict)}
+    changes = [
+        _describe_change(verdict)
+        for verdict in blocking
+        if verdict.until not in waits or verdict.until == max(waits) or _list_remedies(verdict)
+    ]
     if decision.failure is not None:
         changes.append(_describe_content_change(decision.failure))
     return list(dict.fromkeys(change for change in changes if change))

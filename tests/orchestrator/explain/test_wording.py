@@ -250,6 +250,17 @@ def test_a_failed_rendering_names_the_place_and_what_can_be_done() -> None:
     ]
 
 
+def test_of_what_only_passes_with_time_the_longest_wait_is_named() -> None:
+    cap = Verdict("frequency_cap", "a-day", "defer", NOON + HOUR, "cap_window", {})
+    quiet = Verdict("quiet_hours", "night", "defer", NOON + 2 * HOUR, "quiet_hours", {})
+    hold = Verdict("hold", "checkout", "defer", NOON + HOUR, "incident_hold", {})
+    found = wording.list_changes(decision(event(), outcome="defer", verdicts=(cap, hold, quiet)))
+    assert found == [
+        "an operator lifts the hold checkout or wait until 2026-03-02T13:00:00Z",
+        "wait until 2026-03-02T14:00:00Z",
+    ]
+
+
 def test_times_are_spelt_out_with_their_zone() -> None:
     text = wording.with_readable_times("from 2026-03-02T12:00:00Z to 2026-03-02T12:00:05.5Z")
     assert text == "from 2 March 2026, 12:00 UTC to 2 March 2026, 12:00:05 UTC"
