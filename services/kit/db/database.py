@@ -247,6 +247,7 @@ class Database:
         database = cls(engine, "postgresql")
         event.listen(engine.sync_engine, "do_connect", database._refuse_to_connect_if_lost)
         event.listen(engine.sync_engine, "connect", database._remember_connection)
+        event.listen(engine.sync_engine, "invalidate", _drop_connection)
         return database
 
     def _refuse_to_connect_if_lost(self, *_: object) -> None:
@@ -388,6 +389,13 @@ class Database:
             self._probe_connection.terminate()
             self._probe_connection = None
         await self._engine.dispose()
+
+
+def _drop_connection(connection: Any, _record: object, _error: object) -> None:
+    """Drops a connection that is of no use any more. SQLAlchemy would close it politely, which waits two seconds for a
+    server that does not answer: too long for a caller whose time is over.
+    """
+    connection.driver_connection.terminate()
 
 
 def server_name(url: URL) -> str:
