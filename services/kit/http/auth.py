@@ -173,7 +173,7 @@ class RouteAccess:
     """A route's declaration of who may call it, and the guard that holds to it.
 
     Kinds: "role" (a key whose role allows `action`), "service" (the service key), "public" (anybody).
-    `keep_answer`: whether an answer may be kept for an Idempotency-Key. `shows_more`: an action that the route asks
+    `store_response`: whether an answer may be kept for an Idempotency-Key. `shows_more`: an action that the route asks
     about by itself; it shows more to a role that may do it.
     """
 

@@ -1,6 +1,7 @@
 """HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from services.kit import errors
 from services.kit.bus.fence import WakeSignal, read_applied_offsets, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
-from services.kit.errors import BusGone, FenceTimeout, Invalid, Malformed, NotFound, Problem
+from services.kit.errors import FenceTimeout, Invalid, Malformed, NotFound, Problem, Transient
 from services.kit.http.answer_types import ProblemFields, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
@@ -237,28 +238,30 @@ async def _publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> 
         if event_key(event) not in known:
             new_events.setdefault(event_key(event), event)
     headers = (("content-type", b"application/cloudevents+json"),)
-    log_positions = await _publish(
-        log,
-        [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()],
-    )
-    if new_events:
-        async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
-            await record_accepted(tx, list(new_events.values()), log_positions, now)
+    with _telling_to_send_again():
+        log_positions = await log.bus.publish(
+            [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
+        )
+        if new_events:
+            async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
+                await record_accepted(tx, list(new_events.values()), log_positions, now)
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
     return _PublishResult(frozenset(known), frozenset(new_events), after)
 
 
-async def _publish(log: EventLog, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
-    """Publishes all records. Raises BusGone, which says what may have become of them and what to do."""
+@contextmanager
+def _telling_to_send_again() -> Iterator[None]:
+    """Says in the error what may have become of events that were on their way to the log, and what to do."""
     try:
-        return await log.bus.publish(records)
-    except BusGone as error:
-        raise BusGone(
+        yield
+    except Transient as error:
+        raise type(error)(
             f"{error.detail}. Send the same request again later: an event that has reached the log all the same has "
             "one effect, by its source and id",
             retry_after=max(error.retry_after, PUBLISH_RETRY_AFTER),
+            code=error.code,
         ) from error
 
 

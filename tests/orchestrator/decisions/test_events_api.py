@@ -79,6 +79,23 @@ async def test_an_event_is_in_the_log_before_the_answer(here: World, kind: str) 
     assert (key, found.subject, found.id, bytes(found.data)) == (b"c-1", "c-1", "e-1", b'{"total": 60}')
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_an_event_in_the_log_that_could_not_be_noted_is_sent_again_and_has_one_effect(here: World) -> None:
+    """The log has taken the event, and the table in which it is noted does not answer: neither yes nor no is true."""
+    await here.key_of("publisher")
+    async with here.database.write() as tx:
+        await tx.execute("LOCK TABLE accepted_event IN ACCESS EXCLUSIVE MODE")
+        refused = await send(here, document())
+    assert refused.status_code == 503 and refused.json()["code"] == "database_gone"
+    assert "Send the same request again later" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) >= 5
+    again = await send(here, document())
+    assert again.status_code == 202
+    assert [found.id for _, found in await logged(here)] == ["e-1", "e-1"]
+    assert (await here.call("publisher", "GET", again.json()["items"][0]["status_url"])).status_code == 200
+
+
 async def test_a_batch_gets_an_item_for_each_in_its_order(here: World) -> None:
     batch = [document("e-1"), document("e-2", time="yesterday"), document("e-3", subject="c-2"), document("e-1")]
     items = (await send(here, batch, BATCH)).json()["items"]
