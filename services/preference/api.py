@@ -144,6 +144,11 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
         enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name)
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
+    _add_history_route(router, database)
+    return router
+
+
+def _add_history_route(router: APIRouter, database: Database) -> None:
     @router.get(
         "/history",
         summary="Who changed what and when, newest first; consent with its proof",
@@ -160,8 +165,6 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
             items = await store.list_history(tx, customer, before, limit + 1)
         next_cursor = encode_cursor(items[limit - 1].seq) if len(items) > limit else None
         return to_page([_history_document(item) for item in items[:limit]], next_cursor)
-
-    return router
 
 
 def internal_routes(database: Database, wake_signal: WakeSignal, region: str | None) -> APIRouter:
@@ -181,7 +184,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal, region: str | N
             answers = await store.get_facts(tx, payload.customers, payload.versions, region)
         return internal_api.respond(answers)
 
-    _add_history_routes(router, database, region)
+    _add_recorded_routes(router, database, region)
 
     @router.post(FIND_CUSTOMERS_PATH, summary="Customers by name or address")
     async def find_customers(request: Request) -> Response:
@@ -205,7 +208,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal, region: str | N
     return router
 
 
-def _add_history_routes(router: APIRouter, database: Database, region: str | None) -> None:
+def _add_recorded_routes(router: APIRouter, database: Database, region: str | None) -> None:
     @router.post(PREFERENCE_FACTS_AT_PATH, summary="Facts of one customer as known at an instant, or at a version")
     async def get_facts_at(request: Request) -> Response:
         payload = await internal_api.read_request(request, PastPreferenceRequest)

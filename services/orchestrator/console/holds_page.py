@@ -83,37 +83,8 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         principal: Principal = requires("holds:read", shows_more=NAMES),
     ) -> Response:
         at = await context.get_wall_clock()
-        record, *earlier = await _load_records(context, key)
-        async with context.database.read() as tx:
-            waiting = await hold_store.count_waiting(tx, key)
-            messages = await hold_store.load_waiting(tx, key, MAX_WAITING)
-            dropped = await store.count_reason_since(tx, "hold_drop", at.now - DAY)
-        preferences: Mapping[str, Preference] = {}
-        if may_see_names(principal):
-            preferences = await context.get_preferences([item.customer for item in messages])
-        is_planned = _stands(record) and waiting > 0 and (plan or waiting <= MAX_PLANNED_AT_ONCE)
-        lift_plan = await context.hold_planner.plan_release(key, rate) if is_planned else None
-        return await renderer.render_page(
-            request, principal, "hold.html", at,
-            page="holds",
-            hold=record,
-            path=hold_link(key),
-            state=_STATES[record.state],
-            stands=_stands(record),
-            words=decision_words.describe_hold(record.fact, at, record.lifted_at),
-            waiting=waiting,
-            messages=[(item, customer_name(preferences.get(item.customer))) for item in messages],
-            any_planned=any(item.first_planned is not None for item in messages),
-            campaign_name=context.campaign_name,
-            dropped=dropped if record.fact.mode == "drop" else 0,
-            rate=rate,
-            rates=sorted({1, 10, DEFAULT_RELEASE_RATE, 200, MAX_RELEASE_RATE, rate}),
-            plan=lift_plan,
-            totals=_plan_totals(lift_plan) if lift_plan else [],
-            plan_rows=_plan_rows(context, lift_plan) if lift_plan else [],
-            duration=_duration_words(lift_plan.seconds) if lift_plan else "",
-            earlier=[(each, _STATES[each.state]) for each in earlier[:_MAX_EARLIER]],
-        )  # fmt: skip
+        values = await _load_hold_page(context, principal, key, at, rate, plan_wanted=plan)
+        return await renderer.render_page(request, principal, "hold.html", at, page="holds", **values)
 
     @routes.post(PATH + "/{key}/lift")
     async def submit_lift(
@@ -131,6 +102,44 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         return RedirectResponse(hold_link(key), 303)
 
     return routes
+
+
+async def _load_hold_page(
+    context: ConsoleContext, principal: Principal, key: str, at: WallClock, rate: int, *, plan_wanted: bool
+) -> dict[str, Any]:
+    """The values of one hold's page: what it keeps back, and what lifting it at `rate` messages a second would send.
+
+    A plan for many messages is made only when it is wanted. Raises NotFound.
+    """
+    record, *earlier = await _load_records(context, key)
+    async with context.database.read() as tx:
+        waiting = await hold_store.count_waiting(tx, key)
+        messages = await hold_store.load_waiting(tx, key, MAX_WAITING)
+        dropped = await store.count_reason_since(tx, "hold_drop", at.now - DAY)
+    preferences: Mapping[str, Preference] = {}
+    if may_see_names(principal):
+        preferences = await context.get_preferences([item.customer for item in messages])
+    is_planned = _stands(record) and waiting > 0 and (plan_wanted or waiting <= MAX_PLANNED_AT_ONCE)
+    lift_plan = await context.hold_planner.plan_release(key, rate) if is_planned else None
+    return {
+        "hold": record,
+        "path": hold_link(key),
+        "state": _STATES[record.state],
+        "stands": _stands(record),
+        "words": decision_words.describe_hold(record.fact, at, record.lifted_at),
+        "waiting": waiting,
+        "messages": [(item, customer_name(preferences.get(item.customer))) for item in messages],
+        "any_planned": any(item.first_planned is not None for item in messages),
+        "campaign_name": context.campaign_name,
+        "dropped": dropped if record.fact.mode == "drop" else 0,
+        "rate": rate,
+        "rates": sorted({1, 10, DEFAULT_RELEASE_RATE, 200, MAX_RELEASE_RATE, rate}),
+        "plan": lift_plan,
+        "totals": _plan_totals(lift_plan) if lift_plan else [],
+        "plan_rows": _plan_rows(context, lift_plan) if lift_plan else [],
+        "duration": _duration_words(lift_plan.seconds) if lift_plan else "",
+        "earlier": [(each, _STATES[each.state]) for each in earlier[:_MAX_EARLIER]],
+    }
 
 
 async def _load_records(context: ConsoleContext, key: str) -> Sequence[HoldRecord]:
