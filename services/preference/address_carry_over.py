@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 
 from services.kit.db.database import Database
-from services.kit.errors import Transient
-from services.kit.observability.logs import log, log_error
-from services.kit.runtime.periodic import sleep_unless_set
+from services.kit.observability.logs import log
 from services.preference import store
 from services.preference.preference_state import is_read_in
 
 PAGE_SIZE = 100
-RETRY_SECONDS = 5.0
 _SETTLED_NAME = "addresses"
 _FORM = 1
 """Increment it when a new version makes other canonical forms, so that all states are read anew."""
@@ -28,17 +25,6 @@ class AddressCarryOver:
     def __init__(self, database: Database, region: str | None) -> None:
         self._database = database
         self._region = region
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Carry over what has to be, once, and wait for the end."""
-        while not stopping.is_set():
-            try:
-                await self.carry_over(stopping)
-                break
-            except Transient as error:
-                log_error("periodic_work_failed", error, "warning")
-                await sleep_unless_set(stopping, RETRY_SECONDS)
-        await stopping.wait()
 
     async def carry_over(self, stopping: asyncio.Event) -> None:
         """Store all states with the addresses of this region, unless that has been done."""

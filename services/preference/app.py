@@ -21,7 +21,7 @@ from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import repeat_every
+from services.kit.runtime.periodic import do_once, repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
@@ -91,7 +91,7 @@ def build(
         wake=wake_signal,
     )
     service.add_consume_loop(CONSUMER_GROUP, loop)
-    service.add_job("addresses", AddressCarryOver(database, region).run)
-    service.add_job("customer lookup", CustomerLookupBuild(database, region).run)
+    service.add_job("addresses", partial(do_once, AddressCarryOver(database, region).carry_over))
+    service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region).build))
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service

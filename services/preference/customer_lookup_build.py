@@ -3,13 +3,10 @@
 import asyncio
 
 from services.kit.db.database import Database
-from services.kit.errors import Transient
-from services.kit.observability.logs import log, log_error
-from services.kit.runtime.periodic import sleep_unless_set
+from services.kit.observability.logs import log
 from services.preference import store
 
 PAGE_SIZE = 100
-RETRY_SECONDS = 5.0
 SETTLED_NAME = "customer_lookup"
 _FORM = 1
 """Increment it when a new version makes other keys, so that all are made anew."""
@@ -24,17 +21,6 @@ class CustomerLookupBuild:
     def __init__(self, database: Database, region: str | None) -> None:
         self._database = database
         self._region = region
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Make what is missing, once, and wait for the end."""
-        while not stopping.is_set():
-            try:
-                await self.build(stopping)
-                break
-            except Transient as error:
-                log_error("periodic_work_failed", error, "warning")
-                await sleep_unless_set(stopping, RETRY_SECONDS)
-        await stopping.wait()
 
     async def build(self, stopping: asyncio.Event) -> None:
         """Make all keys anew, unless that has been done."""

@@ -1,4 +1,5 @@
-"""Work that a service repeats for as long as it runs: checks that set gauges, and removal of what has expired.
+"""Work that a service does beside its requests: checks that set gauges, removal of what has expired, and what is to be
+done once after an upgrade.
 
 A database that is busy for a while must not end the process, so a `Transient` error is logged and the work is tried
 again at the next turn. Every other error ends the job, and with it the service.
@@ -16,6 +17,9 @@ CHECK_INTERVAL = 5.0
 """Seconds between two rounds of checks, at least."""
 MAX_TIME_SHARE = 0.05
 """The share of time that checks may take: slow checks, as on a long backlog, are made less often."""
+
+RETRY_SECONDS = 5.0
+"""Seconds until work that is to be done once is tried again."""
 
 PeriodicCheck = Callable[[], Awaitable[None]]
 
@@ -40,6 +44,20 @@ async def repeat_every(seconds: float, action: Callable[[], Awaitable[object]], 
         except Transient as error:
             log_error("periodic_work_failed", error, "warning")
         await sleep_unless_set(stopping, seconds)
+
+
+async def do_once(
+    action: Callable[[asyncio.Event], Awaitable[object]], stopping: asyncio.Event, retry_seconds: float = RETRY_SECONDS
+) -> None:
+    """Runs `action(stopping)` until it succeeds, and waits for the end: a job that has done its work goes on."""
+    while not stopping.is_set():
+        try:
+            await action(stopping)
+        except Transient as error:
+            log_error("periodic_work_failed", error, "warning")
+            await sleep_unless_set(stopping, retry_seconds)
+        else:
+            await stopping.wait()
 
 
 async def sleep_unless_set(stopping: asyncio.Event, seconds: float) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.kit.errors import Transient
-from services.kit.runtime.periodic import repeat_every, run_periodic_checks, sleep_unless_set
+from services.kit.runtime.periodic import do_once, repeat_every, run_periodic_checks, sleep_unless_set
 
 
 class Action:
@@ -49,6 +49,16 @@ async def test_a_transient_error_of_an_action_is_logged(caplog: pytest.LogCaptur
     stopping = asyncio.Event()
     await asyncio.wait_for(repeat_every(0.001, Action(stopping, Transient("busy"), None), stopping), 5)
     assert [record.msg for record in caplog.records] == ["periodic_work_failed"]
+
+
+async def test_what_is_done_once_is_tried_until_it_succeeds_and_not_again() -> None:
+    stopping = asyncio.Event()
+    action = Action(asyncio.Event(), Transient("busy"), None, ZeroDivisionError())
+    job = asyncio.create_task(do_once(lambda _: action(), stopping, retry_seconds=0.001))
+    await asyncio.sleep(0.05)
+    assert not job.done() and len(action._errors) == 1
+    stopping.set()
+    await asyncio.wait_for(job, 5)
 
 
 async def test_a_sleep_ends_when_the_event_is_set() -> None:
