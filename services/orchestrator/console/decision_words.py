@@ -23,7 +23,7 @@ from services.orchestrator.explain.wording import (
     explain_verdict,
     summarise_reason,
 )
-from services.orchestrator.policy.explain import blocking_verdicts
+from services.orchestrator.policy.explain import blocking_verdicts, free_from
 
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "send": ("Sent", "circle-check"),
@@ -81,8 +81,10 @@ def headline(decision: Decision, at: WallClock) -> str:
             return f"Waits: {_lower_first(short)}"
         case Outcome.FAIL:
             return f"Failed: {_lower_first(short)}"
+    if (free := free_from(decision)) is not None:
+        return f"Not sent, allowed from {at.full(free)}"
     if decision.allowed_from is not None:
-        return f"Not sent, allowed from {at.full(decision.allowed_from)}"
+        return f"Not sent, and not before {at.full(decision.allowed_from)}"
     return f"Not sent: {_lower_first(short)}"
 
 
@@ -97,8 +99,10 @@ def answer_sentence(decision: Decision, who: str, at: WallClock) -> str:
             return f"Not now. It would wait: {_lower_first(summarise_reason(decision))}."
         case Outcome.FAIL:
             return f"It would fail: {_lower_first(summarise_reason(decision))}."
+    if (free := free_from(decision)) is not None:
+        return f"No. {who} can get it from {at.full(free)}."
     if decision.allowed_from is not None:
-        return f"No. {who} can get it from {at.full(decision.allowed_from)}."
+        return f"No, and not before {at.full(decision.allowed_from)}."
     return f"No. {who} would not get it: {_lower_first(summarise_reason(decision))}."
 
 

@@ -14,6 +14,7 @@ from schemas.vocabulary import Class, Outcome
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.policy.compiled_policy import Cap, HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.explain import free_from
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.quiet_windows import QuietWindow
 from services.orchestrator.policy.scope import CompiledScope, MessageAttributes
@@ -81,9 +82,9 @@ def draw_picture(decision: Decision, facts: Facts, ledger: Ledger, at: WallClock
     """Builds the picture of a decision about what would happen now."""
     attributes = MessageAttributes(decision.campaign, decision.topic, decision.channel, decision.cls, decision.intent)
     applicable = facts.policy.applicable_to(attributes)
-    earliest = decision.until or decision.allowed_from
+    earliest = free_from(decision)
     contacts = list(ledger)
-    axis = _choose_axis(at.now, earliest, facts, applicable.histories, contacts)
+    axis = _choose_axis(at.now, earliest or decision.allowed_from, facts, applicable.histories, contacts)
     lanes = [
         _contact_lane(axis, contacts, at),
         *_history_lanes(axis, applicable.histories, facts, contacts, at),

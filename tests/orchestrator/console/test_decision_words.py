@@ -18,6 +18,7 @@ UTC = load_zone("Etc/UTC")
 assert UTC is not None
 NOW = parse_instant("2026-03-02T12:00:00Z")
 AT = WallClock(UTC, NOW)
+CALM = Verdict("contact_history", "calm", "deny", NOW + 30 * DAY, "contact_history", {})
 
 
 def made(outcome: str, reason: str, **changes: Any) -> Decision:
@@ -52,9 +53,23 @@ def test_every_outcome_channel_and_reason_has_its_words() -> None:
             "On hold",
         ),
         (
-            made("suppress", "contact_history", allowed_from=NOW + 30 * DAY),
+            made("suppress", "contact_history", allowed_from=NOW + 30 * DAY, verdicts=(CALM,)),
             "Not sent, allowed from Wednesday 1 April, 12:00 (Etc/UTC)",
             "No. Ada can get it from Wednesday 1 April, 12:00 (Etc/UTC).",
+            "Too soon after a contact or a situation, not before Wed 1 Apr, 12:00",
+        ),
+        (
+            made(
+                "suppress",
+                "contact_history",
+                allowed_from=NOW + 30 * DAY,
+                verdicts=(
+                    CALM,
+                    Verdict("hold", "outage-7", "defer", None, "incident_hold", {}),
+                ),
+            ),
+            "Not sent, and not before Wednesday 1 April, 12:00 (Etc/UTC)",
+            "No, and not before Wednesday 1 April, 12:00 (Etc/UTC).",
             "Too soon after a contact or a situation, not before Wed 1 Apr, 12:00",
         ),
         (

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from schemas.decision import Decision
-from schemas.facts import HoldFact, Situation, Suppressions
+from schemas.facts import HoldFact, MessageScope, Situation, Suppressions
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.console.time_picture import Lane, Picture, draw_picture
 from services.orchestrator.policy.decide import decide
@@ -53,6 +53,13 @@ def test_a_closed_situation_is_followed_by_its_rest() -> None:
     last = drawn.lanes[-1]
     assert last.description == "Not allowed until Sat 11 Apr, 09:00, allowed from then on."
     assert [shape.kind for shape in last.shapes] == ["no", "yes"]
+
+
+def test_a_hold_without_an_end_outlasts_the_rest() -> None:
+    complaint = Situation("complaint", "", at("10 09:00"), at("12 09:00"))
+    hold = HoldFact("outage", "defer", at("19 00:00"), None, MessageScope())
+    last = picture(complaint, holds=(hold,)).lanes[-1]
+    assert [(shape.kind, shape.text) for shape in last.shapes] == [("no", "no known end")]
 
 
 def test_an_open_situation_has_no_end() -> None:
