@@ -139,7 +139,7 @@ def test_a_wrong_value_for_another_service_of_the_deployment_refuses(monkeypatch
 def test_a_wrong_value_is_named_but_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, part: str
 ) -> None:
-    monkeypatch.setenv(name, value)
+    monkeypatch.setitem(os.environb, name.encode(), value.encode())  # whatever the locale can name
     with pytest.raises(SettingsError) as caught:
         load_settings(TeaSettings)
     assert str(caught.value).startswith(part)
