@@ -150,6 +150,14 @@ def check_event(event: Event, situation_kinds: Collection[str] = ()) -> CheckedD
     return check.result()
 
 
+def read_stored_data(event: Event) -> Mapping[str, Any]:
+    """The `data` of an event that was taken before, as it was decided on then: of our own types the good parts.
+
+    What today's check would refuse, and earlier versions took, is no reason to fail: text is not checked again.
+    """
+    return check_event(event).data if is_own(event.type) else parse_data(event, check_texts=False)
+
+
 class _Check:
     """The check of one event. Bad parts leave `data`, and are named in `problems`."""
 

@@ -196,3 +196,23 @@ async def test_a_quarantine_of_suppression_ends_with_its_letter_too(product: Liv
     assert (await product.ask("GET", "/v1/situations/c-1"))["quarantine"] == []
     (sent,) = (await product.send(event("shop.offer", "o-1")))["decisions"]
     assert sent["outcome"] == "send"
+
+
+async def test_a_message_that_waits_is_decided_again_on_the_good_parts_of_its_event(tmp_path: Path) -> None:
+    night = {"id": "night", "scope": {}, "from": "09:00", "to": "12:00"}
+    when = '!has(event.data.zone) && event.data.traits.plan == "pro"'
+    trigger = {"event": "tactful.customer.identified", "when": when}
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(policy(quiet_hours=[night]))
+        await product.campaign(campaign(trigger=trigger))
+        await product.customer(customer())
+        line = raw("tactful.customer.identified", {"zone": "Berln", "traits": {"plan": "pro", "note": "a\x00b"}})
+        await product.together.bus.publish([Outgoing("customer.events", b"c-1", line.encode())])
+        await product.settle()
+        (waiting,) = await product.decisions()
+        assert waiting["reason"] == "quiet_hours"
+        assert (await product.ask("GET", "/v1/why?customer=c-1&campaign=offer"))["reason"] == "quiet_hours"
+        replayed = await product.ask("GET", f"/v1/decisions/{waiting['decision_id']}?replay=true")
+        assert replayed["replay"]["same"]
+        await product.at(MONDAY + 3 * HOUR)
+        assert [each["outcome"] for each in await product.decisions()] == ["defer", "send"]

@@ -8,12 +8,25 @@ import pytest
 
 from schemas.contact_channels import find_contact_channel
 from schemas.event import decode_event
-from schemas.own_events import CheckedData, check_event, is_unknown_own, may_be_refusal
+from schemas.own_events import CheckedData, check_event, is_unknown_own, may_be_refusal, read_stored_data
 
 
 def check(kind: str, data: dict[str, Any]) -> CheckedData:
     envelope = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": kind, "subject": "c-1"}
     return check_event(decode_event(json.dumps({**envelope, "time": "2026-03-01T09:00:00Z", "data": data}).encode()))
+
+
+def test_stored_data_are_read_whatever_the_check_of_today_says() -> None:
+    envelope = {"specversion": "1.0", "id": "e-1", "source": "/shop", "subject": "c-1", "time": "2026-03-01T09:00:00Z"}
+
+    def read(kind: str, data: Any) -> Any:
+        return read_stored_data(decode_event(json.dumps({**envelope, "type": kind, "data": data}).encode()))
+
+    assert read("shop.offer", {"a": "x\x00", "b": 1}) == {"a": "x\x00", "b": 1}
+    assert read("tactful.customer.identified", {"zone": "Berln", "traits": {"a": "x\x00", "b": 1}}) == {
+        "traits": {"b": 1}
+    }
+    assert read("tactful.customer.erased", ["anything"]) == {}
 
 
 def test_an_event_with_thousands_of_bad_parts_is_checked_at_once_and_tells_the_first_hundred() -> None:

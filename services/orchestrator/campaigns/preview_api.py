@@ -10,9 +10,10 @@ from typing_extensions import TypedDict
 
 import schemas.campaign
 from schemas.documents import DocumentError
-from schemas.event import InvalidEvent, decode_event, parse_data
+from schemas.event import InvalidEvent, decode_event
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.finding import Finding
+from schemas.own_events import read_stored_data
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import Channel
 from services.kit import errors
@@ -204,7 +205,7 @@ def _event_context(
     if raw is not None:
         try:
             event = decode_event(raw)
-            return {"type": event.type, "time": format_instant(event.time), "data": parse_data(event)}
+            return {"type": event.type, "time": format_instant(event.time), "data": read_stored_data(event)}
         except InvalidEvent:  # stored when validation was less strict
             pass
     sample_event = sample or SampleEvent()

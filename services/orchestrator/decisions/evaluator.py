@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 import msgspec
 
-from schemas.event import decode_event, parse_data
+from schemas.event import decode_event
+from schemas.own_events import read_stored_data
 from schemas.times import Instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
@@ -165,7 +166,7 @@ class Evaluator:
             raise LookupError(f"the campaign {message.campaign} is gone")
         if known is None:
             event = decode_event(inputs.events[message.event_key])
-            data = parse_data(event)
+            data = read_stored_data(event)
         else:
             event, data = known.event, known.data
         return rebuild_triggered(event, data, campaign, (message.channel,), message.first_planned)

@@ -8,8 +8,9 @@ import msgspec
 
 from schemas.condition_words import describe_condition_failure
 from schemas.decision import Decision
-from schemas.event import Event, decode_event, parse_data
+from schemas.event import Event, decode_event
 from schemas.message import Message
+from schemas.own_events import read_stored_data
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome
@@ -104,7 +105,7 @@ class Explainer:
         if not others:
             return []
         facts = (await self.facts_reader.read_facts([event.subject], catalogue, positions))[event.subject]
-        variables = condition_variables(event, parse_data(event), facts.customer_values)
+        variables = condition_variables(event, read_stored_data(event), facts.customer_values)
         return [UntriggeredCampaign(each.key, _why_untriggered(each, variables)) for each in others]
 
     async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
@@ -228,7 +229,7 @@ def _assume_trigger(
     event = Event(
         "why", "/why", campaign.event_type, customer, at, assumed_event.data if assumed_event else msgspec.Raw(b"{}")
     )
-    return assumed_event, TriggeredCampaign(event, parse_data(event), campaign, channels=campaign.channels)
+    return assumed_event, TriggeredCampaign(event, read_stored_data(event), campaign, channels=campaign.channels)
 
 
 def outcome_rank(decision: Decision) -> tuple[int, Instant]:

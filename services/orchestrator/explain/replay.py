@@ -15,7 +15,8 @@ from sqlalchemy import Row
 
 from schemas.decision import Decision, to_document
 from schemas.documents import DocumentError
-from schemas.event import Event, decode_event, parse_data
+from schemas.event import Event, decode_event
+from schemas.own_events import read_stored_data
 from schemas.reasons import Reason, reasons_with_role
 from schemas.rule_registry import ReasonRole
 from schemas.times import SECOND, Instant, format_instant
@@ -262,7 +263,7 @@ def _reevaluate(
     campaigns: Mapping[str, CompiledCampaign],
     time: Instant,
 ) -> dict[str, Decision]:
-    event, data = replay_input.event, parse_data(replay_input.event)
+    event, data = replay_input.event, read_stored_data(replay_input.event)
     if replay_input.group.is_first:
         catalogue = Catalogue(campaigns, facts.policy, facts.configured_channels)
         found = match_campaigns(event, data, facts.customer_values, catalogue)

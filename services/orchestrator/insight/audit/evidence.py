@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from schemas.documents import DocumentError
-from schemas.event import InvalidEvent, decode_event, parse_data
+from schemas.event import InvalidEvent, decode_event
 from schemas.facts import HoldFact, Preference, Suppressions
+from schemas.own_events import read_stored_data
 from schemas.recorded import CustomerHistory, HoldPeriod
 from schemas.times import DAY, MINUTE, SECOND, Instant
 from services.condition import ConditionSyntaxError
@@ -114,7 +115,7 @@ class EvidenceReader:
             tx, handover.campaign, handover.version, handover.claimed_at, TIMING_TOLERANCE
         )
         decoded = decode_event(event)
-        data, channels = parse_data(decoded), (handover.channel,)
+        data, channels = read_stored_data(decoded), (handover.channel,)
         return [rebuild_triggered(decoded, data, campaign, channels, handover.first_planned) for campaign in campaigns]
 
 
