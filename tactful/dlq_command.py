@@ -96,8 +96,8 @@ def show(
         found = api.get(_letter_path(letter), dry_run="true" if dry_run else "false")
     print_data(_letter_fields(found) if output is OutputFormat.TABLE else found, output)
     if found["state"] == "open":
-        applies = found["dry_run"] is not None and found["dry_run"]["effect"] not in ("rejected", "failed")
-        suggest_command(f"tactful dlq {'redrive' if applies else 'discard'} {letter} --reason WHY")
+        is_refused = found["dry_run"] is not None and found["dry_run"]["effect"] in ("rejected", "failed")
+        suggest_command(f"tactful dlq {'discard' if is_refused else 'redrive'} {letter} --reason WHY")
 
 
 @app.command()
@@ -256,6 +256,8 @@ def _letter_fields(letter: Mapping[str, Any]) -> dict[str, Any]:
     else:
         fields |= {"key": _bytes_text(content["key"]), "value": _bytes_text(content["value"])}
         fields |= {f"header {each['name']}": _bytes_text(each) for each in content["headers"]}
+    if letter["dry_run_problem"] is not None:
+        fields["if applied now"] = f"unknown: {letter['dry_run_problem']}"
     if tried is not None:
         fields["if applied now"] = f"{tried['effect']}: {tried['detail']}"
         fields |= {f"warning {n}": each for n, each in enumerate(tried["warnings"], 1)}

@@ -257,7 +257,7 @@ async def test_filters_and_pages_go_through_all_services(product: Live) -> None:
 
 
 async def test_a_service_that_does_not_answer_is_named(product: Live) -> None:
-    await publish(product, ORDER, OPT_OUT)
+    await publish(product, COMPLAINT, OPT_OUT)
 
     async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"code": "database_gone"}, 503)(scope, receive, send)
@@ -265,15 +265,15 @@ async def test_a_service_that_does_not_answer_is_named(product: Live) -> None:
     gateway = product.together.app
     preference, gateway.apps["preference"] = gateway.apps["preference"], unavailable
     page = await product.ask("GET", PATH)
-    assert [each["service"] for each in page["items"]] == ["orchestrator"]
+    assert [each["service"] for each in page["items"]] == ["suppression"]
     silent = {each["service"]: each for each in page["services"]}["preference"]
     assert (silent["answers"], silent["open"]) == (False, None)
     assert "preference does not answer" in silent["detail"]
     assert (await product.editor.get(f"{PATH}/preference-1")).status_code == 503
-    # A job must not pass by the letters of that service, but those of the others go ahead.
+    # A job must not pass by the letters of that service, but facts of the others go ahead.
     refused = await product.editor.post(f"{PATH}/redrive", json={"filter": {}, "reason": "x"})
     assert refused.status_code == 503 and "preference" in refused.json()["detail"]
-    job = await product.ask("POST", f"{PATH}/redrive", {"ids": ["preference-1", "orchestrator-1"], "reason": "x"})
+    job = await product.ask("POST", f"{PATH}/redrive", {"ids": ["preference-1", "suppression-1"], "reason": "x"})
     async with asyncio.timeout(20):
         while not ((found := await product.ask("GET", f"{PATH}/jobs/{job['id']}"))["waiting"] and found["done"]):
             await asyncio.sleep(0.05)
@@ -282,6 +282,43 @@ async def test_a_service_that_does_not_answer_is_named(product: Live) -> None:
     gateway.apps["preference"] = preference
     ended = await finish(product, job)
     assert (ended["state"], ended["done"], ended["waiting"]) == ("done", 2, None)
+
+
+async def test_a_letter_is_shown_although_nobody_can_tell_what_it_would_do(product: Live) -> None:
+    await publish(product, ORDER)
+    await product.at(AHEAD)
+
+    async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse({"code": "database_gone"}, 503)(scope, receive, send)
+
+    product.together.app.apps["preference"] = unavailable
+    shown = await product.ask("GET", f"{PATH}/orchestrator-1")
+    assert shown["event"]["id"] == "e-offer" and shown["content"]["value"]
+    assert shown["dry_run"] is None and "preference does not answer" in shown["dry_run_problem"]
+
+
+async def test_no_letter_decides_before_an_opt_out_whose_service_does_not_answer(product: Live) -> None:
+    await publish(product, ORDER, OPT_OUT)
+    await product.at(AHEAD)
+    gateway = product.together.app
+    preference = gateway.apps["preference"]
+
+    async def redrives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/dead-letters/redrive"):
+            await JSONResponse({"code": "database_gone"}, 503)(scope, receive, send)
+        else:
+            await preference(scope, receive, send)
+
+    gateway.apps["preference"] = redrives_nothing
+    job = await product.ask("POST", f"{PATH}/redrive", {"filter": {}, "reason": "x"})
+    async with asyncio.timeout(20):
+        while not (found := await product.ask("GET", f"{PATH}/jobs/{job['id']}"))["waiting"]:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)  # longer than the pause of a job that has nothing to do
+    assert (await product.ask("GET", f"{PATH}/jobs/{job['id']}"))["done"] == found["done"] == 0
+    gateway.apps["preference"] = preference
+    assert (await finish(product, job))["done"] == 2
+    assert [each["reason"] for each in await product.decisions()] == ["opted_out_topic"]
 
 
 async def test_newer_choices_of_the_customer_stay_and_are_told(product: Live) -> None:

@@ -20,7 +20,7 @@ from schemas.dead_letters import (
 )
 from schemas.documents import DocumentError, validate_document
 from schemas.times import Instant
-from services.kit.errors import Conflict, Invalid, NotFound, TactfulError
+from services.kit.errors import Conflict, Invalid, NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import PageCursor, decode_cursor, encode_cursor
 from services.kit.http.sessions import read_form
@@ -144,7 +144,7 @@ def _add_letter_page(routes: APIRouter, context: ConsoleContext, renderer: PageR
         at = await context.get_wall_clock()
         answer = await context.letters.look_up(id)
         assert answer.item is not None and answer.content is not None
-        effect, fault = await _try_letter(context, answer.item)
+        effect, fault = await context.letters.try_letter(answer.item)
         may_see = may_see_names(principal)
         if may_see:
             log("dead_letter_read", letter=id, by=principal.name)
@@ -180,16 +180,6 @@ def rest_of_effect(effect: RecordEffect) -> str:
     begins_so = detail.casefold().startswith(words.casefold())
     rest = detail[len(words) :] if begins_so else f". {detail[:1].upper()}{detail[1:]}"
     return rest if rest.endswith((".", "?")) else f"{rest}."
-
-
-async def _try_letter(context: ConsoleContext, item: DeadLetterItem) -> tuple[RecordEffect | None, str]:
-    """What the record of an open letter would do now, or why that is unknown."""
-    if item.state != "open":
-        return None, ""
-    try:
-        return (await context.letters.look_up(item.id, dry_run=True)).dry_run, ""
-    except TactfulError as error:
-        return None, error.detail
 
 
 def _check(form: type[Any], data: Mapping[str, Any]) -> Any:

@@ -195,11 +195,12 @@ class ContentFields(TypedDict):
 
 
 class WholeLetter(LetterFields):
-    """A dead letter with its bytes, for roles that may see customers, and what it would do now."""
+    """A dead letter with its bytes, for roles that may see customers, and what it would do now, or why that is unknown."""
 
     content: ContentFields | None
     content_hidden: str | None
     dry_run: EffectFields | None
+    dry_run_problem: str | None
 
 
 def dead_letter_api(database: Database, letters: DeadLetterDirectory, clock: Clock) -> APIRouter:
@@ -296,8 +297,9 @@ def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLette
     async def get_letter(
         id: str, dry_run: bool = True, principal: Principal = requires(READ, shows_more=CONTENT)
     ) -> dict[str, Any]:
-        answer = await letters.look_up(id, dry_run=dry_run)
+        answer = await letters.look_up(id)
         assert answer.item is not None and answer.content is not None
+        effect, problem = await letters.try_letter(answer.item) if dry_run else (None, None)
         may_see = is_allowed(principal.role, CONTENT)
         if may_see:
             log("dead_letter_read", letter=id, by=principal.name)
@@ -305,7 +307,8 @@ def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLette
             **letter_document(answer.item),
             "content": content_document(answer.content) if may_see else None,
             "content_hidden": None if may_see else f"the role {principal.role} may not see customers' data",
-            "dry_run": None if answer.dry_run is None else effect_document(answer.dry_run),
+            "dry_run": None if effect is None else effect_document(effect),
+            "dry_run_problem": problem,
         }
 
     @routes.post(

@@ -16,6 +16,7 @@ from schemas.dead_letters import (
     DeadLetterQuery,
     DeadLetterRequest,
     DiscardRequest,
+    RecordEffect,
 )
 from schemas.times import Instant, format_instant
 from services.kit.errors import NotFound, Permanent, TactfulError, Transient
@@ -95,6 +96,15 @@ class DeadLetterDirectory:
         if answer.item is None:
             raise _unknown(id)
         return answer
+
+    async def try_letter(self, item: DeadLetterItem) -> tuple[RecordEffect | None, str | None]:
+        """What the record of an open letter would do now, or why nobody can tell. Both None for a closed letter."""
+        if item.state != "open":
+            return None, None
+        try:
+            return (await self.look_up(item.id, dry_run=True)).dry_run, None
+        except TactfulError as error:
+            return None, error.detail
 
     async def discard_letter(self, id: str, by: str, reason: str) -> ClosingResult:
         """Closes a letter without applying its record. Raises NotFound, Transient."""

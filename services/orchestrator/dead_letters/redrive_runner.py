@@ -27,6 +27,8 @@ CALLS_A_SECOND = 4
 """A rate is kept by so many calls a second, each with its share of the letters."""
 MAX_LETTERS_A_CALL = 20
 """So that a call stays well below its time-out."""
+_DECIDES = "orchestrator"
+"""The service whose letters decide messages. They wait for the facts of all others: an opt-out may be among these."""
 
 
 class SilentService(NamedTuple):
@@ -86,7 +88,8 @@ class RedriveRunner:
             async with self._database.write() as tx:
                 if not await store.is_owned(tx, job.id, self._owner, database_now, waiting):
                     return  # cancelled, or taken over
-                items = await store.take_waiting_items(tx, job.id, size, silent)
+                waits = {*silent, _DECIDES} if silent else ()
+                items = await store.take_waiting_items(tx, job.id, size, waits)
                 if not items and not silent:
                     await store.end_job(tx, job.id, "done", self._clock.now())
             if not items and not silent:
@@ -99,6 +102,8 @@ class RedriveRunner:
     async def _redrive(self, job: RedriveJob, items: Sequence[RedriveItem], silent: dict[str, SilentService]) -> None:
         """Gives these letters their turn, in order; notes in `silent` which service did not answer."""
         for service, group in self._by_service(items):
+            if service == _DECIDES and silent:
+                continue
             if service is None:
                 results: Sequence[ClosingResult] = [ClosingResult(each.letter, None, done=False) for each in group]
             else:

@@ -139,9 +139,9 @@ async def claim_next(tx: Tx, owner: str, now: Instant, database_now: Instant) ->
     return await get_job(tx, rows[0].id)
 
 
-async def take_waiting_items(tx: Tx, job: str, limit: int, silent_services: Iterable[str] = ()) -> list[RedriveItem]:
-    """The next letters whose turn has not come, without those of services that do not answer now."""
-    prefixes = {f"silent_{n}": f"{service}-%" for n, service in enumerate(silent_services)}
+async def take_waiting_items(tx: Tx, job: str, limit: int, left_out: Iterable[str] = ()) -> list[RedriveItem]:
+    """The next letters whose turn has not come, without those of the services `left_out`."""
+    prefixes = {f"service_{n}": f"{service}-%" for n, service in enumerate(left_out)}
     rows = await tx.rows(
         "SELECT seq, letter, result, effect, detail FROM redrive_item WHERE job = :job AND result IS NULL "
         f"{' '.join(f'AND letter NOT LIKE :{name}' for name in prefixes)} ORDER BY seq LIMIT :limit",
