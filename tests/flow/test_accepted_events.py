@@ -10,6 +10,7 @@ import pytest
 from schemas.times import HOUR
 from services.kit.bus.protocol import Outgoing
 from services.orchestrator.decisions.accepted_events import RETENTION, AcceptedEventExpiry
+from services.preference.store import get_states
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import CLOUD_EVENT, Live, live
 
@@ -115,6 +116,20 @@ async def test_every_accepted_event_can_be_asked_about(product: Live) -> None:
 async def test_a_field_that_nothing_reads_is_noted(product: Live) -> None:
     item = await product.send(event("tactful.preference.changed", "e-1", locale="de", requested_by="agent-7"))
     assert [note["pointer"] for note in item["notes"]] == ["/data/requested_by"]
+
+
+async def test_a_number_in_national_form_may_be_one_of_the_customers_country(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY, region="GB") as product:
+        await product.policy(policy())
+        for name, changes, canonical in (("c-1", {"country": "FR"}, "+33612345678"), ("c-2", {}, None)):
+            await product.customer(customer(name, **changes))
+            number = {"channel": "sms", "address": "06 12 34 56 78"}
+            item = await product.send(event("tactful.customer.identified", "e-1", subject=name, addresses=[number]))
+            assert [note["pointer"] for note in item["notes"]] == ["/data/addresses/0/address"]
+            await product.settle()
+            async with product.together.databases["preference"].read() as tx:
+                known = (await get_states(tx, [name], "GB"))[name].preference.addresses
+            assert [each.canonical for each in known if each.channel == "sms"] == [canonical]
 
 
 async def test_a_choice_that_no_rule_reads_is_noted(product: Live) -> None:

@@ -113,18 +113,21 @@ class Live:
         await self.reviewer.aclose()
 
 
-def settings() -> DeploymentSettings:
-    """Settings for tests: no environment, three keys."""
+def settings(region: str | None = None) -> DeploymentSettings:
+    """Settings for tests: no environment, three keys, and the organisation's country."""
     return DeploymentSettings(
         admin_key=SecretStr(ADMIN),
         service_key=SecretStr("service-key-of-the-tests"),
         address_key=SecretStr("address-key-of-the-tests"),
+        region=region,
     )
 
 
 @asynccontextmanager
-async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = None) -> AsyncIterator[Live]:
-    """The product on files in `directory`, or on the databases at `urls`."""
+async def live(
+    directory: Path, now: Instant, urls: Mapping[str, str] | None = None, region: str | None = None
+) -> AsyncIterator[Live]:
+    """The product on files in `directory`, or on the databases at `urls`, of an organisation in `region`."""
     clock = ManualClock(now)
     databases: dict[str, Database] = {}
     for name in SERVICE_NAMES:
@@ -132,7 +135,7 @@ async def live(directory: Path, now: Instant, urls: Mapping[str, str] | None = N
         migrate(url, f"services.{name}")
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
-    together = AllServices(settings(), databases, bus, clock, is_sole_dispatcher=True)
+    together = AllServices(settings(region), databases, bus, clock, is_sole_dispatcher=True)
     _, reviewer = await api_keys.create_key(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
     await together.start()
     product = Live(together, clock, reviewer)

@@ -195,7 +195,7 @@ class ContentFields(TypedDict):
 
 
 class WholeLetter(LetterFields):
-    """A dead letter with its bytes, for roles that may see customers, and what it would do now, or why that is unknown."""
+    """A letter with its bytes, for roles that may see customers, and what it would do now, or why nobody can tell."""
 
     content: ContentFields | None
     content_hidden: str | None

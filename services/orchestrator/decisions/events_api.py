@@ -31,7 +31,7 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
 from services.orchestrator.decisions.decision_fields import DecisionFields
-from services.orchestrator.decisions.event_notes import note_data, note_type, situation_kinds
+from services.orchestrator.decisions.event_notes import Note, note_data, note_types, situation_kinds
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
 from services.orchestrator.policy.match import Catalogue
@@ -143,7 +143,8 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         published = await _publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
         _count_received(log.ingest_metrics, parsed, published, clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
-        items = [await _item_document(log, event, published, decided, catalogue) for event in parsed]
+        notes = note_types((event.type for event in parsed if isinstance(event, Event)), catalogue)
+        items = [await _item_document(log, event, published, decided, catalogue, notes) for event in parsed]
         return JSONResponse({"items": items}, 202)
 
     @routes.get(
@@ -176,7 +177,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         return {
             **_accepted_document(found),
             "decided": decided,
-            "notes": note_type(found.type, await log.catalogue()),
+            "notes": note_types([found.type], await log.catalogue())[found.type],
             "decisions": [],
         }
 
@@ -204,27 +205,30 @@ async def _parse_request(
         )
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=_to_problems(error)) from None
-    checked = [_check_parts(event, log.region, catalogue) for event in parsed]
+    checked = [_check_parts(event, catalogue) for event in parsed]
     if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
         raise Invalid("the event cannot be taken; see errors.", errors=_to_problems(checked[0]))
     return checked
 
 
-def _check_parts(event: Event | InvalidEvent, region: str | None, catalogue: Catalogue) -> Event | InvalidEvent:
+def _check_parts(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:
     """The event, or what is wrong with it: one of our own types is refused for any bad part of its data."""
     if isinstance(event, InvalidEvent) or not (is_own(event.type) or is_unknown_own(event.type)):
         return event
     checked = check_event(event, situation_kinds(catalogue))
-    problems = [*checked.problems, *_unusable_addresses(checked, region)]
+    problems = [*checked.problems, *_unusable_addresses(checked)]
     return InvalidEvent.of_problems(problems) if problems else event
 
 
-def _unusable_addresses(checked: CheckedData, region: str | None) -> Iterator[EventProblem]:
-    """What is wrong with addresses whatever the customer's country; one that only lacks a country may be right."""
+def _unusable_addresses(checked: CheckedData) -> Iterator[EventProblem]:
+    """What is wrong with addresses, in the country that the event names, else whatever the customer's country.
+
+    A number in national form may be right in the country that is known of the customer, which is not asked here.
+    """
     if checked.customer is None:
         return
     entries = [(entry.channel.value, entry.address) for entry in checked.customer.addresses]
-    for unusable in find_unusable(entries, checked.customer.country or region):
+    for unusable in find_unusable(entries, checked.customer.country):
         if unusable.code != "country_unknown":
             yield f"/data/addresses/{unusable.position}/address", unusable.code, unusable.detail
 
@@ -293,7 +297,12 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
 
 
 async def _item_document(
-    log: EventLog, event: Event | InvalidEvent, published: _PublishResult, decided: bool, catalogue: Catalogue
+    log: EventLog,
+    event: Event | InvalidEvent,
+    published: _PublishResult,
+    decided: bool,
+    catalogue: Catalogue,
+    type_notes: Mapping[str, list[Note]],
 ) -> dict[str, Any]:
     if isinstance(event, InvalidEvent):
         errors = [each.as_document() for each in _to_problems(event)]
@@ -304,8 +313,8 @@ async def _item_document(
         "status": "duplicate" if event_key(event) in published.known_keys else "accepted",
         "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id, 'customer': event.subject})}",
         "notes": [
-            *note_type(event.type, catalogue),
-            *(note_data(check_event(event), catalogue) if is_own(event.type) else ()),
+            *type_notes[event.type],
+            *(note_data(check_event(event), catalogue, log.region) if is_own(event.type) else ()),
         ],
     }
     if decided:
