@@ -81,7 +81,7 @@ class Quarantine(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def ends_by_itself(self) -> bool:
-        """Whether it was carried over from a version that did not keep which record it was: no letter ends it."""
+        """Whether no letter ends it, because it was not kept which record it was: see `schemas.quarantine`."""
         return self.offset < 0
 
 

@@ -6,14 +6,30 @@ from schemas.times import DAY, Instant
 QUARANTINE_SPAN = DAY
 """Microseconds after which a quarantine ends, if nobody has closed its dead letter."""
 
+MAX_NAMED = 20
+"""Quarantines of one customer that are kept each with its record: the state and its history have all of them."""
+
 LogPosition = tuple[str, int, int]
 """Topic, partition and offset of a record."""
 
 
 def begin_quarantine(known: tuple[Quarantine, ...], position: LogPosition, now: Instant) -> tuple[Quarantine, ...]:
-    """With one for the record at this position, which was read at `now`; those that have ended are left out."""
+    """With one for the record at this position, which was read at `now`; those that have ended are left out.
+
+    Of more than MAX_NAMED, the later ones are one that no letter ends: a producer may send thousands for a customer.
+    """
     others = tuple(each for each in known if position_of(each) != position and each.until > now)
-    return (*others, Quarantine(*position, now, now + QUARANTINE_SPAN))
+    begun = new_quarantine(position, now)
+    named = tuple(each for each in others if not each.ends_by_itself)
+    if len(named) < MAX_NAMED:
+        return (*others, begun)
+    start = min(each.start for each in (*others, begun) if each not in named)
+    return (*named, unknown_record(start, begun.until))
+
+
+def new_quarantine(position: LogPosition, now: Instant) -> Quarantine:
+    """The quarantine for the record at this position, which was read at `now`."""
+    return Quarantine(*position, now, now + QUARANTINE_SPAN)
 
 
 def end_quarantine(known: tuple[Quarantine, ...], position: LogPosition) -> tuple[Quarantine, ...]:
@@ -28,5 +44,5 @@ def position_of(quarantine: Quarantine) -> LogPosition:
 
 
 def unknown_record(start: Instant, until: Instant) -> Quarantine:
-    """A quarantine that was stored before the record was kept with it: it ends by itself."""
+    """A quarantine without its record, which was not kept with it: it ends by itself."""
     return Quarantine("", -1, -1, start, until)

@@ -19,6 +19,7 @@ from schemas.own_events import (
     is_unknown_own,
     may_be_refusal,
 )
+from schemas.quarantine import new_quarantine
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
@@ -199,7 +200,7 @@ class SuppressionEventHandler:
         position = (record.topic, record.partition, record.offset)
         after = [states.quarantine(state, position, now) for state in known.values()]
         for state in after:
-            await history.record_quarantine(tx, state.customer, state.quarantines[-1], type(error).__name__)
+            await history.record_quarantine(tx, state.customer, new_quarantine(position, now), type(error).__name__)
         await store.save_states(tx, after)
         self._metrics.count_quarantines("begun", len(after))
 
