@@ -229,7 +229,7 @@ def decode_event(value: bytes, now: Instant | None = None) -> Event:
 
 def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
     envelope = _Envelope()
-    for key, raw in headers:
+    for key, raw in reversed(headers):  # of a header that is repeated the first counts, as in `_find_header`
         name = key.lower()
         if not name.startswith("ce_") or name[3:] not in _Envelope.__struct_fields__ or name == "ce_data":
             continue

@@ -59,3 +59,15 @@ def test_no_record_stops_whoever_reads_it(value: bytes | None, headers: Headers)
         customers_to_quarantine(b"c-1", headers, value, NOW, lambda _: True, failed=failed)
     with contextlib.suppress(InvalidEvent):
         decode_record(headers, value, NOW)
+
+
+def test_of_a_repeated_header_the_first_counts_for_whoever_reads_the_record() -> None:
+    given = {"specversion": b"1.0", "id": b"e-1", "source": b"/s", "time": b"2026-03-01T09:00:00Z"}
+    headers = [
+        *((f"ce_{name}", value) for name, value in given.items()),
+        *(("ce_type", b"tactful.preference.changed"), ("CE_Type", b"shop.paid")),
+        *(("ce_subject", b"c-1"), ("ce_subject", b"c-2")),
+    ]
+    event = decode_record(headers, b"{}")
+    assert (event.type, event.subject) == ("tactful.preference.changed", "c-1")
+    assert (peek_type(headers, b"{}"), customers_of(None, headers, b"{}")) == (event.type, (event.subject,))

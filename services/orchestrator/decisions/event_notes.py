@@ -15,6 +15,8 @@ from schemas.vocabulary import Class
 from services.orchestrator.policy.match import Catalogue
 
 MAX_NEAREST: Final = 3
+MAX_IGNORED: Final = 20
+"""So many fields without effect are named: an event can have tens of thousands."""
 MAX_COMPARED: Final = 5
 """Of so many types of one request the nearest ones are found: that takes 25 ms a type beside 200 known ones."""
 
@@ -52,14 +54,12 @@ def note_data(checked: CheckedData, catalogue: Catalogue, region: str | None) ->
 
     `region`: the organisation's country, in which numbers in national form are read if the customer has none.
     """
+    detail = "this is no field of the type, and only the conditions of campaigns see it"
     ignored = [
-        _note(
-            f"/data/{escape_pointer(name)}",
-            "ignored_field",
-            "this is no field of the type, and only the conditions of campaigns see it",
-        )
-        for name in checked.ignored
+        _note(f"/data/{escape_pointer(name)}", "ignored_field", detail) for name in checked.ignored[:MAX_IGNORED]
     ]
+    if left_out := len(checked.ignored) - len(ignored):
+        ignored.append(_note("/data", "more_ignored_fields", f"{left_out} more fields are none of the type"))
     if checked.customer is None:
         return ignored
     return [*ignored, *_note_choices(checked.customer, catalogue), *_note_addresses(checked.customer, region)]

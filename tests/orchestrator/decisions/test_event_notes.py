@@ -2,9 +2,10 @@
 
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
-from services.orchestrator.decisions.event_notes import MAX_COMPARED, note_types
+from schemas.own_events import CheckedData
+from services.orchestrator.decisions.event_notes import MAX_COMPARED, MAX_IGNORED, note_data, note_types
 
 KNOWN = [f"shop.order.event{number}.delivered" for number in range(200)]
 
@@ -24,3 +25,11 @@ def test_each_type_has_its_note_and_the_first_have_the_nearest_types() -> None:
     assert notes[KNOWN[0]] == []
     assert [notes[each][0]["code"] for each in types] == ["nothing_listens"] * 1_000
     assert sum(bool(notes[each][0]["nearest"]) for each in types) == MAX_COMPARED
+
+
+def test_of_thousands_of_fields_without_effect_the_first_are_named() -> None:
+    policy = SimpleNamespace(document=SimpleNamespace(topics=()))
+    checked = CheckedData({}, ignored=tuple(f"field{number}" for number in range(10_000)))
+    notes = note_data(checked, cast("Any", SimpleNamespace(policy=policy)), None)
+    assert [note["pointer"] for note in notes] == [*(f"/data/field{number}" for number in range(MAX_IGNORED)), "/data"]
+    assert notes[-1]["detail"].startswith("9980 more")
