@@ -21,9 +21,27 @@ def parse_locale(text: str) -> str:
     try:
         if len(tag) > MAX_LOCALE_LENGTH or not _FIRST_SUBTAG.match(tag) or _repeats_an_extension(tag):
             raise ValueError
-        return str(Language.get(tag, normalize=False).to_tag())
+        Language.get(tag, normalize=False)
     except (LanguageTagError, ValueError):
         raise ValueError(f"not a language tag (BCP 47), such as de or en-GB{_suggestion(tag)}") from None
+    return _write_in_recommended_case(tag)
+
+
+def _write_in_recommended_case(tag: str) -> str:
+    """The tag in the case of RFC 5646, section 2.1.1: two letters are a region, four a script, unless they come first
+    or below a single letter. The order stays: `sl-rozaj-biske` must fall back to `sl-rozaj`, which langcodes, sorting
+    variants, would not do.
+    """
+    first, *rest = tag.lower().split("-")
+    written = [first]
+    is_below_single_letter = len(first) == 1
+    for subtag in rest:
+        is_below_single_letter = is_below_single_letter or len(subtag) == 1
+        if is_below_single_letter or len(subtag) not in (2, 4) or not subtag.isalpha():
+            written.append(subtag)
+        else:
+            written.append(subtag.upper() if len(subtag) == 2 else subtag.title())
+    return "-".join(written)
 
 
 def _repeats_an_extension(tag: str) -> bool:

@@ -32,6 +32,14 @@ from tests.support.document_builders import campaign
         ("x-pirate", "x-pirate"),
         ("i-klingon", "i-klingon"),
         ("gsw", "gsw"),
+        ("sl-Rozaj-biske-1994", "sl-rozaj-biske-1994"),
+        ("en-gb-oed", "en-GB-oed"),
+        ("SGN-be-fr", "sgn-BE-FR"),
+        ("zh-MIN-nan", "zh-min-nan"),
+        ("x-fr-CH-Latn", "x-fr-ch-latn"),
+        ("en-a-LATN-de-x-GB", "en-a-latn-de-x-gb"),
+        ("de-1A2b", "de-1a2b"),
+        ("en_us_posix", "en-US-posix"),
     ],
 )
 def test_a_well_formed_language_tag_is_taken(given: str, kept: str) -> None:
