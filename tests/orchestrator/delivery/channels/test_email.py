@@ -73,6 +73,10 @@ def test_the_preheader_stands_hidden_at_the_start_of_the_body() -> None:
         ("", "<!--[if mso]><body><![endif]--><p>x</p>"),
         ("<!doctype html>", "<p>x</p>"),
         ("<html><head><meta charset='utf-8'></head>", "<p>x</p>"),
+        ("<?xml version='1.0'?><html><head><title>x</title></head><body>", "x"),
+        ("\ufeff<!doctype html><html><body>", "x"),
+        ("<html><![if !mso]><body>", "<![endif]>x"),
+        ("<html><head><template><body></template></head><body>", "x"),
     ],
 )  # fmt: skip
 def test_the_preheader_never_stands_in_a_comment_or_before_the_document(start: str, end: str) -> None:
@@ -91,6 +95,27 @@ MAIL = {
     "mjml inline": f"<mjml><mj-head><mj-style inline='inline'>{STYLE}</mj-style></mj-head><mj-body><mj-section>"
     "<mj-column><mj-text><p>x</p></mj-text></mj-column></mj-section></mj-body></mjml>",
 }
+
+
+@pytest.mark.parametrize(
+    ("media", "kept"),
+    [
+        ('media="screen and (max-width: 600px)"', "@media screen and (max-width: 600px) {p { padding: 9px; }}"),
+        ("class='a>b' MEDIA='print'", "@media print {p { padding: 9px; }}"),
+        ("media=print", "@media print {p { padding: 9px; }}"),
+        ('media="all"', ""),
+        ('media="screen"', ""),
+        ('type="text/css"', ""),
+    ],
+)
+def test_a_style_for_some_screens_only_is_not_moved_into_elements(media: str, kept: str) -> None:
+    page = render(html=f"<style {media}>p {{ padding: 9px; }}</style><p>x</p>")["html"]
+    assert ("padding" in page.partition("<p")[2]) is (not kept)
+    assert kept in page
+
+
+def test_columns_of_mjml_for_thunderbird_stay_below_their_width() -> None:
+    assert re.search(r"@media [^{]*min-width:480px\) ?{[^{}]*\.moz-text-html", render(mjml=MJML)["html"])
 
 
 @pytest.mark.parametrize("kind", MAIL)
@@ -157,6 +182,17 @@ def test_deep_html_is_refused_before_a_parser_suffers(loop: str) -> None:
         *[(f"<{tag}>a</{tag}><{tag}>b</{tag}>", "a\n\nb") for tag in ("center", "nav", "form", "figure", "new-tag")],
         ("<dl><dt>a</dt><dd>b</dd></dl>c<details><summary>d</summary>e</details>", "a\n\nb\n\nc\n\nd\ne"),
         ("<pre>a  b\n  c</pre>d<span style='display:block'>e</span>f", "a  b\n  c\nd\ne\nf"),
+        ("<ol><li>a</li><li value='7'>b</li><li>c</li></ol>", "1. a\n7. b\n8. c"),
+        ("<ol start='3'><li>a<ol><li>b</li></ol></li></ol>", "3. a\n\n1. b"),
+        ("<ul><li><p>a</p></li><li></li><li> <div>b</div> c</li></ul>d", "- a\n\n-\n- b\nc\nd"),
+        ("<ul><li>a</li>b</ul>", "- a b"),
+        ("<p>5.</p><p>-</p><p>a</p>", "5.\n\n-\n\na"),
+        ("<a href='https://e.org/x'>a</a><a href='https://e.org/y'>b</a>.", "a (https://e.org/x) b (https://e.org/y)."),
+        ("<img alt='a'><img alt='b'>, c", "a b, c"),
+        ("<a href='mailto:a@e.org'>a@e.org</a> <a href='tel:+49'>+49</a>", "a@e.org +49"),
+        ("<map><area alt='Shop' href='https://e.org/x'><area alt='b'></map>", "Shop (https://e.org/x)\n\nb"),
+        ("<div hidden>no</div>a&shy;b&#8203;c&#xfeff;d&#x200d;e&nbsp;f", "abcd\u200de f"),
+        ("<pre>&#1;  a</pre>", "\x01  a"),
         ("<p>a<b>b</b><font>c</font><wbr>d <q>e</q><mark>f</mark></p>", "abcd ef"),
     ],
 )  # fmt: skip

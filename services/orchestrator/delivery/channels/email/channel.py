@@ -20,9 +20,9 @@ MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
 HTML_FIELDS: Final = frozenset({"html", "mjml"})
 _PAGE_PART: Final = re.compile(
-    r"<!--.*?-->|<(?P<raw>style|title|script|noscript|xml)\b.*?</(?P=raw)\s*>"
+    r"<!--.*?-->|<\?[^>]*>|<!\[[^>]*>|<(?P<raw>style|title|script|noscript|xml|template)\b.*?</(?P=raw)\s*>"
     r"|(?P<head><!doctype\b[^>]*>|</?(?:html|head)\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>|<(?:meta|link|base)\b[^>]*>)"
-    r"|(?P<body><body\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>)|(?P<content><[a-z]|[^\s<])",
+    r"|(?P<body><body\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>)|(?P<content><[a-z]|[^\s<\ufeff])",
     re.IGNORECASE | re.DOTALL,
 )
 """The parts of a page before its body: comments, raw texts, what belongs to the head, the body's tag, other content."""

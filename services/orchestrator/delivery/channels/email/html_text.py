@@ -15,10 +15,18 @@ _INLINE_TAGS: Final = frozenset(
     | {"var", "video", "wbr", "o:p", "v:fill", "v:rect", "v:roundrect", "v:shape", "v:textbox", "w:anchorlock"}
 )
 _PREFORMATTED_TAGS: Final = frozenset({"listing", "plaintext", "pre", "textarea", "xmp"})
-_KEPT_SPACE: Final = "\0"
-"""Stands for a space of preformatted text while other runs of spaces become one; HTML cannot hold it."""
+# Marks that stand in the text while it is collected. They begin with NUL, which HTML cannot hold.
+_KEPT_SPACE: Final = "\0s"
+"""A space of preformatted text, while other runs of spaces become one."""
+_BULLET: Final = "\0b"
+"""Follows a bullet: the item's first words come on the same line, also those of a paragraph in it."""
+_END: Final = "\0e"
+"""Follows a link, a picture and an item. It becomes a space where a word follows without one."""
 _BLOCK_STYLE: Final = re.compile(r"display\s*:\s*(block|table|flex|grid|list-item)\b", re.IGNORECASE)
 _HIDDEN_STYLE: Final = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+_INVISIBLE: Final = re.compile("[\u00ad\u034f\u200b\u2060\ufeff]")
+"""Where browsers may break a line, or must not. Joiners are kept, which Persian words and emoji need."""
+_SAME_AS_TEXT: Final = ("", "mailto:", "tel:", "sms:")
 
 
 def html_to_text(html: str) -> str:
@@ -28,7 +36,9 @@ def html_to_text(html: str) -> str:
         return ""
     pieces: list[str] = []
     _collect_text(body, pieces)
-    lines = (" ".join(line.split()).replace(_KEPT_SPACE, " ").rstrip() for line in "".join(pieces).split("\n"))
+    collected = re.sub(rf"{_BULLET}\s*(?=[^\s\0])", " ", _INVISIBLE.sub("", "".join(pieces)))
+    collected = re.sub(rf"(?:{_END})+(?=[^\W_])", " ", collected).replace(_END, "").replace(_BULLET, "")
+    lines = (" ".join(line.split()).replace(_KEPT_SPACE, " ").rstrip() for line in collected.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
@@ -44,12 +54,16 @@ def _collect_text(root: LexborNode, pieces: list[str]) -> None:
         if tag == "-text":
             text = node.text_content or ""
             pieces.append(_keep_spaces(text) if preformatted else re.sub(r"\s+", " ", text))
-        elif tag not in _SKIPPED_TAGS and not _HIDDEN_STYLE.search(node.attributes.get("style") or ""):
+        elif tag not in _SKIPPED_TAGS and not _is_hidden(node):
             before, after = _text_around(node, tag)
             pieces.append(before)
             stack.append((after, False))
             preformatted = preformatted or tag in _PREFORMATTED_TAGS
             stack.extend((child, preformatted) for child in reversed(list(node.iter(include_text=True))))
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    return "hidden" in node.attributes or _HIDDEN_STYLE.search(node.attributes.get("style") or "") is not None
 
 
 def _keep_spaces(text: str) -> str:
@@ -61,17 +75,45 @@ def _text_around(node: LexborNode, tag: str) -> tuple[str, str]:
         case "br":
             return "\n", ""
         case "li":
-            return "\n- ", ""
+            return f"\n{_bullet(node)}{_BULLET} ", _END
         case "img":
-            return node.attributes.get("alt") or "", ""
+            return (node.attributes.get("alt") or "") + _END, ""
+        case "area":
+            return (
+                f"\n{node.attributes.get('alt') or ''}",
+                f"{_address_behind(node, node.attributes.get('alt') or '')}\n",
+            )
         case "a":
-            link = (node.attributes.get("href") or "").strip()
             image_texts = [image.attributes.get("alt") or "" for image in node.css("img")]
-            link_text = " ".join([*node.text(deep=True).split(), *image_texts]).strip()
-            if not link or link.startswith("#") or link_text == link:
-                return "", ""
-            return ("", f" ({link})") if link_text else (link, "")
+            return "", _address_behind(node, " ".join([*node.text(deep=True).split(), *image_texts]).strip())
         case "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
             return "\n\n", "\n\n"
     is_inline = tag in _INLINE_TAGS and not _BLOCK_STYLE.search(node.attributes.get("style") or "")
     return ("", "") if is_inline else ("\n", "\n")
+
+
+def _address_behind(node: LexborNode, link_text: str) -> str:
+    """What follows the words of a link: its address in parentheses, unless the words are the address."""
+    link = (node.attributes.get("href") or "").strip()
+    if not link or link.startswith("#") or link in [scheme + link_text for scheme in _SAME_AS_TEXT]:
+        return ""
+    return f" ({link}){_END}" if link_text else f"{link}{_END}"
+
+
+def _bullet(item: LexborNode) -> str:
+    """A dash, or in a numbered list the number."""
+    numbered = item.parent
+    if numbered is None or numbered.tag != "ol":
+        return "-"
+    number = _whole_number(numbered, "start", 1) - 1
+    for each in numbered.iter():
+        if each.tag == "li":
+            number = _whole_number(each, "value", number + 1)
+        if each == item:
+            break
+    return f"{number}."
+
+
+def _whole_number(node: LexborNode, attribute: str, default: int) -> int:
+    given = (node.attributes.get(attribute) or "").strip()
+    return int(given) if re.fullmatch(r"-?[0-9]{1,6}", given) else default

@@ -2,6 +2,7 @@
 
 import re
 from difflib import get_close_matches
+from html import unescape
 from typing import Final
 
 import css_inline
@@ -26,6 +27,11 @@ MJML_TAGS: Final = frozenset(
 )
 _OPENING_TAG: Final = re.compile(r"<[a-zA-Z]")
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>")
+_STYLE_TAG: Final = re.compile(
+    r"<!--.*?-->|<style(?P<attributes>(?:\s(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)?)>(?P<sheet>.*?)(?P<end></style\s*>)",
+    re.IGNORECASE | re.DOTALL,
+)
+_MEDIA: Final = re.compile(r"(?<=\s)media\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))", re.IGNORECASE)
 _VOID_TAGS: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 )
@@ -95,9 +101,21 @@ def inline_styles(html: str) -> str:
     if "<style" not in html.lower():
         return html
     try:
-        return _INLINER.inline(html)
+        return _INLINER.inline(_STYLE_TAG.sub(_with_media_inside, html))
     except (ValueError, css_inline.InlineError) as error:
         raise RenderError("bad_style", f"the styles cannot be inlined: {type(error).__name__}") from None
+
+
+def _with_media_inside(style: re.Match[str]) -> str:
+    """A style for some screens only, with its condition as a media query. The inliner does not know the attribute
+    `media`, and would give the elements on every screen what was meant for some.
+    """
+    found = _MEDIA.search(style["attributes"] or "")
+    media = (found[1] or found[2] or found[3] or "").strip() if found else ""
+    if media.lower() in ("", "all", "screen"):
+        return style[0]
+    attributes = _MEDIA.sub("", style["attributes"])
+    return f"<style{attributes}>@media {unescape(media)} {{{style['sheet']}}}{style['end']}"
 
 
 def _check_element_count(markup: str, limit: int) -> None:
