@@ -136,6 +136,19 @@ async def test_every_example_is_taken(tmp_path: Path) -> None:
         assert {"put_campaign", "put_policy", "put_preferences", "send_events", "place_hold", "add"} <= sent
 
 
+@pytest.mark.wired
+async def test_an_odd_request_is_answered_as_declared(tmp_path: Path) -> None:
+    """The transport compares each answer with the document."""
+    async with live(tmp_path, MONDAY) as product:
+        for method, path, operation in OPERATIONS:
+            if method != "get":
+                continue
+            names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+            for query in ("", "%00=1", "%FF", "nobody=1", *(f"{name}={odd}" for name in names for odd in ("%00", ""))):
+                address = f"{_fill(path, {})}?{query}"
+                await product.editor.get(address, headers={"Content-Encoding": "gzip"})
+
+
 def test_the_examples_fit_their_schemas() -> None:
     for method, path, operation in OPERATIONS:
         for media_type, content in operation.get("requestBody", {}).get("content", {}).items():

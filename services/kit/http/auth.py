@@ -194,7 +194,6 @@ class RouteAccess:
         route = request.scope.get("route")
         if self.kind != "public":
             request_parsing.check_query(request, guards.query_parameters.get(id(route), ()))
-            request_parsing.require_identity_encoding(request)
         if principal is not None and request.method == "POST":
             await self._claim(guards.idempotency, request, principal)
         return principal

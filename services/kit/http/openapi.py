@@ -161,14 +161,12 @@ def walk_dependencies(dependant: Any) -> Iterator[Any]:
 def list_errors(context: RouteContext, method: str) -> dict[int, list[str]]:
     """Every error that an operation may answer: codes by status."""
     access, body = find_access(context), find_body(context)
-    found: list[type[TactfulError]] = []
+    found: list[type[TactfulError]] = [errors.Malformed]  # an address that is no text
     if access.kind != "public":
         found += _OF_A_KEY
         found.append(errors.Invalid)  # unknown query parameters
     if body is not None:
         found += _OF_A_BODY
-    if context.dependant.path_params:
-        found.append(errors.Malformed)
     if any(item.path_params or item.query_params for item in walk_dependencies(context.dependant)):
         found.append(errors.Invalid)
     if method == "POST" and access.kind == "role":

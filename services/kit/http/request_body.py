@@ -38,7 +38,10 @@ class RequestBody:
     examples: Examples = field(default_factory=dict)
 
     async def __call__(self, request: Request) -> object:
-        """The body: a model, plain values, or nothing. Raises what `read_document` and `validate_document` raise."""
+        """The body: a model, plain values, or nothing. Raises WrongMediaType for a compressed one, and what
+        `read_document` and `validate_document` raise.
+        """
+        request_parsing.require_identity_encoding(request)
         if self.reads == "nothing":
             return None
         data = await request_parsing.read_document(request, required=self.required)
