@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from schemas.campaign import Locale
 from schemas.countries import parse_country
@@ -50,10 +50,17 @@ class ConsentRecord(Document):
     expires: InstantField | None = None
 
 
+def _require_true(value: Any) -> Any:
+    """`Literal[True]` takes 1 and 1.0 as well."""
+    if value is not True:
+        raise ValueError("must be true")
+    return value
+
+
 class OptOutEntry(Document):
     """What the customer switched off: all, a class, a channel, a topic, or a topic on a channel."""
 
-    all: Literal[True] | None = None
+    all: Annotated[Literal[True], BeforeValidator(_require_true)] | None = None
     class_: ClassField | None = Field(default=None, alias="class")
     channel: ChannelField | None = None
     topic: Key | None = None

@@ -173,7 +173,8 @@ def validate_document(
     if not isinstance(data, Mapping):
         raise DocumentError([("", "wrong_type", "the document must be an object with fields")])
     try:
-        return model.model_validate(data, context=_STORED if stored else None)
+        # by_name: code makes documents with Python's names, such as `class_` and `start`; people write none of them
+        return model.model_validate(data, context=_STORED if stored else None, by_name=stored)
     except ValidationError as error:
         raise DocumentError(to_problems(model, error, max_problems)) from None
 

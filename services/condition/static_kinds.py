@@ -5,7 +5,7 @@ It is for conditions that are being saved. `compile_condition` is more lenient, 
 on one side and saved conditions may rely on that.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any, Final
@@ -95,6 +95,53 @@ def _misspelt(root: Node, spellings: Mapping[str, Callable[[str], str]]) -> Iter
                 else:
                     if spelling != item.value:
                         yield item, f"`{path}` is never `{item.value}`; write `{spelling}`"
+
+
+def check_constants(source: str, constants: Mapping[str, str]) -> None:
+    """Raises ConditionSyntaxError for a condition that is always false because variables always have these values, by
+    path. A condition that is false whatever they are says what it means, and passes.
+    """
+    root = parse_condition(source)
+    if _constant(root, constants) is False and _constant(root, {}) is not False:
+        known = ", ".join(f"`{path}` is always `{value}`" for path, value in constants.items())
+        raise ConditionSyntaxError(*line_and_column(source, root.offset), f"this is never true, because {known}")
+
+
+_UNKNOWN: Final = object()
+
+
+def _constant(node: Node, constants: Mapping[str, str]) -> object:
+    """The value that a node always has; `_UNKNOWN` where it depends on something else."""
+    match node:
+        case Literal(_, value):
+            return value
+        case ListLiteral(_, items):
+            values = [_constant(each, constants) for each in items]
+            return _UNKNOWN if any(each is _UNKNOWN for each in values) else values
+        case LogicalChain(_, short_circuit, items):
+            results = [_constant(each, constants) for each in items]
+            if any(each is short_circuit for each in results):
+                return short_circuit
+            return (not short_circuit) if all(each is (not short_circuit) for each in results) else _UNKNOWN
+        case Conditional(_, test, then, other):
+            chosen = _constant(test, constants)
+            return _UNKNOWN if not isinstance(chosen, bool) else _constant(then if chosen else other, constants)
+        case Call(_, name, target, args) if name != "index":
+            return _call_constant(name, args if target is None else (target, *args), constants)
+    return constants.get(_path_of(node) or "", _UNKNOWN)
+
+
+def _call_constant(name: str, operands: Sequence[Node], constants: Mapping[str, str]) -> object:
+    if name == "in" and isinstance(operands[1], MapLiteral):
+        return _UNKNOWN
+    values = [_constant(each, constants) for each in operands]
+    function = OPERATORS.get(name) or FUNCTIONS[name].function
+    if any(each is _UNKNOWN for each in values):
+        return _UNKNOWN
+    try:
+        return function(*values)
+    except EVALUATION_ERRORS:
+        return _UNKNOWN
 
 
 def read_paths(source: str) -> list[tuple[tuple[int, int], str]]:

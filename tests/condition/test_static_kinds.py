@@ -1,9 +1,11 @@
 """What can never be evaluated in a condition is found when it is saved."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from services.condition import ConditionSyntaxError
-from services.condition.static_kinds import check_kinds
+from services.condition.static_kinds import check_constants, check_kinds
 from services.orchestrator.campaigns.conditions import VARIABLE_KINDS, VARIABLE_SPELLINGS
 
 
@@ -76,3 +78,31 @@ def test_what_is_never_true_or_false_is_refused_with_its_place(text: str, column
 )
 def test_what_may_be_true_is_not_refused(text: str) -> None:
     check_kinds(text, VARIABLE_KINDS, VARIABLE_SPELLINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "possible"),
+    [
+        ("event.type == 'shop.offer'", True),
+        ("event.type == 'other'", False),
+        ("'other' == event['type']", False),
+        ("event.type != 'shop.offer'", False),
+        ("event.type in ['other', 'more']", False),
+        ("event.type in ['other', 'shop.offer']", True),
+        ("event.type.startsWith('sales.')", False),
+        ("!event.type.contains('offer')", False),
+        ("event.type == 'other' && event.data.total > 5", False),
+        ("event.type == 'other' || event.data.total > 5", True),
+        ("event.type == 'other' ? event.data.a : false", False),
+        ("event.type == 'other' || customer.country == 'DE' && event.type == 'more'", False),
+        ("event.type == 5", False),
+        ("event.data.type == 'other'", True),
+        ("false", True),
+        ("1 == 2 && event.type == 'shop.offer'", True),
+        ("event.data.exists(event, event.type == 'other')", True),
+    ],
+)
+def test_what_a_known_value_makes_false_for_ever_is_refused(text: str, possible: bool) -> None:
+    is_refused = pytest.raises(ConditionSyntaxError, match="`event.type` is always `shop.offer`")
+    with nullcontext() if possible else is_refused:
+        check_constants(text, {"event.type": "shop.offer"})

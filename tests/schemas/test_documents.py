@@ -5,10 +5,15 @@ import re
 
 import pytest
 
-from schemas.documents import DocumentError, find_lines, is_blank_line, load_document, load_json
+from schemas.campaign import Campaign
+from schemas.customer import Customer
+from schemas.documents import DocumentError, find_lines, is_blank_line, load_document, load_json, validate_document
 from schemas.event import decode_event, decode_record, encode_event, parse_data, parse_request, peek_type
+from schemas.fields import Document
+from schemas.policy import Policy
+from schemas.suppression import Hold
 from schemas.times import parse_instant
-from tests.support.document_builders import event
+from tests.support.document_builders import campaign, event
 
 MARK = b"\xef\xbb\xbf"
 
@@ -19,6 +24,33 @@ def test_a_byte_order_mark_is_not_part_of_a_document() -> None:
     assert load_document(MARK + b"a: 1\n") == {"a": 1}
     assert load_document("\ufeffa: 1\n") == {"a": 1}
     assert is_blank_line(MARK + b"\r\n") and not is_blank_line(MARK + b"{}\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "pointer", "suggestion"),
+    [
+        (Campaign, {**campaign(), "class_": "service"}, "/class_", "`class`"),
+        (Customer, {"customer": "c", "opt_outs": [{"class_": "marketing"}]}, "/opt_outs/0/class_", "`class`"),
+        (Customer, {"customer": "c", "quiet_hours": [{"start": "21:00", "end": "08:00"}]}, "/quiet_hours/0/start", ""),
+        (Policy, {"zone": "UTC", "quiet_hours": [{"id": "q", "start": "21:00", "to": "08:00"}]}, "/quiet_hours/0/start",
+         ""),
+        (Hold, {"key": "h", "mode": "drop", "scope": {}, "reason": "r", "start": "2026-03-02T12:00:00Z"}, "/start", ""),
+    ],
+)  # fmt: skip
+def test_a_name_of_python_is_no_field(
+    model: type[Document], document: dict[str, object], pointer: str, suggestion: str
+) -> None:
+    with pytest.raises(DocumentError) as caught:
+        validate_document(model, document)
+    assert (pointer, "unknown_field") in [each[:2] for each in caught.value.errors]
+    assert suggestion in str([each[2] for each in caught.value.errors if each[0] == pointer])
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "true", False, 0, [True]])
+def test_only_true_opts_out_of_all(value: object) -> None:
+    with pytest.raises(DocumentError) as caught:
+        validate_document(Customer, {"customer": "c", "opt_outs": [{"all": value}]})
+    assert [each[0] for each in caught.value.errors] == ["/opt_outs/0/all"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -54,7 +54,7 @@ async def register_campaign(
     """
     async with database.read() as tx:
         policy = await get_active_policy(tx)
-    checked = await asyncio.to_thread(document_checks.validate_campaign, key, data, policy, check_content)
+    checked = await asyncio.to_thread(document_checks.validate_campaign, key, data, policy, check_content, request.at)
     async with database.write() as tx:
         head = await store.get_or_create_head(tx, key, request.at)
         request.check_revision(head.revision or None)
@@ -101,7 +101,7 @@ async def transition_campaign(
         async with database.read() as tx:
             _, checked, _ = await _plan_transition(tx, await store.get_head(tx, key), key, action, request)
             policy = await get_active_policy(tx)
-        warnings = await _check_version(checked, action, policy, check_content)
+        warnings = await _check_version(checked, action, policy, check_content, request.at)
     async with database.write() as tx:
         head, before, version = await _plan_transition(tx, await store.lock_head(tx, key), key, action, request)
         if checked is not None and checked.version != before.version:
@@ -143,11 +143,12 @@ async def _check_version(
     action: LifecycleAction,
     policy: schemas.policy.Policy | None,
     check_content: document_checks.ContentChecker,
+    now: Instant,
 ) -> tuple[Finding, ...]:
     """What the version's content may fail for. Raises Invalid for a version that could not be saved today."""
     try:
         checked = await asyncio.to_thread(
-            document_checks.validate_campaign, version.key, version.document, policy, check_content
+            document_checks.validate_campaign, version.key, version.document, policy, check_content, now
         )
     except DocumentError as error:
         what = f"version {version.version} of `{version.key}`"

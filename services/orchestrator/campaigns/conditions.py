@@ -10,7 +10,7 @@ from schemas.finding import Finding
 from schemas.locales import parse_locale
 from schemas.zone_spellings import parse_zone
 from services.condition import CelCondition, ConditionSyntaxError, compile_condition
-from services.condition.static_kinds import check_kinds
+from services.condition.static_kinds import check_constants, check_kinds
 
 EVENT_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
 CUSTOMER_VARIABLES = frozenset(
@@ -43,14 +43,15 @@ def compile_situation_condition(text: str) -> CelCondition:
 
 def campaign_condition_problems(document: schemas.campaign.Campaign) -> Iterator[DocumentProblem]:
     """Returns the problems of a campaign's conditions."""
-    texts = (("/trigger/when", document.trigger.when), ("/audience", document.audience))
+    event = document.trigger.event
+    texts = (("/trigger/when", document.trigger.when, event), ("/audience", document.audience, event))
     return _condition_problems(compile_campaign_condition, texts)
 
 
 def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[DocumentProblem]:
     """Returns the problems of the conditions of a policy's situations."""
     texts = (
-        (f"/situations/{index}/{field}/{trigger_index}/when", trigger.when)
+        (f"/situations/{index}/{field}/{trigger_index}/when", trigger.when, trigger.event)
         for index, kind in enumerate(document.situations)
         for field, triggers in (("opens", kind.opens), ("closes", kind.closes))
         for trigger_index, trigger in enumerate(triggers)
@@ -59,13 +60,14 @@ def policy_condition_problems(document: schemas.policy.Policy) -> Iterator[Docum
 
 
 def _condition_problems(
-    compile_text: Callable[[str], CelCondition], texts: Iterable[tuple[str, str | None]]
+    compile_text: Callable[[str], CelCondition], texts: Iterable[tuple[str, str | None, str]]
 ) -> Iterator[DocumentProblem]:
-    for pointer, text in texts:
+    for pointer, text, event_type in texts:
         if text is None:
             continue
         try:
             compile_text(text)
             check_kinds(text, VARIABLE_KINDS, VARIABLE_SPELLINGS)
+            check_constants(text, {"event.type": event_type})
         except ConditionSyntaxError as error:
             yield Finding(pointer, "bad_condition", str(error), error.line, error.column)

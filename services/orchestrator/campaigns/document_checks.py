@@ -11,7 +11,9 @@ import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
 from schemas.finding import Finding, Severity
+from schemas.ids import describe_invalid_id
 from schemas.own_events import OWN_EVENT_TYPES, is_unknown_own
+from schemas.times import Instant, format_instant
 from schemas.vocabulary import Class
 from services.kit.errors import Invalid
 from services.kit.http.problems import to_problem
@@ -29,9 +31,14 @@ class CheckedCampaign(NamedTuple):
 
 
 def validate_campaign(
-    key: str, data: Any, policy: schemas.policy.Policy | None, check_content: ContentChecker
+    key: str,
+    data: Any,
+    policy: schemas.policy.Policy | None,
+    check_content: ContentChecker,
+    now: Instant | None = None,
 ) -> CheckedCampaign:
-    """Validates the campaign for `key` under the active `policy`. Raises DocumentError.
+    """Validates the campaign for `key` under the active `policy`. Raises DocumentError. `now`: when it is to be sent
+    from; absent for a simulation, whose events may be older than the campaign's end.
 
     It renders the content for trial, which takes up to a second of CPU time for large e-mails.
     """
@@ -47,6 +54,9 @@ def validate_campaign(
         )
     problems += schemas.campaign.unsupported_strategy_problems(document)
     problems += _trigger_problems("/trigger/event", document.trigger.event)
+    if now is not None and document.end is not None and document.end <= now:
+        detail = f"the campaign ended at {format_instant(document.end)}: no message of it would ever be sent"
+        problems.append(("/end", "already_over", detail))
     problems += conditions.campaign_condition_problems(document)
     content_findings = list(check_content(document))
     problems += [each for each in content_findings if each.severity is Severity.ERROR]
@@ -81,7 +91,9 @@ def version_refusal(what: str, action: str, error: DocumentError) -> Invalid:
 
 def _trigger_problems(pointer: str, event_type: str) -> Iterable[DocumentProblem]:
     """Returns the problem of a type that is refused wherever events are taken."""
-    if is_unknown_own(event_type):
+    if (problem := describe_invalid_id(event_type)) is not None:
+        yield pointer, "unknown_type", f"no event of this type is ever taken: it {problem}"
+    elif is_unknown_own(event_type):
         similar = did_you_mean(event_type.strip().lower(), OWN_EVENT_TYPES)
         detail = f"no event of the type `{event_type}` is ever taken: `tactful.` begins the types of Tactful{similar}"
         yield pointer, "unknown_type", detail

@@ -123,7 +123,12 @@ class Previewer:
             return CheckedCampaign(document, tuple(await asyncio.to_thread(check_content, document)))
         try:
             return await asyncio.to_thread(
-                document_checks.validate_campaign, str(campaign.get("key")), campaign, policy, check_content
+                document_checks.validate_campaign,
+                str(campaign.get("key")),
+                campaign,
+                policy,
+                check_content,
+                self._clock.now(),
             )
         except DocumentError as error:
             raise DocumentError(each.below("/campaign") for each in error.findings) from None

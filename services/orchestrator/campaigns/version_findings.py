@@ -30,7 +30,7 @@ async def check_version(
     async with database.read() as tx:
         policy = await get_active_policy(tx)
     try:
-        checked = await asyncio.to_thread(validate_campaign, version.key, version.document, policy, check_content)
+        checked = await asyncio.to_thread(validate_campaign, version.key, version.document, policy, check_content, now)
     except DocumentError as error:
         usable, findings = await asyncio.to_thread(_is_usable, version), error.findings
         if usable:

@@ -67,6 +67,28 @@ async def test_what_never_can_be_sent_is_refused_and_what_may_fail_is_a_warning(
     assert again["findings"] == saved.json()["findings"]
 
 
+async def test_a_campaign_that_has_ended_is_neither_saved_nor_led_on(here: World) -> None:
+    over = campaign(end="2026-03-02T12:00:00Z")
+    assert codes(await here.call("marketer", "PUT", PATH, json=over)) == {"/end": "already_over"}
+    preview = {"campaign": over, "customer": "c-1", "event": {"type": "shop.order.delivered", "data": {}}}
+    assert codes(await here.call("marketer", "POST", "/v1/preview", json=preview)) == {"/campaign/end": "already_over"}
+    later = campaign(end="2026-03-02T12:00:01Z")
+    assert (await here.call("marketer", "PUT", PATH, json=later)).status_code == 201
+    here.clock.advance(1_000_000)
+    assert codes(await here.call("marketer", "POST", f"{PATH}/submit")) == {"/end": "already_over"}
+
+
+@pytest.mark.parametrize("event", ["shop.offer\x85", "shop\x1b.offer", "\u202eshop.offer", "\n", "ä" * 200])
+async def test_a_type_that_no_event_can_have_is_refused(here: World, event: str) -> None:
+    document = campaign(trigger={"event": event})
+    assert codes(await here.call("marketer", "PUT", PATH, json=document)) == {"/trigger/event": "unknown_type"}
+
+
+async def test_an_audience_that_no_event_of_the_trigger_is_in_is_refused(here: World) -> None:
+    other = campaign(audience="event.type == 'shop.order.deliverd'")
+    assert codes(await here.call("marketer", "PUT", PATH, json=other)) == {"/audience": "bad_condition"}
+
+
 async def test_the_whole_life_of_a_campaign(here: World) -> None:
     await here.call("marketer", "PUT", PATH, json=campaign())
     assert (await lead(here, "marketer submit")).json()["submitted_by"] == "person-marketer"

@@ -162,6 +162,28 @@ def test_bad_mjml_is_found_when_saved(mjml: str, code: str) -> None:
     assert [each.code for each in EMAIL.validate_content({"subject": "Hi", "mjml": mjml}, False)] == [code]
 
 
+@pytest.mark.parametrize(
+    ("body", "columns"),
+    [
+        ({"html": "<a href='/x'>a</a>"}, [4]),
+        ({"html": "<p>x</p><a class=\"b\" HREF = '//e.org/x'>a</a><img alt='b'src=\"logo.png\">"}, [22, 58]),
+        ({"html": "<a href='?a={{ event.data.a }}'>a</a>"}, [4]),
+        ({"html": "<a href='www.e.org/{{ event.data.a }}'>a</a>"}, [4]),
+        ({"html": "<img src='./a.png'><table background='../b.png'></table>"}, [6, 27]),
+        ({"html": "<!-- <a href='/x'> --><a href='#a'>a</a><a href=''>b</a><a href='{{ event.data.a }}/x'>c</a>"}, []),
+        ({"html": "<a href='https://e.org'>a</a><a href='mailto:a@e.org'>b</a><img src='cid:1'>"}, []),
+        ({"html": "<a href='http{{ event.data.s }}://e.org/'>a</a><a title='href=/x' href='https://e.org/'>b</a>"}, []),
+        ({"mjml": MJML.replace("</mj-column>", "<mj-image src='a.png' /></mj-column>")}, [257]),
+        ({"mjml": MJML.replace("</mj-column>", "<mj-navbar base-url='https://e.org'><mj-navbar-link href='/a'>a"
+                               "</mj-navbar-link></mj-navbar></mj-column>")}, []),
+    ],
+)  # fmt: skip
+def test_a_relative_link_is_found_when_saved(body: dict[str, str], columns: list[int]) -> None:
+    found = EMAIL.validate_content({"subject": "Hi", **body}, False)
+    errors = [each for each in found if each.severity == "error"]
+    assert [(each.code, each.column) for each in errors] == [("unsafe_link", column) for column in columns]
+
+
 @pytest.mark.parametrize("loop", ["<div>", "<div <>", '<div">', "<!--<div>"])
 def test_deep_html_is_refused_before_a_parser_suffers(loop: str) -> None:
     start = time.thread_time()

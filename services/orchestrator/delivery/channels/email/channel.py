@@ -14,7 +14,7 @@ from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.orchestrator.delivery.channels.sendability import check_sendable
-from services.template import RenderError, check_html
+from services.template import RenderError, check_html, line_and_column
 
 MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
@@ -61,6 +61,12 @@ class EmailChannel:
         problems = checks.check_templates(content, HTML_FIELDS)
         for line, detail in mjml.unknown_tags(content.get("mjml", "")):
             problems.append(Finding("/mjml", "unknown_element", f"line {line}: {detail}", line, 1))
+        problems += (
+            _relative_link_finding(field, source, *found)
+            for field, source in content.items()
+            if field in HTML_FIELDS
+            for found in mjml.relative_links(source)
+        )
         if problems:
             return problems
         compiled = self.compile_templates(content)
@@ -107,6 +113,12 @@ class EmailChannel:
     def summarise(self, rendered: Mapping[str, str]) -> str:
         """Nothing."""
         return ""
+
+
+def _relative_link_finding(field: str, source: str, index: int, detail: str) -> Finding:
+    line, column = line_and_column(source, index)
+    remedy = "write the whole address, beginning with `https://`"
+    return Finding(f"/{field}", "unsafe_link", f"line {line}, column {column}: {detail}", line, column, remedy)
 
 
 def _render_html(compiled: CompiledTemplates, context: Mapping[str, Any]) -> str:

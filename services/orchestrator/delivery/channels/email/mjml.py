@@ -1,6 +1,7 @@
 """Compiles MJML to HTML for mail programs: names checked, depth limited, nothing loaded from anywhere."""
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from html import unescape
 from typing import Final
@@ -27,6 +28,12 @@ MJML_TAGS: Final = frozenset(
 )
 _OPENING_TAG: Final = re.compile(r"<[a-zA-Z]")
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>")
+_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
+_LINK: Final = re.compile(
+    r"(?<=[\s\"'])(?P<name>href|src|srcset|background|background-url|poster|action)\s*=\s*[\"'](?P<value>[^\"']*)",
+    re.IGNORECASE,
+)
+_RELATIVE: Final = re.compile(r"\s*(?![a-z][a-z0-9+.\-]*[:{])[\w/.?]", re.IGNORECASE)
 _STYLE_TAG: Final = re.compile(
     r"<!--.*?-->|<style(?P<attributes>(?:\s(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)?)>(?P<sheet>.*?)(?P<end></style\s*>)",
     re.IGNORECASE | re.DOTALL,
@@ -77,6 +84,20 @@ def unknown_tags(source: str) -> list[tuple[int, str]]:
             hint = f", did you mean <{close_matches[0]}>?" if close_matches else ""
             problems.append((plain.count("\n", 0, found.start()) + 1, f"unknown element <{name}>{hint}"))
     return problems
+
+
+def relative_links(source: str) -> Iterator[tuple[int, str]]:
+    """Yields (index, detail) for each link that begins as a relative one. A mail has no address that it could be
+    relative to; what follows `{{` is not known yet, and links of `mj-navbar` may begin in its `base-url`.
+    """
+    blanked = _COMMENT.sub(lambda found: " " * len(found[0]), source)
+    for tag in _TAG.finditer(blanked):
+        if tag[1] or tag[2].lower() == "mj-navbar-link":
+            continue
+        for link in _LINK.finditer(tag[3]):
+            if _RELATIVE.match(link["value"]):
+                detail = f"the attribute {link['name'].lower()} of <{tag[2]}> holds a relative link"
+                yield tag.start(3) + link.start("name"), detail
 
 
 def mjml_to_html(source: str) -> str:
