@@ -103,6 +103,6 @@ def test_what_may_be_true_is_not_refused(text: str) -> None:
     ],
 )
 def test_what_a_known_value_makes_false_for_ever_is_refused(text: str, possible: bool) -> None:
-    is_refused = pytest.raises(ConditionSyntaxError, match="`event.type` is always `shop.offer`")
+    is_refused = pytest.raises(ConditionSyntaxError, match=r"`event\.type` is always `shop\.offer`")
     with nullcontext() if possible else is_refused:
         check_constants(text, {"event.type": "shop.offer"})
