@@ -16,7 +16,7 @@ from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
 from services.template.dates import format_date
-from services.template.filters import REFUSED_FILTERS, bound_filter, round_number
+from services.template.filters import REFUSED_FILTERS, bound_filter, round_number, truncate_text, truncate_words
 from services.template.value_text import MisfitError, output_text, value_text
 
 MAX_OUTPUT: Final = 1024 * 1024  # bytes
@@ -172,6 +172,8 @@ class _TemplateEnvironment(Environment):
             del self.filters[name]
         self.filters["date"] = format_date
         self.filters["round"] = round_number
+        self.filters["truncate"] = truncate_text
+        self.filters["truncatewords"] = truncate_words
         self.filters = {name: _copy_filter_flags(bound_filter(name, run), run) for name, run in self.filters.items()}
 
 

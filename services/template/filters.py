@@ -1,6 +1,6 @@
 """Template filters with limits on input and output: the engine's own limits apply between filters, not inside them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import isfinite
 from typing import Any, Final
@@ -9,7 +9,8 @@ from liquid.builtin.filters import array as list_filters
 from liquid.builtin.filters import math as number_filters
 from liquid.builtin.filters import string as text_filters
 from liquid.exceptions import FilterArgumentError, LiquidError, ResourceLimitError, UndefinedError
-from liquid.filter import flatten, math_filter
+from liquid.filter import flatten, math_filter, string_filter
+from liquid.limits import to_int
 from liquid.undefined import is_undefined
 
 from services.template import dates
@@ -30,8 +31,8 @@ REFUSED_FILTERS: Final = (
     "base64_url_safe_encode",
     "base64_url_safe_decode",
 )
-_FILTERS_WITH_COUNTS: Final = frozenset({"slice", "truncate", "truncatewords"})
-"""Filters of texts whose arguments may be numbers."""
+_FILTERS_WITH_COUNTS: Final = {"slice": 2, "truncate": 1, "truncatewords": 1}
+"""Filters of texts whose first arguments may be numbers, and how many of them."""
 _A_TIME: Final = "a time (RFC 3339, or seconds since 1970)"
 _EXPECTED: Final = {
     list_filters.__name__: "a list with items that fit", number_filters.__name__: "a number", dates.__name__: _A_TIME
@@ -43,7 +44,7 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
     """Wraps a filter with size checks before and after it. The wrapped filter raises ResourceLimitError."""
 
     takes_numbers = filter_function.__module__ == number_filters.__name__ or name == "round"
-    takes_text = filter_function.__module__ == text_filters.__name__
+    takes_text = filter_function.__module__ == text_filters.__name__ or name in _FILTERS_WITH_COUNTS
 
     @wraps(filter_function)
     def limited(value: Any, *args: Any, **options: Any) -> Any:
@@ -58,6 +59,8 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
             value, *args = _text_operands(name, value, args)  # type: ignore[assignment]
         if name.startswith("replace") and isinstance(value, str) and args:
             _check_growth(value, str(args[0]), str(args[1]) if len(args) > 1 else "")
+        if name == "sum":
+            _check_items_to_add(value, args)
         if name == "join":
             value, args = _joined_operands(value, args)
         if name == "round" and args and isinstance(args[0], int | float):
@@ -79,12 +82,21 @@ def _check_number(name: str, value: object, *, is_argument: bool) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(value, str):
         try:
-            is_number = isfinite(float(value))
+            is_number = "_" not in value and isfinite(float(value))  # Python alone reads 1_000 as a number
         except ValueError:
             is_number = False
     if not is_number:
         detail = f"the filter `{name}` needs a number, not {kind_of(value)}"
         raise MisfitError(detail, kind_of(value), "a number", is_argument=is_argument)
+
+
+def _check_items_to_add(value: object, args: Sequence[object]) -> None:
+    """Raises MisfitError for true and false among the items, which Python adds as 1 and 0."""
+    items = flatten(value) if isinstance(value, list | tuple) else [value]
+    if args:
+        items = [item.get(args[0]) for item in items if isinstance(item, Mapping)]
+    if any(isinstance(item, bool) for item in items):
+        raise MisfitError("the filter `sum` needs numbers, not true or false", "true or false", "a number")
 
 
 def _check_digits(digits: float) -> None:
@@ -95,10 +107,13 @@ def _check_digits(digits: float) -> None:
 def _text_operands(name: str, value: Any, args: Sequence[Any]) -> list[Any]:
     """Returns the operands of a filter of texts as texts; counts stay numbers, and `slice` may cut a list."""
     texts = value if name == "slice" and isinstance(value, list | tuple | range) else _plain_text(value)
-    keeps_numbers = name in _FILTERS_WITH_COUNTS
+    counts = _FILTERS_WITH_COUNTS.get(name, 0)
     return [
         texts,
-        *(each if keeps_numbers and isinstance(each, int | float) else _plain_text(each) for each in args),
+        *(
+            each if position < counts and isinstance(each, int | float) else _plain_text(each)
+            for position, each in enumerate(args)
+        ),
     ]
 
 
@@ -122,10 +137,25 @@ def _misfit(name: str, module: str, value: object, error: Exception) -> LiquidEr
     if "divide by" in text:
         detail = f"the filter `{name}` cannot divide by zero"
         return MisfitError(detail, "zero", "another number", is_argument=True)
-    if "argument" in text or isinstance(error, TypeError) or module == text_filters.__name__ or name == "concat":
+    takes_text = module == text_filters.__name__ or name in _FILTERS_WITH_COUNTS
+    if "argument" in text or isinstance(error, TypeError) or takes_text or name == "concat":
         return FilterArgumentError(f"the filter `{name}` cannot work with these arguments", token=None)
     expected = "a number" if name == "round" else _EXPECTED.get(module, "another value")
     return MisfitError(f"the filter `{name}` needs {expected}, not {kind_of(value)}", kind_of(value), expected)
+
+
+@string_filter
+def truncate_text(text: str, length: Any = 50, end: str = "...") -> str:
+    """Cuts a text that is longer, so that with `end` it has the length; python-liquid cuts one that fits exactly."""
+    limit = to_int(length)
+    return text if len(text) <= limit else text[: max(0, limit - len(end))] + end
+
+
+@string_filter
+def truncate_words(text: str, count: Any = 15, end: str = "...") -> str:
+    """Cuts a text of more words; python-liquid puts `end` behind one that fits exactly too."""
+    words, limit = text.split(), max(1, to_int(count))
+    return text if len(words) <= limit else " ".join(words[:limit]) + end
 
 
 @math_filter

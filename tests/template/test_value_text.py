@@ -10,7 +10,7 @@ VALUES: dict[str, Any] = {
     "x": {
         "list": [1, "b"], "object": {"a": 1}, "mixed": [0.1, True, None, "é"], "noise": 0.30000000000000004,
         "noise16": 0.7999999999999999, "tiny": 1e-05, "huge": 1e22, "whole": 12.0, "yes": True, "none": None,
-        "days": "7", "text": "ab", "count": 3, "zero": 0,
+        "days": "7", "underscore": "1_000", "text": "ab", "count": 3, "zero": 0,
     }
 }  # fmt: skip
 
@@ -30,6 +30,10 @@ EACH = "0.3120.00001"
         ("{{ 10 | divided_by: 4 }} {{ 10 | divided_by: 4.0 }} {{ 10.0 | divided_by: 5 }}", "2 2.5 2"),
         ("{{ 0.1 | plus: 0.2 }} {{ 3 | times: 1.1 }} {{ 1.1 | minus: 1 }}", "0.3 3.3 0.1"),
         ("{{ x.yes }} {{ false }} {{ nil }}| {{ x.yes | append: x.yes }}", "true false | truetrue"),
+        ("{{ 'abcde' | truncate: 5 }} {{ 'abcdef' | truncate: 5 }} {{ 'abcdef' | truncate: 2 }}", "abcde ab... ..."),
+        ("{{ 'abcdef' | truncate: 0 }} {{ 'abcdef' | truncate: -1, '' }}|{{ 'abcd' | truncate: 3, 2.0 }}", "... |ab2"),
+        ("{{ 'a b' | truncatewords: 2 }} {{ 'a b c' | truncatewords: 2 }} {{ 'a b' | truncatewords: 0, '' }}",
+         "a b a b... a"),
         ("{{ x.mixed | join: ', ' }}", "0.1, true, , é"),
         ("{{ x.list | size }} {{ x.list | first }} {{ (1..3) }}", "2 1 1..3"),
         ("{% assign t = x.noise %}{{ t }}{% capture c %}{{ x.whole }}{% endcapture %}{{ c }}{% echo x.tiny %}", EACH),
@@ -76,6 +80,8 @@ def test_a_list_or_an_object_is_an_error_wherever_it_would_be_printed(
 @pytest.mark.parametrize(
     ("source", "place", "variable", "found", "expected"),
     [
+        ("{{ x.mixed | sum }}", (1, 14), "x.mixed", "true or false", "a number"),
+        ("{{ x.underscore | plus: 1 }}", (1, 19), "x.underscore", "text", "a number"),
         ("a\n{{ x.nope }}", (2, 4), "x.nope", "nothing", "a value"),
         ("{{ x.none | times: 2 }}", (1, 4), "x.none", "nothing", "a value"),
         ("{{ 2 | plus: x.nope }}", (1, 14), "x.nope", "nothing", "a value"),
