@@ -5,7 +5,7 @@ with every value of the variables is an error; what fails with some is a warning
 own `render` decides, so a new channel needs nothing for this.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -26,6 +26,9 @@ from services.template.trial import (
 )
 
 MAX_RUNS: Final = 64  # branches of one field
+MAX_READS: Final = 200_000
+"""Variables that the trials of one field read, in all renderings: each takes 40 us, and the work grows with the square
+of their number. A count and no time, so that a slow machine finds the same."""
 _FILLS: Final = ("Example", "x", "7", "https", "https://example.org/x", "/x")
 """What unknown values are, in order. A link may need a whole address, its scheme, or a path."""
 _LONG: Final = "x" * 20_000
@@ -170,7 +173,8 @@ class _FieldTrial:
         pending: list[tuple[int, ...]] = [()]
         seen: set[tuple[int, ...]] = set()
         runs = 0
-        while pending and runs < MAX_RUNS:
+        most = max(1, min(MAX_RUNS, MAX_READS // max(1, len(self._template.variables()))))
+        while pending and runs < most:
             run = TrialRun(pending.pop(0))
             error = _least_error(self._trial, self._channel, self._marketing, run, self._known)
             runs += 1
@@ -258,17 +262,30 @@ class _FieldTrial:
                 for path, field in [*each.run.paths.items(), *each.run.tested.items()]:
                     if field == self._field:
                         runs.setdefault(path, each.run)
-        harmless = self._harmless_hazards(list({id(run): run for run in runs.values()}.values()))
+        left = MAX_READS // max(1, len(runs))
+        distinct_runs = list({id(run): run for run in runs.values()}.values())
+        left -= len(distinct_runs) * len(_HAZARDS)
+        harmless = self._harmless_hazards(distinct_runs) if left > 0 else set()
+        untried: list[str] = []
         for path, run in runs.items():
             found: dict[str, RenderError] = {}
-            for number, hazard in enumerate(_HAZARDS):
-                if (number in harmless and path not in run.tested) or hazard not in _KNOWN_HAZARDS.get(path, _HAZARDS):
-                    continue
+            hazards = [
+                hazard
+                for number, hazard in enumerate(_HAZARDS)
+                if (number not in harmless or path in run.tested) and hazard in _KNOWN_HAZARDS.get(path, _HAZARDS)
+            ]
+            left -= len(hazards)
+            if hazards and left < 0:
+                untried.append(path)
+                continue
+            for hazard in hazards:
                 error = self._try(run, {path: hazard})
                 if error is not None and (path in run.paths or error.code in ("wrong_type", "undefined")):
                     found.setdefault(_describe_hazard(hazard, error), error)
             if found:
                 yield self._warning(path, found)
+        if untried:
+            yield self._untried_warning(untried)
 
     def _harmless_hazards(self, runs: list[TrialRun]) -> set[int]:
         """Returns the hazards (by number) that fail nowhere although all variables have them, so that most variables
@@ -287,6 +304,13 @@ class _FieldTrial:
         own = {path: value for path, value in values.items() if fields.get(path) == self._field}
         run = TrialRun((), base.fill, own, known=dict(base.known), is_forced=is_forced)
         return _render(self._trial, self._channel, self._marketing, run, self._known)
+
+    def _untried_warning(self, paths: Sequence[str]) -> Finding:
+        """Says that some variables were not tried, because there are too many."""
+        line, column = line_and_column(self._template.source, self._template.first_use(paths[0]))
+        count = f"{len(paths)} of the variables" if len(paths) > 1 else "one of the variables"
+        detail = f"line {line}, column {column}: from `{paths[0]}` on, {count} could not be tried: there are too many"
+        return Finding(f"/{self._field}", "not_tried", detail, line, column, severity=Severity.WARNING)
 
     def _warning(self, path: str, found: Mapping[str, RenderError]) -> Finding:
         said = ("is ", _MANY_ITEMS)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.finding import Finding, Severity
+from services.orchestrator.delivery.channels import sendability
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 
 LONG = {"e.": "event.data.", "t.": "customer.traits."}
@@ -212,6 +213,20 @@ def test_faults_of_all_fields_are_told_at_once() -> None:
 def test_marketing_shows_its_way_out_in_every_branch(html: str, severity: Severity | None) -> None:
     found = [each.severity for each in check("email", mail(html=html), True) if each.code == "no_unsubscribe"]
     assert found == ([severity] if severity else [])
+
+
+def test_more_variables_than_can_be_tried_are_said_to_be_untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"v{number}" for number in range(40)]
+    content = mail(html="".join(f"<p>{{{{ e.{name} }}}}</p>" for name in names) + UNSUBSCRIBE)
+    warned = {each.variable for each in check("email", content, True) if each.code == "may_fail"}
+    assert warned == {f"event.data.{name}" for name in names}
+    monkeypatch.setattr(sendability, "MAX_READS", 2_000)  # as with 64 KiB of variables, which took ten minutes
+    found = check("email", content, True)
+    tried = [each for each in found if each.code == "may_fail"]
+    (untried,) = [each for each in found if each.code == "not_tried"]
+    assert 0 < len(tried) < len(names)
+    assert f"{len(names) - len(tried)} of the variables" in untried.detail
+    assert (untried.pointer, untried.severity) == ("/html", Severity.WARNING)
 
 
 def test_the_payload_of_all_fields_together_is_checked() -> None:
