@@ -40,6 +40,7 @@ class AddressCarryOver:
                 await store.write_states(tx, (await store.lock_states(tx, stale, self._region)).values())
                 if not page:
                     await store.set_settled(tx, _SETTLED_NAME, settled)
-                    break
+            if not page:
+                log("addresses_carried_over", count=count)
+                return
             last, count = page[-1][0], count + len(stale)
-        log("addresses_carried_over", count=count)

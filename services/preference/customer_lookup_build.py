@@ -31,13 +31,15 @@ class CustomerLookupBuild:
         while not stopping.is_set():
             async with self._database.write() as tx:
                 page = [customer for customer, _ in await store.list_packed_states(tx, last, PAGE_SIZE)]
-                if not page:
+                if page:
+                    states = await store.lock_states(tx, page, self._region)
+                    await store.replace_lookup_keys(tx, [state.preference for state in states.values()])
+                else:
                     await store.set_settled(tx, SETTLED_NAME, settled_form(self._region))
-                    break
-                states = await store.lock_states(tx, page, self._region)
-                await store.replace_lookup_keys(tx, [state.preference for state in states.values()])
+            if not page:
+                log("customer_lookup_built", count=count)
+                return
             last, count = page[-1], count + len(page)
-        log("customer_lookup_built", count=count)
 
 
 def settled_form(region: str | None) -> str:

@@ -8,6 +8,8 @@ import pytest
 
 from schemas.service_api import FoundCustomers
 from services.kit.db.database import Database
+from services.preference import store
+from services.preference.address_carry_over import AddressCarryOver
 from services.preference.customer_lookup import address_values, fold_name, lookup_keys
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from tests.preference.test_addresses import packed_before
@@ -96,15 +98,22 @@ async def test_states_of_the_version_before_get_their_keys_while_the_service_wor
         assert len((await find(service, "+447700900999", 200)).by_address) == 131
 
 
-async def test_an_index_that_is_being_made_says_so(database_url: str) -> None:
+async def test_a_job_that_is_stopped_before_its_end_does_not_say_that_it_is_done(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     migrate(database_url, "services.preference")
     database = Database.open(database_url)
-    stopping = asyncio.Event()
+    stopped = asyncio.Event()
+    stopped.set()
+    caplog.set_level("INFO", "tactful")
     try:
-        await CustomerLookupBuild(database, "DE").build(stopping)
-        async with database.read() as tx:
-            row = await tx.row("SELECT value FROM settled WHERE name = 'customer_lookup'")
-        assert row is not None and row.value == "1 DE"
+        for stopping, settled in ((stopped, None), (asyncio.Event(), "1 DE")):
+            await CustomerLookupBuild(database, "DE").build(stopping)
+            await AddressCarryOver(database, "DE").carry_over(stopping)
+            async with database.read() as tx:
+                assert [await store.get_settled(tx, name) for name in ("customer_lookup", "addresses")] == [settled] * 2
+            said = [each for each in caplog.messages if each in ("customer_lookup_built", "addresses_carried_over")]
+            assert len(said) == (2 if settled else 0)
     finally:
         await database.close()
 
