@@ -190,7 +190,10 @@ class DeadLetterQueue(Generic[T]):
             )
             await self._handler.on_dead_letter_closed(tx, closed)
         self._wake.notify()
-        await self._handler.after_commit(prepared)
+        try:
+            await self._handler.after_commit(prepared)
+        except Exception as error:  # as in the consume loop: the letter is closed, whatever follows
+            log_error("applied_hook_failed", error, letter=id)
         return ClosingResult(id, "redriven", True, effect, letter.customer)
 
     async def _keep_open(

@@ -77,6 +77,18 @@ async def test_a_job_that_has_not_heard_the_answer_asks_again_and_another_is_tol
     assert await effects(database) == {7: 1}
 
 
+async def test_a_letter_that_is_closed_is_said_to_be_whatever_follows(database: Database) -> None:
+    handler = RedrivableEffects()
+
+    async def fail(_: object) -> None:
+        raise KeyError("a metric")
+
+    handler.after_commit = fail  # type: ignore[method-assign, assignment]
+    (result,) = await queue_of(database, handler).redrive(JOB)
+    assert (result.state, result.done) == ("redriven", True)
+    assert await effects(database) == {7: 1}
+
+
 async def test_a_dry_run_leaves_nothing(database: Database) -> None:
     queue = queue_of(database, RedrivableEffects())
     answer = await queue.look_up(DeadLetterRequest("test-1", dry_run=True))
