@@ -22,7 +22,6 @@ MAX_REDRIVE_RATE = 500
 
 Effect = Literal["applied", "duplicate", "unchanged", "nothing", "rejected", "failed"]
 """What becomes of a record that is applied again. After the last two, its letter stays open."""
-EFFECTS: tuple[Effect, ...] = ("applied", "duplicate", "unchanged", "nothing", "rejected", "failed")
 
 
 class RecordEffect(msgspec.Struct, frozen=True):

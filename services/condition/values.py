@@ -13,7 +13,6 @@ from services.condition.condition_error import ConditionError, MissingField
 from services.condition.syntax import INT_MAX, INT_MIN
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 
 
 _KINDS: Final[dict[type, str]] = {

@@ -1,10 +1,6 @@
 """Errors of templates, before and during rendering. Their texts contain no customer data."""
 
-from typing import Literal
-
 from schemas.finding import Finding
-
-RenderCode = Literal["undefined", "too_large", "too_much_work", "wrong_type", "unsafe_html", "unsafe_link"]
 
 
 class TemplateSyntaxError(ValueError):

@@ -138,11 +138,6 @@ def to_dead_letter(row: Row[Any]) -> DeadLetter:
     )
 
 
-def to_outgoing(row: Row[Any]) -> Outgoing:
-    """Returns the record as it was on its topic, to be published again: same key, value and headers."""
-    return Outgoing(row.topic, row.key, row.value, decode_headers(row.headers))
-
-
 def _error_headers(row: Row[Any]) -> Headers:
     fields = {
         "dlq.topic": row.topic,
@@ -206,7 +201,7 @@ class DeadLetterRelay:
         return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
 
     async def publish_until_cancelled(self, interval: float = 1.0) -> None:
-        """Publishes for ever, polling every `every` seconds; transient errors are retried."""
+        """Publishes for ever, polling every `interval` seconds; transient errors are retried."""
         while True:
             try:
                 full = await self.publish_waiting() == self._limit

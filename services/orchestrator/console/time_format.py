@@ -96,18 +96,9 @@ class WallClock:
             last = match.end()
         return Markup("").join([*parts, mark_code(text[last:])])
 
-    def format_instants_plain(self, text: str) -> str:
-        """The same as plain text."""
-        return _INSTANT.sub(lambda found: self.moment(parse_instant(found[0])), text)
-
     def midnight(self, t: Instant) -> Instant:
         """Returns the first instant of the local day of `t`."""
         return self.zone.first_at_wall_time(t - 2 * DAY, self.zone.local_day(t) * DAY)
-
-    def wall_minutes(self, t: Instant) -> int:
-        """Returns the minutes since local midnight."""
-        wall = self._wall_time(t)
-        return wall.hour * 60 + wall.minute
 
     def _wall_time(self, t: Instant) -> datetime:
         return _EPOCH + timedelta(microseconds=self.zone.wall_time(_bounded(t)))

@@ -21,7 +21,6 @@ from services.orchestrator.policy.ledger_changes import diff_ledgers
 from services.orchestrator.policy.scope import MessageAttributes
 
 SHARDS = 16
-PENDING_STATES = ("planned", "parked", "pending", "retry")
 
 EventKey = tuple[str, ...]
 """Customer, source, event id."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.event import InvalidEvent
-from services.kit.bus.dead_letters import DeadLetterRelay, store_dead_letter, to_dead_letter, to_outgoing
+from services.kit.bus.dead_letters import DeadLetterRelay, store_dead_letter, to_dead_letter
 from services.kit.bus.local_bus import LocalBus
-from services.kit.bus.protocol import Outgoing, Partition, Record
+from services.kit.bus.protocol import Partition, Record
 from services.kit.db.database import Database
 from services.kit.errors import BusGone, Invalid, RecordProblem, RejectedRecord
 from services.kit.runtime.clock import ManualClock
@@ -55,7 +55,8 @@ async def test_a_dead_letter_is_published_once_with_its_reasons(database: Databa
     async with database.read() as tx:
         row = await tx.row("SELECT * FROM dead_letter")
     assert row is not None and row.published == 9
-    assert to_outgoing(row) == Outgoing("events", b"k\x00", b"\xff{", HEADERS)
+    record = to_dead_letter(row).record
+    assert (record.topic, record.key, record.value, record.headers) == ("events", b"k\x00", b"\xff{", HEADERS)
     await bus.close()
 
 
