@@ -57,6 +57,17 @@ SENTENCES = [
         "An ask is not allowed: the customer opted out of the topic referrals.",
     ),
     (
+        Verdict("opt_out", None, "deny", None, "opted_out_topic", {"topic": "referrals", "channel": "sms"}),
+        {},
+        "An ask is not allowed: the customer opted out of the topic referrals on SMS.",
+    ),
+    (
+        Verdict("consent", None, "deny", None, "no_consent", {"status": "soft_opt_in", "at": "2026-01-01T00:00:00Z"}),
+        {},
+        "An ask is not allowed: the consent to this channel and topic of 2026-01-01T00:00:00Z has the status "
+        "soft_opt_in, not granted.",
+    ),
+    (
         Verdict("address", None, "deny", None, "no_address", {"channel": "sms", "unverified": 1}),
         {},
         "An ask is not allowed: the address of the customer for SMS is not verified.",

@@ -55,12 +55,17 @@ def test_it_does_not_concern_transactional_messages() -> None:
         (MARKETING, {"class": "marketing"}),
         (CHANNEL, {"channel": "email"}),
         (TOPIC, {"topic": "news"}),
-        (PAIR, {"topic": "news"}),
+        (PAIR, {"topic": "news", "channel": "email"}),
     ],
 )
 def test_a_refusal_says_what_was_switched_off(entry: OptOut, evidence: dict[str, str]) -> None:
     known = facts(chosen=preference(opt_outs=(entry,)))
     assert judged(rule, try_on(touch(), known), known)[0].evidence == evidence
+
+
+def test_a_topic_switched_off_everywhere_and_on_the_channel_is_off_everywhere() -> None:
+    known = facts(chosen=preference(opt_outs=(PAIR, TOPIC)))
+    assert judged(rule, try_on(touch(), known), known)[0].evidence == {"topic": "news"}
 
 
 def test_a_pause_says_until_when() -> None:

@@ -15,6 +15,8 @@ def _explain_consent(verdict: Verdict) -> str:
     evidence, subject = verdict.evidence, _subject(verdict)
     if evidence.get("expired_at"):
         return f"the consent to {subject} expired on {evidence['expired_at']}"
+    if evidence.get("status") and evidence["status"] not in ("refused", "withdrawn", "revoked", "denied"):
+        return f"the consent to {subject} of {evidence.get('at')} has the status {evidence['status']}, not granted"
     if evidence.get("status"):
         return f"consent to {subject} was {evidence['status']} on {evidence.get('at')}"
     return f"no consent to {subject} is recorded"

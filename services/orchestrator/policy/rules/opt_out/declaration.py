@@ -25,7 +25,13 @@ def _explain_channel(verdict: Verdict) -> str:
 
 
 def _explain_topic(verdict: Verdict) -> str:
-    return f"the customer opted out of the topic {verdict.evidence.get('topic')}"
+    return f"the customer opted out of {_topic_words(verdict)}"
+
+
+def _topic_words(verdict: Verdict) -> str:
+    """`the topic news`, or `the topic news on SMS` where the customer switched it off on one channel."""
+    channel = verdict.evidence.get("channel")
+    return f"the topic {verdict.evidence.get('topic')}{f' on {channel_words(channel)}' if channel else ''}"
 
 
 def _explain_pause(verdict: Verdict) -> str:
@@ -40,7 +46,7 @@ def _opt_in(what: str) -> Callable[[Verdict], list[Remedy]]:
         words = {
             "class": f"{value} messages",
             "channel": channel_words(value),
-            "topic": f"the topic {value}",
+            "topic": _topic_words(verdict),
         }.get(what, what)
         return [Remedy("the customer", f"opts in again to {words}")]
 

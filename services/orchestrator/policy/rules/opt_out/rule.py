@@ -3,6 +3,7 @@
 For topics that the policy requires, only an opt-out of the channel counts.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.decision import Verdict
@@ -32,10 +33,11 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if not preference.opt_outs and preference.paused_until is None:
         return _ALLOW
     required = attributes.topic in facts.policy.required_topics
-    reasons = [_reason(entry) for entry in preference.opt_outs if _covers(entry, attributes)]
+    covering = [entry for entry in preference.opt_outs if _covers(entry, attributes)]
+    reasons = [_reason(entry) for entry in covering]
     for reason in _REASON_ORDER:
         if reason in reasons and (not required or reason == OPTED_OUT_CHANNEL):
-            return (deny(ID, reason, **_evidence(reason, attributes)),)
+            return (deny(ID, reason, **_evidence(reason, attributes, covering)),)
     paused_until = preference.paused_until
     if paused_until is not None and paused_until > t and not required:
         return (deny(ID, PAUSED, until=paused_until, paused_until=instant_text(paused_until)),)
@@ -61,9 +63,12 @@ def _reason(entry: OptOut) -> str:
     return OPTED_OUT_CHANNEL if entry.topic is None else OPTED_OUT_TOPIC
 
 
-def _evidence(reason: str, attributes: MessageAttributes) -> dict[str, Any]:
+def _evidence(reason: str, attributes: MessageAttributes, covering: Sequence[OptOut]) -> dict[str, Any]:
     if reason == OPTED_OUT_CLASS:
         return {"class": attributes.cls}
     if reason == OPTED_OUT_CHANNEL:
         return {"channel": attributes.channel}
-    return {"topic": attributes.topic} if reason == OPTED_OUT_TOPIC else {}
+    if reason != OPTED_OUT_TOPIC:
+        return {}
+    is_whole_topic = any(entry.channel is None for entry in covering if _reason(entry) == OPTED_OUT_TOPIC)
+    return {"topic": attributes.topic, **({} if is_whole_topic else {"channel": attributes.channel})}
