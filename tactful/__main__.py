@@ -94,6 +94,8 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
+    if arguments is None:
+        _require_utf8_mode()
     _print_utf8()
     try:
         _check_arguments(sys.argv[1:] if arguments is None else arguments)
@@ -108,6 +110,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _require_utf8_mode() -> None:
+    """Start anew in Python's UTF-8 mode where the locale says something else. Otherwise arguments, names of files and
+    the environment would be read as letters that nobody typed.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - no shell, ourselves
 
 
 def _print_utf8() -> None:

@@ -180,6 +180,15 @@ def test_without_the_demo_the_box_suggests_what_works_on_an_empty_installation(t
         assert running.run("demo", "start").code == 0
 
 
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_arguments_are_read_as_utf8_whatever_the_locale(tmp_path: Path, locale: str) -> None:
+    data = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": locale, "TACTFUL_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "tactful", "campaigns", "apply", str(tmp_path / "größe.yaml")]
+    (tmp_path / "größe.yaml").write_text("größe: 1", "utf-8")
+    ended = subprocess.run(command, env=environment(**data), capture_output=True, check=False)
+    assert "unknown field `größe`" in ended.stderr.decode(), ended.stderr
+
+
 def test_an_argument_that_is_not_text_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", "c-\udcff", "offer"]) == 2
     assert "argument 2 is not text in UTF-8" in capsys.readouterr().err
