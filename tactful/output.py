@@ -6,14 +6,15 @@ Colours are used only on a terminal, and never when NO_COLOR is set.
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +27,8 @@ WORD_STYLES: Mapping[str, str] = {
     **dict.fromkeys(("suppress", "fail", "deny", "invalid", "stopped", "red"), BAD_STYLE),
 }
 """The colour of a word that fills a cell."""
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""All but tabs and line breaks; marks of text direction among them."""
 FRACTIONAL_SECONDS = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
 """The part of an instant that tables leave out."""
 
@@ -45,10 +48,24 @@ NO_WRAP_COLUMNS = frozenset({"id", "class", "outcome", "verdict", "state", "chec
 """Columns of short words, which are not wrapped."""
 
 
+class _PlainConsole(Console):
+    """A console that shows control characters of data, such as `\\x1b`, and lets none of them reach the terminal, where
+    a customer's id or a reason could colour, hide or write over what stands there.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_show_controls(segment.text))
+
+
+def _show_controls(text: str) -> str:
+    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def create_console(error: bool = False) -> Console:
     """A console for data on stdout, or with `error` for messages on stderr."""
     file = sys.stderr if error else sys.stdout
-    return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=not error)
+    return _PlainConsole(file=file, highlight=False, markup=False, emoji=False, soft_wrap=not error)
 
 
 def print_message(text: str, style: str | None = None) -> None:
@@ -107,7 +124,7 @@ def print_table(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
 def format_cell(value: Any) -> Text:
     """Format a value for a table."""
     text = "-" if value is None or value == "" else _format_value(value)
-    return Text(text, style=WORD_STYLES.get(text, ""))
+    return Text(_show_controls(text), style=WORD_STYLES.get(text, ""))  # before the width of a column is measured
 
 
 def _format_value(value: Any) -> str:

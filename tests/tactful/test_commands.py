@@ -14,6 +14,7 @@ import pytest
 from services.development.dev_settings import lock_data_dir
 from services.kit.observability.build_info import COMMIT_VARIABLE, VERSION
 from tactful.__main__ import main
+from tactful.output import OutputFormat, print_data, print_message
 from tests.support.command_line import ROOT, RunningProduct, environment, product, run
 
 pytestmark = pytest.mark.wired
@@ -192,3 +193,15 @@ def test_arguments_are_read_as_utf8_whatever_the_locale(tmp_path: Path, locale: 
 def test_an_argument_that_is_not_text_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", "c-\udcff", "offer"]) == 2
     assert "argument 2 is not text in UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("character", ["\x1b[31m", "\x9b31m", "\x01", "\x7f", "\u202e", "\u2028"])
+def test_control_characters_of_data_are_shown_and_do_not_reach_the_terminal(
+    character: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"a{character}b"
+    print_data([{"why": text}], OutputFormat.TABLE, {"why": "why"})
+    print_data({"why": text}, OutputFormat.TABLE)
+    print_message(text)
+    shown = "".join(capsys.readouterr())
+    assert shown.count(text.encode("unicode_escape").decode()) == 3 and character[0] not in shown
