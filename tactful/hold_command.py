@@ -121,7 +121,8 @@ def lift(
         lifted = api.post(
             f"{PATH}/{quote_segment(key)}/lift", {name: value for name, value in how.items() if value is not None}
         )
-    print_message(f"{key}: lifted; deferred messages are released at {lifted['release_rate']} a second")
+    released = f"deferred messages are released at {lifted['release_rate']} a second"
+    print_message(f"{key}: lifted; {released if lifted['mode'] == HoldMode.DEFER else 'what it dropped stays dropped'}")
     _print_hold(lifted, output)
 
 

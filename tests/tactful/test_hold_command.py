@@ -53,6 +53,12 @@ def test_place_says_what_it_placed_and_what_comes_next(tactful: RunningProduct, 
     assert f"Next: tactful hold plan {key}" in done.err
 
 
+def test_lifting_a_hold_that_drops_does_not_promise_a_release(tactful: RunningProduct, key: str) -> None:
+    assert tactful.run("hold", "place", key, "--mode", "drop", "--reason", "INC-482", *NARROW).code == 0
+    lifted = tactful.run("hold", "lift", key)
+    assert "what it dropped stays dropped" in lifted.err and "released" not in lifted.err
+
+
 def test_every_part_of_a_scope_has_an_option(tactful: RunningProduct, key: str) -> None:
     options = ["--channel", "sms", "--channel", "push", "--class", "marketing", "--topic", "nowhere", "--region", "PT"]
     options += ["--intent", "advertise", "--campaign", "nothing", "--trait", "vip=true", "--trait", "tier=gold"]

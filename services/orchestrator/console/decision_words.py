@@ -3,6 +3,7 @@
 Sentences come from explain/wording.py, the same that the API sends; here are headlines and short names.
 """
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -164,6 +165,9 @@ def describe_hold(hold: HoldFact, at: WallClock, lifted_at: Instant | None = Non
     ]
     what = ", ".join(parts) if parts else "all service and marketing messages"
     where = f" in {hold.region}" if hold.region else ""
+    if hold.trait:
+        traits = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(hold.trait.items())]
+        where += f" for customers with {' and '.join(traits)}"
     last = hold.until if lifted_at is None else lifted_at
     end = f"until {at.moment(last)}" if last is not None else "until it is lifted"
     if last is not None and last <= at.now:

@@ -100,6 +100,7 @@ class PageRenderer:
             asset=assets.url,
             outcomes=decision_words.OUTCOMES,
             channels=decision_words.CHANNELS,
+            channel_label=decision_words.channel_label,
             by=decision_words.CHANNEL_PHRASES,
             reasons=decision_words.REASONS,
             link=link,

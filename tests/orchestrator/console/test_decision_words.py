@@ -124,6 +124,11 @@ def test_the_deciding_rule_is_marked_and_evidence_is_in_words() -> None:
             "From Mon 2 Mar, 13:00, until it is lifted: advertising, asks for a referral wait.",
         ),
         (
+            HoldFact("h", "drop", NOW - HOUR, region="DE", trait={"vip": True, "tier": "gold"}),
+            "Since Mon 2 Mar, 11:00, until it is lifted: all service and marketing messages in DE "
+            'for customers with tier="gold" and vip=true are dropped.',
+        ),
+        (
             HoldFact("h", "defer", NOW, reason="INC-482", placed_by="lea"),
             "Since Mon 2 Mar, 12:00, until it is lifted: all service and marketing messages wait. "
             "Placed by lea: INC-482.",

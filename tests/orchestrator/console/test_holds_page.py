@@ -89,6 +89,9 @@ async def test_a_hold_that_drops_keeps_nothing_back(shop: House) -> None:
     await shop.event("shop.order.delivered", "bruno", {"order": "o-2", "total": 90.0}, "e-bruno")
     seen = words((await shop.get("/console/holds/checkout")).text)
     assert "suppressed, not kept" in seen and "1 decision was suppressed" in seen
+    await shop.api("POST", "/v1/holds/checkout/lift")
+    seen = words((await shop.get("/console/holds/checkout")).text)
+    assert "by admin." in seen and "released" not in seen
 
 
 async def test_a_key_that_no_hold_ever_had_is_not_found(shop: House) -> None:

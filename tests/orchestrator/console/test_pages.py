@@ -146,6 +146,12 @@ async def test_why_names_the_day_on_which_it_would_be_allowed(shop: House) -> No
     assert "Recent complaint: no asks for 30 days" in page
 
 
+async def test_why_shows_a_contact_on_a_channel_of_another_tool(shop: House) -> None:
+    await shop.event("tactful.contact.reported", "ada", {"channel": "phone", "class": "marketing"}, "e-call")
+    page = await shop.get(WHY)
+    assert page.status_code == 200 and "Phone</span>" in page.text
+
+
 async def test_why_says_what_could_not_be_determined(shop: House) -> None:
     query = "customer=nobody&campaign=payment-failed"
     said = await shop.api("GET", f"/v1/why?{query}")
