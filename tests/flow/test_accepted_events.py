@@ -113,6 +113,31 @@ async def test_every_accepted_event_can_be_asked_about(product: Live) -> None:
     assert note["nearest"][0] == "shop.offer" and "`shop.offer`" in note["detail"]
 
 
+async def test_an_event_that_no_condition_lets_through_is_told_why(product: Live) -> None:
+    await product.campaign(campaign("order", trigger={"event": "shop.order", "when": "event.data.total >= 50"}))
+    notes = {}
+    for number, data in enumerate([{"totl": 80}, {"total": 8}, {"total": 80}, {"total": "80"}]):
+        item = await product.send(event("shop.order", f"e-{number}", **data))
+        assert bool(item["decisions"]) is not bool(item["notes"])
+        notes |= {item["event_id"]: [(note["pointer"], note["code"], note["detail"]) for note in item["notes"]]}
+    condition = "the condition of its trigger is false{}: event.data.total >= 50"
+    missing = condition.format(", because `event.data.total` has no value")
+    assert notes == {
+        "e-0": [("/data", "not_triggered", f"`order`: {missing}")],
+        "e-1": [("/data", "not_triggered", f"`order`: {condition.format('')}")],
+        "e-2": [],
+        "e-3": [],
+    }
+    why = await product.editor.get("/v1/why?source=/shop&event=e-0")
+    assert why.status_code == 404 and "was accepted at" in why.json()["detail"]
+
+
+@pytest.mark.parametrize("when", ["customer.country == 'FR'", "event.data.total > 5 && customer.id == 'x'"])
+async def test_a_condition_on_the_customer_is_not_guessed(product: Live, when: str) -> None:
+    await product.campaign(campaign("order", trigger={"event": "shop.order", "when": when}))
+    assert (await product.send(event("shop.order", "e-1", total=1)))["notes"] == []
+
+
 async def test_a_field_that_nothing_reads_is_noted(product: Live) -> None:
     item = await product.send(event("tactful.preference.changed", "e-1", locale="de", requested_by="agent-7"))
     assert [note["pointer"] for note in item["notes"]] == ["/data/requested_by"]

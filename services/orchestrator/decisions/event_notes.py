@@ -1,36 +1,39 @@
-"""What the answer to an accepted event says beside its status: a type that nothing names, and parts of the data that
-have no effect.
+"""What the answer to an accepted event says beside its status: a type that nothing names, conditions that the event
+does not meet, and parts of the data that have no effect.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from schemas.addresses import find_unusable
+from schemas.condition_words import describe_condition_failure
 from schemas.customer import Customer
 from schemas.documents import did_you_mean
-from schemas.own_events import OWN_EVENT_TYPES, CheckedData
+from schemas.event import Event, parse_data
+from schemas.own_events import OWN_EVENT_TYPES, CheckedData, is_own
 from schemas.text import escape_pointer
 from schemas.vocabulary import Class
-from services.orchestrator.policy.match import Catalogue
+from services.condition import ConditionError
+from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.match import Catalogue, condition_variables
 
 MAX_NEAREST: Final = 3
 MAX_IGNORED: Final = 20
 """So many fields without effect are named: an event can have tens of thousands."""
 MAX_COMPARED: Final = 5
 """Of so many types of one request the nearest ones are found: that takes 25 ms a type beside 200 known ones."""
+MAX_CONDITIONS: Final = 10
+"""So many campaigns of one type are looked at: a request may hold a thousand events."""
+_READS_CUSTOMER: Final = re.compile(r"\bcustomer\b")
 
 Note = dict[str, Any]
 
 
 def note_types(event_types: Iterable[str], catalogue: Catalogue) -> dict[str, list[Note]]:
     """By type: a note if no active campaign and no situation names it, with the nearest ones; else nothing."""
-    situations = catalogue.policy.document.situations
-    known = {
-        *catalogue.by_event,
-        *(trigger.event for kind in situations for trigger in (*kind.opens, *kind.closes)),
-        *OWN_EVENT_TYPES,
-    }
+    known = {*catalogue.by_event, *_situation_types(catalogue), *OWN_EVENT_TYPES}
     notes: dict[str, list[Note]] = {}
     compared = 0
     for event_type in dict.fromkeys(event_types):
@@ -47,6 +50,55 @@ def _note_unnamed(event_type: str, nearest: list[str]) -> Note:
     if nearest:
         detail += f"; the nearest types are {', '.join(f'`{name}`' for name in nearest)}"
     return {"pointer": "/type", "code": "nothing_listens", "detail": detail, "nearest": nearest}
+
+
+def note_triggers(event: Event, catalogue: Catalogue) -> list[Note]:
+    """A note for each campaign of the type that the event does not trigger, if none is triggered and no situation names
+    the type, so that nothing comes of the event. Nothing where a condition reads the customer, who is not known here.
+    """
+    campaigns = catalogue.by_event.get(event.type, ())
+    is_own_or_situation = is_own(event.type) or event.type in _situation_types(catalogue)
+    if is_own_or_situation or not 0 < len(campaigns) <= MAX_CONDITIONS:
+        return []
+    if any(_READS_CUSTOMER.search(campaign.document.trigger.when or "") for campaign in campaigns):
+        return []
+    variables = condition_variables(event, parse_data(event), {})
+    if any(_triggers(campaign, variables) for campaign in campaigns):
+        return []
+    return [
+        _note("/data", "not_triggered", f"`{campaign.key}`: {describe_untriggered(campaign, variables)}")
+        for campaign in campaigns
+    ]
+
+
+def _triggers(campaign: CompiledCampaign, variables: Mapping[str, Any]) -> bool:
+    """Whether there will be decisions. A condition that cannot be evaluated leads to some, with the outcome `fail`."""
+    try:
+        return campaign.trigger_condition is None or campaign.trigger_condition(variables)
+    except ConditionError:
+        return True
+
+
+def describe_untriggered(campaign: CompiledCampaign, variables: Mapping[str, Any]) -> str:
+    """Why a campaign is not triggered by an event of its type, in words."""
+    condition, text = campaign.trigger_condition, campaign.document.trigger.when
+    if condition is None:
+        return "the campaign was not active when the event came"
+    try:
+        if condition(variables):
+            return f"the condition of its trigger is true now; it was not, or the campaign was not active then: {text}"
+    except ConditionError as error:
+        failure = describe_condition_failure(error.evidence()) or "cannot be evaluated"
+        return f"the condition of its trigger {failure}: {text}"
+    missing = condition.missing_variable(variables)
+    because = f", because `{missing}` has no value" if missing else ""
+    return f"the condition of its trigger is false{because}: {text}"
+
+
+def _situation_types(catalogue: Catalogue) -> set[str]:
+    """The event types that open or close a situation."""
+    situations = catalogue.policy.document.situations
+    return {trigger.event for kind in situations for trigger in (*kind.opens, *kind.closes)}
 
 
 def note_data(checked: CheckedData, catalogue: Catalogue, region: str | None) -> list[Note]:

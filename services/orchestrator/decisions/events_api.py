@@ -31,7 +31,13 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
 from services.orchestrator.decisions.decision_fields import DecisionFields
-from services.orchestrator.decisions.event_notes import Note, note_data, note_types, situation_kinds
+from services.orchestrator.decisions.event_notes import (
+    Note,
+    note_data,
+    note_triggers,
+    note_types,
+    situation_kinds,
+)
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.decisions.store import EventKey, event_key
 from services.orchestrator.policy.match import Catalogue
@@ -314,6 +320,7 @@ async def _item_document(
         "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id, 'customer': event.subject})}",
         "notes": [
             *type_notes[event.type],
+            *note_triggers(event, catalogue),
             *(note_data(check_event(event), catalogue, log.region) if is_own(event.type) else ()),
         ],
     }

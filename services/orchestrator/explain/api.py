@@ -17,6 +17,7 @@ from services.kit.http.openapi import answers, document_schema
 from services.kit.http.request_parsing import parse_instant_param
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions import read_store
+from services.orchestrator.decisions.accepted_events import find_accepted
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.facts_reader import FactsRefused
 from services.orchestrator.decisions.store import event_key
@@ -142,6 +143,12 @@ async def _explain_event(explainer: Explainer, source: str, id: str, customer: s
         raw = await read_store.get_event(tx, source, id, customer)
         event = None if raw is None else decode_event(raw)
         stored = [] if event is None else await read_store.list_event_decisions(tx, *event_key(event))
+        accepted = await find_accepted(tx, source, id, customer) if event is None else None
+    if accepted is not None:
+        raise NotFound(
+            f"the event was accepted at {format_instant(accepted.received)}, and nothing has come of it so far: such "
+            "events are not stored; the `notes` of the answer when it is sent say why it triggers no campaign"
+        )
     if event is None:
         raise NotFound(
             "no event with this source and id is stored: it has not arrived, or it triggered no active campaign"

@@ -1,12 +1,11 @@
 """Evaluates what would be decided for a customer and a campaign, now or at a past instant. It writes nothing."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from schemas.condition_words import describe_condition_failure
 from schemas.decision import Decision
 from schemas.event import Event, decode_event
 from schemas.message import Message
@@ -15,7 +14,6 @@ from schemas.times import Instant, format_instant
 from schemas.vocabulary import CampaignStatus as Status
 from schemas.vocabulary import Outcome
 from schemas.words import channel_words
-from services.condition import ConditionError
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, NotFound, Problem
@@ -31,6 +29,7 @@ from services.orchestrator.decisions.evaluation import (
     RenderMessage,
     evaluate_customer,
 )
+from services.orchestrator.decisions.event_notes import describe_untriggered
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.explain import as_of
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
@@ -106,7 +105,7 @@ class Explainer:
             return []
         facts = (await self.facts_reader.read_facts([event.subject], catalogue, positions))[event.subject]
         variables = condition_variables(event, read_stored_data(event), facts.customer_values)
-        return [UntriggeredCampaign(each.key, _why_untriggered(each, variables)) for each in others]
+        return [UntriggeredCampaign(each.key, describe_untriggered(each, variables)) for each in others]
 
     async def explain_at(self, customer: str, key: str, at: Instant) -> Explanation:
         """Returns what would have been decided if the trigger had fired at a past instant, with what was known then.
@@ -180,21 +179,6 @@ class Explainer:
         if newest is None:
             raise NotFound(f"there is no campaign `{key[:80]}`")
         return replace(compile_version(newest).campaign, active=False)
-
-
-def _why_untriggered(campaign: CompiledCampaign, variables: Mapping[str, Any]) -> str:
-    condition, text = campaign.trigger_condition, campaign.document.trigger.when
-    if condition is None:
-        return "the campaign was not active when the event came"
-    try:
-        if condition(variables):
-            return f"the condition of its trigger is true now; it was not, or the campaign was not active then: {text}"
-    except ConditionError as error:
-        failure = describe_condition_failure(error.evidence()) or "cannot be evaluated"
-        return f"the condition of its trigger {failure}: {text}"
-    missing = condition.missing_variable(variables)
-    because = f", because `{missing}` has no value" if missing else ""
-    return f"the condition of its trigger is false{because}: {text}"
 
 
 def _unrendered(planned: PlannedMessage) -> Message:
