@@ -250,6 +250,7 @@ OPEN_ATTEMPTS_PATH = "/internal/orchestrator/attempts/open"
 STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
 FIND_KEY_PATH = "/internal/orchestrator/keys/find"
 HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
+UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
 
 
 class AttemptScope(msgspec.Struct, frozen=True):
@@ -300,6 +301,28 @@ class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
+
+
+class ScopeNames(msgspec.Struct, frozen=True):
+    """Asks which of these names, as a scope has them, nothing has here."""
+
+    topics: tuple[str, ...] = ()
+    campaigns: tuple[str, ...] = ()
+
+
+class UnknownScopeName(msgspec.Struct, frozen=True):
+    """A name that no topic of the active policy or no campaign has, and the one that resembles it most."""
+
+    field: str
+    index: int
+    name: str
+    nearest: str | None
+
+
+class UnknownScopeNames(msgspec.Struct, frozen=True):
+    """The names that nothing has."""
+
+    names: tuple[UnknownScopeName, ...]
 
 
 class HoldPlanRequest(msgspec.Struct, frozen=True):

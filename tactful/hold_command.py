@@ -27,6 +27,11 @@ PLAN_COLUMNS = {
     "now": "now",
     "after caps": "after_caps",
 }
+_MISSING = {
+    "key": "missing; give the hold a name by which it is lifted, such as inc-482",
+    "reason": "missing; say why, for the people who find the hold",
+    "mode": "missing; `defer` lets messages wait until the hold ends, `drop` ends them",
+}
 SCOPE_FIELDS = ("channels", "classes", "topics", "intents", "campaigns")
 
 KeyArgument = Annotated[str, typer.Argument(help="The hold's key.")]
@@ -67,12 +72,12 @@ def place(
     document = {**_read_hold(file), **{name: value for name, value in options.items() if value}}
     for name in ("key", "reason", "mode"):
         if not document.get(name):
-            raise typer.BadParameter(
-                "missing; every hold needs one", param_hint="KEY" if name == "key" else f"--{name}"
-            )
+            raise typer.BadParameter(_MISSING[name], param_hint="KEY" if name == "key" else f"--{name}")
     with connect(service="suppression") as api:
         new_hold = api.post(PATH, {**document, **_parse_end(api, until, for_)})
     _print_hold(new_hold, output)
+    for note in new_hold.get("notes", ()):
+        print_message(f"{note['pointer']}: {note['detail']}", "yellow")
     if not new_hold["enforced"]:
         remaining = new_hold["in_flight"]
         print_message(

@@ -10,6 +10,7 @@ from schemas.service_api import (
     HOLD_PLAN_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
+    UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
     HoldPlan,
@@ -18,6 +19,8 @@ from schemas.service_api import (
     KeyLookup,
     OpenAttemptCount,
     OpenAttempts,
+    ScopeNames,
+    UnknownScopeNames,
 )
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal
@@ -61,3 +64,7 @@ class OrchestratorClient:
         return await internal_api.call(
             self._http, HOLD_PLAN_PATH, request, HoldPlan, key=self._service_key, timeout=HOLD_PLAN_TIMEOUT
         )
+
+    async def unknown_names(self, names: ScopeNames) -> UnknownScopeNames:
+        """Which of these names no topic of the active policy and no campaign has."""
+        return await internal_api.call(self._http, UNKNOWN_NAMES_PATH, names, UnknownScopeNames, key=self._service_key)

@@ -79,5 +79,6 @@ def orchestrator_routes(
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
+        holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]

@@ -34,6 +34,7 @@ from services.suppression.api import (
     internal_api,
     situation_routes,
 )
+from services.suppression.api.scope_notes import NamesApi
 from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
@@ -54,7 +55,7 @@ MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class OrchestratorHoldApi(AttemptsApi, hold_routes.HoldPlanApi, Protocol):
+class OrchestratorHoldApi(AttemptsApi, hold_routes.HoldPlanApi, NamesApi, Protocol):
     """What this service asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -187,7 +188,7 @@ def _build_routers(
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, clock, components.metrics),
-        hold_routes.hold_routes(database, enforcer, clock),
+        hold_routes.hold_routes(database, enforcer, orchestrator, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),
         internal_api.internal_routes(facts, database, clock, compile_event_condition),

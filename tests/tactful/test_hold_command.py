@@ -59,6 +59,23 @@ def test_lifting_a_hold_that_drops_does_not_promise_a_release(tactful: RunningPr
     assert "what it dropped stays dropped" in lifted.err and "released" not in lifted.err
 
 
+def test_a_hold_on_a_campaign_that_nobody_registered_says_that_it_stops_nothing(
+    tactful: RunningProduct, key: str
+) -> None:
+    scope = ("--campaign", "order-shiped", "--campaign", "order-shipped", "--topic", "nowhere")
+    done = tactful.run("hold", "place", key, "--mode", "defer", "--reason", "a test", *scope, "-o", "json")
+    assert done.code == 0 and done.data["enforced"]
+    assert done.data["notes"] == [
+        {
+            "pointer": "/scope/campaigns/0",
+            "code": "no_effect",
+            "detail": "there is no campaign `order-shiped`, did you mean `order-shipped`?",
+        },
+        {"pointer": "/scope/topics/0", "code": "no_effect", "detail": "the active policy has no topic `nowhere`"},
+    ]
+    assert "/scope/campaigns/0: there is no campaign `order-shiped`" in done.err
+
+
 def test_every_part_of_a_scope_has_an_option(tactful: RunningProduct, key: str) -> None:
     options = ["--channel", "sms", "--channel", "push", "--class", "marketing", "--topic", "nowhere", "--region", "PT"]
     options += ["--intent", "advertise", "--campaign", "nothing", "--trait", "vip=true", "--trait", "tier=gold"]

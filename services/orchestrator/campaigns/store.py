@@ -188,6 +188,11 @@ async def list_heads(tx: Tx, after: str, limit: int) -> list[tuple[CampaignHead,
     ]
 
 
+async def list_keys(tx: Tx) -> list[str]:
+    """Returns the keys of all campaigns."""
+    return [row.key for row in await tx.rows("SELECT key FROM campaign ORDER BY key")]
+
+
 async def get_campaign_version(tx: Tx, key: str, version: int) -> DocumentVersion | None:
     """Returns one version of a campaign."""
     row = await tx.row(

@@ -17,6 +17,7 @@ from schemas.service_api import (
     DecisionCount,
     HoldPlan,
     HoldPlanSample,
+    ScopeNames,
 )
 from schemas.suppression import Hold
 from schemas.times import format_instant
@@ -31,6 +32,7 @@ from services.kit.http.request_body import document, document_body, plain_body
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import LiftRequest, format_optional_instant, hold_document
+from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unknown_names
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import HoldExists
@@ -69,10 +71,11 @@ class HoldHistory(HoldFields):
 
 
 class PlacedHold(HoldFields):
-    """A hold, and whether it holds already."""
+    """A hold, and whether it holds already. `notes`: names in its scope that nothing has."""
 
     enforced: bool
     in_flight: NotRequired[int | None]
+    notes: NotRequired[list[ScopeNote]]
 
 
 class PlanCount(TypedDict):
@@ -125,11 +128,11 @@ class PlanFields(TypedDict):
     sample: list[PlanSample]
 
 
-def hold_routes(database: Database, enforcer: SuppressionEnforcer, clock: Clock) -> APIRouter:
+def hold_routes(database: Database, enforcer: SuppressionEnforcer, orchestrator: NamesApi, clock: Clock) -> APIRouter:
     """/v1/holds."""
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
     _add_read_routes(routes, database, clock)
-    _add_place_route(routes, database, enforcer, clock)
+    _add_place_route(routes, database, enforcer, orchestrator, clock)
     _add_lift_route(routes, database, clock)
     return routes
 
@@ -166,7 +169,9 @@ def _add_read_routes(routes: APIRouter, database: Database, clock: Clock) -> Non
         return {**newest, "earlier": earlier}
 
 
-def _add_place_route(routes: APIRouter, database: Database, enforcer: SuppressionEnforcer, clock: Clock) -> None:
+def _add_place_route(
+    routes: APIRouter, database: Database, enforcer: SuppressionEnforcer, orchestrator: NamesApi, clock: Clock
+) -> None:
     @routes.post(
         "",
         summary="Place a hold; answered once it is enforced",
@@ -186,9 +191,9 @@ def _add_place_route(routes: APIRouter, database: Database, enforcer: Suppressio
             raise HoldExists(f"the hold `{hold.key}` is in force or to come already: lift it first, or use another key")
         log("hold_placed", hold_key=hold.key, mode=hold.mode, via="api")
         enforcement = await enforcer.enforce([attempt_scope(hold)], "hold")
-        return JSONResponse(
-            {**hold_document(row, now), **enforcement.to_response()}, 201 if enforcement.enforced else 202
-        )
+        notes = await note_unknown_names(orchestrator, ScopeNames(hold.scope.topics or (), hold.scope.campaigns or ()))
+        answer = {**hold_document(row, now), **enforcement.to_response(), **({"notes": notes} if notes else {})}
+        return JSONResponse(answer, 201 if enforcement.enforced else 202)
 
 
 def _add_lift_route(routes: APIRouter, database: Database, clock: Clock) -> None:
