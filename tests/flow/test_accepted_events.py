@@ -115,8 +115,9 @@ async def test_every_accepted_event_can_be_asked_about(product: Live) -> None:
 
 async def test_an_event_that_no_condition_lets_through_is_told_why(product: Live) -> None:
     await product.campaign(campaign("order", trigger={"event": "shop.order", "when": "event.data.total >= 50"}))
-    notes = {}
-    for number, data in enumerate([{"totl": 80}, {"total": 8}, {"total": 80}, {"total": "80"}]):
+    notes: dict[str, list[tuple[str, str, str]]] = {}
+    sent: list[dict[str, Any]] = [{"totl": 80}, {"total": 8}, {"total": 80}, {"total": "80"}]
+    for number, data in enumerate(sent):
         item = await product.send(event("shop.order", f"e-{number}", **data))
         assert bool(item["decisions"]) is not bool(item["notes"])
         notes |= {item["event_id"]: [(note["pointer"], note["code"], note["detail"]) for note in item["notes"]]}
