@@ -20,7 +20,7 @@ RENEW_INTERVAL = 2.0
 """Seconds between two renewals of the leases, which last ten seconds."""
 RECOVERY_INTERVAL = 1.0
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at the outbox while it is empty and nobody signals."""
+"""Seconds between two looks at the outbox, for what other processes have written to it."""
 
 
 class Dispatcher:
@@ -49,6 +49,7 @@ class Dispatcher:
             tasks.create_task(self._refuse_new_after_stop(stop))
             tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, RECOVERY_INTERVAL))
+            tasks.create_task(self._repeat_step(stop, self._wake_for_outbox_rows, POLL_INTERVAL))
             for channel in self._delivery.channels:
                 tasks.create_task(self._serve_channel(channel, stop))
         try:
@@ -84,6 +85,13 @@ class Dispatcher:
             await self._run_step(step)
             await sleep_unless_set(stop, interval)
 
+    async def _wake_for_outbox_rows(self) -> None:
+        """Wake the channels that wait: one look for all of them, so that an idle process does little."""
+        async with self._database.read() as tx:
+            found = await store.has_outbox_rows(tx, self._delivery.channels, sorted(self._epochs))
+        if found:
+            self._outbox_signal.notify()
+
     async def _serve_channel(self, channel: str, stop: asyncio.Event) -> None:
         while not stop.is_set():
             upcoming = self._outbox_signal.next_event()
@@ -93,12 +101,12 @@ class Dispatcher:
                 log("dispatch_waits", level="warning", reason=error.code, detail=error.detail, channel=channel)
                 done = 0
             if not done:
-                await _wait_for_either(upcoming, stop, POLL_INTERVAL)
+                await _wait_for_either(upcoming, stop)
 
     async def hand_over_batch(self, channel: str) -> int:
         """Claim and deliver the next messages of a channel; returns how many were claimed."""
         async with self._database.read() as tx:
-            if not await store.has_outbox_rows(tx, channel, sorted(self._epochs)):
+            if not await store.has_outbox_rows(tx, [channel], sorted(self._epochs)):
                 return 0
         deadline = self._delivery.deadline()
         opened = await self._database.now()
@@ -109,10 +117,10 @@ class Dispatcher:
         return len(claimed_messages)
 
 
-async def _wait_for_either(wake_event: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+async def _wait_for_either(wake_event: asyncio.Event, stop: asyncio.Event) -> None:
     waits = [asyncio.ensure_future(wake_event.wait()), asyncio.ensure_future(stop.wait())]
     try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()

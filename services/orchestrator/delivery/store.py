@@ -4,7 +4,7 @@ Who claims a message, or ends an attempt in any way but `accepted`, holds the lo
 evaluations plan is written by `decisions/message_store.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -107,13 +107,17 @@ async def lock_owned_shards(tx: Tx, owner: str, epochs: Mapping[int, int]) -> se
 # The outbox and claims.
 
 
-async def has_outbox_rows(tx: Tx, channel: str, shards: Sequence[int]) -> bool:
-    """Whether the outbox holds anything for these shards. It costs less than an attempt to claim."""
-    row = await tx.row(
-        f"SELECT seq FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} AND channel = :channel LIMIT 1",
-        shards=tx.list_parameter(shards),
-        channel=channel,
-    )
+async def has_outbox_rows(tx: Tx, channels: Iterable[str], shards: Sequence[int]) -> bool:
+    """Whether the outbox holds anything of these channels for these shards. It costs less than an attempt to claim.
+
+    One question for all channels: a subquery each, so that each is found by the index.
+    """
+    if not shards:
+        return False
+    in_shards = tx.in_list("shard", "shards", "bigint")
+    names = {f"channel_{number}": channel for number, channel in enumerate(channels)}
+    subqueries = [f"EXISTS (SELECT 1 FROM outbox WHERE {in_shards} AND channel = :{name})" for name in names]
+    row = await tx.row(f"SELECT 1 AS found WHERE {' OR '.join(subqueries)}", shards=tx.list_parameter(shards), **names)
     return row is not None
 
 

@@ -131,8 +131,8 @@ async def test_the_outbox_is_read_by_shard_channel_and_order(database: Database)
     rows = [(1, "sms", "m-1", "a"), (2, "sms", "m-2", "b"), (1, "push", "m-3", "a"), (1, "sms", "m-4", "c")]
     async with database.write() as tx:
         await tx.bulk_insert("outbox", ("shard", "channel", "message_id", "customer"), rows)
-        assert await store.has_outbox_rows(tx, "sms", [2])
-        assert not await store.has_outbox_rows(tx, "push", [2, 3])
+        assert await store.has_outbox_rows(tx, ["push", "sms"], [2])
+        assert not await store.has_outbox_rows(tx, ["push"], [2, 3])
         assert await store.next_outbox_rows(tx, "sms", []) == []
         found = await store.next_outbox_rows(tx, "sms", [1])
         assert [row.message_id for row in found] == ["m-1", "m-4"]
