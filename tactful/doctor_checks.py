@@ -88,6 +88,12 @@ async def check_database_file(settings: DeploymentSettings, service: str) -> Doc
     )
 
 
+def missing_database_url(service: str) -> DoctorFinding:
+    """What is said of the database of a service of its own when nothing names it."""
+    detail = "not checked: TACTFUL_DATABASE__URL is not set"
+    return DoctorFinding(f"db {service}", CheckState.AMBER, detail, f"run it with the settings of the {service}")
+
+
 async def check_database(url: str, service: str, mend: str | None = None) -> DoctorFinding:
     """Whether the database can be reached and its schema is up to date."""
     check = f"db {service}"

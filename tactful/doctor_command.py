@@ -57,8 +57,12 @@ async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
 async def _run_checks(settings: DeploymentSettings, service: DatabaseService) -> AsyncIterator[DoctorFinding]:
     """Run the checks, one after the other."""
     development = doctor_checks.is_development(settings)
-    yield doctor_checks.check_data_directory(settings)
-    if settings.database.url is None:
+    is_separate = settings.kafka.bootstrap is not None  # services of their own keep nothing in a data directory
+    if not is_separate:
+        yield doctor_checks.check_data_directory(settings)
+    if settings.database.url is None and is_separate:
+        yield doctor_checks.missing_database_url(service)
+    elif settings.database.url is None:
         for each in DatabaseService:
             yield await doctor_checks.check_database_file(settings, each)
     else:

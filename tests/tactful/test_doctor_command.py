@@ -84,6 +84,15 @@ def test_the_adapter_of_each_channel(nothing: dict[str, str], adapter: str, more
     assert states(done)["send sms"] == state
 
 
+def test_separate_services_are_not_told_to_start_a_development_server(nothing: dict[str, str]) -> None:
+    given = {**nothing, "TACTFUL_KAFKA__BOOTSTRAP": "127.0.0.1:1"}
+    found = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert "data" not in found and not any(
+        "tactful dev" in (found[name]["mend"] or "") for name in ("db orchestrator", "log")
+    )
+    assert "TACTFUL_DATABASE__URL is not set" in found["db orchestrator"]["detail"]
+
+
 def test_a_broker_that_does_not_answer_is_red(nothing: dict[str, str]) -> None:
     done = run("doctor", "-o", "json", given={**nothing, "TACTFUL_KAFKA__BOOTSTRAP": f"127.0.0.1:{free_port()}"})
     found = {each["check"]: each for each in done.data}
