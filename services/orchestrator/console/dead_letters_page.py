@@ -1,7 +1,8 @@
 """Dead letters of all three services: what could not be applied and why, what it would do now, redrive and discard."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -105,6 +106,9 @@ def _add_list_page(routes: APIRouter, context: ConsoleContext, renderer: PageRen
         )  # fmt: skip
 
 
+_RATE: Final = re.compile("[0-9]{1,6}")
+
+
 def _add_redrive_pages(routes: APIRouter, context: ConsoleContext, renderer: PageRenderer) -> None:
     @routes.post(f"{PATH}/redrive")
     async def redrive_letters(request: Request, principal: Principal = requires(WRITE)) -> Response:
@@ -113,7 +117,8 @@ def _add_redrive_pages(routes: APIRouter, context: ConsoleContext, renderer: Pag
         if fields.get("id"):
             chosen = {"ids": [fields["id"]]}
         rate = fields.get("rate") or str(DEFAULT_REDRIVE_RATE)
-        data = {**chosen, "reason": fields.get("reason", "").strip(), "rate": int(rate) if rate.isdecimal() else rate}
+        number = int(rate) if _RATE.fullmatch(rate) else rate
+        data = {**chosen, "reason": fields.get("reason", "").strip(), "rate": number}
         body = _check(RedriveBody, data)
         job = await start_redrive(context.database, context.letters, body, principal.name, context.clock.now())
         return RedirectResponse(f"{PATH}/jobs/{job.id}", 303)

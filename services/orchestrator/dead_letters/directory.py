@@ -137,7 +137,9 @@ class DeadLetterDirectory:
 
 
 def name_service(service: str, error: TactfulError) -> str:
-    """What a service that could not answer has said; the error of a call names the service already."""
+    """What a service that could not answer has said; the error of a call names the one that does not answer already."""
+    if any(error.detail.startswith(f"{other} does not answer") for other in LETTER_SERVICES if other != service):
+        return f"{service} cannot go on: {error.detail}"
     words = f"{service} does not answer: "
     return error.detail if error.detail.startswith(words) else f"{words}{error.detail}"
 

@@ -103,6 +103,12 @@ async def test_all_letters_of_a_filter_are_redriven(shop: House) -> None:
     assert "orchestrator-1" in page and "preference-1" not in page and "Latest redrives" in page
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "x", "9" * 5000, "٣", "1.5"])
+async def test_a_rate_that_is_none_is_refused(shop: House, rate: str) -> None:
+    fields = {"csrf": await shop.csrf(), "service": "preference", "reason": "mended", "rate": rate}
+    assert (await shop.post(f"{PATH}/redrive", fields)).status_code == 422
+
+
 async def test_a_discard_needs_a_reason_and_a_confirmation(shop: House) -> None:
     await publish(shop, PAYMENT)
     csrf, path = await shop.csrf(), f"{PATH}/orchestrator-1/discard"
