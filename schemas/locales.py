@@ -9,6 +9,10 @@ from langcodes.tag_parser import LanguageTagError
 _FIRST_SUBTAG = re.compile(r"[A-Za-z]{2,3}(-|$)|[ix]-", re.IGNORECASE)
 _SINGLETON = re.compile(r"-([0-9a-wyz])(?=-)", re.IGNORECASE)
 MAX_LOCALE_LENGTH = 128
+_POSIX_LOCALE = re.compile(
+    r"(?P<language>[A-Za-z]{2,3})(-(?P<region>[A-Za-z]{2}))?(?=[.@])(\.[^@]*)?(@(?P<modifier>.*))?", re.DOTALL
+)
+_SUBTAGS_OF_MODIFIERS = {"latin": "Latn", "cyrillic": "Cyrl", "devanagari": "Deva", "valencia": "valencia"}
 
 
 @lru_cache(4096)
@@ -51,10 +55,11 @@ def _repeats_an_extension(tag: str) -> bool:
 
 
 def _suggestion(tag: str) -> str:
-    """The tag of a POSIX locale, such as `de_DE.UTF-8`; else nothing."""
-    language, mark, _ = re.sub("[@.]", ".", tag).partition(".")
-    return (
-        f", did you mean `{parse_locale(language)}`?"
-        if mark and re.fullmatch("[A-Za-z]{2,3}(-[A-Za-z]{2})?", language)
-        else ""
-    )
+    """The tag of a POSIX locale, such as `de_DE.UTF-8` or `sr_RS@latin`; else nothing."""
+    found = _POSIX_LOCALE.fullmatch(tag)
+    if found is None:
+        return ""
+    modifier = _SUBTAGS_OF_MODIFIERS.get((found["modifier"] or "").lower(), "")
+    is_script = len(modifier) == 4
+    parts = (found["language"], modifier if is_script else "", found["region"], "" if is_script else modifier)
+    return f", did you mean `{parse_locale('-'.join(part for part in parts if part))}`?"

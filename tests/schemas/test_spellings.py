@@ -57,8 +57,11 @@ def test_what_is_no_language_tag_is_refused(given: str) -> None:
 
 
 def test_a_posix_locale_is_refused_with_its_language_tag() -> None:
-    for given in ("de_DE.UTF-8", "de_DE@euro"):
-        with pytest.raises(ValueError, match="did you mean `de-DE`"):
+    for given, meant in {
+        "de_DE.UTF-8": "de-DE", "de_DE@euro": "de-DE", "de.UTF-8": "de", "de_DE.ISO-8859-1@euro": "de-DE",
+        "sr_RS.UTF-8@latin": "sr-Latn-RS", "uz_UZ@cyrillic": "uz-Cyrl-UZ", "ca_ES@valencia": "ca-ES-valencia",
+    }.items():  # fmt: skip
+        with pytest.raises(ValueError, match=f"did you mean `{meant}`"):
             parse_locale(given)
 
 
