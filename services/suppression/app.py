@@ -186,8 +186,8 @@ def _build_routers(
         database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal
     )
     return [
-        entry_routes.suppression_routes(database, suppression_list, enforcer, clock),
-        alertmanager_webhook.alertmanager_routes(database, enforcer, clock, components.metrics),
+        entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
+        alertmanager_webhook.alertmanager_routes(database, enforcer, orchestrator, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),

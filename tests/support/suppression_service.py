@@ -18,6 +18,7 @@ from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
+    UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
     KeyDigest,
@@ -25,6 +26,9 @@ from schemas.service_api import (
     KeyOwner,
     OpenAttemptCount,
     OpenAttempts,
+    ScopeNames,
+    UnknownScopeName,
+    UnknownScopeNames,
 )
 from schemas.times import Instant, parse_instant
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT
@@ -89,7 +93,10 @@ def record(event: Event) -> Outgoing:
 
 @dataclass
 class Handovers:
-    """A small orchestrator: which attempts are under way, and what it was asked."""
+    """A small orchestrator: which attempts are under way, and what it was asked.
+
+    `missing`: names that no topic and no campaign has; `names_asked`: each question about names.
+    """
 
     under_way: set[int] = field(default_factory=set)
     asked: list[AttemptScope] = field(default_factory=list)
@@ -97,6 +104,8 @@ class Handovers:
     polls: int = 0
     down: bool = False
     keys: dict[str, str] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    names_asked: list[ScopeNames] = field(default_factory=list)
 
     def app(self) -> FastAPI:
         """Its door."""
@@ -126,6 +135,18 @@ class Handovers:
         async def find_key(request: Request) -> Response:
             role = self.keys.get((await internal_api.read_request(request, KeyDigest)).digest)
             return internal_api.respond(KeyLookup(None if role is None else KeyOwner(role, role, f"key_{role}")))
+
+        @app.post(UNKNOWN_NAMES_PATH)
+        async def unknown_names(request: Request) -> Response:
+            names = await internal_api.read_request(request, ScopeNames)
+            self.names_asked.append(names)
+            found = [
+                UnknownScopeName(field, index, name, None)
+                for field, asked in (("topics", names.topics), ("campaigns", names.campaigns))
+                for index, name in enumerate(asked)
+                if name in self.missing
+            ]
+            return internal_api.respond(UnknownScopeNames(tuple(found)))
 
         return app
 

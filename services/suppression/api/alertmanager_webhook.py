@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from schemas.alertmanager import Alert, Notification
 from schemas.documents import validate_document
-from schemas.service_api import AttemptScope
+from schemas.service_api import AttemptScope, ScopeNames
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Problem
@@ -20,7 +20,8 @@ from services.kit.http.request_body import plain_body
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.suppression import alert_holds
-from services.suppression.api.hold_routes import attempt_scope, to_hold_fact
+from services.suppression.api.hold_routes import attempt_scope, hold_names, to_hold_fact
+from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unknown_names_of_all
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.store import hold_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
@@ -29,13 +30,14 @@ AlertResult = Literal["placed", "stands", "lapsed", "lifted", "ignored"]
 
 
 class AlertFields(TypedDict):
-    """What became of one alert."""
+    """What became of one alert. `notes`: names in the scope of its hold that nothing has."""
 
     fingerprint: str
     key: str
     status: str
     result: AlertResult
     errors: NotRequired[list[ProblemFields]]
+    notes: NotRequired[list[ScopeNote]]
 
 
 class AlertAnswer(EnforcedFields):
@@ -46,16 +48,23 @@ class AlertAnswer(EnforcedFields):
 
 
 class AlertOutcome(NamedTuple):
-    """The result of one alert. `scope`: the attempts that its hold concerns, when one was placed."""
+    """The result of one alert. `scope`: the attempts that its hold concerns, when one was placed; `names`: what it
+    names.
+    """
 
     alert: Alert
     result: AlertResult
     problems: tuple[Problem, ...] = ()
     scope: AttemptScope | None = None
+    names: ScopeNames = ScopeNames()
 
 
 def alertmanager_routes(
-    database: Database, enforcer: SuppressionEnforcer, clock: Clock, metrics: SuppressionMetrics
+    database: Database,
+    enforcer: SuppressionEnforcer,
+    orchestrator: NamesApi,
+    clock: Clock,
+    metrics: SuppressionMetrics,
 ) -> APIRouter:
     """POST /v1/holds/alertmanager."""
     routes = APIRouter(prefix="/v1/holds", tags=["holds"])
@@ -78,7 +87,10 @@ def alertmanager_routes(
         _report_outcomes(outcomes, notification.truncated, metrics)
         scopes = [outcome.scope for outcome in outcomes if outcome.scope is not None]
         enforcement = await enforcer.enforce(scopes, "hold")
-        answer = {"items": [_outcome_document(outcome) for outcome in outcomes], "truncated": notification.truncated}
+        notes = await note_unknown_names_of_all(orchestrator, [outcome.names for outcome in outcomes])
+        _report_notes(outcomes, notes)
+        items = [_outcome_document(*each) for each in zip(outcomes, notes, strict=True)]
+        answer = {"items": items, "truncated": notification.truncated}
         return JSONResponse({**answer, **enforcement.to_response()}, 200 if enforcement.enforced else 202)
 
     return routes
@@ -111,7 +123,7 @@ async def _place_hold(tx: Tx, alert: Alert, actor: str, now: Instant) -> AlertOu
     seq = await hold_store.place_hold(tx, to_hold_fact(hold), text, actor, now)
     if seq is None:
         return AlertOutcome(alert, "stands", problems)
-    return AlertOutcome(alert, "placed", problems, attempt_scope(hold))
+    return AlertOutcome(alert, "placed", problems, attempt_scope(hold), hold_names(hold))
 
 
 def _report_outcomes(outcomes: Sequence[AlertOutcome], truncated: int, metrics: SuppressionMetrics) -> None:
@@ -126,7 +138,15 @@ def _report_outcomes(outcomes: Sequence[AlertOutcome], truncated: int, metrics: 
         log("alerts_truncated", level="warning", alerts=truncated)
 
 
-def _outcome_document(outcome: AlertOutcome) -> dict[str, Any]:
+def _report_notes(outcomes: Sequence[AlertOutcome], notes: Sequence[Sequence[ScopeNote]]) -> None:
+    """Alertmanager shows nobody our answer, so the log says it too."""
+    for outcome, found in zip(outcomes, notes, strict=True):
+        if found:
+            details = [note["detail"] for note in found]
+            log("hold_without_effect", level="warning", hold_key=alert_holds.hold_key(outcome.alert), notes=details)
+
+
+def _outcome_document(outcome: AlertOutcome, notes: Sequence[ScopeNote]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "fingerprint": outcome.alert.fingerprint,
         "key": alert_holds.hold_key(outcome.alert),
@@ -137,4 +157,6 @@ def _outcome_document(outcome: AlertOutcome) -> dict[str, Any]:
         document["errors"] = [
             {"pointer": problem.pointer, "code": problem.code, "detail": problem.detail} for problem in outcome.problems
         ]
+    if notes:
+        document["notes"] = notes
     return document

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
-from schemas.service_api import AttemptScope
+from schemas.service_api import AttemptScope, ScopeNames
 from schemas.vocabulary import Channel, Class, SuppressionReason
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
@@ -20,6 +20,7 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.http.request_body import described_body, document, document_body, plain_body
 from services.kit.runtime.clock import Clock
 from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
+from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unknown_names_of_all
 from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
@@ -71,10 +72,11 @@ class EntryFields(TypedDict):
 
 
 class AddedEntry(EnforcedFields):
-    """One entry that was added, or that existed: then without an id."""
+    """One entry that was added, or that existed: then without an id. `notes`: names in its scope that nothing has."""
 
     id: str | None
     status: Literal["added", "exists"]
+    notes: NotRequired[list[ScopeNote]]
 
 
 class ImportedRow(TypedDict):
@@ -84,6 +86,7 @@ class ImportedRow(TypedDict):
     status: Literal["added", "exists", "invalid"]
     id: NotRequired[str | None]
     errors: NotRequired[list[ProblemFields]]
+    notes: NotRequired[list[ScopeNote]]
 
 
 class ImportResult(EnforcedFields):
@@ -96,12 +99,16 @@ class ImportResult(EnforcedFields):
 
 
 def suppression_routes(
-    database: Database, suppression_list: SuppressionList, enforcer: SuppressionEnforcer, clock: Clock
+    database: Database,
+    suppression_list: SuppressionList,
+    enforcer: SuppressionEnforcer,
+    orchestrator: NamesApi,
+    clock: Clock,
 ) -> APIRouter:
     """GET, POST and DELETE /v1/suppressions."""
     routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
     _add_read_routes(routes, database, suppression_list)
-    _add_create_route(routes, database, suppression_list, enforcer, clock)
+    _add_create_route(routes, SuppressionImporter(database, suppression_list, clock), enforcer, orchestrator)
     _add_delete_route(routes, database, suppression_list, clock)
     return routes
 
@@ -142,14 +149,8 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
 
 
 def _add_create_route(
-    routes: APIRouter,
-    database: Database,
-    suppression_list: SuppressionList,
-    enforcer: SuppressionEnforcer,
-    clock: Clock,
+    routes: APIRouter, importer: "SuppressionImporter", enforcer: SuppressionEnforcer, orchestrator: NamesApi
 ) -> None:
-    importer = SuppressionImporter(database, suppression_list, clock)
-
     @routes.post(
         "",
         summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced",
@@ -162,17 +163,24 @@ def _add_create_route(
         body = await request_parsing.read_document(request)
         if isinstance(body, list):
             return await import_entries(body, principal)
-        document = suppression_list.hash_document(parse_suppression(body, clock.now()))
+        document = importer.parse_row(body)
         (added,) = await importer.add_documents([document], principal.name)
-        return await respond_when_enforced({"id": added.id, "status": added.status}, added.scopes)
+        answer: RowResult = {"id": added.id, "status": added.status}
+        return await respond_when_enforced(answer, added.scopes, [(answer, document)])
 
     async def import_entries(rows: Sequence[object], principal: Principal) -> JSONResponse:
-        results, scopes = await importer.import_rows(rows, principal.name)
+        results, scopes, taken = await importer.import_rows(rows, principal.name)
         counts = {status: sum(item["status"] == status for item in results) for status in ROW_STATUSES}
-        return await respond_when_enforced({**counts, "items": results}, scopes)
+        return await respond_when_enforced({**counts, "items": results}, scopes, taken)
 
-    async def respond_when_enforced(answer: RowResult, scopes: Sequence[AttemptScope]) -> JSONResponse:
+    async def respond_when_enforced(
+        answer: RowResult, scopes: Sequence[AttemptScope], taken: Sequence[tuple[RowResult, HashedSuppression]]
+    ) -> JSONResponse:
         enforcement = await enforcer.enforce(scopes, "suppression")
+        notes = await note_unknown_names_of_all(orchestrator, [_entry_names(document) for _, document in taken])
+        for (result, _), found in zip(taken, notes, strict=True):
+            if found:  # an entry has one topic, and no list of them
+                result["notes"] = [{**note, "pointer": "/scope/topic"} for note in found]
         return JSONResponse({**answer, **enforcement.to_response()}, 200 if enforcement.enforced else 202)
 
 
@@ -213,19 +221,27 @@ class SuppressionImporter:
         async with self._database.write() as tx:
             return await self._suppression_list.add_documents(tx, documents, added_by, self._clock.now())
 
-    async def import_rows(self, rows: Sequence[object], added_by: str) -> tuple[list[RowResult], list[AttemptScope]]:
-        """The result of each row, and the attempts that they concern. Raises TooLarge, or Invalid without rows."""
+    def parse_row(self, row: object) -> HashedSuppression:
+        """A row as it is kept, from bytes or plain values. Raises DocumentError."""
+        plain = load_json(row) if isinstance(row, bytes) else row
+        return self._suppression_list.hash_document(parse_suppression(plain, self._clock.now()))
+
+    async def import_rows(
+        self, rows: Sequence[object], added_by: str
+    ) -> tuple[list[RowResult], list[AttemptScope], list[tuple[RowResult, HashedSuppression]]]:
+        """The result of each row, the attempts that they concern, and the rows that were taken with their results.
+
+        Raises TooLarge, or Invalid without rows.
+        """
         if len(rows) > MAX_ROWS:
             raise TooLarge(f"more than {MAX_ROWS} rows: send them in parts")
         if not rows:
             raise Invalid("there are no rows", errors=[Problem("", "empty", "send at least one row")])
         results: list[RowResult] = [{} for _ in rows]
         valid: list[tuple[int, HashedSuppression]] = []
-        now = self._clock.now()
         for index, row in enumerate(rows):
             try:
-                document = parse_suppression(load_json(row) if isinstance(row, bytes) else row, now)
-                valid.append((index, self._suppression_list.hash_document(document)))
+                valid.append((index, self.parse_row(row)))
             except DocumentError as error:
                 results[index] = {"row": index, "status": "invalid", "errors": _problem_documents(error)}
         scopes: list[AttemptScope] = []
@@ -235,7 +251,12 @@ class SuppressionImporter:
             for (index, _), item in zip(chunk, added, strict=True):
                 results[index] = {"row": index, "status": item.status, "id": item.id}
                 scopes.extend(item.scopes)
-        return results, scopes
+        return results, scopes, [(results[index], document) for index, document in valid]
+
+
+def _entry_names(entry: HashedSuppression) -> ScopeNames:
+    topic = entry.document.scope.topic
+    return ScopeNames(() if topic is None else (topic,))
 
 
 def _split_lines(body: bytes) -> list[object]:

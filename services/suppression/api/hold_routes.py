@@ -191,7 +191,7 @@ def _add_place_route(
             raise HoldExists(f"the hold `{hold.key}` is in force or to come already: lift it first, or use another key")
         log("hold_placed", hold_key=hold.key, mode=hold.mode, via="api")
         enforcement = await enforcer.enforce([attempt_scope(hold)], "hold")
-        notes = await note_unknown_names(orchestrator, ScopeNames(hold.scope.topics or (), hold.scope.campaigns or ()))
+        notes = await note_unknown_names(orchestrator, hold_names(hold))
         answer = {**hold_document(row, now), **enforcement.to_response(), **({"notes": notes} if notes else {})}
         return JSONResponse(answer, 201 if enforcement.enforced else 202)
 
@@ -252,6 +252,11 @@ def to_hold_fact(hold: Hold) -> HoldFact:
         reason=hold.reason,
         placed_by=hold.placed_by or "",
     )
+
+
+def hold_names(hold: Hold) -> ScopeNames:
+    """The names in a hold's scope that something else must have."""
+    return ScopeNames(hold.scope.topics or (), hold.scope.campaigns or ())
 
 
 def attempt_scope(hold: Hold) -> AttemptScope:

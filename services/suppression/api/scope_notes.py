@@ -5,6 +5,7 @@ correct spelling. But it stops nothing, so the answer says so.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from typing_extensions import TypedDict
@@ -15,6 +16,8 @@ from services.kit.observability.logs import log_error
 
 MAX_SECONDS: Final = 2.0
 """The answer of somebody who stops messages does not wait longer for its notes."""
+MAX_NAMES: Final = 100
+"""For each unknown name the orchestrator looks for a similar one, and an import can have ten thousand."""
 _NOUNS: Final = {"topics": "the active policy has no topic", "campaigns": "there is no campaign"}
 
 
@@ -35,19 +38,34 @@ class NamesApi(Protocol):
 
 async def note_unknown_names(orchestrator: NamesApi, names: ScopeNames) -> list[ScopeNote]:
     """A note for each name that nothing has; none when the orchestrator cannot be asked."""
-    if not names.topics and not names.campaigns:
-        return []
+    (notes,) = await note_unknown_names_of_all(orchestrator, [names])
+    return notes
+
+
+async def note_unknown_names_of_all(orchestrator: NamesApi, scopes: Sequence[ScopeNames]) -> list[list[ScopeNote]]:
+    """The notes of each scope; the orchestrator is asked once, about the first `MAX_NAMES` names of either kind."""
+    topics = tuple(dict.fromkeys(name for scope in scopes for name in scope.topics))[:MAX_NAMES]
+    campaigns = tuple(dict.fromkeys(name for scope in scopes for name in scope.campaigns))[:MAX_NAMES]
+    notes: list[list[ScopeNote]] = [[] for _ in scopes]
+    if not topics and not campaigns:
+        return notes
     try:
         async with asyncio.timeout(MAX_SECONDS):
-            answer = await orchestrator.unknown_names(names)
+            answer = await orchestrator.unknown_names(ScopeNames(topics, campaigns))
     except (TimeoutError, TactfulError) as error:
         log_error("scope_not_checked", error, "warning")
-        return []
-    return [_note(unknown) for unknown in answer.names]
+        return notes
+    unknown = {(each.field, each.name): each for each in answer.names}
+    for found, scope in zip(notes, scopes, strict=True):
+        for field, names in (("campaigns", scope.campaigns), ("topics", scope.topics)):
+            found += (
+                {"pointer": f"/scope/{field}/{index}", "code": "no_effect", "detail": _detail(unknown[field, name])}
+                for index, name in enumerate(names)
+                if (field, name) in unknown
+            )
+    return notes
 
 
-def _note(unknown: UnknownScopeName) -> ScopeNote:
-    detail = f"{_NOUNS[unknown.field]} `{unknown.name}`"
-    if unknown.nearest is not None:
-        detail += f", did you mean `{unknown.nearest}`?"
-    return {"pointer": f"/scope/{unknown.field}/{unknown.index}", "code": "no_effect", "detail": detail}
+def _detail(unknown: UnknownScopeName) -> str:
+    similar = "" if unknown.nearest is None else f", did you mean `{unknown.nearest}`?"
+    return f"{_NOUNS[unknown.field]} `{unknown.name}`{similar}"

@@ -75,6 +75,25 @@ async def test_an_alert_that_fires_places_a_hold_and_tells_who_why_and_when(serv
     assert (fact.key, fact.scope.channels) == (KEY, frozenset({"email", "sms"}))
 
 
+async def test_names_that_nothing_has_are_noted_by_alert_and_asked_about_once(service: Running) -> None:
+    service.handovers.missing = frozenset({"order-shiped", "nowhere"})
+    first = bare(tactful_campaigns="order-shipped,order-shiped", tactful_topics="nowhere")
+    (second,) = bare(tactful_campaigns="order-shiped")["alerts"]
+    (third,) = bare(tactful_campaigns="order-shipped")["alerts"]
+    first["alerts"] += [second | {"fingerprint": "b" * 16}, third | {"fingerprint": "c" * 16}]
+    items = (await post(service, first))["items"]
+    detail = "there is no campaign `order-shiped`"
+    assert [item.get("notes") for item in items] == [
+        [
+            {"pointer": "/scope/campaigns/1", "code": "no_effect", "detail": detail},
+            {"pointer": "/scope/topics/0", "code": "no_effect", "detail": "the active policy has no topic `nowhere`"},
+        ],
+        [{"pointer": "/scope/campaigns/0", "code": "no_effect", "detail": detail}],
+        None,
+    ]
+    assert len(service.handovers.names_asked) == 1
+
+
 async def test_resolved_it_lifts_the_hold(service: Running) -> None:
     await post(service, FIRING)
     service.clock.set(NOW + 5 * MINUTE)

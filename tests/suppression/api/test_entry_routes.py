@@ -38,6 +38,18 @@ async def test_an_entry_of_a_customer_is_told_as_a_fact(service: Running) -> Non
 
 
 @pytest.mark.wired
+async def test_a_topic_that_the_policy_does_not_have_is_noted_and_asked_about_once(service: Running) -> None:
+    service.handovers.missing = frozenset({"nwes"})
+    entries = [{"customer": "c-1", "reason": "manual", "scope": {"topic": name}} for name in ("nwes", "news", "nwes")]
+    note = {"pointer": "/scope/topic", "code": "no_effect", "detail": "the active policy has no topic `nwes`"}
+    one = (await service.http.post("/v1/suppressions", json=entries[0])).json()
+    assert (one["status"], one["enforced"], one["notes"]) == ("added", True, [note])
+    many = (await service.http.post("/v1/suppressions", json=[{}, *entries])).json()
+    assert [item.get("notes") for item in many["items"]] == [None, [note], None, [note]]
+    assert [asked.topics for asked in service.handovers.names_asked] == [("nwes",), ("nwes", "news")]
+
+
+@pytest.mark.wired
 async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Running) -> None:
     first = await service.http.post("/v1/suppressions", json=ADA)
     again = await service.http.post("/v1/suppressions", json=ADA | {"address": " ada@example.org"})
