@@ -59,8 +59,11 @@ class HourChart(NamedTuple):
     height: float
 
 
-def render_difference(difference: Mapping[str, Any]) -> str:
-    """Renders a difference as HTML (docs/simulate.md); equal differences give equal texts."""
+def render_difference(difference: Mapping[str, Any], unreadable: int = 0) -> str:
+    """Renders a difference as HTML (docs/simulate.md); equal differences give equal texts.
+
+    `unreadable`: how many recorded events were left out.
+    """
     charts = [
         difference_chart(difference["by_campaign"], "campaign", "Campaigns", "Sends gained and lost by campaign."),
         difference_chart(difference["by_channel"], "channel", "Channels", "Sends gained and lost by channel."),
@@ -73,6 +76,7 @@ def render_difference(difference: Mapping[str, Any]) -> str:
     ]
     return _template().render(
         difference=difference,
+        unreadable=unreadable,
         charts=charts,
         hours=hour_chart(difference["by_hour"]),
         width=CHART_WIDTH,

@@ -3,7 +3,7 @@ difference.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,17 @@ from schemas.recorded import CustomerHistory, HoldPeriod
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.policy.match import Catalogue
-from services.orchestrator.policy.virtual_time_simulation import SimulatedEvent, Simulator
+from services.orchestrator.policy.virtual_time_simulation import FactsChange, SimulatedEvent, Simulator
 from services.simulation.compare import Comparison
 from services.simulation.difference_page import render_difference
 from services.simulation.input_files import read_campaigns, read_policy
-from services.simulation.recorded_traffic import RecordedFactsSource, read_arrivals, read_ledgers, read_structs
+from services.simulation.recorded_traffic import (
+    ReceivedEvents,
+    RecordedFactsSource,
+    merge_arrivals,
+    read_ledgers,
+    read_structs,
+)
 
 SIDES = ("here", "against")
 PROGRESS_EVERY = 200
@@ -44,7 +50,8 @@ def compare_recorded_traffic(folder: Path, on_progress: OnProgress) -> None:
         **Comparison(_decisions_path(folder, "here"), _decisions_path(folder, "against"), zone).to_document(),
     }
     result = {"runs": runs, "difference": difference}
-    (folder / "picture.html").write_text(render_difference(difference), "utf-8")
+    unreadable = max(run["unreadable"] for run in runs.values())
+    (folder / "picture.html").write_text(render_difference(difference, unreadable), "utf-8")
     (folder / "result.json").write_bytes(msgspec.json.encode(result))
     on_progress(1.0)
 
@@ -57,13 +64,16 @@ def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnP
     simulator = Simulator(catalogue, facts_source, job.until, read_ledgers(folder))
     outcomes, reasons = Counter[str](), Counter[str]()
     encoder = msgspec.json.Encoder()
+    events = ReceivedEvents(folder)
+    arrivals = merge_arrivals(facts_source, events)
     with _decisions_path(folder, side).open("wb") as file:
-        for decision in simulator.replay_arrivals(_report_arrivals(folder, facts_source, side, job, on_progress)):
+        for decision in simulator.replay_arrivals(_report_arrivals(arrivals, side, job, on_progress)):
             outcomes[decision.outcome] += 1
             reasons[decision.reason] += 1
             file.write(encoder.encode(to_document(decision, "decisive")) + b"\n")
     return {
         "events": simulator.events,
+        "unreadable": events.unreadable,
         "decisions": outcomes.total(),
         "outcomes": dict(sorted(outcomes.items())),
         "reasons": dict(sorted(reasons.items())),
@@ -71,11 +81,11 @@ def _simulate_side(folder: Path, side: str, job: ComparisonJob, on_progress: OnP
 
 
 def _report_arrivals(
-    folder: Path, facts_source: RecordedFactsSource, side: str, job: ComparisonJob, on_progress: OnProgress
-) -> Any:
+    arrivals: Iterable[SimulatedEvent | FactsChange], side: str, job: ComparisonJob, on_progress: OnProgress
+) -> Iterator[SimulatedEvent | FactsChange]:
     """Yields the arrivals, reporting the overall progress now and then."""
     done = 0
-    for arrival in read_arrivals(folder, facts_source):
+    for arrival in arrivals:
         yield arrival
         done += isinstance(arrival, SimulatedEvent)
         if done % PROGRESS_EVERY == 0:

@@ -99,21 +99,34 @@ class RecordedFactsSource:
         return read_reported_contact(event, data)
 
 
-def read_arrivals(folder: Path, facts_source: RecordedFactsSource) -> Iterator[SimulatedEvent | FactsChange]:
+class ReceivedEvents:
+    """The recorded events in order of arrival. `unreadable`: how many were left out so far, because today's checks
+    refuse what an earlier version took.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "events.jsonl"
+        self.unreadable = 0
+
+    def __iter__(self) -> Iterator[SimulatedEvent]:
+        for line in read_structs(self._path, EventLine):
+            try:
+                event = decode_event(bytes(line.event))
+            except InvalidEvent:
+                self.unreadable += 1
+                continue
+            checked = check_event(event)
+            if checked.refused:
+                self.unreadable += 1
+            else:
+                yield SimulatedEvent(line.at, event, checked.data)
+
+
+def merge_arrivals(
+    facts_source: RecordedFactsSource, events: Iterable[SimulatedEvent]
+) -> Iterator[SimulatedEvent | FactsChange]:
     """Yields everything that happened, in order; at one instant changes of facts come first."""
-    return heapq.merge(facts_source.facts_changes(), read_received_events(folder), key=attrgetter("at"))
-
-
-def read_received_events(folder: Path) -> Iterator[SimulatedEvent]:
-    """Yields the events in order of arrival, skipping those that can no longer be read."""
-    for line in read_structs(folder / "events.jsonl", EventLine):
-        try:
-            event = decode_event(bytes(line.event))
-        except InvalidEvent:
-            continue
-        checked = check_event(event)
-        if not checked.refused:
-            yield SimulatedEvent(line.at, event, checked.data)
+    return heapq.merge(facts_source.facts_changes(), events, key=attrgetter("at"))
 
 
 def read_ledgers(folder: Path) -> dict[str, Ledger]:

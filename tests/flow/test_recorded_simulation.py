@@ -76,6 +76,23 @@ async def test_a_stricter_policy_loses_customers_who_are_named_with_their_traces
     assert "4 recorded events of 2 customers" in found["notes"][0]
 
 
+async def test_stored_events_that_can_no_longer_be_read_are_counted_and_told(product: Live) -> None:
+    """An earlier version may have taken what today's checks refuse."""
+    await offers(product, 0, 2)
+    await product.at(MONDAY + 3 * DAY)
+    async with product.database.write() as tx:
+        await tx.execute(
+            "UPDATE inbox SET event = :event WHERE received > :first",
+            event=b'{"specversion":"0.3"}',
+            first=MONDAY + HOUR,
+        )
+    found = await simulated(product)
+    assert [(run["events"], run["unreadable"]) for run in found["result"]["runs"].values()] == [(1, 1), (1, 1)]
+    assert found["notes"][-1].startswith("Left out: 1 recorded event that an earlier version took")
+    page = (await product.editor.get(f"/v1/simulations/{found['id']}/picture")).text
+    assert "1 recorded event can no longer be read" in page
+
+
 async def test_what_was_recorded_is_decided_as_it_was(product: Live) -> None:
     """Facts and contacts as they were: an opt-out, a complaint, contacts made before the span."""
     await product.policy(policy(situations=[COMPLAINT], contact_history=[NO_ASK], frequency_caps=[WEEKLY]))

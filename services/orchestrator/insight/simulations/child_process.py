@@ -110,7 +110,17 @@ class SimulationRun:
             return RunResult(
                 error="the result is too large to store; request a shorter span or fewer customers", notes=notes
             )
-        return RunResult(result, picture, notes)
+        return RunResult(result, picture, [*notes, *describe_unreadable(result)])
+
+
+def describe_unreadable(result: bytes) -> list[str]:
+    """Says how many recorded events were left out, when any were."""
+    runs = msgspec.json.decode(result)["runs"]
+    count = max(run["unreadable"] for run in runs.values())
+    if not count:
+        return []
+    left_out = "1 recorded event" if count == 1 else f"{count} recorded events"
+    return [f"Left out: {left_out} that an earlier version took, and that can no longer be read."]
 
 
 def describe_traffic(resolved: ResolvedRequest, exported: ExportedTraffic) -> list[str]:
