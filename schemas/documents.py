@@ -144,9 +144,14 @@ def load_json(raw: bytes, *, check_texts: bool = True) -> Any:
         raise DocumentError([("", "malformed", _describe_number_error(error))]) from None
     if len(raw) > MAX_VALUES or _LONG_NUMBER.search(raw):
         _check_limits(value)
-    if check_texts and _BAD_TEXT_ESCAPE.search(raw):
+    if check_texts and may_hold_bad_texts(raw):
         _check_texts(value)
     return value
+
+
+def may_hold_bad_texts(raw: bytes) -> bool:
+    """Whether JSON that has been parsed may hold text that cannot be kept: False for nearly all, at little cost."""
+    return _BAD_TEXT_ESCAPE.search(raw) is not None
 
 
 def without_byte_order_mark(raw: bytes) -> bytes:

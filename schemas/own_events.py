@@ -8,11 +8,13 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import ceil
 from typing import Any, Final
 
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.customer import Customer
-from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, validate_document
+from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, may_hold_bad_texts, validate_document
 from schemas.event import (
     EARLIEST_TIME,
     Event,
@@ -55,6 +57,10 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     FEEDBACK_GIVEN: ("score", "scale", "text", "about"),
 }
 """The types, each with the fields of its `data`."""
+MAX_COMPARED: Final = 200
+"""How many unknown fields of an event are compared with the fields by letters. One with more may hide a refusal."""
+NEAR: Final = 0.8
+"""The share of equal letters from which a name counts as a misspelt one, as difflib counts."""
 MAX_TIME_AHEAD: Final = 30 * DAY
 """How long after the event a reported contact may lie."""
 
@@ -196,6 +202,8 @@ class _Check:
 
     def drop_bad_texts(self) -> None:
         """Remove what cannot be kept: single traits, single entries of lists, and else whole fields."""
+        if not may_hold_bad_texts(bytes(self.event.data)):
+            return
         for name, value in list(self.data.items()):
             found = list(find_bad_texts({name: value}, "/data"))
             if not found:
@@ -211,11 +219,16 @@ class _Check:
 
     def drop_misspelled(self) -> None:
         """Unknown fields are ignored, but not one whose name is nearly that of a field, or which may be a refusal."""
-        fields = OWN_EVENT_TYPES[self.event.type]
-        of_customer = self.event.type in (PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED)
+        names = _field_names(self.event.type)
+        fields, of_customer = names.fields, names.of_customer
+        compared = 0
         for name in [each for each in self.data if each not in fields and each != "customer"]:
-            meant = _find_meant(name, fields, of_customer)
-            refuses = of_customer and bool(meant in REFUSAL_FIELDS or _MAY_REFUSE.search(name.lower()))
+            small = name.lower()
+            meant = names.find_alias(small)
+            if meant is None and compared <= MAX_COMPARED and names.may_find_similar(small):
+                compared += 1
+                meant = names.find_similar(small) if compared <= MAX_COMPARED else None
+            refuses = of_customer and bool(meant in REFUSAL_FIELDS or _MAY_REFUSE.search(small))
             if meant is None and not refuses:
                 self.ignored.append(name)
                 continue
@@ -227,6 +240,10 @@ class _Check:
             else:
                 advice = ""
             self.drop(name, "unknown_field", f"no field of {self.event.type}{advice}")
+        if compared > MAX_COMPARED:
+            self.may_refuse |= of_customer
+            detail = f"more than {MAX_COMPARED} unknown fields consist of the letters of fields of {self.event.type}"
+            self.problems.append(("/data", "too_many_fields", detail))
 
     def check_customer(self, names: Iterable[str]) -> None:
         """Validate the fields of a customer, and keep those that are right."""
@@ -395,15 +412,47 @@ def _bad_texts(value: Any) -> Iterator[EventProblem]:
     return find_bad_texts(value)
 
 
-def _find_meant(name: str, fields: Collection[str], of_customer: bool) -> str | None:
-    """The field that a name stands for; of a customer's event also one that belongs to the other of the two types."""
-    known = PREFERENCE_FIELDS if of_customer else fields
-    plain = name.lower().replace("_", "").replace("-", "")
-    by_plain = {each.replace("_", ""): each for each in known} | (_OTHER_NAMES if of_customer else {})
-    if plain in by_plain:
-        return by_plain[plain]
-    similar = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
-    return similar[0] if similar else None
+class _FieldNames:
+    """The fields of a type, and what names stand for them. Built once for a type: an event can have ten thousand
+    unknown names, and each is looked up while everything else waits.
+    """
+
+    def __init__(self, event_type: str) -> None:
+        self.fields = frozenset(OWN_EVENT_TYPES[event_type])
+        self.of_customer = event_type in (PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED)
+        self._known = PREFERENCE_FIELDS if self.of_customer else OWN_EVENT_TYPES[event_type]
+        by_plain = {each.replace("_", ""): each for each in self._known}
+        self._by_plain = by_plain | (_OTHER_NAMES if self.of_customer else {})
+        longest = max(map(len, self._known), default=0) * (2 - NEAR) / NEAR
+        self._by_length = [self._known_near(length) for length in range(round(longest) + 1)]
+
+    def _known_near(self, length: int) -> list[tuple[frozenset[str], int]]:
+        """The letters of each field that a name of this length may resemble, and how many of them it may lack: by
+        difflib, the common letters of both are at least the share `NEAR` of the mean length.
+        """
+        common = [(known, ceil((length + len(known)) * NEAR / 2 - 1e-9)) for known in self._known]
+        return [(frozenset(known), len(known) - least) for known, least in common if least <= min(length, len(known))]
+
+    def find_alias(self, name: str) -> str | None:
+        """The field that a name in small letters stands for; of a customer's event also one of the other of the two."""
+        return self._by_plain.get(name.replace("_", "").replace("-", ""))
+
+    def may_find_similar(self, name: str) -> bool:
+        """Whether `find_similar` is worth asking: False only where it would find nothing."""
+        if len(name) >= len(self._by_length):
+            return False
+        letters = frozenset(name)
+        return any(len(known - letters) <= may_lack for known, may_lack in self._by_length[len(name)])
+
+    def find_similar(self, name: str) -> str | None:
+        """The field whose name is nearly this one, in small letters."""
+        similar = difflib.get_close_matches(name, self._known, n=1, cutoff=NEAR)
+        return similar[0] if similar else None
+
+
+@cache
+def _field_names(event_type: str) -> _FieldNames:
+    return _FieldNames(event_type)
 
 
 def customers_to_quarantine(

@@ -1,14 +1,26 @@
 """The check of our own event types: what may refuse messages, what is told, and how much work a hostile event makes."""
 
+import difflib
+import itertools
 import json
 import time
+from random import Random
 from typing import Any
 
 import pytest
 
 from schemas.contact_channels import find_contact_channel
 from schemas.event import decode_event
-from schemas.own_events import CheckedData, check_event, is_unknown_own, may_be_refusal, read_stored_data
+from schemas.own_events import (
+    NEAR,
+    OWN_EVENT_TYPES,
+    PREFERENCE_FIELDS,
+    CheckedData,
+    check_event,
+    is_unknown_own,
+    may_be_refusal,
+    read_stored_data,
+)
 
 
 def check(kind: str, data: dict[str, Any]) -> CheckedData:
@@ -36,6 +48,39 @@ def test_an_event_with_thousands_of_bad_parts_is_checked_at_once_and_tells_the_f
     assert checked.may_refuse and checked.given == ("locale", "consent")
     assert len(checked.problems) == 101
     assert checked.problems[-1] == ("/data", "more_problems", "31900 more problems are not listed")
+
+
+def test_among_thousands_of_unknown_fields_a_misspelt_refusal_is_found() -> None:
+    others = {f"field_of_the_shop_{number}": number for number in range(7_000)}
+    for name in ("opt_outs_", "consnet", "pasued_until", "zonse"):
+        checked = check("tactful.preference.changed", {**others, name: [], "locale": "de"})
+        assert [pointer for pointer, _, _ in checked.problems] == [f"/data/{name}"]
+        assert checked.may_refuse is (name != "zonse")
+        assert len(checked.ignored) == 7_000
+
+
+def test_more_names_like_those_of_fields_than_are_compared_may_hide_a_refusal() -> None:
+    names = ["".join(letters) for letters in itertools.permutations("locaxle", 7)][:1_000]
+    checked = check("tactful.preference.changed", {**dict.fromkeys(names, "x"), "locale": "de"})
+    assert checked.may_refuse and checked.given == ("locale",)
+    assert "too_many_fields" in {code for _, code, _ in checked.problems[-2:]} or len(checked.problems) == 101
+    few = check("tactful.preference.changed", {**dict.fromkeys(names[-50:], "x"), "locale": "de"})
+    assert not few.may_refuse
+
+
+def test_no_name_is_left_out_that_difflib_would_find() -> None:
+    random = Random(7)
+    for kind, fields in OWN_EVENT_TYPES.items():
+        known = PREFERENCE_FIELDS if kind.startswith("tactful.customer.i") else fields
+        for field in known:
+            for _ in range(200):
+                letters = list(field)
+                for _ in range(random.randrange(6)):
+                    place = random.randrange(len(letters) + 1)
+                    letters[place : place + random.randrange(2)] = random.choice(["", "x", field[0]])
+                name = "".join(letters)
+                if difflib.get_close_matches(name, known, 1, NEAR) and name not in fields:
+                    assert check(kind, {name: "x"}).ignored == (), (kind, name)
 
 
 @pytest.mark.parametrize(
