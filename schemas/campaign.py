@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from schemas.documents import DocumentProblem, is_stored, validate_document
+from schemas.documents import DocumentProblem, FieldError, is_stored, validate_document
 from schemas.fields import (
     Channels,
     ClassField,
@@ -104,19 +104,20 @@ class Campaign(Document):
     @model_validator(mode="after")
     def _check_consistency(self) -> "Campaign":
         if self.class_ is Class.MARKETING and self.topic is None:
-            raise ValueError("a marketing campaign needs a `topic` that customers can switch off")
+            raise FieldError("topic", "a marketing campaign needs a `topic` that customers can switch off")
         if self.class_ is Class.TRANSACTIONAL and self.holdout:
             raise ValueError("a transactional message is never held out: remove `holdout`")
         if self.fallback_after is not None and self.strategy is not Strategy.FALLBACK:
-            raise ValueError("`fallback_after` belongs to strategy `fallback`, which is not available yet: remove it")
+            detail = "`fallback_after` belongs to strategy `fallback`, which is not available yet: remove it"
+            raise FieldError("fallback_after", detail)
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError("`start` must be before `end`")
+            raise FieldError("end", "`start` must be before `end`")
         missing = [channel.value for channel in self.channels if channel.value not in self.content]
         if missing:
-            raise ValueError(f"`content` lacks the channel `{missing[0]}`")
+            raise FieldError("content", f"`content` lacks the channel `{missing[0]}`")
         unused = sorted(set(self.content) - {channel.value for channel in self.channels})
         if unused:
-            raise ValueError(f"`content` has `{unused[0]}`, which `channels` does not name")
+            raise FieldError("content", f"`content` has `{unused[0]}`, which `channels` does not name")
         return self
 
     @property

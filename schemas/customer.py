@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from schemas.campaign import Locale
 from schemas.countries import parse_country
+from schemas.documents import FieldError
 from schemas.fields import (
     ChannelField,
     ClassField,
@@ -93,7 +94,7 @@ class OwnQuietHours(Document):
     @model_validator(mode="after")
     def _check_not_empty(self) -> "OwnQuietHours":
         if self.start == self.end:
-            raise ValueError("`from` and `to` must differ")
+            raise FieldError("to", "`from` and `to` must differ")
         return self
 
 

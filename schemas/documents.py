@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 
 from schemas.finding import Finding
+from schemas.ids import KEY_PATTERN, SITUATION_KIND_PATTERN
 from schemas.text import clean_text, escape_pointer, find_bad_texts
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
@@ -32,6 +33,8 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _BAD_TEXT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """JSON in UTF-8 can write a NUL or half a surrogate pair only as an escape, so texts without one need no check."""
 
+VALUE_ERROR_PREFIX: Final = "Value error, "
+"""What Pydantic puts before the words of a validator."""
 _PLAIN_WORDS: Final = {
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be an object"),
@@ -41,6 +44,11 @@ _PLAIN_WORDS: Final = {
     **dict.fromkeys(("float_type", "decimal_type"), "must be a number"),
 }
 """What a value must be, by Pydantic's type of error; Pydantic names types of Python."""
+_PATTERN_WORDS: Final = {
+    KEY_PATTERN: "must be 1 to 63 of `a` to `z`, `0` to `9` and `-`, and not begin with `-`",
+    SITUATION_KIND_PATTERN: "must be 1 to 63 of `a` to `z`, `0` to `9`, `_` and `-`, and begin with a letter or digit",
+}
+"""What names must be, in place of their regular expressions."""
 DocumentProblem = tuple[str, str, str] | Finding
 """A problem: (JSON pointer, code, detail), or a finding that knows more, such as a line."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,6 +61,14 @@ class DocumentError(ValueError):
         self.findings = [each if isinstance(each, Finding) else Finding(*each) for each in errors]
         self.errors = [(each.pointer, each.code, each.detail) for each in self.findings]
         super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in self.errors))
+
+
+class FieldError(ValueError):
+    """What a validator of a whole model says of one of its fields, such as an end that lies before the start."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 def load_document(text: bytes | str) -> Any:
@@ -202,6 +218,8 @@ def to_problems(
     for item in error.errors(include_url=False, include_input=False)[:limit]:
         place = item["loc"][:-1] if item["loc"] and item["loc"][-1] == _OF_A_KEY else item["loc"]
         pointer = "".join(f"/{escape_pointer(part)}" for part in place)
+        if isinstance(cause := item.get("ctx", {}).get("error"), FieldError):
+            pointer += f"/{escape_pointer(cause.field)}"
         if item["type"] == "extra_forbidden":
             problems.append((pointer, "unknown_field", _describe_unknown_field(model, item["loc"])))
         elif item["type"] == "missing":
@@ -218,7 +236,9 @@ def _describe_wrong_value(item: ErrorDetails) -> str:
         return f"needs at least {bounds['min_length']} of them"
     if item["type"] == "too_long" and bounds.get("max_length") is not None:
         return f"holds more than {bounds['max_length']}"
-    detail = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "string_pattern_mismatch" and bounds["pattern"] in _PATTERN_WORDS:
+        return _PATTERN_WORDS[bounds["pattern"]]
+    detail = item["msg"].removeprefix(VALUE_ERROR_PREFIX)
     return _PLAIN_WORDS.get(item["type"], detail[:1].lower() + detail[1:])
 
 

@@ -242,15 +242,20 @@ def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
 
 
 def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
+    problems: list[tuple[str, str, str]] = []
     if envelope.specversion != "1.0":
-        raise InvalidEvent("/specversion", "must be 1.0")
+        problems.append(("/specversion", "bad_event", "must be 1.0"))
     if envelope.data_base64 is not None:
-        raise InvalidEvent("/data_base64", "binary data is not supported: send JSON in `data`")
+        problems.append(("/data_base64", "bad_event", "binary data is not supported: send JSON in `data`"))
     for field in ("id", "source", "type", "subject"):
         problem = describe_invalid_id(getattr(envelope, field))
         if problem:
             hint = " (the customer's id)" if field == "subject" else ""
-            raise InvalidEvent(f"/{field}", f"`{field}`{hint} {problem}")
+            problems.append((f"/{field}", "bad_event", f"`{field}`{hint} {problem}"))
+    if problems:
+        if not envelope.time:
+            problems.append(("/time", "bad_event", "`time` is empty"))
+        raise InvalidEvent.of_problems(problems)
     if envelope.traceparent is not None and not is_storable(envelope.traceparent):
         raise InvalidEvent("/traceparent", BAD_TEXT_DETAIL)
     time = _parse_time("/time", envelope.time)

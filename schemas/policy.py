@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from schemas.documents import FieldError
 from schemas.fields import (
     Condition,
     Document,
@@ -96,7 +97,7 @@ class Window(Document):
         if (self.rolling is None) == (self.calendar is None):
             raise ValueError("needs either `rolling` with a duration or `calendar` with day, week or month")
         if self.rolling is not None and self.zone is not None:
-            raise ValueError("`zone` belongs to calendar windows")
+            raise FieldError("zone", "`zone` belongs to calendar windows")
         return self
 
 
@@ -130,7 +131,7 @@ class QuietHours(Document):
     @model_validator(mode="after")
     def _check_not_empty(self) -> "QuietHours":
         if self.start == self.end:
-            raise ValueError("`from` and `to` must differ")
+            raise FieldError("to", "`from` and `to` must differ")
         return self
 
 
@@ -184,7 +185,7 @@ class Policy(Document):
         _require_unique("situation", [situation.kind for situation in self.situations])
         unknown = [rule for rule in self.shadow if rule not in ids]
         if unknown:
-            raise ValueError(f"`shadow` names `{unknown[0]}`, which is not a rule of this policy")
+            raise FieldError("shadow", f"`shadow` names `{unknown[0]}`, which is not a rule of this policy")
         kinds = {situation.kind: situation for situation in self.situations}
         for rule in self.contact_history:
             kind = rule.never.after.situation

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from schemas.customer import AddressText, Country
+from schemas.documents import FieldError
 from schemas.fields import (
     ChannelField,
     Channels,
@@ -47,7 +48,7 @@ class Suppression(Document):
         if (self.customer is None) == (self.address is None):
             raise ValueError("must name either a `customer` or an `address`")
         if self.expires is not None and self.expires <= self.at:
-            raise ValueError("`expires` must be after `at`")
+            raise FieldError("expires", "`expires` must be after `at`")
         return self
 
 
@@ -73,5 +74,5 @@ class Hold(Document):
     @model_validator(mode="after")
     def _check_order(self) -> "Hold":
         if self.until is not None and self.until <= self.start:
-            raise ValueError("`until` must be after `from`")
+            raise FieldError("until", "`until` must be after `from`")
         return self

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from schemas.documents import did_you_mean
 from schemas.facts import OptOut, Preference
@@ -33,6 +33,8 @@ from services.preference.preference_errors import (
 )
 from services.preference.preference_state import PreferenceState, apply_patch, empty_state, set_fields
 
+MAX_LISTED_TOPICS: Final = 20
+"""So many topics are named when one is unknown."""
 ExpectedVersions = frozenset[int] | None
 """The versions that the caller expects; None: any."""
 
@@ -204,5 +206,8 @@ def check_opt_out(entry: OptOut, pointer: str, topics: PolicyTopics | None) -> N
 def _check_topic(topic: str, pointer: str, topics: PolicyTopics | None) -> None:
     if topics is None or any(known.key == topic for known in topics.topics):
         return
-    detail = f"unknown topic `{topic}`{did_you_mean(topic, [known.key for known in topics.topics])}"
+    known = [each.key for each in topics.topics]
+    listed = ", ".join(f"`{key}`" for key in known[:MAX_LISTED_TOPICS])
+    more = f" and {len(known) - MAX_LISTED_TOPICS} more" if len(known) > MAX_LISTED_TOPICS else ""
+    detail = f"unknown topic `{topic}`{did_you_mean(topic, known)}; the topics are {listed}{more}"
     raise UnknownTopic(detail, errors=[Problem(pointer, "unknown_topic", detail)])

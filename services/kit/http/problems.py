@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.documents import DocumentError, find_lines
+from schemas.documents import VALUE_ERROR_PREFIX, DocumentError, find_lines
 from schemas.finding import Finding
 from services.kit.errors import Invalid, Permanent, Problem, TactfulError, TooLarge, Unauthorised
 from services.kit.observability import logs
@@ -175,6 +175,7 @@ def _parameter_problem(location: tuple[int | str, ...], fault_type: str, message
     parameter_kind = {"query": "query parameter", "path": "part of the path", "header": "header"}.get(
         str(location[0]), "cookie"
     )
+    message = message.removeprefix(VALUE_ERROR_PREFIX)
     detail = "is required" if fault_type == "missing" else message[:1].lower() + message[1:]
     return Problem(pointer, fault_type, f"the {parameter_kind} `{location[-1]}`: {detail}")
 

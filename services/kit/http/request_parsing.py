@@ -125,6 +125,15 @@ def check_query(request: Request, known: Collection[str]) -> None:
         raise Invalid("the query cannot be understood; see errors.", errors=errors)
 
 
+def parse_range_params(since: str | None, until: str | None) -> tuple[Instant | None, Instant | None]:
+    """The instants of the query parameters `from` and `to`. Raises Invalid, also when they lie the wrong way round."""
+    start, end = parse_instant_param("from", since), parse_instant_param("to", until)
+    if start is not None and end is not None and end < start:
+        problem = Problem("/query/to", "bad_range", "`to` must not be earlier than `from`")
+        raise Invalid("nothing can lie between `from` and `to`", errors=[problem])
+    return start, end
+
+
 def parse_instant_param(name: str, text: str | None) -> Instant | None:
     """The instant of a query parameter. Raises Invalid."""
     try:

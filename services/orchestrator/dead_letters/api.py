@@ -23,7 +23,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import document_body
-from services.kit.http.request_parsing import parse_instant_param
+from services.kit.http.request_parsing import parse_range_params
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.dead_letters import store
@@ -231,7 +231,7 @@ def _add_list_route(routes: APIRouter, letters: DeadLetterDirectory) -> None:
         after: PageCursor = None,
         _: Principal = requires(READ),
     ) -> dict[str, Any]:
-        start, end = parse_instant_param("from", since), parse_instant_param("to", until)
+        start, end = parse_range_params(since, until)
         query = DeadLetterQuery(limit, state, type, customer, code, topic, start, end)
         page = await letters.page(query, service, decode_cursor(after, tuple[Instant, str, int]) if after else None)
         cursor = None if page.next is None else encode_cursor(page.next)

@@ -14,6 +14,7 @@ from schemas.dead_letters import (
     RecordEffect,
     effect_document,
 )
+from schemas.documents import FieldError
 from schemas.fields import Document, InstantField, as_tuple
 from schemas.times import Instant, format_instant
 from services.kit.db.database import Database
@@ -48,6 +49,12 @@ class LetterFilter(Document):
     since: InstantField | None = Field(default=None, alias="from")
     to: InstantField | None = None
 
+    @model_validator(mode="after")
+    def _check_order(self) -> "LetterFilter":
+        if self.since is not None and self.to is not None and self.to < self.since:
+            raise FieldError("to", "`to` must not be earlier than `from`")
+        return self
+
     def to_query(self, limit: int) -> DeadLetterQuery:
         """The query for open letters."""
         return DeadLetterQuery(limit, "open", self.type, self.customer, self.code, self.topic, self.since, self.to)
@@ -79,7 +86,7 @@ class RedriveBody(Document):
         if (self.ids is None) == (self.filter is None):
             raise ValueError("name the letters: either `ids`, or a `filter`, which may be {} for all open letters")
         if not self.dry_run and self.reason is None:
-            raise ValueError("give the `reason`: it is kept with every letter that the job closes")
+            raise FieldError("reason", "give the `reason`: it is kept with every letter that the job closes")
         return self
 
 

@@ -16,7 +16,7 @@ from services.kit.http.answer_types import Page, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers, document_schema
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
-from services.kit.http.request_parsing import parse_instant_param
+from services.kit.http.request_parsing import parse_range_params
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.facts_reader import FactsRefused
@@ -73,8 +73,7 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
         after: PageCursor = None,
         _: Principal = requires("decisions:read"),
     ) -> dict[str, object]:
-        time_range = {"since": parse_instant_param("from", since), "until": parse_instant_param("to", until)}
-        criteria = DecisionFilter(customer, campaign, channel, outcome, reason, **time_range)
+        criteria = DecisionFilter(customer, campaign, channel, outcome, reason, *parse_range_params(since, until))
         async with database.read() as tx:
             found = await read_store.list_decisions(
                 tx, criteria, decode_cursor(after, DecisionCursor) if after else None, limit + 1

@@ -1,5 +1,6 @@
 """HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -205,10 +206,11 @@ async def _parse_request(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
         raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
+    body = await request.body()
+    if media_type != BATCH_MEDIA_TYPE and body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+        raise Malformed(f"the body is a list of events: send it as {BATCH_MEDIA_TYPE}")
     try:
-        parsed = parse_request(
-            await request.body(), media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,)
-        )
+        parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=_to_problems(error)) from None
     checked = [_check_parts(event, catalogue) for event in parsed]

@@ -55,7 +55,7 @@ def event(id: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"start": "2026-05-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}, "/: `start` must be before `end`"),
+        ({"start": "2026-05-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}, "/end: `start` must be before `end`"),
         ({"audience": "customer.traits.name =="}, "line 1, column"),
         ({"content": {"push": {"en": {"title": "{{", "body": "x"}}}}, "line 1, column"),
     ],

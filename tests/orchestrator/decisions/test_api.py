@@ -86,6 +86,12 @@ async def test_a_query_that_cannot_be_understood_is_refused(here: World, query: 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/query/{query.split('=')[0]}")
 
 
+async def test_a_span_that_ends_before_it_begins_is_refused(here: World) -> None:
+    for path in ("decisions", "dead-letters"):
+        answer = await here.call("admin", "GET", f"/v1/{path}?from=2026-03-02T12:00:01Z&to=2026-03-02T12:00:00Z")
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/to")
+
+
 async def test_the_sandbox_shows_what_would_have_been_sent(here: World) -> None:
     rows = [
         (f"msg_{n}", customer, "referral-ask", channel, "+49170", msgspec.json.encode({"text": "Hi"}), NOON + n)

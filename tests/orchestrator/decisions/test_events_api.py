@@ -63,6 +63,18 @@ async def lease(here: World, positions: dict[Partition, int]) -> None:
             )
 
 
+async def test_a_batch_under_the_media_type_of_one_event_is_told_that_of_batches(here: World) -> None:
+    answer = await send(here, [document()], {"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert "application/cloudevents-batch+json" in answer.json()["detail"]
+
+
+async def test_every_missing_field_of_an_envelope_is_named(here: World) -> None:
+    answer = await send(here, {"id": "e-1", "source": "/shop"})
+    found = [error["pointer"] for error in answer.json()["errors"]]
+    assert found == ["/specversion", "/type", "/subject", "/time"]
+
+
 @pytest.mark.parametrize("kind", ["application/cloudevents+json", "application/json; charset=utf-8"])
 async def test_an_event_is_in_the_log_before_the_answer(here: World, kind: str) -> None:
     answer = await send(here, document(), {"content-type": kind})

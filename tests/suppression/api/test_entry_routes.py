@@ -214,7 +214,7 @@ async def test_roles(service: Running, role: str, read: int, write: int) -> None
         ({"reasn": "manual"}, "/reasn"),
         ({"scope": {"channel": "fax"}}, "/scope/channel"),
         ({"at": "yesterday"}, "/at"),
-        ({"expires": "2020-01-01T00:00:00Z"}, ""),
+        ({"expires": "2020-01-01T00:00:00Z"}, "/expires"),
         ({"source": "a\x00b"}, "/source"),
         ({"mode": "drop"}, "/mode"),
     ],

@@ -100,13 +100,19 @@ async def test_holds_are_listed_in_pages_newest_first(service: Running) -> None:
     assert [hold["state"] for hold in everything["items"]] == ["lifted"] + ["active"] * 4
 
 
+async def test_a_wrong_key_is_refused_in_words(service: Running) -> None:
+    answer = await service.http.post("/v1/holds", json=OUTAGE | {"key": "INC 482"})
+    (error,) = answer.json()["errors"]
+    assert error["detail"] == "must be 1 to 63 of `a` to `z`, `0` to `9` and `-`, and not begin with `-`"
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
         ({"mode": "stop"}, "/mode"),
         ({"scope": {"chanels": ["email"]}}, "/scope/chanels"),
         ({"scope": {"region": "Portugal"}}, "/scope/region"),
-        ({"until": "2026-03-02T10:00:00Z"}, ""),
+        ({"until": "2026-03-02T10:00:00Z"}, "/until"),
         ({"from": "2026-03-01T09:00:00Z", "until": "2026-03-01T10:00:00Z"}, "/until"),
         ({"reason": ""}, "/reason"),
         ({"reason": " \t "}, "/reason"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import Field, model_validator
 
-from schemas.documents import DocumentError, DocumentProblem
+from schemas.documents import DocumentError, DocumentProblem, FieldError
 from schemas.fields import CustomerId, Document, InstantField, Key, as_tuple
 from schemas.times import Instant
 from services.kit.db.database import Tx
@@ -49,9 +49,9 @@ class SimulationRequest(SimulationVariant):
     @model_validator(mode="after")
     def _check_order(self) -> "SimulationRequest":
         if self.to <= self.since:
-            raise ValueError("`to` must be later than `from`")
+            raise FieldError("to", "`to` must be later than `from`")
         if self.until is not None and self.until < self.since:
-            raise ValueError("`until` must not be earlier than `from`")
+            raise FieldError("until", "`until` must not be earlier than `from`")
         return self
 
 

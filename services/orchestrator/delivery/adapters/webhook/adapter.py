@@ -20,6 +20,7 @@ import httpx
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from schemas.documents import VALUE_ERROR_PREFIX
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import SECOND, from_datetime
 from services.kit.runtime.clock import Clock
@@ -221,7 +222,7 @@ def create_adapter(context: AdapterContext) -> WebhookAdapter:
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        variable, detail = f"TACTFUL_WEBHOOK__{first['loc'][0]}".upper(), first["msg"].removeprefix("Value error, ")
+        variable, detail = f"TACTFUL_WEBHOOK__{first['loc'][0]}".upper(), first["msg"].removeprefix(VALUE_ERROR_PREFIX)
         raise SettingsError(f"{variable}: {detail}") from None
     return WebhookAdapter(settings, context.clock)
 
