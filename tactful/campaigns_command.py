@@ -80,7 +80,10 @@ def list_(output: OutputOption = OutputFormat.TABLE) -> None:
     with connect() as api:
         campaigns = list(api.list_all(PATH))
     print_data(
-        [_campaign_row(item) for item in campaigns] if output is OutputFormat.TABLE else campaigns, output, COLUMNS
+        [_campaign_row(item) for item in campaigns] if output is OutputFormat.TABLE else campaigns,
+        output,
+        COLUMNS,
+        empty="there are no campaigns; `tactful campaigns apply FILE` registers one",
     )
 
 
@@ -173,9 +176,11 @@ def pause(key: KeyArgument, reason: ReasonOption = None, output: OutputOption = 
 
 def _change_status(key: str, action: str, reason: str | None, output: OutputFormat, person: KeyName = "admin") -> None:
     with connect(person) as api:
-        version = api.post(f"{PATH}/{quote_segment(key)}/{action}", {"reason": reason} if reason else {})
+        path = f"{PATH}/{quote_segment(key)}"
+        version = api.post(f"{path}/{action}", {"reason": reason} if reason else {})
+        newest = api.get(path)  # a draft may be newer than the version that was acted on
     print_message(f"{key} version {version['version']}: {version['status']}")
-    print_data([_campaign_row(version)] if output is OutputFormat.TABLE else version, output, COLUMNS)
+    print_data([_campaign_row(newest)] if output is OutputFormat.TABLE else version, output, COLUMNS)
 
 
 def _campaign_row(version: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused (own edit, or a role without the permission).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,13 @@ _HINTS = {
     "own_edit": "somebody else must approve it; a person is identified by the name of their key",
     "forbidden": "use a key with a role that allows this; `tactful keys list` shows the roles",
 }
+
+_COMMANDS: Mapping[str, str] = {
+    "GET /v1/holds": "tactful hold list --all",
+    "PUT /v1/policy": "tactful policy apply FILE",
+}
+"""The commands for requests that the words of a refusal name."""
+_COMMAND_OF_REQUEST = re.compile("|".join(map(re.escape, _COMMANDS)))
 
 
 class CommandError(Exception):
@@ -36,6 +44,9 @@ def error_from_response(response: httpx.Response) -> CommandError:
     message = str(
         problem.get("detail") or f"{response.request.method} {response.request.url.path}: {response.status_code}"
     )
+    message = _COMMAND_OF_REQUEST.sub(lambda found: f"`{_COMMANDS[found[0]]}`", message)
+    if problem.get("errors"):
+        message = message.removesuffix("; see errors.")  # they follow
     details = [f"{item.get('pointer') or '/'}: {item.get('detail')}" for item in problem.get("errors") or ()]
     if response.status_code >= 500 and problem.get("trace_id"):
         details.append(f"trace_id {problem['trace_id']}")

@@ -84,7 +84,8 @@ class ApiClient:
         except httpx.HTTPError as error:
             raise CommandError(
                 f"cannot reach Tactful at {self._client.base_url} ({error})",
-                hint=f"start it with `tactful dev`, or set {URL_VARIABLE}",
+                hint=f"start it with `tactful dev`, or set {URL_VARIABLE}. `tactful dev` writes its address into its "
+                "data directory: if that is elsewhere, set TACTFUL_DATA_DIR",
             ) from None
         if response.is_error:
             refusal = error_from_response(response)

@@ -77,7 +77,9 @@ def list_(
             if after is None or len(letters) >= limit:
                 break
     columns = COLUMNS if state is ListedState.OPEN else CLOSED_COLUMNS
-    print_data([_letter_row(each) for each in letters] if output is OutputFormat.TABLE else letters, output, columns)
+    rows = [_letter_row(each) for each in letters] if output is OutputFormat.TABLE else letters
+    states = "" if state is ListedState.ALL else f"{state.value} "
+    print_data(rows, output, columns, empty=f"there are no {states}dead letters{' that match' if filters else ''}")
     counts = [f"{each['service']} {each['open']}" for each in page["services"] if each["answers"]]
     print_message(f"open: {', '.join(counts) or 'unknown'}{'; there are more: use --limit' if after else ''}")
     silent = [each["detail"] for each in page["services"] if not each["answers"]]
@@ -177,7 +179,9 @@ def _chosen(letters: Sequence[str] | None, filters: Mapping[str, str], all_: boo
 def _print_rehearsal(rehearsal: Mapping[str, Any], output: OutputFormat) -> None:
     items = rehearsal["items"]
     rows = [{**each, "detail": "; ".join([each["detail"], *each["warnings"]])} for each in items]
-    print_data(rows if output is OutputFormat.TABLE else rehearsal, output, EFFECT_COLUMNS)
+    print_data(
+        rows if output is OutputFormat.TABLE else rehearsal, output, EFFECT_COLUMNS, empty="no open letter matches"
+    )
     more = rehearsal["total"] - rehearsal["shown"]
     print_message(f"nothing was changed{f'; {more} more letters were not tried' if more else ''}")
 

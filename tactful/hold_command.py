@@ -94,7 +94,9 @@ def list_(
     """List current and future holds: who placed each, when and why."""
     with connect(service="suppression") as api:
         holds = list(api.list_all(PATH, state="all" if all_ else None))
-    print_data([_hold_row(hold) for hold in holds] if output is OutputFormat.TABLE else holds, output, COLUMNS)
+    rows = [_hold_row(hold) for hold in holds] if output is OutputFormat.TABLE else holds
+    empty = "no hold was ever placed" if all_ else "no hold is in force or to come; --all shows those that have ended"
+    print_data(rows, output, COLUMNS, empty=empty)
 
 
 @app.command()
@@ -109,7 +111,12 @@ def plan(key: KeyArgument, rate: RateOption = None, output: OutputOption = Outpu
         f"{lift_plan['expired']} expire; "
         f"the release takes {lift_plan['release_seconds']} s at {lift_plan['rate']} a second"
     )
-    print_data(_plan_rows(lift_plan) if output is OutputFormat.TABLE else lift_plan, output, PLAN_COLUMNS)
+    print_data(
+        _plan_rows(lift_plan) if output is OutputFormat.TABLE else lift_plan,
+        output,
+        PLAN_COLUMNS,
+        empty=f"{key} keeps no message back",
+    )
     suggest_command(f"tactful hold lift {key} --reason WHY")
 
 

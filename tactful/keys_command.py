@@ -37,7 +37,9 @@ def create(
 def list_(output: OutputOption = OutputFormat.TABLE) -> None:
     """List all keys by their prefixes."""
     with connect() as api:
-        print_data(list(api.list_all(PATH)), output, COLUMNS)
+        print_data(
+            list(api.list_all(PATH)), output, COLUMNS, empty="there are no keys; `tactful keys create` makes one"
+        )
 
 
 @app.command()

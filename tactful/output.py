@@ -31,6 +31,7 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028
 """All but tabs and line breaks; marks of text direction among them."""
 FRACTIONAL_SECONDS = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d{6}(?=Z)")
 """The part of an instant that tables leave out."""
+_SHOWN_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
 class OutputFormat(StrEnum):
@@ -44,7 +45,7 @@ class OutputFormat(StrEnum):
 OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to print data.", show_default=True)]
 Columns = Mapping[str, str]
 """Heading -> field."""
-NO_WRAP_COLUMNS = frozenset({"id", "class", "outcome", "verdict", "state", "check"})
+NO_WRAP_COLUMNS = frozenset({"id", "class", "mode", "outcome", "verdict", "state", "check"})
 """Columns of short words, which are not wrapped."""
 
 
@@ -98,13 +99,20 @@ def print_error(error: CommandError) -> None:
         print_message(f"  fix: {error.hint}")
 
 
-def print_data(data: Any, output_format: OutputFormat, columns: Columns | None = None) -> None:
-    """Print data. As a table, a list needs `columns`; a single object is printed as a list of its fields."""
+def print_data(
+    data: Any, output_format: OutputFormat, columns: Columns | None = None, *, empty: str = "there is nothing to show"
+) -> None:
+    """Print data. As a table, a list needs `columns`; a single object is printed as a list of its fields.
+
+    `empty`: what is said, as a message, in place of a table without rows.
+    """
     match output_format:
         case OutputFormat.JSON:
             print(json.dumps(data, indent=2, ensure_ascii=False))
         case OutputFormat.YAML:
             print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100), end="")
+        case OutputFormat.TABLE if isinstance(data, Sequence) and columns is not None and not data:
+            print_message(empty)
         case OutputFormat.TABLE if isinstance(data, Sequence) and columns is not None:
             print_table(data, columns)
         case OutputFormat.TABLE:
@@ -112,13 +120,20 @@ def print_data(data: Any, output_format: OutputFormat, columns: Columns | None =
 
 
 def print_table(items: Sequence[Mapping[str, Any]], columns: Columns) -> None:
-    """Print a table as wide as the terminal, or 80 columns. Long words are folded, nothing is cut off."""
+    """Print a table as wide as the terminal, or 80 columns. Long words are folded, but times; nothing is cut off."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in columns:
-        table.add_column(heading, overflow="fold", no_wrap=heading in NO_WRAP_COLUMNS)
-    for item in items:
-        table.add_row(*(format_cell(item.get(field)) for field in columns.values()))
+    rows = [[format_cell(item.get(field)) for field in columns.values()] for item in items]
+    for heading, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        instants = (len(found) for cell in cells for found in _SHOWN_INSTANT.findall(cell.plain))
+        no_wrap = heading in NO_WRAP_COLUMNS or all(cell.plain == "-" or _is_instant(cell) for cell in cells)
+        table.add_column(heading, overflow="fold", no_wrap=no_wrap, min_width=max(instants, default=None))
+    for row in rows:
+        table.add_row(*row)
     create_console().print(table, soft_wrap=False)
+
+
+def _is_instant(cell: Text) -> bool:
+    return _SHOWN_INSTANT.fullmatch(cell.plain) is not None
 
 
 def format_cell(value: Any) -> Text:

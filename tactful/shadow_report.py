@@ -16,7 +16,8 @@ def print_shadow_report(name: str, path: str, output: OutputFormat) -> None:
     with connect() as api:
         report = api.get(path)
     print_message(f"{name} version {report['version']}: {report['status']}, {_format_summary(report)}")
-    print_data(report["table"] if output is OutputFormat.TABLE else report, output, COLUMNS)
+    empty = "it has decided nothing yet: no event has triggered it since it is in shadow"
+    print_data(report["table"] if output is OutputFormat.TABLE else report, output, COLUMNS, empty=empty)
 
 
 def _format_summary(report: dict[str, Any]) -> str:

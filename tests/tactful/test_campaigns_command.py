@@ -72,6 +72,16 @@ def test_a_rejected_campaign_is_submitted_again_and_a_stopped_one_is_over(tactfu
     assert tactful.run("campaigns", "activate", key).code == 1
 
 
+def test_activating_an_older_version_shows_the_newer_draft_as_the_newest(tactful: RunningProduct, draft: Path) -> None:
+    key = key_of(draft)
+    assert tactful.run("campaigns", "apply", draft, "--activate").code == 0
+    assert tactful.run("campaigns", "pause", key).code == 0
+    tactful.ask("PUT", f"/v1/campaigns/{key}", yaml.safe_load(draft.read_text("utf-8")) | {"priority": 7})
+    done = tactful.run("campaigns", "activate", key)
+    assert f"{key} version 1: active" in done.err
+    assert "2 draft" in done.out and "1 active" in done.out
+
+
 def test_apply_with_activate_goes_all_the_way(tactful: RunningProduct, draft: Path) -> None:
     done = tactful.run("campaigns", "apply", draft, "--activate", "-o", "json")
     assert done.data[0]["runs"] == "1 active"

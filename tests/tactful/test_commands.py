@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.development.dev_settings import lock_data_dir
 from services.kit.observability.build_info import COMMIT_VARIABLE, VERSION
 from tactful.__main__ import main
-from tactful.output import OutputFormat, print_data, print_message
-from tests.support.command_line import ROOT, RunningProduct, environment, product, run
+from tactful.command_errors import CommandError, error_from_response
+from tactful.hold_command import COLUMNS as HOLD_COLUMNS
+from tactful.output import OutputFormat, print_data, print_message, print_table
+from tests.support.command_line import NOON, ROOT, RunningProduct, environment, product, run
 
 pytestmark = pytest.mark.wired
 
@@ -62,7 +65,36 @@ def test_when_nobody_answers_the_way_to_mend_it_is_told(nothing: dict[str, str])
     assert (done.code, done.out) == (1, "")
     assert "error: cannot reach Tactful at http://127.0.0.1:9" in done.err
     assert "fix: start it with `tactful dev`" in done.err
+    assert "writes its address into its data directory" in done.err and "TACTFUL_DATA_DIR" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_table_without_rows_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    print_data([], OutputFormat.TABLE, {"id": "id"}, empty="there are no keys")
+    assert capsys.readouterr() == ("", "there are no keys\n")
+    print_data([], OutputFormat.JSON, {"id": "id"}, empty="there are no keys")
+    assert capsys.readouterr() == ("[]\n", "")
+
+
+def test_a_table_of_80_columns_breaks_no_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    hold = {"key": "inc-482-checkout", "state": "active", "mode": "defer", "by": f"admin {NOON}", "why": "failing " * 9}
+    print_table([{**hold, "scope": "sms push order-shipped"}], HOLD_COLUMNS)
+    assert NOON in capsys.readouterr().out
+
+
+def test_a_refusal_names_commands_and_not_requests_and_is_followed_by_its_errors() -> None:
+    errors = [{"pointer": "/key", "code": "bad", "detail": "wrong"}]
+    request = httpx.Request("POST", "http://tactful/v1/holds")
+
+    def refusal(detail: str, *errors: dict[str, str]) -> CommandError:
+        body = {"detail": detail, "code": "c", "errors": errors}
+        return error_from_response(httpx.Response(422, json=body, request=request))
+
+    assert refusal("1 fault in the request; see errors.", *errors).message == "1 fault in the request (c)"
+    assert refusal("no hold; GET /v1/holds lists them").message == "no hold; `tactful hold list --all` lists them (c)"
 
 
 def test_a_setting_that_does_not_exist_is_refused_with_a_suggestion(nothing: dict[str, str]) -> None:
