@@ -12,6 +12,8 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kit.http.connection_limits import BoundedHttpProtocol
+
 
 class DrainingServer(uvicorn.Server):
     """Ends at a signal without raising it again: the caller still has work to finish.
@@ -101,7 +103,7 @@ def create_server(
             server_header=False,
             timeout_graceful_shutdown=max(1, round(drain)),
             timeout_keep_alive=30,
-            h11_max_incomplete_event_size=64 * 1024,
+            http=BoundedHttpProtocol,
             ws="none",
         ),
         on_shutdown,

@@ -1,0 +1,176 @@
+"""What a stranger can send on a connection, on a real server: heads without end, halves of requests, floods."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import APIRouter, Request
+
+from services.kit.http.auth import public
+from services.kit.http.connection_limits import MAX_HEAD_BYTES, MAX_HEADERS, BoundedHttpProtocol
+from services.kit.http.server import create_server
+from tests.support.http_apps import app_of
+
+
+def routes() -> APIRouter:
+    router = APIRouter(dependencies=[public()])
+
+    @router.get("/hello")
+    async def hello() -> dict[str, bool]:
+        return {"hello": True}
+
+    @router.get("/slow")
+    async def slow() -> dict[str, bool]:
+        await asyncio.sleep(0.6)
+        return {"slow": True}
+
+    @router.post("/echo")
+    async def echo(request: Request) -> dict[str, int]:
+        return {"bytes": len(await request.body())}
+
+    return router
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    server = create_server(app_of(routes(), max_body=100_000), host="127.0.0.1", port=0, drain=1)
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def answer_to(port: int, *parts: bytes) -> tuple[int, dict[str, object]]:
+    """The status and the document that these bytes get; (0, {}) where the connection is closed without an answer."""
+    async with connected(port) as (reader, writer):
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        return await read_answer(reader)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, object]]:
+    async with asyncio.timeout(10):
+        try:
+            raw = await reader.read()
+        except ConnectionError:
+            return 0, {}
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return (int(head.split()[1]), json.loads(body)) if raw else (0, {})
+
+
+HELLO = b"GET /hello HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_usual_request_is_answered(port: int) -> None:
+    assert await answer_to(port, HELLO) == (200, {"hello": True})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"GET /hello HTTP/1.1\r\nX-Long: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n", id="one header"),
+        pytest.param(b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", id="the path"),
+        pytest.param(b"GET /hello?" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", id="the query"),
+        pytest.param(b"GET /hello HTTP/1.1\r\n" + b"a: b\r\n" * (MAX_HEADERS + 1) + b"\r\n", id="many headers"),
+        pytest.param(b"GET /hello HTTP/1.1\r\n" + b"a" * MAX_HEAD_BYTES + b": b\r\n\r\n", id="the name of a header"),
+    ],
+)
+async def test_a_large_head_is_refused(port: int, head: bytes) -> None:
+    status, problem = await answer_to(port, head)
+    assert (status, problem["code"]) == (431, "head_too_large")
+
+
+async def test_a_head_without_end_is_cut_off_early(port: int) -> None:
+    async with connected(port) as (_, writer):
+        writer.write(b"GET /hello HTTP/1.1\r\nX-Endless: ")
+        sent = 0
+        with pytest.raises(ConnectionError):
+            while sent < 50_000_000:
+                writer.write(b"a" * 65_536)
+                await writer.drain()
+                sent += 65_536
+                await asyncio.sleep(0)
+        assert sent < 50_000_000
+
+
+async def test_half_a_head_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "head_seconds", 0.2)
+    began = time.monotonic()
+    status, problem = await answer_to(port, b"GET /hello HTTP/1.1\r\nHost: here\r\n")
+    assert (status, problem["code"]) == (408, "request_timeout")
+    assert time.monotonic() - began < 5
+
+
+async def test_who_connects_and_says_nothing_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "head_seconds", 0.2)
+    assert await answer_to(port) == (0, {})
+
+
+async def test_the_second_head_of_a_connection_has_its_time_too(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "head_seconds", 0.2)
+    async with connected(port) as (reader, writer):
+        writer.write(b"GET /hello HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.5)  # idle between two requests: no head has begun
+        writer.write(b"GET /hello HTTP/1.1\r\n")
+        status, problem = await read_answer(reader)
+        assert (status, problem["code"]) == (408, "request_timeout")
+
+
+async def test_half_a_body_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "body_seconds", 0.2)
+    status, problem = await answer_to(port, b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nhalf")
+    assert (status, problem["code"]) == (408, "request_timeout")
+
+
+async def test_an_answer_may_take_longer_than_a_request(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "head_seconds", 0.1)
+    monkeypatch.setattr(BoundedHttpProtocol, "body_seconds", 0.1)
+    slow = b"GET /slow HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    assert await answer_to(port, slow) == (200, {"slow": True})
+
+
+async def test_what_is_no_http_gets_a_problem(port: int) -> None:
+    status, problem = await answer_to(port, b"\x16\x03\x01 hello\r\n\r\n")
+    assert (status, problem["code"]) == (400, "malformed")
+
+
+async def test_a_flood_of_connections_does_not_shut_others_out(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "max_connections", 20)
+    flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+    for _, writer in flood:
+        writer.write(b"GET /hello HTTP/1.1\r\nX-Half: ")
+    assert await answer_to(port, HELLO) == (200, {"hello": True})
+    for _, writer in flood:
+        writer.close()
+
+
+async def test_where_all_are_at_work_a_further_one_is_told_to_come_again(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedHttpProtocol, "max_connections", 2)
+    slow = b"GET /slow HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    at_work = [asyncio.create_task(answer_to(port, slow)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    status, problem = await answer_to(port)
+    assert (status, problem["code"]) == (503, "unavailable")
+    assert [status for status, _ in await asyncio.gather(*at_work)] == [200, 200]
