@@ -147,6 +147,7 @@ def _processes(
         "TACTFUL_ADDRESS_KEY": KEY,
     }
     if sink is not None:
+        common["TACTFUL_OUTBOUND__NETWORKS"] = "127.0.0.0/8"
         common["TACTFUL_WEBHOOK__URL"] = f"http://127.0.0.1:{sink}/messages"
     made = {}
     for name, port in ports.items():

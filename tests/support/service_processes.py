@@ -225,6 +225,7 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
         "TACTFUL_ADAPTERS__PUSH": "webhook",
         "TACTFUL_WEBHOOK__URL": f"{cluster['sink'].url}/messages",
         "TACTFUL_WEBHOOK__SECRET": SECRET,
+        "TACTFUL_OUTBOUND__NETWORKS": "127.0.0.0/8",
         "TACTFUL_DISPATCH__DEADLINE": str(plan.deadline),
         "TACTFUL_DISPATCH__SLACK": str(plan.slack),
         "TACTFUL_DISPATCH__TIMEOUT": str(plan.timeout),

@@ -64,9 +64,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Makes room for this connection, or refuses it where all others are at work."""
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections and not self._make_room():
-            return self._refuse(Transient("this process has no room for another connection", retry_after=5))
-        self._start_timer(self.head_seconds)
+        if len(self.connections) <= self.max_connections or self._make_room():
+            self._start_timer(self.head_seconds)
+        else:
+            self._refuse(Transient("this process has no room for another connection", retry_after=5))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
@@ -165,12 +166,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _on_timeout(self, seconds: float) -> None:
         self._timer = None
-        if self.transport.is_closing():
-            return
         if self._in_head and not self._head_bytes:  # connected, and said nothing: there is no request to answer
-            return self.transport.close()
-        part = "head" if self._in_head else "body"
-        self._refuse(TooSlow(f"the {part} of the request was not here after {seconds:g} s"))
+            self.transport.close()
+        elif not self.transport.is_closing():
+            part = "head" if self._in_head else "body"
+            self._refuse(TooSlow(f"the {part} of the request was not here after {seconds:g} s"))
 
 
 def _encode(error: TactfulError) -> bytes:

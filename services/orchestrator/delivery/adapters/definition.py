@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from schemas.message import HandoverResult, Message
 from services.kit.db.database import Database
+from services.kit.http.outbound import OutboundGuard
 from services.kit.runtime.clock import Clock
 
 
@@ -46,6 +47,8 @@ class AdapterContext:
     """Seconds that a provider has to answer."""
     database: Database
     clock: Clock
+    outbound: OutboundGuard
+    """What every connection to an address of the settings asks."""
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
 from services.kit.db.database import Database
+from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
@@ -45,6 +46,7 @@ def _setting_of(channel: str) -> str:
 
 
 def _create_adapter(id: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
-    context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock)
+    outbound = OutboundGuard(parse_networks(settings.outbound.networks))
+    context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock, outbound)
     adapter: Adapter = ADAPTER_REGISTRY.load_module(id, "adapter").create_adapter(context)
     return adapter

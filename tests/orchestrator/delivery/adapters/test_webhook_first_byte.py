@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from schemas.message import HandoverResult
+from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import SystemClock
 from services.orchestrator.delivery.adapters.webhook.adapter import WebhookAdapter, WebhookAdapterSettings
 from tests.support.webhook_receiver import (
@@ -34,8 +35,8 @@ LARGE = {"subject": "Hi", "html": "x" * 8_000_000, "text": "Hi"}
 
 @asynccontextmanager
 async def hooked(url: str, **fields: Any) -> AsyncIterator[WebhookAdapter]:
-    settings = WebhookAdapterSettings(url=url, secret=SECRET, allow_loopback_http=True, **fields)
-    webhook = WebhookAdapter(settings, SystemClock(), trusting())
+    settings = WebhookAdapterSettings(url=url, secret=SECRET, **fields)
+    webhook = WebhookAdapter(settings, SystemClock(), OutboundGuard(parse_networks("127.0.0.0/8")), trusting())
     try:
         yield webhook
     finally:

@@ -7,22 +7,21 @@ message once.
 import asyncio
 import base64
 import hmac
-import ipaddress
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from schemas.documents import VALUE_ERROR_PREFIX
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import SECOND, from_datetime
+from services.kit.http.outbound import OutboundGuard, OutboundRefused, SocketFactory
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
@@ -50,7 +49,6 @@ class WebhookAdapterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    allow_loopback_http: bool = False  # for development
     url: str
     secret: SecretStr  # whsec_ and base64, 24 to 64 bytes
     connect_timeout: float = Field(default=3.0, gt=0)
@@ -63,12 +61,6 @@ class WebhookAdapterSettings(BaseModel):
     def _validate_secret(cls, secret: SecretStr) -> SecretStr:
         signing_key(secret)
         return secret
-
-    @field_validator("url")
-    @classmethod
-    def _validate_url(cls, url: str, others: ValidationInfo) -> str:
-        check_url(url, others.data["allow_loopback_http"])
-        return url
 
 
 def signing_key(secret: SecretStr) -> bytes:
@@ -83,28 +75,6 @@ def signing_key(secret: SecretStr) -> bytes:
     return key
 
 
-def check_url(url: str, allow_loopback_http: bool) -> None:
-    """https without a user name; http only to this machine and only where allowed. Raises ValueError."""
-    parts = urlsplit(url)
-    if any(ord(each) <= 32 or ord(each) == 127 for each in url) or not parts.hostname or parts.fragment:
-        raise ValueError("a webhook URL is absolute, without blanks and without a fragment")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a webhook URL holds no user name or password")
-    if parts.scheme != "https" and not (
-        parts.scheme == "http" and allow_loopback_http and _is_loopback(parts.hostname)
-    ):
-        raise ValueError("a webhook URL starts with https://")
-    _ = parts.port
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
 class WebhookAdapter:
     """The receiver is expected to take each `webhook-id` once."""
 
@@ -112,11 +82,20 @@ class WebhookAdapter:
     idempotent = True
 
     def __init__(
-        self, settings: WebhookAdapterSettings, clock: Clock, ssl_context: ssl.SSLContext | None = None
+        self,
+        settings: WebhookAdapterSettings,
+        clock: Clock,
+        outbound: OutboundGuard,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`ssl_context`: which certificates to trust; by default those of the public authorities."""
+        """`ssl_context`: which certificates to trust; by default those of the public authorities.
+
+        Raises ValueError for a URL that must not be called.
+        """
+        outbound.check_url(settings.url)
         self._settings, self._clock = settings, clock
         self._key, self._url = signing_key(settings.secret), settings.url
+        self._sockets = outbound.socket_factory(plain=settings.url.startswith("http:"))
         self._request_slots = asyncio.Semaphore(settings.concurrency)
         self._ssl_context = ssl_context or default_ssl_context()
         self._open_session: aiohttp.ClientSession | None = None
@@ -145,7 +124,7 @@ class WebhookAdapter:
     def _session(self) -> aiohttp.ClientSession:
         """The HTTP session, opened by the first request because it belongs to the running event loop."""
         if self._open_session is None:
-            self._open_session = open_session(self._settings, self._ssl_context)
+            self._open_session = open_session(self._settings, self._ssl_context, self._sockets)
         return self._open_session
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
@@ -155,7 +134,7 @@ class WebhookAdapter:
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             if body.past_deadline:
                 return past_deadline_result(message.id)
-            return HandoverResult(message.id, "unknown" if body.written else "retry", detail=type(error).__name__)
+            return HandoverResult(message.id, "unknown" if body.written else "retry", detail=_describe(error))
 
     async def _post(self, message_id: str, body: GuardedBody) -> HandoverResult:
         seconds = self._clock.now() // SECOND
@@ -217,21 +196,32 @@ def create_adapter(context: AdapterContext) -> WebhookAdapter:
         if getattr(section, name) is None:
             raise SettingsError(f"TACTFUL_WEBHOOK__{name.upper()} is not set, and this process needs it")
     try:
-        settings = WebhookAdapterSettings(
-            url=section.url, secret=section.secret, allow_loopback_http=True, timeout=context.timeout
-        )
+        settings = WebhookAdapterSettings(url=section.url, secret=section.secret, timeout=context.timeout)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         variable, detail = f"TACTFUL_WEBHOOK__{first['loc'][0]}".upper(), first["msg"].removeprefix(VALUE_ERROR_PREFIX)
         raise SettingsError(f"{variable}: {detail}") from None
-    return WebhookAdapter(settings, context.clock)
+    try:
+        return WebhookAdapter(settings, context.clock, context.outbound)
+    except (ValueError, OutboundRefused) as error:
+        raise SettingsError(f"TACTFUL_WEBHOOK__URL: {error}") from None
 
 
-def open_session(settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
+def _describe(error: Exception) -> str:
+    """The kind of error, and of a connection that our own guard has refused, that it was the guard."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    return type(cause if isinstance(cause, OutboundRefused) else error).__name__
+
+
+def open_session(
+    settings: WebhookAdapterSettings, ssl_context: ssl.SSLContext, sockets: SocketFactory
+) -> aiohttp.ClientSession:
     """Opens a session with persistent connections, without cookies, environment proxies or decompression; needs a
     running loop.
     """
-    connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEEPALIVE_SECONDS, ssl=ssl_context)
+    connector = aiohttp.TCPConnector(
+        limit=settings.concurrency, keepalive_timeout=KEEPALIVE_SECONDS, ssl=ssl_context, socket_factory=sockets
+    )
     return aiohttp.ClientSession(
         connector=connector,
         headers={"user-agent": "Tactful", "accept": "*/*", "accept-encoding": "identity"},
