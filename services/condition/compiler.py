@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final, NoReturn
 
-from services.condition import closures, macros, values
+from services.condition import budget, closures, macros, values
 from services.condition.closures import Evaluator, Function
 from services.condition.condition_error import ConditionError, Site, make_site, variable_path
 from services.condition.functions import FUNCTIONS, FunctionSignature, compile_pattern, logical_not, negate
@@ -27,7 +27,7 @@ MAX_DEPTH: Final = 64  # levels of the tree
 
 OPERATORS: Final[dict[str, Function]] = {
     "==": values.equal,
-    "!=": lambda a, b: not values.equal(a, b),
+    "!=": values.unequal,
     "<": values.comparison(operator.lt),
     "<=": values.comparison(operator.le),
     ">": values.comparison(operator.gt),
@@ -44,13 +44,17 @@ OPERATORS: Final[dict[str, Function]] = {
 }
 _SIGNS: Final = {"not": "!", "negate": "-", "index": "[]"}
 """Names of operators in the tree that are not how they are written."""
+_BOUNDED: Final = frozenset({values.subtract, values.multiply, values.divide, values.remainder, logical_not, negate})
+"""Functions whose time does not depend on their operands."""
+_BOUNDED_BY_LITERAL: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
+"""Operators that look no further into the other side than a literal reaches."""
 _NON_BOOL_CALLS: Final = frozenset(
     ("+", "-", "*", "/", "%", "negate", "size", "int", "double", "string", "timestamp", "duration"),
 )
 
 
 class ConditionCompiler:
-    """Compiles the nodes of one condition. After `compile_root`, `uses_macros` tells whether it needs a work budget."""
+    """Compiles the nodes of one condition. After `compile_root`, `needs_budget` tells whether an evaluation does."""
 
     def __init__(self, source: str, variables: frozenset[str], instants: frozenset[str]) -> None:
         self.source, self.instants = source, instants
@@ -59,7 +63,8 @@ class ConditionCompiler:
             self.root_fields.setdefault(root, set()).update([field] if field else ())
         self.scope: tuple[str, ...] = ()
         self.depth = 0
-        self.uses_macros = False
+        self.nodes = 0
+        self.needs_budget = False
 
     def fail(self, node: Node, detail: str) -> NoReturn:
         raise ConditionSyntaxError(*line_and_column(self.source, node.offset), detail)
@@ -78,6 +83,7 @@ class ConditionCompiler:
     def compile_node(self, node: Node) -> Evaluator:
         """Compiles a node. Raises ConditionSyntaxError."""
         self.depth += 1
+        self.nodes += 1
         if self.depth > MAX_DEPTH:
             self.fail(node, f"the condition is deeper than {MAX_DEPTH} levels")
         evaluator = self._compile_by_type(node)
@@ -154,7 +160,9 @@ class ConditionCompiler:
                 return self.compile_select(Select(offset, operand, field))
             case Call(_, name, _, args) if name in OPERATORS:
                 sign = _SIGNS.get(name, name)
-                return self.compile_strict(OPERATORS[name], args, self.site(node, sign, *args))
+                bounded = name in _BOUNDED_BY_LITERAL and any(isinstance(arg, Literal) for arg in args)
+                bounded = bounded or (name == "in" and _is_list_of_literals(args[1]))
+                return self.compile_strict(OPERATORS[name], args, self.site(node, sign, *args), bounded=bounded)
         signature = FUNCTIONS.get(node.name)
         if signature is None:
             self.fail(node, f"unknown function `{node.name}`{_suggestion(node.name, FUNCTIONS)}")
@@ -178,19 +186,23 @@ class ConditionCompiler:
         except ValueError as error:
             self.fail(node, str(error))
 
-    def compile_strict(self, function: Function, args: tuple[Node, ...], site: Site) -> Evaluator:
+    def compile_strict(
+        self, function: Function, args: tuple[Node, ...], site: Site, *, bounded: bool = False
+    ) -> Evaluator:
         """Compiles a function that needs all its operands. Constants are evaluated once; an error in them is raised at
-        evaluation.
+        evaluation. `bounded`: the text of the condition bounds its time.
         """
         evaluators = self.compile_nodes(args)
-        if self.scope:
-            return macros.budgeted_call(function, evaluators, site)
+        constant = all(isinstance(arg, Literal) for arg in args)
+        if not (constant or bounded or function in _BOUNDED):
+            self.needs_budget = True
+            return budget.paid_call(function, evaluators, site)
         evaluator = (
             closures.unary(function, evaluators[0], site)
             if len(evaluators) == 1
             else closures.binary(function, evaluators[0], evaluators[1], site)
         )
-        if not all(isinstance(arg, Literal) for arg in args):
+        if not constant:
             return evaluator
         try:
             return closures.constant(evaluator({}))
@@ -198,22 +210,28 @@ class ConditionCompiler:
             return evaluator
 
     def compile_macro(self, node: Macro) -> Evaluator:
-        self.uses_macros = True
+        self.needs_budget = True
         collection, outer = self.compile_node(node.collection), self.scope
         self.scope = (*outer, node.variable)
+        nodes_before = self.nodes
         steps = self.compile_nodes(node.bodies)
+        price = 1 + (self.nodes - nodes_before) // budget.NODES_OF_A_STEP
         self.scope = outer
         site, test = self.site(node, f"{node.kind}()", node.collection), node.bodies[0]
         test_site = self.site(test, f"{node.kind}()", test)
         match node.kind:
             case "exists" | "all":
                 exists = node.kind == "exists"
-                return macros.quantifier(exists, collection, node.variable, steps[0], site, test_site)
+                return macros.quantifier(exists, collection, node.variable, steps[0], price, site, test_site)
             case "map":
                 keep = steps[0] if len(steps) == 2 else None
-                return macros.comprehension(collection, node.variable, keep, steps[-1], site, test_site)
-        found = macros.comprehension(collection, node.variable, steps[0], None, site, test_site)
+                return macros.comprehension(collection, node.variable, keep, steps[-1], price, site, test_site)
+        found = macros.comprehension(collection, node.variable, steps[0], None, price, site, test_site)
         return found if node.kind == "filter" else closures.unary(lambda kept: len(kept) == 1, found, site)
+
+
+def _is_list_of_literals(node: Node) -> bool:
+    return isinstance(node, ListLiteral) and all(isinstance(item, Literal) for item in node.items)
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

@@ -1,70 +1,35 @@
 """Macros: `all`, `exists`, `exists_one`, `filter`, `map` over the elements of a list or the keys of a map.
 
-Inside them the environment also holds, under the name "", the remaining work budget of this evaluation.
+Each step pays `price` from the budget: one unit, and more where its body is long.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
 
 from services.condition import values
-from services.condition.closures import Environment, Evaluator, Function, call_function, require_bool
+from services.condition.budget import spend
+from services.condition.closures import Environment, Evaluator, require_bool
 from services.condition.condition_error import ConditionError, MissingField, Site
-from services.condition.functions import size
-
-MAX_WORK: Final = 10_000  # elements walked over, plus what functions inside macros handle
-_UNMETERED: Final = (values.index, size)
 
 
-def add_budget(env: Environment) -> dict[str, Any]:
-    """Returns an environment with a work budget, for a condition that contains macros."""
-    return {**env, "": [MAX_WORK]}
-
-
-def spend_budget(env: Environment, work: int, site: Site) -> None:
-    """Deducts work from the budget. Raises ConditionError when it is exhausted."""
-    budget = env[""]
-    budget[0] -= work
-    if budget[0] < 0:
-        raise ConditionError(f"takes more than {MAX_WORK} steps").locate(site, ())
-
-
-def _elements(collection: object, site: Site) -> Iterator[object]:
+def _elements(env: Environment, collection: object, site: Site) -> Iterator[object]:
+    if isinstance(collection, Mapping):
+        spend(env, len(collection), site)  # its keys without nulls are collected first
     try:
         yield from values.elements(collection)
     except ConditionError as error:
         raise error.locate(site, values.kinds_of([collection])) from None
 
 
-def budgeted_call(function: Function, evaluators: tuple[Evaluator, ...], site: Site) -> Evaluator:
-    """Builds a function call inside a macro: large operands cost work."""
-
-    def evaluate(env: Environment) -> object:
-        args: list[object] = []
-        missing: MissingField | None = None
-        for evaluator in evaluators:
-            try:
-                args.append(evaluator(env))
-            except MissingField as error:
-                missing = missing or error
-        if missing is not None:
-            raise missing
-        if function not in _UNMETERED:
-            spend_budget(env, sum(map(values.cost, args)), site)
-        return call_function(function, site, *args)
-
-    return evaluate
-
-
 def quantifier(
-    short_circuit: bool, collection: Evaluator, variable: str, step: Evaluator, site: Site, step_site: Site
+    short_circuit: bool, collection: Evaluator, variable: str, step: Evaluator, price: int, site: Site, step_site: Site
 ) -> Evaluator:
     """Builds `exists` (True decides) or `all` (False decides): `||` or `&&` over the elements."""
 
     def evaluate(env: Environment) -> bool:
         failure: Exception | None = None
         inner = dict(env)
-        for inner[variable] in _elements(collection(env), site):
-            spend_budget(env, 1, site)
+        for inner[variable] in _elements(env, collection(env), site):
+            spend(env, price, site)
             try:
                 if require_bool(step(inner), step_site) is short_circuit:
                     return short_circuit
@@ -80,15 +45,21 @@ def quantifier(
 
 
 def comprehension(
-    collection: Evaluator, variable: str, keep: Evaluator | None, step: Evaluator | None, site: Site, keep_site: Site
+    collection: Evaluator,
+    variable: str,
+    keep: Evaluator | None,
+    step: Evaluator | None,
+    price: int,
+    site: Site,
+    keep_site: Site,
 ) -> Evaluator:
     """Builds `filter` (no step) or `map`: the elements that `keep` accepts, transformed by `step`."""
 
     def evaluate(env: Environment) -> list[object]:
         inner, found = dict(env), []
         missing: MissingField | None = None
-        for inner[variable] in _elements(collection(env), site):
-            spend_budget(env, 1, site)
+        for inner[variable] in _elements(env, collection(env), site):
+            spend(env, price, site)
             try:
                 if keep is None or require_bool(keep(inner), keep_site):
                     found.append(step(inner) if step else inner[variable])

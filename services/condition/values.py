@@ -15,6 +15,9 @@ from services.condition.syntax import INT_MAX, INT_MIN
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+MAX_NUMBER_LENGTH: Final = 1000
+"""Characters of a text that is read as a number or a duration."""
+
 _KINDS: Final[dict[type, str]] = {
     bool: "bool",
     int: "number",
@@ -60,6 +63,11 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+def unequal(a: object, b: object) -> bool:
+    """Compares by value."""
+    return not equal(a, b)
+
+
 def without_nulls(value: object) -> dict[object, object]:
     """Returns a map without its null fields."""
     if not isinstance(value, Mapping):
@@ -94,18 +102,6 @@ def elements(value: Any) -> Iterator[object]:
         yield from without_nulls(value)
     else:
         raise ConditionError("walks over what has no elements", "list", "map")
-
-
-def cost(value: Any) -> int:
-    """Returns the work units of handling a value: elements at all levels, and one per 256 characters."""
-    value_kind = kind_of(value)
-    if value_kind == "text":
-        return len(value) >> 8
-    if value_kind == "list":
-        return len(value) + sum(map(cost, value))
-    if value_kind == "map":
-        return len(value) + sum(map(cost, value.values()))
-    return 0
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
@@ -234,6 +230,7 @@ def _unreadable(value: object, *kinds: str) -> ConditionError:
 
 
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DECIMAL: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DURATION: Final = re.compile(r"([+-]?)((?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+|0)", re.ASCII)
 _DURATION_PART: Final = re.compile(r"(\d+)(?:\.(\d+))?(h|ms|us|ns|m|s)", re.ASCII)
 _NANOSECONDS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
@@ -243,7 +240,7 @@ def to_duration(value: object) -> timedelta:
     """Converts text such as `1h30m` or `-1.5s` to a duration; units h m s ms us ns."""
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+    if isinstance(value, str) and len(value) <= MAX_NUMBER_LENGTH and (found := _DURATION.fullmatch(value)):
         total = 0
         for digits, fraction, unit in _DURATION_PART.findall(found.group(2)):
             total += int(digits + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
@@ -268,7 +265,11 @@ def to_double(value: object) -> float:
     """Converts a number or text to a double."""
     if type(value) in (int, float):
         return float(value)  # type: ignore[arg-type]
-    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
+    if (
+        isinstance(value, str)
+        and len(value) <= MAX_NUMBER_LENGTH
+        and re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", value, re.ASCII)
+    ):
         return float(value)
     raise _unreadable(value, "number", "text")
 

@@ -1,0 +1,102 @@
+"""The work budget of one evaluation: what a condition may touch of an event, however large the event is.
+
+Every operator whose time depends on its operands pays before it runs: a walk pays for each element, and a function for
+what it looks at. An evaluation over its budget ends in ConditionError, after milliseconds. Operators that are bounded
+by the text of the condition, such as a comparison with a literal, pay nothing, so that usual conditions cost no more.
+
+The remaining work is held by the environment, under a name that no condition can write.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from services.condition import functions, values
+from services.condition.closures import Environment, Evaluator, Function, call_function
+from services.condition.condition_error import ConditionError, MissingField, Site
+
+MAX_WORK: Final = 10_000
+"""Elements at all levels, and pieces of 256 characters."""
+NODES_OF_A_STEP: Final = 8
+"""Nodes of the body of a macro that are evaluated for one unit, at each element."""
+_NAME: Final = ""
+
+
+def add_budget(env: Environment) -> dict[str, Any]:
+    """Returns an environment with a whole budget."""
+    return {**env, _NAME: [MAX_WORK]}
+
+
+def spend(env: Environment, work: int, site: Site) -> None:
+    """Deducts work from the budget. Raises ConditionError when it is exhausted."""
+    budget = env[_NAME]
+    budget[0] -= work
+    if budget[0] < 0:
+        raise ConditionError(f"takes more than {MAX_WORK} steps").locate(site, ())
+
+
+def paid_call(function: Function, evaluators: tuple[Evaluator, ...], site: Site) -> Evaluator:
+    """Builds a call that pays for what it touches."""
+    price = _PRICES.get(function, _price_of_all)
+
+    def evaluate(env: Environment) -> object:
+        args: list[object] = []
+        missing: MissingField | None = None
+        for evaluator in evaluators:
+            try:
+                args.append(evaluator(env))
+            except MissingField as error:
+                missing = missing or error
+        if missing is not None:
+            raise missing
+        spend(env, price(env[_NAME][0], *args), site)
+        return call_function(function, site, *args)
+
+    return evaluate
+
+
+def extent(value: Any, limit: int) -> int:
+    """The work of looking at all of a value: elements at all levels, and one per 256 characters of each text.
+
+    Counts no further than just over `limit`, so that finding out costs no more than what may be spent.
+    """
+    if isinstance(value, str):
+        return len(value) >> 8
+    children: Iterable[Any]
+    if isinstance(value, list | tuple):
+        children = value
+    elif isinstance(value, Mapping):
+        children = value.values()
+    else:
+        return 0
+    total = len(value)
+    for child in children:
+        if total > limit:
+            break
+        total += extent(child, limit - total)
+    return total
+
+
+def _price_of_all(limit: int, *args: object) -> int:
+    return sum(extent(arg, limit) for arg in args)
+
+
+def _price_of_equality(limit: int, a: Any, b: Any) -> int:
+    if isinstance(a, list) and isinstance(b, list) and len(a) != len(b):
+        return 0
+    return _price_of_all(limit, a, b)
+
+
+def _price_of_index(limit: int, container: Any, key: Any) -> int:
+    return len(container) if isinstance(container, Mapping) and not isinstance(key, str) else 0
+
+
+def _price_of_size(limit: int, value: Any) -> int:
+    return len(value) if isinstance(value, Mapping) else 0
+
+
+_PRICES: Final[dict[Function, Callable[..., int]]] = {
+    values.equal: _price_of_equality,
+    values.unequal: _price_of_equality,
+    values.index: _price_of_index,
+    functions.size: _price_of_size,
+}
