@@ -26,6 +26,7 @@ from schemas.documents import did_you_mean
 from services.template.engine import MAX_OUTPUT, BudgetedContext, create_environment
 from services.template.html import check_html, check_output_positions, link_scheme_allowed
 from services.template.runtime import FALLBACK_ERRORS, MAX_SECONDS
+from services.template.source_scan import blank_markups, check_source
 from services.template.template_errors import RenderError, TemplateSyntaxError
 from services.template.translate import translate_template
 from services.template.value_text import MisfitError
@@ -34,6 +35,7 @@ __all__ = [
     "RenderError",
     "Template",
     "TemplateSyntaxError",
+    "blank_markups",
     "check_html",
     "compile_template",
     "create_environment",
@@ -170,6 +172,7 @@ def compile_template(source: str, html: bool, field: str | None = None) -> Templ
     """Compiles a template; with `html` its values are escaped. Raises TemplateSyntaxError."""
     if len(source.encode("utf-8", "replace")) > MAX_TEMPLATE_BYTES:
         raise TemplateSyntaxError(1, 1, f"a template has at most {MAX_TEMPLATE_BYTES} bytes")
+    check_source(source)
     try:
         parsed = _ENVIRONMENTS[html].from_string(source)
         analysis = parsed.analyze(include_partials=False)

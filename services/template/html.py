@@ -19,7 +19,7 @@ _IGNORED: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _DATA_IMAGE: Final = re.compile(r"data:image/(png|gif|jpeg|webp);base64,[a-z0-9+/=]*", re.IGNORECASE)
 _BAD_STYLE: Final = re.compile(r"url\s*\(\s*['\"]?\s*(javascript|vbscript|data:text)|expression\s*\(", re.IGNORECASE)
-_MARKUP_TOKEN: Final = re.compile(r"\{\{-?.*?-?\}\}|\{%-?.*?-?%\}|<!--|-->|</?(?=[a-zA-Z{])|[>\"'=]", re.DOTALL)
+_MARKUP_TOKEN: Final = re.compile(r"\{\{.{0,2000}?\}\}|\{%.{0,2000}?%\}|<!--|-->|</?(?=[a-zA-Z{])|[>\"'=]", re.DOTALL)
 
 
 def link_scheme_allowed(link: str) -> bool:

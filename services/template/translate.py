@@ -51,9 +51,9 @@ def translate_template(parsed: BoundTemplate, assigned: frozenset[str]) -> Templ
     writer = _SourceWriter(parsed, assigned)
     try:
         writer.write_nodes(parsed.nodes, silent=False)
-    except Untranslatable:
+        return writer.compile_function()
+    except (Untranslatable, RecursionError):  # Python's compiler takes a path of a thousand names for too deep
         return None
-    return writer.compile_function()
 
 
 class _SourceWriter:

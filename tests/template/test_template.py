@@ -48,8 +48,8 @@ def test_a_value_that_is_template_source_is_never_evaluated() -> None:
         ("{{ customer.traits.nope | upcase }}", "undefined"),
         ("{% for t in customer.traits.nope %}{% endfor %}", "undefined"),
         ("{% for i in (1..100000000) %}x{% endfor %}", "too_much_work"),
-        ("{% for i in (1..5000) %}{% endfor %}" * 1600, "too_much_work"),
-        ("{% for i in (1..9999) %}" + "{% if true %}{% endif %}" * 2500 + "{% endfor %}", "too_much_work"),
+        ("{% for i in (1..5000) %}{% endfor %}" * 900, "too_much_work"),
+        ("{% for i in (1..9999) %}" + "{% if true %}{% endif %}" * 900 + "{% endfor %}", "too_much_work"),
         ("{{ 'xxxxxxxxxx' " + "| replace: 'x', 'xxxxxxxxxxxxxxxxxxxx'" * 8 + "}}", "too_much_work"),
         ("{% assign x = 9 %}" + "{% assign x = x | times: x %}" * 40 + "{{ x }}", "too_much_work"),
         ("{% assign a = 'xx' %}" + "{% capture a %}{{a}}{{a}}{% endcapture %}" * 30, "too_much_work"),
@@ -57,7 +57,7 @@ def test_a_value_that_is_template_source_is_never_evaluated() -> None:
         ("{% if (1..1000000000) contains 'x' %}{% endif %}", "too_much_work"),
         ("{% for i in (1..100000000) reversed %}{% endfor %}", "too_much_work"),
         ("{% case 1 %}{% when (1..100000000) %}{% endcase %}", "too_much_work"),
-        ("{% assign r = (1..10000) %}" + "{% if r contains 'x' %}{% endif %}" * 1900, "too_much_work"),
+        ("{% assign r = (1..10000) %}" + "{% if r contains 'x' %}{% endif %}" * 900, "too_much_work"),
         ("{{ 1 | divided_by: 0 }}", "wrong_type"),
         ("{{ 'soon' | date: '%Y' }}", "wrong_type"),
         ("{% for i in (1..2000) %}" + "x" * 1000 + "{% endfor %}", "too_large"),
@@ -81,7 +81,10 @@ def test_what_cannot_be_rendered_is_an_error_soon(source: str, code: str) -> Non
             "a text of more than 262144 characters",
         ),
         ("{{ 1 | round: 21 }}", "the filter `round` takes at most 20 digits"),
-        ("{{ " + f"'{'a,' * 1001}'" + " | split: ',' | size }}", "a list of more than 1000 items"),
+        (
+            "{% assign a = '" + "a," * 900 + "' %}{{ a | append: a | split: ',' | size }}",
+            "a list of more than 1000 items",
+        ),
     ],
 )
 def test_a_limit_names_what_is_beyond_it(source: str, words: str) -> None:

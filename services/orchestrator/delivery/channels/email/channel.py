@@ -14,7 +14,7 @@ from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.orchestrator.delivery.channels.sendability import check_sendable
-from services.template import RenderError, check_html, line_and_column
+from services.template import RenderError, blank_markups, check_html, line_and_column
 
 MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
@@ -59,7 +59,9 @@ class EmailChannel:
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
         """Syntax, names, MJML elements, and the way out of marketing."""
         problems = checks.check_templates(content, HTML_FIELDS)
-        for line, detail in mjml.unknown_tags(content.get("mjml", "")):
+        if problems:
+            return problems
+        for line, detail in mjml.unknown_tags(blank_markups(content.get("mjml", ""))):
             problems.append(Finding("/mjml", "unknown_element", f"line {line}: {detail}", line, 1))
         problems += (
             _relative_link_finding(field, source, *found)

@@ -1,0 +1,121 @@
+"""Markup that would end the process, or keep it for seconds, is an error of that message, and soon."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from services.orchestrator.delivery.channels.email import mjml
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
+from services.template import RenderError
+
+DEADLINE = 0.15
+"""Seconds of the processor. Styles of the largest mails come near to it."""
+
+
+def page(inside: str) -> str:
+    return (
+        f"<mjml><mj-body><mj-section><mj-column><mj-text>{inside}</mj-text></mj-column></mj-section></mj-body></mjml>"
+    )
+
+
+DEEP = {
+    name: page(f"<{name}>" * 20_000 + f"</{name}>" * 20_000) for name in ("_a", ":a", "é", "a", "A", "MJ-TEXT", "-")
+}
+STYLED = "<html><head><style>{}</style></head><body>{}</body></html>"
+
+
+@pytest.mark.parametrize("source", DEEP.values(), ids=DEEP)
+def test_no_depth_reaches_the_compiler(source: str) -> None:
+    """In a process of its own: what is wrong here ends the process."""
+    program = (
+        "import sys\nfrom services.orchestrator.delivery.channels.email.mjml import mjml_to_html\n"
+        "from services.template import RenderError\n"
+        "try:\n    mjml_to_html(sys.stdin.read())\nexcept RenderError as error:\n    print(error.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=source, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "too_deep")
+
+
+@pytest.mark.parametrize("name", ["_a", ":a", "é", "1a", " a"])
+def test_a_name_that_no_element_can_have_is_refused(name: str) -> None:
+    with pytest.raises(RenderError, match="`<` begins no element"):
+        mjml.mjml_to_html(page(f"<{name}></{name}>"))
+
+
+@pytest.mark.parametrize("name", ["mj-include", "MJ-INCLUDE", "Mj-Include", "MJ-TEXT", "mjx", "mj-include/"])
+def test_names_outside_the_vocabulary_are_refused_in_any_case(name: str) -> None:
+    with pytest.raises(RenderError, match="unknown element"):
+        mjml.mjml_to_html(page(f'<{name} path="/etc/passwd">'))
+
+
+def test_an_element_that_a_condition_lets_in_is_refused_when_it_is_rendered_and_named_at_save() -> None:
+    source = page(
+        '{% if event.data.x == "boom" %}<MJ-INCLUDE path="/etc/passwd" />{% endif %} a {{ links.unsubscribe }}'
+    )
+    [problem] = CHANNELS_BY_ID["email"].validate_content({"subject": "s", "mjml": source}, marketing=False)
+    assert (problem.pointer, problem.code) == ("/mjml", "unknown_element")
+
+
+def test_comparisons_in_conditions_are_no_elements() -> None:
+    source = page("{% if event.data.x < 5 and event.data.x > 2 %}few{% endif %} {{ event.data.x }}")
+    problems = CHANNELS_BY_ID["email"].validate_content({"subject": "s", "mjml": source}, marketing=False)
+    assert [problem for problem in problems if problem.code == "unknown_element"] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<style>" * 8_000,
+        "<!--" * 16_000,
+        '<a "' * 16_000,
+        "<a " * 16_000,
+        "<!--" * 12_000,
+        "<a b='" * 9_000,
+        "<" * 60_000,
+        '<mj-text a="' * 5_000,
+    ],
+)
+def test_tags_are_read_in_linear_time(source: str) -> None:
+    began = time.thread_time()
+    mjml.unknown_tags(source)
+    mjml.mjml_depth(source)
+    list(mjml.relative_links(source))
+    assert time.thread_time() - began < DEADLINE
+
+
+STYLES = {
+    "properties of their own": STYLED.format("".join(f"p{{--a{n}:1}}" for n in range(1300)), "<p>x</p>" * 500),
+    "one rule with many": STYLED.format("p{" + "".join(f"--a{n}:1;" for n in range(1300)) + "}", "<p>x</p>" * 500),
+    "many rules": STYLED.format("p{color:red}" * 4000, "<p>x</p>" * 4900),
+    "many selectors": STYLED.format(",".join(["p"] * 7000) + "{color:red}", "<p>x</p>" * 4900),
+    "a tag that others do not read": STYLED.format(
+        "", "<style/a=1>" + "p{color:red}" * 4000 + "</style>" + "<p>x</p>" * 4900
+    ),
+    "a long value": STYLED.format("p{background:" + "a" * 50_000 + "}", "<p>x</p>" * 4900),
+}
+
+
+@pytest.mark.parametrize("html", STYLES.values(), ids=STYLES)
+def test_styles_that_would_take_long_are_refused_before(html: str) -> None:
+    began = time.thread_time()
+    with pytest.raises(RenderError) as refused:
+        mjml.inline_styles(html)
+    assert refused.value.code == "bad_style"
+    assert "remove rules that this mail does not need" in refused.value.detail
+    assert time.thread_time() - began < DEADLINE
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        STYLED.format("".join(f".c{n}{{color:red;padding:1px;margin:2px}}" for n in range(300)), "<p>x</p>" * 1000),
+        STYLED.format("p{color:red}" * 100, "<p>x</p>" * 4900),
+        STYLED.format("".join(f"p{{--a{n}:1}}" for n in range(100)), "<p>x</p>" * 3000),
+    ],
+)
+def test_styles_that_large_mails_have_are_moved_in_time(html: str) -> None:
+    began = time.thread_time()
+    mjml.inline_styles(html)
+    assert time.thread_time() - began < DEADLINE
