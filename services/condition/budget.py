@@ -7,9 +7,10 @@ by the text of the condition, such as a comparison with a literal, pay nothing, 
 The remaining work is held by the environment, under a name that no condition can write.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from schemas.extent import extent
 from services.condition import functions, values
 from services.condition.closures import Environment, Evaluator, Function, call_function
 from services.condition.condition_error import ConditionError, MissingField, Site
@@ -52,28 +53,6 @@ def paid_call(function: Function, evaluators: tuple[Evaluator, ...], site: Site)
         return call_function(function, site, *args)
 
     return evaluate
-
-
-def extent(value: Any, limit: int) -> int:
-    """The work of looking at all of a value: elements at all levels, and one per 256 characters of each text.
-
-    Counts no further than just over `limit`, so that finding out costs no more than what may be spent.
-    """
-    if isinstance(value, str):
-        return len(value) >> 8
-    children: Iterable[Any]
-    if isinstance(value, list | tuple):
-        children = value
-    elif isinstance(value, Mapping):
-        children = value.values()
-    else:
-        return 0
-    total = len(value)
-    for child in children:
-        if total > limit:
-            break
-        total += extent(child, limit - total)
-    return total
 
 
 def _price_of_all(limit: int, *args: object) -> int:

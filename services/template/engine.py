@@ -50,7 +50,7 @@ class BudgetedContext(RenderContext):
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise ResourceLimitError(f"more than {MAX_STEPS} steps", token=None)
-        if self.steps % 64 == 0:
+        if self.steps % 8 == 0:
             self.check_time()
         return self._disabled
 

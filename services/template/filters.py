@@ -13,12 +13,15 @@ from liquid.filter import flatten, math_filter, string_filter
 from liquid.limits import to_int
 from liquid.undefined import is_undefined
 
+from schemas.extent import extent
 from services.template import dates
 from services.template.value_text import MisfitError, kind_of, round_half_away, value_text
 
 MAX_TEXT_LENGTH: Final = 256 * 1024  # characters, in and out
 MAX_ITEMS: Final = 1000  # elements of a list
+MAX_WORK: Final = 10_000  # elements of a list at all levels, and pieces of 256 characters
 MAX_NUMBER: Final = 2**63
+MAX_PATTERN_LENGTH: Final = 200  # characters of the argument of `date`
 MAX_DIGITS: Final = 20
 _A_TEXT: Final = "a text of more than {} characters"
 
@@ -33,6 +36,8 @@ REFUSED_FILTERS: Final = (
 )
 _FILTERS_WITH_COUNTS: Final = {"slice": 2, "truncate": 1, "truncatewords": 1}
 """Filters of texts whose first arguments may be numbers, and how many of them."""
+_FILTERS_WITH_LISTS: Final = frozenset({"concat", "default"})
+"""Filters whose arguments may be lists or objects."""
 _A_TIME: Final = "a time (RFC 3339, or seconds since 1970)"
 _EXPECTED: Final = {
     list_filters.__name__: "a list with items that fit", number_filters.__name__: "a number", dates.__name__: _A_TIME
@@ -57,12 +62,17 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
                 _check_number(name, operand, is_argument=position > 0)
         if takes_text:
             value, *args = _text_operands(name, value, args)  # type: ignore[assignment]
+        if name not in _FILTERS_WITH_LISTS:
+            for operand in args:
+                _check_argument(name, operand)
         if name.startswith("replace") and isinstance(value, str) and args:
             _check_growth(value, str(args[0]), str(args[1]) if len(args) > 1 else "")
         if name == "sum":
             _check_items_to_add(value, args)
         if name == "join":
             value, args = _joined_operands(value, args)
+        if name == "date" and args:
+            _refuse_above(len(str(args[0])), MAX_PATTERN_LENGTH, "a pattern of more than {} characters")
         if name == "round" and args and isinstance(args[0], int | float):
             _check_digits(args[0])
         try:
@@ -75,6 +85,13 @@ def bound_filter(name: str, filter_function: Callable[..., Any]) -> Callable[...
         return result
 
     return limited
+
+
+def _check_argument(name: str, value: object) -> None:
+    """Raises MisfitError for a list or an object, which python-liquid writes out for each item to compare with it."""
+    if isinstance(value, list | tuple | dict):
+        detail = f"the filter `{name}` needs a text or a number, not {kind_of(value)}"
+        raise MisfitError(detail, kind_of(value), "text or a number", is_argument=True)
 
 
 def _check_number(name: str, value: object, *, is_argument: bool) -> None:
@@ -173,6 +190,7 @@ def check_size(value: Any) -> None:
     elif isinstance(value, Sequence):
         _refuse_above(len(value), MAX_ITEMS, "a list of more than {} items")
         _refuse_above(sum(len(item) for item in value if isinstance(item, str)), MAX_TEXT_LENGTH, _A_TEXT)
+        _refuse_above(extent(value, MAX_WORK), MAX_WORK, "a list of more than {} elements at all levels")
     elif isinstance(value, int):
         _refuse_above(abs(value), MAX_NUMBER, "a whole number beyond 64 bits")
 

@@ -41,6 +41,8 @@ MAX_DEPTH: Final = 12  # blocks in blocks; Python's own limit on loops in loops 
 MAX_ALTERNATIVES: Final = 50
 DEADLINE_CHECK: Final = "if clock() > stop: doubt()"
 CHECK_EVERY: Final = 32  # nodes between two checks of the time
+_BRANCHES: Final = (IfNode, UnlessNode, CaseNode)
+"""Checked before each: their conditions may search through lists, and a check inside of them may be passed over."""
 
 
 def translate_template(parsed: BoundTemplate, assigned: frozenset[str]) -> TemplateFunction | None:
@@ -97,7 +99,7 @@ class _SourceWriter:
             self._node_count += 1
             if type(node) not in _NODE_WRITERS or self._node_count > MAX_NODES:
                 raise Untranslatable
-            if self._node_count >= self._next_check:
+            if self._node_count >= self._next_check or type(node) in _BRANCHES:
                 self._next_check = self._node_count + CHECK_EVERY
                 self._write_line(DEADLINE_CHECK)
             _NODE_WRITERS[type(node)](self, node, silent)

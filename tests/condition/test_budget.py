@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from schemas.extent import extent
 from services.condition import ConditionError, compile_condition
-from services.condition.budget import MAX_WORK, extent
+from services.condition.budget import MAX_WORK
 from tests.support.processor_time import processor_seconds
 
 VARIABLES = frozenset({"event.data"})
