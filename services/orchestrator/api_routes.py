@@ -23,7 +23,7 @@ from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
-from services.orchestrator.delivery.channels.content import check_content
+from services.orchestrator.delivery.channels.content_work import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api

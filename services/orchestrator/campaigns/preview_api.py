@@ -1,7 +1,7 @@
 """Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -25,6 +25,7 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.worker_process import WorkRefused
 from services.orchestrator.campaigns import document_checks
 from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.campaigns.api_common import FindingFields, finding_documents
@@ -35,12 +36,10 @@ from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.facts_reader import FactsReader
-from services.orchestrator.delivery.channels.content import CompiledContent, check_content, compile_content
-from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
+from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
-from services.template import RenderError
 
 
 class SampleEvent(Document):
@@ -170,7 +169,7 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     @routes.post(
         "",
         summary="Render a campaign for a customer: all channels, all locales",
-        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout),
+        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout, WorkRefused),
     )
     async def preview_campaign(
         _: Principal = requires("preview:write"),
@@ -184,24 +183,10 @@ def preview_routes(previewer: Previewer) -> APIRouter:
             "customer": request.customer,
             "locale": context["customer"]["locale"],
             "findings": finding_documents(findings),
-            "items": list(_render_items(document, compile_content(document), context)),
+            "items": await asyncio.to_thread(render_all, document, context),
         }
 
     return routes
-
-
-def _render_items(
-    document: schemas.campaign.Campaign, content: CompiledContent, context: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    for channel, locales in document.content.items():
-        for locale in locales:
-            item: dict[str, Any] = {"channel": channel, "locale": locale, "content": None, "facts": {}, "error": None}
-            try:
-                fields = content.render(channel, locale, context).fields
-                item |= {"content": dict(fields), "facts": CHANNELS_BY_ID[channel].measure(fields)}
-            except RenderError as error:
-                item["error"] = error.to_finding().as_document()
-            yield item
 
 
 def _event_context(

@@ -1,7 +1,7 @@
 """The content of a campaign: checked when saved, compiled once per version, rendered per customer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from services.orchestrator.delivery.channels.failure_cause import name_cause
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.channels.sendability import check_sendable
 from services.template import RenderError
+
+MAX_CONTENTS: Final = 200
+"""Contents of one campaign, all channels and locales together. Each is rendered for trial at each save."""
 
 
 class RenderedContent(msgspec.Struct, frozen=True):
@@ -79,6 +82,9 @@ def compile_content(document: Campaign) -> CompiledContent:
 def check_content(document: Campaign) -> list[Finding]:
     """Returns all findings about a campaign's content. Those that are errors refuse it."""
     problems: list[Finding] = []
+    if sum(map(len, document.content.values())) > MAX_CONTENTS:
+        detail = f"a campaign has at most {MAX_CONTENTS} contents, all channels and locales together"
+        return [Finding("/content", "too_many", detail)]
     for key, locales in document.content.items():
         base_pointer = f"/content/{key}"
         if key not in CHANNELS_BY_ID:
