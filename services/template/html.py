@@ -11,7 +11,9 @@ from selectolax.lexbor import LexborHTMLParser
 from services.template.template_errors import RenderError, TemplateSyntaxError
 
 ALLOWED_SCHEMES: Final = frozenset({"https", "http", "mailto", "tel", "sms", "cid"})
-_REFUSED_TAGS: Final = "script,iframe,object,embed,applet,base,frame,portal"
+_REFUSED_TAGS: Final = "script,iframe,object,embed,applet,base,frame,frameset,portal,form"
+_ALLOWED_EQUIVALENTS: Final = frozenset({"content-type", "content-language", "x-ua-compatible"})
+"""Headers that a `<meta http-equiv>` may stand for. Others reload the page, set cookies or loosen its policy."""
 _LINK_ATTRIBUTES: Final = frozenset(
     {"href", "src", "action", "formaction", "background", "poster", "cite", "data", "longdesc", "ping", "xlink:href"}
 )
@@ -62,6 +64,10 @@ def check_html(html: str) -> None:
     if refused is not None:
         detail = f"the tag <{refused.tag}>, which mail and inboxes never run"
         raise RenderError("unsafe_html", detail, excerpt=f"<{refused.tag}")
+    for meta in tree.css("meta[http-equiv]"):
+        name = (meta.attributes.get("http-equiv") or "").strip().lower()
+        if name not in _ALLOWED_EQUIVALENTS:
+            raise RenderError("unsafe_html", f"a <meta http-equiv> for {name[:40] or 'nothing'}", excerpt="<meta")
     for node in tree.css("*"):
         for name, value in node.attributes.items():
             _check_attribute(name.lower(), value or "")

@@ -106,6 +106,19 @@ def clean_line(field: str, text: str, limit: int) -> str:
     return check_length(field, line, limit, text)
 
 
+def clean_header(field: str, text: str, limit: int) -> str:
+    """Cleans a rendered text that becomes the value of a mail header.
+
+    Refuses `=?` as well: it begins an encoded word (RFC 2047), and a parser that takes one without its end for whole
+    makes a header of what follows (CVE-2024-6923).
+    """
+    line = clean_line(field, text, limit)
+    if "=?" in line:
+        detail = f"{field} holds `=?`, which begins an encoded word in a mail header"
+        raise RenderError("control_character", detail, field=field, offset=text.find("=?"))
+    return line
+
+
 def clean_text(field: str, text: str, limit: int) -> str:
     """Cleans a rendered text of several lines."""
     plain = text.strip()

@@ -27,7 +27,18 @@ def render(marketing: bool = False, **content: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "subject", ["a\r\nBcc: x", "a\nb", "a\x00", "a\x85b", "a\u2028b", "=?utf-8?q?a=0D=0ABcc:x@y?=", "=?nope?q?a?=\x07"]
+    "subject",
+    [
+        "a\r\nBcc: x",
+        "a\nb",
+        "a\x00",
+        "a\x85b",
+        "a\u2028b",
+        "=?utf-8?q?a=0D=0ABcc:x@y?=",
+        "=?nope?q?a?=\x07",
+        "=?utf-8?q?=0D=0ABcc:x@y",
+        "=?",
+    ],
 )
 def test_a_subject_never_holds_a_line_break_even_inside_an_encoded_word(subject: str) -> None:
     compiled = EMAIL.compile_templates({"subject": "{{ customer.id }}", "html": "<p>x</p>"})

@@ -52,6 +52,8 @@ NEVER: list[Case] = [
     ("email", mail(html="<a href='myapp://{{ e.id }}'>x</a>"), "/html", "unsafe_link", (1, 10)),
     ("email", mail(html="<p>{{ e.a }}</p><script>x</script>"), "/html", "unsafe_html", (1, 26)),
     ("email", mail(html="<p onclick='x'>{{ e.a }}</p>"), "/html", "unsafe_html", (1, 4)),
+    ("email", mail(html="<p>{{ e.a }}</p><form action='https://x.org'>x</form>"), "/html", "unsafe_html", (1, 26)),
+    ("email", mail(html="<meta http-equiv='refresh' content='0'><p>{{ e.a }}</p>"), "/html", "unsafe_html", (1, 1)),
     ("email", mail(text="{% comment %}{{ e.a }}{% endcomment %}"), "/text", "empty", (1, 1)),
     ("sms", {"text": "x" * 1700 + "{{ e.x }}"}, "/text", "too_long", (1, 1601)),
     ("sms", {"text": "{% if e.a %}" + "x" * 1700 + "{% else %}b{% endif %}"}, "/text", "too_long", (1, 1622)),

@@ -86,7 +86,7 @@ class EmailChannel:
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
         """Subject, preheader, HTML and text. Liquid comes first, then MJML, then the styles are inlined."""
-        subject = checks.clean_line("subject", compiled["subject"].render(context), MAX_SUBJECT)
+        subject = checks.clean_header("subject", compiled["subject"].render(context), MAX_SUBJECT)
         body_field = "mjml" if "mjml" in compiled else "html"
         try:
             page = mjml.inline_styles(_render_html(compiled, context))
