@@ -17,7 +17,7 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters import api as dead_letters_api
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions import api as decisions_api
-from services.orchestrator.decisions import contacts_api, events_api
+from services.orchestrator.decisions import contacts_api, event_intake, events_api
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import IngestMetrics
@@ -64,7 +64,7 @@ def orchestrator_routes(
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
         events_api.event_routes(
-            events_api.EventLog(bus, topic, database, decided_signal, snapshot, region, ingest_metrics), clock
+            event_intake.EventLog(bus, topic, database, decided_signal, snapshot, region, ingest_metrics), clock
         ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),

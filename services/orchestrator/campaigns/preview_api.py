@@ -1,7 +1,7 @@
 """Preview: a campaign's content rendered for one customer, on every channel and in every locale."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,12 +14,13 @@ from schemas.event import InvalidEvent, decode_event
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.finding import Finding
 from schemas.own_events import read_stored_data
+from schemas.roles import is_allowed
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import Channel
 from services.kit import errors
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
-from services.kit.errors import NotFound
+from services.kit.errors import Forbidden, NotFound, Problem
 from services.kit.http.answer_types import AnyObject
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
@@ -41,6 +42,14 @@ from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
 
+CUSTOMER_DATA = "customers:read"
+
+
+class SampleNeeded(Forbidden):
+    """This role may preview content for a sample of a customer only."""
+
+    default_code = "sample_needed"
+
 
 class SampleEvent(Document):
     """The variable `event` of templates; without a type, the campaign's trigger type is used."""
@@ -50,11 +59,22 @@ class SampleEvent(Document):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class SampleCustomer(Document):
+    """What is known of a customer in a preview; it is shown in place of what is known of the real one."""
+
+    traits: dict[str, Any] = Field(default_factory=dict)
+    locale: str | None = None
+
+
 class PreviewRequest(Document):
-    """A campaign by key (the newest version) or as a document, and a customer."""
+    """A campaign by key (the newest version) or as a document, and a customer.
+
+    `sample`: required for roles that may not see customers' data; the customer is then but a name.
+    """
 
     campaign: str | dict[str, Any]
     customer: CustomerId
+    sample: SampleCustomer | None = None
     event: SampleEvent | None = None
 
 
@@ -63,7 +83,13 @@ _EXAMPLES = {
         "campaign": "offer",
         "customer": "c-1",
         "event": {"type": "shop.offer", "data": {"total": 80.5}},
-    }
+    },
+    "a campaign for a sample of a customer": {
+        "campaign": "offer",
+        "customer": "sample",
+        "sample": {"traits": {"name": "Ada"}, "locale": "en"},
+        "event": {"data": {"total": 80.5}},
+    },
 }
 
 
@@ -136,30 +162,40 @@ class Previewer:
         """Returns the findings with what is known of the names in recent events and traits."""
         return await add_seen_names(self._database, document, findings, self._clock.now())
 
-    async def build_context(
-        self, document: schemas.campaign.Campaign, customer: str, sample: SampleEvent | None
-    ) -> dict[str, Any]:
+    async def build_context(self, document: schemas.campaign.Campaign, request: PreviewRequest) -> dict[str, Any]:
         """Builds the template variables. Without a sample event, the customer's last event that triggered the campaign
-        is used.
+        is used; with a sample customer, nothing is read of the real one, and the links lead nowhere.
         """
-        now = self._clock.now()
+        now, customer = self._clock.now(), request.customer
+        if request.sample is not None:
+            values: Mapping[str, Any] = {
+                "id": customer,
+                "traits": request.sample.traits,
+                "locale": request.sample.locale,
+            }
+            raw, links = None, {name: f"https://example.org/{name}" for name in ("unsubscribe", "preferences")}
+        else:
+            values, raw = await self._read_customer(document, request)
+            links = dict(self._links(customer, document.topic, document.class_.value))
+        return {
+            "customer": {name: values[name] for name in ("id", "traits", "locale")},
+            "event": _event_context(document, request.event, raw, now),
+            "campaign": {"key": document.key, "name": document.name},
+            "links": links,
+            "now": format_instant(now),
+        }
+
+    async def _read_customer(
+        self, document: schemas.campaign.Campaign, request: PreviewRequest
+    ) -> tuple[Mapping[str, Any], bytes | None]:
+        """What is known of the customer, and the event to show where the request has none."""
+        customer = request.customer
         async with self._database.read() as tx:
             positions = await read_applied_offsets(tx)
             catalogue = await self._snapshot.get_catalogue(tx)
-            raw = None if sample else await read_store.get_last_trigger_event(tx, customer, document.key)
+            raw = None if request.event else await read_store.get_last_trigger_event(tx, customer, document.key)
         facts: Facts = (await self._facts_reader.read_facts([customer], catalogue, positions))[customer]
-        customer_facts = facts.customer_values
-        return {
-            "customer": {
-                "id": customer_facts["id"],
-                "traits": customer_facts["traits"],
-                "locale": customer_facts["locale"],
-            },
-            "event": _event_context(document, sample, raw, now),
-            "campaign": {"key": document.key, "name": document.name},
-            "links": self._links(customer, document.topic, document.class_.value),
-            "now": format_instant(now),
-        }
+        return facts.customer_values, raw
 
 
 def preview_routes(previewer: Previewer) -> APIRouter:
@@ -169,15 +205,21 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     @routes.post(
         "",
         summary="Render a campaign for a customer: all channels, all locales",
-        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout, WorkRefused),
+        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout, SampleNeeded, WorkRefused),
     )
     async def preview_campaign(
-        _: Principal = requires("preview:write"),
+        principal: Principal = requires("preview:write", shows_more=CUSTOMER_DATA),
         request: PreviewRequest = document_body(PreviewRequest, examples=_EXAMPLES),
     ) -> dict[str, Any]:
+        if request.sample is None and not is_allowed(principal.role, CUSTOMER_DATA):
+            detail = (
+                f"the role {principal.role} may not see customers' data: send a `sample` of a customer, such as "
+                '{"traits": {"name": "Ada"}, "locale": "en"}'
+            )
+            raise SampleNeeded(detail, errors=[Problem("/sample", "missing", detail)])
         document, warnings = await previewer.load_campaign(request.campaign)
         findings = await previewer.add_seen_names(document, warnings)
-        context = await previewer.build_context(document, request.customer, request.event)
+        context = await previewer.build_context(document, request)
         return {
             "campaign": document.key,
             "customer": request.customer,

@@ -1,9 +1,6 @@
 """HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
-from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 from urllib.parse import urlencode
 
@@ -11,45 +8,45 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
-from schemas.addresses import find_unusable
 from schemas.decision import to_document
-from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
-from schemas.own_events import CUSTOMER_ERASED, CheckedData, EventProblem, check_event, is_own, is_unknown_own
-from schemas.times import SECOND, Instant, format_instant, parse_duration
+from schemas.event import Event, InvalidEvent, decode_event
+from schemas.own_events import check_event, is_own
+from schemas.roles import is_allowed
+from schemas.times import SECOND, format_instant, parse_duration
 from services.kit import errors
-from services.kit.bus.fence import WakeSignal, read_applied_offsets, wait_until_applied
-from services.kit.bus.protocol import Bus, Outgoing, Partition
+from services.kit.bus.fence import read_applied_offsets, wait_until_applied
+from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
-from services.kit.errors import FenceTimeout, Invalid, Malformed, NotFound, Problem, Transient
+from services.kit.errors import FenceTimeout, Invalid, NotFound, Problem
 from services.kit.http.answer_types import ProblemFields, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
-from services.kit.http.problems import WrongMediaType
 from services.kit.http.request_body import described_body, document
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
-from services.orchestrator.decisions import store as data_plane
-from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied, record_accepted
+from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied
 from services.orchestrator.decisions.decision_fields import DecisionFields
+from services.orchestrator.decisions.event_intake import (
+    BATCH_MEDIA_TYPE,
+    EVENT_MEDIA_TYPES,
+    EventLog,
+    PublishResult,
+    count_received,
+    find_reused,
+    publish_new,
+    read_events,
+    to_problems,
+)
 from services.orchestrator.decisions.event_notes import (
     Note,
     note_data,
     note_triggers,
     note_types,
-    situation_kinds,
 )
-from services.orchestrator.decisions.metrics import IngestMetrics
-from services.orchestrator.decisions.store import EventKey, event_key
+from services.orchestrator.decisions.store import event_key
 from services.orchestrator.policy.match import Catalogue
 
-EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
-BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 MAX_EVENT_WAIT = 30 * SECOND
-DATABASE_SECONDS = 3.0
-"""Seconds that the database may take for one step of a request: who sends events is answered within 5 s."""
-PUBLISH_RETRY_AFTER = 5.0
-"""Seconds after which a caller may send events again that could not be published."""
 
 
 class NoteFields(TypedDict):
@@ -108,27 +105,13 @@ _EVENTS_BODY = described_body(
         }
     },
 )
+_REUSED_ID: Note = {
+    "pointer": "/id",
+    "code": "id_reused",
+    "detail": "an event of this source and id was taken before with another content; that one counts, and this one "
+    "changes nothing: give each event an id of its own",
+}
 WaitParam = Annotated[str | None, Query(description="How long to wait for the decisions, such as 5s; at most 30s")]
-
-
-@dataclass(frozen=True, slots=True)
-class EventLog:
-    """Where events are published, and how a request learns that they have been decided."""
-
-    bus: Bus
-    topic: str
-    database: Database
-    wake_signal: WakeSignal
-    snapshot: CatalogueSnapshot
-    region: str | None = None
-    """The organisation's country, in which telephone numbers in national form are read."""
-    ingest_metrics: IngestMetrics | None = None
-    """Counts received events; None in tests."""
-
-    async def catalogue(self) -> Catalogue:
-        """The campaigns and the policy of now."""
-        async with self.database.answering_within(DATABASE_SECONDS), self.database.read() as tx:
-            return await self.snapshot.get_catalogue(tx)
 
 
 def event_routes(log: EventLog, clock: Clock) -> APIRouter:
@@ -146,12 +129,16 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
     ) -> Response:
         seconds = _parse_wait(wait)
         catalogue = await log.catalogue()
-        parsed = await _parse_request(request, clock, log, catalogue)
-        published = await _publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
-        _count_received(log.ingest_metrics, parsed, published, clock)
+        parsed = await read_events(request, clock, log, catalogue)
+        published = await publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
+        reused = await find_reused(log, parsed, published)
+        count_received(log.ingest_metrics, parsed, published, len(reused), clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
         notes = note_types((event.type for event in parsed if isinstance(event, Event)), catalogue)
-        items = [await _item_document(log, event, published, decided, catalogue, notes) for event in parsed]
+        items = [
+            await _item_document(log, event, published, decided, catalogue, notes, place in reused)
+            for place, event in enumerate(parsed)
+        ]
         return JSONResponse({"items": items}, 202)
 
     @routes.get(
@@ -164,15 +151,16 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         id: Annotated[str, Query(min_length=1)],
         customer: str | None = None,
         wait: WaitParam = None,
-        _: Principal = requires("events:read"),
+        principal: Principal = requires("events:read", shows_more="decisions:read"),
     ) -> dict[str, Any]:
         found = await _find_event(log, source, id, customer, _parse_wait(wait))
         if isinstance(found, Event):
+            may_see = is_allowed(principal.role, "decisions:read")
             return {
                 **_event_document(found),
                 "decided": True,
-                "notes": [],
-                "decisions": await _decision_documents(log.database, found),
+                "notes": [] if may_see else [_hidden_decisions(principal)],
+                "decisions": await _decision_documents(log.database, found) if may_see else [],
             }
         if found is None:
             raise NotFound(
@@ -191,109 +179,10 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
     return routes
 
 
-@dataclass(frozen=True, slots=True)
-class _PublishResult:
-    """Which events had been decided before, which are new, and the log positions after the new ones."""
-
-    known_keys: frozenset[EventKey]
-    new_keys: frozenset[EventKey]
-    end_positions: Mapping[Partition, int]
-
-
-async def _parse_request(
-    request: Request, clock: Clock, log: EventLog, catalogue: Catalogue
-) -> list[Event | InvalidEvent]:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
-        raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
-    body = await request.body()
-    if media_type != BATCH_MEDIA_TYPE and body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
-        raise Malformed(f"the body is a list of events: send it as {BATCH_MEDIA_TYPE}")
-    try:
-        parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
-    except InvalidEvent as error:
-        raise Malformed(error.detail, errors=_to_problems(error)) from None
-    checked = [_check_parts(event, catalogue) for event in parsed]
-    if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
-        raise Invalid("the event cannot be taken; see errors.", errors=_to_problems(checked[0]))
-    return checked
-
-
-def _check_parts(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:
-    """The event, or what is wrong with it: one of our own types is refused for any bad part of its data."""
-    if isinstance(event, InvalidEvent) or not (is_own(event.type) or is_unknown_own(event.type)):
-        return event
-    checked = check_event(event, situation_kinds(catalogue))
-    problems = [*checked.problems, *_unusable_addresses(checked)]
-    return InvalidEvent.of_problems(problems) if problems else event
-
-
-def _unusable_addresses(checked: CheckedData) -> Iterator[EventProblem]:
-    """What is wrong with addresses, in the country that the event names, else whatever the customer's country.
-
-    A number in national form may be right in the country that is known of the customer, which is not asked here.
-    """
-    if checked.customer is None:
-        return
-    entries = [(entry.channel.value, entry.address) for entry in checked.customer.addresses]
-    for unusable in find_unusable(entries, checked.customer.country):
-        if unusable.code != "country_unknown":
-            yield f"/data/addresses/{unusable.position}/address", unusable.code, unusable.detail
-
-
-async def _publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> _PublishResult:
-    """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
-    async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
-        known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
-    new_events: dict[EventKey, Event] = {}
-    for event in events:
-        if event_key(event) not in known:
-            new_events.setdefault(event_key(event), event)
-    headers = (("content-type", b"application/cloudevents+json"),)
-    with _telling_to_send_again():
-        log_positions = await log.bus.publish(
-            [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
-        )
-        if new_events:
-            async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
-                await record_accepted(tx, list(new_events.values()), log_positions, now)
-    after: dict[Partition, int] = {}
-    for partition, offset in log_positions:
-        after[partition] = max(after.get(partition, 0), offset + 1)
-    return _PublishResult(frozenset(known), frozenset(new_events), after)
-
-
-@contextmanager
-def _telling_to_send_again() -> Iterator[None]:
-    """Says in the error what may have become of events that were on their way to the log, and what to do."""
-    try:
-        yield
-    except Transient as error:
-        raise type(error)(
-            f"{error.detail}. Send the same request again later: an event that has reached the log all the same has "
-            "one effect, by its source and id",
-            retry_after=max(error.retry_after, PUBLISH_RETRY_AFTER),
-            code=error.code,
-        ) from error
-
-
-def _count_received(
-    ingest_metrics: IngestMetrics | None,
-    parsed: Sequence[Event | InvalidEvent],
-    published: _PublishResult,
-    clock: Clock,
-) -> None:
-    if ingest_metrics is None:
-        return
-    now, valid_events = clock.now(), [event for event in parsed if isinstance(event, Event)]
-    ages = {
-        event_key(event): (now - event.time) / SECOND
-        for event in valid_events
-        if event_key(event) in published.new_keys
-    }
-    ingest_metrics.record_request(
-        list(ages.values()), duplicates=len(valid_events) - len(ages), invalid=len(parsed) - len(valid_events)
-    )
+def _hidden_decisions(principal: Principal) -> dict[str, Any]:
+    """Says to a role that sends events, and might guess the ids of others' events, that there may be decisions."""
+    detail = f"the role {principal.role} may not see decisions; the answer to its own request with `wait` has them"
+    return {"pointer": "", "code": "decisions_hidden", "detail": detail}
 
 
 async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], seconds: float) -> bool:
@@ -307,13 +196,14 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
 async def _item_document(
     log: EventLog,
     event: Event | InvalidEvent,
-    published: _PublishResult,
+    published: PublishResult,
     decided: bool,
     catalogue: Catalogue,
     type_notes: Mapping[str, list[Note]],
+    is_reused: bool,
 ) -> dict[str, Any]:
     if isinstance(event, InvalidEvent):
-        errors = [each.as_document() for each in _to_problems(event)]
+        errors = [each.as_document() for each in to_problems(event)]
         return {"event_id": None, "status": "invalid", "errors": errors, "status_url": None}
     item: dict[str, Any] = {
         "event_id": event.id,
@@ -324,9 +214,10 @@ async def _item_document(
             *type_notes[event.type],
             *note_triggers(event, catalogue),
             *(note_data(check_event(event), catalogue, log.region) if is_own(event.type) else ()),
+            *((_REUSED_ID,) if is_reused else ()),
         ],
     }
-    if decided:
+    if decided and not is_reused:  # else the decisions are those of another event, perhaps of another sender
         item["decisions"] = await _decision_documents(log.database, event)
     return item
 
@@ -373,10 +264,6 @@ def _accepted_document(event: AcceptedEvent) -> dict[str, Any]:
         "time": format_instant(event.time),
         "status": "accepted",
     }
-
-
-def _to_problems(error: InvalidEvent) -> list[Problem]:
-    return [Problem(*each) for each in error.problems]
 
 
 def _parse_wait(wait: str | None) -> float | None:

@@ -60,7 +60,7 @@ class IngestMetrics:
             registry,
             "ingest_events_total",
             "Events received, by result of validation",
-            {"source": source, "outcome": ("accepted", "duplicate", "invalid")},
+            {"source": source, "outcome": ("accepted", "duplicate", "id_reused", "invalid")},
         )
         self._age = histogram(
             registry,
@@ -71,12 +71,16 @@ class IngestMetrics:
         )
         self._duplicates_prevented = duplicates_counter(registry, "ingest")
 
-    def record_request(self, ages: Sequence[float], *, duplicates: int, invalid: int) -> None:
-        """Count the events of one request: the ages in seconds of the new ones, and the numbers of the others."""
+    def record_request(self, ages: Sequence[float], *, duplicates: int, reused: int, invalid: int) -> None:
+        """Count the events of one request: the ages in seconds of the new ones, and the numbers of the others.
+
+        `reused`: those with source and id of an event that has another content.
+        """
         self._events("http", "accepted").inc(len(ages))
         self._events("http", "duplicate").inc(duplicates)
+        self._events("http", "id_reused").inc(reused)
         self._events("http", "invalid").inc(invalid)
-        self._duplicates_prevented("ingest").inc(duplicates)
+        self._duplicates_prevented("ingest").inc(duplicates + reused)
         for age in ages:
             self._age("http").observe(age)
 

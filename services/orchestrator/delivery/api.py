@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
+from schemas.roles import is_allowed
 from schemas.times import format_instant
 from schemas.vocabulary import Channel, Intent, MessageState
 from services.kit import errors
@@ -20,6 +21,8 @@ from services.orchestrator.decisions.read_store import decision_document, list_m
 from services.orchestrator.delivery import query_store
 from services.orchestrator.delivery.query_store import decode_content
 
+CUSTOMER_DATA = "customers:read"
+
 
 class EventName(TypedDict):
     """Which event: its source and id."""
@@ -29,7 +32,7 @@ class EventName(TypedDict):
 
 
 class MessageFields(ClassField):
-    """A message with its content, address and state."""
+    """A message with its content, address and state. `hidden`: why `to` and `content` are null for this role."""
 
     message_id: str
     customer: str
@@ -47,6 +50,7 @@ class MessageFields(ClassField):
     expires_at: TimeText | None
     to: str | None
     content: AnyObject | None
+    hidden: str | None
     locale: str | None
     adapter: str | None
     provider_id: str | None
@@ -85,7 +89,7 @@ def message_routes(database: Database) -> APIRouter:
         status: MessageState | None = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("messages:read"),
+        principal: Principal = requires("messages:read", shows_more=CUSTOMER_DATA),
     ) -> dict[str, object]:
         async with database.read() as tx:
             found = await query_store.list_messages(
@@ -98,7 +102,7 @@ def message_routes(database: Database) -> APIRouter:
             )
         last = found[limit - 1] if len(found) > limit else None
         return to_page(
-            [_message_document(row) for row in found[:limit]],
+            [_message_document(row, principal) for row in found[:limit]],
             encode_cursor((last.created, last.message_id)) if last else None,
         )
 
@@ -112,7 +116,9 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
         summary="One message as sent, with its attempts and decisions",
         **answers({200: MessageWithAttempts}, errors.NotFound),
     )
-    async def get_message(id: str, _: Principal = requires("messages:read")) -> dict[str, Any]:
+    async def get_message(
+        id: str, principal: Principal = requires("messages:read", shows_more=CUSTOMER_DATA)
+    ) -> dict[str, Any]:
         async with database.read() as tx:
             row = await query_store.get_message(tx, id)
             if row is None:
@@ -120,13 +126,15 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             attempts = await query_store.list_attempts(tx, id)
             decisions = await list_message_decisions(tx, row.customer, id)
         return {
-            **_message_document(row),
+            **_message_document(row, principal),
             "attempts": [_attempt_document(attempt) for attempt in attempts],
             "decisions": [decision_document(stored) for stored in decisions],
         }
 
 
-def _message_document(row: Any) -> dict[str, Any]:
+def _message_document(row: Any, principal: Principal) -> dict[str, Any]:
+    """The address and the content are the customer's data; the content holds links that act on behalf of them, too."""
+    may_see = is_allowed(principal.role, CUSTOMER_DATA)
     return {
         "message_id": row.message_id,
         "customer": row.customer,
@@ -143,8 +151,9 @@ def _message_document(row: Any) -> dict[str, Any]:
         "since": format_optional_instant(row.since),
         "until": format_optional_instant(row.until),
         "expires_at": format_optional_instant(row.expires_at),
-        "to": row.to_address,
-        "content": decode_content(row.content),
+        "to": row.to_address if may_see else None,
+        "content": decode_content(row.content) if may_see else None,
+        "hidden": None if may_see else f"the role {principal.role} may not see customers' data",
         "locale": row.locale,
         "adapter": row.adapter,
         "provider_id": row.provider_id,

@@ -70,7 +70,7 @@ async def test_what_never_can_be_sent_is_refused_and_what_may_fail_is_a_warning(
 async def test_a_campaign_that_has_ended_is_neither_saved_nor_led_on(here: World) -> None:
     over = campaign(end="2026-03-02T12:00:00Z")
     assert codes(await here.call("marketer", "PUT", PATH, json=over)) == {"/end": "already_over"}
-    preview = {"campaign": over, "customer": "c-1", "event": {"type": "shop.order.delivered", "data": {}}}
+    preview = {"campaign": over, "customer": "c-1", "sample": {}, "event": {"type": "shop.order.delivered", "data": {}}}
     assert codes(await here.call("marketer", "POST", "/v1/preview", json=preview)) == {"/campaign/end": "already_over"}
     later = campaign(end="2026-03-02T12:00:01Z")
     assert (await here.call("marketer", "PUT", PATH, json=later)).status_code == 201

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.event import Event, decode_record
+from schemas.event import Event, decode_record, encode_event
 from services.kit.bus.protocol import Partition
 from tests.support.decision_records import decision, event, keep
 from tests.support.orchestrator_app import World
@@ -168,6 +168,43 @@ async def test_waiting_in_vain_is_no_failure(here: World) -> None:
     assert "decisions" not in answer.json()["items"][0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"data": {"total": 61}}, {"type": "shop.order.paid"}, {"time": "2026-03-02T08:00:01Z"}, {"data": None}],
+    ids=["data", "type", "time", "no data"],
+)
+async def test_an_id_with_another_content_is_told_and_shows_nothing_of_the_first(
+    here: World, change: dict[str, object]
+) -> None:
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"), decision(event("e-1")))
+    answer = await send(here, {**document("e-1"), **change}, query="?wait=1s")
+    [item] = answer.json()["items"]
+    assert item["status"] == "duplicate"
+    assert "id_reused" in [note["code"] for note in item["notes"]]
+    assert "decisions" not in item
+
+
+async def test_the_same_event_again_is_no_other_content(here: World) -> None:
+    first = event("e-1")
+    async with here.database.write() as tx:
+        await keep(tx, first, decision(first))
+    again = {"specversion": "1.0", **json.loads(encode_event(first))}
+    answer = await send(here, again, query="?wait=1s")
+    [item] = answer.json()["items"]
+    assert (item["status"], [note["code"] for note in item["notes"] if note["pointer"] == "/id"]) == ("duplicate", [])
+    assert [found["reason"] for found in item["decisions"]] == ["no_consent"]
+
+
+async def test_within_one_request_the_first_of_an_id_counts(here: World) -> None:
+    items = (await send(here, [document("e-1"), document("e-1", data={"total": 61})], BATCH)).json()["items"]
+    assert [[note["code"] for note in item["notes"] if note["pointer"] == "/id"] for item in items] == [
+        [],
+        ["id_reused"],
+    ]
+    assert [bytes(found.data) for _, found in await logged(here)] == [b'{"total": 60}']
+
+
 @pytest.mark.parametrize("wait", ["31s", "soon", "-1s", "5"])
 async def test_a_wait_that_makes_no_sense_is_refused_before_anything_happens(here: World, wait: str) -> None:
     answer = await send(here, document(), query=f"?wait={wait}")
@@ -181,7 +218,9 @@ async def test_an_event_is_shown_with_its_decisions(here: World) -> None:
     async with here.database.write() as tx:
         await keep(tx, event("e-1"), decision(event("e-1")), decision(event("e-1"), "email"))
         await keep(tx, event("e-1", source="/crm"), decision(event("e-1", source="/crm")), offset=1)
-    body = (await here.call("publisher", "GET", path)).json()
+    hidden = (await here.call("publisher", "GET", path)).json()
+    assert (hidden["decisions"], [note["code"] for note in hidden["notes"]]) == ([], ["decisions_hidden"])
+    body = (await here.call("viewer", "GET", path)).json()
     assert (body["event_id"], body["customer"], body["type"]) == ("e-1", "c-1", "shop.order.delivered")
     assert [item["channel"] for item in body["decisions"]] == ["sms", "email"]
     assert (await here.call("viewer", "GET", f"{path}&customer=c-2")).status_code == 404
@@ -196,6 +235,6 @@ async def test_looking_waits_until_the_log_so_far_is_decided(here: World) -> Non
             await keep(tx, event("e-1"), decision(event("e-1")))
         await lease(here, await here.bus.end_offsets("customer.events"))
 
-    looking = here.call("publisher", "GET", "/v1/events?source=/shop&id=e-1&wait=10s")
+    looking = here.call("viewer", "GET", "/v1/events?source=/shop&id=e-1&wait=10s")
     answer, _ = await asyncio.gather(looking, decide_a_little_later())
     assert [item["outcome"] for item in answer.json()["decisions"]] == ["suppress"]

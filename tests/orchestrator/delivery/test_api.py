@@ -40,7 +40,13 @@ async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: W
     accepted = (await here.call("viewer", "GET", "/v1/messages?campaign=referral-ask&status=accepted")).json()
     assert len(accepted["items"]) == 1
     assert (await here.call("viewer", "GET", "/v1/messages?status=lost")).status_code == 422
-    one = (await here.call("viewer", "GET", f"/v1/messages/{of.message_id}")).json()
+    for role in ("viewer", "marketer", "approver", "operator"):
+        for path in (f"/v1/messages/{of.message_id}", "/v1/messages?customer=c-1&limit=1"):
+            answer = (await here.call(role, "GET", path)).json()
+            hidden = answer if "items" not in answer else answer["items"][0]
+            assert (hidden["content"], hidden["to"]) == (None, None)
+            assert hidden["hidden"] == f"the role {role} may not see customers' data"
+    one = (await here.call("agent", "GET", f"/v1/messages/{of.message_id}")).json()
     assert (one["content"], one["to"], one["class"]) == ({"text": "Hi"}, "+491701234567", "marketing")
     assert [(item["number"], item["state"], item["outcome"], item["marked_at"]) for item in one["attempts"]] == [
         (1, "closed", "retry", "2026-03-02T12:00:00Z"),

@@ -230,7 +230,7 @@ async def test_a_preview_renders_every_channel_and_locale_for_a_customer(here: W
     }
     here.others.preferences["c-1"] = willing(locale="de-DE")
     question = {"campaign": document, "customer": "c-1", "event": {"data": {"item": "Tee"}}}
-    answer = await here.call("marketer", "POST", "/v1/preview", json=question)
+    answer = await here.call("admin", "POST", "/v1/preview", json=question)
     assert answer.status_code == 200, answer.text
     items = {item["locale"]: item for item in answer.json()["items"]}
     assert items["en"]["content"]["text"].startswith("Hi Ada, know a friend? https://example.com/u/1")
@@ -245,15 +245,36 @@ async def test_a_preview_of_a_draft_by_key_uses_the_customers_last_event(here: W
     await here.call("marketer", "PUT", "/v1/campaigns/referral-ask", json=document)
     async with here.database.write() as tx:
         await keep(tx, event("e-1", data={"total": 61}), decision(event("e-1")))
-    answer = await here.call("marketer", "POST", "/v1/preview", json={"campaign": "referral-ask", "customer": "c-1"})
+    answer = await here.call("admin", "POST", "/v1/preview", json={"campaign": "referral-ask", "customer": "c-1"})
     assert answer.json()["items"][0]["content"]["text"].startswith("Total 61 ")
 
 
+async def test_a_marketer_previews_for_a_sample_and_reads_nothing_of_customers(here: World) -> None:
+    document = campaign()
+    document["content"]["sms"]["en"]["text"] = (
+        "{{ customer.traits.name }} {{ event.data.total }} {{ links.unsubscribe }}"
+    )
+    here.others.preferences["c-1"] = willing(locale="de-DE")
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1", data={"total": 61}), decision(event("e-1")))
+    question = {"campaign": document, "customer": "c-1"}
+    refused = await here.call("marketer", "POST", "/v1/preview", json=question)
+    assert (refused.status_code, refused.json()["code"]) == (403, "sample_needed")
+    assert refused.json()["errors"][0]["pointer"] == "/sample"
+    sample = {**question, "sample": {"traits": {"name": "Eve"}, "locale": "en"}, "event": {"data": {"total": 7}}}
+    answer = (await here.call("marketer", "POST", "/v1/preview", json=sample)).json()
+    assert answer["locale"] == "en"
+    assert answer["items"][0]["content"]["text"] == "Eve 7 https://example.org/unsubscribe"
+    without_event = {**question, "sample": {"traits": {"name": "Eve"}}}
+    (item,) = (await here.call("marketer", "POST", "/v1/preview", json=without_event)).json()["items"]
+    assert item["error"]["variable"] == "event.data.total"
+
+
 async def test_a_bad_draft_is_not_previewed(here: World) -> None:
-    bad = {"campaign": campaign(priorty=1), "customer": "c-1"}
+    bad = {"campaign": campaign(priorty=1), "customer": "c-1", "sample": {}}
     answer = await here.call("marketer", "POST", "/v1/preview", json=bad)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/campaign/priorty")
-    missing = {"campaign": "nobody", "customer": "c-1"}
+    missing = {"campaign": "nobody", "customer": "c-1", "sample": {}}
     assert (await here.call("marketer", "POST", "/v1/preview", json=missing)).status_code == 404
     assert msgspec.json.decode(answer.content)["code"] == "invalid"
 
@@ -271,7 +292,7 @@ async def test_a_message_that_could_not_be_rendered_is_not_called_ready(here: Wo
     assert "(in /content/sms/en/text)" in body["sentence"]
     assert body["change"][0].startswith("whoever sends the data sends a value for `customer.traits.days`")
     preview = {"campaign": "referral-ask", "customer": "c-1"}
-    (item,) = (await here.call("marketer", "POST", "/v1/preview", json=preview)).json()["items"]
+    (item,) = (await here.call("admin", "POST", "/v1/preview", json=preview)).json()["items"]
     assert item["error"] == body["failure"]
 
 

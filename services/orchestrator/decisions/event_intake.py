@@ -1,0 +1,198 @@
+"""Events that arrive over HTTP: validated as those from Kafka are, and durable in the log before the answer."""
+
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+from fastapi import Request
+
+from schemas.addresses import find_unusable
+from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
+from schemas.own_events import CUSTOMER_ERASED, CheckedData, EventProblem, check_event, is_own, is_unknown_own
+from schemas.times import SECOND, Instant
+from services.kit.bus.fence import WakeSignal
+from services.kit.bus.protocol import Bus, Outgoing, Partition
+from services.kit.db.database import Database
+from services.kit.errors import Invalid, Malformed, Problem, Transient
+from services.kit.http.problems import WrongMediaType
+from services.kit.runtime.clock import Clock
+from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.decisions import read_store
+from services.orchestrator.decisions import store as data_plane
+from services.orchestrator.decisions.accepted_events import record_accepted
+from services.orchestrator.decisions.event_notes import situation_kinds
+from services.orchestrator.decisions.metrics import IngestMetrics
+from services.orchestrator.decisions.store import EventKey, event_key
+from services.orchestrator.policy.match import Catalogue
+
+EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
+BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
+DATABASE_SECONDS = 3.0
+"""Seconds that the database may take for one step of a request: who sends events is answered within 5 s."""
+PUBLISH_RETRY_AFTER = 5.0
+"""Seconds after which a caller may send events again that could not be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Where events are published, and how a request learns that they have been decided."""
+
+    bus: Bus
+    topic: str
+    database: Database
+    wake_signal: WakeSignal
+    snapshot: CatalogueSnapshot
+    region: str | None = None
+    """The organisation's country, in which telephone numbers in national form are read."""
+    ingest_metrics: IngestMetrics | None = None
+    """Counts received events; None in tests."""
+
+    async def catalogue(self) -> Catalogue:
+        """The campaigns and the policy of now."""
+        async with self.database.answering_within(DATABASE_SECONDS), self.database.read() as tx:
+            return await self.snapshot.get_catalogue(tx)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """Which events had been decided before, which are new, and the log positions after the new ones."""
+
+    known_keys: frozenset[EventKey]
+    new_keys: frozenset[EventKey]
+    end_positions: Mapping[Partition, int]
+
+
+async def read_events(
+    request: Request, clock: Clock, log: EventLog, catalogue: Catalogue
+) -> list[Event | InvalidEvent]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
+        raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
+    body = await request.body()
+    if media_type != BATCH_MEDIA_TYPE and body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+        raise Malformed(f"the body is a list of events: send it as {BATCH_MEDIA_TYPE}")
+    try:
+        parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
+    except InvalidEvent as error:
+        raise Malformed(error.detail, errors=to_problems(error)) from None
+    checked = [_check_parts(event, catalogue) for event in parsed]
+    if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
+        raise Invalid("the event cannot be taken; see errors.", errors=to_problems(checked[0]))
+    return checked
+
+
+def _check_parts(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:
+    """The event, or what is wrong with it: one of our own types is refused for any bad part of its data."""
+    if isinstance(event, InvalidEvent) or not (is_own(event.type) or is_unknown_own(event.type)):
+        return event
+    checked = check_event(event, situation_kinds(catalogue))
+    problems = [*checked.problems, *_unusable_addresses(checked)]
+    return InvalidEvent.of_problems(problems) if problems else event
+
+
+def _unusable_addresses(checked: CheckedData) -> Iterator[EventProblem]:
+    """What is wrong with addresses, in the country that the event names, else whatever the customer's country.
+
+    A number in national form may be right in the country that is known of the customer, which is not asked here.
+    """
+    if checked.customer is None:
+        return
+    entries = [(entry.channel.value, entry.address) for entry in checked.customer.addresses]
+    for unusable in find_unusable(entries, checked.customer.country):
+        if unusable.code != "country_unknown":
+            yield f"/data/addresses/{unusable.position}/address", unusable.code, unusable.detail
+
+
+async def publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> PublishResult:
+    """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
+    async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
+        known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
+    new_events: dict[EventKey, Event] = {}
+    for event in events:
+        if event_key(event) not in known:
+            new_events.setdefault(event_key(event), event)
+    headers = (("content-type", b"application/cloudevents+json"),)
+    with _telling_to_send_again():
+        log_positions = await log.bus.publish(
+            [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
+        )
+        if new_events:
+            async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
+                await record_accepted(tx, list(new_events.values()), log_positions, now)
+    after: dict[Partition, int] = {}
+    for partition, offset in log_positions:
+        after[partition] = max(after.get(partition, 0), offset + 1)
+    return PublishResult(frozenset(known), frozenset(new_events), after)
+
+
+async def find_reused(
+    log: EventLog, parsed: Sequence[Event | InvalidEvent], published: PublishResult
+) -> frozenset[int]:
+    """The places of events whose source and id have been taken before with another content; the first one counts.
+
+    Of what triggered and changed nothing when it came, the content is not kept, and so not compared.
+    """
+    reused: set[int] = set()
+    first: dict[EventKey, Event] = {}
+    async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
+        for place, event in enumerate(parsed):
+            if isinstance(event, InvalidEvent):
+                continue
+            key = event_key(event)
+            if key in published.known_keys and key not in first:
+                raw = await read_store.get_event(tx, event.source, event.id, event.subject)
+                if raw:
+                    first[key] = decode_event(raw)
+            if not _same_content(event, first.setdefault(key, event)):
+                reused.add(place)
+    return frozenset(reused)
+
+
+def _same_content(event: Event, other: Event) -> bool:
+    if event is other:
+        return True
+    same_envelope = (event.type, event.time, event.expirytime) == (other.type, other.time, other.expirytime)
+    return same_envelope and msgspec.json.decode(event.data or b"null") == msgspec.json.decode(other.data or b"null")
+
+
+@contextmanager
+def _telling_to_send_again() -> Iterator[None]:
+    """Says in the error what may have become of events that were on their way to the log, and what to do."""
+    try:
+        yield
+    except Transient as error:
+        raise type(error)(
+            f"{error.detail}. Send the same request again later: an event that has reached the log all the same has "
+            "one effect, by its source and id",
+            retry_after=max(error.retry_after, PUBLISH_RETRY_AFTER),
+            code=error.code,
+        ) from error
+
+
+def count_received(
+    ingest_metrics: IngestMetrics | None,
+    parsed: Sequence[Event | InvalidEvent],
+    published: PublishResult,
+    reused: int,
+    clock: Clock,
+) -> None:
+    if ingest_metrics is None:
+        return
+    now, valid_events = clock.now(), [event for event in parsed if isinstance(event, Event)]
+    ages = {
+        event_key(event): (now - event.time) / SECOND
+        for event in valid_events
+        if event_key(event) in published.new_keys
+    }
+    ingest_metrics.record_request(
+        list(ages.values()),
+        duplicates=len(valid_events) - len(ages) - reused,
+        reused=reused,
+        invalid=len(parsed) - len(valid_events),
+    )
+
+
+def to_problems(error: InvalidEvent) -> list[Problem]:
+    return [Problem(*each) for each in error.problems]
