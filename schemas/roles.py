@@ -1,4 +1,8 @@
-"""Roles and the actions that each may do. What is not listed is refused; `admin` may do everything."""
+"""Roles and the actions that each may do. What is not listed is refused; `admin` may do everything.
+
+`publisher` is for programs that say what happened; `connector` for those that also say what customers chose, which
+contacts other tools made, and which situations began.
+"""
 
 from enum import StrEnum
 
@@ -7,6 +11,7 @@ class Role(StrEnum):
     """The role of an API key, or of a person who signs in with one."""
 
     PUBLISHER = "publisher"
+    CONNECTOR = "connector"
     VIEWER = "viewer"
     MARKETER = "marketer"
     APPROVER = "approver"
@@ -27,6 +32,8 @@ _CUSTOMER_ACTIONS = frozenset(
 
 ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.PUBLISHER: frozenset({"events:write", "events:read"}),
+    Role.CONNECTOR: frozenset({"events:write", "events:read", "preferences:write", "situations:write"})
+    | {"contacts:write"},
     Role.VIEWER: _READ_ACTIONS,
     Role.MARKETER: _READ_ACTIONS
     | {"campaigns:write", "campaigns:submit", "campaigns:pause", "campaigns:activate", "policy:write", "policy:submit"}
@@ -34,13 +41,15 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.APPROVER: _READ_ACTIONS
     | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
     | {"campaigns:shadow", "policy:shadow", "sandbox:read"},
-    Role.AGENT: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"preferences:write", "situations:write", "sandbox:read"},
+    Role.AGENT: _READ_ACTIONS
+    | _CUSTOMER_ACTIONS
+    | {"events:write", "preferences:write", "situations:write", "contacts:write", "sandbox:read"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
     | {"suppressions:read", "violations:read", "events:write"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"preferences:write", "suppressions:write", "suppressions:delete"},
+    | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"},
     Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"sandbox:read", "dead_letters:read", "violations:read"},
     Role.ADMIN: frozenset({"*"}),
 }

@@ -168,6 +168,8 @@ def role_lines(access: Mapping[tuple[str, str], RouteAccess]) -> Iterator[str]:
             routes.setdefault(rule.action, []).append(f"`{method} {path}`")
         if rule.shows_more:
             routes.setdefault(rule.shows_more, []).append(f"more on `{method} {path}`")
+        for action in sorted(rule.asks_also):
+            routes.setdefault(action, []).append(f"some requests to `{method} {path}`")
     yield f"| grant | {' | '.join(Role)} | routes |"
     yield f"|---{'|---' * len(Role)}|---|"
     for grant in sorted(routes):

@@ -174,13 +174,15 @@ class RouteAccess:
 
     Kinds: "role" (a key whose role allows `action`), "service" (the service key), "public" (anybody).
     `store_response`: whether an answer may be kept for an Idempotency-Key. `shows_more`: an action that the route asks
-    about by itself; it shows more to a role that may do it.
+    about by itself; it shows more to a role that may do it. `asks_also`: actions that the route asks for by itself,
+    depending on what the request holds.
     """
 
     kind: Literal["role", "service", "public"]
     action: str = ""
     store_response: bool = True
     shows_more: str = ""
+    asks_also: frozenset[str] = frozenset()
 
     async def __call__(self, request: Request) -> Principal | None:
         """Let the request pass or raise Unauthorised, Forbidden; then see that it is well formed."""
@@ -218,13 +220,14 @@ class RouteAccess:
         return principal
 
 
-def requires(action: str, *, store_response: bool = True, shows_more: str = "") -> Any:
+def requires(action: str, *, store_response: bool = True, shows_more: str = "", asks_also: Collection[str] = ()) -> Any:
     """`principal: Principal = requires("campaigns:write")`: a key whose role allows the action.
 
     `store_response=False` where the answer holds a secret: such a route refuses Idempotency-Key. `shows_more`: the
-    action that lets a role see more on this route; declared for the reference, and asked about by the route.
+    action that lets a role see more on this route, `asks_also`: what some requests need besides; both are declared for
+    the reference, and asked about by the route.
     """
-    return Depends(RouteAccess("role", action, store_response, shows_more))
+    return Depends(RouteAccess("role", action, store_response, shows_more, frozenset(asks_also)))
 
 
 def public() -> Any:

@@ -10,12 +10,22 @@ from fastapi import Request
 
 from schemas.addresses import find_unusable
 from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
-from schemas.own_events import CUSTOMER_ERASED, CheckedData, EventProblem, check_event, is_own, is_unknown_own
+from schemas.own_event_actions import needed_action
+from schemas.own_events import (
+    CUSTOMER_ERASED,
+    CUSTOMER_IDENTIFIED,
+    CheckedData,
+    EventProblem,
+    check_event,
+    is_own,
+    is_unknown_own,
+)
+from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from schemas.times import SECOND, Instant
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
-from services.kit.errors import Invalid, Malformed, Problem, Transient
+from services.kit.errors import Forbidden, Invalid, Malformed, Problem, Transient
 from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -29,6 +39,7 @@ from services.orchestrator.policy.match import Catalogue
 
 EVENT_MEDIA_TYPES = ("application/cloudevents+json", "application/json")
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
+_FORBIDDEN = "forbidden"
 DATABASE_SECONDS = 3.0
 """Seconds that the database may take for one step of a request: who sends events is answered within 5 s."""
 PUBLISH_RETRY_AFTER = 5.0
@@ -65,8 +76,11 @@ class PublishResult:
 
 
 async def read_events(
-    request: Request, clock: Clock, log: EventLog, catalogue: Catalogue
+    request: Request, role: Role, clock: Clock, log: EventLog, catalogue: Catalogue
 ) -> list[Event | InvalidEvent]:
+    """The events of a request in order, or what is wrong with each. Raises for what is wrong with the whole request,
+    or with its only event: WrongMediaType, Malformed, Invalid, Forbidden.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != BATCH_MEDIA_TYPE and media_type not in EVENT_MEDIA_TYPES:
         raise WrongMediaType(f"send one event as {' or '.join(EVENT_MEDIA_TYPES)}, several as {BATCH_MEDIA_TYPE}")
@@ -77,10 +91,23 @@ async def read_events(
         parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=to_problems(error)) from None
-    checked = [_check_parts(event, catalogue) for event in parsed]
+    checked = [_check_parts(_check_role(event, role), catalogue) for event in parsed]
     if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
+        if checked[0].problems[0][1] == _FORBIDDEN:
+            raise Forbidden(checked[0].problems[0][2])
         raise Invalid("the event cannot be taken; see errors.", errors=to_problems(checked[0]))
     return checked
+
+
+def _check_role(event: Event | InvalidEvent, role: Role) -> Event | InvalidEvent:
+    """The event, or that this role may not send it."""
+    action = None if isinstance(event, InvalidEvent) else needed_action(event)
+    if isinstance(event, InvalidEvent) or action is None or is_allowed(role, action):
+        return event
+    roles = ", ".join(each for each in ALLOWED_ACTIONS if is_allowed(each, action) and is_allowed(each, "events:write"))
+    what = "addresses in `tactful.customer.identified`" if event.type == CUSTOMER_IDENTIFIED else f"`{event.type}`"
+    detail = f"{what}: `{action}` needs one of the roles {roles}; this key has the role {role}"
+    return InvalidEvent.of_problems([("/type", _FORBIDDEN, detail)])
 
 
 def _check_parts(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_event
+from schemas.own_event_actions import OWN_EVENT_ACTIONS
 from schemas.own_events import check_event, is_own
 from schemas.roles import is_allowed
 from schemas.times import SECOND, format_instant, parse_duration
@@ -125,11 +126,13 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         **answers({202: EventItems}, errors.BusGone),
     )
     async def send_events(
-        request: Request, wait: WaitParam = None, _: Principal = requires("events:write")
+        request: Request,
+        wait: WaitParam = None,
+        principal: Principal = requires("events:write", asks_also=frozenset(OWN_EVENT_ACTIONS.values())),
     ) -> Response:
         seconds = _parse_wait(wait)
         catalogue = await log.catalogue()
-        parsed = await read_events(request, clock, log, catalogue)
+        parsed = await read_events(request, principal.role, clock, log, catalogue)
         published = await publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
         reused = await find_reused(log, parsed, published)
         count_received(log.ingest_metrics, parsed, published, len(reused), clock)

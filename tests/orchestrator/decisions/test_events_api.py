@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from schemas.event import Event, decode_record, encode_event
+from schemas.own_event_actions import OWN_EVENT_ACTIONS
+from schemas.roles import Role, is_allowed
 from services.kit.bus.protocol import Partition
 from tests.support.decision_records import decision, event, keep
 from tests.support.orchestrator_app import World
@@ -31,9 +33,11 @@ def document(id: str = "e-1", **changes: Any) -> dict[str, Any]:
     }
 
 
-async def send(here: World, body: Any, headers: dict[str, str] = SINGLE, query: str = "") -> httpx.Response:
+async def send(
+    here: World, body: Any, headers: dict[str, str] = SINGLE, query: str = "", role: str = "connector"
+) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return await here.call("publisher", "POST", f"/v1/events{query}", content=content, headers=headers)
+    return await here.call(role, "POST", f"/v1/events{query}", content=content, headers=headers)
 
 
 async def logged(here: World) -> list[tuple[bytes | None, Event]]:
@@ -95,7 +99,7 @@ async def test_an_event_is_in_the_log_before_the_answer(here: World, kind: str) 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_an_event_in_the_log_that_could_not_be_noted_is_sent_again_and_has_one_effect(here: World) -> None:
     """The log has taken the event, and the table in which it is noted does not answer: neither yes nor no is true."""
-    await here.key_of("publisher")
+    await here.key_of("connector")
     async with here.database.write() as tx:
         await tx.execute("LOCK TABLE accepted_event IN ACCESS EXCLUSIVE MODE")
         refused = await send(here, document())
@@ -156,7 +160,7 @@ async def test_waiting_answers_with_the_decisions_once_they_are_made(here: World
             await keep(tx, event("e-1"), decision(event("e-1")))
         await lease(here, ends)
 
-    await here.key_of("publisher")
+    await here.key_of("connector")
     answer, _ = await asyncio.gather(send(here, document(), query="?wait=10s"), decide_a_little_later())
     [item] = answer.json()["items"]
     assert (item["status"], [found["reason"] for found in item["decisions"]]) == ("accepted", ["no_consent"])
@@ -238,3 +242,47 @@ async def test_looking_waits_until_the_log_so_far_is_decided(here: World) -> Non
     looking = here.call("viewer", "GET", "/v1/events?source=/shop&id=e-1&wait=10s")
     answer, _ = await asyncio.gather(looking, decide_a_little_later())
     assert [item["outcome"] for item in answer.json()["decisions"]] == ["suppress"]
+
+
+OWN = {
+    "tactful.preference.changed": ({"paused_until": "2026-04-01T00:00:00Z"}, "preferences:write"),
+    "tactful.customer.identified": ({"traits": {"name": "Ada"}}, None),
+    "tactful.customer.identified with addresses": (
+        {"addresses": [{"channel": "email", "address": "ada@example.org"}]},
+        "preferences:write",
+    ),
+    "tactful.customer.erased": ({}, "customers:erase"),
+    "tactful.situation.opened": ({"kind": "complaint"}, "situations:write"),
+    "tactful.situation.closed": ({"kind": "complaint"}, "situations:write"),
+    "tactful.contact.reported": (
+        {"channel": "phone", "class": "service", "intent": "inform", "at": "2026-03-02T10:00:00Z"},
+        "contacts:write",
+    ),
+    "tactful.feedback.given": ({"score": 3, "scale": 5}, None),
+    "shop.order.delivered": ({"total": 1}, None),
+}
+
+
+@pytest.mark.parametrize("role", [role for role in Role if is_allowed(role, "events:write")])
+async def test_a_role_sends_what_it_may_change_by_other_routes_too(here: World, role: Role) -> None:
+    """As single events and in a batch; what is refused is not in the log."""
+    refused, taken = set(), set()
+    for number, (name, (data, action)) in enumerate(OWN.items()):
+        body = document(f"e-{number}", type=name.partition(" ")[0], data=data)
+        answer = await send(here, body, role=role)
+        [item] = (await send(here, [body], BATCH, role=role)).json()["items"]
+        if action is None or is_allowed(role, action):
+            assert answer.status_code == 202, answer.text
+            taken.add(f"e-{number}")
+        else:
+            refused.add(name)
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+            assert f"`{action}` needs one of the roles" in answer.json()["detail"]
+            assert (item["status"], item["errors"][0]["code"]) == ("invalid", "forbidden")
+    assert {found.id for _, found in await logged(here)} == taken
+    if role is Role.PUBLISHER:
+        assert refused == {name for name, (_, action) in OWN.items() if action is not None}
+
+
+def test_every_own_type_with_an_action_is_tried() -> None:
+    assert {name.partition(" ")[0] for name, (_, action) in OWN.items() if action} >= set(OWN_EVENT_ACTIONS)
