@@ -1,4 +1,7 @@
-"""One installation of real processes, on servers of its own, for all tests that kill, freeze or flood them."""
+"""One installation of real processes, on servers of its own, for all tests that kill, freeze or flood them.
+
+Package-wide, not session-wide: its idle processes would take half a processor from all tests that follow.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +25,21 @@ def buried_here() -> Iterator[None]:
         gc.collect()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker(server_directory: Path) -> Iterator[servers.Kafka]:
     """A broker that may be killed."""
     with servers.kafka(server_directory / "faults-kafka") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(server_directory: Path) -> Iterator[servers.Postgres]:
     """A database server that may be killed."""
     with servers.postgres(server_directory / "faults-postgres") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(
     broker: servers.Kafka, database: servers.Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:

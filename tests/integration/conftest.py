@@ -10,7 +10,7 @@ from tests.support import servers
 from tests.support.installation import Installation, world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(
     postgres_server: servers.Postgres, kafka_server: servers.Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:

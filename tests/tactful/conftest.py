@@ -8,7 +8,7 @@ import pytest
 from tests.support.command_line import NOON, RunningProduct, fill, product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tactful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """`tactful dev` at noon on 2 March 2026 with the policy, campaigns and customers of examples/, all applied."""
     directory = tmp_path_factory.mktemp("tactful") / "data"
