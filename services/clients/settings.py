@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from schemas.address_kinds import REGIONS
-from services.kit.runtime.settings import HttpUrl, SecretKey, Section, ServiceSettings
+from services.kit.runtime.settings import HttpUrl, Section, ServiceSettings, StrongKey
 
 
 def _check_region(region: str) -> str:
@@ -38,5 +38,5 @@ class ConnectedServiceSettings(ServiceSettings):
     """
 
     services: ServicesSettings = ServicesSettings()
-    address_key: SecretKey | None = None
+    address_key: StrongKey | None = None
     region: Region | None = None

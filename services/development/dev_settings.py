@@ -75,11 +75,12 @@ def address_of(host: str, port: int) -> str:
 
 
 def lock_data_dir(directory: Path) -> IO[str]:
-    """Lock the data directory for this process. Raises SettingsError if another process has locked it, or if files
-    cannot be created there.
+    """Lock the data directory for this process, for its owner alone: it holds customers' data. Raises SettingsError if
+    another process has locked it, or if files cannot be created there.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
         file = (directory / "lock").open("w", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"cannot write to {directory} ({error.strerror}): choose another --data-dir") from None

@@ -143,8 +143,8 @@ def _processes(
         "TACTFUL_ADAPTERS__IN_APP": "off",
         "TACTFUL_WEBHOOK__SECRET": SECRET,
         "TACTFUL_ADMIN_KEY": KEY,
-        "TACTFUL_SERVICE_KEY": KEY,
-        "TACTFUL_ADDRESS_KEY": KEY,
+        "TACTFUL_SERVICE_KEY": f"service-{KEY}",
+        "TACTFUL_ADDRESS_KEY": f"address-{KEY}",
     }
     if sink is not None:
         common["TACTFUL_OUTBOUND__NETWORKS"] = "127.0.0.0/8"

@@ -60,9 +60,10 @@ def test_an_unknown_channel_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_secrets_of_the_services_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ADMIN_KEY", "SERVICE_KEY", "ADDRESS_KEY", "WEBHOOK__SECRET"):
-        monkeypatch.setenv(f"TACTFUL_{name}", SECRET)
-    monkeypatch.setenv("TACTFUL_WEBHOOK__URL", "https://user:canary-password@hooks/x")
+        monkeypatch.setenv(f"TACTFUL_{name}", f"{SECRET}-{name}")
+    monkeypatch.setenv("TACTFUL_WEBHOOK__URL", "https://user:canary-password@hooks/x?v=1&access_token=canary&n=2")
     settings = load_settings(DeploymentSettings)
     shown = list_setting_origins(settings)
     assert "canary" not in f"{settings!r} {settings} {shown}"
-    assert ("TACTFUL_WEBHOOK__URL", f"https://user:{MASK}@hooks/x", "environment") in shown
+    masked = f"https://user:{MASK}@hooks/x?v=1&access_token={MASK}&n=2"
+    assert ("TACTFUL_WEBHOOK__URL", masked, "environment") in shown

@@ -150,7 +150,9 @@ def test_a_running_server_follows_what_it_was_given(tmp_path: Path) -> None:
         "TACTFUL_WEB__MAX_BODY": "2048",
         "TACTFUL_LOG_LEVEL": "info",
     }
+    directory.mkdir(mode=0o755)
     with product(directory, "--no-demo", **given) as running:
+        assert [path for path in (directory, *directory.rglob("*")) if path.stat().st_mode & 0o077] == []
         log = (tmp_path / "dev.log").read_text()
         assert "Console   https://tactful.example/console/" in log and f"Address   {running.address}" in log
         assert '"action": "started"' in log

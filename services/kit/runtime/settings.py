@@ -33,7 +33,11 @@ ENV_PREFIX = "TACTFUL_"
 CONFIG_VARIABLE = "TACTFUL_CONFIG"
 SECRETS_DIR_VARIABLE = "TACTFUL_SECRETS_DIR"
 MIN_KEY_LENGTH = 16
+MIN_KEY_VARIETY = 6
+"""How many different characters a key has at least. A random one has more; one that was made up may not."""
 MASK = "********"
+KEY_NAMES = ("admin_key", "service_key", "address_key")
+"""The settings that are keys of Tactful's own, of all services together."""
 SettingPath: TypeAlias = tuple[str, ...]
 Settings = TypeVar("Settings", bound="ServiceSettings")
 
@@ -45,6 +49,14 @@ class SettingsError(ValueError):
 def _check_key_length(key: SecretStr) -> SecretStr:
     if len(key.get_secret_value()) < MIN_KEY_LENGTH:
         raise ValueError(f"a key needs at least {MIN_KEY_LENGTH} characters; `openssl rand -hex 32` makes one")
+    return key
+
+
+def _check_variety(key: SecretStr) -> SecretStr:
+    if len(set(key.get_secret_value())) < MIN_KEY_VARIETY:
+        raise ValueError(
+            f"a key needs at least {MIN_KEY_VARIETY} different characters; `openssl rand -hex 32` makes one"
+        )
     return key
 
 
@@ -98,7 +110,9 @@ def _check_http_url(url: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 """The address of a service, with scheme and host."""
 SecretKey = Annotated[SecretStr, AfterValidator(_check_key_length)]
-BearerKey = Annotated[SecretKey, AfterValidator(_check_header_text)]
+StrongKey = Annotated[SecretKey, AfterValidator(_check_variety)]
+"""A key of Tactful's own, that nobody must guess."""
+BearerKey = Annotated[StrongKey, AfterValidator(_check_header_text)]
 """A key that is sent in `Authorization: Bearer`."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -214,7 +228,8 @@ def load_settings(
     accepted and validated too, so that a mistake stops whichever process starts first; defaults that differ are those
     of `settings_type`.
 
-    Raises SettingsError with one line for an unknown name, a wrong value, a weak key or an unreadable file.
+    Raises SettingsError with one line for an unknown name, a wrong value, a weak key, one key for two purposes or an
+    unreadable file.
     """
     process_type = _combine(settings_type, deployment)
     known = known_variables(process_type)
@@ -225,6 +240,7 @@ def load_settings(
         settings = process_type(**arguments)
     except ValidationError as error:
         raise SettingsError("; ".join(_error_lines(process_type, error))) from None
+    _refuse_equal_keys(settings)
     layers = (
         ("default", ()),
         (f"file {os.environ.get(CONFIG_VARIABLE)}", _paths_in(config)),
@@ -264,6 +280,21 @@ def _combine(settings_type: type[Settings], deployment: Sequence[type[ServiceSet
     if not others:
         return settings_type
     return type(settings_type.__name__, (settings_type, *others), {"__module__": settings_type.__module__})
+
+
+def _refuse_equal_keys(settings: ServiceSettings) -> None:
+    """Raises SettingsError where one key is given for two purposes: who may use one could then do the other as well."""
+    seen: dict[str, str] = {}
+    for name in KEY_NAMES:
+        key = getattr(settings, name, None)
+        if not isinstance(key, SecretStr):
+            continue
+        first = seen.setdefault(key.get_secret_value(), name)
+        if first != name:
+            raise SettingsError(
+                f"{_variable_name([first])} and {_variable_name([name])} are the same key: give each its own, "
+                "`openssl rand -hex 32` makes one"
+            )
 
 
 def _refuse_unknown(names: Iterable[str], known: frozenset[str], source_name: str) -> None:
@@ -336,4 +367,10 @@ def _mask_secrets(value: object) -> str:
     if isinstance(value, SecretStr):
         return MASK
     text = re.sub(r"(?<=://)([^/:@]*):.*(?=@)", rf"\1:{MASK}", str(value))  # to the last @: a password may hold one
-    return re.sub(r"(?<=[?&]password=)[^&]*", MASK, text)
+    return _SECRET_IN_QUERY.sub(rf"\g<name>{MASK}", text)
+
+
+_SECRET_IN_QUERY = re.compile(
+    r"(?<=[?&])(?P<name>[\w.-]*(?:pass|pwd|secret|token|key|sig|auth|credential|code)[\w.-]*=)[^&#\s]*", re.IGNORECASE
+)
+"""A parameter of a URL whose name says that its value is a secret."""

@@ -112,6 +112,14 @@ def test_a_wrong_value_for_another_service_of_the_deployment_refuses(monkeypatch
         load_settings(WorkerSettings, deployment=(TeaSettings,))
 
 
+def test_one_key_for_two_purposes_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACTFUL_SERVICE_KEY", SECRET)
+    monkeypatch.setenv("TACTFUL_ADMIN_KEY", SECRET)
+    with pytest.raises(SettingsError, match="TACTFUL_ADMIN_KEY and TACTFUL_SERVICE_KEY are the same key") as refused:
+        load_settings(WorkerSettings)
+    assert SECRET not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "part"),
     [
@@ -127,8 +135,11 @@ def test_a_wrong_value_for_another_service_of_the_deployment_refuses(monkeypatch
         ("TACTFUL_KAFKA__EVENTS_TOPIC", "..", "TACTFUL_KAFKA__EVENTS_TOPIC: a topic's name has"),
         ("TACTFUL_ADMIN_KEY", "short-canary", "TACTFUL_ADMIN_KEY: a key needs at least 16 characters"),
         ("TACTFUL_SERVICE_KEY", "x" * 15, "TACTFUL_SERVICE_KEY: a key needs at least 16 characters"),
-        ("TACTFUL_ADMIN_KEY", " " * 20, "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
-        ("TACTFUL_ADMIN_KEY", "ключ" * 5, "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
+        ("TACTFUL_ADMIN_KEY", "a" * 32, "TACTFUL_ADMIN_KEY: a key needs at least 6 different characters"),
+        ("TACTFUL_SERVICE_KEY", "abcab" * 5, "TACTFUL_SERVICE_KEY: a key needs at least 6 different characters"),
+        ("TACTFUL_ADMIN_KEY", " " * 20, "TACTFUL_ADMIN_KEY: a key needs at least 6 different characters"),
+        ("TACTFUL_ADMIN_KEY", "a key with blanks in it", "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits"),
+        ("TACTFUL_ADMIN_KEY", "очень-тайный-ключ", "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
         ("TACTFUL_ADMIN_KEY", f"{SECRET}\n", "TACTFUL_ADMIN_KEY: a key has only ASCII letters, digits and signs"),
         ("TACTFUL_TEA__LENGTH", "nan", "TACTFUL_TEA__LENGTH: "),
         ("TACTFUL_TEA__LENGTH", "-1", "TACTFUL_TEA__LENGTH: "),
@@ -230,7 +241,7 @@ def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ADMIN_KEY", "SERVICE_KEY", "TEA__SECRET"):
-        monkeypatch.setenv(f"TACTFUL_{name}", SECRET)
+        monkeypatch.setenv(f"TACTFUL_{name}", f"{SECRET}-{name}")
     monkeypatch.setenv("TACTFUL_DATABASE__URL", "postgresql+asyncpg://tactful:canary-password@db:5432/tactful")
     monkeypatch.setenv("TACTFUL_TEA__URL", "https://user:canary-password@hooks/x")
     settings = load_settings(TeaSettings)
