@@ -55,6 +55,11 @@ class ExtensionRegistry(Generic[D]):
         self._packages.append(package)
 
     @property
+    def added_packages(self) -> tuple[str, ...]:
+        """The packages that were added, in order; another process of the same installation adds them as well."""
+        return tuple(self._packages[1:])
+
+    @property
     def declarations(self) -> Mapping[str, D]:
         """All declarations by id, in their order. Raises ExtensionError for one that is unusable."""
         if self._declarations is None:

@@ -1,4 +1,4 @@
-"""`tactful keys`: creates, lists and revokes API keys. The name of a key identifies a person or a program."""
+"""`tactful keys`: creates, lists, rotates and revokes API keys. The name of a key identifies a person or a program."""
 
 from typing import Annotated
 
@@ -9,14 +9,16 @@ from services.kit.http.path_segments import quote_segment
 from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
-app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 PATH = "/v1/keys"
 COLUMNS = {
     "id": "id",
     "name": "name",
     "role": "role",
     "created": "created",
+    "expires": "expires",
     "revoked": "revoked",
+    "last used": "last_used",
 }
 
 
@@ -24,11 +26,15 @@ COLUMNS = {
 def create(
     name: Annotated[str, typer.Argument(help="The person or program that uses it.")],
     role: Annotated[Role, typer.Option(help="What the key may do.")],
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01T00:00:00Z; by default never.")
+    ] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Create a key. It is shown only once."""
+    body = {"name": name, "role": role.value, **({} if expires is None else {"expires": expires})}
     with connect() as api:
-        created_key = api.post(PATH, {"name": name, "role": role.value})
+        created_key = api.post(PATH, body)
     print_data(created_key, output)
     print_message("Save the key now: it is not shown again.")
 
@@ -40,6 +46,19 @@ def list_(output: OutputOption = OutputFormat.TABLE) -> None:
         print_data(
             list(api.list_all(PATH)), output, COLUMNS, empty="there are no keys; `tactful keys create` makes one"
         )
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")],
+    overlap: Annotated[str, typer.Option(metavar="SPAN", help="How long both keys work, such as 24h.")] = "24h",
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Create a key in place of another, of the same name and role. It is shown only once."""
+    with connect() as api:
+        created_key = api.post(f"{PATH}/{quote_segment(key_id)}/rotate", {"overlap": overlap})
+    print_data(created_key, output)
+    print_message(f"Save the key now: it is not shown again. The old one works for {overlap} more.")
 
 
 @app.command()

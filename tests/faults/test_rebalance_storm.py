@@ -38,7 +38,7 @@ async def reader(world: Installation) -> AsyncIterator[OrchestratorService]:
     settings = load_settings(
         OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, kafka={"events_topic": plan.topic},
         adapters={"push": "webhook", "email": "off", "sms": "off", "in_app": "off"},
-        webhook={"url": f"{cluster['sink'].url}/messages", "secret": SECRET},
+        webhook={"url": f"{cluster['sink'].url}/messages", "secret": SECRET}, outbound={"networks": "127.0.0.0/8"},
         dispatch={"deadline": plan.deadline, "slack": plan.slack, "timeout": plan.timeout},
     )  # fmt: skip
     async with AsyncExitStack() as stack:

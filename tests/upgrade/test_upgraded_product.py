@@ -195,7 +195,7 @@ async def test_campaigns_that_could_not_be_saved_today_decide_as_before_and_are_
     assert await send(product, "shop.sale", "odd-locale") == {("odd-locales", "email", "send")}
     await product.at(parse_instant("2026-11-23T00:00:00Z"))  # the cap has room again
     assert ("fallback-active", "email", "send") in await send(product, "shop.alert", "odd-locale")
-    span = {"since": "2026-11-20T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
+    span = {"from": "2026-11-20T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
     simulation = await product.ask("POST", "/v1/simulations", {**span, "against": {"policy": 2}})
     while simulation["state"] in ("queued", "running"):
         await asyncio.sleep(0.05)

@@ -109,13 +109,14 @@ class SessionStore:
             return await _insert_session(tx, name, role, now, key_digest)
 
     async def find_user(self, request: Request) -> SignedInUser | None:
-        """Returns who sent the request, by its cookie; None without a valid session.
+        """Returns who sent the request, by its cookie; None without a valid session, and for what is no page: a session
+        opens the pages alone, whatever a client sends.
 
         Raises Forbidden for a state-changing request that did not come from our own pages: from another site, or
         without the token.
         """
         id = request.cookies.get(COOKIE)
-        if not id:
+        if not id or not _is_below(request.url.path, self._path):
             return None
         async with self._database.read() as tx:
             row = await tx.row(
@@ -154,10 +155,14 @@ class SessionStore:
         response.delete_cookie(COOKIE, path=self._path, secure=self._secure, httponly=True, samesite="lax")
 
 
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
 def csrf_token(request: Request) -> str:
     """Returns the CSRF token for forms of this session's pages; empty without a session."""
     id = request.cookies.get(COOKIE)
-    return _derive_csrf_token(id) if id else ""
+    return derive_csrf_token(id) if id else ""
 
 
 def require_same_origin(request: Request) -> None:
@@ -192,11 +197,12 @@ async def _require_csrf_token(request: Request, id: str) -> None:
     submitted = request.headers.get(CSRF_HEADER)
     if submitted is None:
         submitted = (await read_form(request)).get(CSRF_FIELD, "")
-    if not hmac.compare_digest(submitted.encode(), _derive_csrf_token(id).encode()):
+    if not hmac.compare_digest(submitted.encode(), derive_csrf_token(id).encode()):
         raise BadCsrfToken("the page is too old for this; load it again and repeat what you did")
 
 
-def _derive_csrf_token(id: str) -> str:
+def derive_csrf_token(id: str) -> str:
+    """Returns the token that forms of a session carry."""
     return hmac.new(id.encode(), b"tactful csrf", sha256).hexdigest()
 
 

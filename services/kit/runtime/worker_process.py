@@ -10,7 +10,6 @@ Parent and worker exchange pickled values over pipes. Both run the same code of 
 secret: neither settings nor connections.
 """
 
-import atexit
 import os
 import pickle
 import select
@@ -27,6 +26,8 @@ from services.kit.errors import Permanent
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Work = tuple[Callable[..., object], tuple[object, ...], dict[str, object]]
+"""A function with its arguments, by position and by name."""
 LENGTH: Final = struct.Struct(">I")
 """How many bytes of pickled values follow."""
 START_SECONDS: Final = 60.0
@@ -44,9 +45,18 @@ class WorkRefused(Permanent):
 class WorkerPool:
     """Up to `size` workers, each started when it is first needed."""
 
-    def __init__(self, *, size: int = 2, seconds: float = 10.0, memory: int = 512 * 1024 * 1024) -> None:
-        """`seconds`: of each call. `memory`: the bytes that a worker may take beside what it starts with."""
-        self._seconds, self._memory = seconds, memory
+    def __init__(
+        self,
+        *,
+        size: int = 2,
+        seconds: float = 10.0,
+        memory: int = 512 * 1024 * 1024,
+        first: Callable[[], Work] | None = None,
+    ) -> None:
+        """`seconds`: of each call. `memory`: bytes that a worker may take beside what it starts with. `first`: says
+        what a new worker does first.
+        """
+        self._seconds, self._memory, self._first = seconds, memory, first
         self._slots = threading.Semaphore(size)
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
@@ -61,6 +71,8 @@ class WorkerPool:
                 worker = self._idle.pop() if self._idle else None
             worker = worker or _Worker(self._memory, self._seconds)
             try:
+                if worker.is_new and self._first is not None:
+                    worker.call(self._first())
                 answer = worker.call((function, args, named))
             except BaseException:
                 worker.kill()
@@ -83,6 +95,7 @@ class _Worker:
     def __init__(self, memory: int, seconds: float) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self._memory, self._seconds = memory, seconds
+        self.is_new = True
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "services.kit.runtime.worker_main", str(memory), str(seconds)],
             stdin=subprocess.PIPE,
@@ -91,8 +104,9 @@ class _Worker:
             env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
-    def call(self, work: object) -> object:
+    def call(self, work: Work) -> object:
         """The value or the exception that the work ends with. Raises WorkRefused."""
+        self.is_new = False
         request = pickle.dumps(work)
         try:
             self._write(request)
@@ -146,7 +160,3 @@ class _Worker:
 
 MEMORY_EXIT_CODE: Final = 77
 """Of a worker that has met its limit of memory."""
-
-CONTENT_WORKERS: Final = WorkerPool()
-"""The workers of this process for content that people write: campaigns that are saved, checked or shown."""
-atexit.register(CONTENT_WORKERS.close)

@@ -6,7 +6,10 @@ from fastapi import APIRouter, Response
 from typing_extensions import TypedDict
 
 from schemas.documents import did_you_mean
+from schemas.fields import Document, Duration, InstantField, Text
+from schemas.key_names import describe_bad_name
 from schemas.roles import Role
+from schemas.times import DAY, Instant
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem
@@ -18,7 +21,27 @@ from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.access import api_keys, store
 from services.orchestrator.access.store import ApiKey
-from services.orchestrator.campaigns.api_common import KeyRequest, format_optional_instant
+from services.orchestrator.campaigns.api_common import format_optional_instant
+
+MAX_OVERLAP = 30 * DAY
+_EXAMPLES = {
+    "a colleague": {"name": "ada", "role": "marketer"},
+    "a program, for a year": {"name": "shop", "role": "publisher", "expires": "2027-01-01T00:00:00Z"},
+}
+
+
+class KeyRequest(Document):
+    """A new key: the name of a person or program, its role, and when it expires, if it does."""
+
+    name: Text
+    role: str
+    expires: InstantField | None = None
+
+
+class Rotation(Document):
+    """How long the old key works beside the new one."""
+
+    overlap: Duration = DAY
 
 
 class NewKey(TypedDict):
@@ -27,6 +50,7 @@ class NewKey(TypedDict):
     id: str
     name: str
     role: Role
+    expires: TimeText | None
     key: str
 
 
@@ -41,19 +65,37 @@ class KeyFields(TypedDict):
     created_by: str
     revoked: TimeText | None
     last_used: TimeText | None
+    expires: TimeText | None
 
 
 def key_routes(database: Database, clock: Clock) -> APIRouter:
     """Builds the routes of `/v1/keys`."""
     routes = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-    @routes.post("", summary="Create a key; only this response shows it", **answers({201: NewKey}, errors.Conflict))
+    @routes.post("", summary="Create a key; only this response shows it", **answers({201: NewKey}, api_keys.NameTaken))
     async def create_key(
         principal: Principal = requires("keys:write", store_response=False),
-        new: KeyRequest = document_body(KeyRequest, examples={"a colleague": {"name": "ada", "role": "marketer"}}),
+        new: KeyRequest = document_body(KeyRequest, examples=_EXAMPLES),
     ) -> dict[str, Any]:
-        key, plain = await api_keys.create_key(database, new.name, _parse_role(new.role), principal.name, clock.now())
-        return {"id": key.id, "name": key.name, "role": key.role, "key": plain}
+        now, role = clock.now(), _parse_role(new.role)
+        _check_request(new, now)
+        key, plain = await api_keys.create_key(database, new.name, role, principal.name, now, expires=new.expires)
+        return _new_key(key, plain)
+
+    @routes.post(
+        "/{id}/rotate",
+        summary="Create a key in place of this one, which works for a while longer",
+        **answers({201: NewKey}, errors.NotFound, errors.WrongState),
+    )
+    async def rotate_key(
+        id: str,
+        principal: Principal = requires("keys:write", store_response=False),
+        rotation: Rotation = document_body(Rotation),
+    ) -> dict[str, Any]:
+        if not 0 <= rotation.overlap <= MAX_OVERLAP:
+            problem = Problem("/overlap", "out_of_range", "both keys may work for at most 30 days")
+            raise Invalid("`overlap` is out of range; see errors.", errors=[problem])
+        return _new_key(*await api_keys.rotate_key(database, id, rotation.overlap, principal.name, clock.now()))
 
     @routes.get("", summary="List keys by prefix, oldest first", **answers({200: Page[KeyFields]}))
     async def list_keys(
@@ -84,6 +126,27 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
     return routes
 
 
+def _check_request(new: KeyRequest, now: Instant) -> None:
+    """Raises Invalid for a name that is none, and for a time to expire that is over."""
+    problems = []
+    if (wrong := describe_bad_name(new.name)) is not None:
+        problems.append(Problem("/name", "bad_name", f"the name {wrong}"))
+    if new.expires is not None and new.expires <= now:
+        problems.append(Problem("/expires", "already_over", "this time is over; leave it out for a key without end"))
+    if problems:
+        raise Invalid("the key cannot be created; see errors.", errors=problems)
+
+
+def _new_key(key: ApiKey, plain: str) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "role": key.role,
+        "expires": format_optional_instant(key.expires),
+        "key": plain,
+    }
+
+
 def _parse_role(text: str) -> Role:
     try:
         return Role(text)
@@ -105,4 +168,5 @@ def _key_document(key: ApiKey) -> dict[str, Any]:
         "created_by": key.created_by,
         "revoked": format_optional_instant(key.revoked),
         "last_used": format_optional_instant(key.last_used),
+        "expires": format_optional_instant(key.expires),
     }

@@ -23,20 +23,28 @@ class ApiKey:
     created_by: str
     revoked: Instant | None = None
     last_used: Instant | None = None
+    expires: Instant | None = None
+
+    def is_valid(self, now: Instant) -> bool:
+        """Whether it still opens anything."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
 
 
-_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used"
+_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used, expires"
 
 
 def _to_api_key(row: Any) -> ApiKey:
-    return ApiKey(row.id, row.name, Role(row.role), row.prefix, row.created, row.created_by, row.revoked, row.last_used)
+    return ApiKey(
+        *(row.id, row.name, Role(row.role), row.prefix, row.created, row.created_by),
+        *(row.revoked, row.last_used, row.expires),
+    )
 
 
 async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
     """Stores a new key."""
     await tx.execute(
         f"INSERT INTO api_key ({_KEY_COLUMNS}, digest)"
-        " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :digest)",
+        " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :expires, :digest)",
         **{field: getattr(key, field) for field in ApiKey.__slots__},
         digest=digest,
     )
@@ -64,6 +72,20 @@ async def list_keys_after(tx: Tx, created: Instant, id: str, limit: int) -> list
         limit=limit,
     )
     return [_to_api_key(row) for row in rows]
+
+
+async def list_key_names(tx: Tx) -> list[str]:
+    """Returns the names of all keys there ever were, each once."""
+    return [row.name for row in await tx.rows("SELECT DISTINCT name FROM api_key ORDER BY name")]
+
+
+async def set_expiry(tx: Tx, id: str, expires: Instant) -> None:
+    """Lets a key expire at this instant, or earlier if it does already."""
+    await tx.execute(
+        "UPDATE api_key SET expires = :expires WHERE id = :id AND (expires IS NULL OR expires > :expires)",
+        id=id,
+        expires=expires,
+    )
 
 
 async def mark_key_revoked(tx: Tx, id: str, now: Instant) -> bool:

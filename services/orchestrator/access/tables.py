@@ -20,6 +20,7 @@ def _api_key() -> list[Column[Any]]:
         Column("created_by", Text, nullable=False),
         Column("revoked", BigInteger),
         Column("last_used", BigInteger),
+        Column("expires", BigInteger),
     ]
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, StringConstraints
 from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, validate_document
-from schemas.fields import Document, Text
+from schemas.fields import Document
 from schemas.finding import Finding
 from schemas.ids import KEY_PATTERN
 from schemas.times import Instant, format_instant
@@ -49,13 +49,6 @@ class ReasonBody(Document):
     """A request body that gives the reason for an action."""
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] | None = None
-
-
-class KeyRequest(Document):
-    """A request for a new key: the name of a person or program, and its role."""
-
-    name: Text
-    role: str
 
 
 def etag_header(revision: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ superseded by another one becomes replaced.
 
 from enum import StrEnum
 
+from schemas.key_names import skeleton
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.errors import Forbidden, WrongState
 
@@ -65,10 +66,6 @@ def next_status(
 
 
 def check_four_eyes(what: str, editor: str, approver: str) -> None:
-    """Raises OwnEdit if the approver is the last editor. Names are compared ignoring case."""
-    if _normalise_name(editor) == _normalise_name(approver):
+    """Raises OwnEdit if the approver is the last editor. Names that people may take for the same are the same."""
+    if skeleton(editor) == skeleton(approver):
         raise OwnEdit(f"{what} was last edited by you ({editor}); another person has to approve it")
-
-
-def _normalise_name(name: str) -> str:
-    return " ".join(name.split()).casefold()

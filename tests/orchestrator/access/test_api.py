@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from schemas.roles import Role, is_allowed
-from schemas.times import MINUTE, SECOND
+from schemas.times import MINUTE, SECOND, format_instant
 from services.kit.http.app_factory import access_table
 from services.kit.http.auth import hash_key
 from services.orchestrator.access.api_keys import DatabaseKeyRing
@@ -20,7 +20,7 @@ async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/ca
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(here: World) -> None:
     made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
-    assert set(made) == {"id", "name", "role", "key"}
+    assert set(made) == {"id", "name", "role", "expires", "key"}
     assert (await bearer(here, made["key"])).status_code == 200
     listed = await here.call("admin", "GET", f"/v1/keys/{made['id']}")
     assert made["key"] not in listed.text
@@ -68,12 +68,63 @@ async def test_keys_are_listed_in_pages(here: World) -> None:
         ({"name": "", "role": "viewer"}, "/name"),
         ({"role": "viewer"}, "/name"),
         ({"name": "ada", "role": "viewer", "digest": "x"}, "/digest"),
+        ({"name": "ada", "role": "viewer", "expires": "2026-03-02T12:00:00Z"}, "/expires"),
+        ({"name": "ada", "role": "viewer", "expires": "soon"}, "/expires"),
+        ({"name": "ad\u200ba", "role": "viewer"}, "/name"),
     ],
 )
 async def test_a_bad_key_is_refused(here: World, body: dict[str, str], pointer: str) -> None:
     answer = await here.call("admin", "POST", "/v1/keys", json=body)
     assert answer.status_code == 422
     assert [item["pointer"] for item in answer.json()["errors"]] == [pointer]
+
+
+async def test_a_key_expires_at_its_time(here: World) -> None:
+    expires = format_instant(here.clock.now() + MINUTE)
+    body = {"name": "ada", "role": "viewer", "expires": expires}
+    made = (await here.call("admin", "POST", "/v1/keys", json=body)).json()
+    assert made["expires"] == expires
+    here.clock.advance(MINUTE - 1)
+    assert (await bearer(here, made["key"])).status_code == 200
+    here.clock.advance(1)
+    assert (await bearer(here, made["key"])).status_code == 401
+    assert (await here.call("admin", "POST", f"/v1/keys/{made['id']}/rotate", json={})).status_code == 409
+
+
+async def test_a_rotated_key_works_for_a_while_beside_the_new_one(here: World) -> None:
+    made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
+    path = f"/v1/keys/{made['id']}/rotate"
+    new = (await here.call("admin", "POST", path, json={"overlap": "1m"})).json()
+    assert (new["name"], new["role"], new["expires"]) == ("ada", "viewer", None)
+    assert new["key"] != made["key"]
+    here.clock.advance(MINUTE - 1)
+    assert [(await bearer(here, key)).status_code for key in (made["key"], new["key"])] == [200, 200]
+    here.clock.advance(1)
+    assert [(await bearer(here, key)).status_code for key in (made["key"], new["key"])] == [401, 200]
+    assert (await here.call("admin", "POST", path, json={})).json()["code"] == "wrong_state"
+    again = await here.call("admin", "POST", f"/v1/keys/{new['id']}/rotate", json={"overlap": "31d"})
+    assert (again.status_code, again.json()["errors"][0]["pointer"]) == (422, "/overlap")
+    assert (await here.call("admin", "POST", "/v1/keys/nobody/rotate", json={})).status_code == 404
+
+
+async def test_a_key_that_expires_is_followed_by_one_that_lasts_as_long(here: World) -> None:
+    body = {"name": "ada", "role": "viewer", "expires": format_instant(here.clock.now() + 10 * MINUTE)}
+    made = (await here.call("admin", "POST", "/v1/keys", json=body)).json()
+    here.clock.advance(9 * MINUTE)
+    new = (await here.call("admin", "POST", f"/v1/keys/{made['id']}/rotate", json={"overlap": "1h"})).json()
+    assert new["expires"] == format_instant(here.clock.now() + 10 * MINUTE)
+    here.clock.advance(MINUTE)
+    assert (await bearer(here, made["key"])).status_code == 401, "an overlap makes no key live longer"
+
+
+@pytest.mark.parametrize("name", ["Eve", "\u0435v\u0435", "EVE", "\u0435\u0475\u0435"])
+async def test_a_name_that_looks_like_another_keys_is_refused(here: World, name: str) -> None:
+    assert (await here.call("admin", "POST", "/v1/keys", json={"name": "eve", "role": "marketer"})).status_code == 201
+    same = await here.call("admin", "POST", "/v1/keys", json={"name": "eve", "role": "viewer"})
+    assert same.status_code == 201
+    answer = await here.call("admin", "POST", "/v1/keys", json={"name": name, "role": "approver"})
+    assert answer.status_code in (409, 422)
+    assert answer.json()["code"] == "name_taken" or answer.json()["errors"][0]["code"] == "bad_name"
 
 
 async def test_the_last_use_is_written_at_most_once_a_minute(here: World) -> None:

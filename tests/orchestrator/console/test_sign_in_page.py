@@ -1,11 +1,12 @@
 """Signing in: links work once, sessions end, changes need proof that they were meant, and every page says who may."""
 
+import httpx
 import pytest
 
 from schemas.roles import Role
 from schemas.times import HOUR, MINUTE, SECOND
-from services.kit.http.sessions import COOKIE
-from tests.orchestrator.console.conftest import HTML, House
+from services.kit.http.sessions import COOKIE, derive_csrf_token
+from tests.orchestrator.console.conftest import HTML, ORIGIN, House
 
 pytestmark = pytest.mark.wired
 
@@ -160,3 +161,16 @@ async def test_names_and_contacts_are_for_those_who_may_see_customers(shop: Hous
     for path in pages:
         assert "Ada" not in (await shop.get(path)).text
     assert "What blocks the message, and until when" not in (await shop.get(why)).text
+
+
+async def test_a_session_opens_the_pages_alone_whatever_a_client_sends(house: House) -> None:
+    """Browsers send the cookie to the pages only; whoever has stolen it can send it anywhere."""
+    await house.sign_in("admin")
+    id = house.browser.cookies[COOKIE]
+    headers = {"cookie": f"{COOKIE}={id}", "x-csrf-token": derive_csrf_token(id), "sec-fetch-site": "same-origin"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(house.embedded.app), base_url=ORIGIN) as thief:
+        assert (await thief.get("/console/", headers=headers)).status_code == 200
+        for path in ("/v1/campaigns", "/v1/keys", "/v1/messages", "/consoles", "/console/../v1/keys"):
+            assert (await thief.get(path, headers=headers)).status_code in (401, 404), path
+        made = await thief.post("/v1/keys", json={"name": "kept", "role": "admin"}, headers=headers)
+        assert made.status_code == 401

@@ -1,14 +1,25 @@
 """Checks and previews of content, done in a worker: what people write may take long, or end the process that looks."""
 
+import atexit
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from schemas.campaign import Campaign
+from schemas.extension_packages import add_packages, added_packages
 from schemas.finding import Finding
-from services.kit.runtime.worker_process import CONTENT_WORKERS, WorkRefused
+from services.kit.runtime.worker_process import Work, WorkerPool, WorkRefused
 from services.orchestrator.delivery.channels import content
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
+
+
+def _add_extensions() -> Work:
+    return add_packages, added_packages(), {}
+
+
+CONTENT_WORKERS: Final = WorkerPool(first=_add_extensions)
+"""The workers of this process. They know the extensions that were added to it."""
+atexit.register(CONTENT_WORKERS.close)
 
 
 def check_content(document: Campaign) -> list[Finding]:
