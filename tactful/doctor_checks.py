@@ -20,7 +20,7 @@ from schemas.topics import DEAD_LETTERS
 from services.deployment_settings import DeploymentSettings
 from services.kit.db import migrate
 from services.kit.db.database import Database
-from services.kit.errors import TactfulError
+from services.kit.errors import Permanent, TactfulError
 from services.kit.http.path_segments import quote_segment
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_url
@@ -100,6 +100,8 @@ async def check_database(url: str, service: str, mend: str | None = None) -> Doc
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             is_current = await migrate.is_up_to_date(url, f"services.{service}")
+    except Permanent as error:  # it was reached, and is none for this version of this service
+        return DoctorFinding(check, CheckState.RED, error.detail, "check TACTFUL_DATABASE__URL and the version")
     except (TactfulError, OSError, TimeoutError) as error:
         return DoctorFinding(
             check, CheckState.RED, f"cannot be reached: {_error_summary(error)}", "check TACTFUL_DATABASE__URL"

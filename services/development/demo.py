@@ -78,7 +78,7 @@ class DemoShop:
             if self.running:
                 return
             is_new = await self._seed_policy_and_campaigns()
-            customers = await self._seed_customers()
+            customers = await self._seed_customers(is_new)
             if not isinstance(self._embedded.clock, ManualClock):
                 others = [each for each in customers if each not in CUSTOMERS_WITHOUT_EVENTS]
                 self._event_task = asyncio.create_task(self._send_events_forever(others, with_opening_events=is_new))
@@ -100,25 +100,30 @@ class DemoShop:
 
     async def _seed_policy_and_campaigns(self) -> bool:
         """Lead the policy and the campaigns of `examples/` through their lives. Whether there was no policy."""
-        is_new = not await self._exists("/v1/policy")
+        is_new = not (await self._request("GET", "/v1/policy/versions"))["items"]
         if is_new:
             version = (
                 await self._request("PUT", "/v1/policy", load_document((EXAMPLES / "policy.yaml").read_bytes()))
             )["version"]
             await self._activate(f"/v1/policy/versions/{version}")
+        known_keys = {each["key"] for each in (await self._request("GET", "/v1/campaigns?limit=200"))["items"]}
         for path in sorted((EXAMPLES / "campaigns").glob("*.yaml")):
             campaign = load_document(path.read_bytes())
             campaign_path = f"/v1/campaigns/{campaign['key']}"
-            if not await self._exists(campaign_path):
+            if campaign["key"] not in known_keys:
                 await self._request("PUT", campaign_path, campaign)
                 await self._activate(campaign_path)
         return is_new
 
-    async def _seed_customers(self) -> list[str]:
-        """Register the customers, unless the last one exists already. Returns all of them."""
+    async def _seed_customers(self, is_new: bool) -> list[str]:
+        """Register the customers, unless the last one exists already. Returns all of them.
+
+        `is_new`: nothing has been registered here so far, so nothing is looked for: an answer 404 would be logged.
+        """
         example_customers = _read_examples("customers")
         generated_customers = list(generate_customers(CUSTOMER_COUNT - len(example_customers)))
-        if not await self._exists(f"/v1/preferences/{quote_segment(generated_customers[-1]['customer'])}"):
+        last = f"/v1/preferences/{quote_segment(generated_customers[-1]['customer'])}"
+        if is_new or not await self._exists(last):
             for person in example_customers:
                 await self._request("PUT", f"/v1/preferences/{quote_segment(person['customer'])}", person)
             await self._request("POST", "/v1/suppressions", _read_examples("suppressions"))

@@ -42,6 +42,12 @@ def until(found: Callable[[], Any]) -> Any:
     return result
 
 
+def test_its_start_puts_no_error_below_the_box(shop: RunningProduct) -> None:
+    """The first test here: later ones ask for what does not exist."""
+    until(lambda: shop.ask("GET", "/v1/sandbox/messages")["items"])
+    assert "request_error" not in (shop.directory.parent / "dev.log").read_text()
+
+
 def test_messages_are_in_the_sandbox_soon_and_an_ask_is_stopped_for_a_complaint(shop: RunningProduct) -> None:
     until(lambda: shop.ask("GET", "/v1/sandbox/messages")["items"])
     stopped = until(lambda: shop.ask("GET", "/v1/decisions?campaign=referral-ask&reason=contact_history")["items"])

@@ -7,6 +7,8 @@ import pytest
 
 from schemas.topics import DEAD_LETTERS
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.db import migrate
+from tactful.doctor_checks import CheckState, check_database
 from tests.support.command_line import CommandResult, RunningProduct, run
 from tests.support.servers import free_port
 
@@ -23,6 +25,16 @@ def test_a_running_product_is_well_except_for_its_standing_clock(tactful: Runnin
     assert done.code == 0, done.screen
     assert {check for check, state in states(done).items() if state != "green"} == {"time"}
     assert {"settings", "data", "db orchestrator", "log", "services", "key", "policy"} <= set(states(done))
+
+
+async def test_a_database_of_another_service_is_told_from_one_that_cannot_be_reached(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'preference.db'}"
+    await migrate.upgrade_schema(url, "services.preference")
+    found = await check_database(url, "suppression")
+    assert found.state is CheckState.RED
+    assert found.detail.startswith("the database is that of another service")
+    assert "cannot be reached" not in found.detail
+    assert (await check_database(url, "preference")).state is CheckState.GREEN
 
 
 def test_the_table_fits_80_columns(tactful: RunningProduct) -> None:
