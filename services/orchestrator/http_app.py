@@ -6,6 +6,7 @@ from services.kit.bus.protocol import Bus
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import add_admin_key
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.orchestrator.access.api_keys import DatabaseKeyRing
@@ -40,7 +41,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         ),
         letters=components.letters,
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
-        key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
+        key_ring=LimitedKeyRing(add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock))),
         health=health,
         registry=components.registry,
         sandbox=keep_all_messages(components.adapters),
@@ -78,4 +79,5 @@ def build_http_app(
         idempotency=idempotency,
         sessions=console_context.sessions,
         max_body=components.settings.web.max_body,
+        rate=components.settings.web.rate,
     )

@@ -17,6 +17,7 @@ from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
@@ -62,7 +63,7 @@ def build(
         title="Tactful: preference",
         registry=registry,
         health=health,
-        keys=add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key)),
+        keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
         routers=[
             preference_routes(database, editor, region),
             internal_routes(database, wake_signal, region),
@@ -72,6 +73,7 @@ def build(
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=settings.web.max_body,
+        rate=settings.web.rate,
     )
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")

@@ -21,6 +21,7 @@ from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
+from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
@@ -129,11 +130,12 @@ def build(
         title="Tactful: suppression",
         registry=registry,
         health=health,
-        keys=add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key)),
+        keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
         routers=_build_routers(components, orchestrator, OptOutBarrier(orchestrator, wait=barrier_wait)),
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
+        rate=settings.web.rate,
     )
     service = SuppressionService(app, health, components, idempotency)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))

@@ -35,6 +35,7 @@ TAKES_EFFECT = {
     "TACTFUL_ADDRESS_KEY": "an-address-key-that-was-given",
     "TACTFUL_DISPATCH__DEADLINE": "7",
     "TACTFUL_DISPATCH__SLACK": "1",
+    "TACTFUL_WEB__RATE": "7",
     "TACTFUL_OUTBOUND__NETWORKS": "10.20.0.0/16",
     "TACTFUL_DISPATCH__TIMEOUT": "2",
 }

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from services.kit.http import middleware, openapi, problems
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
+from services.kit.http.rate_limits import RequestRate
 from services.kit.http.request_body import RequestBody
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.exposition import render_metrics
@@ -73,13 +74,15 @@ def build_app(
     idempotency: IdempotencyStore | None = None,
     sessions: SessionStore | None = None,
     max_body: int = MAX_BODY,
+    rate: float | None = None,
     lifespan: Lifespan | None = None,
     version: str = "1",
 ) -> FastAPI:
     """Builds one service's app.
 
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
-    `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes.
+    `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes,
+    `rate` the requests a second of one key; None: any number.
     """
     app = FastAPI(
         title=title,
@@ -95,7 +98,8 @@ def build_app(
     secret = service_key.get_secret_value() if isinstance(service_key, SecretStr) else service_key
     app.state.access = _build_access_table(contexts, bool(secret))
     app.state.guards = GuardContext(
-        keys, hash_key(secret) if secret else None, idempotency, sessions, _query_parameters(contexts)
+        *(keys, hash_key(secret) if secret else None, idempotency, sessions, _query_parameters(contexts)),
+        rate=None if rate is None else RequestRate(rate),
     )
     problems.install_error_handlers(app)
     app.add_exception_handler(ReplayResponse, _handle_replay)

@@ -33,6 +33,13 @@ class Principal:
     key_id: str
 
 
+class Rate(Protocol):
+    """How many requests each key may make."""
+
+    def admit(self, key_id: str) -> None:
+        """Raises RateLimited for one request too many."""
+
+
 class KeyRing(Protocol):
     """Finds the owner of a key."""
 
@@ -142,6 +149,7 @@ class GuardContext:
     idempotency: IdempotencyStore | None = None
     sessions: SessionStore | None = None
     query_parameters: Mapping[int, Collection[str]] = field(default_factory=dict)
+    rate: Rate | None = None
 
 
 async def authenticate(request: Request) -> Principal | None:
@@ -212,6 +220,9 @@ class RouteAccess:
         principal = await authenticate(request)
         if principal is None:
             raise Unauthorised("send `Authorization: Bearer <key>`")
+        guards: GuardContext = request.app.state.guards
+        if guards.rate is not None:
+            guards.rate.admit(principal.key_id)
         if not is_allowed(principal.role, self.action):
             allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, self.action))
             raise Forbidden(

@@ -35,7 +35,7 @@ _ERRORS: Final = "x-tactful-errors"
 _MODELS: Final = "x-tactful-models"
 _COMPONENTS: Final = "#/components/schemas/"
 _ALWAYS: Final = (errors.InternalError, errors.Transient, errors.DatabaseBusy, errors.DatabaseGone)
-_OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden)
+_OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden, errors.RateLimited)
 _OF_A_BODY: Final = (errors.Malformed, errors.TooLarge, WrongMediaType, errors.Invalid)
 _OF_AN_IDEMPOTENCY_KEY: Final = (
     idempotency.IdempotencyKeyInvalid,

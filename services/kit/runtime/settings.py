@@ -139,13 +139,14 @@ class KafkaSettings(Section):
 
 
 class WebSettings(Section):
-    """HTTP: the address to listen on (port 0 takes any free one), the largest request body in bytes, and the URL under
-    which this process is reached from outside.
+    """HTTP: the address to listen on (port 0 takes any free one), the largest request body in bytes, the requests a
+    second of one key, and the URL under which this process is reached from outside.
     """
 
     host: str = "127.0.0.1"
     port: Port = 8000
     max_body: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    rate: int = Field(default=500, ge=1, le=1_000_000)
     public_url: HttpUrl = "http://127.0.0.1:8000"
 
 
