@@ -10,7 +10,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka models schemas rules pictures clean bench mutants
+.PHONY: help setup run test test-fast check format kafka models schemas rules pictures clean bench mutants abuse
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ mutants: setup ## Change the policy and the recheck a little, and show what no t
 schemas: setup ## Write what is generated: schemas/json, and parts of deploy/.env.example and docs/configuration.md
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m services.development.generated_files
+
+abuse: setup ## Attack `tactful dev` for a minute with what anybody can send, while events come in
+	$(BIN)/python -m tests.abuse
 
 rules: ## Enter into the alerts where people reach the runbooks (RUNBOOKS=https://tactful.example.org/runbooks)
 	@test -n "$(RUNBOOKS)" || { echo "rules: name the address of the runbooks: make rules RUNBOOKS=https://tactful.example.org/runbooks" >&2; exit 2; }
