@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.roles import Role, is_allowed
-from services.kit.http.auth import hash_key, public
+from services.kit.http.auth import KeyRing, hash_key, public
+from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore, read_form, require_same_origin
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
@@ -36,7 +37,7 @@ class SignInLinks:
 def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """Builds the routes of sign-in and sign-out."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
-    sessions = context.sessions
+    sessions, key_ring = context.sessions, LimitedKeyRing(context.key_ring)
 
     @routes.get("/", dependencies=[public()])
     async def redirect_root() -> Response:
@@ -57,7 +58,7 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         if token := fields.get("token", ""):
             id, fault = await sessions.use_link(token), _LINK_EXPIRED
         else:
-            id, fault = await _open_session_by_key(context, fields.get("key", "").strip()), _KEY_REFUSED
+            id, fault = await _open_session_by_key(context, key_ring, fields.get("key", "").strip()), _KEY_REFUSED
         if id is None:
             return renderer.render_public_page("sign-in.html", status=403, token="", fault=fault)
         response = RedirectResponse(HOME_PATH, 303)
@@ -75,8 +76,8 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
     return routes
 
 
-async def _open_session_by_key(context: ConsoleContext, key: str) -> str | None:
-    principal = await context.key_ring.find_principal(hash_key(key)) if key else None
+async def _open_session_by_key(context: ConsoleContext, key_ring: KeyRing, key: str) -> str | None:
+    principal = await key_ring.find_principal(hash_key(key)) if key else None
     if principal is None or not is_allowed(principal.role, "decisions:read"):
         return None
     return await context.sessions.open_session(principal.name, principal.role, hash_key(key))

@@ -174,3 +174,11 @@ async def test_a_session_opens_the_pages_alone_whatever_a_client_sends(house: Ho
             assert (await thief.get(path, headers=headers)).status_code in (401, 404), path
         made = await thief.post("/v1/keys", json={"name": "kept", "role": "admin"}, headers=headers)
         assert made.status_code == 401
+
+
+async def test_keys_are_not_guessed_at_the_sign_in_page(house: House) -> None:
+    statuses = [
+        (await house.post("/console/sign-in", {"key": f"tk_guess_{number}"})).status_code for number in range(130)
+    ]
+    assert statuses[:50] == [403] * 50
+    assert statuses[-1] == 429
