@@ -19,6 +19,7 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
 from services.kit.http.app_factory import access_table
 from services.kit.http.auth import RouteAccess
+from services.kit.http.connection_limits import HeadTooLarge, TooSlow
 from services.kit.http.openapi import error_classes, merge_documents
 from services.kit.runtime.clock import SystemClock
 
@@ -151,11 +152,16 @@ def _type_text(schema: Any) -> str:
     return f"{text} ({schema['format']})" if "format" in schema else text
 
 
+_OF_CONNECTIONS: Final = (HeadTooLarge, TooSlow)
+"""What the server itself answers, before any route is asked."""
+
+
 def error_lines() -> Iterator[str]:
     """Every code of an error, with its status and meaning."""
     yield "| code | status | what it means |"
     yield "|---|---|---|"
-    for each in error_classes():
+    by_status = {each.default_code: each for each in (*error_classes(), *_OF_CONNECTIONS)}
+    for each in sorted(by_status.values(), key=lambda each: (each.status, each.default_code)):
         meaning = (each.__doc__ or "").strip().splitlines()[0]
         yield f"| `{each.default_code}` | {each.status} | {_cell(meaning)} |"
 

@@ -178,10 +178,14 @@ async def find_reused(
 
 
 def _same_content(event: Event, other: Event) -> bool:
+    """Whether two events of one source and id say the same. Their times may differ: some senders stamp each try."""
     if event is other:
         return True
-    same_envelope = (event.type, event.time, event.expirytime) == (other.type, other.time, other.expirytime)
-    return same_envelope and msgspec.json.decode(event.data or b"null") == msgspec.json.decode(other.data or b"null")
+    return event.type == other.type and _data_of(event) == _data_of(other)
+
+
+def _data_of(event: Event) -> object:
+    return msgspec.json.decode(event.data or b"null")
 
 
 @contextmanager

@@ -167,8 +167,13 @@ async def test_nobody_approves_their_own_last_edit(here: World) -> None:
     await here.call("admin", "POST", f"{PATH}/submit", name="ada")
     own = await here.call("admin", "POST", f"{PATH}/approve", name="ada")
     assert (own.status_code, own.json()["code"]) == (403, "own_edit")
-    same_person = await here.call("admin", "POST", f"{PATH}/approve", name="Ada")
-    assert same_person.json()["code"] == "own_edit"
+    for spelling in ("Ada", "ad\u0430", "a d\u200ba"):  # keys of earlier versions may have such names
+        async with here.database.write() as tx:
+            await tx.execute("UPDATE api_key SET name = :name WHERE role = 'admin'", name=spelling)
+        same_person = await here.call("admin", "POST", f"{PATH}/approve", name="ada")
+        assert same_person.json()["code"] == "own_edit"
+    async with here.database.write() as tx:
+        await tx.execute("UPDATE api_key SET name = 'ada' WHERE role = 'admin'")
     await here.call("admin", "PUT", PATH, name="grace", json=campaign(priority=51))
     await here.call("admin", "POST", f"{PATH}/submit", name="grace")
     assert (await here.call("admin", "POST", f"{PATH}/approve", name="ada")).status_code == 200

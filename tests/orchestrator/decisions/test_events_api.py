@@ -174,8 +174,8 @@ async def test_waiting_in_vain_is_no_failure(here: World) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"data": {"total": 61}}, {"type": "shop.order.paid"}, {"time": "2026-03-02T08:00:01Z"}, {"data": None}],
-    ids=["data", "type", "time", "no data"],
+    [{"data": {"total": 61}}, {"type": "shop.order.paid"}, {"data": None}],
+    ids=["data", "type", "no data"],
 )
 async def test_an_id_with_another_content_is_told_and_shows_nothing_of_the_first(
     here: World, change: dict[str, object]
@@ -193,7 +193,7 @@ async def test_the_same_event_again_is_no_other_content(here: World) -> None:
     first = event("e-1")
     async with here.database.write() as tx:
         await keep(tx, first, decision(first))
-    again = {"specversion": "1.0", **json.loads(encode_event(first))}
+    again = {"specversion": "1.0", **json.loads(encode_event(first)), "time": "2026-03-02T08:00:01Z"}
     answer = await send(here, again, query="?wait=1s")
     [item] = answer.json()["items"]
     assert (item["status"], [note["code"] for note in item["notes"] if note["pointer"] == "/id"]) == ("duplicate", [])
