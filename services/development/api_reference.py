@@ -17,6 +17,7 @@ from services.development import demo, virtual_time
 from services.development.all_services import SERVICE_NAMES, AllServices
 from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
+from services.kit.errors import TactfulError
 from services.kit.http.app_factory import access_table
 from services.kit.http.auth import RouteAccess
 from services.kit.http.connection_limits import HeadTooLarge, TooSlow
@@ -152,7 +153,7 @@ def _type_text(schema: Any) -> str:
     return f"{text} ({schema['format']})" if "format" in schema else text
 
 
-_OF_CONNECTIONS: Final = (HeadTooLarge, TooSlow)
+_OF_CONNECTIONS: Final[tuple[type[TactfulError], ...]] = (HeadTooLarge, TooSlow)
 """What the server itself answers, before any route is asked."""
 
 
@@ -160,8 +161,8 @@ def error_lines() -> Iterator[str]:
     """Every code of an error, with its status and meaning."""
     yield "| code | status | what it means |"
     yield "|---|---|---|"
-    by_status = {each.default_code: each for each in (*error_classes(), *_OF_CONNECTIONS)}
-    for each in sorted(by_status.values(), key=lambda each: (each.status, each.default_code)):
+    by_code: dict[str, type[TactfulError]] = {each.default_code: each for each in (*error_classes(), *_OF_CONNECTIONS)}
+    for each in sorted(by_code.values(), key=lambda each: (each.status, each.default_code)):
         meaning = (each.__doc__ or "").strip().splitlines()[0]
         yield f"| `{each.default_code}` | {each.status} | {_cell(meaning)} |"
 

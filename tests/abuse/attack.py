@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ async def attack(running: RunningProduct, requests: Sequence[inputs.Request], se
         last = await publisher
         await connections
         report.livez = json.loads(probe.communicate("")[0])
-        report.undecided = await count_undecided(running, client, last)
+        report.undecided = await count_undecided(running, client, last, report)
     if process_of(running) != pid:
         report.failures.append("the process has been started anew")
     report.memory_after = memory_of(running, "VmHWM")
@@ -148,7 +149,7 @@ async def publish(
     while not stop.is_set():
         batch = [good_event(report.events + number) for number in range(EVENTS_A_SECOND // 10)]
         answer = await client.post("/v1/events", content=json.dumps(batch).encode(), headers=headers)
-        if answer.status_code != 202:
+        if answer.status_code != 202 or {item["status"] for item in answer.json()["items"]} != {"accepted"}:
             report.failures.append(f"good events: {answer.status_code} {answer.text[:200]}")
         report.events += len(batch)
         due += 0.1
@@ -164,18 +165,23 @@ def good_event(number: int) -> dict[str, Any]:
         "source": "/abuse/shop",
         "type": "shop.order.shipped",
         "subject": f"abuse-{number % 50}",
+        "time": datetime.now(UTC).isoformat(),
         "data": {"order": str(number)},
     }
 
 
-async def count_undecided(running: RunningProduct, client: httpx.AsyncClient, last: Sequence[dict[str, Any]]) -> int:
+async def count_undecided(
+    running: RunningProduct, client: httpx.AsyncClient, last: Sequence[dict[str, Any]], report: Report
+) -> int:
     """How many of the last events are not decided soon."""
     headers = {"Authorization": f"Bearer {running.keys['admin']}"}
     undecided = 0
     for event in last:
         query = {"source": event["source"], "id": event["id"], "customer": event["subject"], "wait": "10s"}
         answer = await client.get("/v1/events", params=query, headers=headers)
-        undecided += answer.status_code != 200 or not answer.json()["decided"]
+        if answer.status_code != 200 or not answer.json()["decided"]:
+            undecided += 1
+            report.failures.append(f"{event['id']} is not decided: {answer.status_code} {answer.text[:200]}")
     return undecided
 
 

@@ -1,6 +1,7 @@
 """What is sent: hostile documents, events, requests and connections, each small enough to be let in."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -120,12 +121,16 @@ def events() -> Iterator[Request]:
     """Events that are hard to decide on, for the campaigns of `active_campaigns`."""
     large = {"l": NUMBERS, "m": {f"k{number}": 1 for number in NUMBERS[:5000]}, "t": "1" * 20_000 + "x"}
     for number, data in enumerate((large, {"x": "boom"}, {"x": "{{ 7 | times: 7 }}"}, {"pattern": "%c" * 10_000})):
-        event = {"specversion": "1.0", "id": f"abuse-{number}", "source": "/abuse", "type": "abuse.event"}
-        yield Request("hard event", "POST", "/v1/events", {**event, "subject": "ada", "data": data}, _EVENT)
-    yield Request("unknown fields", "POST", "/v1/events", {
-        "specversion": "1.0", "id": "abuse-fields", "source": "/abuse", "type": "tactful.preference.changed",
-        "subject": "abuse-1", "data": {f"field{number:05}": 1 for number in range(8_000)},
-    }, _EVENT)  # fmt: skip
+        yield Request("hard event", "POST", "/v1/events", event(f"abuse-{number}", "abuse.event", data), _EVENT)
+    fields = {f"field{number:05}": 1 for number in range(8_000)}
+    unknown = event("abuse-fields", "tactful.preference.changed", fields)
+    yield Request("unknown fields", "POST", "/v1/events", unknown, _EVENT)
+
+
+def event(id: str, event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """An event of now."""
+    envelope = {"specversion": "1.0", "id": id, "source": "/abuse", "type": event_type, "subject": "ada"}
+    return {**envelope, "time": datetime.now(UTC).isoformat(), "data": data}
 
 
 def active_campaigns() -> Iterator[dict[str, Any]]:
@@ -133,8 +138,8 @@ def active_campaigns() -> Iterator[dict[str, Any]]:
     for number, (_, condition) in enumerate(CONDITIONS.items()):
         trigger = {"event": "abuse.event", "when": condition}
         yield campaign(f"condition-{number}", "in_app", {"title": "x", "body": "y"}, trigger=trigger)
-    deep = page('{% if event.data.x == "boom" %}' + "<div>" * 900 + "</div>" * 900 + "{% endif %} a")
-    yield campaign("deep", "email", mail(deep, "mjml"))
+    wide = page('{% if event.data.x == "boom" %}' + "<b>x</b>" * 400 + "{% endif %} a")
+    yield campaign("wide", "email", mail(wide, "mjml"))
     dated = "{% if event.data.pattern %}{{ 0 | date: event.data.pattern }}{% endif %}x"
     yield campaign("dated", "in_app", {"title": "x", "body": dated})
 

@@ -9,6 +9,7 @@ from itertools import islice
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -23,6 +24,8 @@ SCOPE_KEY = "tactful.problem"
 """Where the ASGI scope holds the code of the error that was answered, for the log line of the request."""
 YAML_SCOPE_KEY = "tactful.yaml"
 """Where the ASGI scope holds a body that is YAML, so that an error can name its lines."""
+MAX_YAML_WITH_LINES = 256 * 1024
+"""Bytes of a body whose errors name their lines."""
 MAX_ERRORS = 100
 """The maximum number of problems in one response."""
 NOTHING_HERE = "There is nothing at this path."
@@ -113,7 +116,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _handle_tactful_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TactfulError)
-    error.errors = _add_lines(request, error.errors)
+    error.errors = await _add_lines(request, error.errors)
     return error_response(error)
 
 
@@ -122,12 +125,14 @@ async def _handle_document_error(request: Request, error: Exception) -> Response
     return await _handle_tactful_error(request, to_invalid(error))
 
 
-def _add_lines(request: Request, problems: list[Problem]) -> list[Problem]:
-    """Returns the problems with the line of each, where the body is YAML."""
+async def _add_lines(request: Request, problems: list[Problem]) -> list[Problem]:
+    """Returns the problems with the line of each, where the body is YAML: of one that is not huge, since it is read
+    once more for them.
+    """
     raw: bytes | None = request.scope.get(YAML_SCOPE_KEY)
-    if raw is None or not problems:
+    if raw is None or len(raw) > MAX_YAML_WITH_LINES or not any(problem.pointer for problem in problems):
         return problems
-    lines = find_lines(raw, [problem.pointer for problem in problems])
+    lines = await run_in_threadpool(find_lines, raw, [problem.pointer for problem in problems])
     return [
         problem
         if line is None or not problem.pointer
