@@ -62,6 +62,10 @@ class DocumentError(ValueError):
         self.errors = [(each.pointer, each.code, each.detail) for each in self.findings]
         super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, _, detail in self.errors))
 
+    def __reduce__(self) -> tuple[type["DocumentError"], tuple[list[Finding]]]:
+        """Pickles the findings, since the text of the exception is made from them."""
+        return type(self), (self.findings,)
+
 
 class FieldError(ValueError):
     """What a validator of a whole model says of one of its fields, such as an end that lies before the start."""

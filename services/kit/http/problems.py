@@ -24,7 +24,7 @@ SCOPE_KEY = "tactful.problem"
 """Where the ASGI scope holds the code of the error that was answered, for the log line of the request."""
 YAML_SCOPE_KEY = "tactful.yaml"
 """Where the ASGI scope holds a body that is YAML, so that an error can name its lines."""
-MAX_YAML_WITH_LINES = 256 * 1024
+MAX_YAML_WITH_LINES = 64 * 1024
 """Bytes of a body whose errors name their lines."""
 MAX_ERRORS = 100
 """The maximum number of problems in one response."""

@@ -1,5 +1,6 @@
 """Strict request parsing: unambiguous JSON or YAML, and no query parameter that would be ignored."""
 
+import atexit
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -12,9 +13,17 @@ from schemas.text import BAD_TEXT, BAD_TEXT_DETAIL, clean_text, is_storable
 from schemas.times import Instant, parse_instant
 from services.kit.errors import Invalid, Malformed, Problem, TooLarge
 from services.kit.http.problems import MAX_ERRORS, YAML_SCOPE_KEY, WrongMediaType
+from services.kit.runtime.worker_process import WorkerPool
 
 YAML_MEDIA_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 DOCUMENT_MEDIA_TYPES: Final = ("application/json", "application/yaml")
+
+
+SMALL_YAML: Final = 64 * 1024
+"""Bytes of YAML that are parsed in a thread of this process. More keeps the parser, and with it the interpreter's lock,
+busy for seconds: it is parsed in a worker."""
+_WORKERS: Final = WorkerPool(size=1)
+atexit.register(_WORKERS.close)
 
 
 async def read_document(request: Request, *, required: bool = True) -> object:
@@ -36,13 +45,16 @@ async def read_document(request: Request, *, required: bool = True) -> object:
     if media_type not in YAML_MEDIA_TYPES:
         raise wrong_media_type(request, DOCUMENT_MEDIA_TYPES)
     request.scope[YAML_SCOPE_KEY] = raw
-    # In a thread: a large text keeps the parser busy for seconds.
-    return await run_in_threadpool(_parse, load_document, raw)
+    return await run_in_threadpool(_parse, load_document if len(raw) <= SMALL_YAML else _load_apart, raw)
 
 
 def parse_json(raw: bytes) -> object:
     """Parses strict JSON. Raises Malformed, TooLarge, or Invalid for text that cannot be kept."""
     return _parse(load_json, raw)
+
+
+def _load_apart(raw: bytes) -> object:
+    return _WORKERS.call(load_document, raw)
 
 
 def _parse(load: Callable[[bytes], object], raw: bytes) -> object:

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
+from schemas.documents import DocumentError
+from services.kit.http import request_parsing
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, requires
 from services.kit.http.request_body import document_body
@@ -80,3 +82,13 @@ def test_a_body_that_only_fastapi_knows_is_refused() -> None:
 
     with pytest.raises(ValueError, match="declare the body"):
         build_app(title="t", registry=Registry(), health=Health(), keys=Keys(), routers=[router])
+
+
+@pytest.mark.wired
+def test_a_large_yaml_text_is_parsed_apart_with_the_same_answers() -> None:
+    large = b"".join(b"k%d: v\n" % number for number in range(9_000))
+    assert request_parsing._load_apart(large) == {f"k{number}": "v" for number in range(9_000)}
+    with pytest.raises(DocumentError) as refused:
+        request_parsing._load_apart(large + b"k1: twice\n")
+    assert [code for _, code, _ in refused.value.errors] == ["malformed"]
+    assert "k1" in str(refused.value)
