@@ -119,8 +119,9 @@ def strangers() -> Iterator[Request]:
 
 def events() -> Iterator[Request]:
     """Events that are hard to decide on, for the campaigns of `active_campaigns`."""
-    large = {"l": NUMBERS, "m": {f"k{number}": 1 for number in NUMBERS[:5000]}, "t": "1" * 20_000 + "x"}
-    for number, data in enumerate((large, {"x": "boom"}, {"x": "{{ 7 | times: 7 }}"}, {"pattern": "%c" * 10_000})):
+    large: dict[str, Any] = {"l": NUMBERS, "m": {f"k{number}": 1 for number in NUMBERS[:5000]}, "t": "1" * 20_000 + "x"}
+    others: list[dict[str, Any]] = [{"x": "boom"}, {"x": "{{ 7 | times: 7 }}"}, {"pattern": "%c" * 10_000}]
+    for number, data in enumerate([large, *others]):
         yield Request("hard event", "POST", "/v1/events", event(f"abuse-{number}", "abuse.event", data), _EVENT)
     fields = {f"field{number:05}": 1 for number in range(8_000)}
     unknown = event("abuse-fields", "tactful.preference.changed", fields)
