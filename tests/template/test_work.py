@@ -7,7 +7,7 @@ import pytest
 from services.template import RenderError, compile_template, create_environment
 from tests.support.processor_time import processor_seconds
 
-DEADLINE = 0.1
+DEADLINE = 0.15
 """Seconds. A rendering may take 0.05 s; what is under way when they are over ends soon."""
 
 DATA: dict[str, Any] = {

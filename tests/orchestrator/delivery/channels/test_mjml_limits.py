@@ -10,7 +10,7 @@ from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.template import RenderError
 from tests.support.processor_time import processor_seconds
 
-DEADLINE = 0.15
+DEADLINE = 0.25
 """Seconds of the processor. Styles of the largest mails come near to it."""
 
 
