@@ -32,10 +32,11 @@ def test_no_depth_reaches_the_compiler(source: str) -> None:
     program = (
         "import sys\nfrom services.orchestrator.delivery.channels.email.mjml import mjml_to_html\n"
         "from services.template import RenderError\n"
-        "try:\n    mjml_to_html(sys.stdin.read())\nexcept RenderError as error:\n    print(error.code)\n"
+        "try:\n    mjml_to_html(sys.stdin.buffer.read().decode())\n"
+        "except RenderError as error:\n    print(error.code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], input=source, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "too_deep")
+    done = subprocess.run([sys.executable, "-c", program], input=source.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, b"too_deep")
 
 
 @pytest.mark.parametrize("name", ["_a", ":a", "é", "1a", " a"])
