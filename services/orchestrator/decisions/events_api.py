@@ -157,29 +157,34 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         principal: Principal = requires("events:read", shows_more="decisions:read"),
     ) -> dict[str, Any]:
         found = await _find_event(log, source, id, customer, _parse_wait(wait))
-        if isinstance(found, Event):
-            may_see = is_allowed(principal.role, "decisions:read")
-            return {
-                **_event_document(found),
-                "decided": True,
-                "notes": [] if may_see else [_hidden_decisions(principal)],
-                "decisions": await _decision_documents(log.database, found) if may_see else [],
-            }
         if found is None:
             raise NotFound(
                 "no event of this source and id has been accepted in the last 7 days, or has triggered or changed "
                 "anything before"
             )
-        async with log.database.read() as tx:
-            decided = is_applied(found, await read_applied_offsets(tx))
-        return {
-            **_accepted_document(found),
-            "decided": decided,
-            "notes": note_types([found.type], await log.catalogue())[found.type],
-            "decisions": [],
-        }
+        return await _answer(log, found, principal)
 
     return routes
+
+
+async def _answer(log: EventLog, found: Event | AcceptedEvent, principal: Principal) -> dict[str, Any]:
+    """What is known of an event: its decisions, if this role may see them, and whether there will be more."""
+    if isinstance(found, Event):
+        may_see = is_allowed(principal.role, "decisions:read")
+        return {
+            **_event_document(found),
+            "decided": True,
+            "notes": [] if may_see else [_hidden_decisions(principal)],
+            "decisions": await _decision_documents(log.database, found) if may_see else [],
+        }
+    async with log.database.read() as tx:
+        decided = is_applied(found, await read_applied_offsets(tx))
+    return {
+        **_accepted_document(found),
+        "decided": decided,
+        "notes": note_types([found.type], await log.catalogue())[found.type],
+        "decisions": [],
+    }
 
 
 def _hidden_decisions(principal: Principal) -> dict[str, Any]:
