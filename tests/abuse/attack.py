@@ -42,7 +42,7 @@ class Report:
         """What the product promises and did not hold. `slowest_livez`: in seconds, of 99 in 100 answers."""
         found = list(self.failures)
         if self.undecided:
-            found.append(f"{self.undecided} of the good events that were looked at were not decided")
+            found.append(f"{self.undecided} events of the last batch were not decided")
         if self.livez["p99"] > slowest_livez:
             p99, allowed = self.livez["p99"] * 1000, slowest_livez * 1000
             found.append(f"/livez: p99 {p99:.0f} ms, at most {allowed:.0f} ms are allowed")
@@ -55,7 +55,7 @@ class Report:
     def lines(self) -> Iterable[str]:
         """The report for people."""
         yield f"answers by status: {', '.join(f'{status}: {count}' for status, count in sorted(self.statuses.items()))}"
-        yield f"good events: {self.events}, not decided: {self.undecided}"
+        yield f"good events: {self.events} accepted; of the last batch, not decided: {self.undecided}"
         median, p99 = (self.livez[share] * 1000 for share in ("p50", "p99"))
         yield f"/livez: median {median:.1f} ms, p99 {p99:.1f} ms, of {self.livez['count']:.0f}"
         yield f"memory: {self.memory_before >> 20} MiB before, {self.memory_after >> 20} MiB at most"
