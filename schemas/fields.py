@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.ids import KEY_PATTERN, SITUATION_KIND_PATTERN, describe_invalid_id
+from schemas.text import is_visible
 from schemas.times import format_duration, format_instant, parse_duration, parse_instant
 from schemas.vocabulary import Channel, Class, Intent
 
@@ -56,6 +57,12 @@ def _validate_id(value: str) -> str:
     return value
 
 
+def _require_visible(value: str) -> str:
+    if not is_visible(value):
+        raise PydanticCustomError("blank", "consists of blanks, marks or invisible characters alone")
+    return value
+
+
 def _require_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
         raise ValueError("names something twice")
@@ -87,8 +94,10 @@ Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 SituationKindName = Annotated[str, StringConstraints(pattern=SITUATION_KIND_PATTERN)]
 CustomerId = Annotated[str, AfterValidator(_validate_id)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-ReasonText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-"""Why somebody did something, for whoever reads it later: blanks alone are no reason."""
+ReasonText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_require_visible)
+]
+"""Why somebody did something, for whoever reads it later: blanks and invisible characters alone are no reason."""
 Duration = Annotated[
     int,
     BeforeValidator(_parse_duration),
@@ -115,6 +124,7 @@ Condition = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 enum_member = _enum_validator
 as_tuple = BeforeValidator(_list_to_tuple)
 distinct = AfterValidator(_require_distinct)
+visible = AfterValidator(_require_visible)
 
 Channels = Annotated[tuple[ChannelField, ...], as_tuple, Field(min_length=1), distinct]
 

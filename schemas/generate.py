@@ -138,7 +138,7 @@ def _event_schema() -> dict[str, Any]:
         "time": {**_TIME, "description": "When it happened: RFC 3339 with a zone."},
         "data": {"type": ["object", "null"]},
         "expirytime": {**_TIME, "description": "No message is sent for this event from then on."},
-        "traceparent": _TEXT,
+        "traceparent": {"type": ["string", "null"], "description": "A W3C trace context."},
         "data_base64": False,
     }
     required = ("specversion", "id", "source", "type", "subject", "time")

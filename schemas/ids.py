@@ -5,6 +5,8 @@ import re
 
 import msgspec
 
+from schemas.text import is_visible
+
 KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SITUATION_KIND_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_ID_BYTES = 256
@@ -28,8 +30,8 @@ def hash_event(source: str, event_id: str) -> int:
 
 
 def describe_invalid_id(text: str) -> str | None:
-    """What is wrong with an outsider's id (empty, too long, control or direction marks), or None."""
-    if 0 < len(text) <= MAX_ID_BYTES and text.isascii() and text.isprintable():
+    """What is wrong with an outsider's id (empty, too long, control or direction marks, invisible), or None."""
+    if 0 < len(text) <= MAX_ID_BYTES and text.isascii() and text.isprintable() and not text.isspace():
         return None
     if not text:
         return "is empty"
@@ -37,4 +39,6 @@ def describe_invalid_id(text: str) -> str | None:
         return f"is longer than {MAX_ID_BYTES} bytes"
     if _CONTROL_CHARACTERS.search(text):
         return "holds a control or text-direction character"
+    if not is_visible(text):
+        return "consists of blanks, marks or invisible characters alone"
     return None

@@ -8,6 +8,8 @@ normal form, letters of one script, and a skeleton by which it is compared.
 import unicodedata
 from typing import Final
 
+from schemas.text import is_visible
+
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Controls, invisible format characters, surrogates, private use, unassigned, separators of lines."""
 _COMPARED_SCRIPTS: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
@@ -28,6 +30,8 @@ def describe_bad_name(name: str) -> str | None:
         return f"holds the invisible or control character U+{ord(bad):04X}; leave it out"
     if name != name.strip() or not name.strip():
         return "begins or ends with a blank; leave it out"
+    if not is_visible(name):
+        return "consists of marks alone; begin with a letter"
     normal = unicodedata.normalize("NFKC", name)
     if normal != name:
         return f"has letters in another form than usual; write `{normal}`"

@@ -6,10 +6,13 @@ bring texts from old systems, and a form feed in a comment is no reason to lose 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, Final
 
 _UNUSABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and symbols by their category that show nothing: fillers of Hangul, inherent vowels, the blank of Braille."""
 _HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
@@ -23,6 +26,13 @@ BAD_TEXT_DETAIL: Final = "holds a NUL character or half of a surrogate pair: sen
 def is_storable(text: str) -> bool:
     """Whether the text can be kept."""
     return _UNUSABLE.search(text) is None
+
+
+def is_visible(text: str) -> bool:
+    """Whether the text shows anything: a letter, digit, sign or symbol. Blanks, control and format characters (such as
+    the zero-width space) and marks that belong above or below a letter show nothing by themselves.
+    """
+    return any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK_LETTERS for each in text)
 
 
 def clean_text(text: str) -> str:

@@ -24,6 +24,8 @@ def test_names_of_people_and_programs_are_good(name: str) -> None:
         ("\u0435v\u0435", "mixes letters of Cyrillic and Latin"),
         (" eve", "begins or ends with a blank"),
         ("\u00a0", "blank"),
+        ("\u0301\u0302", "marks alone"),
+        ("\u3164", "marks alone"),
     ],
 )
 def test_what_hides_another_name_is_refused_in_words(name: str, words: str) -> None:

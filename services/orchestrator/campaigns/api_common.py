@@ -8,7 +8,7 @@ from pydantic import BaseModel, StringConstraints
 from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, validate_document
-from schemas.fields import Document
+from schemas.fields import Document, visible
 from schemas.finding import Finding
 from schemas.ids import KEY_PATTERN
 from schemas.times import Instant, format_instant
@@ -48,7 +48,9 @@ class FindingFields(ProblemFields):
 class ReasonBody(Document):
     """A request body that gives the reason for an action."""
 
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), visible] | None = (
+        None
+    )
 
 
 def etag_header(revision: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ from schemas.dead_letters import (
     effect_document,
 )
 from schemas.documents import FieldError
-from schemas.fields import Document, InstantField, as_tuple
+from schemas.fields import Document, InstantField, as_tuple, visible
 from schemas.times import Instant, format_instant
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, RateLimited, Transient
@@ -29,7 +29,7 @@ MAX_DRY_RUNS = 50
 """Letters of a dry run: each is evaluated while the caller waits."""
 _PAGE = 500
 
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON_LENGTH)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON_LENGTH), visible]
 
 
 class NothingToRedrive(Conflict):
