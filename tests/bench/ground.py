@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.protocol import Outgoing
@@ -54,13 +55,19 @@ class Ground:
         await admin.start()
         try:
             async with asyncio.timeout(120):
-                while True:
-                    _, _, state, _, _, found, *_ = (await admin.describe_consumer_groups([group]))[0].groups[0]
-                    if state == "Stable" and len(found) == members:
-                        return
+                while not await self._is_shared(admin, group, members):
                     await asyncio.sleep(0.5)
         finally:
             await admin.close()
+
+    async def _is_shared(self, admin: AIOKafkaAdminClient, group: str, members: int) -> bool:
+        try:
+            _, _, state, _, _, found, *_ = (await admin.describe_consumer_groups([group]))[0].groups[0]
+        except KafkaError as error:
+            if not error.retriable:  # a young broker does not know at once who coordinates the group
+                raise
+            return False
+        return bool(state == "Stable" and len(found) == members)
 
     async def publish(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Append records."""

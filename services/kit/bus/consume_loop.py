@@ -19,6 +19,7 @@ from services.kit.bus.fence import WakeSignal
 from services.kit.bus.partition_lease import PartitionLease, claim_partitions, reset_offset
 from services.kit.bus.protocol import Bus, Partition, Record
 from services.kit.bus.record_applier import BatchApplier
+from services.kit.bus.records_in_hand import RecordsInHand
 from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
@@ -68,6 +69,7 @@ class ConsumeLoop(Generic[T]):
         self._consumer = bus.consumer(group, topics)
         self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned_partitions)
         self._leases: dict[Partition, PartitionLease] = {}
+        self._in_hand = RecordsInHand(database, max_batch)
         self._unclaimed: set[Partition] = set()
         self._generation = 0
         self._paused = False
@@ -79,6 +81,7 @@ class ConsumeLoop(Generic[T]):
             database,
             handler,
             self._leases,
+            self._in_hand,
             self._retrier,
             self._metrics,
             clock=clock,
@@ -184,6 +187,7 @@ class ConsumeLoop(Generic[T]):
         generation, unclaimed = self._generation, set(self._unclaimed)
         async with self._database.write() as tx:
             leases = await claim_partitions(tx, unclaimed)
+            await self._in_hand.watch(tx, leases)
         for partition, lease in leases.items():
             taken = await self._consumer.seek(partition, lease.applied_offset)
             if taken != lease.applied_offset:

@@ -29,6 +29,7 @@ from services.kit.bus import dead_letter_store as store
 from services.kit.bus.batch import Batch, BatchHandler
 from services.kit.bus.dead_letters import DeadLetter, problems_of, to_dead_letter
 from services.kit.bus.fence import WakeSignal, read_applied_offsets
+from services.kit.bus.records_in_hand import in_hand
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, RecordProblem, Transient
 from services.kit.observability.logs import log, log_error
@@ -148,7 +149,8 @@ class DeadLetterQueue(Generic[T]):
             return ClosingResult(id, row.state, effect is not None, effect, row.customer)
         letter = to_dead_letter(row)
         try:
-            result = await self._apply_once_more(letter, id, request)
+            async with in_hand(self._database, letter.record):
+                result = await self._apply_once_more(letter, id, request)
         except Transient:
             raise
         except Exception as error:  # as in the consume loop: a defect must not keep the other letters waiting
@@ -209,13 +211,14 @@ class DeadLetterQueue(Generic[T]):
         batch = await self._to_batch(letter)
         effect: RecordEffect | None = None
         try:
-            prepared = await self._handler.prepare(batch)
-            if batch.rejected:
-                return _refusal(batch.rejected[0][1], problems_of(batch.rejected[0][1]))
-            async with self._database.write() as tx:
-                await self._handler.apply(tx, prepared)
-                effect = await self._handler.describe_effect(tx, letter, prepared)
-                raise _RolledBack
+            async with in_hand(self._database, letter.record):
+                prepared = await self._handler.prepare(batch)
+                if batch.rejected:
+                    return _refusal(batch.rejected[0][1], problems_of(batch.rejected[0][1]))
+                async with self._database.write() as tx:
+                    await self._handler.apply(tx, prepared)
+                    effect = await self._handler.describe_effect(tx, letter, prepared)
+                    raise _RolledBack
         except _RolledBack:
             assert effect is not None
             return effect

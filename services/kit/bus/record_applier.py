@@ -14,6 +14,7 @@ from services.kit.bus.dead_letters import problems_of, store_dead_letter
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.partition_lease import OffsetAdvance, PartitionLease, advance_offsets, read_leases
 from services.kit.bus.protocol import Partition, Record
+from services.kit.bus.records_in_hand import MAX_MARKS, EndedProcess, RecordsInHand, remove_marks
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent
 from services.kit.observability.logs import log
@@ -43,6 +44,7 @@ class BatchApplier(Generic[T]):
         database: Database,
         handler: BatchHandler[T],
         leases: dict[Partition, PartitionLease],
+        in_hand: RecordsInHand,
         retrier: Retrier,
         metrics: ConsumerMetrics,
         *,
@@ -54,6 +56,7 @@ class BatchApplier(Generic[T]):
         self._database = database
         self._handler = handler
         self._leases = leases
+        self._in_hand = in_hand
         self._retrier = retrier
         self._metrics = metrics
         self._clock = clock
@@ -64,10 +67,13 @@ class BatchApplier(Generic[T]):
 
     async def apply_records(self, records: Sequence[Record]) -> None:
         """Returns when all records are done, or when stopping. Raises what must end the loop."""
-        chunks = [list(records)]
+        chunks = self._in_hand.split(records)[::-1]
         while chunks:
             chunk = self._owned_records(chunks.pop())
             if not chunk:
+                continue
+            if len(chunk) == 1 and self._in_hand.has_ended_processes(chunk[0]):
+                await self._pass_failed_record(chunk[0], EndedProcess(), MAX_MARKS + 1)
                 continue
             policy = RetryPolicy()
             try:
@@ -95,6 +101,15 @@ class BatchApplier(Generic[T]):
         if len(self._owned_records(records)) < len(records):
             raise LeaseLost
         batch = Batch.from_records(records)
+        mark_id = await self._in_hand.mark(batch)
+        try:
+            await self._handle(batch)
+        except BaseException:
+            if mark_id is not None:
+                await remove_marks(self._database, mark_id)
+            raise
+
+    async def _handle(self, batch: Batch) -> None:
         began = time.monotonic()
         prepared = await self._handler.prepare(batch)
         self._metrics.add_activity("process", time.monotonic() - began)
@@ -108,7 +123,7 @@ class BatchApplier(Generic[T]):
         rejected = [record for record, _ in batch.rejected]
         self._count_records("dead_lettered", rejected)
         self._count_dead_letters(rejected, "unreadable")
-        self._count_records("processed", [record for record in records if record not in rejected])
+        self._count_records("processed", [record for record in batch.records if record not in rejected])
         try:
             await self._handler.after_commit(prepared)
         except Exception as error:
@@ -120,6 +135,7 @@ class BatchApplier(Generic[T]):
         try:
             async with self._database.write() as tx:
                 await self._advance_offsets(tx, batch)
+                await self._in_hand.clear_passed(tx, batch)
                 await write_effects(tx)
         except _OffsetsNotMoved as refused:
             if not await self._was_committed(batch, refused.partitions):
@@ -128,6 +144,7 @@ class BatchApplier(Generic[T]):
         for partition, offset in batch.next_offsets.items():
             if lease := self._leases.get(partition):
                 lease.applied_offset = offset
+        self._in_hand.forget_passed(batch)
         self._wake.notify()
         self._metrics.add_activity("commit", time.monotonic() - began)
 

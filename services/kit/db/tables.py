@@ -37,6 +37,16 @@ def _lease_columns() -> list[Column[Any]]:
     ]
 
 
+def _in_hand_columns() -> list[Column[Any]]:
+    return [
+        Column("mark", Text, primary_key=True),
+        Column("topic", Text, primary_key=True),
+        Column("partition", Integer, primary_key=True, autoincrement=False),
+        Column("first_offset", BigInteger, nullable=False),
+        Column("last_offset", BigInteger, nullable=False),
+    ]
+
+
 def _dead_letter_columns() -> list[Column[Any]]:
     return [
         Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
@@ -100,8 +110,9 @@ _LETTER_INDEXES: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
 
 
 def add_kit_tables(metadata: MetaData) -> None:
-    """Adds `partition_lease`, `dead_letter` and `idempotency` to a service's metadata."""
+    """Adds `partition_lease`, `record_in_hand`, `dead_letter` and `idempotency` to a service's metadata."""
     Table("partition_lease", metadata, *_lease_columns())
+    Table("record_in_hand", metadata, *_in_hand_columns())
     letters = Table("dead_letter", metadata, *_dead_letter_columns())
     for name, (columns, options) in _LETTER_INDEXES.items():
         Index(name, *(letters.c[column] for column in columns), **options)
@@ -112,6 +123,7 @@ def add_kit_tables(metadata: MetaData) -> None:
 def create_kit_tables(op: Operations | Any) -> None:
     """Creates them in a migration: call it from a service's first migration as `create_kit_tables(op)`."""
     op.create_table("partition_lease", *_lease_columns())
+    op.create_table("record_in_hand", *_in_hand_columns())
     op.create_table("dead_letter", *_dead_letter_columns())
     for name, (columns, options) in _LETTER_INDEXES.items():
         op.create_index(name, "dead_letter", columns, **options)
@@ -136,6 +148,12 @@ def add_dead_letter_life(op: Operations) -> None:
             op.create_index(name, "dead_letter", columns, **options)
     if "event_id" not in present:
         _read_identities(connection)
+
+
+def add_records_in_hand(op: Operations) -> None:
+    """Migrates a database of a version that marked no records."""
+    if not inspect(op.get_bind()).has_table("record_in_hand"):
+        op.create_table("record_in_hand", *_in_hand_columns())
 
 
 def _read_identities(connection: Connection) -> None:
