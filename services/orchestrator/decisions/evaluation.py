@@ -62,11 +62,13 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
     that another tool reports, which is only noted.
 
     `expected_states`: the states in which the waiting messages were read; None for a fresh event.
+    `has_ended_processes`: rendering them has ended process after process, so it fails without another try.
     """
 
     triggered_campaigns: tuple[TriggeredCampaign, ...] = ()
     reported_contact: Contact | None = None
     expected_states: Mapping[str, str] | None = None
+    has_ended_processes: bool = False
 
 
 class ReadyMessage(msgspec.Struct, frozen=True):
@@ -206,6 +208,8 @@ def _evaluate_request(
         if render is None:
             continue
         try:
+            if request.has_ended_processes:
+                raise RenderError("ended_process", "the processes that rendered it have ended, one after the other")
             evaluation.ready_messages.append(ReadyMessage(planned, render(planned, evaluation.facts, now), decision))
         except RenderError as error:
             decisions[planned.message_id] = as_render_failure(decision, error)

@@ -29,7 +29,7 @@ DEFERRED: Final = (*reasons_with_outcome(Outcome.DEFER), "retry")
 """Why a message waits: the reason of its last decision, or `retry` after an attempt that may be repeated."""
 RENDER_CODES: Final = (
     *("undefined", "too_large", "too_much_work", "wrong_type", "unsafe_html", "unsafe_link", "no_address"),
-    *("too_long", "no_content", "empty", "control_character"),
+    *("too_long", "no_content", "empty", "control_character", "ended_process"),
     *dict.fromkeys(code for channel in CHANNEL_REGISTRY.declarations.values() for code in channel.render_errors),
     "other",
 )

@@ -1,8 +1,8 @@
 """Evaluates waiting messages again in full, on fresh facts, when their timers are due.
 
 A timer is claimed for a while with SKIP LOCKED, so any number of schedulers share the work. The claim only avoids
-double work. What is exact is the state of the message, checked under the lock of the customer's ledger when the
-evaluation is written.
+double work, and is counted, so that a message whose evaluation ends the process is found. What is exact is the state
+of the message, checked under the lock of the customer's ledger when the evaluation is written.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from services.orchestrator.decisions import timer_store
 from services.orchestrator.decisions.evaluation import EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
-from services.orchestrator.decisions.timer_store import DueMessage
+from services.orchestrator.decisions.timer_store import MAX_CLAIMS, DueMessage
 from services.orchestrator.policy.rank import Rank, make_rank
 
 POLL_INTERVAL = 0.25
@@ -81,7 +81,12 @@ class Scheduler:
             await timer_store.requeue_retries(tx, [item for item in due if item.state == MessageState.RETRY], now)
         waiting = [item for item in due if item.state != MessageState.RETRY]
         if waiting:
-            await self._reevaluate(waiting, now)
+            try:
+                await self._reevaluate(waiting, now)
+            except Transient:
+                async with self._database.write() as tx:
+                    await timer_store.forget_claims(tx, waiting)
+                raise
         return bool(due)
 
     async def _reevaluate(self, due: Sequence[DueMessage], now: Instant) -> None:
@@ -111,7 +116,9 @@ class Scheduler:
                 campaign.cls, campaign.priority, message.first_planned, campaign.key, message.message_id.encode()
             )
             request = EvaluationRequest(
-                triggered_campaigns=(triggered,), expected_states={message.message_id: item.state}
+                triggered_campaigns=(triggered,),
+                expected_states={message.message_id: item.state},
+                has_ended_processes=item.earlier_claims >= MAX_CLAIMS,
             )
             by_customer.setdefault(message.customer, []).append(_DueRequest(item.due, rank, request))
         return {

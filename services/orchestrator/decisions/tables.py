@@ -146,6 +146,7 @@ def _timer() -> list[Column[Any]]:
         text_column("kind"),
         time_column("due"),
         time_column("claimed_until"),
+        Column("claims", SmallInteger, nullable=False, server_default="0"),
     ]
 
 

@@ -13,6 +13,8 @@ from services.orchestrator.decisions.stored_trigger import StoredMessage
 TIMER_CLAIM = 30 * SECOND
 """For how long a claimed timer is left to the scheduler that claimed it, in the database's time."""
 BATCH_SIZE = 200
+MAX_CLAIMS = 3
+"""After so many claims that came to no end the message is not rendered any more: each has ended its process."""
 
 
 class DueMessage(NamedTuple):
@@ -21,6 +23,8 @@ class DueMessage(NamedTuple):
     message: StoredMessage
     state: str
     due: Instant
+    earlier_claims: int
+    """How many claims before this one came to no end: the scheduler's process ended, or was frozen for long."""
 
 
 async def next_due(tx: Tx) -> Instant | None:
@@ -30,29 +34,40 @@ async def next_due(tx: Tx) -> Instant | None:
 
 
 async def claim_due(tx: Tx, now: Instant) -> list[DueMessage]:
-    """Claim a batch of timers that are due at `now` and that no other scheduler has claimed."""
+    """Claim a batch of timers that are due at `now` and that no other scheduler has claimed.
+
+    One that was claimed before without an end comes alone: its message may have ended the process.
+    """
     # Claims of timers are kept in the database's time, because `now` may be virtual.
     database_now = await tx.now()
     rows = await tx.rows(
-        "SELECT t.message_id, t.due FROM timer t WHERE t.due <= :now AND t.claimed_until <= :database_now "
+        "SELECT t.message_id, t.claims FROM timer t WHERE t.due <= :now AND t.claimed_until <= :database_now "
         f"ORDER BY t.due, t.message_id LIMIT {BATCH_SIZE} {tx.for_update and 'FOR UPDATE SKIP LOCKED'}",
         now=now,
         database_now=database_now,
     )
     if not rows:
         return []
+    rows = next(([row] for row in rows if row.claims), rows)
     ids = tx.list_parameter([row.message_id for row in rows])
     await tx.execute(
-        f"UPDATE timer SET claimed_until = :until WHERE {tx.in_list('message_id', 'ids')}",
+        f"UPDATE timer SET claimed_until = :until, claims = claims + 1 WHERE {tx.in_list('message_id', 'ids')}",
         until=database_now + TIMER_CLAIM,
         ids=ids,
     )
     found = await tx.rows(
-        "SELECT m.message_id, m.customer, m.campaign, m.channel, m.since, m.event_source, m.event_id, m.state, t.due "
+        "SELECT m.message_id, m.customer, m.campaign, m.channel, m.since, m.event_source, m.event_id, m.state, t.due, "
+        "t.claims - 1 AS earlier_claims "
         f"FROM message m JOIN timer t ON t.message_id = m.message_id WHERE {tx.in_list('m.message_id', 'ids')}",
         ids=ids,
     )
-    return [DueMessage(StoredMessage._make(row[:7]), row.state, row.due) for row in found]
+    return [DueMessage(StoredMessage._make(row[:7]), row.state, row.due, row.earlier_claims) for row in found]
+
+
+async def forget_claims(tx: Tx, due: Sequence[DueMessage]) -> None:
+    """These claims came to no end, but their process has outlived them."""
+    ids = tx.list_parameter([item.message.message_id for item in due])
+    await tx.execute(f"UPDATE timer SET claims = 0 WHERE {tx.in_list('message_id', 'ids')}", ids=ids)
 
 
 async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -> None:
