@@ -93,6 +93,7 @@ def _list_to_tuple(value: Any) -> Any:
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 SituationKindName = Annotated[str, StringConstraints(pattern=SITUATION_KIND_PATTERN)]
 CustomerId = Annotated[str, AfterValidator(_validate_id)]
+EventSource = Annotated[str, AfterValidator(_validate_id)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ReasonText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_require_visible)

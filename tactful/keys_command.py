@@ -15,6 +15,7 @@ COLUMNS = {
     "id": "id",
     "name": "name",
     "role": "role",
+    "sources": "sources",
     "created": "created",
     "expires": "expires",
     "revoked": "revoked",
@@ -29,10 +30,17 @@ def create(
     expires: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01T00:00:00Z; by default never.")
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A source of events, such as /shop, that it may send and read, with those below. Repeatable."
+        ),
+    ] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Create a key. It is shown only once."""
-    body = {"name": name, "role": role.value, **({} if expires is None else {"expires": expires})}
+    given = {"expires": expires, "sources": source or None}
+    body = {"name": name, "role": role.value, **{field: value for field, value in given.items() if value is not None}}
     with connect() as api:
         created_key = api.post(PATH, body)
     print_data(created_key, output)

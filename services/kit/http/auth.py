@@ -26,11 +26,15 @@ KEY_PREFIX = "tk_"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a key's name (a person or a program), its role, its id."""
+    """Who asks: a key's name (a person or a program), its role, its id.
+
+    `sources`: the sources of events that the key is bound to; empty for one that is not bound.
+    """
 
     name: str
     role: Role
     key_id: str
+    sources: tuple[str, ...] = ()
 
 
 class Rate(Protocol):

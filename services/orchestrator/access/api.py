@@ -1,14 +1,16 @@
 """HTTP API of API keys: create one (shown once), list, revoke."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from schemas.documents import did_you_mean
-from schemas.fields import Document, Duration, InstantField, Text
+from schemas.event_sources import MAX_SOURCES
+from schemas.fields import Document, Duration, EventSource, InstantField, Text, as_tuple, distinct
 from schemas.key_names import describe_bad_name
-from schemas.roles import Role
+from schemas.roles import Role, is_allowed
 from schemas.times import DAY, Instant
 from services.kit import errors
 from services.kit.db.database import Database
@@ -26,16 +28,27 @@ from services.orchestrator.campaigns.api_common import format_optional_instant
 MAX_OVERLAP = 30 * DAY
 _EXAMPLES = {
     "a colleague": {"name": "ada", "role": "marketer"},
-    "a program, for a year": {"name": "shop", "role": "publisher", "expires": "2027-01-01T00:00:00Z"},
+    "a program, for a year": {
+        "name": "shop",
+        "role": "publisher",
+        "expires": "2027-01-01T00:00:00Z",
+        "sources": ["/shop"],
+    },
 }
 
 
 class KeyRequest(Document):
-    """A new key: the name of a person or program, its role, and when it expires, if it does."""
+    """A new key: the name of a person or program, its role, and when it expires, if it does.
+
+    `sources`: the sources of the events that it may send and read, each with those below it; any source without.
+    """
 
     name: Text
     role: str
     expires: InstantField | None = None
+    sources: (
+        Annotated[tuple[EventSource, ...], as_tuple, Field(min_length=1, max_length=MAX_SOURCES), distinct] | None
+    ) = None
 
 
 class Rotation(Document):
@@ -51,6 +64,7 @@ class NewKey(TypedDict):
     name: str
     role: Role
     expires: TimeText | None
+    sources: list[str]
     key: str
 
 
@@ -66,6 +80,7 @@ class KeyFields(TypedDict):
     revoked: TimeText | None
     last_used: TimeText | None
     expires: TimeText | None
+    sources: list[str]
 
 
 def key_routes(database: Database, clock: Clock) -> APIRouter:
@@ -77,9 +92,11 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         principal: Principal = requires("keys:write", store_response=False),
         new: KeyRequest = document_body(KeyRequest, examples=_EXAMPLES),
     ) -> dict[str, Any]:
-        now, role = clock.now(), _parse_role(new.role)
-        _check_request(new, now)
-        key, plain = await api_keys.create_key(database, new.name, role, principal.name, now, expires=new.expires)
+        now, role, sources = clock.now(), _parse_role(new.role), new.sources or ()
+        _check_request(new, role, now)
+        key, plain = await api_keys.create_key(
+            database, new.name, role, principal.name, now, expires=new.expires, sources=sources
+        )
         return _new_key(key, plain)
 
     @routes.post(
@@ -126,13 +143,15 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
     return routes
 
 
-def _check_request(new: KeyRequest, now: Instant) -> None:
-    """Raises Invalid for a name that is none, and for a time to expire that is over."""
+def _check_request(new: KeyRequest, role: Role, now: Instant) -> None:
+    """Raises Invalid for a name that is none, a time to expire that is over, and sources of who sends no events."""
     problems = []
     if (wrong := describe_bad_name(new.name)) is not None:
         problems.append(Problem("/name", "bad_name", f"the name {wrong}"))
     if new.expires is not None and new.expires <= now:
         problems.append(Problem("/expires", "already_over", "this time is over; leave it out for a key without end"))
+    if new.sources and not is_allowed(role, "events:write"):
+        problems.append(Problem("/sources", "no_events", f"the role {role} sends no events; leave this out"))
     if problems:
         raise Invalid("the key cannot be created; see errors.", errors=problems)
 
@@ -143,6 +162,7 @@ def _new_key(key: ApiKey, plain: str) -> dict[str, Any]:
         "name": key.name,
         "role": key.role,
         "expires": format_optional_instant(key.expires),
+        "sources": list(key.sources),
         "key": plain,
     }
 
@@ -169,4 +189,5 @@ def _key_document(key: ApiKey) -> dict[str, Any]:
         "revoked": format_optional_instant(key.revoked),
         "last_used": format_optional_instant(key.last_used),
         "expires": format_optional_instant(key.expires),
+        "sources": list(key.sources),
     }

@@ -38,7 +38,7 @@ class DatabaseKeyRing:
             with suppress(Transient):  # a key stays valid while its last use cannot be recorded
                 async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.write() as tx:
                     await store.record_key_use(tx, key.id, now)
-        return Principal(key.name, key.role, key.id)
+        return Principal(key.name, key.role, key.id, key.sources)
 
 
 class NameTaken(Conflict):
@@ -48,7 +48,14 @@ class NameTaken(Conflict):
 
 
 async def create_key(
-    database: Database, name: str, role: Role, actor: str, now: Instant, *, expires: Instant | None = None
+    database: Database,
+    name: str,
+    role: Role,
+    actor: str,
+    now: Instant,
+    *,
+    expires: Instant | None = None,
+    sources: tuple[str, ...] = (),
 ) -> tuple[ApiKey, str]:
     """Creates a key. Returns it with its plain text, which is not stored and cannot be shown again.
 
@@ -58,11 +65,12 @@ async def create_key(
         alike = [each for each in await store.list_key_names(tx) if skeleton(each) == skeleton(name) and each != name]
         if alike:
             raise NameTaken(f"the name looks like `{alike[0]}`, which another key has; use that name, or another one")
-        return await _insert_key(tx, name, role, expires, "create", actor, now)
+        return await _insert_key(tx, name, role, expires, sources, "create", actor, now)
 
 
 async def rotate_key(database: Database, id: str, overlap: int, actor: str, now: Instant) -> tuple[ApiKey, str]:
-    """Creates a key in place of another, of the same name and role; the old one works for `overlap` microseconds more.
+    """Creates a key in place of another, of the same name, role and sources; the old one works for `overlap`
+    microseconds more.
 
     A key that expires is followed by one that lasts as long. Raises NotFound, and WrongState for a key that is over.
     """
@@ -74,14 +82,22 @@ async def rotate_key(database: Database, id: str, overlap: int, actor: str, now:
             raise WrongState("this key is revoked or expired; create another one")
         expires = None if old.expires is None else now + (old.expires - old.created)
         await store.set_expiry(tx, id, now + overlap)
-        return await _insert_key(tx, old.name, old.role, expires, "rotate", actor, now)
+        return await _insert_key(tx, old.name, old.role, expires, old.sources, "rotate", actor, now)
 
 
 async def _insert_key(
-    tx: Tx, name: str, role: Role, expires: Instant | None, action: str, actor: str, now: Instant
+    tx: Tx,
+    name: str,
+    role: Role,
+    expires: Instant | None,
+    sources: tuple[str, ...],
+    action: str,
+    actor: str,
+    now: Instant,
 ) -> tuple[ApiKey, str]:
     generated = generate_key()
-    key = ApiKey(f"key_{secrets.token_hex(8)}", name, role, generated.prefix, now, actor, expires=expires)
+    id = f"key_{secrets.token_hex(8)}"
+    key = ApiKey(id, name, role, generated.prefix, now, actor, expires=expires, sources=sources)
     await store.insert_key(tx, key, generated.digest)
     entry = catalogue_store.CatalogueLogEntry("key", key.id, None, action, None, "valid", actor, None, now)
     await catalogue_store.append_log_entry(tx, entry)

@@ -1,5 +1,6 @@
 """SQL of API keys. Only the digest of a key is stored."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ LAST_USE_INTERVAL = MINUTE
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key, identified to people by its prefix. `name` and `created_by` are names of people or programs."""
+    """An API key, identified to people by its prefix. `name` and `created_by` are names of people or programs.
+
+    `sources`: the sources of events that it is bound to; empty for one that is not bound.
+    """
 
     id: str
     name: str
@@ -24,19 +28,20 @@ class ApiKey:
     revoked: Instant | None = None
     last_used: Instant | None = None
     expires: Instant | None = None
+    sources: tuple[str, ...] = ()
 
     def is_valid(self, now: Instant) -> bool:
         """Whether it still opens anything."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
-_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used, expires"
+_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used, expires, sources"
 
 
 def _to_api_key(row: Any) -> ApiKey:
     return ApiKey(
         *(row.id, row.name, Role(row.role), row.prefix, row.created, row.created_by),
-        *(row.revoked, row.last_used, row.expires),
+        *(row.revoked, row.last_used, row.expires, tuple(json.loads(row.sources or "[]"))),
     )
 
 
@@ -44,8 +49,10 @@ async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
     """Stores a new key."""
     await tx.execute(
         f"INSERT INTO api_key ({_KEY_COLUMNS}, digest)"
-        " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :expires, :digest)",
-        **{field: getattr(key, field) for field in ApiKey.__slots__},
+        " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :expires, :sources,"
+        " :digest)",
+        **{field: getattr(key, field) for field in ApiKey.__slots__ if field != "sources"},
+        sources=json.dumps(key.sources) if key.sources else None,
         digest=digest,
     )
 

@@ -9,7 +9,7 @@ from services.kit.db.bytewise_text import Text
 
 
 def _api_key() -> list[Column[Any]]:
-    """Instants are microseconds since 1970 UTC."""
+    """Instants are microseconds since 1970 UTC; `sources` is a JSON array, or NULL for a key that is not bound."""
     return [
         Column("id", Text, primary_key=True),
         Column("name", Text, nullable=False),
@@ -21,6 +21,7 @@ def _api_key() -> list[Column[Any]]:
         Column("revoked", BigInteger),
         Column("last_used", BigInteger),
         Column("expires", BigInteger),
+        Column("sources", Text),
     ]
 
 

@@ -29,6 +29,7 @@ _COLUMNS: Final = {
     "topic": "text",
     "partition": "bigint",
     "log_offset": "bigint",
+    "sent_by": "text",
 }
 
 
@@ -43,6 +44,7 @@ def _accepted_event() -> list[Column[Any]]:
         Column("topic", Text, nullable=False),
         Column("partition", Integer, nullable=False),
         Column("log_offset", BigInteger, nullable=False),
+        Column("sent_by", Text),
     ]
 
 
@@ -64,11 +66,13 @@ class AcceptedEvent(NamedTuple):
 
 
 async def record_accepted(
-    tx: Tx, events: Sequence[Event], positions: Sequence[tuple[Partition, int]], now: Instant
+    tx: Tx, events: Sequence[Event], positions: Sequence[tuple[Partition, int]], sent_by: str, now: Instant
 ) -> None:
-    """Note where these events are in the log. One that is accepted again is noted at its newest position."""
+    """Note where these events are in the log. One that is accepted again is noted at its newest position, and stays
+    that of whoever sent it first. `sent_by`: the name of that person or program.
+    """
     rows = [
-        (event.subject, event.source, event.id, event.type, event.time, now, *partition, offset)
+        (event.subject, event.source, event.id, event.type, event.time, now, *partition, offset, sent_by)
         for event, (partition, offset) in zip(events, positions, strict=True)
     ]
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
@@ -81,12 +85,15 @@ async def record_accepted(
     )
 
 
-async def find_accepted(tx: Tx, source: str, event_id: str, customer: str | None) -> AcceptedEvent | None:
-    """The newest accepted event of this source and id."""
-    condition, params = ("AND customer = :customer", {"customer": customer}) if customer is not None else ("", {})
+async def find_accepted(
+    tx: Tx, source: str, event_id: str, customer: str | None, *, sent_by: str | None = None
+) -> AcceptedEvent | None:
+    """The newest accepted event of this source and id; with `sent_by`, of those that this person or program sent."""
+    params = {name: value for name, value in (("customer", customer), ("sent_by", sent_by)) if value is not None}
+    conditions = " ".join(f"AND {name} = :{name}" for name in params)
     row = await tx.row(
         "SELECT customer, source, event_id, type, time, received, topic, partition, log_offset FROM accepted_event "
-        f"WHERE source = :source AND event_id = :event_id {condition} ORDER BY received DESC LIMIT 1",
+        f"WHERE source = :source AND event_id = :event_id {conditions} ORDER BY received DESC LIMIT 1",
         source=source,
         event_id=event_id,
         **params,

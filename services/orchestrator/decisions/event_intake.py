@@ -10,6 +10,7 @@ from fastapi import Request
 
 from schemas.addresses import find_unusable
 from schemas.event import Event, InvalidEvent, decode_event, encode_event, parse_request
+from schemas.event_sources import covers
 from schemas.own_event_actions import needed_action
 from schemas.own_events import (
     CUSTOMER_ERASED,
@@ -20,12 +21,13 @@ from schemas.own_events import (
     is_own,
     is_unknown_own,
 )
-from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
+from schemas.roles import ALLOWED_ACTIONS, is_allowed
 from schemas.times import SECOND, Instant
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
 from services.kit.errors import Forbidden, Invalid, Malformed, Problem, Transient
+from services.kit.http.auth import Principal
 from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -76,7 +78,7 @@ class PublishResult:
 
 
 async def read_events(
-    request: Request, role: Role, clock: Clock, log: EventLog, catalogue: Catalogue
+    request: Request, sender: Principal, clock: Clock, log: EventLog, catalogue: Catalogue
 ) -> list[Event | InvalidEvent]:
     """The events of a request in order, or what is wrong with each. Raises for what is wrong with the whole request,
     or with its only event: WrongMediaType, Malformed, Invalid, Forbidden.
@@ -91,7 +93,7 @@ async def read_events(
         parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=to_problems(error)) from None
-    checked = [_check_parts(_check_role(event, role), catalogue) for event in parsed]
+    checked = [_check_parts(_check_sender(event, sender), catalogue) for event in parsed]
     if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
         if checked[0].problems[0][1] == _FORBIDDEN:
             raise Forbidden(checked[0].problems[0][2])
@@ -99,10 +101,15 @@ async def read_events(
     return checked
 
 
-def _check_role(event: Event | InvalidEvent, role: Role) -> Event | InvalidEvent:
-    """The event, or that this role may not send it."""
-    action = None if isinstance(event, InvalidEvent) else needed_action(event)
-    if isinstance(event, InvalidEvent) or action is None or is_allowed(role, action):
+def _check_sender(event: Event | InvalidEvent, sender: Principal) -> Event | InvalidEvent:
+    """The event, or that its source is not one of the key's, or its type not for the key's role."""
+    if isinstance(event, InvalidEvent):
+        return event
+    if sender.sources and not covers(sender.sources, event.source):
+        detail = f"this key sends events of {', '.join(f'`{each}`' for each in sender.sources)} and of what is below"
+        return InvalidEvent.of_problems([("/source", _FORBIDDEN, detail)])
+    role, action = sender.role, needed_action(event)
+    if action is None or is_allowed(role, action):
         return event
     roles = ", ".join(each for each in ALLOWED_ACTIONS if is_allowed(each, action) and is_allowed(each, "events:write"))
     what = "addresses in `tactful.customer.identified`" if event.type == CUSTOMER_IDENTIFIED else f"`{event.type}`"
@@ -132,7 +139,7 @@ def _unusable_addresses(checked: CheckedData) -> Iterator[EventProblem]:
             yield f"/data/addresses/{unusable.position}/address", unusable.code, unusable.detail
 
 
-async def publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> PublishResult:
+async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal, now: Instant) -> PublishResult:
     """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
     async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
         known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
@@ -147,7 +154,7 @@ async def publish_new(log: EventLog, events: Sequence[Event], now: Instant) -> P
         )
         if new_events:
             async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
-                await record_accepted(tx, list(new_events.values()), log_positions, now)
+                await record_accepted(tx, list(new_events.values()), log_positions, sender.name, now)
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)

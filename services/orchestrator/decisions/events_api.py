@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_event
+from schemas.event_sources import covers
 from schemas.own_event_actions import OWN_EVENT_ACTIONS
 from schemas.own_events import check_event, is_own
 from schemas.roles import is_allowed
@@ -132,8 +133,8 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
     ) -> Response:
         seconds = _parse_wait(wait)
         catalogue = await log.catalogue()
-        parsed = await read_events(request, principal.role, clock, log, catalogue)
-        published = await publish_new(log, [event for event in parsed if isinstance(event, Event)], clock.now())
+        parsed = await read_events(request, principal, clock, log, catalogue)
+        published = await publish_new(log, [each for each in parsed if isinstance(each, Event)], principal, clock.now())
         reused = await find_reused(log, parsed, published)
         count_received(log.ingest_metrics, parsed, published, len(reused), clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
@@ -156,7 +157,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         wait: WaitParam = None,
         principal: Principal = requires("events:read", shows_more="decisions:read"),
     ) -> dict[str, Any]:
-        found = await _find_event(log, source, id, customer, _parse_wait(wait))
+        found = await _find_event(log, source, id, customer, principal, _parse_wait(wait))
         if found is None:
             raise NotFound(
                 "no event of this source and id has been accepted in the last 7 days, or has triggered or changed "
@@ -231,19 +232,32 @@ async def _item_document(
 
 
 async def _find_event(
-    log: EventLog, source: str, id: str, customer: str | None, seconds: float | None
+    log: EventLog, source: str, id: str, customer: str | None, reader: Principal, seconds: float | None
 ) -> Event | AcceptedEvent | None:
+    """The event, if it is one that the reader may see. Of others nothing is told, not even by the time it takes."""
+    found = await _find_seen(log, source, id, customer, reader)
+    if seconds is not None and not isinstance(found, Event):
+        await _wait_until_decided(log, await log.bus.end_offsets(log.topic), seconds)
+        found = await _find_seen(log, source, id, customer, reader)
+    return found
+
+
+async def _find_seen(
+    log: EventLog, source: str, id: str, customer: str | None, reader: Principal
+) -> Event | AcceptedEvent | None:
+    """A key sees the events of the sources that it is bound to. One that is bound to none sees all if its role may see
+    their decisions, and else those that its person or program has sent over HTTP, for as long as that is known.
+    """
+    if reader.sources and not covers(reader.sources, source):
+        return None
     async with log.database.read() as tx:
-        found = await read_store.get_event(tx, source, id, customer)
-    if found is None and seconds is not None:
-        end_offsets = await log.bus.end_offsets(log.topic)
-        await _wait_until_decided(log, end_offsets, seconds)
-        async with log.database.read() as tx:
-            found = await read_store.get_event(tx, source, id, customer)
-    if found is not None:
-        return decode_event(found)
-    async with log.database.read() as tx:
-        return await find_accepted(tx, source, id, customer)
+        if not reader.sources and not is_allowed(reader.role, "decisions:read"):
+            own = await find_accepted(tx, source, id, customer, sent_by=reader.name)
+            if own is None:
+                return None
+            customer = own.customer
+        raw = await read_store.get_event(tx, source, id, customer)
+        return await find_accepted(tx, source, id, customer) if raw is None else decode_event(raw)
 
 
 async def _decision_documents(database: Database, event: Event) -> list[dict[str, Any]]:

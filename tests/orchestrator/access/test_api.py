@@ -20,7 +20,7 @@ async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/ca
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(here: World) -> None:
     made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
-    assert set(made) == {"id", "name", "role", "expires", "key"}
+    assert set(made) == {"id", "name", "role", "expires", "sources", "key"}
     assert (await bearer(here, made["key"])).status_code == 200
     listed = await here.call("admin", "GET", f"/v1/keys/{made['id']}")
     assert made["key"] not in listed.text
@@ -71,9 +71,14 @@ async def test_keys_are_listed_in_pages(here: World) -> None:
         ({"name": "ada", "role": "viewer", "expires": "2026-03-02T12:00:00Z"}, "/expires"),
         ({"name": "ada", "role": "viewer", "expires": "soon"}, "/expires"),
         ({"name": "ad\u200ba", "role": "viewer"}, "/name"),
+        ({"name": "ada", "role": "viewer", "sources": ["/shop"]}, "/sources"),
+        ({"name": "ada", "role": "publisher", "sources": []}, "/sources"),
+        ({"name": "ada", "role": "publisher", "sources": ["/shop", "\u200b"]}, "/sources/1"),
+        ({"name": "ada", "role": "publisher", "sources": ["/shop", "/shop"]}, "/sources"),
+        ({"name": "ada", "role": "publisher", "sources": [f"/{n}" for n in range(51)]}, "/sources"),
     ],
 )
-async def test_a_bad_key_is_refused(here: World, body: dict[str, str], pointer: str) -> None:
+async def test_a_bad_key_is_refused(here: World, body: dict[str, object], pointer: str) -> None:
     answer = await here.call("admin", "POST", "/v1/keys", json=body)
     assert answer.status_code == 422
     assert [item["pointer"] for item in answer.json()["errors"]] == [pointer]
@@ -92,10 +97,11 @@ async def test_a_key_expires_at_its_time(here: World) -> None:
 
 
 async def test_a_rotated_key_works_for_a_while_beside_the_new_one(here: World) -> None:
-    made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
+    body = {"name": "ada", "role": "agent", "sources": ["/desk"]}
+    made = (await here.call("admin", "POST", "/v1/keys", json=body)).json()
     path = f"/v1/keys/{made['id']}/rotate"
     new = (await here.call("admin", "POST", path, json={"overlap": "1m"})).json()
-    assert (new["name"], new["role"], new["expires"]) == ("ada", "viewer", None)
+    assert (new["name"], new["role"], new["expires"], new["sources"]) == ("ada", "agent", None, ["/desk"])
     assert new["key"] != made["key"]
     here.clock.advance(MINUTE - 1)
     assert [(await bearer(here, key)).status_code for key in (made["key"], new["key"])] == [200, 200]

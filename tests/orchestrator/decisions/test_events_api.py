@@ -109,7 +109,7 @@ async def test_an_event_in_the_log_that_could_not_be_noted_is_sent_again_and_has
     again = await send(here, document())
     assert again.status_code == 202
     assert [found.id for _, found in await logged(here)] == ["e-1", "e-1"]
-    assert (await here.call("publisher", "GET", again.json()["items"][0]["status_url"])).status_code == 200
+    assert (await here.call("connector", "GET", again.json()["items"][0]["status_url"])).status_code == 200
 
 
 async def test_a_batch_gets_an_item_for_each_in_its_order(here: World) -> None:
@@ -219,15 +219,96 @@ async def test_a_wait_that_makes_no_sense_is_refused_before_anything_happens(her
 async def test_an_event_is_shown_with_its_decisions(here: World) -> None:
     path = "/v1/events?source=/shop&id=e-1"
     assert (await here.call("publisher", "GET", path)).status_code == 404
+    here.keys["shop"] = await key_for(here, "shop", ["/shop"])
     async with here.database.write() as tx:
         await keep(tx, event("e-1"), decision(event("e-1")), decision(event("e-1"), "email"))
         await keep(tx, event("e-1", source="/crm"), decision(event("e-1", source="/crm")), offset=1)
-    hidden = (await here.call("publisher", "GET", path)).json()
+    hidden = (await here.call("publisher", "GET", path, "shop")).json()
     assert (hidden["decisions"], [note["code"] for note in hidden["notes"]]) == ([], ["decisions_hidden"])
     body = (await here.call("viewer", "GET", path)).json()
     assert (body["event_id"], body["customer"], body["type"]) == ("e-1", "c-1", "shop.order.delivered")
     assert [item["channel"] for item in body["decisions"]] == ["sms", "email"]
     assert (await here.call("viewer", "GET", f"{path}&customer=c-2")).status_code == 404
+
+
+async def key_for(here: World, name: str, sources: list[str], role: str = "publisher") -> str:
+    body = {"name": name, "role": role, "sources": sources}
+    made = await here.call("admin", "POST", "/v1/keys", json=body)
+    assert made.status_code == 201, made.text
+    assert made.json()["sources"] == sources
+    return str(made.json()["key"])
+
+
+@pytest.mark.parametrize("role", ["publisher", "connector", "agent"])
+async def test_a_key_of_sources_sends_and_sees_the_events_of_these_alone(here: World, role: str) -> None:
+    here.keys["shop"] = await key_for(here, "shop", ["/shop", "urn:till"], role)
+    other = document("e-2", source="/shopping")
+    assert (await here.call("admin", "POST", "/v1/events", json=other)).status_code == 202
+    for source, taken in {
+        "/shop": True,
+        "/shop/orders": True,
+        "urn:till": True,
+        "/shop/": True,
+        "/shopping": False,
+        "/": False,
+        "urn:tills": False,
+        "/Shop": False,
+        "/crm": False,
+    }.items():
+        body = document(f"of {source}", source=source)
+        answer = await here.call(role, "POST", "/v1/events", "shop", json=body)
+        assert answer.status_code == (202 if taken else 403), answer.text
+        [item] = (
+            await here.call(role, "POST", "/v1/events", "shop", content=json.dumps([body]).encode(), headers=BATCH)
+        ).json()["items"]
+        assert (item["status"] != "invalid") is taken
+        if taken:
+            assert (await here.call(role, "GET", item["status_url"], "shop")).status_code == 200
+        else:
+            assert item["errors"][0]["pointer"] == "/source"
+    theirs = await here.call(role, "GET", "/v1/events?source=/shopping&id=e-2", "shop")
+    unknown = await here.call(role, "GET", "/v1/events?source=/shopping&id=e-3", "shop")
+    assert theirs.status_code == unknown.status_code == 404
+    of_request = {"trace_id": "", "instance": ""}
+    assert theirs.json() | of_request == unknown.json() | of_request
+
+
+async def test_a_publisher_without_sources_sees_what_it_has_sent_itself(here: World) -> None:
+    for name in ("till", "app"):
+        answer = await here.call("publisher", "POST", "/v1/events", name, json=document(f"of {name}"))
+        assert answer.status_code == 202
+    async with here.database.write() as tx:  # decided: it is known from the inbox too
+        for name in ("till", "app", "kafka"):
+            await keep(tx, event(f"of {name}"), decision(event(f"of {name}")), offset=ord(name[0]))
+    seen = {
+        (reader, name): (
+            await here.call("publisher", "GET", f"/v1/events?source=/shop&id=of+{name}", reader)
+        ).status_code
+        for reader in ("till", "app")
+        for name in ("till", "app", "kafka")
+    }
+    assert {pair for pair, status in seen.items() if status == 200} == {("till", "till"), ("app", "app")}
+    assert set(seen.values()) == {200, 404}
+
+
+async def test_sending_it_again_makes_an_event_nobody_elses(here: World) -> None:
+    for name in ("till", "app"):
+        await here.call("publisher", "POST", "/v1/events", name, json=document())
+    path = "/v1/events?source=/shop&id=e-1"
+    assert (await here.call("publisher", "GET", path, "till")).status_code == 200
+    assert (await here.call("publisher", "GET", path, "app")).status_code == 404
+
+
+async def test_what_a_key_may_not_see_takes_as_long_as_what_is_unknown(here: World) -> None:
+    """Both wait for what the log holds, so that the time tells nothing."""
+    here.keys["shop"] = await key_for(here, "shop", ["/crm"])
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"), decision(event("e-1")))
+    await send(here, document("e-2"))
+    for id in ("e-1", "e-9"):
+        started = asyncio.get_running_loop().time()
+        answer = await here.call("publisher", "GET", f"/v1/events?source=/shop&id={id}&wait=1s", "shop")
+        assert (answer.status_code, asyncio.get_running_loop().time() - started >= 1) == (404, True)
 
 
 async def test_looking_waits_until_the_log_so_far_is_decided(here: World) -> None:
