@@ -8,8 +8,8 @@ from sqlalchemy import Column, inspect
 
 from services.kit.db.bytewise_text import Text
 
-revision = "0016"
-down_revision = "0015"
+revision = "0018"
+down_revision = "0017"
 
 _ADDED = {"api_key": "sources", "accepted_event": "sent_by"}
 
