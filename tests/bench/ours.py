@@ -192,14 +192,17 @@ async def seed(client: httpx.AsyncClient, admin: str) -> None:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
 
-    second = (await ask("POST", "/v1/keys", admin, {"name": "second-person", "role": "approver"}))["key"]
-    version = (await ask("PUT", "/v1/policy", admin, load.policy(now())))["version"]
+    first, second = [
+        (await ask("POST", "/v1/keys", admin, {"name": name, "role": role}))["key"]
+        for name, role in (("first-person", "admin"), ("second-person", "approver"))
+    ]
+    version = (await ask("PUT", "/v1/policy", first, load.policy(now())))["version"]
     paths = [f"/v1/policy/versions/{version}"]
     for number in range(load.CAMPAIGNS):
         document = load.campaign(number)
         paths.append(f"/v1/campaigns/{document['key']}")
-        await ask("PUT", paths[-1], admin, document)
+        await ask("PUT", paths[-1], first, document)
     for path in paths:
-        await ask("POST", f"{path}/submit", admin)
+        await ask("POST", f"{path}/submit", first)
         await ask("POST", f"{path}/approve", second)
         await ask("POST", f"{path}/activate", second)

@@ -65,18 +65,19 @@ class Api:
 
 
 def seed(orchestrator: str) -> None:
-    """Register and launch policy and campaigns: the admin writes, an approver approves."""
-    admin = Api(orchestrator)
-    made = admin.call("POST", "/v1/keys", json={"name": "second-person", "role": "approver"}).json()
-    second = Api(orchestrator, made["key"])
-    version = admin.call("PUT", "/v1/policy", json=POLICY).json()["version"]
-    admin.call("POST", f"/v1/policy/versions/{version}/submit")
+    """Register and launch policy and campaigns: one person writes, another approves; the admin makes their keys."""
+    editor, second = (
+        Api(orchestrator, Api(orchestrator).call("POST", "/v1/keys", json={"name": name, "role": role}).json()["key"])
+        for name, role in (("first-person", "admin"), ("second-person", "approver"))
+    )
+    version = editor.call("PUT", "/v1/policy", json=POLICY).json()["version"]
+    editor.call("POST", f"/v1/policy/versions/{version}/submit")
     second.call("POST", f"/v1/policy/versions/{version}/approve")
     second.call("POST", f"/v1/policy/versions/{version}/activate")
     for document in CAMPAIGNS:
         path = f"/v1/campaigns/{document['key']}"
-        admin.call("PUT", path, json=document)
-        admin.call("POST", f"{path}/submit")
+        editor.call("PUT", path, json=document)
+        editor.call("POST", f"{path}/submit")
         second.call("POST", f"{path}/approve")
         second.call("POST", f"{path}/activate")
 

@@ -86,6 +86,12 @@ async def list_key_names(tx: Tx) -> list[str]:
     return [row.name for row in await tx.rows("SELECT DISTINCT name FROM api_key ORDER BY name")]
 
 
+async def list_key_makers(tx: Tx) -> list[tuple[str, str]]:
+    """Returns for all keys there ever were the name that they carry and the name of whoever made them."""
+    rows = await tx.rows("SELECT DISTINCT name, created_by FROM api_key")
+    return [(row.name, row.created_by) for row in rows]
+
+
 async def set_expiry(tx: Tx, id: str, expires: Instant) -> None:
     """Lets a key expire at this instant, or earlier if it does already."""
     await tx.execute(

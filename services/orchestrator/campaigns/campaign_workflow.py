@@ -12,6 +12,7 @@ from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound, PreconditionFailed
+from services.orchestrator.access.store import list_key_makers
 from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import CampaignHead, CatalogueLogEntry, DocumentVersion
@@ -135,7 +136,7 @@ async def _plan_transition(
     before = await _target_version(tx, head, action)
     what = f"version {before.version} of `{key}`"
     status = lifecycle.next_status(lifecycle.CAMPAIGN_TRANSITIONS, what, before.status, action)
-    return head, before, apply_action(before, action, status, request)
+    return head, before, await apply_action(tx, before, action, status, request)
 
 
 async def _check_version(
@@ -156,8 +157,8 @@ async def _check_version(
     return checked.warnings
 
 
-def apply_action(
-    version: DocumentVersion, action: LifecycleAction, status: Status, request: TransitionRequest
+async def apply_action(
+    tx: Tx, version: DocumentVersion, action: LifecycleAction, status: Status, request: TransitionRequest
 ) -> DocumentVersion:
     """Returns the version after the action, with its actor recorded. Raises Forbidden for approving one's own edit."""
     version = replace(version, status=status, note=request.reason)
@@ -165,7 +166,8 @@ def apply_action(
         case LifecycleAction.SUBMIT:
             return replace(version, submitted_by=request.actor)
         case LifecycleAction.APPROVE:
-            lifecycle.check_four_eyes(f"version {version.version}", version.editor, request.actor)
+            makers = await list_key_makers(tx)
+            lifecycle.check_four_eyes(f"version {version.version}", version.editor, request.actor, makers)
             return replace(version, approved_by=request.actor, approved_at=request.at)
         case LifecycleAction.REJECT:
             return replace(version, submitted_by=None, approved_by=None, approved_at=None)

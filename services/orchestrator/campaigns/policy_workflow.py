@@ -75,7 +75,7 @@ async def transition_policy(
         status = lifecycle.next_status(
             lifecycle.POLICY_TRANSITIONS, f"version {number} of the policy", before.status, action
         )
-        version = apply_action(before, action, status, request)
+        version = await apply_action(tx, before, action, status, request)
         if action is not LifecycleAction.REJECT:
             await _check_version(tx, before, action)
         if action is LifecycleAction.SHADOW:
@@ -109,7 +109,7 @@ async def activate_policy(
         current = await store.get_policy_version(tx, number)
         assert current is not None
         status = _check_activation(state, current)
-        version = apply_action(current, LifecycleAction.ACTIVATE, status, request)
+        version = await apply_action(tx, current, LifecycleAction.ACTIVATE, status, request)
         await store.update_version_status(tx, "policy", version)
         if state.active_policy is not None:
             await _replace_previous_version(tx, state.active_policy, request)

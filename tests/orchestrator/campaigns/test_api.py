@@ -179,6 +179,17 @@ async def test_nobody_approves_their_own_last_edit(here: World) -> None:
     assert (await here.call("admin", "POST", f"{PATH}/approve", name="ada")).status_code == 200
 
 
+async def test_an_admin_does_not_approve_with_a_key_of_their_making(here: World) -> None:
+    made = await here.call("admin", "POST", "/v1/keys", name="ada", json={"name": "puppet", "role": "approver"})
+    here.keys["puppet"] = made.json()["key"]
+    await here.call("admin", "PUT", PATH, name="ada", json=campaign())
+    await here.call("admin", "POST", f"{PATH}/submit", name="ada")
+    refused = await here.call("approver", "POST", f"{PATH}/approve", name="puppet")
+    assert (refused.status_code, refused.json()["code"]) == (403, "own_edit")
+    assert "`ada`, who made a key of yours" in refused.json()["detail"]
+    assert (await here.call("approver", "POST", f"{PATH}/approve")).status_code == 200
+
+
 async def test_a_change_of_something_that_has_changed_is_refused(here: World) -> None:
     first = await here.call("marketer", "PUT", PATH, json=campaign())
     tag = first.headers["etag"]

@@ -76,3 +76,34 @@ def test_nobody_approves_their_own_edit(editor: str, approver: str, own: bool) -
         check_four_eyes("it", editor, approver)
     assert caught.value.code == "own_edit"
     return None
+
+
+MADE = [("ada", "admin"), ("eve", "admin"), ("zoe", "eve"), ("mallory", "ada"), ("mallory-2", "mallory")]
+"""Keys, each with whoever made it."""
+
+
+@pytest.mark.parametrize(
+    "editor, approver, own",
+    [
+        ("ada", "eve", False),  # the same admin has made both their keys, and acts with neither
+        ("ada", "mallory", True),
+        ("ada", "MALLORY", True),
+        ("ada", "mallory-2", True),  # made by a key that the editor made
+        ("mallory", "ada", True),  # the other direction
+        ("mallory-2", "ada", True),
+        ("admin", "zoe", True),
+        ("zoe", "admin", True),
+        ("mallory", "zoe", False),
+    ],
+)
+def test_nobody_approves_with_a_key_that_the_editor_made(editor: str, approver: str, own: bool) -> None:
+    if not own:
+        return check_four_eyes("it", editor, approver, MADE)
+    with pytest.raises(Forbidden) as caught:
+        check_four_eyes("it", editor, approver, MADE)
+    assert caught.value.code == "own_edit"
+    return None
+
+
+def test_keys_that_made_each_other_end_the_search() -> None:
+    check_four_eyes("it", "ada", "eve", [("eve", "zoe"), ("zoe", "eve"), ("ada", "ada")])
