@@ -87,6 +87,30 @@ async def test_every_series_starts_at_zero(tmp_path: Path) -> None:
                     assert waits or sample.value == 0, sample
 
 
+async def test_an_id_with_another_content_is_counted_over_http_and_from_the_log(tmp_path: Path) -> None:
+    """In the same batch too, and the same event again, stamped anew, is none."""
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(policy())
+        await product.campaign(campaign())
+        await product.customer(customer())
+        first, other = event("shop.offer", "1", total=1), event("shop.offer", "1", total=2)
+        later = event("shop.offer", "1", MONDAY - SECOND, total=1)
+        await product.send(first)
+        await product.settle()
+        await product.send(other)
+        records = [first, other, later, event("shop.offer", "2", total=1), event("shop.offer", "2", total=2)]
+        await product.together.bus.publish(
+            [Outgoing("customer.events", b"c-1", json.dumps(each).encode()) for each in records]
+        )
+        await product.settle()
+        found = await _when_read(product, 6)
+        decided = [line["event"]["id"] for line in await product.decisions()]
+    assert value(found, "tactful_ingest_events_total", outcome="id_reused") == 1
+    assert value(found, "tactful_pipeline_events_total", outcome="id_reused") == 2
+    assert value(found, "tactful_pipeline_events_total", outcome="duplicate") == 2
+    assert sorted(decided) == ["1", "2"]
+
+
 async def test_an_event_is_counted_at_every_stage(tmp_path: Path) -> None:
     async with live(tmp_path, MONDAY) as product:
         await product.policy(policy(frequency_caps=[cap("defer")]))

@@ -100,8 +100,9 @@ class Evaluator:
         # Facts may wait for the fence, so the ledgers are read after them: fewer customers are evaluated twice.
         async with self._database.read() as tx:
             known_keys = await store.known_event_keys(tx, event_keys)
+            known_events = await store.load_events(tx, sorted(known_keys))
             ledgers = await store.load_ledgers(tx, customers, complete_since)
-        return EvaluationInput(catalogue, complete_since, facts, ledgers, {}), known_keys
+        return EvaluationInput(catalogue, complete_since, facts, ledgers, known_events), known_keys
 
     async def read_for_messages(
         self,

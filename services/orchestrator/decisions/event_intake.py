@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
 from fastapi import Request
 
 from schemas.addresses import find_unusable
@@ -36,6 +35,7 @@ from services.orchestrator.decisions import store as data_plane
 from services.orchestrator.decisions.accepted_events import record_accepted
 from services.orchestrator.decisions.event_notes import situation_kinds
 from services.orchestrator.decisions.metrics import IngestMetrics
+from services.orchestrator.decisions.reused_ids import has_same_content
 from services.orchestrator.decisions.store import EventKey, event_key
 from services.orchestrator.policy.match import Catalogue
 
@@ -179,20 +179,9 @@ async def find_reused(
                 raw = await read_store.get_event(tx, event.source, event.id, event.subject)
                 if raw:
                     first[key] = decode_event(raw)
-            if not _same_content(event, first.setdefault(key, event)):
+            if not has_same_content(event, first.setdefault(key, event)):
                 reused.add(place)
     return frozenset(reused)
-
-
-def _same_content(event: Event, other: Event) -> bool:
-    """Whether two events of one source and id say the same. Their times may differ: some senders stamp each try."""
-    if event is other:
-        return True
-    return event.type == other.type and _data_of(event) == _data_of(other)
-
-
-def _data_of(event: Event) -> object:
-    return msgspec.json.decode(event.data or b"null")
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class DecisionMetrics:
         description = "Time to render one message"
         self._render_seconds = histogram(registry, "render_duration_seconds", description, {"channel": CHANNELS})
         self._duplicates_prevented = duplicates_counter(registry, "decide")
-        outcomes = {"outcome": ("judged", "unwanted", "duplicate")}
+        outcomes = {"outcome": ("judged", "unwanted", "duplicate", "id_reused")}
         description = "Events read by the pipeline, by result"
         self._events = counter(registry, "pipeline_events_total", description, outcomes)
         description = "Time to decide the events of one batch"
@@ -114,13 +114,14 @@ class DecisionMetrics:
         self._expirations = counter(registry, "deferred_expired_total", description, MESSAGE_LABELS)
 
     def record_batch(
-        self, evaluations: Sequence[CustomerEvaluation], *, skipped: int, duplicates: int, seconds: float
+        self, evaluations: Sequence[CustomerEvaluation], *, skipped: int, duplicates: int, reused: int, seconds: float
     ) -> None:
-        """Count a committed batch of events; preparing it took `seconds`."""
+        """Count a committed batch of events; preparing it took `seconds`. `reused`: with the id of another event."""
         self._events("unwanted").inc(skipped)
         self._events("duplicate").inc(duplicates)
+        self._events("id_reused").inc(reused)
         self._events("judged").inc(sum(len(evaluation.requests) for evaluation in evaluations))
-        self._duplicates_prevented("decide").inc(duplicates)
+        self._duplicates_prevented("decide").inc(duplicates + reused)
         self.count_decisions(evaluations)
         trace = _exemplar(evaluations)
         for cls in {decision.cls for evaluation in evaluations for decision in evaluation.decisions}:

@@ -25,12 +25,14 @@ from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
 from services.kit.errors import RecordProblem, RejectedRecord
+from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.reported_contact import read_reported_contact
+from services.orchestrator.decisions.reused_ids import is_reused
 from services.orchestrator.decisions.store import EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
@@ -108,6 +110,8 @@ class EvaluatedBatch:
     customers_to_wake: list[str] = field(default_factory=list)
     skipped: int = 0
     duplicates: int = 0
+    reused: int = 0
+    """Events with the id of another one that was taken before: duplicates with another content."""
     seconds: float = 0.0
     shadow_notes: Any = None
     """What versions in shadow decide about the events; None while nothing is in shadow."""
@@ -206,14 +210,18 @@ class Pipeline:
     ) -> None:
         """Evaluate each customer's new events in order. An event that was decided before is a duplicate."""
         requests_by_customer: dict[str, list[EvaluationRequest]] = {}
+        taken: dict[EventKey, Event | bytes] = dict(inputs.events)
         for item in events:
             if item.key in known_keys:
-                prepared.duplicates += 1
+                reused = is_reused(item.event, taken)
+                prepared.reused += reused
+                prepared.duplicates += not reused
                 continue
             request = _evaluation_request(item, inputs.facts[item.event.subject], prepared.catalogue)
             if request is None:
                 prepared.skipped += 1
                 continue
+            taken[item.key] = item.event
             known_keys.add(item.key)  # so that a second copy in the same batch is a duplicate as well
             requests_by_customer.setdefault(item.event.subject, []).append(request)
             record = item.record
@@ -251,8 +259,14 @@ class Pipeline:
         if prepared.shadow_notes is not None:
             self._shadow.count_committed(prepared.shadow_notes)
         self._metrics.record_batch(
-            prepared.evaluations, skipped=prepared.skipped, duplicates=prepared.duplicates, seconds=prepared.seconds
+            prepared.evaluations,
+            skipped=prepared.skipped,
+            duplicates=prepared.duplicates,
+            reused=prepared.reused,
+            seconds=prepared.seconds,
         )
+        if prepared.reused:
+            log("event_id_reused", "warning", count=prepared.reused, stage="decide")
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
@@ -261,6 +275,8 @@ class Pipeline:
         """What applying the record of a dead letter has done: its decisions."""
         if prepared.duplicates:
             return RecordEffect("duplicate", "the same event has been decided already")
+        if prepared.reused:
+            return RecordEffect("duplicate", "another event of this source and id has been decided already")
         decisions = [each for evaluation in prepared.evaluations for each in evaluation.decisions]
         if not decisions and not prepared.evaluations:
             if prepared.customers_to_wake:
