@@ -18,10 +18,12 @@ from schemas.dead_letters import OLD_LETTER_AGE
 from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
 from services.deployment_settings import DeploymentSettings
+from services.kit.bus.kafka_connection import KafkaConnection, connect_by, find_broker
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.errors import Permanent, TactfulError
 from services.kit.http.path_segments import quote_segment
+from services.kit.runtime.settings import SettingsError
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError
 from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_url
 
@@ -146,7 +148,9 @@ async def check_event_log(settings: DeploymentSettings) -> DoctorFinding:
         )
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-            topics = await _list_topics(settings.kafka.bootstrap)
+            topics = await _list_topics(connect_by(settings))
+    except SettingsError as error:
+        return DoctorFinding("log", CheckState.RED, str(error), "correct this setting")
     except Exception as error:  # aiokafka passes on any error of the network
         return DoctorFinding(
             "log", CheckState.RED, f"{settings.kafka.bootstrap} cannot be reached: {_error_summary(error)}", _KAFKA_HINT
@@ -169,11 +173,12 @@ async def check_event_log(settings: DeploymentSettings) -> DoctorFinding:
 _KAFKA_HINT = "check TACTFUL_KAFKA__BOOTSTRAP and the listeners that the broker advertises"
 
 
-async def _list_topics(bootstrap: str) -> Mapping[str, list[dict[str, Any]]]:
+async def _list_topics(connection: KafkaConnection) -> Mapping[str, list[dict[str, Any]]]:
     from aiokafka.admin import AIOKafkaAdminClient
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=round(CHECK_TIMEOUT_SECONDS * 1000))
+    await find_broker(connection, CHECK_TIMEOUT_SECONDS)
+    admin = AIOKafkaAdminClient(**connection.arguments(), request_timeout_ms=round(CHECK_TIMEOUT_SECONDS * 1000))
     try:
         await admin.start()
         return {each["topic"]: each["partitions"] for each in await admin.describe_topics()}

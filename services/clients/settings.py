@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from schemas.address_kinds import REGIONS
-from services.kit.runtime.settings import HttpUrl, Section, ServiceSettings, StrongKey
+from services.kit.runtime.section import Section
+from services.kit.runtime.settings import HttpUrl, ServiceSettings, StrongKey
 
 
 def _check_region(region: str) -> str:

@@ -18,6 +18,7 @@ KEYS_FILE: Final = "keys.json"
 _WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "TACTFUL_DATABASE__URL": "its databases are files in its data directory",
     "TACTFUL_KAFKA__BOOTSTRAP": "its event log is a file in its data directory",
+    "TACTFUL_KAFKA__SECURITY_PROTOCOL": "its event log is a file in its data directory",
     "TACTFUL_SERVICES__ORCHESTRATOR_URL": "all services are one process",
     "TACTFUL_SERVICES__PREFERENCE_URL": "all services are one process",
     "TACTFUL_SERVICES__SUPPRESSION_URL": "all services are one process",

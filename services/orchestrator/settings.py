@@ -1,17 +1,17 @@
 """Settings of the orchestrator: handover to providers, which adapter serves each channel, and the adapters' own."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, default_adapters
 from schemas.documents import did_you_mean
 from schemas.extensions import ExtensionError
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
-from services.kit.http.outbound import parse_networks
-from services.kit.runtime.settings import Seconds, Section
+from services.kit.runtime.section import Section
+from services.kit.runtime.settings import Seconds
 
 REQUIRED_SETTINGS = (
     "database.url",
@@ -38,19 +38,6 @@ class DispatchSettings(Section):
     timeout: Seconds = 10.0
 
 
-def _check_networks(text: str) -> str:
-    parse_networks(text)
-    return text
-
-
-class OutboundSettings(Section):
-    """Which addresses that are not of the internet adapters may connect to: networks such as 10.20.0.0/16, comma
-    separated. Within them plain http is possible, too.
-    """
-
-    networks: Annotated[str, AfterValidator(_check_networks)] = ""
-
-
 def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
     """Returns a subclass of `base` that has one section for each adapter, named by its id.
 
@@ -58,7 +45,7 @@ def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[Connect
     """
     sections: dict[str, Any] = {}
     for id, adapter in ADAPTER_REGISTRY.declarations.items():
-        if id in (*base.model_fields, "dispatch", "outbound", "adapters"):
+        if id in (*base.model_fields, "dispatch", "adapters"):
             raise ExtensionError(f"the adapter `{id}` has the name of another section of the settings")
         sections[id] = (adapter.settings, adapter.settings())
     return create_model("AdapterSections", __base__=base, __module__=__name__, **sections)
@@ -74,7 +61,6 @@ class OrchestratorSettings(AdapterSections):
     """The settings of the orchestrator. `adapters` maps each channel to the id of its adapter, or to `off`."""
 
     dispatch: DispatchSettings = DispatchSettings()
-    outbound: OutboundSettings = OutboundSettings()
     adapters: dict[str, str] = Field(default_factory=lambda: dict(default_adapters(CHANNELS)))
 
     @field_validator("adapters", mode="before")

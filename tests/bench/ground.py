@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.protocol import Outgoing
 from tests.support import servers
 
@@ -91,7 +92,7 @@ def ground(directory: Path) -> Iterator[Ground]:
         with (postgres.directory / "data/postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
         postgres.start()
-        yield Ground(postgres, kafka, KafkaBus(kafka.bootstrap))
+        yield Ground(postgres, kafka, KafkaBus(KafkaConnection(kafka.bootstrap)))
 
 
 async def fetch(url: str, sql: str) -> list[asyncpg.Record]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus, Consumer, Outgoing, Partition, Record
 
@@ -22,7 +23,7 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
     opened: Bus = (
         LocalBus(tmp_path / "log.db")
         if request.param == "local"
-        else KafkaBus(request.getfixturevalue("kafka_bootstrap"))
+        else KafkaBus(KafkaConnection(request.getfixturevalue("kafka_bootstrap")))
     )
     yield opened
     await opened.close()

@@ -8,6 +8,7 @@ import pytest
 
 from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
+from services.kit.runtime.kafka_settings import KafkaSettings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
 from tests.support.command_line import product, run
 from tests.support.fresh_databases import migrate
@@ -16,6 +17,7 @@ from tests.support.servers import free_port
 REFUSED = {
     "TACTFUL_DATABASE__URL": "sqlite+aiosqlite:///elsewhere.db",
     "TACTFUL_KAFKA__BOOTSTRAP": "kafka:9092",
+    "TACTFUL_KAFKA__SECURITY_PROTOCOL": "SSL",
     "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://orchestrator:8000",
     "TACTFUL_SERVICES__PREFERENCE_URL": "http://preference:8001",
     "TACTFUL_SERVICES__SUPPRESSION_URL": "http://suppression:8002",
@@ -40,6 +42,12 @@ TAKES_EFFECT = {
     "TACTFUL_DISPATCH__TIMEOUT": "2",
 }
 """All settings but those of adapters, which are as in production."""
+NEED_A_SECURITY_PROTOCOL = {
+    f"TACTFUL_KAFKA__{field.upper()}"
+    for field in KafkaSettings.model_fields
+    if field not in ("bootstrap", "events_topic", "security_protocol")
+}
+"""Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__")
 
 
@@ -51,7 +59,8 @@ def only_what_a_test_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_setting_is_forgotten_here() -> None:
     known = {item.name for item in list_setting_origins(DeploymentSettings.model_construct())}
-    assert {name for name in known if not name.startswith(HIDDEN)} == REFUSED.keys() | TAKES_EFFECT.keys()
+    shown = {name for name in known if not name.startswith(HIDDEN)}
+    assert shown == REFUSED.keys() | TAKES_EFFECT.keys() | NEED_A_SECURITY_PROTOCOL
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED.items())

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.protocol import Outgoing
 from services.kit.errors import BusGone
 from tests.support import servers
@@ -271,7 +272,7 @@ async def test_opt_outs_tell_the_truth_without_the_orchestrator(installed: Insta
 
 
 async def test_what_was_answered_with_503_is_not_published_when_the_broker_is_back(broker: servers.Kafka) -> None:
-    bus, topic = KafkaBus(broker.bootstrap), "no-afterthoughts"
+    bus, topic = KafkaBus(KafkaConnection(broker.bootstrap)), "no-afterthoughts"
     await bus.ensure_topics({topic: 1})
     await bus.publish([Outgoing(topic, b"k", b"before")])
     async with lost_broker(broker, "killed"):

@@ -14,6 +14,7 @@ import pytest
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.db.database import Database
 from services.kit.runtime.clock import SystemClock
 from services.kit.runtime.settings import load_settings
@@ -42,7 +43,7 @@ async def reader(world: Installation) -> AsyncIterator[OrchestratorService]:
         dispatch={"deadline": plan.deadline, "slack": plan.slack, "timeout": plan.timeout},
     )  # fmt: skip
     async with AsyncExitStack() as stack:
-        database, bus = Database.open(plan.databases["orchestrator"], pool=4), KafkaBus(plan.bootstrap)
+        database, bus = Database.open(plan.databases["orchestrator"], pool=4), KafkaBus(KafkaConnection(plan.bootstrap))
         stack.push_async_callback(database.close)
         stack.push_async_callback(bus.close)
         preference, suppression = [

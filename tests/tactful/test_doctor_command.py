@@ -7,6 +7,7 @@ import pytest
 
 from schemas.topics import DEAD_LETTERS
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.db import migrate
 from tactful.doctor_checks import CheckState, check_database
 from tests.support.command_line import CommandResult, RunningProduct, run
@@ -116,7 +117,7 @@ def test_a_broker_is_asked_for_the_topics(nothing: dict[str, str], kafka_bootstr
     given = {**nothing, "TACTFUL_KAFKA__BOOTSTRAP": kafka_bootstrap, "TACTFUL_KAFKA__EVENTS_TOPIC": "doctor.events"}
     before = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
     assert before["log"]["state"] == "amber" and "no topic doctor.events" in before["log"]["detail"]
-    asyncio.run(KafkaBus(kafka_bootstrap).ensure_topics({"doctor.events": 3, DEAD_LETTERS.name: 1}))
+    asyncio.run(KafkaBus(KafkaConnection(kafka_bootstrap)).ensure_topics({"doctor.events": 3, DEAD_LETTERS.name: 1}))
     after = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
     assert after["log"]["detail"] == "doctor.events: 3 partitions, 1 replicas"
 

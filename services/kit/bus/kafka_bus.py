@@ -15,18 +15,21 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     IllegalArgumentError,
     IllegalStateError,
-    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
+from services.kit.bus.kafka_connection import KafkaConnection, find_broker
 from services.kit.bus.protocol import OnPartitions, Outgoing, Partition, Record
 from services.kit.errors import BusGone, TooLarge
 from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency
@@ -82,6 +85,10 @@ async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator
     except TimeoutError as error:
         within = "in time" if timeout is None else f"within {timeout:g} s"
         raise BusGone(f"Kafka did not answer {within}", retry_after=2.0) from error
+    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        what = ", ".join([type(error).__name__.removesuffix("Error"), *map(str, error.args)])
+        detail = f"Kafka does not let this process use it ({what}): grant what docs/kafka.md lists"
+        raise BusGone(detail, retry_after=5.0) from error
     except (KafkaError, OSError) as error:
         raise BusGone(f"Kafka does not answer ({type(error).__name__})", retry_after=2.0) from error
 
@@ -92,10 +99,9 @@ class KafkaBus:
     While they are known not to answer, `publish` and `end_offsets` raise at once.
     """
 
-    def __init__(self, bootstrap: str) -> None:
-        """`bootstrap` is host:port, several separated by commas."""
-        self.dependency = Dependency("kafka", bootstrap)
-        self._bootstrap = bootstrap
+    def __init__(self, connection: KafkaConnection) -> None:
+        self.dependency = Dependency("kafka", connection.bootstrap)
+        self._connection = connection
         self._producer: AIOKafkaProducer | None = None
         self._offset_reader: AIOKafkaConsumer | None = None
         self._probe_client: AIOKafkaClient | None = None
@@ -110,20 +116,23 @@ class KafkaBus:
     @property
     def probe_timeout(self) -> float:
         """Seconds that a probe may take: brokers are asked one after the other until one answers."""
-        return PROBE_TIMEOUT * len(self._bootstrap.split(","))
+        return PROBE_TIMEOUT * len(self._connection.brokers())
 
     async def probe(self) -> None:
-        """Asks for the brokers' metadata, on a connection of its own. Raises KafkaConnectionError if none answers."""
+        """Asks for the brokers' metadata, on a connection of its own. Raises BusGone, which says why none answers."""
         client, self._probe_client = self._probe_client, None
+        timeout = PROBE_TIMEOUT * 0.8
         try:
             if client is None:
-                client = AIOKafkaClient(
-                    bootstrap_servers=self._bootstrap, request_timeout_ms=round(PROBE_TIMEOUT * 800)
-                )
+                arguments = self._connection.arguments()
+                arguments["bootstrap_servers"] = await find_broker(self._connection, timeout)
+                client = AIOKafkaClient(**arguments, request_timeout_ms=round(timeout * 1000))
                 await client.bootstrap()
                 client.set_topics(self._topics)  # else each probe would read the metadata of every topic there is
             if not await client.force_metadata_update():
-                raise KafkaConnectionError("no broker has answered")
+                advertised = [(broker.host, broker.port) for broker in client.cluster.brokers()]
+                await find_broker(self._connection, timeout, advertised or None)
+                raise BusGone("no broker has answered", retry_after=2.0)
         except BaseException:
             # The next probe starts from the configured addresses: the brokers may have come back at others.
             if client is not None:
@@ -134,7 +143,7 @@ class KafkaBus:
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See Bus. With three brokers or more: three replicas, of which two must confirm a record."""
         self._topics = tuple(topics)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        admin = AIOKafkaAdminClient(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
         async with _translate_kafka_errors(START_TIMEOUT):
             try:
                 await admin.start()
@@ -178,7 +187,7 @@ class KafkaBus:
     async def _open_producer(self) -> AIOKafkaProducer:
         async with self._open_lock:
             if self._producer is None:
-                producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, **_PRODUCER_CONFIG)
+                producer = AIOKafkaProducer(**self._connection.arguments(), **_PRODUCER_CONFIG)
                 try:
                     await producer.start()
                 except BaseException:
@@ -200,7 +209,7 @@ class KafkaBus:
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""
-        return KafkaConsumer(self._bootstrap, group, topics)
+        return KafkaConsumer(self._connection, group, topics)
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """See Bus."""
@@ -209,7 +218,7 @@ class KafkaBus:
             async with self._open_lock:
                 if self._offset_reader is None:
                     self._offset_reader = await _start_consumer(
-                        AIOKafkaConsumer(bootstrap_servers=self._bootstrap, **_CONSUMER_CONFIG)
+                        AIOKafkaConsumer(**self._connection.arguments(), **_CONSUMER_CONFIG)
                     )
                 reader = self._offset_reader
             numbers = await (await self._open_producer()).partitions_for(topic)
@@ -257,8 +266,8 @@ async def _start_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
 class KafkaConsumer:
     """A member of a Kafka group."""
 
-    def __init__(self, bootstrap: str, group: str, topics: Sequence[str]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, connection: KafkaConnection, group: str, topics: Sequence[str]) -> None:
+        self._connection = connection
         self._group = group
         self._topics = list(topics)
         self._consumer: AIOKafkaConsumer | None = None
@@ -266,7 +275,7 @@ class KafkaConsumer:
 
     async def start(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
         """See Consumer."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, group_id=self._group, **_CONSUMER_CONFIG)
+        consumer = AIOKafkaConsumer(**self._connection.arguments(), group_id=self._group, **_CONSUMER_CONFIG)
         consumer.subscribe(self._topics, listener=_RebalanceListener(on_assigned, on_revoked))
         self._on_assigned = on_assigned
         self._consumer = consumer  # the listener is called while it starts

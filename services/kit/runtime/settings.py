@@ -17,17 +17,20 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import NestedSecretsSettingsSource as SecretFiles
 
-from schemas.documents import did_you_mean, to_problems
+from schemas.documents import FieldError, did_you_mean, to_problems
+from services.kit.http.outbound import parse_networks
 from services.kit.observability.logs import Level
+from services.kit.runtime.kafka_settings import KafkaSettings
+from services.kit.runtime.section import Section
 
 ENV_PREFIX = "TACTFUL_"
 CONFIG_VARIABLE = "TACTFUL_CONFIG"
@@ -83,19 +86,6 @@ def _check_database_url(url: str) -> str:
     return url
 
 
-def _check_topic(name: str) -> str:
-    if not re.fullmatch("[a-zA-Z0-9._-]{1,249}", name) or name in (".", ".."):
-        raise ValueError("a topic's name has up to 249 letters, digits, dots, hyphens and underscores")
-    return name
-
-
-def _check_bootstrap(servers: str) -> str:
-    hosts = [server.strip().rpartition(":") for server in servers.split(",")]
-    if not all(host and port.isdecimal() and 0 < int(port) < 65_536 for host, _, port in hosts):
-        raise ValueError("list brokers as host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
-    return ",".join(f"{host}:{port}" for host, _, port in hosts)
-
-
 def _check_http_url(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -118,12 +108,6 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Section(BaseModel):
-    """A group of settings that share a prefix."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
-
-
 class DatabaseSettings(Section):
     """The database of the service that this process runs. `pool`: the most connections it opens."""
 
@@ -131,11 +115,17 @@ class DatabaseSettings(Section):
     pool: int = Field(default=8, ge=1, le=200)
 
 
-class KafkaSettings(Section):
-    """The event log. `bootstrap` is host:port, comma separated."""
+def _check_networks(text: str) -> str:
+    parse_networks(text)
+    return text
 
-    bootstrap: Annotated[str, AfterValidator(_check_bootstrap)] | None = None
-    events_topic: Annotated[str, AfterValidator(_check_topic)] = "customer.events"
+
+class OutboundSettings(Section):
+    """Which addresses that are not of the internet may be connected to because a setting or a document names them:
+    networks such as 10.20.0.0/16, comma separated. Within them plain http is possible, too.
+    """
+
+    networks: Annotated[str, AfterValidator(_check_networks)] = ""
 
 
 class WebSettings(Section):
@@ -166,6 +156,7 @@ class ServiceSettings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
+    outbound: OutboundSettings = OutboundSettings()
     data_dir: Path = Path("tactful-data")
     log_level: Level = "info"
     admin_key: BearerKey | None = None
@@ -331,9 +322,14 @@ def _read_toml() -> dict[str, Any]:
 
 
 def _error_lines(settings_type: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    locations = [item["loc"] for item in error.errors(include_url=False, include_input=False)]
+    locations = [_error_location(item) for item in error.errors(include_url=False, include_input=False)]
     for location, (_, _, detail) in zip(locations, to_problems(settings_type, error), strict=True):
         yield f"{_variable_name(location)}: {detail}"
+
+
+def _error_location(item: ErrorDetails) -> tuple[int | str, ...]:
+    cause = item.get("ctx", {}).get("error")
+    return (*item["loc"], cause.field) if isinstance(cause, FieldError) else item["loc"]
 
 
 def _variable_name(path: Sequence[object]) -> str:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 import uvloop
 
 from services.kit.bus.kafka_bus import START_TIMEOUT, KafkaBus
+from services.kit.bus.kafka_connection import connect_by
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.db.refusal import explain_refusal
@@ -82,14 +83,14 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
 
     Raises StartupRefused or CannotListen when one of them cannot be used.
     """
-    url, bootstrap = settings.require("database.url"), settings.require("kafka.bootstrap")
+    url, connection = settings.require("database.url"), connect_by(settings)
     with open_listener(settings.web.host, settings.web.port) as listener:
         await _prepare_schema(url, name)
-        database, bus = Database.open(url, pool=settings.database.pool), KafkaBus(bootstrap)
+        database, bus = Database.open(url, pool=settings.database.pool), KafkaBus(connection)
         try:
             clock, registry = SystemClock(), Registry()
             await _check_clocks(clock, database)
-            await _check_log(bus, bootstrap)
+            await _check_log(bus)
             publish_build_info(registry, name)
             logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
             yield ProcessResources(name, database, bus, clock, registry, listener)
@@ -106,13 +107,14 @@ async def _check_clocks(clock: Clock, database: Database) -> None:
         raise StartupRefused("this machine's clock differs from the database's by more than 1 s: set the clocks")
 
 
-async def _check_log(bus: KafkaBus, bootstrap: str) -> None:
+async def _check_log(bus: KafkaBus) -> None:
     try:
         async with asyncio.timeout(START_TIMEOUT):
             await bus.probe()
     except Exception as error:
+        reason = error.detail if isinstance(error, BusGone) else type(error).__name__
         raise StartupRefused(
-            f"Kafka does not answer at {bootstrap} ({type(error).__name__}): start it, or correct "
+            f"Kafka does not answer at {bus.dependency.server} ({reason}): start it, or correct "
             "TACTFUL_KAFKA__BOOTSTRAP or the addresses that the brokers advertise"
         ) from None
 

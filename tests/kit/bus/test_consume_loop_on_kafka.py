@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.partition_lease import read_applied_offsets
 from services.kit.bus.protocol import Outgoing
 from services.kit.db.database import Database
@@ -49,7 +50,7 @@ async def publish_until_taken(bus: KafkaBus, count: int, first: int) -> None:
 
 async def test_a_killed_broker_loses_and_doubles_nothing(server_directory: Path, database: Database) -> None:
     with servers.kafka(server_directory / "killed") as broker:
-        bus = KafkaBus(broker.bootstrap)
+        bus = KafkaBus(KafkaConnection(broker.bootstrap))
         await bus.ensure_topics({TOPIC: 4})
         await publish(bus, 200)
         async with running(loop_of(bus, database, Effects())):
@@ -73,7 +74,7 @@ async def until_distinct(database: Database, total: int) -> None:
 
 async def test_members_come_and_go_and_a_record_is_poison(server_directory: Path, database: Database) -> None:
     with servers.kafka(server_directory / "groups") as broker:
-        bus = KafkaBus(broker.bootstrap)
+        bus = KafkaBus(KafkaConnection(broker.bootstrap))
         await bus.ensure_topics({TOPIC: 4, "events.dlq": 1})
         host = Effects("host")
         host.on_prepare = refuse(123)
@@ -100,7 +101,7 @@ async def test_members_come_and_go_and_a_record_is_poison(server_directory: Path
 
 
 async def test_a_record_larger_than_the_broker_takes_is_permanent(kafka_bootstrap: str) -> None:
-    bus = KafkaBus(kafka_bootstrap)
+    bus = KafkaBus(KafkaConnection(kafka_bootstrap))
     await bus.ensure_topics({"large": 1})
     for size in (1_200_000, 3_000_000):
         with pytest.raises(TooLarge):
@@ -110,7 +111,7 @@ async def test_a_record_larger_than_the_broker_takes_is_permanent(kafka_bootstra
 
 
 async def test_no_broker_is_gone_not_an_accident() -> None:
-    bus = KafkaBus(f"127.0.0.1:{servers.free_port()}")
+    bus = KafkaBus(KafkaConnection(f"127.0.0.1:{servers.free_port()}"))
     with pytest.raises(BusGone):
         await bus.publish([Outgoing("t", b"k", b"v")])
     with pytest.raises(BusGone):

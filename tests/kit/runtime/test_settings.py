@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from services.kit.runtime.section import Section
 from services.kit.runtime.settings import (
     MASK,
     Seconds,
     SecretKey,
-    Section,
     ServiceSettings,
     SettingsError,
     WebSettings,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
-from services.kit.runtime.settings import Section
+from services.kit.runtime.section import Section
 
 
 class PrintShopSettings(Section):

@@ -5,7 +5,8 @@ from typing import Final
 from pydantic import Field
 
 from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
-from services.kit.runtime.settings import SecretKey, Section
+from services.kit.runtime.section import Section
+from services.kit.runtime.settings import SecretKey
 
 
 class WebhookSettings(Section):
