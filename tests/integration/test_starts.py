@@ -128,7 +128,7 @@ def test_a_database_that_lets_us_not_in_says_why(refusal: Start, pg_url: str) ->
     said = refusal(TACTFUL_DATABASE__URL=stranger, **kafka)
     assert f"{place} does not let stranger in" in said and "secret" not in said
     assert "`tactful db upgrade --service orchestrator`" in refusal(TACTFUL_DATABASE__URL=pg_url, **kafka)
-    assert "does not take: sslmode" in refusal(TACTFUL_DATABASE__URL=f"{pg_url}?sslmode=require", **kafka)
+    assert "does not take: colour" in refusal(TACTFUL_DATABASE__URL=f"{pg_url}?colour=red", **kafka)
     unknown = "postgresql+asyncpg://me@nowhere.invalid/t"
     assert "nowhere.invalid:5432, is unknown" in refusal(TACTFUL_DATABASE__URL=unknown, **kafka)
 

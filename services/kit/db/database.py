@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool
 
 from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
+from services.kit.db.server_tls import split_tls
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
@@ -202,8 +203,9 @@ class Database:
     answer, its connections are dropped, so that nobody waits for their answers, and transactions raise at once.
     """
 
-    def __init__(self, engine: AsyncEngine, dialect: Dialect) -> None:
+    def __init__(self, engine: AsyncEngine, dialect: Dialect, tls: Mapping[str, Any] | None = None) -> None:
         self._engine = engine
+        self._tls = dict(tls or {})
         self._write_lock = asyncio.Lock()
         self._probe_connection: asyncpg.Connection[Any] | None = None
         self._driver_connections: weakref.WeakSet[asyncpg.Connection[Any]] = weakref.WeakSet()
@@ -221,7 +223,10 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Database:
-        """Opens `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use."""
+        """Opens `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use.
+
+        Raises SettingsError for parameters of TLS that cannot be used.
+        """
         parsed = make_url(url)
         common: dict[str, Any] = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
         if parsed.get_backend_name() == "sqlite":
@@ -232,10 +237,12 @@ class Database:
             event.listen(engine.sync_engine, "connect", _configure_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return cls(engine, "sqlite")
+        parsed, tls = split_tls(parsed)
         engine = create_async_engine(
-            url,
+            parsed,
             hide_parameters=True,
             connect_args={
+                **tls,
                 "timeout": CONNECT_TIMEOUT,
                 "command_timeout": COMMAND_TIMEOUT,
                 "prepared_statement_cache_size": 500,
@@ -244,7 +251,7 @@ class Database:
             **common,
         )
         ping_idle_connections(engine.sync_engine)
-        database = cls(engine, "postgresql")
+        database = cls(engine, "postgresql", tls)
         event.listen(engine.sync_engine, "do_connect", database._refuse_to_connect_if_lost)
         event.listen(engine.sync_engine, "connect", database._remember_connection)
         event.listen(engine.sync_engine, "invalidate", _drop_connection)
@@ -275,7 +282,7 @@ class Database:
                 arguments = self._engine.dialect.create_connect_args(self._engine.url)[1]
                 for name in _SQLALCHEMY_OPTIONS:
                     arguments.pop(name, None)
-                connection = await asyncpg.connect(**arguments)
+                connection = await asyncpg.connect(**arguments, **self._tls)
             await connection.execute("SELECT 1")
         except asyncpg.TooManyConnectionsError:
             return  # it answers

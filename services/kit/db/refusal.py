@@ -1,6 +1,7 @@
 """Why a database cannot be used at the start of a process, in one line that says what, where and how to mend it."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.db.database import server_name
+from services.kit.runtime.settings import SettingsError
 
 _VARIABLE: Final = "TACTFUL_DATABASE__URL"
 
@@ -46,16 +48,30 @@ def explain_refusal(error: BaseException, url: str) -> str:
 def _explain_connection_error(causes: list[BaseException], host: str, options: list[str]) -> str:
     for cause in causes:
         if isinstance(cause, TypeError) and options:
-            return (
-                f"{_VARIABLE} has an option that asyncpg does not take: {', '.join(options)} (for TLS: `?ssl=require`)"
-            )
+            return f"{_VARIABLE} has an option that asyncpg does not take: {', '.join(options)}"
+        if isinstance(cause, SettingsError):
+            return str(cause)
+        if isinstance(cause, ssl.SSLError):
+            return _explain_tls_refusal(cause, host)
         if isinstance(cause, socket.gaierror):
             return f"the host of the database, {host}, is unknown ({cause.strerror}): correct {_VARIABLE}"
         if isinstance(cause, TimeoutError | PoolTimeout):
             return f"the database at {host} does not answer in time: check {_VARIABLE}, the network and the server"
+        if "rejected SSL upgrade" in str(cause):
+            return f"the database at {host} has no TLS: switch it on there, or correct sslmode in {_VARIABLE}"
         if isinstance(cause, OSError):
             return f"cannot connect to the database at {host} ({_words(cause)}): start it, or correct {_VARIABLE}"
     return f"the database at {host} cannot be used ({type(causes[-1]).__name__}): check {_VARIABLE}"
+
+
+def _explain_tls_refusal(error: ssl.SSLError, host: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if "mismatch" in error.verify_message:
+            return f"the certificate of the database at {host} is for another host: name it in {_VARIABLE} as there"
+        mend = f"sslrootcert in {_VARIABLE} must name the authority that signed it"
+        return f"the certificate of the database at {host} is not trusted ({error.verify_message}): {mend}"
+    reason = (error.reason or type(error).__name__).lower().replace("_", " ")
+    return f"the database at {host} refuses TLS ({reason}): check sslmode, sslcert and sslkey in {_VARIABLE}"
 
 
 def _words(error: BaseException) -> str:

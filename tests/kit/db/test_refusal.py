@@ -46,7 +46,7 @@ def test_a_refusal_says_what_where_and_how_to_mend_it(cause: BaseException, word
 
 
 def test_an_option_that_the_driver_does_not_take_is_named() -> None:
-    assert "does not take: sslmode" in explain_refusal(TypeError(""), f"{URL}?sslmode=require")
+    assert "does not take: colour" in explain_refusal(TypeError(""), f"{URL}?colour=red")
 
 
 def test_what_the_address_leaves_out_is_told_in_words() -> None:
