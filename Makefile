@@ -56,8 +56,8 @@ schemas: setup ## Write what is generated: schemas/json, and parts of deploy/.en
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m services.development.generated_files
 
-abuse: setup ## Attack `tactful dev` for a minute with what anybody can send, while events come in
-	$(BIN)/python -m tests.abuse
+abuse: setup ## Attack `tactful dev` and the three services, a minute each, with what anybody can send (ARGS=services)
+	$(BIN)/python -m tests.abuse $(ARGS)
 
 rules: ## Enter into the alerts where people reach the runbooks (RUNBOOKS=https://tactful.example.org/runbooks)
 	@test -n "$(RUNBOOKS)" || { echo "rules: name the address of the runbooks: make rules RUNBOOKS=https://tactful.example.org/runbooks" >&2; exit 2; }

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 UNSUBSCRIBE = '<a href="{{ links.unsubscribe }}">Stop</a>'
+GOOD_SOURCE = "/abuse/shop"
+"""Of the good events, all of which must be decided."""
 NUMBERS = list(range(20_000))
 
 
