@@ -124,5 +124,6 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "until": _format_optional_instant(verdict.until),
         "reason": verdict.reason,
-        "evidence": verdict.evidence,
+        # Decisions of earlier versions have the situation's reference: a value from an event's data.
+        "evidence": {name: value for name, value in verdict.evidence.items() if name != "ref"},
     }

@@ -27,8 +27,10 @@ _READ_ACTIONS = frozenset(
     | {"simulations:read"}
 )
 _CUSTOMER_ACTIONS = frozenset(
-    {"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read"}
+    {"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read", "sandbox:read"}
 )
+"""What shows customers' data. Whoever has one of them has `customers:read`, but for `suppressions:read`, which shows
+addresses masked."""
 
 ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.PUBLISHER: frozenset({"events:write", "events:read"}),
@@ -37,20 +39,20 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.VIEWER: _READ_ACTIONS,
     Role.MARKETER: _READ_ACTIONS
     | {"campaigns:write", "campaigns:submit", "campaigns:pause", "campaigns:activate", "policy:write", "policy:submit"}
-    | {"campaigns:shadow", "preview:write", "sandbox:read", "simulations:write"},
+    | {"campaigns:shadow", "preview:write", "simulations:write"},
     Role.APPROVER: _READ_ACTIONS
     | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
-    | {"campaigns:shadow", "policy:shadow", "sandbox:read"},
+    | {"campaigns:shadow", "policy:shadow"},
     Role.AGENT: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"events:write", "preferences:write", "situations:write", "contacts:write", "sandbox:read"},
+    | {"events:write", "preferences:write", "situations:write", "contacts:write"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
     | {"suppressions:read", "violations:read", "events:write"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"},
-    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"sandbox:read", "dead_letters:read", "violations:read"},
+    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"dead_letters:read", "violations:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 

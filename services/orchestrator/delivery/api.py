@@ -15,6 +15,7 @@ from services.kit.http.answer_types import AnyObject, ClassField, Page, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.observability.logs import redact
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
@@ -32,7 +33,9 @@ class EventName(TypedDict):
 
 
 class MessageFields(ClassField):
-    """A message with its content, address and state. `hidden`: why `to` and `content` are null for this role."""
+    """A message with its content, address and state. `hidden`: why `to` and `content` are null for this role,
+    and `detail` is without addresses.
+    """
 
     message_id: str
     customer: str
@@ -127,7 +130,7 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             decisions = await list_message_decisions(tx, row.customer, id)
         return {
             **_message_document(row, principal),
-            "attempts": [_attempt_document(attempt) for attempt in attempts],
+            "attempts": [_attempt_document(attempt, principal) for attempt in attempts],
             "decisions": [decision_document(stored) for stored in decisions],
         }
 
@@ -157,19 +160,24 @@ def _message_document(row: Any, principal: Principal) -> dict[str, Any]:
         "locale": row.locale,
         "adapter": row.adapter,
         "provider_id": row.provider_id,
-        "detail": row.detail,
+        "detail": _shown_detail(row.detail, principal),
         "attempt_count": row.attempts,
         "created": format_instant(row.created),
         "updated": format_instant(row.updated),
     }
 
 
-def _attempt_document(row: Any) -> dict[str, Any]:
+def _shown_detail(detail: str | None, principal: Principal) -> str | None:
+    """What the adapter said. Providers like to repeat the address, which not everybody may see."""
+    return detail if detail is None or is_allowed(principal.role, CUSTOMER_DATA) else redact(detail)
+
+
+def _attempt_document(row: Any, principal: Principal) -> dict[str, Any]:
     return {
         "number": row.number,
         "state": row.state,
         "outcome": row.outcome,
-        "detail": row.detail,
+        "detail": _shown_detail(row.detail, principal),
         "marked_at": format_optional_instant(row.claimed_at),
         "closed_at": format_optional_instant(row.closed_at),
     }

@@ -106,7 +106,6 @@ def test_a_refusal_shows_the_situation_that_refuses_last() -> None:
     known = facts(rules, situations=(open_since("02 09:00", ref='"a"'), open_since("01 10:00", "02 08:00", '"b"')))
     assert judged(rule, try_on(touch(ASK), known), known)[0].evidence == {
         "situation": "complaint",
-        "ref": '"b"',
         "opened": "2026-03-01T10:00:00Z",
         "closed": "2026-03-02T08:00:00Z",
     }

@@ -63,7 +63,6 @@ def _evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict
     last = refusing[-1]
     evidence = {
         "situation": last.kind,
-        "ref": last.ref,
         "opened": instant_text(last.opened),
         "closed": instant_text(last.closed),
     }
