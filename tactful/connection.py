@@ -6,6 +6,7 @@ address, where a gateway is assumed.
 """
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from schemas.times import format_instant, from_datetime
 from services.deployment_settings import DeploymentSettings
 from services.kit.http.problems import NOTHING_HERE
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
+from services.kit.runtime.tls import TlsFiles, client_context
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError, error_from_response
 
 KEYS_FILE, ADDRESS_FILE = "keys.json", "address"
@@ -95,6 +97,14 @@ class ApiClient:
         return response.json() if response.content else None
 
 
+def service_tls(settings: DeploymentSettings) -> ssl.SSLContext:
+    """How services with https are trusted."""
+    try:
+        return client_context(TlsFiles(ca=settings.services.ca_file, ca_setting="TACTFUL_SERVICES__CA_FILE"))
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+
+
 def load_service_settings() -> DeploymentSettings:
     """The settings of this process."""
     try:
@@ -115,7 +125,7 @@ def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") ->
     hint = None
     if service != "orchestrator" and url == service_url(settings):
         hint = f"with separate processes, set TACTFUL_SERVICES__{service.upper()}_URL: this belongs to that service"
-    api = _open_client(url, key, key is not None and _is_development_key(settings, key), hint)
+    api = _open_client(settings, url, key, key is not None and _is_development_key(settings, key), hint)
     with api as client:
         yield client
 
@@ -135,16 +145,17 @@ def connect_dev(
             f"{settings.data_dir / KEYS_FILE} has no {person} key: {feature} works only with `tactful dev`",
             hint=hint,
         )
-    with _open_client(service_url(settings), key, development=True) as api:
+    with _open_client(settings, service_url(settings), key, development=True) as api:
         yield api
 
 
 @contextmanager
 def _open_client(
-    url: str, key: str | None, development: bool = False, nothing_here: str | None = None
+    settings: DeploymentSettings, url: str, key: str | None, development: bool = False, nothing_here: str | None = None
 ) -> Iterator[ApiClient]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    tls = service_tls(settings)
+    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls) as client:
         yield ApiClient(client, development, nothing_here)
 
 

@@ -25,7 +25,7 @@ from services.kit.errors import Permanent, TactfulError
 from services.kit.http.path_segments import quote_segment
 from services.kit.runtime.settings import SettingsError
 from tactful.command_errors import EXIT_NOT_FOUND, CommandError
-from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_url
+from tactful.connection import ADDRESS_FILE, KEYS_FILE, connect, service_tls, service_url
 
 CHECK_TIMEOUT_SECONDS = 5.0
 """Seconds that one check may take."""
@@ -198,10 +198,14 @@ def service_urls(settings: DeploymentSettings, development: bool) -> Mapping[str
     }
 
 
-async def check_readiness(name: str, url: str) -> DoctorFinding:
+async def check_readiness(settings: DeploymentSettings, name: str, url: str) -> DoctorFinding:
     """Whether a service is ready; if not, which of its own checks fail."""
     try:
-        async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False) as client:
+        tls = service_tls(settings)
+    except CommandError as error:
+        return DoctorFinding(name, CheckState.RED, error.message, "correct this setting")
+    try:
+        async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False, verify=tls) as client:
             response = await client.get(f"{url}/readyz", params={"verbose": "1"})
         body = response.json()
         checks = body.get("checks", {})

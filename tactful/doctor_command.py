@@ -70,7 +70,7 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
         yield await doctor_checks.check_database_clock(settings.database.url)
     yield await doctor_checks.check_event_log(settings)
     for name, address in doctor_checks.service_urls(settings, development).items():
-        yield await doctor_checks.check_readiness(name, address)
+        yield await doctor_checks.check_readiness(settings, name, address)
     for finding in doctor_checks.check_api():
         yield finding
     yield doctor_checks.check_campaigns()

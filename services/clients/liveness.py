@@ -1,9 +1,12 @@
 """Whether another service answers: what a process watches of the services that it calls."""
 
+import ssl
+
 import httpx
 
 from services.kit.errors import Transient
 from services.kit.observability.dependency import Dependency, Probe
+from services.kit.runtime.tls import explain_untrusted
 
 
 def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Probe]:
@@ -17,8 +20,22 @@ def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Pro
         try:
             response = await http.get("/livez")
         except httpx.TransportError as error:
-            raise Transient(type(error).__name__) from error
+            raise Transient(_explain(error, str(http.base_url))) from error
         if response.status_code != 200:
             raise Transient(f"HTTP {response.status_code}")
 
     return Dependency(name, str(http.base_url)), probe
+
+
+def _explain(error: httpx.TransportError, url: str) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return explain_untrusted(
+                cause,
+                url,
+                authority="TACTFUL_SERVICES__CA_FILE must hold the authority that signed it",
+                host="its address in TACTFUL_SERVICES__* must be one that the certificate names",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -3,11 +3,13 @@
 The services authenticate to each other with `service_key`, which every service has.
 """
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from schemas.address_kinds import REGIONS
+from schemas.documents import FieldError
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import HttpUrl, ServiceSettings, StrongKey
 
@@ -22,11 +24,21 @@ Region = Annotated[str, AfterValidator(_check_region)]
 
 
 class ServicesSettings(Section):
-    """The base URLs of the services."""
+    """The base URLs of the services. `ca_file`: the authorities that sign the certificates of those with https, as PEM;
+    none: the public ones.
+    """
 
     orchestrator_url: HttpUrl = "http://127.0.0.1:8000"
     preference_url: HttpUrl = "http://127.0.0.1:8001"
     suppression_url: HttpUrl = "http://127.0.0.1:8002"
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _check_ca_file(self) -> "ServicesSettings":
+        urls = (self.orchestrator_url, self.preference_url, self.suppression_url)
+        if self.ca_file is not None and not any(url.startswith("https://") for url in urls):
+            raise FieldError("ca_file", "has no effect, because no service has an address with https://")
+        return self
 
 
 class ConnectedServiceSettings(ServiceSettings):

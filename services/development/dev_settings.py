@@ -22,6 +22,8 @@ _WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "TACTFUL_SERVICES__ORCHESTRATOR_URL": "all services are one process",
     "TACTFUL_SERVICES__PREFERENCE_URL": "all services are one process",
     "TACTFUL_SERVICES__SUPPRESSION_URL": "all services are one process",
+    "TACTFUL_SERVICES__CA_FILE": "all services are one process",
+    "TACTFUL_WEB__CERTIFICATE_FILE": "it serves one machine, by http",
 }
 """What only services that run alone can use, with the reason."""
 _KEYS: Final = ("admin", "service", "address")

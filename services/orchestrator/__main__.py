@@ -4,8 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import httpx
-
+from services.clients.connections import open_service_client
 from services.clients.liveness import watched_service
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -20,8 +19,8 @@ async def run_orchestrator(settings: OrchestratorSettings, options: argparse.Nam
     key, address_key = settings.require("service_key"), settings.require("address_key").encode()
     async with (
         standalone.open_resources("orchestrator", settings) as resources,
-        httpx.AsyncClient(base_url=settings.services.preference_url) as to_preference,
-        httpx.AsyncClient(base_url=settings.services.suppression_url) as to_suppression,
+        open_service_client(settings, settings.services.preference_url) as to_preference,
+        open_service_client(settings, settings.services.suppression_url) as to_suppression,
     ):
         service = build(
             settings,

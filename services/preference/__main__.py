@@ -4,8 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import httpx
-
+from services.clients.connections import open_service_client
 from services.clients.liveness import watched_service
 from services.clients.orchestrator import OrchestratorClient
 from services.deployment_settings import SERVICE_SETTINGS
@@ -18,7 +17,7 @@ async def serve_preference(settings: PreferenceSettings, _options: argparse.Name
     """Serves until a signal comes or the log can no longer be read. Returns the exit code."""
     async with (
         standalone.open_resources("preference", settings) as resources,
-        httpx.AsyncClient(base_url=settings.services.orchestrator_url) as orchestrator_http,
+        open_service_client(settings, settings.services.orchestrator_url) as orchestrator_http,
     ):
         service = build(
             settings,

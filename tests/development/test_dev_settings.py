@@ -18,6 +18,7 @@ REFUSED = {
     "TACTFUL_DATABASE__URL": "sqlite+aiosqlite:///elsewhere.db",
     "TACTFUL_KAFKA__BOOTSTRAP": "kafka:9092",
     "TACTFUL_KAFKA__SECURITY_PROTOCOL": "SSL",
+    "TACTFUL_WEB__CERTIFICATE_FILE": "/certificate.pem",
     "TACTFUL_SERVICES__ORCHESTRATOR_URL": "http://orchestrator:8000",
     "TACTFUL_SERVICES__PREFERENCE_URL": "http://preference:8001",
     "TACTFUL_SERVICES__SUPPRESSION_URL": "http://suppression:8002",
@@ -48,6 +49,8 @@ NEED_A_SECURITY_PROTOCOL = {
     if field not in ("bootstrap", "events_topic", "security_protocol")
 }
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
+NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
+"""Refused without a certificate or an address with https, which are refused here."""
 HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__")
 
 
@@ -60,12 +63,15 @@ def only_what_a_test_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_setting_is_forgotten_here() -> None:
     known = {item.name for item in list_setting_origins(DeploymentSettings.model_construct())}
     shown = {name for name in known if not name.startswith(HIDDEN)}
-    assert shown == REFUSED.keys() | TAKES_EFFECT.keys() | NEED_A_SECURITY_PROTOCOL
+    assert shown == REFUSED.keys() | TAKES_EFFECT.keys() | NEED_A_SECURITY_PROTOCOL | NEED_ANOTHER
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED.items())
 def test_what_would_have_no_effect_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
-    done = run("dev", "--data-dir", tmp_path, "--port", "0", given={name: value})
+    given = {name: value}
+    if name == "TACTFUL_WEB__CERTIFICATE_FILE":
+        given["TACTFUL_WEB__KEY_FILE"] = "/key.pem"
+    done = run("dev", "--data-dir", tmp_path, "--port", "0", given=given)
     assert done.code == 1
     assert done.err.startswith(f"tactful dev: {name} (environment) has no effect here, because ")
     assert done.err.count("\n") == 1 and not list(tmp_path.iterdir())

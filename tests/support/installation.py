@@ -13,7 +13,7 @@ from tests.support.fresh_databases import migrate
 from tests.support.kafka_event_producer import Sent, Shop, shop
 from tests.support.seed_documents import CAMPAIGNS, Api, customer, seed
 from tests.support.servers import Postgres
-from tests.support.service_processes import FACTS, ROLES, Cluster, Plan, running
+from tests.support.service_processes import FACTS, ROLES, Cluster, Plan, Tls, running
 
 CAMPAIGN_OF = {document["trigger"]["event"]: str(document["key"]) for document in CAMPAIGNS}
 SERVICES = (*FACTS, "orchestrator")
@@ -63,9 +63,11 @@ class Installation:
 
 
 @contextmanager
-def world(server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES) -> Iterator[Installation]:
-    """An installation on these servers, with the documents of `seed.py` launched."""
-    plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles)
+def world(
+    server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES, tls: Tls | None = None
+) -> Iterator[Installation]:
+    """An installation on these servers, with the documents of `seed.py` launched. `tls`: its services speak https."""
+    plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles, tls)
     directory.mkdir(parents=True, exist_ok=True)
     with running(plan, directory) as cluster:
         seed(cluster.orchestrator)

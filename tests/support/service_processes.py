@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.certificates import Certificate
 from tests.support.servers import ROOT, answers, free_port, start_on_free_ports, wait_until_started
 
 READY_TIMEOUT = 120.0
@@ -37,11 +39,12 @@ class Process:
     log: Path
     ready_path: str | None = "/readyz"
     running: subprocess.Popen[bytes] | None = None
+    tls: bool = False
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def alive(self) -> bool:
@@ -64,7 +67,8 @@ class Process:
         if self.ready_path is None:
             return answers(self.port)
         try:
-            with urllib.request.urlopen(self.url + self.ready_path, timeout=2) as answer:
+            unverified = ssl._create_unverified_context() if self.tls else None
+            with urllib.request.urlopen(self.url + self.ready_path, timeout=2, context=unverified) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -105,6 +109,14 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """What the services show each other, and the authority that they trust."""
+
+    certificate: Certificate
+    authority: Path
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to run. `deadline`, `slack`, `timeout`: seconds, see DispatchSettings."""
 
@@ -112,6 +124,7 @@ class Plan:
     databases: Mapping[str, str]
     topic: str
     roles: tuple[str, ...] = ROLES
+    tls: Tls | None = None
     deadline: float = 3.0
     slack: float = 1.0
     timeout: float = 3.0
@@ -205,7 +218,8 @@ def _process(cluster: Cluster, name: str, module: str | None = None) -> Process:
     command = [sys.executable, "-m", module or usual, "--port", str(port)]
     if name not in FACTS:
         command += ["--role", name.partition("-")[0]]
-    return Process(name, tuple(command), port, {}, cluster.directory / f"{name}.log")
+    tls = cluster.plan.tls is not None
+    return Process(name, tuple(command), port, {}, cluster.directory / f"{name}.log", tls=tls)
 
 
 def _service(name: str) -> str:
@@ -214,7 +228,15 @@ def _service(name: str) -> str:
 
 def _environment(cluster: Cluster, name: str) -> dict[str, str]:
     plan = cluster.plan
+    tls = {}
+    if plan.tls is not None:
+        tls = {
+            "TACTFUL_SERVICES__CA_FILE": str(plan.tls.authority),
+            "TACTFUL_WEB__CERTIFICATE_FILE": str(plan.tls.certificate.certificate),
+            "TACTFUL_WEB__KEY_FILE": str(plan.tls.certificate.key),
+        }
     return {
+        **tls,
         "TACTFUL_DATABASE__URL": plan.databases[_service(name)],
         "TACTFUL_KAFKA__BOOTSTRAP": plan.bootstrap,
         "TACTFUL_KAFKA__EVENTS_TOPIC": plan.topic,

@@ -30,7 +30,7 @@ from services.kit.errors import BusGone
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.kafka_settings import KafkaSettings
 from services.kit.runtime.settings import ServiceSettings, SettingsError
-from services.kit.runtime.tls import TlsFiles, client_context, trust
+from services.kit.runtime.tls import TlsFiles, client_context, explain_untrusted, trust
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that the end of a trial connection may take: a broker that hangs does not say goodbye."""
@@ -201,10 +201,12 @@ def _explain_refused_credentials(place: str, connection: KafkaConnection) -> str
 
 def _explain_tls_error(error: ssl.SSLError, place: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        if "mismatch" in error.verify_message:
-            return f"the certificate of {place} is for another host: name the broker as its certificate does"
-        mend = "TACTFUL_KAFKA__CA_FILE must hold the authority that signed it"
-        return f"the certificate of {place} is not trusted ({error.verify_message}): {mend}"
+        return explain_untrusted(
+            error,
+            place,
+            authority="TACTFUL_KAFKA__CA_FILE must hold the authority that signed it",
+            host="name the broker as its certificate does",
+        )
     reason = error.reason or ""
     if reason.endswith(_ABOUT_OUR_CERTIFICATE):
         mend = "set or correct TACTFUL_KAFKA__CERTIFICATE_FILE and TACTFUL_KAFKA__KEY_FILE"

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.db.database import server_name
 from services.kit.runtime.settings import SettingsError
+from services.kit.runtime.tls import explain_untrusted
 
 _VARIABLE: Final = "TACTFUL_DATABASE__URL"
 
@@ -66,10 +67,12 @@ def _explain_connection_error(causes: list[BaseException], host: str, options: l
 
 def _explain_tls_refusal(error: ssl.SSLError, host: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        if "mismatch" in error.verify_message:
-            return f"the certificate of the database at {host} is for another host: name it in {_VARIABLE} as there"
-        mend = f"sslrootcert in {_VARIABLE} must name the authority that signed it"
-        return f"the certificate of the database at {host} is not trusted ({error.verify_message}): {mend}"
+        return explain_untrusted(
+            error,
+            f"the database at {host}",
+            authority=f"sslrootcert in {_VARIABLE} must name the authority that signed it",
+            host=f"name it in {_VARIABLE} as the certificate does",
+        )
     reason = (error.reason or type(error).__name__).lower().replace("_", " ")
     return f"the database at {host} refuses TLS ({reason}): check sslmode, sslcert and sslkey in {_VARIABLE}"
 

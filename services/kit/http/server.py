@@ -2,9 +2,11 @@
 drain.
 """
 
+import asyncio
 import errno
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.kit.http.connection_limits import BoundedHttpProtocol
+from services.kit.http.tls_listener import TlsListener
 
 
 class DrainingServer(uvicorn.Server):
@@ -22,9 +25,13 @@ class DrainingServer(uvicorn.Server):
     name of the signal, or what `end` was told.
     """
 
-    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_shutdown: Callable[[], None], tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(config)
         self._on_shutdown = on_shutdown
+        self._tls = tls
+        self._acceptors: list[asyncio.Task[None]] = []
         self.ended_by = ""
 
     def end(self, reason: str) -> None:
@@ -42,9 +49,27 @@ class DrainingServer(uvicorn.Server):
         """Requests that are being answered."""
         return len(self.server_state.tasks)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept connections. With TLS they are accepted by `TlsListener`, on sockets that are given."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or []:
+            accepting = TlsListener(listener, self._tls, self._create_protocol).accept_connections()
+            self._acceptors.append(asyncio.create_task(accepting))
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        return BoundedHttpProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        )
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops taking requests and lets those in progress finish."""
         self._on_shutdown()
+        for acceptor in self._acceptors:
+            acceptor.cancel()
+        await asyncio.gather(*self._acceptors, return_exceptions=True)
         await super().shutdown(sockets)
 
 
@@ -87,11 +112,18 @@ _BACKLOG = 2048
 
 
 def create_server(
-    app: ASGIApp, *, host: str, port: int, drain: float = 5.0, on_shutdown: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    drain: float = 5.0,
+    on_shutdown: Callable[[], None] = lambda: None,
+    tls: ssl.SSLContext | None = None,
 ) -> DrainingServer:
     """Creates a server for `await server.serve()`; it ends at SIGTERM or SIGINT, or once `should_exit` is set.
 
-    `drain`: seconds that requests in progress may still take. Call `logs.configure` first.
+    `drain`: seconds that requests in progress may still take. `tls`: with it, `serve` needs sockets. Call
+    `logs.configure` first.
     """
     return DrainingServer(
         uvicorn.Config(
@@ -107,4 +139,5 @@ def create_server(
             ws="none",
         ),
         on_shutdown,
+        tls,
     )

@@ -21,6 +21,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -130,7 +131,8 @@ class OutboundSettings(Section):
 
 class WebSettings(Section):
     """HTTP: the address to listen on (port 0 takes any free one), the largest request body in bytes, the requests a
-    second of one key, and the URL under which this process is reached from outside.
+    second of one key, and the URL under which this process is reached from outside. With `certificate_file` and
+    `key_file` (PEM) this process serves https alone.
     """
 
     host: str = "127.0.0.1"
@@ -138,6 +140,18 @@ class WebSettings(Section):
     max_body: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     rate: int = Field(default=500, ge=1, le=1_000_000)
     public_url: HttpUrl = "http://127.0.0.1:8000"
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    key_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> "WebSettings":
+        if self.certificate_file is None and (self.key_file or self.key_password) is not None:
+            field = "key_file" if self.key_file is not None else "key_password"
+            raise FieldError(field, "needs TACTFUL_WEB__CERTIFICATE_FILE, the certificate of it")
+        if self.certificate_file is not None and self.key_file is None:
+            raise FieldError("certificate_file", "needs TACTFUL_WEB__KEY_FILE, the private key of this certificate")
+        return self
 
 
 class ServiceSettings(BaseSettings):

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -38,6 +39,7 @@ from services.kit.runtime.clock import Clock, SystemClock
 from services.kit.runtime.periodic import sleep_unless_set
 from services.kit.runtime.service import Service
 from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.kit.runtime.tls import TlsFiles, server_context
 
 MAX_CLOCK_DIFFERENCE = 1_000_000
 """Microseconds by which the machine's clock may differ from the database's: leases are timed by both."""
@@ -61,6 +63,8 @@ class ProcessResources:
     clock: Clock
     registry: Registry
     listener: socket.socket
+    tls: ssl.SSLContext | None = None
+    """With it, the listener takes TLS alone."""
 
     def watch(
         self,
@@ -83,7 +87,7 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
 
     Raises StartupRefused or CannotListen when one of them cannot be used.
     """
-    url, connection = settings.require("database.url"), connect_by(settings)
+    url, connection, tls = settings.require("database.url"), connect_by(settings), _server_tls(settings)
     with open_listener(settings.web.host, settings.web.port) as listener:
         await _prepare_schema(url, name)
         database, bus = Database.open(url, pool=settings.database.pool), KafkaBus(connection)
@@ -93,10 +97,25 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
             await _check_log(bus)
             publish_build_info(registry, name)
             logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
-            yield ProcessResources(name, database, bus, clock, registry, listener)
+            yield ProcessResources(name, database, bus, clock, registry, listener, tls)
         finally:
             await bus.close()
             await database.close()
+
+
+def _server_tls(settings: ServiceSettings) -> ssl.SSLContext | None:
+    web = settings.web
+    if web.certificate_file is None:
+        return None
+    return server_context(
+        TlsFiles(
+            certificate=web.certificate_file,
+            key=web.key_file,
+            key_password=web.key_password.get_secret_value() if web.key_password is not None else None,
+            certificate_setting="TACTFUL_WEB__CERTIFICATE_FILE",
+            key_setting="TACTFUL_WEB__KEY_FILE",
+        )
+    )
 
 
 async def _check_clocks(clock: Clock, database: Database) -> None:
@@ -136,7 +155,7 @@ async def serve_until_stopped(
         logs.log("stopping", reason=http_server.ended_by, open_requests=http_server.open_requests)
 
     host, port = resources.listener.getsockname()[:2]
-    http_server = create_server(service.app, host=host, port=port, on_shutdown=on_shutdown)
+    http_server = create_server(service.app, host=host, port=port, on_shutdown=on_shutdown, tls=resources.tls)
     service.add_job("readiness", partial(log_readiness, service.health))
     await _start(service)
     logs.log(

@@ -55,6 +55,13 @@ def trust(context: ssl.SSLContext, ca: Path, setting: str) -> None:
     _load(setting, ca, "the certificate of an authority, as PEM", lambda: context.load_verify_locations(ca))
 
 
+def explain_untrusted(error: ssl.SSLCertVerificationError, place: str, *, authority: str, host: str) -> str:
+    """Why the certificate of a server is refused, and what to correct: for another `authority`, or another `host`."""
+    if "mismatch" in error.verify_message:
+        return f"the certificate of {place} is for another host: {host}"
+    return f"the certificate of {place} is not trusted ({error.verify_message}): {authority}"
+
+
 def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
     assert files.certificate is not None
     certificate, key = files.certificate, files.key or files.certificate
