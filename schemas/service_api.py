@@ -23,6 +23,7 @@ PREFERENCE_FACTS_AT_PATH = "/internal/preference/facts-at"
 PREFERENCE_RECORDED_PATH = "/internal/preference/recorded"
 TOPICS_PATH = "/internal/preference/topics"
 FIND_CUSTOMERS_PATH = "/internal/preference/customers/find"
+PREFERENCE_ERASURES_PATH = "/internal/preference/erasures"
 
 
 class PreferenceRequest(msgspec.Struct, frozen=True):
@@ -83,6 +84,36 @@ class PolicyTopics(msgspec.Struct, frozen=True):
     topics: tuple[PolicyTopic, ...]
 
 
+# --- Erasures, in each service
+
+
+class ErasuresRequest(msgspec.Struct, frozen=True):
+    """Asks how far the erasures of these customers (pseudonyms) are, once the log is applied up to `positions`."""
+
+    pseudonyms: tuple[str, ...]
+    positions: LogPositions = {}
+
+
+class ErasureProgress(msgspec.Struct, frozen=True):
+    """How far one erasure is in one service. `finished`: None while rows are left; `address_hashes`: preference alone
+    knows them.
+    """
+
+    pseudonym: str
+    recorded: Instant
+    finished: Instant | None
+    rows: int
+    address_hashes: tuple[str, ...] = ()
+
+
+class BlockAddressesRequest(msgspec.Struct, frozen=True):
+    """Lets the `erased` entry of a customer, given by pseudonym, cover addresses, given by their keyed hashes."""
+
+    pseudonym: str
+    hashes: tuple[str, ...]
+    positions: LogPositions = {}
+
+
 # --- Suppression service
 
 SUPPRESSION_FACTS_PATH = "/internal/suppression/facts"
@@ -93,6 +124,8 @@ HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
 HOLD_RECORDS_PATH = "/internal/suppression/holds/records"
 LIFT_HOLD_PATH = "/internal/suppression/holds/lift"
 SITUATIONS_PATH = "/internal/suppression/situations"
+SUPPRESSION_ERASURES_PATH = "/internal/suppression/erasures"
+BLOCK_ADDRESSES_PATH = "/internal/suppression/erasures/addresses"
 
 DEFAULT_RELEASE_RATE = 50
 """Messages per second at which messages that a hold kept back are released, unless the lift names a rate."""

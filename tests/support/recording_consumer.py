@@ -67,6 +67,10 @@ class Effects:
     async def after_commit(self, prepared: list[Record]) -> None:
         self.done.append(len(prepared))
 
+    async def keeps_nothing_of(self, tx: Tx, record: Record) -> bool:
+        """Everything may be kept."""
+        return False
+
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         customer = (record.key or b"").decode()
         await tx.execute("INSERT INTO hold (customer) VALUES (:c) ON CONFLICT DO NOTHING", c=customer)

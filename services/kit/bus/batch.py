@@ -62,6 +62,9 @@ class BatchHandler(Protocol[T]):
         raise.
         """
 
+    async def keeps_nothing_of(self, tx: Tx, record: Record) -> bool:
+        """Whether nothing of this record may be stored: it is then passed over, instead of being dead-lettered."""
+
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Runs inside the transaction that dead-letters a record, for example to place a hold. If it raises, the loop
         ends.

@@ -46,7 +46,7 @@ class LocalLogStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
-            for setting in ("journal_mode=WAL", "synchronous=FULL"):
+            for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
                 self._db.execute(f"PRAGMA {setting}")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error:
@@ -123,6 +123,18 @@ class LocalLogStore:
         """Returns a group's offsets."""
         rows = self._db.execute("SELECT topic, partition, next FROM log_commit WHERE member_group = ?", (group,))
         return {Partition(topic, partition): offset for topic, partition, offset in rows}
+
+    def list_keys(self) -> list[bytes]:
+        """Returns every key that a record has."""
+        return [row[0] for row in self._db.execute("SELECT DISTINCT key FROM log_record WHERE key IS NOT NULL")]
+
+    def delete_records_of_keys(self, keys: Sequence[bytes]) -> int:
+        """Deletes all records with these keys, for good; returns how many. Offsets of the others stay as they are."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            count = self._db.executemany("DELETE FROM log_record WHERE key = ?", [(key,) for key in keys]).rowcount
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
 
     def close(self) -> None:
         """Closes the file."""

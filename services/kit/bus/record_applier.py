@@ -190,6 +190,9 @@ class BatchApplier(Generic[T]):
         self._count_dead_letters([record], "refused" if isinstance(error, Permanent) else "failed")
 
     async def _store_dead_letter(self, tx: Tx, record: Record, error: BaseException, attempts: int) -> None:
+        if await self._handler.keeps_nothing_of(tx, record):
+            log("record_passed_over", stage=self._stage, partition=record.partition, offset=record.offset)
+            return
         identity, problems = peek_identity(record.key, record.headers, record.value), problems_of(error)
         log(
             "dead_letter",

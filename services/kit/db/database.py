@@ -62,7 +62,10 @@ has grown, so sequential scans are disabled where an index serves, and every hot
 """
 _SQLALCHEMY_OPTIONS = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_creator_fn")
 """Options of a URL that SQLAlchemy takes for itself, and asyncpg does not know."""
-_SQLITE_SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON")
+_SQLITE_SETTINGS = (
+    *("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON"),
+    "secure_delete=ON",  # deleted bytes are overwritten: an erased customer's must not stay in free pages
+)
 _SQLITE_DECODERS = {"bytea": "from_hex(value)"}
 
 
@@ -382,6 +385,16 @@ class Database:
 
     def _exclusive_write(self) -> contextlib.AbstractAsyncContextManager[Any]:
         return self._write_lock if self.dialect == "sqlite" else contextlib.nullcontext()
+
+    async def truncate_journal(self) -> None:
+        """SQLite: moves what the write-ahead log holds into the file and empties it, so that deleted bytes are gone
+        from both; as far as readers allow. PostgreSQL: does nothing, its own vacuum and log retention do that.
+        """
+        if self.dialect == "sqlite":
+            async with self._write_lock, self._engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def now(self) -> Instant:
         """Returns the database's clock, in microseconds since 1970 UTC."""
