@@ -10,16 +10,21 @@ import msgspec
 from schemas.addresses import address_key_fingerprint
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
+    BLOCK_ADDRESSES_PATH,
     HOLD_ENDS_PATH,
     HOLD_RECORDS_PATH,
     HOLDS_PATH,
     LIFT_HOLD_PATH,
     SITUATIONS_PATH,
+    SUPPRESSION_ERASURES_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
+    BlockAddressesRequest,
     CustomerAddressHashes,
+    ErasureProgress,
+    ErasuresRequest,
     HoldEnd,
     HoldEndsRequest,
     HoldRecord,
@@ -99,6 +104,18 @@ class SuppressionClient:
             key=self._service_key,
             timeout=HISTORY_TIMEOUT,
         )
+
+    async def get_erasures(self, pseudonyms: Sequence[str], positions: LogPositions) -> tuple[ErasureProgress, ...]:
+        """How far the erasures of these customers are, once the log has been applied up to `positions`."""
+        request = ErasuresRequest(tuple(pseudonyms), positions)
+        return await internal_api.call(
+            self._http, SUPPRESSION_ERASURES_PATH, request, tuple[ErasureProgress, ...], key=self._service_key
+        )
+
+    async def block_addresses(self, pseudonym: str, hashes: Sequence[str], positions: LogPositions) -> None:
+        """Let the `erased` entry of a customer cover addresses, given by their keyed hashes. Idempotent."""
+        request = BlockAddressesRequest(pseudonym, tuple(hashes), positions)
+        await internal_api.call(self._http, BLOCK_ADDRESSES_PATH, request, Acknowledgement, key=self._service_key)
 
     async def get_holds(self) -> tuple[HoldFact, ...]:
         """All holds that concern everybody, in force or to come."""

@@ -10,6 +10,8 @@ from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
 from services.condition import compile_condition
+from services.erasure.erased_customers import ErasedCustomers
+from services.erasure.eraser import Eraser
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
@@ -39,6 +41,7 @@ from services.suppression.api.scope_notes import NamesApi
 from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
+from services.suppression.erasure_steps import ERASE_STEPS
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
@@ -80,6 +83,8 @@ class SuppressionComponents:
     gauges: SuppressionGauges
     handler: SuppressionEventHandler
     letters: DeadLetterQueue[SuppressionBatch]
+    erased: ErasedCustomers
+    eraser: Eraser
 
 
 class SuppressionService(Service):
@@ -107,13 +112,17 @@ def build(
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
     topic, wake_signal = settings.kafka.events_topic, WakeSignal()
-    handler = SuppressionEventHandler(database, kinds, clock, metrics, new_entry_id)
+    address_key = settings.require("address_key").encode()
+    erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS)
+    handler = SuppressionEventHandler(
+        database, kinds, clock, metrics, new_entry_id, erased, on_erasure=eraser.wake.notify
+    )
     components = SuppressionComponents(
         database=database,
         bus=bus,
         clock=clock,
         topic=topic,
-        address_key=settings.require("address_key").encode(),
+        address_key=address_key,
         region=settings.region,
         registry=registry,
         metrics=metrics,
@@ -122,6 +131,8 @@ def build(
         gauges=SuppressionGauges(database, clock, metrics, kinds),
         handler=handler,
         letters=DeadLetterQueue("suppression", database, handler, clock, registry, topics=[topic], wake=wake_signal),
+        erased=erased,
+        eraser=eraser,
     )
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
@@ -139,14 +150,17 @@ def build(
     )
     service = SuppressionService(app, health, components, idempotency)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
-    service.add_checks(
-        DatabaseMetrics(registry, "suppression", database, [components.topic]).update_gauges,
-        components.gauges.refresh_kinds,
-    )
+    _add_jobs(service, components)
+    return service
+
+
+def _add_jobs(service: SuppressionService, components: SuppressionComponents) -> None:
+    gauges = DatabaseMetrics(components.registry, "suppression", components.database, [components.topic])
+    service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds)
     service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_counts))
+    service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
-    return service
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:
@@ -182,10 +196,16 @@ def _build_routers(
     enforcer = SuppressionEnforcer(barrier, components.metrics)
     suppression_list = SuppressionList(components.address_key, components.region)
     facts = internal_api.FactsEndpoint(
-        database, clock, components.wake_signal, components.topic, address_key_fingerprint(components.address_key)
+        database,
+        clock,
+        components.wake_signal,
+        components.topic,
+        address_key_fingerprint(components.address_key),
+        components.erased.pseudonyms,
     )
     situation_service = situation_routes.SituationService(
-        database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal
+        *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
+        components.erased,
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),

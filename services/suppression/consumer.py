@@ -21,6 +21,7 @@ from schemas.own_events import (
 )
 from schemas.quarantine import new_quarantine
 from schemas.times import Instant
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
@@ -29,6 +30,7 @@ from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.observability.metrics import MetricFamily
 from services.kit.runtime.clock import Clock
 from services.suppression import suppression_state as states
+from services.suppression.erasure_steps import erase_customer
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.situation_intervals import (
     NO_TRANSITIONS,
@@ -37,10 +39,8 @@ from services.suppression.situation_intervals import (
     apply_transitions,
 )
 from services.suppression.situation_kinds_cache import SituationKindsCache
-from services.suppression.store import entry_store
 from services.suppression.store import situation_store as history
 from services.suppression.store import state_store as store
-from services.suppression.store.entry_store import NewEntry
 from services.suppression.store.situation_store import SituationHistoryRow
 from services.suppression.store.state_store import EventKey
 from services.suppression.suppression_state import SuppressionState
@@ -49,6 +49,7 @@ _EFFECTS = {
     "applied": RecordEffect("applied", "the customer's situations or do-not-contact entries change"),
     "unchanged": RecordEffect("unchanged", "the customer's situations and do-not-contact entries are so already"),
     "duplicate": RecordEffect("duplicate", "the same event has been applied already"),
+    "erased": RecordEffect("nothing", "the customer is erased: nothing of the event is kept"),
 }
 """What each result of a single event means for a dead letter."""
 _LATER_CHANGES = "a situation of this customer was opened or closed after the time of this event"
@@ -92,12 +93,16 @@ class SuppressionEventHandler:
         clock: Clock,
         metrics: SuppressionMetrics,
         new_id: Callable[[Instant], str],
+        erased: ErasedCustomers,
+        on_erasure: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._kinds_cache = kinds
         self._clock = clock
         self._metrics = metrics
         self._new_entry_id = new_id
+        self._erased = erased
+        self._on_erasure = on_erasure
 
     async def prepare(self, batch: Batch) -> SuppressionBatch:
         """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same.
@@ -131,7 +136,7 @@ class SuppressionEventHandler:
         """Update the states under their row locks, and write the history and the inbox."""
         if not prepared.events:
             return
-        known = await store.lock_states(tx, {item.event.subject for item in prepared.events})
+        known = await store.lock_states(tx, {item.event.subject for item in prepared.events}, self._erased)
         before = dict(known)
         await self._apply_events(tx, prepared, known)
         await store.save_states(tx, (state for name, state in known.items() if state is not before[name]))
@@ -139,51 +144,39 @@ class SuppressionEventHandler:
     async def _apply_events(self, tx: Tx, prepared: SuppressionBatch, known: dict[str, SuppressionState]) -> None:
         done = await store.find_applied_events(tx, [item.key for item in prepared.events])
         steps: list[SituationHistoryRow] = []
-        erasures: list[NewEntry] = []
         new_keys: list[EventKey] = []
         for item in prepared.events:
             event, key = item.event, item.key
+            if event.type == CUSTOMER_ERASED and event.subject in known:
+                del known[event.subject]
+                pseudonym = self._erased.pseudonyms.of_customer(event.subject)
+                await erase_customer(tx, event, pseudonym, self._new_entry_id(prepared.now), prepared.now)
+                prepared.count_result("applied")
+                continue
+            if event.subject not in known:
+                prepared.count_result("erased")
+                continue
             if key in done:
                 prepared.count_result("duplicate")
                 continue
             done.add(key)
             new_keys.append(key)
             state = known[event.subject]
-            known[event.subject] = self._apply_event(state, item, prepared, steps, erasures)
+            known[event.subject] = _apply_event(state, item, prepared, steps)
             prepared.count_result("unchanged" if known[event.subject] is state else "applied")
         await store.record_applied_events(tx, new_keys, prepared.now)
         await history.record_changes(tx, steps, prepared.now)
-        await entry_store.insert_entries(tx, erasures, prepared.now)
-
-    def _apply_event(
-        self,
-        state: SuppressionState,
-        item: SuppressionEvent,
-        prepared: SuppressionBatch,
-        steps: list[SituationHistoryRow],
-        erasures: list[NewEntry],
-    ) -> SuppressionState:
-        event = item.event
-        if event.type == CUSTOMER_ERASED:
-            erased = states.add_erasure(state, min(event.time, prepared.now), self._new_entry_id(prepared.now))
-            if erased is not state:
-                erasure = erased.entries[-1]
-                erasures.append(
-                    NewEntry(erasure.id, event.subject, None, (), erasure.entry, event.source[:200], "event")
-                )
-            state = erased
-        update = apply_transitions(state.situations, item.transitions, event.time, prepared.kinds)
-        for change in update.changes:
-            steps.append(SituationHistoryRow(event.subject, change, event.time, event.source, event.id))
-            action = "opened" if change.opened else "closed"
-            prepared.transition_counts[action] = prepared.transition_counts.get(action, 0) + 1
-        prepared.transition_counts["ignored"] = prepared.transition_counts.get("ignored", 0) + update.ignored
-        return states.with_situations(state, update.intervals)
 
     async def after_commit(self, prepared: SuppressionBatch) -> None:
-        """Update the metrics."""
+        """Update the metrics, and let the data of erased customers be removed."""
         self._metrics.count_results(prepared.results)
+        if any(item.event.type == CUSTOMER_ERASED for item in prepared.events):
+            self._on_erasure()
         _add_counts(self._metrics.situations, prepared.transition_counts)
+
+    async def keeps_nothing_of(self, tx: Tx, record: Record) -> bool:
+        """Whether the record is about an erased customer."""
+        return bool(await self._erased.among(tx, customers_of(record.key, record.headers, record.value)))
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Quarantine every customer whom the record may have opened a situation of, or erased."""
@@ -196,7 +189,7 @@ class SuppressionEventHandler:
         customers = customers_to_quarantine(
             record.key, record.headers, record.value, now, type_may_refuse, kinds.lapses, failed=failed
         )
-        known = await store.lock_states(tx, customers)
+        known = await store.lock_states(tx, customers, self._erased)
         position = (record.topic, record.partition, record.offset)
         after = [states.quarantine(state, position, now) for state in known.values()]
         for state in after:
@@ -218,13 +211,26 @@ class SuppressionEventHandler:
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """End the quarantines that rest on this letter."""
         record, now = letter.record, self._clock.now()
-        known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value))
+        known = await store.lock_states(tx, customers_of(record.key, record.headers, record.value), self._erased)
         position = (record.topic, record.partition, record.offset)
         ended = [after for state in known.values() if (after := states.release(state, position)) is not state]
         for state in ended:
             await history.record_release(tx, state.customer, position, now)
         await store.save_states(tx, ended)
         self._metrics.count_quarantines("ended", len(ended))
+
+
+def _apply_event(
+    state: SuppressionState, item: SuppressionEvent, prepared: SuppressionBatch, steps: list[SituationHistoryRow]
+) -> SuppressionState:
+    event = item.event
+    update = apply_transitions(state.situations, item.transitions, event.time, prepared.kinds)
+    for change in update.changes:
+        steps.append(SituationHistoryRow(event.subject, change, event.time, event.source, event.id))
+        action = "opened" if change.opened else "closed"
+        prepared.transition_counts[action] = prepared.transition_counts.get(action, 0) + 1
+    prepared.transition_counts["ignored"] = prepared.transition_counts.get("ignored", 0) + update.ignored
+    return states.with_situations(state, update.intervals)
 
 
 def _add_counts(family: MetricFamily[Counter], counts: Mapping[str, int]) -> None:

@@ -15,12 +15,14 @@ from schemas.facts import SuppressionEntry
 from schemas.service_api import AttemptScope
 from schemas.suppression import Suppression
 from schemas.times import Instant
-from schemas.vocabulary import CHANNELS
+from schemas.vocabulary import CHANNELS, SuppressionReason
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx
 from services.suppression import suppression_state as states
 from services.suppression.store import entry_store
 from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
+from services.suppression.suppression_errors import ErasedEntryKept
 from services.suppression.suppression_state import SuppressionState, is_covered_by, suppressed_addresses, to_entry
 
 
@@ -34,9 +36,11 @@ class HashedSuppression:
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """The result of adding a document: `exists` when an equal entry is valid at least as long."""
+    """The result of adding a document: `exists` when an equal entry is valid at least as long, `erased` when it names
+    an erased customer: then nothing is added.
+    """
 
-    status: Literal["added", "exists"]
+    status: Literal["added", "exists", "erased"]
     id: str | None
     scopes: tuple[AttemptScope, ...]
 
@@ -56,6 +60,7 @@ class SuppressionList:
     """Adds and removes entries. `address_key` hashes addresses; `region` is the organisation's country."""
 
     def __init__(self, address_key: bytes, region: str | None) -> None:
+        self.erased = ErasedCustomers(address_key)
         self._hash = create_address_hasher(address_key)
         self._region = region
 
@@ -97,7 +102,7 @@ class SuppressionList:
     ) -> list[AddResult]:
         """Add the documents that are not covered yet, under locks, so that concurrent requests add nothing twice."""
         customers = {each.document.customer for each in documents if each.document.customer is not None}
-        known = await store.lock_states(tx, customers)
+        known = await store.lock_states(tx, customers, self.erased)
         before = dict(known)
         hashes = [digest for each in documents for digest in each.hashes]
         if hashes:
@@ -106,6 +111,9 @@ class SuppressionList:
         added: list[AddResult] = []
         new: list[NewEntry] = []
         for each in documents:
+            if each.document.customer is not None and each.document.customer not in known:
+                added.append(AddResult("erased", None, ()))
+                continue
             entry_id = self._add_if_new(each, new_entry_id(now), known, live_entries)
             if entry_id is not None:
                 new.append(self._new_entry(each, entry_id, added_by))
@@ -148,13 +156,19 @@ class SuppressionList:
         )
 
     async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
-        """Remove an entry, from the customer's state too; False when none of that id is live."""
+        """Remove an entry, from the customer's state too; False when none of that id is live.
+
+        Raises ErasedEntryKept for one that cannot be removed.
+        """
         record = await entry_store.get_entry(tx, entry_id)
         if record is None:
             return False
+        if record.reason == SuppressionReason.ERASED:
+            raise ErasedEntryKept
         if record.customer is not None:
-            known = await store.lock_states(tx, [record.customer])
-            state = states.remove_entry(known[record.customer], entry_id)
+            known = await store.lock_states(tx, [record.customer], self.erased)
+            before = known.get(record.customer)
+            state = None if before is None else states.remove_entry(before, entry_id)
             if state is not None:
                 await store.save_states(tx, [state])
         return await entry_store.mark_removed(tx, entry_id, removed_by, reason, now)

@@ -12,7 +12,7 @@ from services.kit.observability.shared_series import (
 )
 
 SOURCES = ("suppression", "hold")
-EVENTS = ("applied", "unchanged", "duplicate", "unreadable", "unreadable_nobody")
+EVENTS = ("applied", "unchanged", "duplicate", "erased", "unreadable", "unreadable_nobody")
 MODES = ("drop", "defer")
 ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 

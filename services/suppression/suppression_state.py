@@ -153,14 +153,16 @@ def to_facts(
     state: SuppressionState,
     address_entries: Mapping[AddressName, Sequence[SuppressionEntry]],
     names: Sequence[tuple[int, AddressName]],
+    erased: Sequence[SuppressionEntry] = (),
 ) -> Suppressions:
     """The facts about this customer; `names`: indexes of the customer's addresses, each with a key of
-    `address_entries`. An address may have several keys.
+    `address_entries`. An address may have several keys. `erased`: the entry of a customer of whom no state is kept.
     """
     return Suppressions(
         customer=state.customer,
         version=state.version,
         entries=tuple(customer_entry.entry for customer_entry in state.entries)
+        + tuple(erased)
         + match_address_entries(address_entries, names),
         situations=state.situations,
         quarantines=state.quarantines,

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
 from schemas.service_api import AttemptScope, ScopeNames
 from schemas.vocabulary import Channel, Class, SuppressionReason
+from services.erasure.erased_customers import ERASED_DETAIL, CustomerErased
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
 from services.kit.http import request_parsing
@@ -24,6 +25,7 @@ from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unkno
 from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
+from services.suppression.suppression_errors import ErasedEntryKept
 
 LINES_MEDIA_TYPES = ("application/x-ndjson", "application/jsonl")
 MAX_ROWS = 10_000
@@ -32,6 +34,7 @@ ROWS_PER_CHUNK = 500
 ROW_STATUSES = ("added", "exists", "invalid")
 
 RowResult = dict[str, Any]
+_ERASED_PROBLEM = {"pointer": "/customer", "code": CustomerErased.default_code, "detail": ERASED_DETAIL}
 
 _ENTRY = document("suppression", optional=["at"])
 _ENTRIES = {"oneOf": [_ENTRY, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": _ENTRY}]}
@@ -124,7 +127,10 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
     ) -> dict[str, object]:
         before = decode_cursor(after, str) if after else ""
         async with database.read() as tx:
-            rows = await entry_store.list_entries(tx, before, limit + 1, customer=customer, reason=reason, hashes=None)
+            pseudonym = None if customer is None else suppression_list.erased.pseudonyms.of_customer(customer)
+            rows = await entry_store.list_entries(
+                tx, before, limit + 1, customer=customer, pseudonym=pseudonym, reason=reason, hashes=None
+            )
         items = [entry_document(row) for row in rows[:limit]]
         return to_page(items, encode_cursor(items[-1]["id"]) if len(rows) > limit else None)
 
@@ -142,7 +148,9 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         channel, address = address_lookup.channel, address_lookup.address
         hashes = suppression_list.lookup_hashes(channel, address)
         async with database.read() as tx:
-            rows = await entry_store.list_entries(tx, "", 200, customer=None, reason=None, hashes=hashes)
+            rows = await entry_store.list_entries(
+                tx, "", 200, customer=None, pseudonym=None, reason=None, hashes=hashes
+            )
         if not rows:
             suppression_list.refuse_bad_address(channel, address)
         return to_page([entry_document(row) for row in rows], None)
@@ -155,7 +163,7 @@ def _add_create_route(
         "",
         summary="Add one entry, or up to 10,000 as a list or as lines; answered once it is enforced",
         dependencies=[_ENTRIES_BODY],
-        **answers({200: AddedEntry | ImportResult, 202: AddedEntry | ImportResult}),
+        **answers({200: AddedEntry | ImportResult, 202: AddedEntry | ImportResult}, CustomerErased),
     )
     async def add(request: Request, principal: Principal = requires("suppressions:write")) -> JSONResponse:
         if request_parsing.read_media_type(request) in LINES_MEDIA_TYPES:
@@ -165,6 +173,8 @@ def _add_create_route(
             return await import_entries(body, principal)
         document = importer.parse_row(body)
         (added,) = await importer.add_documents([document], principal.name)
+        if added.status == "erased":
+            raise CustomerErased
         answer: RowResult = {"id": added.id, "status": added.status}
         return await respond_when_enforced(answer, added.scopes, [(answer, document)])
 
@@ -188,7 +198,7 @@ def _add_delete_route(routes: APIRouter, database: Database, suppression_list: S
     @routes.delete(
         "/{entry_id}",
         summary="Remove an entry; who, when and why stays on record",
-        **answers({200: EntryFields}, NotFound),
+        **answers({200: EntryFields}, NotFound, ErasedEntryKept),
     )
     async def remove(
         entry_id: str,
@@ -249,9 +259,13 @@ class SuppressionImporter:
             chunk = valid[start : start + ROWS_PER_CHUNK]
             added = await self.add_documents([document for _, document in chunk], added_by)
             for (index, _), item in zip(chunk, added, strict=True):
+                if item.status == "erased":
+                    results[index] = {"row": index, "status": "invalid", "errors": [_ERASED_PROBLEM]}
+                    continue
                 results[index] = {"row": index, "status": item.status, "id": item.id}
                 scopes.extend(item.scopes)
-        return results, scopes, [(results[index], document) for index, document in valid]
+        taken = [(results[index], document) for index, document in valid if results[index]["status"] != "invalid"]
+        return results, scopes, taken
 
 
 def _entry_names(entry: HashedSuppression) -> ScopeNames:

@@ -9,16 +9,20 @@ from schemas.documents import DocumentError, validate_document
 from schemas.facts import Suppressions
 from schemas.policy import SituationKind
 from schemas.service_api import (
+    BLOCK_ADDRESSES_PATH,
     HOLD_ENDS_PATH,
     HOLD_RECORDS_PATH,
     HOLDS_PATH,
     LIFT_HOLD_PATH,
     SITUATIONS_PATH,
+    SUPPRESSION_ERASURES_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
+    BlockAddressesRequest,
     CustomerAddressHashes,
+    ErasuresRequest,
     HoldEndsRequest,
     HoldRecordsRequest,
     LiftedHold,
@@ -32,6 +36,8 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from services.erasure.progress import read_progress
+from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
@@ -43,6 +49,8 @@ from services.kit.runtime.clock import Clock
 from services.suppression import suppression_state
 from services.suppression.as_of import rebuild_facts
 from services.suppression.as_of import rebuild_known_suppressions as states_between
+from services.suppression.entry_registration import new_entry_id
+from services.suppression.erasure_steps import block_addresses
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
 from services.suppression.store import entry_store, history_store, hold_store, situation_store, state_store
 from services.suppression.suppression_errors import AddressKeyMismatch
@@ -54,7 +62,16 @@ FENCE_WAIT = 2.0
 class FactsEndpoint:
     """Answers requests for facts, present and past."""
 
-    def __init__(self, database: Database, clock: Clock, wake_signal: WakeSignal, topic: str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        wake_signal: WakeSignal,
+        topic: str,
+        fingerprint: str,
+        pseudonyms: Pseudonyms,
+    ) -> None:
+        self._pseudonyms = pseudonyms
         self._database = database
         self._clock = clock
         self._wake_signal = wake_signal
@@ -69,10 +86,11 @@ class FactsEndpoint:
         """
         hashes = [digest for query in payload.customers for _, digest in query.hashes]
         self._check_address_key(payload.address_key, hashes)
-        await wait_until_applied(self._database, self._log_positions(payload.positions), FENCE_WAIT, self._wake_signal)
+        pseudonyms = {query.customer: self._pseudonyms.of_customer(query.customer) for query in payload.customers}
+        await self.wait_for(payload.positions)
         async with self._database.read() as tx:
             known = await state_store.get_states(tx, [query.customer for query in payload.customers])
-            address_entries = await entry_store.list_address_entries(tx, hashes)
+            address_entries = await entry_store.list_address_entries(tx, [*hashes, *pseudonyms.values()])
             current_holds = await hold_store.list_current_holds(tx, self._clock.now())
             self._has_spellings = self._has_spellings and await entry_store.has_spellings(tx)
         if self._has_spellings and address_entries:
@@ -82,9 +100,14 @@ class FactsEndpoint:
         for query, version in zip(payload.customers, versions, strict=True):
             state = known[query.customer]
             names = query.hashes if address_entries else ()
-            if version != state.version or any(digest in address_entries for _, digest in names):
-                answers.append(suppression_state.to_facts(state, address_entries, names))
+            erased = address_entries.get(pseudonyms[query.customer], ()) if address_entries else ()
+            if version != state.version or erased or any(digest in address_entries for _, digest in names):
+                answers.append(suppression_state.to_facts(state, address_entries, names, erased))
         return SuppressionResponse(tuple(answers), current_holds, needs_spellings=self._has_spellings)
+
+    async def wait_for(self, positions: LogPositions) -> None:
+        """Wait until our database has applied the log up to these positions. Raises FenceTimeout, Invalid."""
+        await wait_until_applied(self._database, self._log_positions(positions), FENCE_WAIT, self._wake_signal)
 
     async def _carry_over_spellings(self, queries: Sequence[CustomerAddressHashes], known: Set[str]) -> None:
         """Keep entries that an address matches in another spelling under its canonical form, for all who have it."""
@@ -161,6 +184,21 @@ def internal_routes(
         return internal_api.respond(
             await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionHistoryRequest))
         )
+
+    @routes.post(SUPPRESSION_ERASURES_PATH)
+    async def list_erasures(request: Request) -> Response:
+        payload = await internal_api.read_request(request, ErasuresRequest)
+        await facts.wait_for(payload.positions)
+        return internal_api.respond(await read_progress(database, payload.pseudonyms))
+
+    @routes.post(BLOCK_ADDRESSES_PATH)
+    async def block_erased_addresses(request: Request) -> Response:
+        payload = await internal_api.read_request(request, BlockAddressesRequest)
+        await facts.wait_for(payload.positions)
+        now = clock.now()
+        async with database.write() as tx:
+            await block_addresses(tx, payload.pseudonym, payload.hashes, new_entry_id(now), now)
+        return internal_api.respond(Acknowledgement())
 
     @routes.post(HOLDS_PATH)
     @routes.get(HOLDS_PATH)

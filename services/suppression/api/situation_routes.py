@@ -20,6 +20,7 @@ from schemas.facts import Quarantine, Situation
 from schemas.fields import CustomerId
 from schemas.own_events import SITUATION_CLOSED, SITUATION_OPENED
 from schemas.times import Instant
+from services.erasure.erased_customers import CustomerErased, ErasedCustomers
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database, Tx
@@ -124,7 +125,9 @@ class SituationService:
         kinds: SituationKindsCache,
         clock: Clock,
         wake_signal: WakeSignal,
+        erased: ErasedCustomers,
     ) -> None:
+        self._erased = erased
         self._database = database
         self._bus = bus
         self._topic = topic
@@ -149,10 +152,11 @@ class SituationService:
         }
 
     async def publish_change(self, customer: str, requested: ManualSituation, actor: str) -> dict[str, Any]:
-        """Publish the change as an event, and wait until it is applied. Raises Invalid, and BusGone: the change may
-        then still be applied, and the same one again is another change.
+        """Publish the change as an event, and wait until it is applied. Raises Invalid, CustomerErased, and BusGone:
+        the change may then still be applied, and the same one again is another change.
         """
         async with self._database.read() as tx:
+            await self._erased.refuse(tx, customer)
             await self._check_kind(tx, requested.kind)
         now = self._clock.now()
         at = now if requested.at is None else requested.at
@@ -209,7 +213,7 @@ def situation_routes(service: SituationService) -> APIRouter:
     @routes.post(
         "/{customer}",
         summary="Open or close a situation by hand",
-        **answers({200: ChangedSituation, 202: ChangedSituation}, BusGone),
+        **answers({200: ChangedSituation, 202: ChangedSituation}, BusGone, CustomerErased),
     )
     async def change_situation(
         customer: CustomerId,

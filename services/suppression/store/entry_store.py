@@ -136,19 +136,31 @@ async def mark_removed(tx: Tx, entry_id: str, removed_by: str, reason: str | Non
 
 
 async def list_entries(
-    tx: Tx, before: str, limit: int, *, customer: str | None, reason: str | None, hashes: Sequence[str] | None
+    tx: Tx,
+    before: str,
+    limit: int,
+    *,
+    customer: str | None,
+    pseudonym: str | None,
+    reason: str | None,
+    hashes: Sequence[str] | None,
 ) -> Sequence[Row[Any]]:
-    """Live entries with an id below `before`, newest first; optionally of a customer, a reason, some addresses."""
+    """Live entries with an id below `before`, newest first; optionally of a customer, a reason, some addresses.
+
+    `pseudonym`: under which a customer who was erased has an entry.
+    """
     where = ["removed_at IS NULL"]
     params: dict[str, object] = {"before": before, "limit": limit}
     if before:
         where.append("id < :before")
     else:
         params.pop("before")
-    for name, value in (("customer", customer), ("reason", reason)):
-        if value is not None:
-            where.append(f"{name} = :{name}")
-            params[name] = value
+    if customer is not None:
+        where.append("(customer = :customer OR id IN (SELECT id FROM address_entry WHERE hash = :pseudonym))")
+        params |= {"customer": customer, "pseudonym": pseudonym}
+    if reason is not None:
+        where.append("reason = :reason")
+        params["reason"] = reason
     if hashes is not None:
         where.append(f"id IN (SELECT id FROM address_entry WHERE {tx.in_list('hash', 'hashes')})")
         params["hashes"] = tx.list_parameter(hashes)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from schemas.times import Instant
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx
 from services.suppression.suppression_state import SuppressionState, empty_state, pack, unpack
 
@@ -18,8 +19,8 @@ async def get_states(tx: Tx, customers: Sequence[str]) -> dict[str, SuppressionS
     return await _select_states(tx, customers, "")
 
 
-async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, SuppressionState]:
-    """The states of these customers, their rows locked until the transaction ends.
+async def lock_states(tx: Tx, customers: Iterable[str], erased: ErasedCustomers) -> dict[str, SuppressionState]:
+    """The states of these customers, their rows locked until the transaction ends; erased customers are absent.
 
     Rows are inserted and locked in one order of customers, so that two transactions cannot deadlock. An empty body
     marks a row that was inserted only to be locked.
@@ -32,7 +33,14 @@ async def lock_states(tx: Tx, customers: Iterable[str]) -> dict[str, Suppression
             ON CONFLICT (customer) DO NOTHING
         """
         await tx.execute(sql, customers=tx.list_parameter(names))
-    return await _select_states(tx, names, f"ORDER BY customer {tx.for_update}")
+    states = await _select_states(tx, names, f"ORDER BY customer {tx.for_update}")
+    # Asked under the locks: an erasure that has just committed deleted the row, and another was inserted above.
+    gone = await erased.among(tx, [name for name, state in states.items() if not state.version])
+    if gone:
+        await tx.execute(
+            f"DELETE FROM customer_state WHERE {tx.in_list('customer', 'gone')}", gone=tx.list_parameter(sorted(gone))
+        )
+    return {name: state for name, state in states.items() if name not in gone}
 
 
 async def _select_states(tx: Tx, customers: Sequence[str], order: str) -> dict[str, SuppressionState]:
