@@ -10,11 +10,14 @@ from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
+    PREFERENCE_ERASURES_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
     CustomerSearch,
+    ErasureProgress,
+    ErasuresRequest,
     FoundCustomers,
     LogPositions,
     PastPreferenceRequest,
@@ -83,6 +86,13 @@ class PreferenceClient:
         """Customers with a name that begins so, or with this address."""
         return await internal_api.call(
             self._http, FIND_CUSTOMERS_PATH, CustomerSearch(text, limit), FoundCustomers, key=self._service_key
+        )
+
+    async def get_erasures(self, pseudonyms: Sequence[str], positions: LogPositions) -> tuple[ErasureProgress, ...]:
+        """How far the erasures of these customers are, once the log has been applied up to `positions`."""
+        request = ErasuresRequest(tuple(pseudonyms), positions)
+        return await internal_api.call(
+            self._http, PREFERENCE_ERASURES_PATH, request, tuple[ErasureProgress, ...], key=self._service_key
         )
 
     async def set_topics(self, policy_version: int, topics: Sequence[Mapping[str, Any]]) -> None:

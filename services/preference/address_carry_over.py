@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.observability.logs import log
 from services.preference import store
@@ -22,7 +23,8 @@ _FORM = 1
 class AddressCarryOver:
     """The job. `region`: the organisation's country."""
 
-    def __init__(self, database: Database, region: str | None) -> None:
+    def __init__(self, database: Database, region: str | None, erased: ErasedCustomers) -> None:
+        self._erased = erased
         self._database = database
         self._region = region
 
@@ -37,7 +39,8 @@ class AddressCarryOver:
             async with self._database.write() as tx:
                 page = await store.list_packed_states(tx, last, PAGE_SIZE)
                 stale = [customer for customer, packed in page if not is_read_in(packed, self._region)]
-                await store.write_states(tx, (await store.lock_states(tx, stale, self._region)).values())
+                states = await store.lock_states(tx, stale, self._region, self._erased)
+                await store.write_states(tx, states.values())
                 if not page:
                     await store.set_settled(tx, _SETTLED_NAME, settled)
             if not page:

@@ -15,18 +15,22 @@ from schemas.fields import CustomerId
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
+    PREFERENCE_ERASURES_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
     CustomerSearch,
+    ErasuresRequest,
     FoundCustomers,
+    LogPositions,
     PastPreferenceRequest,
     PolicyTopics,
     PreferenceHistoryRequest,
     PreferenceRequest,
 )
 from schemas.times import format_instant
+from services.erasure.progress import read_progress
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
@@ -171,20 +175,29 @@ def internal_routes(database: Database, wake_signal: WakeSignal, region: str | N
     """`/internal/preference/...`. `region`: the organisation's country."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
+    async def wait_for(positions: LogPositions) -> None:
+        applied = {
+            Partition(topic, partition): offset
+            for topic, partitions in positions.items()
+            for partition, offset in partitions.items()
+        }
+        await wait_until_applied(database, applied, FENCE_WAIT, wake_signal)
+
     @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the caller's log positions")
     async def get_facts(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceRequest)
-        positions = {
-            Partition(topic, partition): offset
-            for topic, partitions in payload.positions.items()
-            for partition, offset in partitions.items()
-        }
-        await wait_until_applied(database, positions, FENCE_WAIT, wake_signal)
+        await wait_for(payload.positions)
         async with database.read() as tx:
             answers = await store.get_facts(tx, payload.customers, payload.versions, region)
         return internal_api.respond(answers)
 
     _add_recorded_routes(router, database, region)
+
+    @router.post(PREFERENCE_ERASURES_PATH, summary="How far erasures are, and the hashes of the addresses")
+    async def list_erasures(request: Request) -> Response:
+        payload = await internal_api.read_request(request, ErasuresRequest)
+        await wait_for(payload.positions)
+        return internal_api.respond(await read_progress(database, payload.pseudonyms))
 
     @router.post(FIND_CUSTOMERS_PATH, summary="Customers by name or address")
     async def find_customers(request: Request) -> Response:

@@ -6,6 +6,7 @@ from typing import Protocol
 from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
+from services.erasure.eraser import Eraser
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
@@ -31,6 +32,7 @@ from services.preference.centre.link_routes import centre_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
+from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.metrics import PreferenceMetrics
 from services.preference.settings import PreferenceSettings
 
@@ -55,9 +57,13 @@ def build(
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     region = settings.region
-    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region)
+    address_key = settings.require("address_key")
+    eraser = Eraser(database, ERASE_STEPS)
+    customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
+    erased = customer_eraser.erased
+    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
-    handler = PreferenceEventHandler(clock, metrics, region)
+    handler = PreferenceEventHandler(clock, metrics, region, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -68,7 +74,7 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, derive_token_key(settings.require("address_key")), region),
+            centre_routes(database, editor, clock, derive_token_key(address_key), region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -93,7 +99,8 @@ def build(
         wake=wake_signal,
     )
     service.add_consume_loop(CONSUMER_GROUP, loop)
-    service.add_job("addresses", partial(do_once, AddressCarryOver(database, region).carry_over))
-    service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region).build))
+    service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
+    service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
+    service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, peek_type
-from schemas.own_events import check_event, customers_to_quarantine, may_be_refusal
+from schemas.own_events import CUSTOMER_ERASED, check_event, customers_to_quarantine, may_be_refusal
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
@@ -20,6 +21,7 @@ from services.kit.errors import RecordProblem
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.preference import store
+from services.preference.erasure_steps import CustomerEraser
 from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import Overgrown, Unreadable
 from services.preference.preference_state import (
@@ -40,6 +42,7 @@ _EFFECTS = {
     "changed": RecordEffect("applied", "the customer's preferences change"),
     "unchanged": RecordEffect("unchanged", "the customer's preferences are so already"),
     "duplicate": RecordEffect("duplicate", "the same event has been applied already"),
+    "erased": RecordEffect("nothing", "the customer is erased: nothing of the event is kept"),
     "conflict": RecordEffect("duplicate", "another event with this source and id has been applied already"),
 }
 """What each action on a single event means for a dead letter."""
@@ -67,19 +70,33 @@ class PreferenceEvent:
         return (self.event.customer, self.event.source, self.event.id)
 
 
+@dataclass(frozen=True, slots=True)
+class ErasureEvent:
+    """An event by which a customer is erased."""
+
+    event: Event
+
+    @property
+    def customer(self) -> str:
+        """The customer's id."""
+        return self.event.customer
+
+
 @dataclass(slots=True)
 class PreferenceBatch:
     """The changes of a batch in log order, and a count of what was done with them."""
 
-    items: list[PreferenceEvent]
+    items: list[PreferenceEvent | ErasureEvent]
     actions: Counter[str] = field(default_factory=Counter)
 
 
 class PreferenceEventHandler:
     """The handler of the consume loop. Of events of other types, only the type is decoded."""
 
-    def __init__(self, clock: Clock, metrics: PreferenceMetrics, region: str | None) -> None:
+    def __init__(self, clock: Clock, metrics: PreferenceMetrics, region: str | None, eraser: CustomerEraser) -> None:
         """`region`: the organisation's country."""
+        self._eraser = eraser
+        self._erased = eraser.erased
         self._clock = clock
         self._region = region
         self._metrics = metrics
@@ -87,9 +104,13 @@ class PreferenceEventHandler:
     async def prepare(self, batch: Batch) -> PreferenceBatch:
         """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same."""
         now = self._clock.now()
-        items: list[PreferenceEvent] = []
+        items: list[PreferenceEvent | ErasureEvent] = []
         for record in batch.records:
-            if peek_type(record.headers, record.value) not in EVENT_TYPES:
+            event_type = peek_type(record.headers, record.value)
+            if event_type == CUSTOMER_ERASED:  # the suppression service writes the letter of one that cannot be read
+                with contextlib.suppress(InvalidEvent):
+                    items.append(ErasureEvent(decode_record(record.headers, record.value, now)))
+            if event_type not in EVENT_TYPES:
                 continue
             try:
                 event = decode_record(record.headers, record.value, now)
@@ -109,11 +130,18 @@ class PreferenceEventHandler:
         prepared.actions.clear()
         if not prepared.items:
             return
-        states = await store.lock_states(tx, [item.customer for item in prepared.items], self._region)
-        applied_digests = await store.find_applied_digests(tx, [item.key for item in prepared.items])
+        states = await self._lock_states(tx, [item.customer for item in prepared.items])
+        changes = [item for item in prepared.items if isinstance(item, PreferenceEvent)]
+        applied_digests = await store.find_applied_digests(tx, [item.key for item in changes])
         now, new_digests, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.StateUpdate]()
         for item in prepared.items:
-            before = states[item.customer]
+            before = states.get(item.customer)
+            if before is None or isinstance(item, ErasureEvent):
+                prepared.actions["erased"] += 1
+                if before is not None:
+                    await self._eraser.erase(tx, states.pop(item.customer), item.event)
+                    edits = [each for each in edits if each.after.customer != item.customer]
+                continue
             if (digest := applied_digests.get(item.key) or new_digests.get(item.key)) is not None:
                 action, edit = "duplicate" if digest == item.digest else "conflict", None
             else:
@@ -132,10 +160,19 @@ class PreferenceEventHandler:
 
     async def after_commit(self, prepared: PreferenceBatch) -> None:
         """Update the metrics."""
+        if prepared.actions["erased"]:
+            self._eraser.notify()
         for action, count in prepared.actions.items():
             self._metrics.count_log_events(action, count)
         if prepared.actions["conflict"]:
             log("event_conflict", "warning", count=prepared.actions["conflict"], stage=STAGE)
+
+    async def _lock_states(self, tx: Tx, customers: Iterable[str]) -> dict[str, PreferenceState]:
+        return await store.lock_states(tx, customers, self._region, self._erased)
+
+    async def keeps_nothing_of(self, tx: Tx, record: Record) -> bool:
+        """Whether the record is about an erased customer."""
+        return bool(await self._erased.among(tx, customers_of(record.key, record.headers, record.value)))
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Quarantine every customer whose refusal the record may be; apply what fits of one that is over a limit."""
@@ -145,7 +182,7 @@ class PreferenceEventHandler:
         customers = customers_to_quarantine(
             record.key, record.headers, record.value, now, may_be_refusal, failed=not isinstance(error, Unreadable)
         )
-        states = await store.lock_states(tx, customers, self._region)
+        states = await self._lock_states(tx, customers)
         position = (record.topic, record.partition, record.offset)
         cause = store.ChangeCause("event", at=now, recorded=now, actor="dead letter")
         await store.save_updates(
@@ -159,7 +196,9 @@ class PreferenceEventHandler:
         if change is None:
             return
         fitting = without_excess(change, {each.pointer for each in error.errors})
-        before = (await store.lock_states(tx, [event.subject], self._region))[event.subject]
+        before = (await self._lock_states(tx, [event.subject])).get(event.subject)
+        if before is None:
+            return
         with contextlib.suppress(Overgrown):  # both are over their limits
             edit = _merge_event(before, event, fitting, now)
             await store.save_updates(tx, [] if edit is None else [edit])
@@ -170,13 +209,17 @@ class PreferenceEventHandler:
         if item is None:
             return RecordEffect("nothing", "the event changes no preferences")
         (action,) = prepared.actions
-        later = 0 if action == "duplicate" else await store.count_later_changes(tx, item.key, item.event.time)
+        later = (
+            0
+            if action in ("duplicate", "erased") or isinstance(item, ErasureEvent)
+            else await store.count_later_changes(tx, item.key, item.event.time)
+        )
         return _EFFECTS[action] if not later else msgspec.structs.replace(_EFFECTS[action], warnings=(_LATER_CHANGES,))
 
     async def on_dead_letter_closed(self, tx: Tx, letter: DeadLetter) -> None:
         """End the quarantines that rest on this letter."""
         record, now = letter.record, self._clock.now()
-        states = await store.lock_states(tx, customers_of(record.key, record.headers, record.value), self._region)
+        states = await self._lock_states(tx, customers_of(record.key, record.headers, record.value))
         position = (record.topic, record.partition, record.offset)
         cause = store.ChangeCause("event", at=now, recorded=now, actor=letter.closed_by)
         edits = [store.StateUpdate(before, release(before, position), cause) for before in states.values()]

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.observability.logs import log
 from services.preference import store
@@ -18,7 +19,8 @@ class CustomerLookupBuild:
     Works a page at a time while the service works. `region`: the organisation's country.
     """
 
-    def __init__(self, database: Database, region: str | None) -> None:
+    def __init__(self, database: Database, region: str | None, erased: ErasedCustomers) -> None:
+        self._erased = erased
         self._database = database
         self._region = region
 
@@ -32,7 +34,7 @@ class CustomerLookupBuild:
             async with self._database.write() as tx:
                 page = [customer for customer, _ in await store.list_packed_states(tx, last, PAGE_SIZE)]
                 if page:
-                    states = await store.lock_states(tx, page, self._region)
+                    states = await store.lock_states(tx, page, self._region, self._erased)
                     await store.replace_lookup_keys(tx, [state.preference for state in states.values()])
                 else:
                     await store.set_settled(tx, SETTLED_NAME, settled_form(self._region))

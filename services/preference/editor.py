@@ -18,6 +18,7 @@ from schemas.link_tokens import LinkToken
 from schemas.service_api import AttemptScope, PolicyTopics
 from schemas.vocabulary import Class
 from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
+from services.erasure.erased_customers import CustomerErased, ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.errors import PreconditionFailed, Problem
 from services.kit.runtime.clock import Clock
@@ -58,8 +59,10 @@ class PreferenceEditor:
         metrics: PreferenceMetrics,
         barrier: OptOutBarrier,
         region: str | None,
+        erased: ErasedCustomers,
     ) -> None:
         """`region`: the organisation's country."""
+        self._erased = erased
         self._database = database
         self._clock = clock
         self._metrics = metrics
@@ -72,7 +75,7 @@ class PreferenceEditor:
         """Set these document fields. `whole`: they are the whole document (PUT).
 
         Raises DocumentError, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument,
-        PreconditionFailed.
+        PreconditionFailed, CustomerErased.
         """
         start, now = time.monotonic(), self._clock.now()
 
@@ -96,7 +99,7 @@ class PreferenceEditor:
         return EditResult(before, after, await self._wait_until_enforced(customer, scopes, "api", start))
 
     async def opt_out(self, customer: str, entry: OptOut, *, actor: str) -> Enforcement:
-        """Add one opt-out; idempotent. Raises UnknownTopic, OptOutNotAllowed."""
+        """Add one opt-out; idempotent. Raises UnknownTopic, OptOutNotAllowed, CustomerErased."""
         start, now = time.monotonic(), self._clock.now()
 
         def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
@@ -109,7 +112,10 @@ class PreferenceEditor:
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
     async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
-        """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named."""
+        """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.
+
+        Of an erased customer nothing is kept, and what they ask is in force already.
+        """
         start, now = time.monotonic(), self._clock.now()
         applied_opt_out = OptOut(cls="marketing")
 
@@ -121,7 +127,11 @@ class PreferenceEditor:
             applied_opt_out = OptOut(cls="marketing") if token.topic is None or required else OptOut(topic=token.topic)
             return _add_opt_out(state, applied_opt_out, now)
 
-        await self._apply_change(token.customer, store.ChangeCause("unsubscribe", at=now, recorded=now), change)
+        cause = store.ChangeCause("unsubscribe", at=now, recorded=now)
+        try:
+            await self._apply_change(token.customer, cause, change)
+        except CustomerErased:
+            return Enforcement(enforced=True, in_flight=0), OptOut(topic=token.topic)
         self._metrics.changes("unsubscribe", "opted_out").inc()
         scopes = [opt_out_scope(token.customer, applied_opt_out)]
         return await self._wait_until_enforced(token.customer, scopes, "unsubscribe", start), applied_opt_out
@@ -133,7 +143,9 @@ class PreferenceEditor:
         change: Callable[[PreferenceState, PolicyTopics | None], PreferenceState],
     ) -> tuple[PreferenceState, PreferenceState]:
         async with self._database.write() as tx:
-            before = (await store.lock_states(tx, [customer], self._region))[customer]
+            before = (await store.lock_states(tx, [customer], self._region, self._erased)).get(customer)
+            if before is None:
+                raise CustomerErased
             after = change(before, await store.get_topics(tx))
             if after.version != before.version:
                 await store.save_updates(tx, [store.StateUpdate(before, after, cause)])

@@ -4,7 +4,7 @@ from services.kit.observability.metrics import Registry, counter
 from services.kit.observability.shared_series import duplicates_counter, optout_histogram, quarantines_counter
 
 SOURCES = ("event", "api", "unsubscribe")
-ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict")
+ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "erased")
 
 
 class PreferenceMetrics:

@@ -9,9 +9,12 @@ Permanent
     MissingConsentProof   consent without its source or its wording
     OptOutNotAllowed      an opt-out from a required topic, or from transactional messages
     IncompleteDocument    a PUT that lacks fields which are set today
+  Conflict 409
+    CustomerErased        the customer was erased (services.erasure)
   PreconditionFailed      the preferences have changed since the version that the caller names
 """
 
+from services.erasure.erased_customers import CustomerErased
 from services.kit.errors import Invalid, RejectedRecord
 
 
@@ -51,5 +54,5 @@ class IncompleteDocument(Invalid):
     default_code = "partial_document"
 
 
-EDIT_ERRORS = (Overgrown, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument)
+EDIT_ERRORS = (Overgrown, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument, CustomerErased)
 """What an edit of preferences over HTTP may be refused with."""

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from schemas.facts import Preference
 from schemas.service_api import PolicyTopics
 from schemas.times import Instant
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx
 from services.preference.customer_lookup import MAX_WORDS, lookup_keys
 from services.preference.document_form import preference_document
@@ -95,8 +96,10 @@ def _read_facts(customer: str, state: bytes | None, region: str | None) -> Prefe
     return to_facts(empty_state(customer)) if state is None else read_packed_facts(state, region)
 
 
-async def lock_states(tx: Tx, customers: Iterable[str], region: str | None) -> dict[str, PreferenceState]:
-    """The states of all these customers, their rows locked; missing rows are inserted first.
+async def lock_states(
+    tx: Tx, customers: Iterable[str], region: str | None, erased: ErasedCustomers
+) -> dict[str, PreferenceState]:
+    """The states of these customers, their rows locked; missing rows are inserted first. Erased customers are absent.
 
     Rows are locked in one order of customers, so that two transactions cannot deadlock.
     """
@@ -112,7 +115,27 @@ async def lock_states(tx: Tx, customers: Iterable[str], region: str | None) -> d
             **tx.bind_table_parameter("v", _STATE_COLUMNS, rows),
         )
         found |= await _select_for_update(tx, missing, region)
+        # Asked under the locks: an erasure that has just committed deleted the row, and another was inserted above.
+        gone = await erased.among(tx, missing)
+        for customer in gone:
+            await delete_state(tx, customer)
+            del found[customer]
     return found
+
+
+async def delete_state(tx: Tx, customer: str) -> None:
+    """Delete the state of a customer, and the keys by which they are found. Requires `lock_states`."""
+    for table in ("preference_state", "customer_lookup"):
+        await tx.execute(f"DELETE FROM {table} WHERE customer = :customer", customer=customer)
+
+
+async def list_past_addresses(tx: Tx, customer: str) -> list[tuple[str, str]]:
+    """Every address that the history of the customer has, with its channel."""
+    rows = await tx.rows(
+        "SELECT value FROM preference_change WHERE customer = :customer AND field = 'addresses'", customer=customer
+    )
+    documents = [document for row in rows for document in msgspec.json.decode(row.value) or ()]
+    return list(dict.fromkeys((document["channel"], document["address"]) for document in documents))
 
 
 async def _select_for_update(tx: Tx, customers: Sequence[str], region: str | None) -> dict[str, PreferenceState]:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from schemas.facts import Address, Preference
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
@@ -179,7 +180,7 @@ async def test_another_region_carries_them_over_again(database_url: str, tmp_pat
         await first.http.put("/v1/preferences/c-1", json={"addresses": [SPACED]})
     async with running(database_url, tmp_path, region="US", reading=False) as second:
         assert (await addresses(second))[0].problem is not None
-        await AddressCarryOver(second.database, "US").carry_over(asyncio.Event())
+        await AddressCarryOver(second.database, "US", ErasedCustomers(b"key")).carry_over(asyncio.Event())
         async with second.database.read() as tx:
             ((_, packed),) = await store.list_packed_states(tx, "", 10)
         assert is_read_in(packed, "US") and not is_read_in(packed, "GB")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.service_api import FoundCustomers
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
@@ -108,8 +109,8 @@ async def test_a_job_that_is_stopped_before_its_end_does_not_say_that_it_is_done
     caplog.set_level("INFO", "tactful")
     try:
         for stopping, settled in ((stopped, None), (asyncio.Event(), "1 DE")):
-            await CustomerLookupBuild(database, "DE").build(stopping)
-            await AddressCarryOver(database, "DE").carry_over(stopping)
+            await CustomerLookupBuild(database, "DE", ErasedCustomers(b"key")).build(stopping)
+            await AddressCarryOver(database, "DE", ErasedCustomers(b"key")).carry_over(stopping)
             async with database.read() as tx:
                 assert [await store.get_settled(tx, name) for name in ("customer_lookup", "addresses")] == [settled] * 2
             said = [each for each in caplog.messages if each in ("customer_lookup_built", "addresses_carried_over")]

@@ -14,6 +14,7 @@ from hypothesis.stateful import invariant, rule
 from schemas.event import Event
 from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from schemas.times import HOUR, format_instant
+from services.erasure.erased_customers import ErasedCustomers
 from services.preference import preference_state as preference
 from services.preference import store
 from services.preference.preference_state import PreferenceState
@@ -75,7 +76,7 @@ class PreferenceMachine(Machine):
     async def _write(self, customer: str, change: Change) -> None:
         """As the service does it: lock, change, save with its history."""
         async with self.ground.database.write() as tx:
-            before = (await store.lock_states(tx, [customer], None))[customer]
+            before = (await store.lock_states(tx, [customer], None, ErasedCustomers(b"key")))[customer]
             after = change(before)
             if after is not None:
                 assert after.version == before.version + 1
