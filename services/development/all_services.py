@@ -25,6 +25,7 @@ from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
+from services.development.local_log_erasure import ERASE_SECONDS, LocalLogErasure
 from services.development.virtual_time import VirtualTime, clock_routes
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
@@ -40,6 +41,7 @@ from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock, ManualClock, SystemClock
+from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
@@ -116,6 +118,10 @@ class AllServices:
         self._transport = InProcessTransport()
         self._client = httpx.AsyncClient(transport=self._transport, base_url="http://tactful")
         self._build_services(self._client, settings.require("service_key"), registry or Registry(), is_sole_dispatcher)
+        if isinstance(bus, LocalBus):
+            pseudonyms = self.orchestrator.components.erased.pseudonyms
+            log_erasure = LocalLogErasure(bus, databases, pseudonyms)
+            self.orchestrator.add_job("log erasure", partial(repeat_every, ERASE_SECONDS, log_erasure.delete_records))
         self.virtual_time = self._create_virtual_time()
         self.app = self._transport.gateway = Gateway({name: getattr(self, name).app for name in SERVICE_NAMES})
         if self.virtual_time is not None:

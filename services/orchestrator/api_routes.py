@@ -1,7 +1,10 @@
 """Collects the API routes of the orchestrator and gives each the objects it works with."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
@@ -18,6 +21,7 @@ from services.orchestrator.dead_letters import api as dead_letters_api
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions import api as decisions_api
 from services.orchestrator.decisions import contacts_api, event_intake, events_api
+from services.orchestrator.decisions.erasure_intake import ErasuresApi
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import IngestMetrics
@@ -25,6 +29,7 @@ from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
+from services.orchestrator.erasure import api as erasure_api
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api
 from services.orchestrator.explain.explainer import Explainer
@@ -52,6 +57,8 @@ def orchestrator_routes(
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
     letters: DeadLetterDirectory,
+    erased: ErasedCustomers,
+    other_services: Mapping[str, ErasuresApi],
     region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
@@ -64,7 +71,7 @@ def orchestrator_routes(
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
         events_api.event_routes(
-            event_intake.EventLog(bus, topic, database, decided_signal, snapshot, region, ingest_metrics), clock
+            event_intake.EventLog(bus, topic, database, decided_signal, snapshot, erased, region, ingest_metrics), clock
         ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
@@ -78,6 +85,7 @@ def orchestrator_routes(
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
+        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),

@@ -141,6 +141,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
         components.decision_metrics,
         components.outbox_signal,
         components.shadow,
+        components.erasure_intake,
         inline_delivery,
         names,
     )
@@ -178,6 +179,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
     )
     expiry = AcceptedEventExpiry(database, clock)
     service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
+    service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.own_letters.delete_expired))
     service.add_job("redrive", RedriveRunner(database, components.letters, clock).run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)

@@ -7,6 +7,8 @@ from schemas.link_tokens import create_link_builder
 from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.erasure.erased_customers import ErasedCustomers
+from services.erasure.eraser import Eraser
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
@@ -14,6 +16,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
+from services.orchestrator.decisions.erasure_intake import ErasureIntake
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
@@ -24,6 +27,7 @@ from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAla
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.history_reader import HistoryReader
@@ -74,7 +78,12 @@ class Components:
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
         # Nothing is delivered inline: every role serves the API, but not every role delivers.
-        redriver = Pipeline(self.evaluator, clock, self.decision_metrics, self.outbox_signal, self.shadow)
+        self.erased = ErasedCustomers(address_key)
+        self.eraser = Eraser(database, OrchestratorErasure(self.erased.pseudonyms, clock).steps())
+        self.erasure_intake = ErasureIntake(preference, suppression, self.erased, self.eraser.wake.notify)
+        redriver = Pipeline(
+            *(self.evaluator, clock, self.decision_metrics, self.outbox_signal, self.shadow, self.erasure_intake)
+        )
         self.own_letters = DeadLetterQueue(
             "orchestrator", database, redriver, clock, registry, topics=topics, wake=self.decided_signal
         )

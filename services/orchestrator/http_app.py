@@ -66,6 +66,8 @@ def build_http_app(
         snapshot=components.snapshot,
         link_builder=components.links,
         letters=components.letters,
+        erased=components.erased,
+        other_services={"preference": components.preference, "suppression": components.suppression},
         region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
     )

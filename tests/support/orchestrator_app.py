@@ -19,6 +19,7 @@ from schemas.times import parse_instant
 from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
@@ -33,6 +34,7 @@ from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
+from services.orchestrator.decisions.erasure_intake import ErasureIntake
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import DecisionMetrics
@@ -197,7 +199,9 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     registry = Registry()
     evaluator = Evaluator(database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"])
     shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
-    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), WakeSignal(), shadow)
+    erased = ErasedCustomers(ADDRESS_KEY)
+    intake = ErasureIntake(preference, suppression, erased, lambda: None)
+    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), WakeSignal(), shadow, intake)
     letters = DeadLetterDirectory(
         {
             "orchestrator": DeadLetterQueue(
@@ -228,6 +232,8 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             snapshot=snapshot,
             link_builder=links,
             letters=letters,
+            erased=erased,
+            other_services={"preference": preference, "suppression": suppression},
         ),
     )
     try:

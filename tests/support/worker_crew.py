@@ -223,7 +223,7 @@ async def _worker(
     dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)
-    common = parts.evaluator, clock, parts.decision_metrics, parts.outbox_signal, parts.shadow
+    common = parts.evaluator, clock, parts.decision_metrics, parts.outbox_signal, parts.shadow, parts.erasure_intake
     return Worker(
         database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
     )

@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Integer
 
 from schemas.event import Event
 from schemas.times import DAY, Instant
+from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.protocol import Partition
 from services.kit.db.bytewise_text import Text
 from services.kit.db.database import Database, Tx
@@ -66,22 +67,32 @@ class AcceptedEvent(NamedTuple):
 
 
 async def record_accepted(
-    tx: Tx, events: Sequence[Event], positions: Sequence[tuple[Partition, int]], sent_by: str, now: Instant
+    tx: Tx,
+    events: Sequence[Event],
+    positions: Sequence[tuple[Partition, int]],
+    sent_by: str,
+    now: Instant,
+    pseudonyms: Pseudonyms,
 ) -> None:
     """Note where these events are in the log. One that is accepted again is noted at its newest position, and stays
     that of whoever sent it first. `sent_by`: the name of that person or program.
+
+    Nothing is noted of a customer who has been erased meanwhile.
     """
     rows = [
         (event.subject, event.source, event.id, event.type, event.time, now, *partition, offset, sent_by)
+        + (pseudonyms.of_customer(event.subject),)
         for event, (partition, offset) in zip(events, positions, strict=True)
     ]
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    kinds = _COLUMNS | {"pseudonym": "text"}
     await tx.execute(
-        f"INSERT INTO accepted_event ({names}) SELECT {names} FROM {tx.table_parameter('a', _COLUMNS)} "
-        "WHERE true ORDER BY source, event_id, customer "
+        f"INSERT INTO accepted_event ({names}) SELECT {names} FROM {tx.table_parameter('a', kinds)} "
+        "WHERE NOT EXISTS (SELECT 1 FROM erasure e WHERE e.pseudonym = a.pseudonym) "
+        "ORDER BY source, event_id, customer "
         "ON CONFLICT (source, event_id, customer) DO UPDATE SET received = excluded.received, "
         "topic = excluded.topic, partition = excluded.partition, log_offset = excluded.log_offset",
-        **tx.bind_table_parameter("a", _COLUMNS, rows),
+        **tx.bind_table_parameter("a", kinds, rows),
     )
 
 

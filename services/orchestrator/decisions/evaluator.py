@@ -274,18 +274,20 @@ async def _lock_and_reevaluate(
     to_lock = [evaluation for evaluation in evaluations if evaluation.writes_ledger]
     if not to_lock:
         return list(evaluations)
-    new_customers = [evaluation.customer for evaluation in to_lock if evaluation.base.version == 0]
+    # A waiting message has a ledger: where there is none any more, the customer was erased, and nothing is written.
+    new_customers = [each.customer for each in to_lock if each.base.version == 0 and not each.expected_states]
     versions = await store.lock_ledgers(tx, [evaluation.customer for evaluation in to_lock], new_customers)
     outdated = [
-        evaluation.customer for evaluation in to_lock if versions[evaluation.customer] != evaluation.base.version
+        each.customer for each in to_lock if versions.get(each.customer, each.base.version) != each.base.version
     ]
+    gone = {each.customer for each in to_lock if each.customer not in versions}
     reloaded = await store.load_ledgers(tx, outdated, complete_since)
     changed_messages = await _changed_messages(tx, to_lock)
     result: list[CustomerEvaluation] = []
     for evaluation in evaluations:
         # A refusal leaves the ledger's version alone, so the version cannot tell that somebody else has evaluated
         # the same waiting message: its state must be the one that was read (Rank/no-state-check in docs/protocols).
-        if not changed_messages.isdisjoint(evaluation.expected_states):
+        if evaluation.customer in gone or not changed_messages.isdisjoint(evaluation.expected_states):
             continue
         base = reloaded.get(evaluation.customer)
         result.append(evaluation if base is None else reevaluate(evaluation, base))

@@ -22,6 +22,7 @@ from schemas.own_events import (
 )
 from schemas.roles import ALLOWED_ACTIONS, is_allowed
 from schemas.times import SECOND, Instant
+from services.erasure.erased_customers import ERASED_DETAIL, CustomerErased, ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus, Outgoing, Partition
 from services.kit.db.database import Database
@@ -57,6 +58,7 @@ class EventLog:
     database: Database
     wake_signal: WakeSignal
     snapshot: CatalogueSnapshot
+    erased: ErasedCustomers
     region: str | None = None
     """The organisation's country, in which telephone numbers in national form are read."""
     ingest_metrics: IngestMetrics | None = None
@@ -73,6 +75,8 @@ class PublishResult:
     """Which events had been decided before, which are new, and the log positions after the new ones."""
 
     known_keys: frozenset[EventKey]
+    erased: frozenset[str]
+    """Customers of the request who were erased: nothing of their events is taken."""
     new_keys: frozenset[EventKey]
     end_positions: Mapping[Partition, int]
 
@@ -140,12 +144,20 @@ def _unusable_addresses(checked: CheckedData) -> Iterator[EventProblem]:
 
 
 async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal, now: Instant) -> PublishResult:
-    """Append new events to the log, durably. An event that the request repeats is appended once, as it came first."""
+    """Append new events to the log, durably. An event that the request repeats is appended once, as it came first.
+
+    Events of erased customers are not appended.
+    """
     async with log.database.answering_within(DATABASE_SECONDS), log.database.read() as tx:
-        known = await data_plane.known_event_keys(tx, [event_key(event) for event in events])
+        pseudonyms = {log.erased.pseudonyms.of_customer(event.subject): event.subject for event in events}
+        keys = [event_key(event) for event in events]
+        known, erased_pseudonyms = await data_plane.known_and_erased(tx, keys, list(pseudonyms))
+    erased = frozenset(pseudonyms[each] for each in erased_pseudonyms)
+    # Who asks once more to erase a customer is told that it is done already.
+    known |= {event_key(each) for each in events if each.type == CUSTOMER_ERASED and each.subject in erased}
     new_events: dict[EventKey, Event] = {}
     for event in events:
-        if event_key(event) not in known:
+        if event_key(event) not in known and event.subject not in erased:
             new_events.setdefault(event_key(event), event)
     headers = (("content-type", b"application/cloudevents+json"),)
     with _telling_to_send_again():
@@ -154,11 +166,13 @@ async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal,
         )
         if new_events:
             async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
-                await record_accepted(tx, list(new_events.values()), log_positions, sender.name, now)
+                await record_accepted(
+                    tx, list(new_events.values()), log_positions, sender.name, now, log.erased.pseudonyms
+                )
     after: dict[Partition, int] = {}
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
-    return PublishResult(frozenset(known), frozenset(new_events), after)
+    return PublishResult(frozenset(known), erased, frozenset(new_events), after)
 
 
 async def find_reused(
@@ -182,6 +196,24 @@ async def find_reused(
             if not has_same_content(event, first.setdefault(key, event)):
                 reused.add(place)
     return frozenset(reused)
+
+
+def refuse_erased(
+    parsed: Sequence[Event | InvalidEvent], published: PublishResult, *, is_batch: bool
+) -> list[Event | InvalidEvent]:
+    """The events, with what is wrong with those of erased customers. Raises CustomerErased for the only event."""
+    if not published.erased:
+        return list(parsed)
+    refused = InvalidEvent.of_problems([("/subject", CustomerErased.default_code, ERASED_DETAIL)])
+    result = [
+        refused
+        if isinstance(event, Event) and event.subject in published.erased and event.type != CUSTOMER_ERASED
+        else event
+        for event in parsed
+    ]
+    if not is_batch and result[0] is refused:
+        raise CustomerErased
+    return result
 
 
 @contextmanager

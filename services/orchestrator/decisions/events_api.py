@@ -15,6 +15,7 @@ from schemas.own_event_actions import OWN_EVENT_ACTIONS
 from schemas.own_events import check_event, is_own
 from schemas.roles import is_allowed
 from schemas.times import SECOND, format_instant, parse_duration
+from services.erasure.erased_customers import CustomerErased
 from services.kit import errors
 from services.kit.bus.fence import read_applied_offsets, wait_until_applied
 from services.kit.bus.protocol import Partition
@@ -37,6 +38,7 @@ from services.orchestrator.decisions.event_intake import (
     find_reused,
     publish_new,
     read_events,
+    refuse_erased,
     to_problems,
 )
 from services.orchestrator.decisions.event_notes import (
@@ -124,7 +126,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         "",
         summary="Send one CloudEvent, or a batch of them",
         dependencies=[_EVENTS_BODY],
-        **answers({202: EventItems}, errors.BusGone),
+        **answers({202: EventItems}, errors.BusGone, CustomerErased),
     )
     async def send_events(
         request: Request,
@@ -135,6 +137,8 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         catalogue = await log.catalogue()
         parsed = await read_events(request, principal, clock, log, catalogue)
         published = await publish_new(log, [each for each in parsed if isinstance(each, Event)], principal, clock.now())
+        is_batch = request.headers.get("content-type", "").partition(";")[0].strip().lower() == BATCH_MEDIA_TYPE
+        parsed = refuse_erased(parsed, published, is_batch=is_batch)
         reused = await find_reused(log, parsed, published)
         count_received(log.ingest_metrics, parsed, published, len(reused), clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)

@@ -17,7 +17,7 @@ import msgspec
 from schemas.dead_letters import RecordEffect
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
-from schemas.own_events import CONTACT_REPORTED, SITUATION_CLOSED, check_event, is_own
+from schemas.own_events import CONTACT_REPORTED, CUSTOMER_ERASED, SITUATION_CLOSED, check_event, is_own
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
@@ -28,6 +28,7 @@ from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
+from services.orchestrator.decisions.erasure_intake import ErasureIntake, is_erased
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
@@ -108,6 +109,9 @@ class EvaluatedBatch:
     evaluations: list[CustomerEvaluation] = field(default_factory=list)
     received_events: list[ReceivedEvent] = field(default_factory=list)
     customers_to_wake: list[str] = field(default_factory=list)
+    erasures: list[Event] = field(default_factory=list)
+    of_erased: int = 0
+    """Events of customers who were erased: nothing of them is decided or kept."""
     skipped: int = 0
     duplicates: int = 0
     reused: int = 0
@@ -130,6 +134,7 @@ class Pipeline:
         metrics: DecisionMetrics,
         outbox_signal: WakeSignal,
         shadow: ShadowEvaluator,
+        erasure_intake: ErasureIntake,
         inline_delivery: InlineSender | None = None,
         names: NameSampler | None = None,
     ) -> None:
@@ -138,6 +143,7 @@ class Pipeline:
         self._metrics = metrics
         self._outbox_signal = outbox_signal
         self._shadow = shadow
+        self._erasure_intake = erasure_intake
         self._inline_delivery = inline_delivery
         self._names = names
 
@@ -147,6 +153,8 @@ class Pipeline:
         catalogue = await self._evaluator.read_catalogue()
         prepared = EvaluatedBatch(self._clock.now(), catalogue)
         events = self._find_relevant_events(batch, prepared)
+        if prepared.erasures:
+            await self._erasure_intake.block_addresses(prepared.erasures, batch.next_offsets)
         if not events:
             return prepared
         inputs, known_keys = await self._evaluator.read_for_events(
@@ -155,6 +163,11 @@ class Pipeline:
         prepared.inputs = inputs
         if self._names is not None:
             _sample_traits(self._names, inputs.facts)
+        erased = {customer for customer, facts in inputs.facts.items() if is_erased(facts)}
+        if erased:
+            count = len(events)
+            events = [item for item in events if item.event.subject not in erased]
+            prepared.of_erased = count - len(events)
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
         self._evaluate(events, inputs, known_keys, prepared)
         if new_events:
@@ -171,6 +184,10 @@ class Pipeline:
         events: list[RelevantEvent] = []
         for record in batch.records:
             event_type = peek_type(record.headers, record.value)
+            if event_type == CUSTOMER_ERASED:  # the suppression service writes the letter of one that cannot be read
+                with contextlib.suppress(InvalidEvent):
+                    prepared.erasures.append(decode_record(record.headers, record.value, prepared.now))
+                continue
             relevant = event_type == CONTACT_REPORTED or (
                 event_type is not None and catalogue.is_triggered_by(event_type)
             )
@@ -244,6 +261,8 @@ class Pipeline:
                 tx, prepared.inputs, prepared.evaluations, prepared.now, claim=claim
             )
         await store.insert_events(tx, prepared.received_events, prepared.now)
+        if prepared.erasures:
+            await self._erasure_intake.record(tx, prepared.erasures)
         if prepared.customers_to_wake:
             await message_store.wake_parked(tx, prepared.customers_to_wake, prepared.now)
         if prepared.shadow_notes is not None:
@@ -258,9 +277,13 @@ class Pipeline:
             self._outbox_signal.notify()
         if prepared.shadow_notes is not None:
             self._shadow.count_committed(prepared.shadow_notes)
+        if prepared.erasures:
+            self._erasure_intake.notify()
+        if prepared.of_erased:
+            log("events_of_erased_customers", count=prepared.of_erased)
         self._metrics.record_batch(
             prepared.evaluations,
-            skipped=prepared.skipped,
+            skipped=prepared.skipped + prepared.of_erased,
             duplicates=prepared.duplicates,
             reused=prepared.reused,
             seconds=prepared.seconds,
@@ -268,11 +291,19 @@ class Pipeline:
         if prepared.reused:
             log("event_id_reused", "warning", count=prepared.reused, stage="decide")
 
+    async def keeps_nothing_of(self, tx: Tx, record: Record) -> bool:
+        """Whether the record is about an erased customer."""
+        return await self._erasure_intake.concerns_erased(tx, record)
+
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
         """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: EvaluatedBatch) -> RecordEffect:
         """What applying the record of a dead letter has done: its decisions."""
+        if prepared.erasures:
+            return RecordEffect("applied", "the customer is erased")
+        if prepared.of_erased:
+            return RecordEffect("nothing", "the customer is erased: nothing of the event is kept")
         if prepared.duplicates:
             return RecordEffect("duplicate", "the same event has been decided already")
         if prepared.reused:

@@ -110,6 +110,8 @@ class Scheduler:
         by_customer: dict[str, list[_DueRequest]] = {}
         for item in due:
             message = item.message
+            if message.event_key not in inputs.events:  # its customer has been erased since the timer was claimed
+                continue
             triggered = self._evaluator.rebuild_triggered(inputs, message)
             campaign = triggered.campaign
             rank = make_rank(

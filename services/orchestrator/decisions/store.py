@@ -122,15 +122,12 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence
 async def lock_and_load_ledgers(
     tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
 ) -> dict[str, VersionedLedger]:
-    """Lock the customers' ledger rows in customer order and read them: see `load_ledgers`. Each customer gets a row."""
+    """Lock the ledger rows of customers of messages, in customer order, and read them: see `load_ledgers`.
+
+    Whoever has messages has a ledger; a customer without one has just been erased, and is absent.
+    """
     ordered = sorted(set(customers))
-    # One statement locks and reads the rows that exist, which are nearly all.
-    loaded = await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")
-    missing = [customer for customer in ordered if customer not in loaded]
-    if missing:
-        await lock_ledgers(tx, missing, missing)
-        loaded |= await _load_ledgers(tx, missing, complete_since)
-    return loaded
+    return await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")
 
 
 _LEDGER_COLUMN_TYPES = {"customer": "text", "complete_from": "bigint", "ring": "bytea"}
@@ -227,6 +224,25 @@ def apply_history_row(ledger: Ledger, row: Row[Any]) -> Ledger:
 async def known_event_keys(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
     """Returns those of these events that have an inbox row."""
     return set(await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
+
+
+async def known_and_erased(
+    tx: Tx, keys: Sequence[EventKey], pseudonyms: Sequence[str]
+) -> tuple[set[EventKey], set[str]]:
+    """Those of these events that have an inbox row, and those of the customers who were erased: one statement."""
+    if not keys:
+        return set(), set()
+    kinds = dict.fromkeys(EVENT_KEY_COLUMNS, "text")
+    same = " AND ".join(f"i.{name} = k.{name}" for name in EVENT_KEY_COLUMNS)
+    rows = await tx.tuples(
+        f"SELECT customer, source, event_id FROM (SELECT k.customer, k.source, k.event_id, "
+        f"(SELECT i.received FROM inbox i WHERE {same}) AS known FROM {tx.table_parameter('k', kinds)}) AS found "
+        "WHERE known IS NOT NULL UNION ALL "
+        f"SELECT pseudonym, NULL, NULL FROM erasure WHERE {tx.in_list('pseudonym', 'pseudonyms')}",
+        pseudonyms=tx.list_parameter(list(pseudonyms)),
+        **tx.bind_table_parameter("k", kinds, list(dict.fromkeys(keys))),
+    )
+    return {row for row in map(tuple, rows) if row[1] is not None}, {row[0] for row in rows if row[1] is None}
 
 
 async def load_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:

@@ -429,6 +429,9 @@ async def record_results(tx: Tx, results: Sequence[AttemptResult], now: Instant)
 async def _record_under_lock(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
     """Write results that change contacts, and those that arrive late, under the ledgers' locks."""
     locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    if any(result.customer not in locked for result in results):  # erased since, after others closed these attempts
+        results = await store.without_identity(tx, results, locked.keys())
+        locked |= await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
     closed = await store.close_attempts(tx, [result.end for result in results], now)
     rows = await store.load_send_states(tx, [result.message_id for result in results])
     before = {customer: each.ledger for customer, each in locked.items()}

@@ -4,7 +4,7 @@ Who claims a message, or ends an attempt in any way but `accepted`, holds the lo
 evaluations plan is written by `decisions/message_store.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -265,6 +265,29 @@ async def find_overdue_attempts(tx: Tx, opened_before: Instant, limit: int) -> l
         limit=limit,
     )
     return [OpenAttempt._make(row) for row in rows]
+
+
+async def _load_customers(tx: Tx, ids: Sequence[str]) -> dict[str, str]:
+    """The customers of these messages as they are now: a pseudonym once the customer is erased."""
+    rows = await tx.rows(
+        f"SELECT message_id, customer FROM message WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids)
+    )
+    return {row.message_id: row.customer for row in rows}
+
+
+async def without_identity(tx: Tx, results: Sequence[AttemptResult], known: Collection[str]) -> list[AttemptResult]:
+    """The results under the pseudonyms of customers who have been erased, without what the providers said."""
+    customers = await _load_customers(tx, [each.message_id for each in results if each.customer not in known])
+    return [
+        each
+        if each.customer in known
+        else each._replace(
+            customer=customers[each.message_id],
+            handover_result=msgspec.structs.replace(each.handover_result, provider_id=None, detail=None),
+        )
+        for each in results
+        if each.customer in known or each.message_id in customers
+    ]
 
 
 async def load_send_states(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:

@@ -120,7 +120,11 @@ class HoldPlanner:
         inputs = await self.evaluator.read_for_messages(batch, event_keys, now, catalogue=catalogue)
         policy_without_caps = _without_caps(inputs.catalogue.policy)
         for customer, items in batch.items():
-            triggered = [(item, self.evaluator.rebuild_triggered(inputs, item.message)) for item in items]
+            triggered = [
+                (item, self.evaluator.rebuild_triggered(inputs, item.message))
+                for item in items
+                if item.message.event_key in inputs.events  # else the customer has just been erased
+            ]
             facts = _without_hold(inputs.facts[customer], key)
             _evaluate_both_ways(triggered, facts, policy_without_caps, inputs, now, totals)
 

@@ -1,0 +1,45 @@
+"""Deletes the records of erased customers from the embedded log, once all three services have erased them.
+
+A Kafka log ends its records by its own retention; nothing ends those of the embedded one. The customers are found by
+their pseudonyms, which are all that the services keep.
+"""
+
+from collections.abc import Mapping
+
+from services.erasure import store
+from services.erasure.pseudonyms import Pseudonyms
+from services.kit.bus.local_bus import LocalBus
+from services.kit.db.database import Database
+from services.kit.observability.logs import log
+
+ERASE_SECONDS = 2.0
+"""Seconds between two looks whether another customer has been erased."""
+
+
+class LocalLogErasure:
+    """The periodic work; `databases`: those of the services."""
+
+    def __init__(self, bus: LocalBus, databases: Mapping[str, Database], pseudonyms: Pseudonyms) -> None:
+        self._bus = bus
+        self._databases = databases
+        self._pseudonyms = pseudonyms
+        self._done: frozenset[str] = frozenset()
+
+    async def delete_records(self) -> None:
+        """Delete the records of customers whom all services have erased. Raises Transient."""
+        finished: set[str] | None = None
+        for database in self._databases.values():
+            async with database.read() as tx:
+                found = await store.list_finished(tx)
+            finished = found if finished is None else finished & found
+        if not finished or finished <= self._done:
+            return
+        keys = [
+            key
+            for key in await self._bus.run_on_writer(lambda log_file: log_file.list_keys())
+            if self._pseudonyms.of_customer(key.decode("utf-8", "surrogateescape")) in finished
+        ]
+        if keys:
+            count = await self._bus.run_on_writer(lambda log_file: log_file.delete_records_of_keys(keys))
+            log("log_records_erased", customers=len(keys), count=count)
+        self._done = frozenset(finished)

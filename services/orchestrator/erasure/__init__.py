@@ -1,0 +1,1 @@
+"""Erasure of customers in the orchestrator's database, and how far erasures are in all services."""

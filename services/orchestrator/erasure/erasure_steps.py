@@ -1,0 +1,211 @@
+"""Which rows of the orchestrator are removed when a customer is erased, and what of them stays for counts and audits.
+
+What stays are decisions, messages, attempts, contacts and violations: outcomes and reasons under the customer's
+pseudonym, without addresses, contents, evidence and what providers said; ids of events become pseudonyms too. Whatever
+waits is ended and never sent. A message that is being handed over is waited for, so that its attempt ends in the ledger
+as any other; then it becomes anonymous as well.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.vocabulary import MessageState
+from services.erasure.batches import MOST_ROWS, bounded, change_some, delete_some
+from services.erasure.eraser import EraseStep, Subject, delete_dead_letters, delete_stored_answers, deletes
+from services.erasure.mentions import is_mentioned
+from services.erasure.pseudonyms import Pseudonyms
+from services.kit.db.database import Tx
+from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.store import shard_of
+
+ERASED_DETAIL: Final = "erased"
+"""`detail` of a message that was ended because its customer was erased."""
+ERASED_SOURCE: Final = "/erased"
+"""The source of events of erased customers, whose ids are pseudonyms."""
+_WAITING: Final = (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDING, MessageState.RETRY)
+_WAITING_SQL: Final = f"state IN ({', '.join(repr(state.value) for state in _WAITING)})"
+_IN_FLIGHT_SQL: Final = f"state = '{MessageState.HANDING_OVER.value}'"
+_OF_CUSTOMER: Final = "customer = :customer"
+_SIMULATION_TEXTS: Final = ("asked", "request", "notes", "result", "picture", "error")
+_decode_decision = msgspec.msgpack.Decoder(Decision).decode
+_encode_decision = msgspec.msgpack.Encoder().encode
+
+
+class OrchestratorErasure:
+    """The steps of an erasure in this service, in order."""
+
+    def __init__(self, pseudonyms: Pseudonyms, clock: Clock) -> None:
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+
+    def steps(self) -> Sequence[EraseStep]:
+        """Letters first (a redrive may be at work), stored events only once no message needs them any more."""
+        return (
+            delete_dead_letters,
+            self._end_waiting_messages,
+            self._strip_messages,
+            _rename_ledger,
+            self._strip_decisions,
+            deletes("inbox"),
+            deletes("accepted_event"),
+            deletes("shadow_sample"),
+            deletes("sandbox_message"),
+            _strip_violations,
+            _delete_simulations,
+            _strip_redrives,
+            delete_stored_answers,
+        )
+
+    async def _end_waiting_messages(self, tx: Tx, subject: Subject) -> int:
+        """Step: end what waits, under the ledger's lock, so that nobody can claim or evaluate it meanwhile."""
+        customer, now = subject.customer, self._clock.now()
+        locked = await ledger_store.lock_and_load_ledgers(tx, [customer])
+        rows = await tx.rows(
+            f"SELECT message_id, maybe_sent FROM message WHERE {_OF_CUSTOMER} AND {_WAITING_SQL} LIMIT {MOST_ROWS}",
+            customer=customer,
+        )
+        if not rows:
+            return 0
+        await tx.execute(
+            "UPDATE message SET state = CASE WHEN maybe_sent = 1 THEN :unknown ELSE :suppressed END, until = NULL, "
+            f"maybe_sent = 0, detail = :detail, updated = :now WHERE {tx.in_list('message_id', 'ids')}",
+            unknown=MessageState.UNKNOWN.value,
+            suppressed=MessageState.SUPPRESSED.value,
+            detail=ERASED_DETAIL,
+            now=now,
+            ids=tx.list_parameter([row.message_id for row in rows]),
+        )
+        before = {name: each.ledger for name, each in locked.items()}
+        after = dict(before)
+        for row in rows:
+            if customer in after and not row.maybe_sent:  # one that may have arrived counts on
+                after[customer] = after[customer].release(row.message_id)
+        await ledger_store.save_ledger_changes(tx, before, after, now)
+        await _delete_queues(tx, customer, [row.message_id for row in rows])
+        return len(rows)
+
+    async def _strip_messages(self, tx: Tx, subject: Subject) -> int | None:
+        """Step: make ended messages anonymous; wait while one is being handed over."""
+        rows = await tx.rows(
+            f"SELECT message_id, event_source, event_id FROM message WHERE {_OF_CUSTOMER} "
+            f"AND NOT {_WAITING_SQL} AND NOT {_IN_FLIGHT_SQL} LIMIT {MOST_ROWS}",
+            customer=subject.customer,
+        )
+        if not rows:
+            left = await tx.row(f"SELECT 1 FROM message WHERE {_OF_CUSTOMER} LIMIT 1", customer=subject.customer)
+            return 0 if left is None else None
+        ids = [row.message_id for row in rows]
+        kinds = {"message_id": "text", "event_id": "text"}
+        events = [(row.message_id, self._pseudonyms.of_event(row.event_source, row.event_id)) for row in rows]
+        await tx.execute(
+            "UPDATE message SET customer = :pseudonym, event_source = :source, event_id = k.event_id, "
+            "address_hash = NULL, to_address = NULL, locale = NULL, provider_id = NULL, "
+            f"detail = CASE WHEN state = :suppressed THEN detail END FROM {tx.table_parameter('k', kinds)} "
+            "WHERE message.message_id = k.message_id",
+            pseudonym=subject.pseudonym,
+            source=ERASED_SOURCE,
+            suppressed=MessageState.SUPPRESSED.value,
+            **tx.bind_table_parameter("k", kinds, events),
+        )
+        named = tx.list_parameter(ids)
+        for table in ("message_content", "sandbox_message"):
+            await tx.execute(f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=named)
+        await tx.execute(
+            f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
+            pseudonym=subject.pseudonym,
+            ids=named,
+        )
+        await _delete_queues(tx, subject.customer, ids)
+        return len(rows)
+
+    async def _strip_decisions(self, tx: Tx, subject: Subject) -> int:
+        """Step: keep what was decided and why, without the evidence. With the contacts, which an audit reads beside."""
+        rows = await tx.rows(
+            f"SELECT decision_id, body FROM decision WHERE {_OF_CUSTOMER} ORDER BY decision_id LIMIT {MOST_ROWS}",
+            customer=subject.customer,
+        )
+        await tx.execute_many(
+            "UPDATE decision SET customer = :pseudonym, event_source = :source, event_id = :event_id, body = :body "
+            "WHERE decision_id = :decision_id",
+            [self._anonymous_row(row, subject.pseudonym) for row in rows],
+        )
+        changed = await change_some(
+            tx,
+            "contact_history",
+            "customer = :pseudonym",
+            _OF_CUSTOMER,
+            customer=subject.customer,
+            pseudonym=subject.pseudonym,
+        )
+        return len(rows) + changed
+
+    def _anonymous_row(self, row: Any, pseudonym: str) -> dict[str, object]:
+        decision = _decode_decision(row.body)
+        event_id = self._pseudonyms.of_event(decision.event.source, decision.event.id)
+        anonymous = msgspec.structs.replace(
+            decision,
+            customer=pseudonym,
+            event=msgspec.structs.replace(decision.event, source=ERASED_SOURCE, id=event_id),
+            verdicts=tuple(msgspec.structs.replace(each, evidence={}) for each in decision.verdicts),
+        )
+        return {
+            "pseudonym": pseudonym,
+            "source": ERASED_SOURCE,
+            "event_id": event_id,
+            "body": _encode_decision(anonymous),
+            "decision_id": row.decision_id,
+        }
+
+
+async def _delete_queues(tx: Tx, customer: str, ids: Sequence[str]) -> None:
+    for table in ("timer", "parked"):
+        await tx.execute(f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids))
+    # By shard, because the outbox is indexed by it, and not by customer.
+    await tx.execute(
+        f"DELETE FROM outbox WHERE shard = :shard AND {_OF_CUSTOMER}", shard=shard_of(customer), customer=customer
+    )
+
+
+async def _rename_ledger(tx: Tx, subject: Subject) -> int:
+    """Step: keep the ledger under the pseudonym. A row that stands there already is of somebody's making."""
+    if await tx.row("SELECT 1 FROM ledger WHERE customer = :pseudonym", pseudonym=subject.pseudonym):
+        return await delete_some(tx, "ledger", _OF_CUSTOMER, customer=subject.customer)
+    return await change_some(
+        tx, "ledger", "customer = :pseudonym", _OF_CUSTOMER, customer=subject.customer, pseudonym=subject.pseudonym
+    )
+
+
+async def _strip_violations(tx: Tx, subject: Subject) -> int:
+    """Step: keep that an invariant was violated, without the words about the customer."""
+    return await change_some(
+        tx,
+        "violation",
+        "customer = :pseudonym, subject = CASE WHEN subject = :customer THEN :pseudonym ELSE subject END, detail = ''",
+        _OF_CUSTOMER,
+        customer=subject.customer,
+        pseudonym=subject.pseudonym,
+    )
+
+
+async def _delete_simulations(tx: Tx, subject: Subject) -> int:
+    """Step: delete the simulations that mention the customer; only the newest few are kept of all."""
+    found = 0
+    for row in await tx.rows("SELECT id FROM simulation"):
+        texts = await tx.row(f"SELECT {', '.join(_SIMULATION_TEXTS)} FROM simulation WHERE id = :id", id=row.id)
+        parts = () if texts is None else (each.encode() if isinstance(each, str) else each for each in texts)
+        if any(is_mentioned([subject.customer], bytes(each)) for each in parts if each is not None):
+            found += await tx.execute("DELETE FROM simulation WHERE id = :id", id=row.id)
+    return found
+
+
+async def _strip_redrives(tx: Tx, subject: Subject) -> int:
+    """Step: drop the words about letters that mention the customer; that a letter was redriven stays."""
+    contains = "strpos(detail, :text)" if tx.dialect == "postgresql" else "instr(detail, :text)"
+    where = f"{contains} > 0"
+    return await tx.execute(
+        f"UPDATE redrive_item SET detail = NULL WHERE {bounded(tx, 'redrive_item', where)}", text=subject.customer
+    )

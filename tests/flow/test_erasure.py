@@ -1,0 +1,278 @@
+"""Erasure: nothing of the customer is found in any table of any database, nothing is sent, nothing new is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.times import DAY, HOUR, format_instant
+from services.development.all_services import SERVICE_NAMES
+from services.kit.bus.protocol import Outgoing
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import CLOUD_EVENT, Live, live
+from tests.support.plain_text_search import find_in_bytes, find_in_database, find_in_file
+
+pytestmark = pytest.mark.wired
+
+ADA = "marker-ada-lovelace"
+MAIL, OLD_MAIL, PHONE = "marker.mail@example.org", "marker.old@example.org", "+4915112345678"
+NAME, ORDER, REASON, CASE = "Märker Träit", "marker-order-4711", "marker-typed-reason", "marker-case-9"
+PLANTED = (ADA, MAIL, OLD_MAIL, PHONE, NAME, ORDER, REASON, CASE, "marker-event-id")
+HTML = '<p>{{ event.data.order }} <a href="{{ links.unsubscribe }}">Stop</a></p>'
+COMPLAINT = {"kind": "complaint", "opens": [{"event": "shop.filed"}], "ref": "data.case", "lapses": "5d"}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def urls(request: pytest.FixtureRequest) -> dict[str, str] | None:
+    """The databases of the three services, once of each dialect."""
+    if request.param == "sqlite":
+        return None
+    server = request.getfixturevalue("postgres_server")
+    return {service: server.database() for service in SERVICE_NAMES}
+
+
+@pytest.fixture
+async def product(tmp_path: Path, urls: dict[str, str] | None) -> AsyncIterator[Live]:
+    async with live(tmp_path, MONDAY, urls, region="DE") as running:
+        await running.policy(policy(situations=[COMPLAINT], frequency_caps=[]))
+        words = {"subject": "{{ customer.traits.name }}", "html": HTML}
+        await running.campaign(campaign(content={"email": {"en": words}}))
+        await running.campaign(campaign("later", content={"email": {"en": words}}))
+        yield running
+
+
+def person(key: str = ADA, **changes: Any) -> dict[str, Any]:
+    return customer(
+        key,
+        traits={"name": NAME, "order": ORDER},
+        addresses=[
+            {"channel": "email", "address": MAIL, "verified": True},
+            {"channel": "sms", "address": PHONE, "verified": True},
+        ],
+        **changes,
+    )
+
+
+def of(kind: str, id: str, **data: Any) -> dict[str, Any]:
+    return event(kind, f"marker-event-id-{id}", subject=ADA, **data)
+
+
+async def publish(product: Live, *documents: dict[str, Any]) -> None:
+    """Publish to the log as a producer would, past the checks of the HTTP API."""
+    values = [(each["subject"].encode(), json.dumps(each).encode()) for each in documents]
+    await product.together.bus.publish([Outgoing("customer.events", key, value) for key, value in values])
+    await product.settle()
+
+
+async def fill(product: Live) -> None:
+    """Leave something of the customer in every corner."""
+    old = [{"channel": "email", "address": OLD_MAIL, "verified": True}]
+    await product.customer(person() | {"addresses": old})
+    await product.customer(person())
+    await product.send(of("shop.offer", "1", order=ORDER))
+    hold = {"key": "stop-later", "scope": {"campaigns": ["later"]}, "mode": "defer", "reason": "incident"}
+    await product.ask("POST", "/v1/holds", hold)
+    await product.send(of("shop.later", "2", order=ORDER))
+    await product.send(of("shop.filed", "3", case=CASE))
+    await product.send(of("tactful.feedback.given", "4", score=3, text=REASON))
+    await product.send(of("tactful.contact.reported", "5", channel="phone", **{"class": "service"}))
+    await product.send(of("tactful.preference.changed", "6", opt_outs=[{"channel": "sms"}]))
+    entry = {"customer": ADA, "scope": {"channel": "push"}, "reason": "manual", "source": REASON}
+    await product.ask("POST", "/v1/suppressions", entry)
+    body = {"campaign": "offer", "customer": ADA, "event": {"data": {"order": ORDER}}}
+    await product.ask("POST", "/v1/preview", body, headers={"Idempotency-Key": "preview"})
+    await publish(
+        product,
+        of("tactful.customer.identified", "7", traits={"name": NAME}, zone="Nowhere/Marker-order-4711"),
+        of("tactful.situation.opened", "8") | {"data": {"kind": CASE}},
+        of("tactful.contact.reported", "9", channel=ORDER),
+        of("shop.offer", "10") | {"time": format_instant(MONDAY + 9 * DAY), "data": {"order": ORDER}},
+    )
+    await insert_reports(product)
+
+
+async def insert_reports(product: Live) -> None:
+    """A simulation and a violation, which take a long time to come about."""
+    async with product.database.write() as tx:
+        await tx.execute(
+            "INSERT INTO simulation (id, state, requested_by, asked, request, created, seen, tries, progress, result) "
+            "VALUES ('sim-1', 'done', 'ann', :asked, :asked, 1, 1, 1, 1000, :result)",
+            asked=json.dumps({"customers": [ADA]}).encode(),
+            result=b"{}",
+        )
+        await tx.execute(
+            "INSERT INTO violation (invariant, subject, customer, rule, detail, marked_at, found) "
+            "VALUES ('ledger_differs', :ada, :ada, 'ledger', :detail, 1, 1)",
+            ada=ADA,
+            detail=REASON,
+        )
+
+
+async def erase(product: Live, id: str = "erase") -> dict[str, Any]:
+    """Erase the customer over HTTP, and wait until every service has."""
+    sent = of("tactful.customer.erased", id)
+    headers = {**CLOUD_EVENT, "Idempotency-Key": id}
+    answer = await product.editor.post("/v1/events?wait=30s", content=json.dumps(sent), headers=headers)
+    assert answer.status_code == 202, answer.text
+    return await finished(product)
+
+
+async def finished(product: Live) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while True:
+            shown: dict[str, Any] = await product.ask("GET", f"/v1/erasures/{ADA}")
+            if shown["finished"]:
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def found_in_databases(product: Live) -> set[tuple[str, str, str, str]]:
+    return {
+        (name, *each)
+        for name, database in product.together.databases.items()
+        for each in await find_in_database(database, PLANTED)
+    }
+
+
+async def found_in_log(tmp_path: Path) -> set[tuple[str, str, str]]:
+    """What is still in the embedded log once its own job has had its turn."""
+    for _ in range(100):
+        if not (found := find_in_file(tmp_path / "log.db", PLANTED)):
+            break
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def test_nothing_of_an_erased_customer_is_in_any_table_or_file(
+    tmp_path: Path, product: Live, urls: dict[str, str] | None
+) -> None:
+    await fill(product)
+    before = await found_in_databases(product)
+    tables = {(service, table) for service, table, _, _ in before}
+    assert len(tables) >= 22, sorted(tables)
+    assert {text for *_, text in before} == set(PLANTED), "each is somewhere, or the search would find nothing"
+
+    shown = await erase(product)
+    assert {name for name, each in shown["services"].items() if each["state"] == "finished"} == set(SERVICE_NAMES)
+    assert await found_in_databases(product) == set()
+    assert await found_in_log(tmp_path) == set()
+    if urls is None:
+        assert find_in_bytes(tmp_path.glob("*.db*"), PLANTED) == set()
+
+
+async def test_what_waited_is_not_sent_and_what_was_sent_is_counted_on(product: Live) -> None:
+    await fill(product)
+    sent = [item["status"] for item in (await product.ask("GET", "/v1/messages"))["items"]]
+    assert sorted(sent) == ["accepted", "parked"]
+    pseudonym = (await erase(product))["pseudonym"]
+    await product.ask("POST", "/v1/holds/stop-later/lift", {"reason": "over"})
+    await product.at(MONDAY + HOUR)
+    messages = (await product.ask("GET", "/v1/messages"))["items"]
+    assert sorted(item["status"] for item in messages) == ["accepted", "suppressed"]
+    assert {item["customer"] for item in messages} == {pseudonym}
+    assert await product.inbox() == []
+    contacts = (await product.ask("GET", f"/v1/contacts/{pseudonym}"))["contacts"]
+    assert sorted(each["state"] for each in contacts) == ["made", "made"], "one by the campaign, one reported"
+    for decision in await product.decisions():
+        assert decision["customer"] == pseudonym and decision["event"]["source"] == "/erased"
+        place = f"/v1/decisions/{decision['decision_id']}"
+        assert (await product.editor.get(place)).status_code == 200
+        assert (await product.editor.get(place, params={"replay": "true"})).status_code == 200
+    for name in (ADA, pseudonym):  # what shows a customer shows little, and does not fail
+        for path in (f"/v1/customers/{name}/timeline", f"/v1/preferences/{name}", f"/v1/contacts/{name}"):
+            assert (await product.editor.get(path)).status_code in (200, 404), path
+    for message in messages:
+        assert (await product.editor.get(f"/v1/messages/{message['message_id']}")).status_code == 200
+
+
+async def test_the_same_address_under_a_new_id_is_not_written_to(product: Live) -> None:
+    await fill(product)
+    await erase(product)
+    for number, address in enumerate([MAIL, MAIL.upper(), OLD_MAIL]):
+        key = f"c-{number}"
+        await product.customer(customer(key, addresses=[{"channel": "email", "address": address, "verified": True}]))
+        item = await product.send(event("shop.offer", f"e-{number}", subject=key, order="1"))
+        assert [(each["outcome"], each["reason"]) for each in item["decisions"]] == [("suppress", "suppression_list")]
+        (verdict,) = [each for each in item["decisions"][0]["verdicts"] if each["rule"] == "suppression"]
+        assert verdict["evidence"]["reasons"] == ["erased"]
+    looked_up = await product.ask("POST", "/v1/suppressions/lookup", {"address": PHONE})
+    assert [each["reason"] for each in looked_up["items"]] == ["erased"]
+    assert await product.inbox() == []
+
+
+async def test_an_erased_entry_cannot_be_removed(product: Live) -> None:
+    await fill(product)
+    await erase(product)
+    (entry,) = (await product.ask("GET", "/v1/suppressions", params={"customer": ADA}))["items"]
+    refused = await product.editor.delete(f"/v1/suppressions/{entry['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "erased_entry")
+    assert "stays" in refused.json()["detail"]
+    listed = await product.ask("POST", "/v1/suppressions", {"address": "x@example.org", "reason": "erased"})
+    assert (await product.editor.delete(f"/v1/suppressions/{listed['id']}")).status_code == 409
+
+
+async def test_whatever_comes_later_is_refused_and_leaves_nothing(tmp_path: Path, product: Live) -> None:
+    await product.customer(person())
+    await erase(product)
+    ask = product.editor.request
+    entry = {"customer": ADA, "reason": "manual", "source": REASON}
+    single = json.dumps(of("shop.offer", "11", order=ORDER))
+    refused = [
+        await ask("PUT", f"/v1/preferences/{ADA}", json=person()),
+        await ask("PATCH", f"/v1/preferences/{ADA}", json={"traits": {"name": NAME}}),
+        await ask("POST", f"/v1/preferences/{ADA}/optout", json={"class": "marketing"}),
+        await ask("POST", f"/v1/situations/{ADA}", json={"action": "open", "kind": "complaint", "ref": CASE}),
+        await ask("POST", "/v1/suppressions", json=entry),
+        await ask("POST", "/v1/events", content=single, headers=CLOUD_EVENT),
+    ]
+    assert [(each.status_code, each.json()["code"]) for each in refused] == [(409, "customer_erased")] * len(refused)
+    rows = await product.ask("POST", "/v1/suppressions", [entry, {"address": "x@example.org", "reason": "manual"}])
+    assert [each["status"] for each in rows["items"]] == ["invalid", "added"]
+    batch = [of("shop.offer", "12", order=ORDER), event("shop.offer", "e-2", subject="c-2", order="1")]
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    items = (await ask("POST", "/v1/events", content=json.dumps(batch), headers=headers)).json()["items"]
+    assert [item["status"] for item in items] == ["invalid", "accepted"]
+    assert items[0]["errors"][0]["code"] == "customer_erased"
+    for _ in range(2):  # from Kafka: each of our types, and broken ones, twice
+        await publish(
+            product,
+            of("shop.offer", "13", order=ORDER),
+            of("tactful.customer.identified", "14", traits={"name": NAME}),
+            of("tactful.customer.identified", "15", zone=ORDER),
+            of("tactful.preference.changed", "16", opt_outs=[{"channel": "sms"}]),
+            of("tactful.contact.reported", "17", channel=ORDER),
+            of("tactful.contact.reported", "18", channel="phone", **{"class": "service"}),
+            of("shop.filed", "19", case=CASE),
+            of("tactful.situation.opened", "20") | {"data": {"kind": CASE}},
+            of("shop.offer", "21") | {"time": "never", "data": {"order": ORDER}},
+            of("tactful.customer.erased", "22"),
+        )
+    assert await found_in_databases(product) == set()
+    assert await product.inbox(customer=ADA) == [] and await product.decisions(customer=ADA) == []
+    again = await product.send(of("tactful.customer.erased", "again"))
+    assert again["status"] == "duplicate"
+    assert await found_in_databases(product) == set()
+
+
+async def test_an_unsubscribe_link_of_an_erased_customer_says_that_it_is_done(product: Live) -> None:
+    await fill(product)
+    links = product.together.orchestrator.components.links(ADA, "news", "marketing")
+    path = links["unsubscribe"].partition("/u/")[2]
+    await erase(product)
+    answer = await product.editor.post(f"/u/{path}")
+    assert answer.status_code == 200
+    assert await found_in_databases(product) == set()
+
+
+async def test_erasure_needs_its_own_action_and_tells_only_whom_it_knows(product: Live) -> None:
+    refused = await product.reviewer.post(
+        "/v1/events", content=json.dumps(of("tactful.customer.erased", "x")), headers=CLOUD_EVENT
+    )
+    assert refused.status_code == 403
+    assert (await product.reviewer.get(f"/v1/erasures/{ADA}")).status_code == 403
+    assert (await product.editor.get(f"/v1/erasures/{ADA}")).status_code == 404
