@@ -18,7 +18,7 @@ from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
 from services.kit.http.rate_limits import RequestRate
 from services.kit.http.request_body import RequestBody
 from services.kit.http.sessions import SessionStore
-from services.kit.observability.exposition import render_metrics
+from services.kit.observability.exposition import MetricsPage
 from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry
 
@@ -178,6 +178,7 @@ async def _handle_replay(_: Request, error: Exception) -> Response:
 
 def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     router = APIRouter(dependencies=[public()], tags=["operations"])
+    page = MetricsPage(registry)
 
     @router.get("/livez", summary="Is this process alive", **openapi.answers({200: Liveness, 503: Liveness}))
     async def livez() -> JSONResponse:
@@ -216,8 +217,8 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
         response_class=Response,
         **openapi.page_answers([200], media_type="application/openmetrics-text"),
     )
-    def metrics(request: Request) -> Response:
-        text, media_type = render_metrics(registry, request.headers.get("accept", ""))
+    async def metrics(request: Request) -> Response:
+        text, media_type = await page.render(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 
     @router.get("/openapi.json", include_in_schema=False)
