@@ -105,6 +105,7 @@ async def _plant_events(product: Live) -> None:
     await product.send(event("shop.offer", "e-5", subject="c-2", gift="zqdata"))
     await product.send(event("shop.offer", "e-6", subject="c-3", gift="zqdata"))
     await product.send(event("shop.nobody.cares", "e-7", gift="zqdata"))
+    await product.send(event("tactful.customer.erased", "e-9", subject="gone"))
     await product.settle()
     for table in ("message", "attempt"):
         async with product.database.write() as tx:
