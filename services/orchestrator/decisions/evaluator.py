@@ -274,23 +274,26 @@ async def _lock_and_reevaluate(
     to_lock = [evaluation for evaluation in evaluations if evaluation.writes_ledger]
     if not to_lock:
         return list(evaluations)
-    # A waiting message has a ledger: where there is none any more, the customer was erased, and nothing is written.
-    new_customers = [each.customer for each in to_lock if each.base.version == 0 and not each.expected_states]
+    new_customers = [evaluation.customer for evaluation in to_lock if evaluation.base.version == 0]
     versions = await store.lock_ledgers(tx, [evaluation.customer for evaluation in to_lock], new_customers)
     outdated = [
         each.customer for each in to_lock if versions.get(each.customer, each.base.version) != each.base.version
     ]
-    gone = {each.customer for each in to_lock if each.customer not in versions}
+    gone = {each.customer for each in to_lock if each.customer not in versions}  # erased since they were read
     reloaded = await store.load_ledgers(tx, outdated, complete_since)
     changed_messages = await _changed_messages(tx, to_lock)
     result: list[CustomerEvaluation] = []
+    dropped: list[str] = []
     for evaluation in evaluations:
         # A refusal leaves the ledger's version alone, so the version cannot tell that somebody else has evaluated
         # the same waiting message: its state must be the one that was read (Rank/no-state-check in docs/protocols).
         if evaluation.customer in gone or not changed_messages.isdisjoint(evaluation.expected_states):
+            dropped.append(evaluation.customer)
             continue
         base = reloaded.get(evaluation.customer)
         result.append(evaluation if base is None else reevaluate(evaluation, base))
+    # A row that was made to be locked: its customer may have been erased since, and the row would name them.
+    await store.delete_unused_ledgers(tx, dropped)
     return result
 
 

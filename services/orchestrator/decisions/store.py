@@ -119,12 +119,21 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence
     )
 
 
+async def delete_unused_ledgers(tx: Tx, customers: Sequence[str]) -> None:
+    """Delete those of these customers' ledgers to which nothing was ever written. Requires `lock_ledgers`."""
+    if customers:
+        await tx.execute(
+            f"DELETE FROM ledger WHERE version = 0 AND {tx.in_list('customer', 'customers')}",
+            customers=tx.list_parameter(list(customers)),
+        )
+
+
 async def lock_and_load_ledgers(
     tx: Tx, customers: Sequence[str], complete_since: Instant = END_OF_TIME
 ) -> dict[str, VersionedLedger]:
-    """Lock the ledger rows of customers of messages, in customer order, and read them: see `load_ledgers`.
+    """Lock the ledger rows of customers, in customer order, and read them: see `load_ledgers`.
 
-    Whoever has messages has a ledger; a customer without one has just been erased, and is absent.
+    Whoever has a message that has been ready has a ledger; where there is none, the customer has just been erased.
     """
     ordered = sorted(set(customers))
     return await _load_ledgers(tx, ordered, complete_since, f"ORDER BY customer {tx.for_update}")

@@ -61,13 +61,19 @@ class OrchestratorErasure:
         )
 
     async def _end_waiting_messages(self, tx: Tx, subject: Subject) -> int:
-        """Step: end what waits, under the ledger's lock, so that nobody can claim or evaluate it meanwhile."""
+        """Step: end what waits, under the ledger's lock, so that nobody can claim or evaluate it meanwhile.
+
+        A message that is parked may be of a customer without a ledger, who gets one here to be locked.
+        """
         customer, now = subject.customer, self._clock.now()
-        locked = await ledger_store.lock_and_load_ledgers(tx, [customer])
-        rows = await tx.rows(
-            f"SELECT message_id, maybe_sent FROM message WHERE {_OF_CUSTOMER} AND {_WAITING_SQL} LIMIT {MOST_ROWS}",
-            customer=customer,
+        waiting = (
+            f"SELECT message_id, maybe_sent FROM message WHERE {_OF_CUSTOMER} AND {_WAITING_SQL} LIMIT {MOST_ROWS}"
         )
+        if await tx.row(waiting, customer=customer) is None:
+            return 0
+        await ledger_store.lock_ledgers(tx, [customer], [customer])
+        locked = await ledger_store.lock_and_load_ledgers(tx, [customer])
+        rows = await tx.rows(waiting, customer=customer)
         if not rows:
             return 0
         await tx.execute(

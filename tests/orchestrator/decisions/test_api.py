@@ -124,7 +124,7 @@ async def test_the_ledger_lists_contacts_and_a_stranger_has_none(here: World) ->
         Contact(of.message_id, hash_event("/shop", "e-1"), kind, 50, NOON + SECOND, NOON)
     )
     async with here.database.write() as tx:
-        await store.lock_and_load_ledgers(tx, ["c-1"])
+        await store.lock_ledgers(tx, ["c-1"], ["c-1"])
         await store.save_ledgers(tx, {"c-1": ledger})
     body = (await here.call("agent", "GET", "/v1/contacts/c-1")).json()
     [contact] = body["contacts"]
