@@ -26,6 +26,7 @@ from tactful import (
 from tactful.command_errors import CommandError
 from tactful.dev_command import dev
 from tactful.doctor_command import doctor
+from tactful.erasure_command import erasure
 from tactful.generate_command import generate
 from tactful.output import print_error
 from tactful.simulate_command import simulate
@@ -59,6 +60,7 @@ def build_cli() -> typer.Typer:
     app.command()(dev)
     app.command()(why)
     app.command()(replay)
+    app.command()(erasure)
     app.command()(simulate)
     app.command()(doctor)
     app.command()(generate)
