@@ -15,7 +15,7 @@ CODE := schemas services tactful tests
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## Install into .venv what requirements.lock names, by its hashes
+setup: $(INSTALLED) ## Install into .venv what requirements-dev.lock names, by its hashes
 
 run: setup ## Start everything in one process on PORT (8000)
 	@exec $(BIN)/tactful dev --port $(PORT)
@@ -71,6 +71,6 @@ clean: ## Remove the environment and all caches; data stay
 	rm -rf .venv .mypy_cache .import_linter_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements.lock deploy/setup.sh
+$(INSTALLED): requirements-dev.lock deploy/setup.sh
 	@deploy/setup.sh "$(PYTHON)" .venv
 	@touch $@

@@ -23,9 +23,9 @@ if [ ! -x "$venv/bin/pip" ]; then
     "$python" -m venv "$venv"
 fi
 
-echo "setup: installing the packages of requirements.lock into $2" >&2
+echo "setup: installing the packages of requirements-dev.lock into $2" >&2
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
-    --requirement "$root/requirements.lock"
+    --requirement "$root/requirements-dev.lock"
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 printf '%s\n' "$root" >"$site/tactful.pth"

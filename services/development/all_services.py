@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.exc import DBAPIError
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.roles import Role
@@ -36,6 +35,7 @@ from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.http.openapi import merge_documents
+from services.kit.http.openapi_page import OpenApiPage
 from services.kit.http.path_segments import routable_path
 from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.health import Health
@@ -64,17 +64,18 @@ class Gateway:
 
     def __init__(self, apps: dict[str, ASGIApp]) -> None:
         self.apps = apps
+        self._openapi_page = OpenApiPage(self._describe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the service that owns the path."""
         if scope["type"] == "http" and scope["path"] == OPENAPI_PATH and scope["method"] in ("GET", "HEAD"):
-            await self._describe()(scope, receive, send)
+            await (await self._openapi_page.respond())(scope, receive, send)
         else:
             await self.apps[self._owner(scope)](scope, receive, send)
 
-    def _describe(self) -> Response:
+    def _describe(self) -> dict[str, Any]:
         documents = [app.openapi() for app in self.apps.values() if isinstance(app, FastAPI)]
-        return JSONResponse(merge_documents("Tactful", documents))
+        return merge_documents("Tactful", documents)
 
     def _owner(self, scope: Scope) -> str:
         with suppress(Malformed):  # which every service refuses

@@ -75,6 +75,7 @@ def test_an_operation_says_what_it_takes_and_answers(method: str, path: str, ope
 
 def test_nothing_internal_is_shown() -> None:
     assert not [path for path in DOCUMENT["paths"] if path.startswith(("/internal", "/console"))]
+    assert "/internal" not in json.dumps(DOCUMENT)
 
 
 def test_every_error_has_a_code_of_its_own_and_a_meaning() -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from services.deployment_settings import DeploymentSettings
+from services.kit.runtime import health_check
 from services.kit.runtime.settings import ENV_PREFIX, known_variables
 from tests.support.command_line import run
 from tests.support.servers import ROOT
@@ -27,7 +28,7 @@ def instructions(word: str) -> list[str]:
 
 
 def test_the_image_stands_on_a_plain_base_and_is_built_from_the_lock() -> None:
-    assert {line.split()[0] for line in instructions("FROM")} == {"python:3.11-slim"}
+    assert {line.split()[0].partition("@")[0] for line in instructions("FROM")} == {"python:3.11-slim"}
     assert instructions("ADD") == []
     (install,) = [line for line in instructions("RUN") if "pip install" in line]
     assert "--require-hashes" in install and "-r requirements.lock" in install
@@ -37,7 +38,7 @@ def test_the_image_runs_as_nobody_special_and_says_when_it_is_ready() -> None:
     assert instructions("USER") == ["tactful"]
     assert DOCKERFILE.index("USER tactful") < DOCKERFILE.index("\nCMD ")
     (check,) = instructions("HEALTHCHECK")
-    assert "/readyz" in check
+    assert f"-m {health_check.__name__} $PORT" in check
 
 
 def test_the_image_holds_no_secret_and_only_our_packages() -> None:
@@ -51,7 +52,7 @@ def test_the_image_holds_no_secret_and_only_our_packages() -> None:
 
 def test_nobody_uses_a_floating_image() -> None:
     images = [service["image"] for service in SERVICES.values() if service["image"] != "tactful"]
-    assert all(re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)*", image) for image in images), images
+    assert all(re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)*(@sha256:[0-9a-f]{64})?", image) for image in images), images
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -84,15 +85,31 @@ def test_every_setting_is_known() -> None:
     text = (ROOT / "deploy/compose.yml").read_text() + DOCKERFILE
     used = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+\b", text))
     assert used - known_variables(DeploymentSettings) == set()
-    assert {f"{ENV_PREFIX}DATABASE__URL", f"{ENV_PREFIX}KAFKA__BOOTSTRAP"} <= used
+    assert {"TACTFUL_CONFIG", f"{ENV_PREFIX}KAFKA__BOOTSTRAP"} <= used
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_service_has_a_database_of_its_own(name: str) -> None:
-    url = SERVICES[name]["environment"][f"{ENV_PREFIX}DATABASE__URL"]
-    assert url.endswith(f"@postgres/{name}")
-    assert SERVICES[f"upgrade-{name}"]["environment"][f"{ENV_PREFIX}DATABASE__URL"] == url
-    assert f" {name}" in (ROOT / "deploy/postgres/databases.sh").read_text().split("for service in")[1]
+def test_a_service_gets_one_file_of_secrets_and_no_other(name: str) -> None:
+    for service in (SERVICES[name], SERVICES[f"upgrade-{name}"]):
+        assert service["secrets"] == [{"source": f"{name}.toml", "target": "tactful.toml"}]
+        assert service["environment"]["TACTFUL_CONFIG"] == "/run/secrets/tactful.toml"
+        assert not [variable for variable in service["environment"] if re.search("KEY|PASSWORD|SECRET|URL$", variable)
+                    and variable not in PLAIN]  # fmt: skip
+    assert COMPOSE["secrets"][f"{name}.toml"] == {"file": f"./secrets/{name}.toml"}
+
+
+PLAIN = {
+    *(f"TACTFUL_SERVICES__{name.upper()}_URL" for name in OURS),
+    "TACTFUL_WEB__PUBLIC_URL",
+}
+
+
+@pytest.mark.parametrize("name", [*OURS, *(f"upgrade-{name}" for name in OURS)])
+def test_our_containers_run_as_nobody_special_and_write_nowhere(name: str) -> None:
+    service = SERVICES[name]
+    assert service["user"] == "10001:10001" and service["read_only"] is True and service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "--uid 10001" in DOCKERFILE
 
 
 @pytest.mark.parametrize("name", [*OURS, *(f"upgrade-{name}" for name in OURS)])

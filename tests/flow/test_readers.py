@@ -130,6 +130,8 @@ def _addresses(apps: list[FastAPI], planted: Planted) -> Iterator[tuple[str, str
 def _fill(template: str, planted: Planted, customer: str) -> str:
     """The path with names of objects. `nobody` stands for all that do not exist."""
     names = planted.names
+    if "/erasures/" in template and customer != "nobody":
+        customer = "gone"
     kinds = ("jobs", "job"), ("dead-letters", "letter"), ("decisions", "decision"), ("keys", "key")
     kinds += ("simulations", "simulation"), ("messages", "message"), ("inbox", "message")  # type: ignore[assignment]
     id = customer if "/console/customers" in template else next((names[n] for part, n in kinds if part in template), "")

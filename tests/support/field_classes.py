@@ -98,6 +98,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "removed_at remove_reason"
     ),
     "EntryScope": "channel topic classes",
+    "ErasureFields": "pseudonym finished services",
     "EventAnswer": "event_id source type customer time status decided notes decisions",
     "EventFields": "source id type",
     "EventItem": "event_id source status status_url errors notes decisions",
@@ -159,6 +160,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",
     "ServiceLetterCounts": "service answers open oldest detail",
+    "ServiceErasure": "state recorded finished rows",
     "ShadowCount": "campaign outcome reason live count",
     "ShadowReport": (
         "from key version status until decisions compared agreed agreement skipped_events table items next"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +42,9 @@ class Planted:
 
 
 @asynccontextmanager
-async def planted_product(directory: Path) -> AsyncIterator[Planted]:
-    """Starts the product on files and plants everything."""
-    async with live(directory, MONDAY) as product:
+async def planted_product(directory: Path, urls: Mapping[str, str] | None = None) -> AsyncIterator[Planted]:
+    """Starts the product on files, or on the databases at `urls`, and plants everything."""
+    async with live(directory, MONDAY, urls) as product:
         keys = {}
         for role in Role:
             _, keys[role] = await api_keys.create_key(product.database, f"the-{role}", role, "tests", MONDAY)
@@ -105,6 +105,7 @@ async def _plant_events(product: Live) -> None:
     await product.send(event("shop.offer", "e-5", subject="c-2", gift="zqdata"))
     await product.send(event("shop.offer", "e-6", subject="c-3", gift="zqdata"))
     await product.send(event("shop.nobody.cares", "e-7", gift="zqdata"))
+    await product.send(event("tactful.customer.erased", "e-9", subject="gone"))
     await product.settle()
     for table in ("message", "attempt"):
         async with product.database.write() as tx:
@@ -166,6 +167,6 @@ async def _name_objects(product: Live, planted: Planted) -> None:
     planted.names["message"] = messages[0]["message_id"]
     planted.names["decision"] = str(decisions[-1]["decision_id"])
     planted.names["entry"] = (await product.ask("GET", "/v1/suppressions"))["items"][0]["id"]
-    planted.names["key"] = (await product.ask("GET", "/v1/keys"))["items"][0]["id"]
+    planted.names["key"] = (await product.ask("POST", "/v1/keys", {"name": "spare", "role": "viewer"}))["id"]
     planted.links = set(_LINK.findall(json.dumps(messages)))
     planted.secrets = {*planted.keys.values()}

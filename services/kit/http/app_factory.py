@@ -1,6 +1,5 @@
 """The app factory: every service's HTTP interface has the same health, metrics, errors, limits and default deny."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
@@ -15,10 +14,11 @@ from typing_extensions import TypedDict
 from services.kit.http import middleware, openapi, problems
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
+from services.kit.http.openapi_page import OpenApiPage
 from services.kit.http.rate_limits import RequestRate
 from services.kit.http.request_body import RequestBody
 from services.kit.http.sessions import SessionStore
-from services.kit.observability.exposition import render_metrics
+from services.kit.observability.exposition import MetricsPage
 from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry
 
@@ -111,6 +111,7 @@ def build_app(
         max_body=max_body,
         idempotency=idempotency,
     )
+    app.state.openapi_page = OpenApiPage(lambda: app.openapi())
     app.openapi = cache(lambda: openapi.generate_document(app, contexts))  # type: ignore[method-assign]
     return app
 
@@ -178,6 +179,7 @@ async def _handle_replay(_: Request, error: Exception) -> Response:
 
 def _operations_routes(health: Health, registry: Registry) -> APIRouter:
     router = APIRouter(dependencies=[public()], tags=["operations"])
+    page = MetricsPage(registry)
 
     @router.get("/livez", summary="Is this process alive", **openapi.answers({200: Liveness, 503: Liveness}))
     async def livez() -> JSONResponse:
@@ -216,12 +218,13 @@ def _operations_routes(health: Health, registry: Registry) -> APIRouter:
         response_class=Response,
         **openapi.page_answers([200], media_type="application/openmetrics-text"),
     )
-    def metrics(request: Request) -> Response:
-        text, media_type = render_metrics(registry, request.headers.get("accept", ""))
+    async def metrics(request: Request) -> Response:
+        text, media_type = await page.render(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 
     @router.get("/openapi.json", include_in_schema=False)
     async def openapi_document(request: Request) -> Response:
-        return Response(json.dumps(request.app.openapi()), media_type="application/json")
+        page: OpenApiPage = request.app.state.openapi_page
+        return await page.respond()
 
     return router
