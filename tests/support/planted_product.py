@@ -6,6 +6,7 @@ values are those of `services.kit.http.answer_types.FieldClass`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -155,10 +156,12 @@ async def _plant_evaluations(product: Live, planted: Planted) -> None:
     planted.names["job"] = job["id"]
     await product.at(MONDAY + HOUR)
     asked = {"from": format_instant(MONDAY - HOUR), "to": format_instant(MONDAY + HOUR), "campaigns": [campaign()]}
-    simulation = await product.editor.post("/v1/simulations", json=asked)
-    if simulation.status_code < 300:
-        planted.names["simulation"] = simulation.json()["id"]
+    simulation = await product.ask("POST", "/v1/simulations", asked)
+    planted.names["simulation"] = simulation["id"]
     await product.settle()
+    async with asyncio.timeout(60):
+        while (await product.ask("GET", f"/v1/simulations/{simulation['id']}"))["finished"] is None:
+            await asyncio.sleep(0.1)
 
 
 async def _name_objects(product: Live, planted: Planted) -> None:
