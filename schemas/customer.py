@@ -1,6 +1,6 @@
 """The customer document of the preference service, and its parts, which events and API calls change one by one."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
@@ -36,6 +36,10 @@ class AddressEntry(Document):
     channel: ChannelField
     address: AddressText
     verified: bool = False
+
+
+CONSENT_PROOF: Final = ("source", "wording")
+"""What a grant of consent must have: where it was given, and on which words."""
 
 
 class ConsentRecord(Document):

@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
 from typing import Any, Final
 
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
-from schemas.customer import Customer
+from schemas.customer import CONSENT_PROOF, Customer
 from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, may_hold_bad_texts, validate_document
 from schemas.event import (
     EARLIEST_TIME,
@@ -25,6 +24,7 @@ from schemas.event import (
     parse_data,
     peek_type,
 )
+from schemas.field_names import FieldNames
 from schemas.ids import SITUATION_KIND_PATTERN
 from schemas.text import escape_pointer, find_bad_texts, is_storable
 from schemas.times import DAY, Instant, parse_instant
@@ -59,8 +59,6 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 """The types, each with the fields of its `data`."""
 MAX_COMPARED: Final = 200
 """How many unknown fields of an event are compared with the fields by letters. One with more may hide a refusal."""
-NEAR: Final = 0.8
-"""The share of equal letters from which a name counts as a misspelt one, as difflib counts."""
 MAX_TIME_AHEAD: Final = 30 * DAY
 """How long after the event a reported contact may lie."""
 
@@ -80,6 +78,8 @@ _TYPE_MAY_REFUSE: Final = re.compile(rf"{_MAY_REFUSE.pattern}|eras|delet|remov|f
 """The same in the names of types, where no field such as `removable` is meant."""
 _WITH_VALUE: Final = re.compile(r"^`.*` is none of", re.DOTALL)
 """How a document's error quotes a wrong word. What is wrong with an event is logged, and may quote nothing of it."""
+_OF_CUSTOMER: Final = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
+"""The types whose fields are those of a customer."""
 _LISTS: Final = frozenset({"addresses", "consent", "opt_outs"})
 _SITUATION_KIND: Final = re.compile(SITUATION_KIND_PATTERN)
 _NUMBERS: Final = (int, float)
@@ -219,8 +219,8 @@ class _Check:
 
     def drop_misspelled(self) -> None:
         """Unknown fields are ignored, but not one whose name is nearly that of a field, or which may be a refusal."""
-        names = _field_names(self.event.type)
-        fields, of_customer = names.fields, names.of_customer
+        names, fields = _field_names(self.event.type), OWN_EVENT_TYPES[self.event.type]
+        of_customer = self.event.type in _OF_CUSTOMER
         compared = 0
         for name in [each for each in self.data if each not in fields and each != "customer"]:
             small = name.lower()
@@ -253,6 +253,8 @@ class _Check:
             self.drop("customer", "not_this_customer", "is not the event's `subject`: leave it out or make them agree")
         given = [name for name in names if name in self.data]
         positions = {name: list(range(len(self.data[name]))) for name in given if isinstance(self.data[name], list)}
+        if self.event.type == PREFERENCE_CHANGED and "consent" in positions:
+            self._drop_unproven(positions["consent"])
         while True:
             given = [name for name in given if name in self.data]
             try:
@@ -265,6 +267,24 @@ class _Check:
             else:
                 self.given = tuple(given)
                 return
+
+    def _drop_unproven(self, places: list[int]) -> None:
+        """Remove grants of consent without their proof, as a PUT refuses them. They are no refusal. `places` is where
+        the entries that are left stood.
+        """
+        missing = [_missing_proof(entry) for entry in self.data["consent"]]
+        if not any(missing):
+            return
+        for place, names in zip(places, missing, strict=True):
+            for name in names:
+                detail = f"consent needs proof, where it was given and on which words: `{name}` is missing"
+                self.problems.append((f"/data/consent/{place}/{name}", "missing", detail))
+        kept = [each for each, names in zip(self.data["consent"], missing, strict=True) if not names]
+        places[:] = [place for place, names in zip(places, missing, strict=True) if not names]
+        if kept:
+            self._keep_entries("consent", kept)
+        else:
+            del self.data["consent"]
 
     def _drop_invalid(self, error: DocumentError, given: Collection[str], positions: dict[str, list[int]]) -> None:
         """Remove what the error names: entries of lists that are merged or added, and else whole fields."""
@@ -404,6 +424,13 @@ def _first_problems(problems: Sequence[EventProblem]) -> tuple[EventProblem, ...
     return (*problems[:MAX_PROBLEMS], ("/data", "more_problems", f"{left_out} more problems are not listed"))
 
 
+def _missing_proof(consent: Any) -> list[str]:
+    """What a grant lacks; nothing for any other entry."""
+    if not isinstance(consent, dict) or consent.get("status") != "granted":
+        return []
+    return [name for name in CONSENT_PROOF if consent.get(name) is None]
+
+
 def _is_text(value: Any) -> bool:
     return next(_bad_texts(value), None) is None
 
@@ -412,47 +439,11 @@ def _bad_texts(value: Any) -> Iterator[EventProblem]:
     return find_bad_texts(value)
 
 
-class _FieldNames:
-    """The fields of a type, and what names stand for them. Built once for a type: an event can have ten thousand
-    unknown names, and each is looked up while everything else waits.
-    """
-
-    def __init__(self, event_type: str) -> None:
-        self.fields = frozenset(OWN_EVENT_TYPES[event_type])
-        self.of_customer = event_type in (PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED)
-        self._known = PREFERENCE_FIELDS if self.of_customer else OWN_EVENT_TYPES[event_type]
-        by_plain = {each.replace("_", ""): each for each in self._known}
-        self._by_plain = by_plain | (_OTHER_NAMES if self.of_customer else {})
-        longest = max(map(len, self._known), default=0) * (2 - NEAR) / NEAR
-        self._by_length = [self._known_near(length) for length in range(round(longest) + 1)]
-
-    def _known_near(self, length: int) -> list[tuple[frozenset[str], int]]:
-        """The letters of each field that a name of this length may resemble, and how many of them it may lack: by
-        difflib, the common letters of both are at least the share `NEAR` of the mean length.
-        """
-        common = [(known, ceil((length + len(known)) * NEAR / 2 - 1e-9)) for known in self._known]
-        return [(frozenset(known), len(known) - least) for known, least in common if least <= min(length, len(known))]
-
-    def find_alias(self, name: str) -> str | None:
-        """The field that a name in small letters stands for; of a customer's event also one of the other of the two."""
-        return self._by_plain.get(name.replace("_", "").replace("-", ""))
-
-    def may_find_similar(self, name: str) -> bool:
-        """Whether `find_similar` is worth asking: False only where it would find nothing."""
-        if len(name) >= len(self._by_length):
-            return False
-        letters = frozenset(name)
-        return any(len(known - letters) <= may_lack for known, may_lack in self._by_length[len(name)])
-
-    def find_similar(self, name: str) -> str | None:
-        """The field whose name is nearly this one, in small letters."""
-        similar = difflib.get_close_matches(name, self._known, n=1, cutoff=NEAR)
-        return similar[0] if similar else None
-
-
 @cache
-def _field_names(event_type: str) -> _FieldNames:
-    return _FieldNames(event_type)
+def _field_names(event_type: str) -> FieldNames:
+    if event_type in _OF_CUSTOMER:
+        return FieldNames(PREFERENCE_FIELDS, _OTHER_NAMES)
+    return FieldNames(OWN_EVENT_TYPES[event_type], {})
 
 
 def customers_to_quarantine(

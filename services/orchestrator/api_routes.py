@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
 from services.kit.http.dead_letter_routes import dead_letter_routes
@@ -59,6 +60,7 @@ def orchestrator_routes(
     letters: DeadLetterDirectory,
     erased: ErasedCustomers,
     other_services: Mapping[str, ErasuresApi],
+    signature: SenderSignature,
     region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
@@ -71,7 +73,10 @@ def orchestrator_routes(
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
         events_api.event_routes(
-            event_intake.EventLog(bus, topic, database, decided_signal, snapshot, erased, region, ingest_metrics), clock
+            event_intake.EventLog(
+                *(bus, topic, database, decided_signal, snapshot, erased, signature, region, ingest_metrics)
+            ),
+            clock,
         ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),

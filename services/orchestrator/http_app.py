@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.kit.bus.protocol import Bus
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import add_admin_key
 from services.kit.http.idempotency import IdempotencyStore
@@ -58,6 +59,7 @@ def build_http_app(
         console_context.clock,
         topic=console_context.topic,
         decided_signal=components.decided_signal,
+        signature=SenderSignature(components.settings.require("service_key")),
         ring=console_context.key_ring,
         topics=components.preference,
         situations=components.suppression,

@@ -12,6 +12,7 @@ from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.app_factory import build_app
@@ -29,7 +30,7 @@ from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
-from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceEventHandler
+from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
@@ -63,7 +64,8 @@ def build(
     erased = customer_eraser.erased
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
-    handler = PreferenceEventHandler(clock, metrics, region, customer_eraser)
+    signature = SenderSignature(settings.require("service_key"))
+    handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -86,21 +88,34 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = Service(app, health, bus, topics, idempotency)
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
-    loop = ConsumeLoop(
-        bus,
-        database,
-        handler,
-        group=CONSUMER_GROUP,
-        topics=[events],
-        clock=clock,
-        stage=STAGE,
-        dead_letter_topic=DEAD_LETTERS.name,
-        metrics=PrometheusConsumerMetrics(registry, CONSUMER_GROUP, [events]),
-        wake=wake_signal,
+    service.add_consume_loop(
+        CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )
-    service.add_consume_loop(CONSUMER_GROUP, loop)
     service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
     service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service
+
+
+def _build_consume_loop(
+    database: Database,
+    bus: Bus,
+    handler: PreferenceEventHandler,
+    topic: str,
+    clock: Clock,
+    registry: Registry,
+    wake: WakeSignal,
+) -> ConsumeLoop[PreferenceBatch]:
+    return ConsumeLoop(
+        bus,
+        database,
+        handler,
+        group=CONSUMER_GROUP,
+        topics=[topic],
+        clock=clock,
+        stage=STAGE,
+        dead_letter_topic=DEAD_LETTERS.name,
+        metrics=PrometheusConsumerMetrics(registry, CONSUMER_GROUP, [topic]),
+        wake=wake,
+    )

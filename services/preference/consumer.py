@@ -16,6 +16,7 @@ from schemas.own_events import CUSTOMER_ERASED, check_event, customers_to_quaran
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Tx
 from services.kit.errors import RecordProblem
 from services.kit.observability.logs import log
@@ -56,6 +57,8 @@ class PreferenceEvent:
     event: Event
     change: PreferenceChange
     digest: bytes
+    sender: str | None = None
+    """Who sent it through a door of ours; None for an event that another program wrote to the log."""
     partial: bool = False
     """Other parts of the event are bad."""
 
@@ -93,8 +96,16 @@ class PreferenceBatch:
 class PreferenceEventHandler:
     """The handler of the consume loop. Of events of other types, only the type is decoded."""
 
-    def __init__(self, clock: Clock, metrics: PreferenceMetrics, region: str | None, eraser: CustomerEraser) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: PreferenceMetrics,
+        region: str | None,
+        signature: SenderSignature,
+        eraser: CustomerEraser,
+    ) -> None:
         """`region`: the organisation's country."""
+        self._signature = signature
         self._eraser = eraser
         self._erased = eraser.erased
         self._clock = clock
@@ -122,7 +133,8 @@ class PreferenceEventHandler:
                 batch.reject(record, Unreadable(problems=[RecordProblem(*each) for each in checked.problems]))
             change = to_change(event, checked)
             if change is not None:
-                items.append(PreferenceEvent(event, change, _digest(event), partial=bool(checked.problems)))
+                sender = self._signature.find_sender(record)
+                items.append(PreferenceEvent(event, change, _digest(event), sender, partial=bool(checked.problems)))
         return PreferenceBatch(items)
 
     async def apply(self, tx: Tx, prepared: PreferenceBatch) -> None:
@@ -149,7 +161,7 @@ class PreferenceEventHandler:
                 # and what is applied twice with the same time changes nothing.
                 if not item.partial:
                     new_digests[item.key] = item.digest
-                edit = _merge_event(before, item.event, item.change, now)
+                edit = _merge_event(before, item.event, item.change, item.sender, now)
                 action = "unchanged" if edit is None else "changed"
             prepared.actions[action] += 1
             if edit is not None:
@@ -200,7 +212,7 @@ class PreferenceEventHandler:
         if before is None:
             return
         with contextlib.suppress(Overgrown):  # both are over their limits
-            edit = _merge_event(before, event, fitting, now)
+            edit = _merge_event(before, event, fitting, self._signature.find_sender(record), now)
             await store.save_updates(tx, [] if edit is None else [edit])
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: PreferenceBatch) -> RecordEffect:
@@ -229,7 +241,7 @@ class PreferenceEventHandler:
 
 
 def _merge_event(
-    before: PreferenceState, event: Event, change: PreferenceChange, now: Instant
+    before: PreferenceState, event: Event, change: PreferenceChange, sender: str | None, now: Instant
 ) -> store.StateUpdate | None:
     try:
         after = apply_change(before, change)
@@ -237,7 +249,8 @@ def _merge_event(
         raise Overgrown(error.detail, errors=[RecordProblem(*each) for each in error.problems]) from None
     if after is None:
         return None
-    cause = store.ChangeCause("event", at=event.time, recorded=now, event_source=event.source, event_id=event.id)
+    origin = {"event_source": event.source, "event_id": event.id}
+    cause = store.ChangeCause("event", at=event.time, recorded=now, actor=sender, **origin)
     return store.StateUpdate(before, after, cause)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.customer import CONSENT_PROOF
 from schemas.documents import did_you_mean
 from schemas.facts import OptOut, Preference
 from schemas.link_tokens import LinkToken
@@ -192,7 +193,7 @@ def check_additions(before: Preference, after: Preference, topics: PolicyTopics 
             continue
         if record.topic != "*":
             _check_topic(record.topic, f"/consent/{index}/topic", topics)
-        missing_fields = [name for name in ("source", "wording") if getattr(record, name) is None]
+        missing_fields = [name for name in CONSENT_PROOF if getattr(record, name) is None]
         if record.status == "granted" and missing_fields:
             raise MissingConsentProof(
                 "consent needs proof: where it was given (`source`) and on which words (`wording`)",

@@ -17,6 +17,7 @@ from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.app_factory import build_app
@@ -79,6 +80,7 @@ class SuppressionComponents:
     registry: Registry
     metrics: SuppressionMetrics
     kinds_cache: SituationKindsCache
+    signature: SenderSignature
     wake_signal: WakeSignal
     gauges: SuppressionGauges
     handler: SuppressionEventHandler
@@ -127,6 +129,7 @@ def build(
         registry=registry,
         metrics=metrics,
         kinds_cache=kinds,
+        signature=SenderSignature(settings.require("service_key")),
         wake_signal=wake_signal,
         gauges=SuppressionGauges(database, clock, metrics, kinds),
         handler=handler,
@@ -205,7 +208,7 @@ def _build_routers(
     )
     situation_service = situation_routes.SituationService(
         *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
-        components.erased,
+        *(components.erased, components.signature),
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),

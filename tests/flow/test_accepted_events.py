@@ -17,6 +17,7 @@ from tests.support.live_product import CLOUD_EVENT, Live, live
 pytestmark = pytest.mark.wired
 
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+PROOF = {"source": "checkout", "wording": "newsletter-3"}
 COMPLAINT = {"kind": "complaint", "opens": [{"event": "shop.filed"}], "lapses": "5d"}
 
 
@@ -164,7 +165,8 @@ async def test_a_choice_that_no_rule_reads_is_noted(product: Live) -> None:
     opt_outs = [{"topic": "nwes"}, {"topic": "notices"}, {"channel": "sms", "topic": "notices"}, {"topic": "news"}]
     opt_outs += [{"class": "transactional"}, {"class": "marketing"}]
     consent = [
-        {"channel": "email", "topic": topic, "status": "granted", "at": "2026-01-01T00:00:00Z"} for topic in "*x"
+        {"channel": "email", "topic": topic, "status": "granted", "at": "2026-01-01T00:00:00Z", **PROOF}
+        for topic in "*x"
     ]
     item = await product.send(event("tactful.preference.changed", "e-1", opt_outs=opt_outs, consent=consent))
     assert {note["pointer"]: note["code"] for note in item["notes"]} == dict.fromkeys(

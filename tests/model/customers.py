@@ -65,18 +65,24 @@ def addresses(draw: Draw, name: str) -> list[Document]:
     return [{"channel": name, "address": text, "verified": not (odd and draw(st.booleans()))} for name, text in kept]
 
 
+PROOF = {"source": "checkout", "wording": "newsletter-3"}
+
+
 @st.composite
 def consents(draw: Draw, start: int) -> list[Document]:
     """Consent for everything long ago, and now and then a later word."""
     records: list[Document] = []
     for channel in CHANNELS:
         if not rarely(draw, 15):
-            records.append({"channel": channel, "topic": "*", "status": "granted", "at": written(start - 9 * DAY)})
+            granted = {"channel": channel, "topic": "*", "status": "granted", "at": written(start - 9 * DAY)}
+            records.append(granted | PROOF)
     for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 2]))):
         topic = draw(st.sampled_from([*TOPICS, "*"]))
         status = draw(st.sampled_from(["granted", "withdrawn"]))
         record = {"channel": draw(st.sampled_from(CHANNELS)), "topic": topic, "status": status}
         record["at"] = at = draw(times(start, 48))
+        if not rarely(draw, 5):
+            record |= PROOF
         if draw(st.booleans()):
             record["expires"] = str(written(instant(at) + draw(st.sampled_from([HOUR, 12 * HOUR, 2 * DAY]))))
         records.append(record)

@@ -46,11 +46,11 @@ def readable_choices(kind: str, data: Document) -> tuple[Document, bool, frozens
         if name not in (CHANGED if changed else IDENTIFIED):
             continue
         if name in ("consent", "opt_outs"):
-            good = [each for each in value if is_opt_out(each) or is_consent(each)]
-            if len(good) < len(value):
+            legible = [each for each in value if is_opt_out(each) or is_consent(each)]
+            may_refuse |= len(legible) < len(value)
+            kept[name] = [each for each in legible if not (changed and lacks_proof(each))]
+            if len(kept[name]) < len(value):
                 cut.add(name)
-                may_refuse = True
-            kept[name] = good
         elif is_value(name, value):
             kept[name] = value
         else:
@@ -64,6 +64,11 @@ def is_opt_out(entry: Document) -> bool:
 
 def is_consent(entry: Document) -> bool:
     return entry.get("status") in ("granted", "withdrawn") and entry["channel"] in CHANNELS
+
+
+def lacks_proof(entry: Document) -> bool:
+    """Whether it is a grant of consent that nobody can show: it does not count, and is no refusal."""
+    return entry.get("status") == "granted" and not (entry.get("source") and entry.get("wording"))
 
 
 def is_value(name: str, value: Any) -> bool:

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from schemas.customer import Customer
+from schemas.documents import validate_document
+from schemas.own_events import CheckedData
 from schemas.service_api import AttemptScope
 from schemas.times import HOUR
+from services.erasure.erased_customers import ErasedCustomers
+from services.preference import store
+from services.preference.preference_state import apply_change, to_change
 from tests.preference.test_preference_state import DOCUMENT
 from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually
 
@@ -140,9 +146,16 @@ async def test_what_was_there_before_its_topic_went_does_not_hinder_an_edit(at_w
 
 
 async def test_a_refusal_needs_no_proof_and_grants_without_proof_that_were_there_stay(at_work: Running) -> None:
-    await at_work.doors.get_facts(
-        ["c-1042"], await at_work.publish(change("e", "c-1042", consent=[GRANTED | {"source": None}]))
-    )
+    unproven = validate_document(Customer, {"customer": "c-1042", "consent": [GRANTED | {"source": None}]})
+    edit = to_change(change("e", "c-1042"), CheckedData({}, customer=unproven, given=("consent",)))
+    assert edit is not None
+    async with at_work.database.write() as tx:  # events brought it in earlier versions
+        (before,) = (await store.lock_states(tx, ["c-1042"], None, ErasedCustomers(b"key"))).values()
+        after = apply_change(before, edit)
+        assert after is not None
+        await store.save_updates(
+            tx, [store.StateUpdate(before, after, store.ChangeCause("event", at=NOW, recorded=NOW))]
+        )
     refused = {"channel": "sms", "topic": "*", "status": "withdrawn", "at": "2026-02-01T00:00:00Z"}
     answer = await at_work.http.patch(C, json={"consent": [GRANTED | {"source": None}, refused]})
     assert answer.status_code == 200

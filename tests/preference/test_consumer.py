@@ -1,6 +1,7 @@
 """Preference events from the log: each applied once, in order, together with the offsets; the fence waits for them."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from schemas.event import encode_event
 from schemas.facts import OptOut
 from schemas.times import DAY
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.errors import FenceTimeout, Transient
-from tests.support.preference_service import NOW, Running, change, eventually, partition_zero, running
+from tests.support.preference_service import NOW, SERVICE_KEY, Running, change, eventually, partition_zero, running
 
 pytestmark = pytest.mark.wired
 
@@ -219,3 +221,29 @@ async def test_a_readable_change_concerns_its_subject_and_not_its_key(at_work: R
     value = encode_event(change("e-1", opt_outs=[{"all": True}]))
     facts = await at_work.facts(["c-1", "c-key"], await at_work.publish_raw((b"c-key", value)))
     assert (facts["c-1"].opt_outs, facts["c-key"].version) == ((OptOut(all=True),), 0)
+
+
+async def test_the_history_names_the_sender_of_a_signed_event_and_of_no_other(at_work: Running) -> None:
+    signed, forged = change("e-1", locale="de"), change("e-2", locale="fr")
+    records = []
+    for event, door in ((signed, SenderSignature(SERVICE_KEY)), (forged, SenderSignature("another"))):
+        key, value = event.customer.encode(), encode_event(event)
+        records.append((key, value, door.headers("shop", key, value)))
+    await at_work.facts(["c-1"], await at_work.publish_raw(*records))
+    history = (await at_work.http.get("/v1/preferences/c-1/history")).json()["items"]
+    assert [(item["event_id"], item["actor"]) for item in history] == [("e-2", None), ("e-1", "shop")]
+
+
+async def test_a_grant_without_proof_is_dead_lettered_and_what_stands_beside_it_applied(at_work: Running) -> None:
+    """As over HTTP. It is no refusal, so nobody is quarantined for it."""
+    good = {"channel": "email", "topic": "news", "status": "granted", "at": "2026-01-02T10:00:00Z",
+            "source": "checkout", "wording": "newsletter-3"}  # fmt: skip
+    withdrawn = {"channel": "sms", "topic": "*", "status": "withdrawn", "at": "2026-01-02T10:00:00Z"}
+    bad = good | {"channel": "push", "wording": None}
+    event = change("e-1", consent=[bad, good, {**bad, "source": None}, withdrawn], locale="de")
+    facts = (await at_work.facts(["c-1"], await at_work.publish(event)))["c-1"]
+    assert sorted((each.channel, each.status) for each in facts.consent) == [("email", "granted"), ("sms", "withdrawn")]
+    assert facts.locale == "de" and not facts.quarantines
+    (letter,) = await at_work.dead_letters()
+    pointers = [each["pointer"] for each in json.loads(letter.problems)]
+    assert pointers == ["/data/consent/0/wording", "/data/consent/2/source", "/data/consent/2/wording"]

@@ -11,8 +11,8 @@ import pytest
 
 from schemas.contact_channels import find_contact_channel
 from schemas.event import decode_event
+from schemas.field_names import NEAR
 from schemas.own_events import (
-    NEAR,
     OWN_EVENT_TYPES,
     PREFERENCE_FIELDS,
     CheckedData,
@@ -116,3 +116,17 @@ def test_an_unknown_type_of_ours_may_be_a_refusal_by_its_name(kind: str, refuses
 )
 def test_a_channel_of_other_tools_is_known_by_what_people_call_it(word: str, channel: str | None) -> None:
     assert find_contact_channel(word) == channel
+
+
+def test_a_grant_of_consent_needs_its_proof_and_is_no_refusal() -> None:
+    proof = {"source": "checkout", "wording": "newsletter-3"}
+    granted = {"channel": "email", "topic": "news", "status": "granted", "at": "2026-01-02T10:00:00Z"}
+    bad, good = granted | {"wording": "w"}, granted | proof
+    misspelt = good | {"channel": "emial"}
+    checked = check("tactful.preference.changed", {"consent": [bad, misspelt, good], "locale": "de"})
+    assert [pointer for pointer, _, _ in checked.problems] == ["/data/consent/0/source", "/data/consent/1/channel"]
+    assert checked.data["consent"] == [good] and checked.added == {"consent"}
+    alone = check("tactful.preference.changed", {"consent": [granted]})
+    assert (alone.refused, alone.may_refuse, alone.customer and alone.customer.consent) == (True, False, ())
+    withdrawn = granted | {"status": "withdrawn"}
+    assert check("tactful.preference.changed", {"consent": [withdrawn]}).problems == ()

@@ -23,6 +23,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import EnvKeyRing, KeyRingChain
@@ -234,6 +235,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             letters=letters,
             erased=erased,
             other_services={"preference": preference, "suppression": suppression},
+            signature=SenderSignature(SERVICE_KEY),
         ),
     )
     try:

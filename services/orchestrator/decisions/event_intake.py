@@ -25,6 +25,7 @@ from schemas.times import SECOND, Instant
 from services.erasure.erased_customers import ERASED_DETAIL, CustomerErased, ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus, Outgoing, Partition
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.errors import Forbidden, Invalid, Malformed, Problem, Transient
 from services.kit.http.auth import Principal
@@ -59,6 +60,7 @@ class EventLog:
     wake_signal: WakeSignal
     snapshot: CatalogueSnapshot
     erased: ErasedCustomers
+    signature: SenderSignature
     region: str | None = None
     """The organisation's country, in which telephone numbers in national form are read."""
     ingest_metrics: IngestMetrics | None = None
@@ -159,11 +161,8 @@ async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal,
     for event in events:
         if event_key(event) not in known and event.subject not in erased:
             new_events.setdefault(event_key(event), event)
-    headers = (("content-type", b"application/cloudevents+json"),)
     with _telling_to_send_again():
-        log_positions = await log.bus.publish(
-            [Outgoing(log.topic, event.subject.encode(), encode_event(event), headers) for event in new_events.values()]
-        )
+        log_positions = await log.bus.publish([_to_record(log, event, sender) for event in new_events.values()])
         if new_events:
             async with log.database.answering_within(DATABASE_SECONDS), log.database.write() as tx:
                 await record_accepted(
@@ -173,6 +172,12 @@ async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal,
     for partition, offset in log_positions:
         after[partition] = max(after.get(partition, 0), offset + 1)
     return PublishResult(frozenset(known), erased, frozenset(new_events), after)
+
+
+def _to_record(log: EventLog, event: Event, sender: Principal) -> Outgoing:
+    key, value = event.subject.encode(), encode_event(event)
+    headers = (("content-type", b"application/cloudevents+json"), *log.signature.headers(sender.name, key, value))
+    return Outgoing(log.topic, key, value, headers)
 
 
 async def find_reused(

@@ -23,6 +23,7 @@ from schemas.times import Instant
 from services.erasure.erased_customers import CustomerErased, ErasedCustomers
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.protocol import Bus, Outgoing, Partition
+from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database, Tx
 from services.kit.errors import BusGone, FenceTimeout, Invalid, Problem
 from services.kit.http.answer_types import AnyValue, Page, TimeText
@@ -126,6 +127,7 @@ class SituationService:
         clock: Clock,
         wake_signal: WakeSignal,
         erased: ErasedCustomers,
+        signature: SenderSignature,
     ) -> None:
         self._erased = erased
         self._database = database
@@ -134,6 +136,7 @@ class SituationService:
         self._kinds = kinds
         self._clock = clock
         self._wake_signal = wake_signal
+        self._signature = signature
 
     async def read_situations(self, customer: str, before: int, limit: int) -> dict[str, Any]:
         """The current situations and quarantine, and a page of their history, newest first."""
@@ -170,10 +173,9 @@ class SituationService:
             time=at,
             data=msgspec.Raw(msgspec.json.encode({"kind": requested.kind, "ref": requested.ref})),
         )
-        headers = (("content-type", b"application/cloudevents+json"),)
-        ((partition, offset),) = await self._bus.publish(
-            [Outgoing(self._topic, customer.encode(), encode_event(event), headers)]
-        )
+        key, value = customer.encode(), encode_event(event)
+        headers = (("content-type", b"application/cloudevents+json"), *self._signature.headers(actor, key, value))
+        ((partition, offset),) = await self._bus.publish([Outgoing(self._topic, key, value, headers)])
         return {
             "customer": customer,
             "event_id": event.id,
