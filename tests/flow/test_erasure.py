@@ -14,6 +14,8 @@ from schemas.message import HandoverResult
 from schemas.times import DAY, HOUR, format_instant
 from services.development.all_services import SERVICE_NAMES
 from services.kit.bus.protocol import Outgoing
+from services.orchestrator.decisions.evaluation import EvaluationRequest
+from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.delivery.attempts import AttemptResult
 from services.orchestrator.delivery.delivery import record_results
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
@@ -191,6 +193,45 @@ async def test_what_waited_is_not_sent_and_what_was_sent_is_counted_on(product: 
             assert (await product.editor.get(path)).status_code in (200, 404), path
     for message in messages:
         assert (await product.editor.get(f"/v1/messages/{message['message_id']}")).status_code == 200
+
+
+async def park(product: Live) -> StoredMessage:
+    """A message that waits for the end of a situation: it is no contact, so the customer has no ledger."""
+    calm = {"id": "calm", "scope": {"intents": ["advertise"]}, "on_match": "defer"}
+    never = {"after": {"situation": "complaint"}, "within": "1h", "while_open": True}
+    await product.policy(policy(situations=[COMPLAINT], contact_history=[{**calm, "never": never}]))
+    await product.customer(person())
+    await product.send(of("shop.filed", "1", case=CASE))
+    await product.send(of("shop.offer", "2", order=ORDER))
+    async with product.database.read() as tx:
+        row = await tx.row("SELECT message_id, since FROM message WHERE state = 'parked'")
+        assert row is not None and await tx.row("SELECT 1 FROM ledger") is None
+    return StoredMessage(row.message_id, ADA, "offer", "email", row.since, "/shop", "marker-event-id-2")
+
+
+async def test_a_parked_message_of_a_customer_without_contacts_is_ended(product: Live) -> None:
+    message = await park(product)
+    await erase(product)
+    assert (await product.ask("GET", f"/v1/messages/{message.message_id}"))["status"] == "suppressed"
+    assert await found_in_databases(product) == set()
+    await product.at(MONDAY + 7 * DAY)
+    assert await product.inbox() == [] and await found_in_databases(product) == set()
+
+
+async def test_an_evaluation_that_an_erasure_overtakes_writes_nothing(product: Live) -> None:
+    message = await park(product)
+    evaluator, now = product.together.orchestrator.components.evaluator, product.clock.now() + HOUR
+    inputs = await evaluator.read_for_messages([ADA], [message.event_key], now)
+    request = EvaluationRequest(
+        triggered_campaigns=(evaluator.rebuild_triggered(inputs, message),),
+        expected_states={message.message_id: "parked"},
+    )
+    evaluation = evaluator.evaluate(inputs, ADA, [request], inputs.ledger_of(ADA), now)
+    assert evaluation.deferred_messages, "it would be parked again"
+    await erase(product)
+    async with product.database.write() as tx:
+        assert await evaluator.write(tx, inputs, [evaluation], now) == []
+    assert await found_in_databases(product) == set()
 
 
 async def test_the_same_address_under_a_new_id_is_not_written_to(product: Live) -> None:
