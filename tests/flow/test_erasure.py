@@ -273,6 +273,7 @@ async def test_whatever_comes_later_is_refused_and_leaves_nothing(tmp_path: Path
         await ask("POST", f"/v1/situations/{ADA}", json={"action": "open", "kind": "complaint", "ref": CASE}),
         await ask("POST", "/v1/suppressions", json=entry),
         await ask("POST", "/v1/events", content=single, headers=CLOUD_EVENT),
+        await ask("POST", "/v1/preview", json={"campaign": "offer", "customer": ADA}, headers={"idempotency-key": "p"}),
     ]
     assert [(each.status_code, each.json()["code"]) for each in refused] == [(409, "customer_erased")] * len(refused)
     rows = await product.ask("POST", "/v1/suppressions", [entry, {"address": "x@example.org", "reason": "manual"}])

@@ -17,6 +17,7 @@ from schemas.own_events import read_stored_data
 from schemas.roles import is_allowed
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import Channel
+from services.erasure.erased_customers import CustomerErased
 from services.kit import errors
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
@@ -36,6 +37,7 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
+from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.rendering import LinkBuilder
@@ -195,6 +197,8 @@ class Previewer:
             catalogue = await self._snapshot.get_catalogue(tx)
             raw = None if request.event else await read_store.get_last_trigger_event(tx, customer, document.key)
         facts: Facts = (await self._facts_reader.read_facts([customer], catalogue, positions))[customer]
+        if is_erased(facts):  # an answer names the customer, and may be kept for a repeated request
+            raise CustomerErased
         return facts.customer_values, raw
 
 
@@ -205,7 +209,10 @@ def preview_routes(previewer: Previewer) -> APIRouter:
     @routes.post(
         "",
         summary="Render a campaign for a customer: all channels, all locales",
-        **answers({200: Preview}, errors.NotFound, errors.WrongState, errors.FenceTimeout, SampleNeeded, WorkRefused),
+        **answers(
+            {200: Preview},
+            *(errors.NotFound, errors.WrongState, errors.FenceTimeout, SampleNeeded, WorkRefused, CustomerErased),
+        ),
     )
     async def preview_campaign(
         principal: Principal = requires("preview:write", shows_more=CUSTOMER_DATA),
