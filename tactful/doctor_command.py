@@ -1,6 +1,7 @@
 """`tactful doctor`: checks everything that an installation depends on, and suggests fixes."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from tactful.command_errors import CommandError
 from tactful.db_command import DatabaseService
 from tactful.doctor_checks import CheckState, DoctorFinding
 from tactful.output import OutputFormat, OutputOption, print_data, show_spinner
+from tactful.python_check import check_python
 
 COLUMNS = {"state": "state", "check": "check", "found": "found"}
 
@@ -51,7 +53,8 @@ async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
     settings_finding = DoctorFinding(
         "settings", CheckState.GREEN, f"{configured_count} set, all others at their defaults"
     )
-    return [settings_finding, *[finding async for finding in _run_checks(settings, service)]]
+    python_finding = check_python(sys.version_info[:3])
+    return [settings_finding, python_finding, *[finding async for finding in _run_checks(settings, service)]]
 
 
 async def _run_checks(settings: DeploymentSettings, service: DatabaseService) -> AsyncIterator[DoctorFinding]:

@@ -21,6 +21,12 @@ _IGNORED: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _DATA_IMAGE: Final = re.compile(r"data:image/(png|gif|jpeg|webp);base64,[a-z0-9+/=]*", re.IGNORECASE)
 _BAD_STYLE: Final = re.compile(r"url\s*\(\s*['\"]?\s*(javascript|vbscript|data:text)|expression\s*\(", re.IGNORECASE)
+_STYLE_ELEMENT: Final = re.compile(r"<(mj-style|style)\b[^<>]*>.*?(?:</\1|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG_NAME: Final = re.compile(r"</?([a-z][a-z0-9-]*)", re.IGNORECASE)
+_LAST_NAME: Final = re.compile(r"[\"'/<>=]")
+_MAX_ATTRIBUTE_NAME: Final = 100
+_MJML_TEXTS: Final = frozenset({"href", "src", "srcset", "sizes", "alt", "title", "name", "rel", "target", "css-class"})
+"""The attributes of MJML whose values are no part of a style."""
 _MARKUP_TOKEN: Final = re.compile(r"\{\{.{0,2000}?\}\}|\{%.{0,2000}?%\}|<!--|-->|</?(?=[a-zA-Z{])|[>\"'=]", re.DOTALL)
 
 
@@ -32,21 +38,37 @@ def link_scheme_allowed(link: str) -> bool:
 
 
 def check_output_positions(source: str) -> None:
-    """Refuses `{{ }}` where a value could form a tag, an attribute or a script. Raises TemplateSyntaxError."""
-    for at, token, context_before in _scan_markup(source):
-        if token.startswith("{{") and context_before not in ("", "comment", '"', "'"):
-            line, column = source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
-            raise TemplateSyntaxError(line, column, "inside a tag put {{ }} into a quoted attribute value")
+    """Refuses `{{ }}` where a value could form a tag, an attribute, a script or a style. Raises TemplateSyntaxError."""
+    styles = [found.span() for found in _STYLE_ELEMENT.finditer(source)] if "style" in source.lower() else []
+    for at, token, context_before, attribute in _scan_markup(source):
+        if not token.startswith("{{"):
+            continue
+        if context_before not in ("", "comment", '"', "'"):
+            raise _syntax_error(source, at, "inside a tag put {{ }} into a quoted attribute value")
+        if attribute or any(start < at < end for start, end in styles):
+            detail = "no {{ }} in a style: a value could add rules of its own; write the styles, and choose by {% if %}"
+            raise _syntax_error(source, at, detail)
 
 
-def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
-    """Yields (offset, piece, context): context is "", "tag", "comment", or the quote of an attribute value."""
-    context = ""
+def _syntax_error(source: str, at: int, detail: str) -> TemplateSyntaxError:
+    return TemplateSyntaxError(source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at), detail)
+
+
+def _scan_markup(source: str) -> Iterator[tuple[int, str, str, str]]:
+    """Yields (offset, piece, context, attribute): context is "", "tag", "comment", or the quote of an attribute value;
+    attribute is `style` in a value that becomes a style, else empty.
+    """
+    context = tag = attribute = ""
     for found in _MARKUP_TOKEN.finditer(source):
         token = found.group()
-        yield found.start(), token, context
+        yield found.start(), token, context, attribute if context in ('"', "'") else ""
         if token.startswith("{"):
             continue
+        if context == "" and token.startswith("<") and token != "<!--":  # noqa: S105
+            name = _TAG_NAME.match(source, found.start())
+            tag = name[1].lower() if name else ""
+        elif context == "tag" and token in ('"', "'"):
+            attribute = _style_or_text(tag, source[max(0, found.start() - _MAX_ATTRIBUTE_NAME) : found.start()])
         if context == "":
             context = "comment" if token == "<!--" else "tag" if token.startswith("<") else ""  # noqa: S105 - markup, no secret
         elif context == "comment":
@@ -55,6 +77,13 @@ def _scan_markup(source: str) -> Iterator[tuple[int, str, str]]:
             context = "" if token in (">", "-->") else token if token in ('"', "'") else context
         elif token == context:
             context = "tag"
+
+
+def _style_or_text(tag: str, before: str) -> str:
+    """`style` for the attribute whose name ends this piece of a tag, if its value becomes part of a style."""
+    words = before.rstrip().removesuffix("=").split()
+    name = _LAST_NAME.split(words[-1].lower())[-1] if words else ""
+    return "style" if name == "style" or (tag.startswith("mj-") and name not in _MJML_TEXTS) else ""
 
 
 def check_html(html: str) -> None:

@@ -117,6 +117,12 @@ def test_an_error_names_the_place_and_never_the_value() -> None:
         ("<a href={{ x }}>", (1, 9)),
         ("<a {{ x }}>", (1, 4)),
         ("<p>\n<{{ x }}>", (2, 2)),
+        ('<p style="color:\n{{ x }}">', (2, 1)),
+        ("<p title='{{ y }}'STYLE = '{{ x }}'>", (1, 28)),
+        ("<Style>p{color:{{ x }}}</style>", (1, 16)),
+        ("<mj-style>{{ x }}</mj-style>", (1, 11)),
+        ('<mj-text color="{{ x }}">a</mj-text>', (1, 17)),
+        ('<mj-section background-url="{{ x }}">', (1, 29)),
         ("{% if a %}" * 40 + "{% endif %}" * 40, None),
     ],
 )
@@ -124,6 +130,20 @@ def test_a_bad_source_is_refused_with_its_place(source: str, place: tuple[int, i
     with pytest.raises(TemplateSyntaxError) as caught:
         compile_template(source, html=True)
     assert place is None or (caught.value.line, caught.value.column) == place
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<p title="{{ x }}" style="color:red">{{ x }}</p>',
+        "<style>p{color:red}</style>{{ x }}",
+        '<p style="{% if x %}color:red{% endif %}">',
+        '<a href="https://a.example/?style={{ x }}" data-style="{{ x }}">{{ x }}</a>',
+        '<mj-image src="{{ x }}" alt="{{ x }}" href="{{ x }}" css-class="{{ x }}" /><mj-text>{{ x }}</mj-text>',
+    ],
+)
+def test_values_beside_styles_are_taken(source: str) -> None:
+    compile_template(source, html=True)
 
 
 def test_it_says_which_values_it_reads() -> None:
