@@ -10,6 +10,8 @@ from tests.support.certificates import Authority, Certificate
 
 PASSWORD = "a-password/with+signs"
 """Of every user."""
+REAUTHENTICATION_MS = 4000
+"""After which, at the latest, the listener for tokens hangs up on who has not shown one again."""
 USERS = ("tactful", "orchestrator", "preference", "suppression", "shop")
 """`tactful` may do everything, the others what access control lists grant them."""
 _MODULES = "org.apache.kafka.common.security"
@@ -78,6 +80,7 @@ listener.name.scram.scram-sha-256.sasl.jaas.config={_MODULES}.scram.ScramLoginMo
 listener.name.scram.scram-sha-512.sasl.jaas.config={_MODULES}.scram.ScramLoginModule required;
 listener.name.scram.plain.sasl.jaas.config={_MODULES}.plain.PlainLoginModule required {users};
 listener.name.oauth.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.oauth.oauthbearer.connections.max.reauth.ms={REAUTHENTICATION_MS}
 listener.name.oauth.oauthbearer.sasl.jaas.config={_MODULES}.oauthbearer.OAuthBearerLoginModule required \\
   unsecuredLoginStringClaim_sub="broker";
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer

@@ -132,7 +132,9 @@ class KafkaBus:
             if not await client.force_metadata_update():
                 advertised = [(broker.host, broker.port) for broker in client.cluster.brokers()]
                 await find_broker(self._connection, timeout, advertised or None)
-                raise BusGone("no broker has answered", retry_after=2.0)
+                # It answers: it had ended the connection, as brokers do with tokens that are over.
+                if not await client.force_metadata_update():
+                    raise BusGone("no broker has answered", retry_after=2.0)
         except BaseException:
             # The next probe starts from the configured addresses: the brokers may have come back at others.
             if client is not None:

@@ -1,4 +1,5 @@
-"""The servers that a process needs: whether each answers, as a gauge, a sentence, and one log line for each change.
+"""The servers that a process needs: whether each answers, as a gauge, a sentence, and one log line for each change
+and for each reason of a loss.
 
 A server is asked by a probe every few seconds, apart from the work: so that a quiet process knows as well, and a slow
 request is not taken for a server that is gone. Two probes in a row must fail before the server counts as lost.
@@ -41,6 +42,7 @@ class Dependency:
         self._last_answer = monotonic()
         self._failed_probes = 0
         self._reason = ""
+        self._logged_reasons: set[str] = set()
 
     @property
     def is_lost(self) -> bool:
@@ -72,6 +74,7 @@ class Dependency:
         self._last_answer, self._failed_probes, self._reason = self._monotonic(), 0, ""
         if self._answers is False:
             log("dependency_back", dependency=self.name, server=self.server, seconds=round(silent, 1))
+        self._logged_reasons.clear()
         self._set_state(True)
 
     def record_failure(self, error: BaseException) -> None:
@@ -79,7 +82,8 @@ class Dependency:
         self._failed_probes += 1
         self._reason = _reason(error)
         if self._failed_probes >= FAILED_PROBES:
-            if self._answers is not False:
+            if self._reason not in self._logged_reasons:  # a broker that is back, and not trusted, is another trouble
+                self._logged_reasons.add(self._reason)
                 log("dependency_lost", "error", dependency=self.name, server=self.server, reason=self._reason)
             self._set_state(False)
 

