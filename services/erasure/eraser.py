@@ -58,10 +58,21 @@ class Eraser:
             await _wait_for_any(seconds, stopping, woken)
 
     async def erase_all(self) -> bool:
-        """Work at all unfinished erasures; whether one is unfinished afterwards. Raises Transient."""
+        """Work at all unfinished erasures; whether one is unfinished afterwards. Raises Transient.
+
+        One that fails in another way is logged, and tried again with the next: it must not keep the others waiting.
+        """
         async with self._database.read() as tx:
             unfinished = await store.list_unfinished(tx, MOST_AT_ONCE)
-        return not all([await self._erase(pseudonym) for pseudonym in unfinished])
+        finished = 0
+        for pseudonym in unfinished:
+            try:
+                finished += await self._erase(pseudonym)
+            except Transient:
+                raise
+            except Exception as error:
+                log_error("erasure_failed", error, pseudonym=pseudonym)
+        return finished < len(unfinished)
 
     async def _erase(self, pseudonym: str) -> bool:
         """Take all steps until a round finds nothing; whether the erasure is finished."""

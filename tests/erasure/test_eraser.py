@@ -58,6 +58,23 @@ async def test_all_rows_go_in_bounded_transactions_and_the_id_last(database: Dat
         assert await ERASED.among(tx, ["ada", "bob"]) == {"ada"}
 
 
+async def test_one_that_fails_does_not_keep_the_others_waiting(database: Database) -> None:
+    bob = ERASED.pseudonyms.of_customer("bob")
+    async with database.write() as tx:
+        await store.begin_erasure(tx, bob, "bob", 5)
+
+    async def broken(tx: Tx, subject: Subject) -> int:
+        if subject.customer == "ada":
+            raise ValueError("a row that cannot be read")
+        return 0
+
+    assert await Eraser(database, [deletes("customer_lookup"), broken]).erase_all() is True
+    assert await left(database) == {}
+    async with database.read() as tx:
+        assert (await store.load_erasures(tx, [bob]))[bob].finished is not None
+    assert (await erasure(database)).finished is None
+
+
 async def test_what_failed_is_gone_on_with_and_what_waits_is_looked_at_again(database: Database) -> None:
     answers: list[int | Transient | None] = [Transient("away"), None, 0, 0]
 
