@@ -144,7 +144,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
         notes = note_types((event.type for event in parsed if isinstance(event, Event)), catalogue)
         items = [
-            await _item_document(log, event, published, decided, catalogue, notes, place in reused)
+            await _item_document(log, event, principal, published, decided, catalogue, notes, place in reused)
             for place, event in enumerate(parsed)
         ]
         return JSONResponse({"items": items}, 202)
@@ -209,6 +209,7 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
 async def _item_document(
     log: EventLog,
     event: Event | InvalidEvent,
+    sender: Principal,
     published: PublishResult,
     decided: bool,
     catalogue: Catalogue,
@@ -218,10 +219,11 @@ async def _item_document(
     if isinstance(event, InvalidEvent):
         errors = [each.as_document() for each in to_problems(event)]
         return {"event_id": None, "status": "invalid", "errors": errors, "status_url": None}
+    is_known = event_key(event) in published.known_keys
     item: dict[str, Any] = {
         "event_id": event.id,
         "source": event.source,
-        "status": "duplicate" if event_key(event) in published.known_keys else "accepted",
+        "status": "duplicate" if is_known else "accepted",
         "status_url": f"/v1/events?{urlencode({'source': event.source, 'id': event.id, 'customer': event.subject})}",
         "notes": [
             *type_notes[event.type],
@@ -230,7 +232,9 @@ async def _item_document(
             *((_REUSED_ID,) if is_reused else ()),
         ],
     }
-    if decided and not is_reused:  # else the decisions are those of another event, perhaps of another sender
+    # Of an event that was taken before, the decisions are perhaps those of another sender's event.
+    may_see = not is_known or await _find_seen(log, event.source, event.id, event.subject, sender) is not None
+    if decided and not is_reused and may_see:
         item["decisions"] = await _decision_documents(log.database, event)
     return item
 

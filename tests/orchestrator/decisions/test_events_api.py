@@ -194,7 +194,7 @@ async def test_the_same_event_again_is_no_other_content(here: World) -> None:
     async with here.database.write() as tx:
         await keep(tx, first, decision(first))
     again = {"specversion": "1.0", **json.loads(encode_event(first)), "time": "2026-03-02T08:00:01Z"}
-    answer = await send(here, again, query="?wait=1s")
+    answer = await send(here, again, query="?wait=1s", role="agent")
     [item] = answer.json()["items"]
     assert (item["status"], [note["code"] for note in item["notes"] if note["pointer"] == "/id"]) == ("duplicate", [])
     assert [found["reason"] for found in item["decisions"]] == ["no_consent"]
@@ -289,6 +289,22 @@ async def test_a_publisher_without_sources_sees_what_it_has_sent_itself(here: Wo
     }
     assert {pair for pair, status in seen.items() if status == 200} == {("till", "till"), ("app", "app")}
     assert set(seen.values()) == {200, 404}
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "shown"),
+    [("publisher", "till", True), ("publisher", "app", False), ("agent", "app", True), ("connector", "shop", True)],
+)
+async def test_sending_it_again_shows_its_decisions_to_whoever_may_see_it(
+    here: World, role: str, name: str, shown: bool
+) -> None:
+    here.keys["shop"] = await key_for(here, "shop", ["/shop"], "connector")
+    await here.call("publisher", "POST", "/v1/events", "till", json=json.loads(encode_event(event("e-1"))))
+    async with here.database.write() as tx:
+        await keep(tx, event("e-1"), decision(event("e-1")))
+    again = json.loads(encode_event(event("e-1")))
+    [item] = (await here.call(role, "POST", "/v1/events?wait=1s", name, json=again)).json()["items"]
+    assert (item["status"], "decisions" in item) == ("duplicate", shown)
 
 
 async def test_sending_it_again_makes_an_event_nobody_elses(here: World) -> None:
