@@ -27,6 +27,7 @@ class SecuredKafka:
     client: Certificate
     mutual_tls: str
     scram: str
+    unencrypted: str
     oauth: str
 
     @property
@@ -44,11 +45,11 @@ def secured_kafka(directory: Path) -> Iterator[SecuredKafka]:
     server, client = authority.sign("broker"), authority.sign("tactful")
     users = (f"--add-scram {kind}=[name={user},password={PASSWORD}]" for user in USERS for kind in _SCRAM)
     broker = servers.Kafka(directory / "kafka", 0, 0, {"KAFKA_FORMAT": " ".join(users)})
-    made = SecuredKafka(broker, authority, server, client, "", "", "")
+    made = SecuredKafka(broker, authority, server, client, "", "", "", "")
 
     def start() -> None:
-        broker.port, broker.controller_port, *ports = (servers.free_port() for _ in range(5))
-        made.mutual_tls, made.scram, made.oauth = (f"127.0.0.1:{port}" for port in ports)
+        broker.port, broker.controller_port, *ports = (servers.free_port() for _ in range(6))
+        made.mutual_tls, made.scram, made.unencrypted, made.oauth = (f"127.0.0.1:{port}" for port in ports)
         broker.directory.mkdir(parents=True, exist_ok=True)
         (broker.directory / "more.properties").write_text(_properties(made))
         broker.start()
@@ -64,12 +65,20 @@ _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def _properties(made: SecuredKafka) -> str:
-    listeners = f"PLAINTEXT://{made.plain},MTLS://{made.mutual_tls},SCRAM://{made.scram},OAUTH://{made.oauth}"
+    places = {
+        "PLAINTEXT": made.plain,
+        "MTLS": made.mutual_tls,
+        "SCRAM": made.scram,
+        "UNENCRYPTED": made.unencrypted,
+        "OAUTH": made.oauth,
+    }
+    listeners = ",".join(f"{name}://{place}" for name, place in places.items())
     users = " ".join(f'user_{user}="{PASSWORD}"' for user in USERS)
     return f"""
 listeners={listeners},CONTROLLER://127.0.0.1:{made.broker.controller_port}
 advertised.listeners={listeners}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL,SCRAM:SASL_SSL,OAUTH:SASL_SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL,SCRAM:SASL_SSL,OAUTH:SASL_SSL,\\
+  UNENCRYPTED:SASL_PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location={made.server.both}
 ssl.truststore.type=PEM
@@ -79,6 +88,8 @@ listener.name.scram.sasl.enabled.mechanisms={",".join(_SCRAM)},PLAIN
 listener.name.scram.scram-sha-256.sasl.jaas.config={_MODULES}.scram.ScramLoginModule required;
 listener.name.scram.scram-sha-512.sasl.jaas.config={_MODULES}.scram.ScramLoginModule required;
 listener.name.scram.plain.sasl.jaas.config={_MODULES}.plain.PlainLoginModule required {users};
+listener.name.unencrypted.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.unencrypted.scram-sha-512.sasl.jaas.config={_MODULES}.scram.ScramLoginModule required;
 listener.name.oauth.sasl.enabled.mechanisms=OAUTHBEARER
 listener.name.oauth.oauthbearer.connections.max.reauth.ms={REAUTHENTICATION_MS}
 listener.name.oauth.oauthbearer.sasl.jaas.config={_MODULES}.oauthbearer.OAuthBearerLoginModule required \\

@@ -25,6 +25,7 @@ from services.kit.errors import BusGone
 from services.kit.runtime.settings import ServiceSettings, SettingsError, load_settings
 from tests.support import servers
 from tests.support.certificates import Authority
+from tests.support.command_line import run
 from tests.support.secured_kafka import PASSWORD, SecuredKafka, secured_kafka
 from tests.support.token_endpoint import CLIENT, token_endpoint
 
@@ -139,6 +140,11 @@ async def use_every_client(bus: KafkaBus) -> None:
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"])
 async def test_every_client_signs_in_by_password(kafka: SecuredKafka, mechanism: str) -> None:
     await use_every_client(bus_of(scram(kafka, mechanism)))
+
+
+async def test_every_client_signs_in_without_tls_where_the_password_is_not_sent(kafka: SecuredKafka) -> None:
+    given = scram(kafka, bootstrap=kafka.unencrypted, security_protocol="SASL_PLAINTEXT", ca_file=None)
+    await use_every_client(bus_of(given))
 
 
 async def test_every_client_shows_its_certificate(kafka: SecuredKafka) -> None:
@@ -287,6 +293,15 @@ def test_a_service_with_a_wrong_password_does_not_start(suppression: dict[str, s
     said = log.read_text()
     assert said.startswith("suppression: Kafka does not answer at ") and said.count("\n") == 1, said
     assert "correct TACTFUL_KAFKA__USERNAME and TACTFUL_KAFKA__PASSWORD" in said and "canary" not in said
+
+
+def test_doctor_signs_in_as_the_services_do_and_says_why_not(suppression: dict[str, str]) -> None:
+    given = {
+        name: value for name, value in suppression.items() if name.startswith(("TACTFUL_KAFKA", "TACTFUL_SECRETS"))
+    }
+    assert "there is no topic secured.events" in run("doctor", given=given).out.replace("\n", " ")
+    said = " ".join(run("doctor", given={**given, "TACTFUL_KAFKA__PASSWORD": "canary"}).out.split())
+    assert "refuses user name or password of `tactful`" in said and "canary" not in said
 
 
 def test_readiness_and_log_say_why_a_broker_that_came_back_is_not_trusted(
