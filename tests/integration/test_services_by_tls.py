@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.kit.runtime import health_check
 from tests.abuse import inputs
 from tests.support import servers
 from tests.support.certificates import Authority
@@ -61,6 +64,11 @@ def test_the_command_line_trusts_the_same_authority(encrypted: Installation, aut
     assert listed.code == 0 and "order-shipped" in listed.out
     refused = run("campaigns", "list", given=given)
     assert refused.code != 0 and "certificate" in refused.err
+
+
+def test_the_health_check_of_the_image_asks_a_service_by_tls(encrypted: Installation) -> None:
+    command = [sys.executable, "-m", health_check.__name__, str(encrypted.cluster["preference"].port)]
+    assert subprocess.run(command, cwd=servers.ROOT, check=False).returncode == 0
 
 
 def test_an_unknown_authority_is_said_by_readiness_and_log(encrypted: Installation, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from sqlalchemy.pool import QueuePool
 
 from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
-from services.kit.db.server_tls import split_tls
+from services.kit.db.server_tls import explain_tls_error, split_tls
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
@@ -275,7 +276,8 @@ class Database:
     async def probe(self) -> None:
         """Asks the server for an answer, on a connection of its own, so that a full pool is not taken for a loss.
 
-        Raises what asyncpg raises when the server does not answer, or does not let us in. SQLite: does nothing.
+        Raises what asyncpg raises when the server does not answer, or does not let us in; DatabaseGone, with what to
+        correct, where TLS fails. SQLite: does nothing.
         """
         if self.dialect == "sqlite":
             return
@@ -289,6 +291,8 @@ class Database:
             await connection.execute("SELECT 1")
         except asyncpg.TooManyConnectionsError:
             return  # it answers
+        except ssl.SSLError as error:
+            raise DatabaseGone(explain_tls_error(error, self.dependency.server)) from error
         except BaseException:
             if connection is not None:
                 connection.terminate()

@@ -10,8 +10,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.db.database import server_name
+from services.kit.db.server_tls import explain_tls_error
 from services.kit.runtime.settings import SettingsError
-from services.kit.runtime.tls import explain_untrusted
 
 _VARIABLE: Final = "TACTFUL_DATABASE__URL"
 
@@ -53,7 +53,7 @@ def _explain_connection_error(causes: list[BaseException], host: str, options: l
         if isinstance(cause, SettingsError):
             return str(cause)
         if isinstance(cause, ssl.SSLError):
-            return _explain_tls_refusal(cause, host)
+            return explain_tls_error(cause, host)
         if isinstance(cause, socket.gaierror):
             return f"the host of the database, {host}, is unknown ({cause.strerror}): correct {_VARIABLE}"
         if isinstance(cause, TimeoutError | PoolTimeout):
@@ -63,18 +63,6 @@ def _explain_connection_error(causes: list[BaseException], host: str, options: l
         if isinstance(cause, OSError):
             return f"cannot connect to the database at {host} ({_words(cause)}): start it, or correct {_VARIABLE}"
     return f"the database at {host} cannot be used ({type(causes[-1]).__name__}): check {_VARIABLE}"
-
-
-def _explain_tls_refusal(error: ssl.SSLError, host: str) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return explain_untrusted(
-            error,
-            f"the database at {host}",
-            authority=f"sslrootcert in {_VARIABLE} must name the authority that signed it",
-            host=f"name it in {_VARIABLE} as the certificate does",
-        )
-    reason = (error.reason or type(error).__name__).lower().replace("_", " ")
-    return f"the database at {host} refuses TLS ({reason}): check sslmode, sslcert and sslkey in {_VARIABLE}"
 
 
 def _words(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from services.kit.runtime.settings import SettingsError
-from services.kit.runtime.tls import TlsFiles, client_context
+from services.kit.runtime.tls import TlsFiles, client_context, explain_untrusted
 
 VARIABLE = "TACTFUL_DATABASE__URL"
 _MODES = ("disable", "require", "verify-ca", "verify-full")
@@ -63,3 +63,16 @@ def _context(mode: str, given: dict[str, str]) -> ssl.SSLContext:
     if mode == "require" and "sslrootcert" not in given:  # with an authority, libpq checks it: as verify-ca
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def explain_tls_error(error: ssl.SSLError, host: str) -> str:
+    """Why TLS to the database at this place failed, and what to correct."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return explain_untrusted(
+            error,
+            f"the database at {host}",
+            authority=f"sslrootcert in {VARIABLE} must name the authority that signed it",
+            host=f"name it in {VARIABLE} as the certificate does",
+        )
+    reason = (error.reason or type(error).__name__).lower().replace("_", " ")
+    return f"the database at {host} refuses TLS ({reason}): check sslmode, sslcert and sslkey in {VARIABLE}"

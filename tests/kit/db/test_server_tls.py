@@ -12,6 +12,7 @@ import pytest
 from services.kit.db.database import Database
 from services.kit.db.migrate import is_up_to_date
 from services.kit.db.refusal import explain_refusal
+from services.kit.errors import DatabaseGone
 from services.kit.runtime.settings import SettingsError
 from tests.support import servers
 from tests.support.certificates import Authority, Certificate
@@ -81,6 +82,11 @@ async def test_an_authority_alone_has_certificate_and_name_checked(tls: TlsServe
     said = await refusal_of(f"{tls.url}?sslrootcert={other}")
     assert f"certificate of the database at 127.0.0.1:{tls.server.port} is not trusted" in said
     assert "sslrootcert in TACTFUL_DATABASE__URL must name the authority that signed it" in said
+    database = Database.open(f"{tls.url}?sslrootcert={other}", pool=1)
+    with pytest.raises(DatabaseGone) as caught:  # what readiness and the log of a running process say
+        await database.probe()
+    await database.close()
+    assert f"{tls.server.port}/test_1 is not trusted" in caught.value.detail and "sslrootcert" in caught.value.detail
     by_name = trusted.replace("127.0.0.1", "localhost")
     assert "is for another host" in await refusal_of(by_name)
     assert await is_encrypted(f"{by_name}&sslmode=verify-ca")
