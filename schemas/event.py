@@ -343,6 +343,15 @@ def _parse_event(body: bytes, now: Instant, any_data: Collection[str]) -> Event 
         return error
 
 
+def comparable_data(event: Event) -> object:
+    """The data as plain values, to compare two events: spelling does not count. Data that are no JSON, as they came."""
+    raw = bytes(event.data) or b"null"
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw
+
+
 def encode_event(event: Event) -> bytes:
     """Encode an event as JSON in structured mode."""
     document: dict[str, Any] = {

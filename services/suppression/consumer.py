@@ -4,6 +4,7 @@ Each event is applied once, in one transaction with the log's offsets. A record 
 this service, so its dead letter is written here, and here alone.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import msgspec
 from prometheus_client import Counter
 
 from schemas.dead_letters import RecordEffect
-from schemas.event import Event, InvalidEvent, customers_of, decode_record, peek_type
+from schemas.event import Event, InvalidEvent, comparable_data, customers_of, decode_record, peek_type
 from schemas.own_events import (
     CUSTOMER_ERASED,
     check_event,
@@ -27,6 +28,7 @@ from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database, Tx
 from services.kit.errors import RecordProblem, RejectedRecord
+from services.kit.observability.logs import log
 from services.kit.observability.metrics import MetricFamily
 from services.kit.runtime.clock import Clock
 from services.suppression import suppression_state as states
@@ -49,6 +51,7 @@ _EFFECTS = {
     "applied": RecordEffect("applied", "the customer's situations or do-not-contact entries change"),
     "unchanged": RecordEffect("unchanged", "the customer's situations and do-not-contact entries are so already"),
     "duplicate": RecordEffect("duplicate", "the same event has been applied already"),
+    "conflict": RecordEffect("duplicate", "another event of this source and id has been applied already"),
     "erased": RecordEffect("nothing", "the customer is erased: nothing of the event is kept"),
 }
 """What each result of a single event means for a dead letter."""
@@ -144,7 +147,7 @@ class SuppressionEventHandler:
     async def _apply_events(self, tx: Tx, prepared: SuppressionBatch, known: dict[str, SuppressionState]) -> None:
         done = await store.find_applied_events(tx, [item.key for item in prepared.events])
         steps: list[SituationHistoryRow] = []
-        new_keys: list[EventKey] = []
+        new_digests: dict[EventKey, bytes] = {}
         for item in prepared.events:
             event, key = item.event, item.key
             if event.type == CUSTOMER_ERASED and event.subject in known:
@@ -156,20 +159,22 @@ class SuppressionEventHandler:
             if event.subject not in known:
                 prepared.count_result("erased")
                 continue
+            digest = _digest(event)
             if key in done:
-                prepared.count_result("duplicate")
+                prepared.count_result("duplicate" if done[key] in (digest, None) else "conflict")
                 continue
-            done.add(key)
-            new_keys.append(key)
+            done[key] = new_digests[key] = digest
             state = known[event.subject]
             known[event.subject] = _apply_event(state, item, prepared, steps)
             prepared.count_result("unchanged" if known[event.subject] is state else "applied")
-        await store.record_applied_events(tx, new_keys, prepared.now)
+        await store.record_applied_events(tx, new_digests, prepared.now)
         await history.record_changes(tx, steps, prepared.now)
 
     async def after_commit(self, prepared: SuppressionBatch) -> None:
         """Update the metrics, and let the data of erased customers be removed."""
         self._metrics.count_results(prepared.results)
+        if prepared.results.get("conflict"):
+            log("event_conflict", "warning", count=prepared.results["conflict"], stage="suppression")
         if any(item.event.type == CUSTOMER_ERASED for item in prepared.events):
             self._on_erasure()
         _add_counts(self._metrics.situations, prepared.transition_counts)
@@ -231,6 +236,12 @@ def _apply_event(
         prepared.transition_counts[action] = prepared.transition_counts.get(action, 0) + 1
     prepared.transition_counts["ignored"] = prepared.transition_counts.get("ignored", 0) + update.ignored
     return states.with_situations(state, update.intervals)
+
+
+def _digest(event: Event) -> bytes:
+    """What the event says, without its time: some senders stamp each try."""
+    said = [event.type, comparable_data(event)]
+    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=16).digest()
 
 
 def _add_counts(family: MetricFamily[Counter], counts: Mapping[str, int]) -> None:

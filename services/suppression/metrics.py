@@ -12,7 +12,7 @@ from services.kit.observability.shared_series import (
 )
 
 SOURCES = ("suppression", "hold")
-EVENTS = ("applied", "unchanged", "duplicate", "erased", "unreadable", "unreadable_nobody")
+EVENTS = ("applied", "unchanged", "duplicate", "conflict", "erased", "unreadable", "unreadable_nobody")
 MODES = ("drop", "defer")
 ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 
@@ -59,7 +59,7 @@ class SuppressionMetrics:
         """Count the events of a batch after its transaction has committed."""
         for result, count in results.items():
             self.events(result).inc(count)
-        self._duplicates("suppression").inc(results.get("duplicate", 0))
+        self._duplicates("suppression").inc(results.get("duplicate", 0) + results.get("conflict", 0))
 
     def count_quarantines(self, change: str, count: int) -> None:
         """Count quarantines that have begun or ended."""

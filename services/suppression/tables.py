@@ -120,6 +120,7 @@ def _inbox_columns() -> list[Column[Any]]:
         Column("source", Text, primary_key=True),
         Column("event_id", Text, primary_key=True),
         _instant_column("received"),
+        Column("digest", LargeBinary),
     ]
 
 

@@ -45,6 +45,28 @@ async def test_the_same_event_twice_does_nothing_the_second_time(service: Runnin
     assert service.metric("suppression_events_total", result="duplicate") == 2
 
 
+async def test_an_id_with_another_content_is_counted_apart_and_does_nothing(service: Running) -> None:
+    """In one batch and later; the same event with another time, or spelt otherwise, is the same."""
+    await service.situations(COMPLAINT)
+    filed = event(FILED, {"case": "A", "level": 1}, id="e-1")
+    await service.events(filed, event(FILED, {"case": "B"}, id="e-1"))
+    later = event(FILED, {"level": 1, "case": "A"}, id="e-1", time=NOW + HOUR)
+    await service.events(event(RESOLVED, {"case": "A", "level": 1}, id="e-1"), later)
+    assert (await facts(service)).situations == (Situation("complaint", '"A"', NOW),)
+    assert service.metric("suppression_events_total", result="conflict") == 2
+    assert service.metric("suppression_events_total", result="duplicate") == 1
+
+
+async def test_what_an_earlier_version_applied_is_never_called_another_content(service: Running) -> None:
+    await service.situations(COMPLAINT)
+    filed = event(FILED, {"case": "A"}, id="e-1")
+    await service.events(filed)
+    async with service.database.write() as tx:
+        await tx.execute("UPDATE inbox SET digest = NULL")
+    await service.events(event(FILED, {"case": "B"}, id="e-1"))
+    assert service.metric("suppression_events_total", result="duplicate") == 1
+
+
 async def test_the_same_id_of_another_source_is_another_event(service: Running) -> None:
     await service.situations(COMPLAINT)
     first = event(FILED, {"case": "A"})

@@ -6,9 +6,7 @@ an event that is lost: it is counted, and the alert TactfulEventIdReused tells o
 
 from collections.abc import Mapping
 
-import msgspec
-
-from schemas.event import Event, InvalidEvent, decode_event
+from schemas.event import Event, InvalidEvent, comparable_data, decode_event
 from services.orchestrator.decisions.store import EventKey
 
 
@@ -16,7 +14,7 @@ def has_same_content(event: Event, other: Event) -> bool:
     """Whether two events of one source and id say the same. Their times may differ: some senders stamp each try."""
     if event is other:
         return True
-    return event.type == other.type and _data_of(event) == _data_of(other)
+    return event.type == other.type and comparable_data(event) == comparable_data(other)
 
 
 def is_reused(event: Event, taken: Mapping[EventKey, Event | bytes]) -> bool:
@@ -28,12 +26,3 @@ def is_reused(event: Event, taken: Mapping[EventKey, Event | bytes]) -> bool:
         return not has_same_content(event, decode_event(first) if isinstance(first, bytes) else first)
     except InvalidEvent:  # an earlier version took it
         return False
-
-
-def _data_of(event: Event) -> object:
-    """The data as plain values; as they were sent, if they are none."""
-    raw = bytes(event.data) or b"null"
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return raw

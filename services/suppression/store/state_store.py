@@ -1,6 +1,6 @@
 """SQL of the packed customer states, and of the inbox of applied events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from schemas.times import Instant
@@ -63,11 +63,16 @@ async def save_states(tx: Tx, changed: Iterable[SuppressionState]) -> None:
     )
 
 
-async def find_applied_events(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
-    """Which of these events have been applied already."""
-    return set(await tx.lookup_column("inbox", _EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
+async def find_applied_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes | None]:
+    """Those of these events that have been applied already, with their digests; None where an earlier version did."""
+    if not keys:
+        return {}
+    applied = await tx.lookup_column("inbox", _EVENT_KEY_COLUMNS, keys, "received")
+    digests = await tx.lookup_column("inbox", _EVENT_KEY_COLUMNS, list(applied), "digest") if applied else {}
+    return {key: digests.get(key) for key in applied}
 
 
-async def record_applied_events(tx: Tx, keys: Iterable[EventKey], received: Instant) -> None:
+async def record_applied_events(tx: Tx, digests: Mapping[EventKey, bytes], received: Instant) -> None:
     """Record these events in the inbox as applied. None of them may be there already."""
-    await tx.bulk_insert("inbox", ("customer", "source", "event_id", "received"), [(*key, received) for key in keys])
+    columns = (*_EVENT_KEY_COLUMNS, "received", "digest")
+    await tx.bulk_insert("inbox", columns, [(*key, received, digest) for key, digest in digests.items()])
