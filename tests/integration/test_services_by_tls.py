@@ -27,6 +27,11 @@ from tests.support.service_processes import ADMIN_KEY, Tls
 pytestmark = [pytest.mark.wired, pytest.mark.integration, pytest.mark.timeout(240)]
 
 
+SLOWEST_LIVEZ = 5.0
+"""Seconds, on a machine that does other work as well. A handshake that is waited for takes ten, a template that is
+parsed on the event loop as long."""
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("certificates"))
@@ -117,4 +122,4 @@ async def test_floods_of_handshakes_and_costly_work_hold_nobody_up(
         assert {answer.status_code for answer in await asyncio.gather(*saving)} <= {201, 422}
     for each in silent:
         each.close()
-    assert slowest < 1.0
+    assert slowest < SLOWEST_LIVEZ, slowest
