@@ -39,9 +39,15 @@ EraseStep = Callable[[Tx, Subject], Awaitable[int | None]]
 
 
 class Eraser:
-    """Takes the steps for every unfinished erasure, in order; `wake` tells that there is a new one."""
+    """Takes the steps for every unfinished erasure, in order; `wake` tells that there is a new one.
 
-    def __init__(self, database: Database, steps: Sequence[EraseStep]) -> None:
+    `is_ready` is asked about each pseudonym, outside any transaction: no erasure is finished while it says no.
+    """
+
+    def __init__(
+        self, database: Database, steps: Sequence[EraseStep], is_ready: Callable[[str], Awaitable[bool]] | None = None
+    ) -> None:
+        self.is_ready = is_ready
         self._database = database
         self._steps = steps
         self.wake = WakeSignal()
@@ -85,6 +91,8 @@ class Eraser:
                     return False
             if found == 0:
                 break
+        if self.is_ready is not None and not await self.is_ready(pseudonym):
+            return False
         async with self._database.write() as tx:
             erasure = await store.lock_unfinished(tx, pseudonym)
             if erasure is not None:

@@ -81,6 +81,7 @@ class Components:
         self.erased = ErasedCustomers(address_key)
         self.eraser = Eraser(database, OrchestratorErasure(self.erased.pseudonyms, clock).steps())
         self.erasure_intake = ErasureIntake(preference, suppression, self.erased, self.eraser.wake.notify)
+        self.eraser.is_ready = self.erasure_intake.block_addresses_of
         redriver = Pipeline(
             *(self.evaluator, clock, self.decision_metrics, self.outbox_signal, self.shadow, self.erasure_intake)
         )

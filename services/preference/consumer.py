@@ -118,15 +118,15 @@ class PreferenceEventHandler:
         items: list[PreferenceEvent | ErasureEvent] = []
         for record in batch.records:
             event_type = peek_type(record.headers, record.value)
-            if event_type == CUSTOMER_ERASED:  # the suppression service writes the letter of one that cannot be read
-                with contextlib.suppress(InvalidEvent):
-                    items.append(ErasureEvent(decode_record(record.headers, record.value, now)))
-            if event_type not in EVENT_TYPES:
+            if event_type not in EVENT_TYPES and event_type != CUSTOMER_ERASED:
                 continue
             try:
                 event = decode_record(record.headers, record.value, now)
             except InvalidEvent as error:
                 batch.reject(record, Unreadable(problems=[RecordProblem(*each) for each in error.problems]))
+                continue
+            if event_type == CUSTOMER_ERASED:
+                items.append(ErasureEvent(event))
                 continue
             checked = check_event(event)
             if checked.problems:

@@ -353,6 +353,28 @@ async def test_a_late_acceptance_is_noted_under_the_pseudonym(product: Live) -> 
     assert await found_in_databases(product) == set()
 
 
+async def test_an_erasure_that_was_a_dead_letter_is_redriven_in_every_service(product: Live) -> None:
+    await product.customer(person())
+    await product.send(of("shop.offer", "1", order=ORDER))
+    ahead = MONDAY + 9 * DAY
+    await publish(product, of("tactful.customer.erased", "ahead") | {"time": format_instant(ahead)})
+    letters = (await product.ask("GET", "/v1/dead-letters"))["items"]
+    assert {each["service"] for each in letters} == set(SERVICE_NAMES)
+    await product.at(ahead)
+    ids = [each["id"] for each in sorted(letters, key=lambda each: str(each["service"]))]
+    assert ids[0].startswith("orchestrator-"), "preference knows the addresses, and comes after it"
+    for id in ids:
+        job = await product.ask("POST", "/v1/dead-letters/redrive", {"ids": [id], "reason": "clock mended"})
+        async with asyncio.timeout(20):
+            while (await product.ask("GET", f"/v1/dead-letters/jobs/{job['id']}"))["state"] != "done":
+                await asyncio.sleep(0.05)
+    await finished(product)
+    assert await found_in_databases(product) == set()
+    await product.customer(customer("c-2", addresses=[{"channel": "email", "address": MAIL, "verified": True}]))
+    item = await product.send(event("shop.offer", "e-2", ahead, subject="c-2", order="1"))
+    assert [each["reason"] for each in item["decisions"]] == ["suppression_list"]
+
+
 async def test_an_unsubscribe_link_of_an_erased_customer_says_that_it_is_done(product: Live) -> None:
     await fill(product)
     links = product.together.orchestrator.components.links(ADA, "news", "marketing")

@@ -56,6 +56,16 @@ class ErasureIntake:
         for each in await self._preference.get_erasures(pseudonyms, sent):
             await self._suppression.block_addresses(each.pseudonym, each.address_hashes, sent)
 
+    async def block_addresses_of(self, pseudonym: str) -> bool:
+        """Have the addresses of one customer blocked; False while preference has not heard of the erasure.
+
+        For the job, which must not be finished before: an erasure may have been a dead letter in preference.
+        """
+        found = await self._preference.get_erasures([pseudonym], {})
+        for each in found:
+            await self._suppression.block_addresses(pseudonym, each.address_hashes, {})
+        return bool(found)
+
     async def record(self, tx: Tx, events: Sequence[Event]) -> None:
         """Record these erasures; one that is known already stays as it is."""
         for event in events:

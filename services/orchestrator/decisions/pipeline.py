@@ -184,25 +184,26 @@ class Pipeline:
         events: list[RelevantEvent] = []
         for record in batch.records:
             event_type = peek_type(record.headers, record.value)
-            if event_type == CUSTOMER_ERASED:  # the suppression service writes the letter of one that cannot be read
-                with contextlib.suppress(InvalidEvent):
-                    prepared.erasures.append(decode_record(record.headers, record.value, prepared.now))
-                continue
             relevant = event_type == CONTACT_REPORTED or (
                 event_type is not None and catalogue.is_triggered_by(event_type)
             )
-            if not relevant and event_type not in closing_types:
+            is_erasure = event_type == CUSTOMER_ERASED
+            if not relevant and not is_erasure and event_type not in closing_types:
                 prepared.skipped += 1
                 if self._names is not None and event_type is not None and self._names.wants(event_type):
                     _sample_data(self._names, event_type, record)
                 continue
-            # The other services write the dead letters of the types that they own, and of unreadable types.
-            ours = relevant and (event_type == CONTACT_REPORTED or not is_own(event_type or ""))
+            # The other services write the dead letters of the types that they own, and of unreadable types. An erasure
+            # is owned by all: each has to apply it when it is redriven.
+            ours = is_erasure or (relevant and (event_type == CONTACT_REPORTED or not is_own(event_type or "")))
             try:
                 event = decode_record(record.headers, record.value, prepared.now)
             except InvalidEvent as error:
                 if ours:
                     batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in error.problems]))
+                continue
+            if is_erasure:
+                prepared.erasures.append(event)
                 continue
             if event_type in closing_types:
                 prepared.customers_to_wake.append(event.subject)
