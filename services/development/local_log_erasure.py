@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from services.erasure import store
 from services.erasure.pseudonyms import Pseudonyms
+from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.observability.logs import log
 
@@ -28,10 +30,13 @@ class LocalLogErasure:
     async def delete_records(self) -> None:
         """Delete the records of customers whom all services have erased. Raises Transient."""
         finished: set[str] | None = None
+        read: dict[Partition, int] = {}
         for database in self._databases.values():
             async with database.read() as tx:
                 found = await store.list_finished(tx)
+                applied = await read_applied_offsets(tx)
             finished = found if finished is None else finished & found
+            read = {each: min(offset, read.get(each, offset)) for each, offset in applied.items()}
         if not finished or finished <= self._done:
             return
         keys = [
@@ -40,6 +45,8 @@ class LocalLogErasure:
             if self._pseudonyms.of_customer(key.decode("utf-8", "surrogateescape")) in finished
         ]
         if keys:
-            count = await self._bus.run_on_writer(lambda log_file: log_file.delete_records_of_keys(keys))
-            log("log_records_erased", customers=len(keys), count=count)
+            complete = await self._bus.run_on_writer(lambda log_file: log_file.delete_records_of_keys(keys[:500], read))
+            log("log_records_erased", customers=len(keys))
+            if not complete or len(keys) > 500:
+                return
         self._done = frozenset(finished)

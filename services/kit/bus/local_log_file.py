@@ -128,13 +128,22 @@ class LocalLogStore:
         """Returns every key that a record has."""
         return [row[0] for row in self._db.execute("SELECT DISTINCT key FROM log_record WHERE key IS NOT NULL")]
 
-    def delete_records_of_keys(self, keys: Sequence[bytes]) -> int:
-        """Deletes all records with these keys, for good; returns how many. Offsets of the others stay as they are."""
+    def delete_records_of_keys(self, keys: Sequence[bytes], read: Mapping[Partition, int]) -> bool:
+        """Deletes the records with these keys, for good; whether none is left. Offsets of the others stay as they are.
+
+        `read`: up to where everybody has read each partition of a topic that is consumed. What lies beyond stays, since
+        a reader whose last records are gone would never come to the end of the log.
+        """
+        topics = {partition.topic for partition in read}
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            count = self._db.executemany("DELETE FROM log_record WHERE key = ?", [(key,) for key in keys]).rowcount
+            rows = self._db.execute(
+                f"SELECT topic, partition, place FROM log_record WHERE key IN ({', '.join('?' * len(keys))})", keys
+            ).fetchall()
+            passed = [row for row in rows if row[0] not in topics or row[2] < read.get(Partition(row[0], row[1]), 0)]
+            self._db.executemany("DELETE FROM log_record WHERE topic = ? AND partition = ? AND place = ?", passed)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return count
+        return len(passed) == len(rows)
 
     def close(self) -> None:
         """Closes the file."""
