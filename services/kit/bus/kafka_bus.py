@@ -99,7 +99,9 @@ class KafkaBus:
     While they are known not to answer, `publish` and `end_offsets` raise at once.
     """
 
-    def __init__(self, connection: KafkaConnection) -> None:
+    def __init__(self, connection: KafkaConnection, identity: str | None = None) -> None:
+        """`identity`: what consumers of this process are called in their groups, see member_identity."""
+        self._identity = identity
         self.dependency = Dependency("kafka", connection.bootstrap)
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
@@ -211,7 +213,7 @@ class KafkaBus:
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""
-        return KafkaConsumer(self._connection, group, topics)
+        return KafkaConsumer(self._connection, group, topics, self._identity)
 
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """See Bus."""
@@ -268,8 +270,12 @@ async def _start_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
 class KafkaConsumer:
     """A member of a Kafka group."""
 
-    def __init__(self, connection: KafkaConnection, group: str, topics: Sequence[str]) -> None:
+    def __init__(
+        self, connection: KafkaConnection, group: str, topics: Sequence[str], identity: str | None = None
+    ) -> None:
+        """`identity`: see member_identity."""
         self._connection = connection
+        self._identity = identity
         self._group = group
         self._topics = list(topics)
         self._consumer: AIOKafkaConsumer | None = None
@@ -277,7 +283,9 @@ class KafkaConsumer:
 
     async def start(self, on_assigned: OnPartitions, on_revoked: OnPartitions) -> None:
         """See Consumer."""
-        consumer = AIOKafkaConsumer(**self._connection.arguments(), group_id=self._group, **_CONSUMER_CONFIG)
+        consumer = AIOKafkaConsumer(
+            **self._connection.arguments(), group_id=self._group, group_instance_id=self._identity, **_CONSUMER_CONFIG
+        )
         consumer.subscribe(self._topics, listener=_RebalanceListener(on_assigned, on_revoked))
         self._on_assigned = on_assigned
         self._consumer = consumer  # the listener is called while it starts
@@ -350,6 +358,8 @@ class KafkaConsumer:
     async def stop(self) -> None:
         """See Consumer. Raises BusGone after CLOSE_TIMEOUT: the group then expels this member by itself."""
         if self._consumer is not None:
+            # aiokafka lets members with an identity never leave; one that ends in order is not to be waited for.
+            self._consumer._coordinator._group_instance_id = None
             async with _translate_kafka_errors(CLOSE_TIMEOUT):
                 await self._consumer.stop()
 

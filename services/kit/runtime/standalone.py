@@ -24,6 +24,7 @@ import uvloop
 
 from services.kit.bus.kafka_bus import START_TIMEOUT, KafkaBus
 from services.kit.bus.kafka_connection import connect_by
+from services.kit.bus.member_identity import member_identity
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.kit.db.refusal import explain_refusal
@@ -90,7 +91,8 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
     url, connection, tls = settings.require("database.url"), connect_by(settings), _server_tls(settings)
     with open_listener(settings.web.host, settings.web.port) as listener:
         await _prepare_schema(url, name)
-        database, bus = Database.open(url, pool=settings.database.pool), KafkaBus(connection)
+        database = Database.open(url, pool=settings.database.pool)
+        bus = KafkaBus(connection, member_identity(listener.getsockname()[1]))
         try:
             clock, registry = SystemClock(), Registry()
             await _check_clocks(clock, database)
