@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from collections.abc import Mapping
+from typing import Any, Final, NotRequired
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from typing_extensions import TypedDict
 from schemas.customer import OptOutEntry
 from schemas.fields import CustomerId
 from schemas.recorded import PreferenceSnapshot
+from schemas.roles import is_allowed
 from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
     PREFERENCE_ERASURES_PATH,
@@ -55,7 +57,9 @@ FENCE_WAIT = 2.0
 
 
 class PreferencesAnswer(TypedDict):
-    """A customer's preferences, all fields present; null where nothing is known."""
+    """A customer's preferences, all fields present; null where nothing is known. A role that may change but not read
+    them gets of the fields those that it has sent.
+    """
 
     __pydantic_config__ = ConfigDict(  # type: ignore[misc]
         json_schema_extra=with_document("customer", nullable=True)
@@ -79,6 +83,7 @@ class PreferenceChangeFields(TypedDict):
     value: AnyValue
 
 
+READ: Final = "preferences:read"
 _CUSTOMER_EXAMPLES = {
     "a customer": {
         "locale": "en-GB",
@@ -100,7 +105,7 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
     @router.get(
         "", summary="What the customer chose; the ETag is the version", **answers({200: PreferencesAnswer}, NotFound)
     )
-    async def get_preferences(customer: CustomerId, principal: Principal = requires("preferences:read")) -> Response:
+    async def get_preferences(customer: CustomerId, principal: Principal = requires(READ)) -> Response:
         async with database.read() as tx:
             state = (await store.get_states(tx, [customer], region)).get(customer)
         if state is None or state.version == 0:
@@ -111,7 +116,7 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
     async def put_preferences(
         customer: CustomerId,
         request: Request,
-        principal: Principal = requires("preferences:write"),
+        principal: Principal = requires("preferences:write", shows_more=READ),
         body: object = plain_body(document("customer", optional=["customer"]), examples=_CUSTOMER_EXAMPLES),
     ) -> Response:
         return await edit_preferences(customer, request, body, principal, whole=True)
@@ -120,7 +125,7 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
     async def patch_preferences(
         customer: CustomerId,
         request: Request,
-        principal: Principal = requires("preferences:write"),
+        principal: Principal = requires("preferences:write", shows_more=READ),
         body: object = plain_body(
             document("customer", optional=["customer"]), examples={"a new language": {"locale": "de-AT"}}
         ),
@@ -133,7 +138,7 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
         fields = _document_fields(customer, body)
         if_match = parse_if_match(request.headers.get("if-match"))
         result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
-        return _edit_response(result)
+        return _edit_response(result, fields, is_allowed(principal.role, READ))
 
     @router.post(
         "/optout",
@@ -162,7 +167,7 @@ def _add_history_route(router: APIRouter, database: Database) -> None:
         customer: CustomerId,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        principal: Principal = requires("preferences:read"),
+        principal: Principal = requires(READ),
     ) -> dict[str, object]:
         before = None if after is None else decode_cursor(after, int)
         async with database.read() as tx:
@@ -274,13 +279,16 @@ def _document_response(state: PreferenceState, status: int, **extra: object) -> 
     return JSONResponse({**state_document(state), **extra}, status, {"ETag": f'"{state.version}"'})
 
 
-def _edit_response(result: EditResult) -> Response:
-    status = 201 if result.before.version == 0 < result.after.version else 200
-    if result.enforcement is None:
-        return _document_response(result.after, status)
-    return _document_response(
-        result.after, status if result.enforcement.enforced else 202, **result.enforcement.to_response()
-    )
+def _edit_response(result: EditResult, sent: Mapping[str, Any], may_read: bool) -> Response:
+    """The document as it is now; to whoever may not read it, of the document what they have sent."""
+    status, enforced = 201 if result.before.version == 0 < result.after.version else 200, {}
+    if result.enforcement is not None:
+        status, enforced = status if result.enforcement.enforced else 202, result.enforcement.to_response()
+    if may_read:
+        return _document_response(result.after, status, **enforced)
+    document = state_document(result.after)
+    shown = {name: value for name, value in document.items() if name == "customer" or name in sent}
+    return JSONResponse({**shown, **enforced}, status, {"ETag": f'"{result.after.version}"'})
 
 
 def _history_document(item: store.PreferenceHistoryItem) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.preference import store
 from services.preference.preference_state import apply_change, to_change
 from tests.preference.test_preference_state import DOCUMENT
-from tests.support.preference_service import ADMIN_KEY, NOW, Running, change, eventually
+from tests.support.preference_service import ADMIN_KEY, CONNECTOR_KEY, NOW, Running, change, eventually
 
 pytestmark = pytest.mark.wired
 
@@ -57,6 +57,19 @@ async def test_the_customer_of_the_body_must_be_that_of_the_path(at_work: Runnin
     answer = await at_work.http.put("/v1/preferences/c-1", json=DOCUMENT)
     assert (answer.status_code, pointers(answer)) == (422, ["/customer"])
     assert (await at_work.http.get("/v1/preferences/c-1")).status_code == 404
+
+
+async def test_who_may_not_read_preferences_gets_back_what_they_have_sent_alone(at_work: Running) -> None:
+    await at_work.http.put(C, json=DOCUMENT)
+    connector = {"Authorization": f"Bearer {CONNECTOR_KEY}"}
+    assert (await at_work.http.get(C, headers=connector)).status_code == 403
+    for sent in ({}, {"locale": "de-AT"}):
+        changed = await at_work.http.patch(C, json=sent, headers=connector)
+        assert (changed.status_code, changed.json()) == (200, {"customer": "c-1042", **sent})
+    read = (await at_work.http.get(C)).json()
+    replaced = await at_work.http.put(C, json=read, headers=connector)
+    assert replaced.status_code == 200
+    assert {name: replaced.json()[name] for name in read} == read
 
 
 async def test_a_put_that_lacks_what_is_set_today_is_refused_and_drops_nothing(at_work: Running) -> None:

@@ -51,10 +51,12 @@ SERVICE_KEY = "service-key-for-tests"
 ADMIN_KEY = "admin-key-for-the-tests"
 AGENT_KEY = "agent-key-for-the-tests"
 VIEWER_KEY = "viewer-key-for-the-tests"
+CONNECTOR_KEY = "connector-key-for-the-tests"
 ADDRESS_KEY = "address-key-for-tests"
 PEOPLE = {
     hash_key(AGENT_KEY): KeyOwner("agent", "agent", "k-1"),
     hash_key(VIEWER_KEY): KeyOwner("viewer", "viewer", "k-2"),
+    hash_key(CONNECTOR_KEY): KeyOwner("connector", "connector", "k-3"),
 }
 
 
