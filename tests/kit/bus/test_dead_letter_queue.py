@@ -12,6 +12,7 @@ from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.dead_letters import DeadLetter, store_dead_letter
 from services.kit.bus.protocol import Record
+from services.kit.bus.records_in_hand import Mark, set_marks
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Invalid, Transient
 from services.kit.observability.metrics import Registry
@@ -151,3 +152,22 @@ async def test_a_discard_ends_what_the_letter_began(database: Database) -> None:
     second = await queue.discard(DiscardRequest("test-1", "bob", "again"))
     assert (second.state, second.done) == ("discarded", False)
     assert (await queue.discard(DiscardRequest("other-1", "ann", "x"))).state is None
+
+
+async def test_a_letter_is_marked_while_it_is_handled_and_kept_open_after_two_deaths(database: Database) -> None:
+    handler, marks = RedrivableEffects(), list[int]()
+    queue = queue_of(database, handler)
+
+    async def look(batch: Batch) -> None:
+        marks.append(await count(database, "record_in_hand"))
+
+    handler.on_prepare = look
+    for _ in range(2):
+        await set_marks(database, [Mark("events", 0, 5, 5)])  # as a process that ended over it has left it
+    (refused,) = await queue.redrive(JOB)
+    assert (refused.state, refused.done, handler.prepared) == ("open", False, [])
+    assert refused.effect is not None and "several processes have ended" in refused.effect.detail
+    await queue.look_up(DeadLetterRequest("test-1", dry_run=True))
+    (again,) = await queue.redrive(RedriveRequest(("test-1",), "ann", "the cause is mended", "job-2"))
+    assert (again.state, marks) == ("redriven", [1, 1])
+    assert await count(database, "record_in_hand") == 0
