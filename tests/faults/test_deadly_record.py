@@ -8,7 +8,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
+from services.orchestrator.app import GROUP
 from tests.support.event_load import under_load
 from tests.support.installation import Installation
 from tests.support.kafka_event_producer import Record, Sent
@@ -56,6 +58,7 @@ async def test_a_record_that_kills_its_worker_ends_as_one_dead_letter(installed:
     cluster["decide"].kill()
     letters = "SELECT partition, error_class, event_id FROM dead_letter WHERE error_class = 'EndedProcess'"
     async with under_load(installed, CUSTOMERS, "deadly"), supervised(fragile) as deaths:
+        assert await members_by_identity(installed.plan.bootstrap) >= 2
         async with installed.shop() as shop:
             value, headers = Sent("boom", TRACKED, "deadly-0", {"n": 1, "deadly": True}).record()
             await shop.raw([Record(b"deadly-0", value, tuple(headers))])
@@ -77,3 +80,14 @@ async def test_a_record_that_kills_its_worker_ends_as_one_dead_letter(installed:
         cluster.dismiss(process.name)
     cluster["decide"].start()
     await asyncio.to_thread(cluster["decide"].wait_ready)
+
+
+async def members_by_identity(bootstrap: str) -> int:
+    """How many deciding processes are in their group under an identity of their own; ids of members begin with it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([GROUP])
+    finally:
+        await admin.close()
+    return sum(member[0].startswith("tactful-") for member in answer.groups[0][5])
