@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from schemas.documents import DocumentError, is_blank_line, load_json
+from schemas.own_events import CUSTOMER_ERASED
 from schemas.times import format_instant, parse_instant
 from tactful.command_errors import EXIT_FAILED, CommandError, error_from_document
 from tactful.connection import ApiClient, connect
@@ -111,6 +112,8 @@ def _print_batch(
     if decisions:
         print_data([_decision_row(decision) for decision in decisions], output_format, COLUMNS)
         suggest_command(f"tactful why {event['subject']} {decisions[0]['campaign']}")
+    elif decisions is not None and event["type"] == CUSTOMER_ERASED:
+        suggest_command(f"tactful erasure {event['subject']}")
     elif decisions is not None:
         print_message("It triggers no active campaign.")
     elif wait is not None:

@@ -13,6 +13,7 @@ def test_it_says_how_far_each_service_is(tactful: RunningProduct) -> None:
     assert tactful.run("erasure", "nobody-erased").code == 3
     sent = tactful.run("events", "send", "tactful.customer.erased", "--customer", "to-be-erased")
     assert sent.code == 0, sent.err
+    assert "tactful erasure to-be-erased" in sent.err
     deadline = time.monotonic() + 20
     while (done := tactful.run("erasure", "to-be-erased")).code == 1 and time.monotonic() < deadline:
         assert "is not finished" in done.err
