@@ -21,6 +21,7 @@ from services.kit.db.database import Tx
 from services.kit.errors import RecordProblem
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
+from services.kit.runtime.loop_share import LoopShare
 from services.preference import store
 from services.preference.erasure_steps import CustomerEraser
 from services.preference.metrics import PreferenceMetrics
@@ -111,12 +112,14 @@ class PreferenceEventHandler:
         self._clock = clock
         self._region = region
         self._metrics = metrics
+        self._loop_share = LoopShare()
 
     async def prepare(self, batch: Batch) -> PreferenceBatch:
         """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same."""
         now = self._clock.now()
         items: list[PreferenceEvent | ErasureEvent] = []
         for record in batch.records:
+            await self._loop_share.give_turn_if_due()
             event_type = peek_type(record.headers, record.value)
             if event_type not in EVENT_TYPES and event_type != CUSTOMER_ERASED:
                 continue
@@ -147,6 +150,7 @@ class PreferenceEventHandler:
         applied_digests = await store.find_applied_digests(tx, [item.key for item in changes])
         now, new_digests, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.StateUpdate]()
         for item in prepared.items:
+            await self._loop_share.give_turn_if_due()
             before = states.get(item.customer)
             if before is None or isinstance(item, ErasureEvent):
                 prepared.actions["erased"] += 1

@@ -31,6 +31,7 @@ from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.observability.logs import log
 from services.kit.observability.metrics import MetricFamily
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.loop_share import LoopShare
 from services.suppression import suppression_state as states
 from services.suppression.erasure_steps import erase_customer
 from services.suppression.metrics import SuppressionMetrics
@@ -106,6 +107,7 @@ class SuppressionEventHandler:
         self._new_entry_id = new_id
         self._erased = erased
         self._on_erasure = on_erasure
+        self._loop_share = LoopShare()
 
     async def prepare(self, batch: Batch) -> SuppressionBatch:
         """Decode our events. One with bad parts becomes a dead letter; its good parts are applied all the same.
@@ -116,6 +118,7 @@ class SuppressionEventHandler:
             kinds = await self._kinds_cache.current(tx)
         prepared = SuppressionBatch(kinds, self._clock.now())
         for record in batch.records:
+            await self._loop_share.give_turn_if_due()
             event_type = peek_type(record.headers, record.value)
             if event_type is None or is_unknown_own(event_type):
                 customers = customers_of(record.key, record.headers, record.value)
@@ -149,6 +152,7 @@ class SuppressionEventHandler:
         steps: list[SituationHistoryRow] = []
         new_digests: dict[EventKey, bytes] = {}
         for item in prepared.events:
+            await self._loop_share.give_turn_if_due()
             event, key = item.event, item.key
             if event.type == CUSTOMER_ERASED and event.subject in known:
                 del known[event.subject]

@@ -226,7 +226,7 @@ async def test_an_evaluation_that_an_erasure_overtakes_writes_nothing(product: L
         triggered_campaigns=(evaluator.rebuild_triggered(inputs, message),),
         expected_states={message.message_id: "parked"},
     )
-    evaluation = evaluator.evaluate(inputs, ADA, [request], inputs.ledger_of(ADA), now)
+    evaluation = await evaluator.evaluate(inputs, ADA, [request], inputs.ledger_of(ADA), now)
     assert evaluation.deferred_messages, "it would be parked again"
     await erase(product)
     async with product.database.write() as tx:

@@ -1,5 +1,6 @@
 """Builders for tests of shadow evaluation: live evaluations of events, and catalogues with versions in shadow."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,7 +85,7 @@ def shadowed(
     """The notes of a batch of events."""
     known = known or facts()
     shadow = ShadowRecorder(options.pop("render", rendered), ShadowMetrics(Registry()), **options)
-    return shadow.evaluate_batch(came, lived(of, came, known), {"c-1": known}, ledgers or {}, of, NOW)
+    return asyncio.run(shadow.evaluate_batch(came, lived(of, came, known), {"c-1": known}, ledgers or {}, of, NOW))
 
 
 def offer(id: str = "e-1", **changes: Any) -> Came:

@@ -9,6 +9,7 @@ from schemas.vocabulary import CampaignStatus as Status
 from services.condition import ConditionSyntaxError
 from services.kit.db.database import Tx
 from services.kit.observability import logs
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns import lifecycle, store
 from services.orchestrator.campaigns.conditions import compile_situation_condition
 from services.orchestrator.campaigns.store import DocumentVersion
@@ -49,6 +50,7 @@ class CatalogueSnapshot:
         self._configured = configured
         self._loaded: _LoadedCatalogue | None = None
         self._contents: dict[tuple[str, int], CompiledContent] = {}
+        self._loop_share = LoopShare()
 
     async def get_catalogue(self, tx: Tx) -> Catalogue:
         """Returns the active and paused campaigns, the active policy and shadow versions, as this transaction sees
@@ -72,10 +74,10 @@ class CatalogueSnapshot:
         return self._contents[key, version]
 
     async def _load(self, tx: Tx, state: store.CatalogueState) -> _LoadedCatalogue:
-        launched = self._compile_changed(
+        launched = await self._compile_changed(
             await store.list_launched_versions(tx), self._loaded.launched if self._loaded else {}
         )
-        in_shadow = self._compile_changed(
+        in_shadow = await self._compile_changed(
             await store.list_shadow_versions(tx), self._loaded.in_shadow if self._loaded else {}
         )
         self._replace_contents(
@@ -95,13 +97,14 @@ class CatalogueSnapshot:
         catalogue = Catalogue(running, await self._load_policy(tx, state.active_policy), self._configured, shadows)
         return _LoadedCatalogue(state.version, catalogue, launched, in_shadow)
 
-    def _compile_changed(
+    async def _compile_changed(
         self, versions: Sequence[DocumentVersion], previous: Mapping[str, _CompiledVersion]
     ) -> dict[str, _CompiledVersion]:
         compiled: dict[str, _CompiledVersion] = {}
         for version in versions:
             current = previous.get(version.key)
             if current is None or (current.campaign.version, current.status) != (version.version, version.status):
+                await self._loop_share.give_turn_if_due()
                 current = self._compile_version(version, current)
             if current is not None:
                 compiled[version.key] = current

@@ -20,9 +20,10 @@ from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.decide import PlannedMessage, decide
+from services.orchestrator.policy.decide import PlannedMessage, decide_in_steps
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
+from services.orchestrator.policy.steps import Steps, finish
 from services.template import RenderError
 
 NO_STATES: Mapping[str, str] = MappingProxyType({})
@@ -166,6 +167,20 @@ def evaluate_customer(
     `complete_since`: the instant before which no rule looks. Without `render` nothing is rendered and no message is
     ready: for evaluations that are not written.
     """
+    return finish(evaluate_in_steps(customer, facts, requests, base, now, complete_since, render, mode))
+
+
+def evaluate_in_steps(
+    customer: str,
+    facts: Facts,
+    requests: Sequence[EvaluationRequest],
+    base: VersionedLedger,
+    now: Instant,
+    complete_since: Instant,
+    render: RenderMessage | None,
+    mode: EvaluationMode = LIVE,
+) -> Steps[CustomerEvaluation]:
+    """Like `evaluate_customer`; a step is the decision about a campaign, or the rendering of a message."""
     evaluation = CustomerEvaluation(customer, facts, requests, base, base.ledger)
     if mode.replans_claimed:
         for request in requests:
@@ -177,7 +192,7 @@ def evaluate_customer(
         if request.reported_contact is not None:
             evaluation.ledger = evaluation.ledger.put_reported_contact(request.reported_contact)
         elif request.triggered_campaigns:
-            _evaluate_request(evaluation, request, now, render, mode)
+            yield from _evaluate_request(evaluation, request, now, render, mode)
     if len(evaluation.ledger) > MAX_UNTRIMMED_CONTACTS:
         evaluation.ledger = evaluation.ledger.forget(complete_since)
     return evaluation
@@ -189,8 +204,8 @@ def _evaluate_request(
     now: Instant,
     render: RenderMessage | None,
     mode: EvaluationMode,
-) -> None:
-    result = decide(
+) -> Steps[None]:
+    result = yield from decide_in_steps(
         request.triggered_campaigns,
         evaluation.facts,
         evaluation.ledger,
@@ -207,6 +222,7 @@ def _evaluate_request(
             continue
         if render is None:
             continue
+        yield
         try:
             if request.has_ended_processes:
                 raise RenderError("ended_process", "the processes that rendered it have ended, one after the other")

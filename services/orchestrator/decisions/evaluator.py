@@ -21,6 +21,7 @@ from schemas.times import Instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database, Tx
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import (
@@ -29,7 +30,7 @@ from services.orchestrator.decisions.evaluation import (
     EvaluationMode,
     EvaluationRequest,
     RenderMessage,
-    evaluate_customer,
+    evaluate_in_steps,
 )
 from services.orchestrator.decisions.facts_reader import NO_KNOWN_FACTS, FactsReader
 from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
@@ -39,7 +40,7 @@ from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
 
-Reevaluate = Callable[[CustomerEvaluation, VersionedLedger], CustomerEvaluation]
+Reevaluate = Callable[[CustomerEvaluation, VersionedLedger], Awaitable[CustomerEvaluation]]
 ClaimMessages = Callable[[Sequence[CustomerEvaluation]], Awaitable[None]]
 
 
@@ -77,6 +78,8 @@ class Evaluator:
         self._facts_reader = facts_reader
         self._render = render
         self._topics = frozenset(topics)
+        self.loop_share = LoopShare()
+        """What evaluating takes of the event loop."""
 
     async def read_catalogue(self) -> Catalogue:
         """The campaigns and the policy that are in force now."""
@@ -172,7 +175,7 @@ class Evaluator:
             event, data = known.event, known.data
         return rebuild_triggered(event, data, campaign, (message.channel,), message.first_planned)
 
-    def evaluate(
+    async def evaluate(
         self,
         inputs: EvaluationInput,
         customer: str,
@@ -181,9 +184,11 @@ class Evaluator:
         now: Instant,
         mode: EvaluationMode = LIVE,
     ) -> CustomerEvaluation:
-        """Evaluate one customer on this ledger."""
-        return evaluate_customer(
-            customer, inputs.facts[customer], requests, base, now, inputs.complete_since, self._render, mode
+        """Evaluate one customer on this ledger, with turns for other tasks in between."""
+        return await self.loop_share.run(
+            evaluate_in_steps(
+                customer, inputs.facts[customer], requests, base, now, inputs.complete_since, self._render, mode
+            )
         )
 
     async def write(
@@ -197,8 +202,8 @@ class Evaluator:
     ) -> list[CustomerEvaluation]:
         """Write evaluations in the caller's transaction; returns them as written: see `write_evaluations`."""
 
-        def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
-            return self.evaluate(inputs, evaluation.customer, evaluation.requests, base, now, mode)
+        async def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
+            return await self.evaluate(inputs, evaluation.customer, evaluation.requests, base, now, mode)
 
         return await write_evaluations(tx, evaluations, now, inputs.complete_since, reevaluate, claim)
 
@@ -291,7 +296,7 @@ async def _lock_and_reevaluate(
             dropped.append(evaluation.customer)
             continue
         base = reloaded.get(evaluation.customer)
-        result.append(evaluation if base is None else reevaluate(evaluation, base))
+        result.append(evaluation if base is None else await reevaluate(evaluation, base))
     # A row that was made to be locked: its customer may have been erased since, and the row would name them.
     await store.delete_unused_ledgers(tx, dropped)
     return result

@@ -51,6 +51,8 @@ class SuppressionApi(Protocol):
         """The holds on everybody that are in force or still to come. Raises Transient."""
 
 
+MAX_QUESTION = 250
+"""Customers asked about at once: to ask and to answer keeps three processes busy, each for some milliseconds."""
 NO_KNOWN_FACTS: Mapping[str, Facts] = MappingProxyType({})
 
 
@@ -89,18 +91,28 @@ class FactsReader:
         Raises Transient whenever facts cannot be read, whatever the cause: missing facts are no verdict, so what
         waits for them is neither decided nor lost.
         """
-        if not customers:
-            return {}
+        found: dict[str, Facts] = {}
+        for start in range(0, len(customers), MAX_QUESTION):
+            found |= await self._ask(customers[start : start + MAX_QUESTION], catalogue, positions, known)
+        return found
+
+    async def _ask(
+        self,
+        customers: Sequence[str],
+        catalogue: Catalogue,
+        positions: Mapping[Partition, int],
+        known: Mapping[str, Facts],
+    ) -> dict[str, Facts]:
         read_here = {partition: offset for partition, offset in positions.items() if partition[0] in self._topics}
         sent_positions = positions_by_topic(read_here)
         try:
             preferences = await self._preference.get_facts(
-                customers, sent_positions, {name: facts.preference for name, facts in known.items()}
+                customers, sent_positions, {name: known[name].preference for name in customers if name in known}
             )
             answer = await self._read_suppressions(
                 [preferences[customer] for customer in customers],
                 sent_positions,
-                {name: facts.suppressions for name, facts in known.items()},
+                {name: known[name].suppressions for name in customers if name in known},
             )
         except Permanent as error:
             raise FactsRefused(f"facts are refused: {error.detail}", retry_after=5.0) from error

@@ -38,7 +38,7 @@ from services.orchestrator.decisions.store import EventKey, ReceivedEvent, Versi
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Contact
-from services.orchestrator.policy.match import Catalogue, match_campaigns
+from services.orchestrator.policy.match import Catalogue, match_in_steps
 from services.orchestrator.seen_names.sampler import TRAITS, NameSampler
 
 _REPORTED = "the contact that the event reports is added to the customer's ledger"
@@ -66,7 +66,7 @@ class ShadowEvaluator(Protocol):
     Its observations are passed through: the pipeline does not look into them.
     """
 
-    def evaluate_batch(
+    async def evaluate_batch(
         self,
         new_events: Sequence["RelevantEvent"],
         evaluations: Sequence[CustomerEvaluation],
@@ -152,7 +152,7 @@ class Pipeline:
         started = time.monotonic()
         catalogue = await self._evaluator.read_catalogue()
         prepared = EvaluatedBatch(self._clock.now(), catalogue)
-        events = self._find_relevant_events(batch, prepared)
+        events = await self._find_relevant_events(batch, prepared)
         if prepared.erasures:
             await self._erasure_intake.block_addresses(prepared.erasures, batch.next_offsets)
         if not events:
@@ -169,20 +169,21 @@ class Pipeline:
             events = [item for item in events if item.event.subject not in erased]
             prepared.of_erased = count - len(events)
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
-        self._evaluate(events, inputs, known_keys, prepared)
+        await self._evaluate(events, inputs, known_keys, prepared)
         if new_events:
-            prepared.shadow_notes = self._shadow.evaluate_batch(
+            prepared.shadow_notes = await self._shadow.evaluate_batch(
                 new_events, prepared.evaluations, inputs.facts, inputs.ledgers, catalogue, prepared.now
             )
         prepared.seconds = time.monotonic() - started
         return prepared
 
-    def _find_relevant_events(self, batch: Batch, prepared: EvaluatedBatch) -> list[RelevantEvent]:
+    async def _find_relevant_events(self, batch: Batch, prepared: EvaluatedBatch) -> list[RelevantEvent]:
         """Decode the events that matter. One with bad parts is dead-lettered, and decided on its good parts."""
         catalogue = prepared.catalogue
         closing_types = _closing_event_types(catalogue.policy)
         events: list[RelevantEvent] = []
         for record in batch.records:
+            await self._evaluator.loop_share.give_turn_if_due()
             event_type = peek_type(record.headers, record.value)
             relevant = event_type == CONTACT_REPORTED or (
                 event_type is not None and catalogue.is_triggered_by(event_type)
@@ -219,7 +220,7 @@ class Pipeline:
                 events.append(RelevantEvent(event, checked.data, record, report))
         return events
 
-    def _evaluate(
+    async def _evaluate(
         self,
         events: Sequence[RelevantEvent],
         inputs: EvaluationInput,
@@ -235,7 +236,7 @@ class Pipeline:
                 prepared.reused += reused
                 prepared.duplicates += not reused
                 continue
-            request = _evaluation_request(item, inputs.facts[item.event.subject], prepared.catalogue)
+            request = await self._evaluation_request(item, inputs.facts[item.event.subject], prepared.catalogue)
             if request is None:
                 prepared.skipped += 1
                 continue
@@ -246,8 +247,18 @@ class Pipeline:
             prepared.received_events.append(ReceivedEvent(item.event, record.topic, record.partition, record.offset))
         for customer, requests in requests_by_customer.items():
             prepared.evaluations.append(
-                self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), prepared.now)
+                await self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), prepared.now)
             )
+
+    async def _evaluation_request(
+        self, item: RelevantEvent, facts: Facts, catalogue: Catalogue
+    ) -> EvaluationRequest | None:
+        if item.reported_contact is not None:
+            return EvaluationRequest(reported_contact=item.reported_contact)
+        triggered = await self._evaluator.loop_share.run(
+            match_in_steps(item.event, item.data, facts.customer_values, catalogue, with_audience=True)
+        )
+        return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None
 
     async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
         """Write everything in the transaction that moves the offsets, and claim messages for inline delivery."""
@@ -351,10 +362,3 @@ def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
     return frozenset(
         {SITUATION_CLOSED, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
     )
-
-
-def _evaluation_request(item: RelevantEvent, facts: Facts, catalogue: Catalogue) -> EvaluationRequest | None:
-    if item.reported_contact is not None:
-        return EvaluationRequest(reported_contact=item.reported_contact)
-    triggered = match_campaigns(item.event, item.data, facts.customer_values, catalogue)
-    return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None

@@ -94,7 +94,7 @@ class Scheduler:
             [item.message.customer for item in due], [item.message.event_key for item in due], now
         )
         evaluations = [
-            self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), now)
+            await self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), now)
             for customer, requests in self._evaluation_requests(due, inputs).items()
         ]
         async with self._database.write() as tx:

@@ -312,6 +312,7 @@ class Delivery:
         refused: set[str] = set()
         for item, ledger in zip(claimed_messages, ledgers, strict=True):
             message = item.message
+            await self._evaluator.loop_share.give_turn_if_due()
             facts = inputs.facts[message.customer]
             if _is_unchanged(item, facts, inputs, now):
                 continue
@@ -360,7 +361,7 @@ class Delivery:
                         expected_states={message_id: MessageState.HANDING_OVER.value},
                     )
                     evaluations.append(
-                        self._evaluator.evaluate(inputs, customer, [request], base[customer], now, TAKEN_BACK)
+                        await self._evaluator.evaluate(inputs, customer, [request], base[customer], now, TAKEN_BACK)
                     )
             return await self._evaluator.write_in_rounds(tx, inputs, evaluations, now, TAKEN_BACK)
 

@@ -9,7 +9,7 @@ from services.orchestrator.policy.compiled_policy import ApplicablePolicy
 from services.orchestrator.policy.counted_contacts import CandidateView, CountedContacts, count_contacts
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Ledger
-from services.orchestrator.policy.match import TriggeredCampaign, condition_variables
+from services.orchestrator.policy.match import IN_AUDIENCE, TriggeredCampaign, find_audience
 from services.orchestrator.policy.scope import MessageAttributes
 
 CLOCK_TOLERANCE = 5 * MINUTE
@@ -22,38 +22,28 @@ The services' clocks differ, so an opt-out that has committed may carry an insta
 class AudienceCheck:
     """The campaign's audience condition for one customer, evaluated at most once for all channels and instants."""
 
-    __slots__ = ("_error", "_facts", "_matches", "_missing", "_triggered")
+    __slots__ = ("_facts", "_result", "_triggered")
 
     def __init__(self, triggered: TriggeredCampaign, facts: Facts) -> None:
         self._triggered = triggered
         self._facts = facts
-        self._matches: bool | None = None
-        self._error: Exception | None = None
-        self._missing: str | None = None
+        self._result = IN_AUDIENCE if triggered.campaign.audience_condition is None else triggered.audience
 
     def matches(self) -> bool:
         """Returns the condition's value. Raises what the condition raises."""
-        condition = self._triggered.campaign.audience_condition
-        if condition is None:
-            return True
-        if self._error is not None:
-            raise self._error
-        if self._matches is None:
+        if self._result is None:
             triggered = self._triggered
-            variables = condition_variables(triggered.event, triggered.data, self._facts.customer_values)
-            try:
-                self._matches = condition(variables)
-            except Exception as error:
-                self._error = error
-                raise
-            if not self._matches:
-                self._missing = condition.missing_variable(variables)
-        return self._matches
+            self._result = find_audience(
+                triggered.campaign, triggered.event, triggered.data, self._facts.customer_values
+            )
+        if self._result.error is not None:
+            raise self._result.error
+        return self._result.matches
 
     @property
     def missing_variable(self) -> str | None:
         """The variable without a value that made the condition false, if that is why it is."""
-        return self._missing
+        return None if self._result is None else self._result.missing_variable
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.plan import CandidatePlan, ParkedUntil, plan_candidate
 from services.orchestrator.policy.rank import Rank, make_rank
 from services.orchestrator.policy.rules.registry import TRIGGER_RULE
+from services.orchestrator.policy.steps import Steps, finish
 
 _OPEN_OUTCOMES = (Outcome.SEND, Outcome.DEFER)
 
@@ -77,12 +78,36 @@ def decide(
     `count_sent_as_made`: sent messages count as made at once.
     `clock_tolerance` (microseconds): a refusing entry counts this long before it begins; see CLOCK_TOLERANCE.
     """
+    return finish(
+        decide_in_steps(
+            triggered_campaigns,
+            facts,
+            ledger,
+            now,
+            count_sent_as_made=count_sent_as_made,
+            clock_tolerance=clock_tolerance,
+        )
+    )
+
+
+def decide_in_steps(
+    triggered_campaigns: Sequence[TriggeredCampaign],
+    facts: Facts,
+    ledger: Ledger,
+    now: Instant,
+    *,
+    count_sent_as_made: bool = False,
+    clock_tolerance: int = 0,
+) -> Steps[DecideResult]:
+    """Like `decide`; a step is what is evaluated together: a choice among channels, or one message."""
     decisions: list[Decision] = []
     planned: list[PlannedMessage] = []
     ended_message_ids: list[str] = []
     for unit in _sort_by_rank(
         [unit for triggered in triggered_campaigns for unit in _evaluation_units(triggered, facts, ledger)]
     ):
+        if decisions:
+            yield
         if (failure := unit.triggered.condition_failure) is not None:
             decisions += [_condition_failure(unit, channel, facts, now, failure) for channel in unit.channels]
             continue

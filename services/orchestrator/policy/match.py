@@ -15,8 +15,22 @@ from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
+from services.orchestrator.policy.steps import Steps, finish
 from services.orchestrator.policy.verdicts import failure_evidence
 
+
+class AudienceResult(msgspec.Struct, frozen=True):
+    """What a campaign's audience condition is for one event and its customer.
+
+    `missing_variable`: the variable without a value that made it false, if that is why it is. `error`: what it raised.
+    """
+
+    matches: bool
+    missing_variable: str | None = None
+    error: Exception | None = None
+
+
+IN_AUDIENCE = AudienceResult(True)
 _NO_INSTANTS: Mapping[str, Instant] = MappingProxyType({})
 
 
@@ -26,6 +40,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     `channels`: those to evaluate. `first_planned`: when it was first planned, None for a new one;
     `first_planned_by_channel` is the same per message of a campaign that sends on all its channels.
     `condition_failure`: the trigger's condition could not be evaluated, with what is kept about it.
+    `audience`: the value of the audience condition, where it was evaluated with the trigger's; see `find_audience`.
     """
 
     event: Event
@@ -35,6 +50,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     first_planned_by_channel: Mapping[str, Instant] = _NO_INSTANTS
     channels: tuple[str, ...] = ()
     condition_failure: Mapping[str, Any] | None = None
+    audience: AudienceResult | None = None
 
     @cached_attribute
     def event_hash(self) -> int:
@@ -128,18 +144,56 @@ def match_campaigns(
     `customer`: see `customer_variables`. A trigger condition that cannot be evaluated sets `condition_failure` in the
     result, so that the failure becomes a decision instead of a silent skip.
     """
+    return finish(match_in_steps(event, data, customer, catalogue, with_audience=False))
+
+
+def match_in_steps(
+    event: Event, data: Mapping[str, Any], customer: Mapping[str, Any], catalogue: Catalogue, *, with_audience: bool
+) -> Steps[list[TriggeredCampaign]]:
+    """Like `match_campaigns`, a campaign a step. `with_audience`: its audience condition is evaluated in the same step.
+
+    Each condition has a limit of its own; hundreds of campaigns on one event add theirs up.
+    """
     triggered: list[TriggeredCampaign] = []
     values: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
         condition_failure: Mapping[str, Any] | None = None
         if campaign.trigger_condition is not None:
+            yield
             values = values or condition_variables(event, data, customer)
             try:
                 if campaign.trigger_condition(values) is not True:
                     continue
             except Exception as error:  # whatever a condition raises is a condition that cannot be evaluated
                 condition_failure = failure_evidence(error)
+        audience: AudienceResult | None = None
+        if with_audience and campaign.audience_condition is not None and condition_failure is None:
+            yield
+            audience = find_audience(campaign, event, data, customer)
         triggered.append(
-            TriggeredCampaign(event, data, campaign, channels=campaign.channels, condition_failure=condition_failure)
+            TriggeredCampaign(
+                event,
+                data,
+                campaign,
+                channels=campaign.channels,
+                condition_failure=condition_failure,
+                audience=audience,
+            )
         )
     return triggered
+
+
+def find_audience(
+    campaign: CompiledCampaign, event: Event, data: Mapping[str, Any], customer: Mapping[str, Any]
+) -> AudienceResult:
+    """Evaluates the campaign's audience condition. `customer`: see `customer_variables`. Raises nothing."""
+    condition = campaign.audience_condition
+    if condition is None:
+        return IN_AUDIENCE
+    variables = condition_variables(event, data, customer)
+    try:
+        if condition(variables):
+            return IN_AUDIENCE
+    except Exception as error:  # whatever a condition raises is a condition that cannot be evaluated
+        return AudienceResult(False, error=error)
+    return AudienceResult(False, condition.missing_variable(variables))

@@ -86,8 +86,11 @@ class LedgerMachine(Machine):
         def work(on: VersionedLedger) -> CustomerEvaluation:
             return CustomerEvaluation(customer, facts(chosen=Preference(customer)), (), on, change(on.ledger))
 
+        async def again(_: CustomerEvaluation, newer: VersionedLedger) -> CustomerEvaluation:
+            return work(newer)
+
         async with self.ground.database.write() as tx:
-            await evaluator.write_evaluations(tx, [work(held)], 0, store.END_OF_TIME, lambda _, newer: work(newer))
+            await evaluator.write_evaluations(tx, [work(held)], 0, store.END_OF_TIME, again)
             if interrupted:
                 raise Interrupted
 

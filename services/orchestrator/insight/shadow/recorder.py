@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log_error
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, RenderMessage
 from services.orchestrator.decisions.store import EMPTY_LEDGER, VersionedLedger
 from services.orchestrator.insight.shadow import store
@@ -59,8 +60,9 @@ class ShadowRecorder:
         self._max_evaluations = evaluation_count
         self._seconds = seconds
         self._clock = clock
+        self._loop_share = LoopShare()
 
-    def evaluate_batch(
+    async def evaluate_batch(
         self,
         new_events: Sequence[NewEvent],
         evaluations: Sequence[CustomerEvaluation],
@@ -75,7 +77,7 @@ class ShadowRecorder:
         """
         observations = ShadowObservations(now, len(new_events))
         try:
-            self._evaluate_customers(
+            await self._evaluate_customers(
                 observations,
                 new_events,
                 {evaluation.customer: evaluation for evaluation in evaluations},
@@ -88,7 +90,7 @@ class ShadowRecorder:
             return ShadowObservations(now, len(new_events), failure="error")
         return observations
 
-    def _evaluate_customers(
+    async def _evaluate_customers(
         self,
         observations: ShadowObservations,
         new_events: Sequence[NewEvent],
@@ -107,6 +109,7 @@ class ShadowRecorder:
                 ledgers.get(customer, EMPTY_LEDGER),
             )
             for variant in variants:
+                await self._loop_share.give_turn_if_due()
                 self._evaluate_variant(
                     variant, list(events_by_key.values()), facts[customer], live, versioned_ledger, observations, budget
                 )

@@ -1,5 +1,6 @@
 """What versions in shadow decide beside the live ones: on the same facts and the same ledger."""
 
+import asyncio
 from dataclasses import fields
 from typing import Any
 
@@ -164,8 +165,8 @@ def test_a_failure_before_any_shadow_is_judged_is_counted_as_well() -> None:
     found = catalogue(campaign("other"), rules=policy())
     known = facts()
     shadow = ShadowRecorder(rendered, ShadowMetrics(Registry()))
-    assert shadow.evaluate_batch([stranger], [], {"c-1": known}, {}, found, NOW).failure is None
-    notes = shadow.evaluate_batch([Unreadable(stranger.event)], [], {"c-1": known}, {}, found, NOW)
+    assert asyncio.run(shadow.evaluate_batch([stranger], [], {"c-1": known}, {}, found, NOW)).failure is None
+    notes = asyncio.run(shadow.evaluate_batch([Unreadable(stranger.event)], [], {"c-1": known}, {}, found, NOW))
     assert (notes.observations, notes.failure, notes.event_count) == ([], "error", 1)
 
 

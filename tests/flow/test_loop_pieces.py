@@ -1,0 +1,170 @@
+"""However much comes in at once, the event loop is never held for long: between two turns of a task that only waits
+for its turn lies little processor time.
+"""
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.times import Instant, format_instant
+from services.kit.bus.protocol import Outgoing
+from services.preference.preference_state import pack
+from tests.bench import load
+from tests.support.live_product import Live, live
+
+pytestmark = pytest.mark.wired
+
+TOPIC = "customer.events"
+NOW = time.time_ns() // 1000
+MAX_PIECE = 0.05
+"""Seconds of processor time for which nothing that comes in may hold the loop."""
+TRIES = 3
+"""One of these tries must stay below: what a busy machine or the first use adds is not what is measured."""
+BACKLOG = 2_000
+"""A full batch of a consumer."""
+DEAR = "event.data.numbers.all(x, event.data.numbers.exists(y, y == x) || true)"
+"""A condition that takes a good part of what one may take."""
+
+
+class Ticker:
+    """A task that runs in each turn of the loop. `longest`: the processor seconds between two of its turns."""
+
+    longest = 0.0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Ticker"]:
+        """Measures until the block ends."""
+        task = asyncio.create_task(self._tick())
+        with _settled_garbage():
+            yield self
+            await asyncio.sleep(0)
+        task.cancel()
+
+    async def _tick(self) -> None:
+        began = time.thread_time()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.thread_time()
+            self.longest = max(self.longest, now - began)
+            began = now
+
+
+@contextmanager
+def _settled_garbage() -> Iterator[None]:
+    """What the tests before this one have left is not collected meanwhile: a real process has nothing of theirs."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[Live]:
+    async with live(tmp_path, NOW) as running:
+        await running.policy(load.policy(NOW))
+        yield running
+
+
+def record(customer: str, event_id: str, kind: str, data: dict[str, Any]) -> Outgoing:
+    document = {"specversion": "1.0", "id": event_id, "source": "/shop", "type": kind, "subject": customer,
+                "time": format_instant(NOW), "data": data}  # fmt: skip
+    return Outgoing(TOPIC, customer.encode(), json.dumps(document).encode(), ())
+
+
+async def longest_piece(product: Live, records: Sequence[Outgoing], done: Callable[[], Awaitable[bool]]) -> float:
+    """The longest piece in which the product held the loop, from the publication of records until all is done."""
+    async with Ticker().running() as ticker, asyncio.timeout(60):
+        await product.together.bus.publish(records)
+        while not await done():
+            await asyncio.sleep(0.05)
+    return ticker.longest
+
+
+async def keep_customers(product: Live, now: Instant) -> None:
+    states = [load.preference(number, now) for number in range(BACKLOG)]
+    async with product.together.databases["preference"].write() as tx:
+        rows = [(state.customer, state.version, pack(state)) for state in states]
+        await tx.bulk_insert("preference_state", ("customer", "version", "state"), rows)
+
+
+async def count(product: Live, service: str, table: str) -> int:
+    async with product.together.databases[service].read() as tx:
+        row = await tx.row(f"SELECT count(*) AS rows FROM {table}")
+    assert row is not None
+    return int(row.rows)
+
+
+async def test_a_full_batch_of_decisions_leaves_turns_to_others(product: Live) -> None:
+    await keep_customers(product, NOW)
+    await product.campaign(load.campaign(0))
+    data = {"order": "4711", "total": 10.5, "express": True, "goods": [{"count": 2, "name": "cups"}]}
+    pieces = []
+    for attempt in range(1, TRIES + 1):
+        records = [
+            record(load.customer(number), f"{attempt}-{number}", load.event_type(0), data) for number in range(BACKLOG)
+        ]
+
+        async def decided(wanted: int = BACKLOG * attempt) -> bool:
+            return await count(product, "orchestrator", "decision") >= wanted
+
+        pieces.append(await longest_piece(product, records, decided))
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
+async def test_dear_conditions_of_many_campaigns_on_one_event_leave_turns_to_others(product: Live) -> None:
+    campaigns = 40
+    for number in range(campaigns):
+        document = load.campaign(number)
+        trigger = {"event": "shop.dear", "when": DEAR}
+        await product.campaign({**document, "trigger": trigger, "audience": DEAR})
+    numbers = {"numbers": list(range(90))}
+    pieces = []
+    for attempt in range(1, TRIES + 1):
+
+        async def decided(wanted: int = campaigns * attempt) -> bool:
+            return await count(product, "orchestrator", "decision") >= wanted
+
+        began = time.thread_time()
+        records = [record("c-1", f"dear-{attempt}", "shop.dear", numbers)]
+        pieces.append(await longest_piece(product, records, decided))
+        assert time.thread_time() - began > 10 * MAX_PIECE, "the conditions are not dear enough to show anything"
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
+async def test_a_full_batch_of_preferences_and_situations_leaves_turns_to_others(product: Live) -> None:
+    pieces = []
+    for attempt in range(1, TRIES + 1):
+        records = [
+            each
+            for number in range(BACKLOG // 2)
+            for each in (
+                record(load.customer(number), f"p-{attempt}-{number}", "tactful.preference.changed",
+                       {"opt_outs": [{"topic": "news"}] if attempt % 2 else []}),
+                record(load.customer(number), f"s-{attempt}-{number}", "tactful.situation.opened",
+                       {"kind": "complaint", "ref": f"{attempt}"}),
+            )
+        ]  # fmt: skip
+
+        async def applied(wanted: int = BACKLOG // 2 * attempt) -> bool:
+            return (
+                await count(product, "preference", "preference_inbox") >= wanted
+                and await count(product, "suppression", "inbox") >= wanted
+            )
+
+        pieces.append(await longest_piece(product, records, applied))
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
