@@ -93,7 +93,7 @@ def build_app(
         **_DISABLED_FEATURES,
     )
     for router in (*routers, _operations_routes(health, registry)):
-        app.include_router(router)
+        _adopt_routes(app, router)
     contexts = list(iter_route_contexts(app.routes))
     secret = service_key.get_secret_value() if isinstance(service_key, SecretStr) else service_key
     app.state.access = _build_access_table(contexts, bool(secret))
@@ -114,6 +114,18 @@ def build_app(
     app.state.openapi_page = OpenApiPage(lambda: app.openapi())
     app.openapi = cache(lambda: openapi.generate_document(app, contexts))  # type: ignore[method-assign]
     return app
+
+
+def _adopt_routes(app: FastAPI, router: APIRouter) -> None:
+    """Serves the routes of a router as they are: they have its prefix, tags and dependencies already.
+
+    `app.include_router` would build every route a second time, which is half of what it costs to build a service, and
+    match every request twice.
+    """
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.unique_id = route.operation_id or openapi.stable_operation_id(route)
+        app.router.routes.append(route)
 
 
 def access_table(app: FastAPI) -> AccessTable:
