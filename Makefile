@@ -5,6 +5,9 @@ KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= $(shell expr $(KAFKA_PORT) + 1)
 ARGS ?=
 
+# Without the cache each of the hundreds of processes that the tests start would compile the product anew: half a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
