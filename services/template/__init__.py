@@ -23,21 +23,24 @@ from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from schemas.documents import did_you_mean
-from services.template.engine import MAX_OUTPUT, BudgetedContext, create_environment
+from services.template.engine import MAX_OUTPUT, TIME_NAME, BudgetedContext, RenderingTime, create_environment
 from services.template.html import check_html, check_output_positions, link_scheme_allowed
 from services.template.runtime import FALLBACK_ERRORS, MAX_SECONDS
-from services.template.source_scan import blank_markups, check_source
+from services.template.source_scan import blank_markups, check_source, count_words
 from services.template.template_errors import RenderError, TemplateSyntaxError
 from services.template.translate import translate_template
 from services.template.value_text import MisfitError
 
 __all__ = [
+    "TIME_NAME",
     "RenderError",
+    "RenderingTime",
     "Template",
     "TemplateSyntaxError",
     "blank_markups",
     "check_html",
     "compile_template",
+    "count_words",
     "create_environment",
     "line_and_column",
     "link_scheme_allowed",
@@ -89,6 +92,8 @@ class Template:
         except (TypeError, ValueError, ArithmeticError, KeyError, IndexError, RecursionError) as error:
             detail = f"a value does not fit: {type(error).__name__}"
             raise RenderError("wrong_type", detail, field=self.field) from None
+        finally:
+            budget.add_time()
         return buffer.getvalue()
 
     def variables(self) -> frozenset[str]:

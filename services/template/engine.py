@@ -15,6 +15,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 
+from services.template.comparisons import BOUNDED
 from services.template.dates import format_date
 from services.template.filters import REFUSED_FILTERS, bound_filter, round_number, truncate_text, truncate_words
 from services.template.value_text import MisfitError, output_text, value_text
@@ -22,8 +23,9 @@ from services.template.value_text import MisfitError, output_text, value_text
 MAX_OUTPUT: Final = 1024 * 1024  # bytes
 MAX_ITERATIONS: Final = 10_000  # iterations of all loops together
 MAX_STEPS: Final = 50_000  # nodes rendered
-MAX_CPU_SECONDS: Final = 0.05  # of the thread's processor time
-UNTIMED_SECONDS: Final = MAX_CPU_SECONDS / 2  # wall-clock seconds; CPU time cannot exceed them
+MAX_CPU_SECONDS: Final = 0.03  # of the thread's processor time, for all templates of one message together
+TIME_NAME: Final = ""
+"""The name in a context under which the templates of one message share a `RenderingTime`. No template can write it."""
 _REFUSED_TAGS: Final = ("include", "render", "increment", "decrement", "liquid")
 
 
@@ -31,6 +33,15 @@ class MissingValue(FalsyStrictUndefined):
     """An undefined or null value: false in conditions, replaced by the `default` filter, an error elsewhere."""
 
     force_liquid_default = True
+
+
+class RenderingTime:
+    """The processor time that python-liquid has taken for one message. `spent`: in seconds."""
+
+    __slots__ = ("spent",)
+
+    def __init__(self) -> None:
+        self.spent = 0.0
 
 
 class BudgetedContext(RenderContext):
@@ -41,7 +52,11 @@ class BudgetedContext(RenderContext):
     def __init__(self, template: BoundTemplate, *, globals: Mapping[str, object] | None = None, **rest: Any) -> None:
         self._disabled: list[str] = []
         self.steps = self.iterations = 0
-        self.timed_from = perf_counter() + UNTIMED_SECONDS
+        shared = (globals or {}).get(TIME_NAME)
+        self.time = shared if isinstance(shared, RenderingTime) else RenderingTime()
+        self.left = MAX_CPU_SECONDS - self.time.spent
+        self.began = perf_counter()
+        self.timed_from = self.began + self.left / 2  # wall-clock seconds; processor time cannot exceed them
         self.deadline: float | None = None
         super().__init__(template, globals=globals, **rest)
 
@@ -66,9 +81,16 @@ class BudgetedContext(RenderContext):
         """
         if self.deadline is None:
             if perf_counter() >= self.timed_from:
-                self.deadline = thread_time() + MAX_CPU_SECONDS - UNTIMED_SECONDS
+                self.deadline = thread_time() + self.left / 2
         elif thread_time() > self.deadline:
             raise ResourceLimitError(f"more than {MAX_CPU_SECONDS} s", token=None)
+
+    def add_time(self) -> None:
+        """Adds what this rendering took to what its message took."""
+        if self.deadline is None:
+            self.time.spent += perf_counter() - self.began
+        else:
+            self.time.spent += self.left - (self.deadline - thread_time())
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Counts the iterations of a starting loop. Raises LoopIterationLimitError."""
@@ -136,7 +158,7 @@ class _PlainCycle(CycleNode):
 
 
 _REPLACED: Final[Mapping[type, type]] = {
-    RangeLiteral: BoundedRange, OutputNode: PlainOutput, EchoNode: PlainEcho, CycleNode: _PlainCycle
+    RangeLiteral: BoundedRange, OutputNode: PlainOutput, EchoNode: PlainEcho, CycleNode: _PlainCycle, **BOUNDED
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from services.template import runtime
+from services.template.comparisons import BOUNDED, contains
 from services.template.engine import BudgetedContext
 
 MAX_NESTING: Final = 16
@@ -18,13 +19,16 @@ MAX_FILTERS: Final = 16  # in one chain, and arguments of one filter
 PathKeys = tuple[str | int, ...]
 _SPECIAL_KEYS: Final = frozenset({"size", "first", "last"})
 _COMPARISONS: Final = {
-    logic.EqExpression: "equal({left}, {right})",
-    logic.NeExpression: "(not equal({left}, {right}))",
-    logic.LtExpression: "less(None, {left}, {right})",
-    logic.GtExpression: "less(None, {right}, {left})",
-    logic.LeExpression: "at_most({left}, {right})",
-    logic.GeExpression: "at_most({right}, {left})",
-    logic.ContainsExpression: "contains(None, {left}, {right})",
+    BOUNDED[kind]: code
+    for kind, code in {
+        logic.EqExpression: "equal({left}, {right})",
+        logic.NeExpression: "(not equal({left}, {right}))",
+        logic.LtExpression: "less(None, {left}, {right})",
+        logic.GtExpression: "less(None, {right}, {left})",
+        logic.LeExpression: "at_most({left}, {right})",
+        logic.GeExpression: "at_most({right}, {left})",
+        logic.ContainsExpression: "contains(None, {left}, {right})",
+    }.items()
 }
 _CONNECTIVES: Final = {
     logic.LogicalAndExpression: "({left} and {right})",
@@ -62,11 +66,11 @@ class ExpressionTranslator:
         self._context = BudgetedContext(parsed)
         self._assigned = assigned
         self.loops: list[EnclosingLoop] = []
+        small = runtime.small_operands
         self.names: dict[str, Any] = {
             "find": runtime.lookup, "seek": runtime.indexed_lookup(self._context.get_item), "root": runtime.lookup_root,
-            "in_time": runtime.check_deadline,
-            "true": runtime.is_true, "equal": logic._eq, "less": logic._lt, "at_most": logic._le,
-            "contains": logic._contains,
+            "in_time": runtime.check_deadline, "true": runtime.is_true, "equal": small(logic._eq),
+            "less": small(logic._lt), "at_most": small(logic._le), "contains": small(contains),
         }  # fmt: skip
 
     def bind(self, value: object) -> str:

@@ -19,6 +19,7 @@ from services.template.value_text import output_text
 MAX_TEXT: Final = MAX_OUTPUT // 16  # characters; in bytes at most a quarter of what python-liquid allows
 MAX_ITERATIONS: Final = 500  # of all loops together
 MAX_SECONDS: Final = 0.005  # wall-clock
+MAX_COMPARED: Final = 4096  # characters or items of one side of a comparison
 
 
 class EngineRequired(Exception):
@@ -74,6 +75,18 @@ def lookup_root(own: Mapping[str, object], context: Mapping[str, object], name: 
 def is_true(value: object) -> bool:
     """Whether a value counts as true."""
     return value if isinstance(value, bool) else is_truthy(value)
+
+
+def small_operands(compare: Callable[..., bool]) -> Callable[..., bool]:
+    """Returns the comparison for what is small; the rest is left to python-liquid, which checks the time meanwhile."""
+
+    def compared(*operands: object) -> bool:
+        for each in operands:
+            if each.__class__ is not int and isinstance(each, str | list | dict) and len(each) > MAX_COMPARED:
+                raise EngineRequired
+        return compare(*operands)
+
+    return compared
 
 
 def value_formatter(html: bool) -> Callable[[object], str]:

@@ -15,12 +15,12 @@ from liquid import RenderContext
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import LoopExpression
 from liquid.builtin.expressions import logical as logic
-from liquid.builtin.tags.case_tag import _AnyExpression
 from liquid.exceptions import LiquidError, LiquidTypeError, ResourceLimitError
 from liquid.template import BoundTemplate
 from liquid.undefined import UNDEFINED
 
 from services.template import Template, create_environment, line_and_column
+from services.template.comparisons import BoundedWhen
 from services.template.engine import BoundedRange, BudgetedContext, PlainEcho, PlainOutput
 from services.template.template_errors import RenderError
 from services.template.value_text import MisfitError, kind_of
@@ -366,7 +366,7 @@ class _TrialCondition(logic.BooleanExpression):
         return bool(context.decide(str(self), 1)) if known is None else known
 
 
-class _TrialWhen(_AnyExpression):
+class _TrialWhen(BoundedWhen):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> list[bool]:
@@ -452,7 +452,7 @@ class _TrialEcho(PlainEcho):
 
 
 _REPLACED: Final[Mapping[type, type]] = {
-    logic.BooleanExpression: _TrialCondition, _AnyExpression: _TrialWhen, LoopExpression: _TrialLoop,
+    logic.BooleanExpression: _TrialCondition, BoundedWhen: _TrialWhen, LoopExpression: _TrialLoop,
     BoundedRange: _TrialRange, ContentNode: _TrialContent, PlainOutput: _TrialOutput, PlainEcho: _TrialEcho,
 }  # fmt: skip
 

@@ -144,6 +144,21 @@ async def test_dear_conditions_of_many_campaigns_on_one_event_leave_turns_to_oth
     raise AssertionError(f"each time the loop was held too long: {pieces} s")
 
 
+async def test_a_campaign_of_a_thousand_tags_is_saved_loaded_and_explained_off_the_loop(product: Live) -> None:
+    body = "{% if event.data.x == 'a' or event.data.x == 'b' %}{{ event.data.x | default: 'c' }}{% endif %}" * 150
+    content = {"in_app": {key: {"title": "x", "body": f"{body}a"} for key in ("en", "de", "fr", "es")}}
+    pieces = []
+    for attempt in range(TRIES):
+        async with Ticker().running() as ticker:
+            document = {**load.campaign(0), "channels": ["in_app"], "content": content, "priority": attempt}
+            await product.campaign(document)
+            await product.ask("GET", f"/v1/why?customer=c-1&campaign={document['key']}")
+        pieces.append(ticker.longest)
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
 async def test_a_full_batch_of_preferences_and_situations_leaves_turns_to_others(product: Live) -> None:
     pieces = []
     for attempt in range(1, TRIES + 1):

@@ -18,6 +18,10 @@ HOSTILE = {
     "a long path": "{{ event.data" + ".a" * 4000 + " }}",
     "a path of a thousand": "{{ event.data" + ".a" * 980 + " }}",
     "places in places": "{{ event.data" + "[event" * 2000 + "]" * 2000 + " }}",
+    "places in places, again and again": ("{{ a" + "[a" * 300 + "]" * 300 + " }}") * 30,
+    "comparisons": ("{% if " + " or ".join(["a != b"] * 200) + " %}x{% endif %}") * 34,
+    "values of a cycle": ("{% cycle " + ", ".join(["'a'"] * 380) + " %}") * 30,
+    "filters in every output": ("{{ a" + "|size" * 300 + " }}") * 38,
     "parentheses": "{{ " + "(" * 1990 + " }}",
     "blanks": "{{" + " " * 60_000 + "}}",
     "fewer blanks": "{{" + " " * 1900 + "}}",
@@ -49,6 +53,8 @@ def test_no_source_takes_long(source: str, html: bool) -> None:
         ("{{ " + "a" * MAX_MARKUP_LENGTH + " }}", f"`{{{{` is not closed within {MAX_MARKUP_LENGTH} characters"),
         ("{{ a }}" * (MAX_MARKUPS + 1), f"a template has at most {MAX_MARKUPS} outputs and tags"),
         ("{{" + " " * 300 + "a }}", "more than 200 blanks in a row"),
+        ("{{ a" + "[a" * 9 + "]" * 9 + " }}", "brackets in more than 8 others"),
+        (("{% cycle " + ", ".join(["'a'"] * 350) + " %}") * 30, "a template have at most 10000 words"),
     ],
 )
 def test_a_refusal_names_the_place_and_the_limit(source: str, words: str) -> None:

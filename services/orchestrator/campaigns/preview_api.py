@@ -146,7 +146,7 @@ class Previewer:
         if isinstance(campaign, str):
             if version is None:
                 raise NotFound(f"there is no campaign `{campaign[:80]}`")
-            document = compile_version(version).campaign.document
+            document = (await asyncio.to_thread(compile_version, version)).campaign.document
             return CheckedCampaign(document, tuple(await asyncio.to_thread(check_content, document)))
         try:
             return await asyncio.to_thread(

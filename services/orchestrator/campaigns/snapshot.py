@@ -1,5 +1,6 @@
 """The compiled catalogue in memory: read again only when its version in the database has changed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,7 +106,7 @@ class CatalogueSnapshot:
             current = previous.get(version.key)
             if current is None or (current.campaign.version, current.status) != (version.version, version.status):
                 await self._loop_share.give_turn_if_due()
-                current = self._compile_version(version, current)
+                current = await asyncio.to_thread(self._compile_version, version, current)
             if current is not None:
                 compiled[version.key] = current
         return compiled
@@ -115,7 +116,9 @@ class CatalogueSnapshot:
         self._contents = dict(replaced[-_MAX_REPLACED_CONTENTS:]) | contents
 
     def _compile_version(self, version: DocumentVersion, previous: _CompiledVersion | None) -> _CompiledVersion | None:
-        """Compiles a version. One that can no longer be used is skipped, so that it does not stop the others."""
+        """Compiles a version, for seconds if it is large. One that can no longer be used is skipped, so that it does
+        not stop the others.
+        """
         same_version = previous is not None and previous.campaign.version == version.version
         try:
             compiled = compile_version(version, previous.content if previous is not None and same_version else None)

@@ -34,7 +34,8 @@ async def check_version(
     except DocumentError as error:
         usable, findings = await asyncio.to_thread(_is_usable, version), error.findings
         if usable:
-            findings = [*findings, *_lint_without(findings, lint_campaign(read_campaign(version), policy))]
+            warnings = await asyncio.to_thread(lint_campaign, read_campaign(version), policy)
+            findings = [*findings, *_lint_without(findings, warnings)]
         return VersionCheck(usable, findings)
     return VersionCheck(True, await find_warnings(database, version, checked.warnings, now))
 
@@ -46,7 +47,8 @@ async def find_warnings(
     document = read_campaign(version)
     async with database.read() as tx:
         policy = await get_active_policy(tx)
-    return [*lint_campaign(document, policy), *await add_seen_names(database, document, content_findings, now)]
+    lint = await asyncio.to_thread(lint_campaign, document, policy)
+    return [*lint, *await add_seen_names(database, document, content_findings, now)]
 
 
 def _is_usable(version: DocumentVersion) -> bool:

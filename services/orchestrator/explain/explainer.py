@@ -1,5 +1,6 @@
 """Evaluates what would be decided for a customer and a campaign, now or at a past instant. It writes nothing."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -90,7 +91,7 @@ class Explainer:
             )
             raw = await read_store.get_last_trigger_event(tx, customer, key)
         facts = (await self.facts_reader.read_facts([customer], catalogue, positions))[customer]
-        return self._explain(customer, campaign, raw, facts, versioned_ledger.ledger, now, ())
+        return await asyncio.to_thread(self._explain, customer, campaign, raw, facts, versioned_ledger.ledger, now, ())
 
     async def explain_untriggered(self, event: Event, decided: Collection[str]) -> list[UntriggeredCampaign]:
         """Returns the running campaigns of the event's type that it has not triggered, and why, as things are now.
@@ -125,7 +126,7 @@ class Explainer:
         suppressions = history.facts[-1]
         facts = Facts(preference, suppressions.customer, suppressions.holds, policy, configured)
         unknown = [as_of.CHANNELS_UNKNOWN_NOTE, *as_of.unknown_address_notes(history.unknown)]
-        return self._explain(customer, campaign, raw, facts, ledger, at, unknown)
+        return await asyncio.to_thread(self._explain, customer, campaign, raw, facts, ledger, at, unknown)
 
     def _explain(
         self,
@@ -137,7 +138,9 @@ class Explainer:
         at: Instant,
         unknown: Sequence[str],
     ) -> Explanation:
-        """Evaluates and renders as for a live event, and writes nothing."""
+        """Evaluates and renders as for a live event, and writes nothing. Compiles what does not run now, so it takes
+        up to seconds.
+        """
         assumed_event, triggered = _assume_trigger(customer, campaign, raw, at)
         notes = list(unknown)
         if facts.preference.version == 0:
@@ -178,7 +181,7 @@ class Explainer:
         newest = None if head is None else await catalogue_store.get_campaign_version(tx, key, head.newest)
         if newest is None:
             raise NotFound(f"there is no campaign `{key[:80]}`")
-        return replace(compile_version(newest).campaign, active=False)
+        return replace((await asyncio.to_thread(compile_version, newest)).campaign, active=False)
 
 
 def _unrendered(planned: PlannedMessage) -> Message:

@@ -1,5 +1,6 @@
 """Warnings about names in a campaign that no recent event, or no customer, has had. Pure, but for the reading."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -29,7 +30,8 @@ async def add_seen_names(
             "event.data": await load_counts(tx, document.trigger.event, now),
             TRAITS: await load_counts(tx, TRAITS, now),
         }
-    return [*(_with_share(each, document, counts) for each in findings), *unseen_name_findings(document, counts)]
+    shared = [_with_share(each, document, counts) for each in findings]
+    return [*shared, *await asyncio.to_thread(lambda: list(unseen_name_findings(document, counts)))]
 
 
 def unseen_name_findings(document: schemas.campaign.Campaign, counts: Mapping[str, Counts]) -> Iterator[Finding]:

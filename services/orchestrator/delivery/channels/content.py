@@ -14,10 +14,12 @@ from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.failure_cause import name_cause
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.channels.sendability import check_sendable
-from services.template import RenderError
+from services.template import TIME_NAME, RenderError, RenderingTime, count_words
 
 MAX_CONTENTS: Final = 200
 """Contents of one campaign, all channels and locales together. Each is rendered for trial at each save."""
+MAX_WORDS: Final = 50_000
+"""Words in the outputs and tags of all of them. Each process that decides compiles them, for a second at most."""
 
 
 class RenderedContent(msgspec.Struct, frozen=True):
@@ -52,6 +54,7 @@ class CompiledContent:
         for wanted in _locale_candidates(locale, self._default):
             if wanted in locales:
                 name, compiled = locales[wanted]
+                context = {**context, TIME_NAME: RenderingTime()}
 
                 def render(values: Mapping[str, Any], compiled: CompiledTemplates = compiled) -> dict[str, str]:
                     return CHANNELS_BY_ID[channel].render(compiled, values, self._marketing)
@@ -84,6 +87,10 @@ def check_content(document: Campaign) -> list[Finding]:
     problems: list[Finding] = []
     if sum(map(len, document.content.values())) > MAX_CONTENTS:
         detail = f"a campaign has at most {MAX_CONTENTS} contents, all channels and locales together"
+        return [Finding("/content", "too_many", detail)]
+    sources = (text for locales in document.content.values() for fields in locales.values() for text in fields.values())
+    if sum(map(count_words, sources)) > MAX_WORDS:
+        detail = f"the outputs and tags of all contents of a campaign have at most {MAX_WORDS} words together"
         return [Finding("/content", "too_many", detail)]
     for key, locales in document.content.items():
         base_pointer = f"/content/{key}"

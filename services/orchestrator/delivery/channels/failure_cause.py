@@ -6,12 +6,15 @@ cause. Only what fails is rendered again, and only so often.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
 from typing import Any, Final
 
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError, line_and_column
 
 MAX_VARIABLES: Final = 8
+MAX_SECONDS: Final = 0.02
+"""Wall-clock seconds after which no further variable is tried: a mail may take longer than that by itself."""
 _ORDINARY: Final = ("Example", "https://example.org/x", "x")
 _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "control_character": ("text with a line break or another control character", "text on one line"),
@@ -32,7 +35,10 @@ def name_cause(
     template = templates.get(error.field or "")
     if template is None or error.variable is not None or error.code not in _KINDS:
         return
+    stop = perf_counter() + MAX_SECONDS
     for path in _printed_paths(template.reads(), context):
+        if perf_counter() > stop:
+            return
         if any(_renders(render, context, path, value) for value in _ORDINARY):
             name = ".".join(path)
             error.variable, (error.found, error.expected) = name, _KINDS[error.code]

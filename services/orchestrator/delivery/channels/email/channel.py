@@ -69,6 +69,12 @@ class EmailChannel:
             if field in HTML_FIELDS
             for found in mjml.relative_links(source)
         )
+        problems += (
+            _place(f"/{field}", "too_many", source, *found)
+            for field, source in content.items()
+            if field in HTML_FIELDS
+            for found in mjml.crowded_elements(blank_markups(source))
+        )
         if problems:
             return problems
         compiled = self.compile_templates(content)
@@ -115,6 +121,11 @@ class EmailChannel:
     def summarise(self, rendered: Mapping[str, str]) -> str:
         """Nothing."""
         return ""
+
+
+def _place(pointer: str, code: str, source: str, index: int, detail: str) -> Finding:
+    line, column = line_and_column(source, index)
+    return Finding(pointer, code, f"line {line}, column {column}: {detail}", line, column)
 
 
 def _relative_link_finding(field: str, source: str, index: int, detail: str) -> Finding:
