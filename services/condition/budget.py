@@ -17,8 +17,12 @@ from services.condition.condition_error import ConditionError, MissingField, Sit
 
 MAX_WORK: Final = 10_000
 """Elements at all levels, and pieces of 256 characters."""
-NODES_OF_A_STEP: Final = 8
+NODES_OF_A_STEP: Final = 4
 """Nodes of the body of a macro that are evaluated for one unit, at each element."""
+ERROR_WORK: Final = 2
+"""What an element costs besides whose test has no result: an exception takes as long as some nodes."""
+_CONVERSION_WORK: Final = 3
+"""What a conversion costs, or reading a part of a time, besides what it looks at."""
 _NAME: Final = ""
 
 
@@ -73,9 +77,18 @@ def _price_of_size(limit: int, value: Any) -> int:
     return len(value) if isinstance(value, Mapping) else 0
 
 
+def _price_of_conversion(limit: int, *args: object) -> int:
+    return _CONVERSION_WORK + _price_of_all(limit, *args)
+
+
 _PRICES: Final[dict[Function, Callable[..., int]]] = {
     values.equal: _price_of_equality,
     values.unequal: _price_of_equality,
     values.index: _price_of_index,
     functions.size: _price_of_size,
+    **{
+        signature.function: _price_of_conversion
+        for name, signature in functions.FUNCTIONS.items()
+        if name in ("timestamp", "duration", "double", "int", "string") or name.startswith("get")
+    },
 }

@@ -6,7 +6,7 @@ Each step pays `price` from the budget: one unit, and more where its body is lon
 from collections.abc import Iterator, Mapping
 
 from services.condition import values
-from services.condition.budget import spend
+from services.condition.budget import ERROR_WORK, spend
 from services.condition.closures import Environment, Evaluator, require_bool
 from services.condition.condition_error import ConditionError, MissingField, Site
 
@@ -35,8 +35,10 @@ def quantifier(
                     return short_circuit
             except MissingField as error:
                 failure = failure or error
+                spend(env, ERROR_WORK, site)
             except ConditionError as error:
                 failure = error
+                spend(env, ERROR_WORK, site)
         if failure is not None:
             raise failure
         return not short_circuit
@@ -65,6 +67,7 @@ def comprehension(
                     found.append(step(inner) if step else inner[variable])
             except MissingField as error:
                 missing = missing or error
+                spend(env, ERROR_WORK, site)
         if missing is not None:
             raise missing
         return found

@@ -22,6 +22,8 @@ from services.kit.http.idempotency import IdempotencyStore, IdempotencyUnsupport
 from services.kit.http.sessions import SessionStore
 
 KEY_PREFIX = "tk_"
+ADMIN_NAME = "admin"
+"""The name of whoever uses the initial admin key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class EnvKeyRing:
 
     def __init__(self, admin_key: str) -> None:
         self._digest = hash_key(admin_key)
-        self._admin = Principal("admin", Role.ADMIN, "env")
+        self._admin = Principal(ADMIN_NAME, Role.ADMIN, "env")
 
     async def find_principal(self, digest: str) -> Principal | None:
         return self._admin if hmac.compare_digest(self._digest, digest) else None

@@ -20,6 +20,8 @@ from services.kit.observability.trace import parse_trace_id
 MAX_HEAD_BYTES = 32 * 1024
 """Of the request line and all headers together. Our longest URLs and tokens take a tenth of it."""
 MAX_HEADERS = 100
+MAX_PIPELINED = 16
+"""Requests of one connection that wait for the answer to the one before them. What is read at once may hold thousands."""
 HEAD_SECONDS = 10.0
 """From the first byte of a connection, or of a further request on it, to the end of the head."""
 BODY_SECONDS = 30.0
@@ -34,6 +36,14 @@ class HeadTooLarge(TactfulError):
     status = 431
     title = "Request header fields too large"
     default_code = "head_too_large"
+
+
+class TooManyPipelined(TactfulError):
+    """The connection has sent more requests ahead of their answers than a server keeps."""
+
+    status = 429
+    title = "Too many requests"
+    default_code = "too_many_pipelined"
 
 
 class TooSlow(TactfulError):
@@ -117,6 +127,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.max_head_bytes:
             raise self._note_refusal(self._too_large())
+        if len(self.pipeline) >= MAX_PIPELINED:
+            detail = f"at most {MAX_PIPELINED} requests of a connection may wait for the answer to the one before them"
+            raise self._note_refusal(TooManyPipelined(detail))
         self._in_head = False
         self._start_timer(self.body_seconds)
         super().on_headers_complete()

@@ -8,7 +8,7 @@ from schemas.roles import Role
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Conflict, NotFound, Transient, WrongState
-from services.kit.http.auth import Principal, generate_key
+from services.kit.http.auth import ADMIN_NAME, Principal, generate_key
 from services.kit.runtime.clock import Clock
 from services.orchestrator.access import store
 from services.orchestrator.access.store import ApiKey
@@ -62,7 +62,8 @@ async def create_key(
     Raises NameTaken for a name that people may take for another key's. The same name is the same person or program.
     """
     async with database.write() as tx:
-        alike = [each for each in await store.list_key_names(tx) if skeleton(each) == skeleton(name) and each != name]
+        names = [ADMIN_NAME, *await store.list_key_names(tx)]
+        alike = [each for each in names if skeleton(each) == skeleton(name) and each != name]
         if alike:
             raise NameTaken(f"the name looks like `{alike[0]}`, which another key has; use that name, or another one")
         return await _insert_key(tx, name, role, expires, sources, "create", actor, now)

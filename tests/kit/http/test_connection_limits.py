@@ -12,7 +12,7 @@ import pytest
 from fastapi import APIRouter, Request
 
 from services.kit.http.auth import public
-from services.kit.http.connection_limits import MAX_HEAD_BYTES, MAX_HEADERS, BoundedHttpProtocol
+from services.kit.http.connection_limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, BoundedHttpProtocol
 from services.kit.http.server import create_server, open_listener
 from services.kit.http.tls_listener import TlsListener
 from services.kit.runtime.tls import TlsFiles, client_context, server_context
@@ -177,6 +177,16 @@ async def test_an_answer_may_take_longer_than_a_request(port: Place, monkeypatch
     monkeypatch.setattr(BoundedHttpProtocol, "body_seconds", 0.1)
     slow = b"GET /slow HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
     assert await answer_to(port, slow) == (200, {"slow": True})
+
+
+async def test_few_requests_of_a_connection_are_kept_ahead_of_their_answers(port: Place) -> None:
+    one = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connected(port) as (reader, writer):
+        writer.write(one * MAX_PIPELINED)
+        for _ in range(MAX_PIPELINED):
+            assert (await read_answer(reader))[0] == 200
+    status, problem = await answer_to(port, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", one * 400)
+    assert (status, problem["code"]) == (429, "too_many_pipelined")
 
 
 async def test_what_is_no_http_gets_a_problem(port: Place) -> None:

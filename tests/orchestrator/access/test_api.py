@@ -133,6 +133,12 @@ async def test_a_name_that_looks_like_another_keys_is_refused(here: World, name:
     assert answer.json()["code"] == "name_taken" or answer.json()["errors"][0]["code"] == "bad_name"
 
 
+@pytest.mark.parametrize("name", ["Admin", "adm\u0131n", "\u0430\u0501\u043c\u0456\u043f"])
+async def test_no_name_looks_like_that_of_the_initial_key(here: World, name: str) -> None:
+    answer = await here.call("admin", "POST", "/v1/keys", json={"name": name, "role": "approver"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+
+
 async def test_the_last_use_is_written_at_most_once_a_minute(here: World) -> None:
     key = await here.key_of("viewer")
     ring = DatabaseKeyRing(here.database, here.clock)
