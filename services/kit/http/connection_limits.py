@@ -21,7 +21,7 @@ MAX_HEAD_BYTES = 32 * 1024
 """Of the request line and all headers together. Our longest URLs and tokens take a tenth of it."""
 MAX_HEADERS = 100
 MAX_PIPELINED = 16
-"""Requests of one connection that wait for the answer to the one before them. What is read at once may hold thousands."""
+"""Requests of a connection that wait for the answer to the one before them. What is read at once may hold thousands."""
 HEAD_SECONDS = 10.0
 """From the first byte of a connection, or of a further request on it, to the end of the head."""
 BODY_SECONDS = 30.0
