@@ -26,6 +26,7 @@ from schemas.service_api import (
 )
 from schemas.times import Instant
 from services.clients.dead_letters import DeadLetterClient
+from services.kit.errors import Permanent, TooLarge
 from services.kit.http import internal_api
 
 NO_PREFERENCES: Mapping[str, Preference] = MappingProxyType({})
@@ -51,14 +52,23 @@ class PreferenceClient:
     ) -> dict[str, Preference]:
         """The preferences of these customers, read once the log has been applied up to `positions`.
 
-        A customer of whom nothing is known has version 0. `known` holds earlier answers: those that are still current
+        They are asked for in halves where they are too large for one answer. A customer of whom nothing is known has
+        version 0. `known` holds earlier answers: those that are still current
         are not sent again.
         """
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
         request = PreferenceRequest(tuple(customers), positions, versions)
-        responses = await internal_api.call(
-            self._http, PREFERENCE_FACTS_PATH, request, list[Preference], key=self._service_key
-        )
+        try:
+            responses = await internal_api.call(
+                self._http, PREFERENCE_FACTS_PATH, request, list[Preference], key=self._service_key
+            )
+        except Permanent as error:
+            if error.code != TooLarge.default_code or len(customers) < 2:
+                raise
+            middle = len(customers) // 2
+            return await self.get_facts(customers[:middle], positions, known) | await self.get_facts(
+                customers[middle:], positions, known
+            )
         updated = {preference.customer: preference for preference in responses}
         return {name: updated[name] if name in updated else known[name] for name in customers}
 

@@ -194,7 +194,7 @@ def internal_routes(database: Database, wake_signal: WakeSignal, region: str | N
         await wait_for(payload.positions)
         async with database.read() as tx:
             answers = await store.get_facts(tx, payload.customers, payload.versions, region)
-        return internal_api.respond(answers)
+        return internal_api.respond(answers, internal_api.MAX_SHARED_BYTES if len(answers) > 1 else None)
 
     _add_recorded_routes(router, database, region)
 

@@ -30,6 +30,8 @@ EVENT_TYPES = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
 """The event types that change preferences. Erasure is not one of them: it adds a suppression, preferences stay."""
 
 MAX_TRAITS = 200
+MAX_TRAIT_BYTES = 64 * 1024
+"""Bytes of all traits of a customer as JSON. Each decision reads them, and a batch has them of every customer in it."""
 MAX_ADDRESSES = 100
 _FORMAT_VERSION = b"\x01"
 _NOT_READ = "?"
@@ -209,7 +211,7 @@ def apply_change(state: PreferenceState, change: PreferenceChange) -> Preference
     merge_addresses(parts, _canonical_forms(change.addresses, country or state.region), change.at)
     if not parts.changed:
         return None
-    _check_size(parts)
+    _check_size(parts, state.preference)
     preference = msgspec.structs.replace(state.preference, version=state.version + 1, **parts.fact_fields())
     trait_times = parts.prune_trait_times(MAX_TRAITS)
     return PreferenceState(preference, parts.times, trait_times, parts.address_times, region=state.region)
@@ -424,8 +426,14 @@ def _sort_addresses(draft: StateDraft) -> None:
     draft.addresses.sort(key=lambda address: draft.address_times.get(address_key(address), _LISTED_TIMES)[:2])
 
 
-def _check_size(parts: StateDraft) -> None:
+def _check_size(parts: StateDraft, before: Preference) -> None:
+    """Raises InvalidEvent over a limit. What an earlier version has let grow beyond it may stay, and become less."""
     if len(parts.traits) > MAX_TRAITS:
         raise InvalidEvent("/data/traits", f"the customer would have more than {MAX_TRAITS} traits")
+    if parts.traits_changed:
+        size = len(msgspec.json.encode(parts.traits))
+        if size > MAX_TRAIT_BYTES and size > len(before.traits):
+            detail = f"the traits of the customer would have {size} bytes of JSON; at most {MAX_TRAIT_BYTES} are kept"
+            raise InvalidEvent("/data/traits", detail)
     if len(parts.addresses) > MAX_ADDRESSES:
         raise InvalidEvent("/data/addresses", f"the customer would have more than {MAX_ADDRESSES} addresses")

@@ -122,6 +122,27 @@ async def test_a_full_batch_of_decisions_leaves_turns_to_others(product: Live) -
     raise AssertionError(f"each time the loop was held too long: {pieces} s")
 
 
+async def test_a_thousand_waiting_messages_of_one_customer_leave_turns_to_others(product: Live) -> None:
+    """Each event is evaluated on the contacts that those before it have planned."""
+    document = {**load.campaign(0), "trigger": {"event": "shop.often"}, "channels": ["in_app"], "audience": None}
+    document["content"] = {"in_app": {"en": {"title": "x", "body": "y"}}}
+    await product.campaign({name: value for name, value in document.items() if value is not None})
+    hours = [{"from": "00:00", "to": "23:59"}] * 50
+    opt_outs = [{"channel": "sms", "topic": "news"}] * 1000
+    await product.customer({"customer": "c-1", "zone": "Etc/UTC", "quiet_hours": hours, "opt_outs": opt_outs})
+    pieces = []
+    for attempt in range(1, TRIES + 1):
+
+        async def decided(wanted: int = 700 * attempt) -> bool:
+            return await count(product, "orchestrator", "decision") >= wanted
+
+        records = [record("c-1", f"often-{attempt}-{number}", "shop.often", {}) for number in range(700)]
+        pieces.append(await longest_piece(product, records, decided))
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
 async def test_dear_conditions_of_many_campaigns_on_one_event_leave_turns_to_others(product: Live) -> None:
     campaigns = 40
     for number in range(campaigns):

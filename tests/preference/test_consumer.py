@@ -13,6 +13,7 @@ from schemas.facts import OptOut
 from schemas.times import DAY
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.errors import FenceTimeout, Transient
+from services.kit.http import internal_api
 from tests.support.preference_service import NOW, SERVICE_KEY, Running, change, eventually, partition_zero, running
 
 pytestmark = pytest.mark.wired
@@ -165,6 +166,32 @@ async def test_what_would_make_a_customer_too_large_is_a_dead_letter_and_holds_u
     assert facts["c-1"].quarantines == ()
     assert facts["c-2"].locale == "de"
     assert [letter.error_class for letter in await at_work.dead_letters()] == ["Overgrown"]
+
+
+async def test_traits_have_a_size_and_a_refusal_beside_them_counts(at_work: Running) -> None:
+    large = {"text": "x" * 40_000}
+    fill = change("e-1", kind="customer.identified", traits=large)
+    over = change("e-2", kind="customer.identified", traits={"more": "x" * 40_000}, locale="fr")
+    after = change("e-3", opt_outs=[{"topic": "news"}])
+    facts = (await at_work.facts(["c-1"], await at_work.publish(fill, over, after)))["c-1"]
+    assert msgspec.json.decode(facts.traits) == large
+    assert ([entry.topic for entry in facts.opt_outs], facts.locale) == (["news"], "fr")
+    [letter] = await at_work.dead_letters()
+    assert letter.error_class == "Overgrown"
+
+
+async def test_facts_that_are_too_large_together_are_asked_for_in_halves(
+    at_work: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(internal_api, "MAX_RESPONSE_BYTES", 4 * 1024 * 1024)
+    customers = [f"c-{number}" for number in range(90)]
+    traits = {"text": "x" * 60_000}
+    positions = await at_work.publish(
+        *(change(f"e-{name}", kind="customer.identified", customer=name, traits=traits) for name in customers)
+    )
+    found = await at_work.facts(customers, positions)
+    assert [*found] == customers
+    assert {len(each.traits) for each in found.values()} == {len(msgspec.json.encode(traits))}
 
 
 async def test_records_of_other_types_are_none_of_our_business(at_work: Running) -> None:

@@ -21,6 +21,8 @@ MEDIA_TYPE = "application/msgpack"
 MAX_ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0
 """Seconds for one try to connect, of MAX_ATTEMPTS: a host that drops packets does not answer later either."""
+MAX_SHARED_BYTES = 4 * 1024 * 1024
+"""Bytes of the facts of several customers in one answer: who asks for more asks for fewer customers at once."""
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -69,10 +71,10 @@ async def read_request(request: Request, response_type: type[T]) -> T:
         raise Malformed(f"the body is not a {response_type.__name__} ({type(error).__name__})") from None
 
 
-def respond(value: object) -> Response:
-    """In a route: encodes the answer."""
+def respond(value: object, most: int | None = None) -> Response:
+    """In a route: encodes the answer. Raises TooLarge beyond `most` bytes, MAX_RESPONSE_BYTES by default."""
     body = msgspec.msgpack.encode(value)
-    if len(body) > MAX_RESPONSE_BYTES:
+    if len(body) > (most or MAX_RESPONSE_BYTES):
         raise TooLarge("the answer is too large: ask about fewer")
     return Response(body, media_type=MEDIA_TYPE)
 

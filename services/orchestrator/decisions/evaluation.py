@@ -180,13 +180,17 @@ def evaluate_in_steps(
     render: RenderMessage | None,
     mode: EvaluationMode = LIVE,
 ) -> Steps[CustomerEvaluation]:
-    """Like `evaluate_customer`; a step is the decision about a campaign, or the rendering of a message."""
+    """Like `evaluate_customer`; a step is the decision about a campaign of one request, or the rendering of a
+    message.
+    """
     evaluation = CustomerEvaluation(customer, facts, requests, base, base.ledger)
     if mode.replans_claimed:
         for request in requests:
             for message_id in request.expected_states or ():
                 evaluation.ledger = evaluation.ledger.set_contact_state(message_id, "planned")
-    for request in requests:
+    for position, request in enumerate(requests):
+        if position:
+            yield
         if request.expected_states:
             evaluation.expected_states = {**evaluation.expected_states, **request.expected_states}
         if request.reported_contact is not None:

@@ -77,7 +77,7 @@ class Auditor:
             return False
         # Evidence is read outside any transaction: the write below takes effect only if the cursor has not moved.
         evidence = await self._evidence_reader.read_evidence(page.handovers)
-        violations = [each for item in evidence for each in find_violations(item)]
+        violations = await asyncio.to_thread(lambda: [each for item in evidence for each in find_violations(item)])
         violations += await self._check_ledgers(evidence)
         async with self._database.write() as tx:
             new_violations = await store.record_page(tx, before, page.end, violations, self._clock.now())
@@ -105,9 +105,8 @@ class Auditor:
             )
             history = await ledger_store.load_contact_history(tx, customer)
             messages = [contact.message_id for contact in versioned_ledger.ledger]
-            return find_ledger_difference(
-                versioned_ledger.ledger, history, await store.load_message_states(tx, customer, messages)
-            )
+            states = await store.load_message_states(tx, customer, messages)
+        return await asyncio.to_thread(find_ledger_difference, versioned_ledger.ledger, history, states)
 
     def _report_violations(self, new_violations: Sequence[Violation]) -> None:
         for each in new_violations:

@@ -1,5 +1,6 @@
 """Reads the recorded evidence about handovers: versions, decisions, contacts, and the facts of that time."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,10 @@ class EvidenceReader:
         recorded_by_customer = {each.customer: each for each in recorded.customers}
         evidence: list[Evidence] = []
         for each in handovers:
-            ledger = ledger_at_claim(histories[each.customer], each.message_id, each.claimed_at)
+            # In a thread: the history of a customer with thousands of contacts takes a second.
+            ledger = await asyncio.to_thread(
+                ledger_at_claim, histories[each.customer], each.message_id, each.claimed_at
+            )
             evidence.append(
                 Evidence(
                     each,
