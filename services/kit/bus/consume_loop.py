@@ -74,6 +74,7 @@ class ConsumeLoop(Generic[T]):
         self._generation = 0
         self._paused = False
         self._stopping = asyncio.Event()
+        self._poll_limit: asyncio.Timeout | None = None
         self._task: asyncio.Task[Any] | None = None
         self._last_commit = self._last_progress = self._last_poll = time.monotonic()
         self._retrier = Retrier(self._stopping, self._on_retry_wait)
@@ -112,6 +113,8 @@ class ConsumeLoop(Generic[T]):
         Returns whether the batch was finished.
         """
         self._stopping.set()
+        if self._poll_limit is not None:
+            self._poll_limit.reschedule(asyncio.get_running_loop().time())
         if self._task is None:
             return True
         _, late = await asyncio.wait({self._task}, timeout=drain)
@@ -219,7 +222,7 @@ class ConsumeLoop(Generic[T]):
             self._set_paused(False)
         began = time.monotonic()
         found: dict[Partition, list[Record]] = {}
-        self._add_unread(await self._consumer.poll(self._max_batch, POLL_TIMEOUT), found)
+        self._add_unread(await self._poll_until_stopped(), found)
         self._last_poll = time.monotonic()
         deadline = self._last_poll + self._linger
         while found and (capacity := self._max_batch - sum(map(len, found.values()))) > 0:
@@ -241,6 +244,21 @@ class ConsumeLoop(Generic[T]):
         if records:
             self._last_progress = time.monotonic()
         return records
+
+    async def _poll_until_stopped(self) -> Mapping[Partition, list[Record]]:
+        """Waits for the first records, but no longer once `stop` is called. Then nothing is read any more, so what a
+        poll that is cut off had in hand is read by the next owner of its partition.
+        """
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._poll_limit = limit
+                return await self._consumer.poll(self._max_batch, POLL_TIMEOUT)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return {}
+        finally:
+            self._poll_limit = None
 
     def _add_unread(self, polled: Mapping[Partition, list[Record]], found: dict[Partition, list[Record]]) -> None:
         """Adds records of our leases that were not read before; around a rebalance the bus may deliver others."""

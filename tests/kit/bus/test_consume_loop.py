@@ -297,6 +297,15 @@ async def test_stop_finishes_the_batch_at_hand(bus: LocalBus, database: Database
     assert sum((await effects(database)).values()) == sum(handler.done) > 0
 
 
+async def test_stop_waits_for_no_record(bus: LocalBus, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll that waits for the first record ends at once; each stop of a service would take up to 0.25 s else."""
+    monkeypatch.setattr("services.kit.bus.consume_loop.POLL_TIMEOUT", 60.0)
+    await publish(bus, 1)
+    async with asyncio.timeout(10), running(loop_of(bus, database, Effects()), drain=60.0):
+        await until_applied(database, 1)
+        await asyncio.sleep(0.1)  # now it waits for the next record
+
+
 async def test_stop_drops_a_batch_that_cannot_be_applied(bus: LocalBus, database: Database) -> None:
     await publish(bus, 10)
     handler = Effects()
