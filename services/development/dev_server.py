@@ -24,6 +24,7 @@ from services.kit.observability import logs
 from services.kit.observability.build_info import VERSION, commit
 from services.kit.observability.metrics import log_counter
 from services.kit.runtime.clock import ManualClock
+from services.kit.runtime.garbage_collection import tune_garbage_collector
 from services.kit.runtime.settings import SettingsError, load_settings
 from services.kit.runtime.standalone import StartupRefused
 
@@ -54,6 +55,7 @@ async def serve(data_dir: Path | None, port: int | None, demo: bool, clock: Inst
         level = given.log_level if dev_settings.is_given(given, "TACTFUL_LOG_LEVEL") else "warning"
         logs.configure_logging("tactful", level=level, on_line=log_counter(embedded.registry))
         await embedded.start()
+        tune_garbage_collector()  # a scan of all that is loaded would hold the loop for 0.16 s, every few seconds
         try:
             await _serve_until_stopped(embedded, listener, demo)
         finally:

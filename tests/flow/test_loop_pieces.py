@@ -143,6 +143,24 @@ async def test_a_thousand_waiting_messages_of_one_customer_leave_turns_to_others
     raise AssertionError(f"each time the loop was held too long: {pieces} s")
 
 
+async def test_customers_with_a_hundred_addresses_each_are_decided_and_leave_turns_to_others(product: Live) -> None:
+    """Their questions to suppression together are larger than a request may be, and hashing them takes seconds."""
+    customers = 120
+    for number in range(customers):
+        numbers = [f"+4915112{number:03}{each:03}" for each in range(100)]
+        addresses = [{"channel": "sms", "address": each, "verified": True} for each in numbers]
+        await product.customer({"customer": f"c-{number}", "country": "DE", "zone": "Etc/UTC", "addresses": addresses})
+    document = {**load.campaign(0), "trigger": {"event": "shop.rich"}, "channels": ["in_app"]}
+    document["content"] = {"in_app": {"en": {"title": "x", "body": "y"}}}
+    await product.campaign({name: value for name, value in document.items() if name != "audience"})
+
+    async def decided() -> bool:
+        return await count(product, "orchestrator", "decision") >= customers
+
+    records = [record(f"c-{number}", "rich", "shop.rich", {}) for number in range(customers)]
+    assert await longest_piece(product, records, decided) < MAX_PIECE * TRIES
+
+
 async def test_dear_conditions_of_many_campaigns_on_one_event_leave_turns_to_others(product: Live) -> None:
     campaigns = 40
     for number in range(campaigns):

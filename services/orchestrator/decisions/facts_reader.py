@@ -4,7 +4,7 @@ Preference is asked first; suppression then gets the customers and the keyed has
 call for a whole batch. Both answer only once their databases have applied the log up to the given positions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from schemas.times import Instant
 from services.clients.address_hashes import AddressHasher
 from services.kit.bus.protocol import Partition
 from services.kit.errors import Permanent, Transient
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 
@@ -53,6 +54,10 @@ class SuppressionApi(Protocol):
 
 MAX_QUESTION = 250
 """Customers asked about at once: to ask and to answer keeps three processes busy, each for some milliseconds."""
+MAX_ADDRESSES = 500
+"""Addresses asked about at once, with at most nine spellings each: a customer may have a hundred, and the question of
+many such customers would be larger than a request may be.
+"""
 NO_KNOWN_FACTS: Mapping[str, Facts] = MappingProxyType({})
 
 
@@ -78,6 +83,7 @@ class FactsReader:
         self._suppression = suppression
         self._hasher = hasher
         self._with_spellings = True
+        self._loop_share = LoopShare()
 
     async def read_facts(
         self,
@@ -142,16 +148,42 @@ class FactsReader:
     async def _read_suppressions(
         self, preferences: Sequence[Preference], positions: LogPositions, known: Mapping[str, Suppressions]
     ) -> SuppressionResponse:
+        """Asks in portions; the holds are those of the last answer."""
+        found: list[Suppressions] = []
+        holds: tuple[HoldFact, ...] = ()
+        for portion in _in_portions(preferences):
+            answer = await self._ask_suppression(portion, positions, known)
+            found += answer.customers
+            holds = answer.holds
+        return SuppressionResponse(tuple(found), holds)
+
+    async def _ask_suppression(
+        self, preferences: Sequence[Preference], positions: LogPositions, known: Mapping[str, Suppressions]
+    ) -> SuppressionResponse:
         """Asks for other spellings of the addresses as long as suppression needs them: they make requests larger."""
         while True:
             with_spellings = self._with_spellings
-            queries = [
-                self._hasher.query(each.customer, each.addresses, with_spellings=with_spellings) for each in preferences
-            ]
+            queries: list[CustomerAddressHashes] = []
+            for each in preferences:
+                await self._loop_share.give_turn_if_due()  # a hundred addresses and their spellings take 9 ms to hash
+                queries.append(self._hasher.query(each.customer, each.addresses, with_spellings=with_spellings))
             answer = await self._suppression.get_facts(queries, positions, known)
             self._with_spellings = answer.needs_spellings
             if with_spellings or not answer.needs_spellings:
                 return answer
+
+
+def _in_portions(preferences: Sequence[Preference]) -> Iterator[list[Preference]]:
+    portion: list[Preference] = []
+    addresses = 0
+    for each in preferences:
+        addresses += len(each.addresses)
+        if portion and addresses > MAX_ADDRESSES:
+            yield portion
+            portion, addresses = [], len(each.addresses)
+        portion.append(each)
+    if portion:
+        yield portion
 
 
 def _reuse_or_build_facts(

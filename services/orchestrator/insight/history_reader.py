@@ -9,6 +9,7 @@ from schemas.service_api import CustomerAddressHashes, SuppressionHistory
 from schemas.times import Instant
 from services.clients.address_hashes import AddressHasher
 from services.kit.errors import Permanent, Transient
+from services.kit.runtime.loop_share import LoopShare
 
 
 class PastRefused(Transient):
@@ -37,6 +38,10 @@ class SuppressionHistoryApi(Protocol):
         """
 
 
+MAX_ADDRESSES = 200
+"""Addresses asked about at once; a customer with more is asked about alone."""
+
+
 class RecordedFacts(NamedTuple):
     """Recorded facts of some customers between two instants, holds on all customers, and the number of unknown removed
     entries.
@@ -56,12 +61,20 @@ class HistoryReader:
         self._preference = preference
         self._suppression = suppression
         self._hasher = hasher
+        self._loop_share = LoopShare()
 
     async def read_between(self, customers: Sequence[str], since: Instant, until: Instant) -> RecordedFacts:
         """Returns the facts known as of `since` and after each change until `until`. Raises Transient."""
         try:
             preferences = await self._preference.read_recorded(customers, since, until)
             addresses = {customer: _all_addresses(preferences[customer]) for customer in customers}
+            if len(customers) > 1 and sum(map(len, addresses.values())) > MAX_ADDRESSES:
+                middle = len(customers) // 2
+                first = await self.read_between(customers[:middle], since, until)
+                rest = await self.read_between(customers[middle:], since, until)
+                unknown = max(first.unknown, rest.unknown)
+                return RecordedFacts([*first.customers, *rest.customers], rest.holds, unknown)
+            await self._loop_share.give_turn_if_due()
             hashed_addresses = [
                 self._hasher.query(customer, addresses[customer], with_spellings=True) for customer in customers
             ]
