@@ -14,6 +14,7 @@ from schemas.policy import Policy
 from schemas.suppression import Hold
 from schemas.times import parse_instant
 from tests.support.document_builders import campaign, event
+from tests.support.processor_time import processor_seconds
 
 MARK = b"\xef\xbb\xbf"
 
@@ -140,3 +141,18 @@ def test_a_pointer_leads_to_its_line() -> None:
     text = b"key: offer\ncontent:\n  email:\n    en:\n      subject: Hi\nsteps:\n  - a\n  - b: 1\n"
     pointers = ["/key", "/content/email/en/subject", "/steps/1/b", "/steps/1/missing", "/nothing", ""]
     assert find_lines(text, pointers) == [1, 5, 8, 8, None, None]
+
+
+def test_thousands_of_unknown_fields_are_refused_soon() -> None:
+    document = {**campaign(), **{f"triggers{number}": 1 for number in range(40_000)}}
+    with pytest.raises(DocumentError) as refused:
+        validate_document(Campaign, document)
+    assert len(refused.value.errors) == 100
+    assert refused.value.errors[0][:2] == ("/triggers0", "unknown_field")
+    assert "did you mean `trigger`" in refused.value.errors[0][2]
+    assert processor_seconds(lambda: validate_document(Campaign, document), DocumentError) < 0.05
+
+
+def test_a_long_name_is_compared_with_none() -> None:
+    document = {**campaign(), **{"x" * 200_000 + str(number): 1 for number in range(5)}}
+    assert processor_seconds(lambda: validate_document(Campaign, document), DocumentError) < 0.01

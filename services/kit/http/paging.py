@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import Query
 
+from schemas.text import is_storable
 from services.kit.errors import Invalid, Problem
 
 T = TypeVar("T")
@@ -26,11 +27,28 @@ def encode_cursor(position: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str, form: type[T]) -> T:
-    """Decodes the sort values and checks their form. Raises Invalid."""
+def decode_cursor(cursor: str, form: type[T], most: int = 2**63 - 1) -> T:
+    """Decodes the sort values and checks that a database can compare with them. `most`: the largest number that the
+    column holds. Raises Invalid.
+    """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=form)
+        position = msgspec.json.decode(raw, type=form)
+        if not all(_is_comparable(each, most) for each in _flatten(msgspec.to_builtins(position))):
+            raise ValueError(raw)
+        return position
     except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
         problem = Problem("/query/after", "bad_cursor", "use the `next` of the page before as it is")
         raise Invalid("`after` is not a cursor of this list", errors=[problem]) from None
+
+
+def _flatten(position: object) -> list[object]:
+    if isinstance(position, dict):
+        position = list(position.values())
+    if isinstance(position, list | tuple):
+        return [each for part in position for each in _flatten(part)]
+    return [position]
+
+
+def _is_comparable(value: object, most: int) -> bool:
+    return is_storable(value) if isinstance(value, str) else not isinstance(value, int) or abs(value) <= most

@@ -239,7 +239,7 @@ def _add_campaign_read_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, object]:
         async with database.read() as tx:
             head = await store.get_head(tx, key)
-            before = decode_cursor(after, int) if after else _MAX_VERSION
+            before = decode_cursor(after, int, _MAX_VERSION) if after else _MAX_VERSION
             versions = await store.list_campaign_versions(tx, key, before, limit + 1)
         if head is None:
             raise NotFound(f"there is no campaign `{key}`")

@@ -7,6 +7,8 @@ pointer.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
 import schemas.campaign
 import schemas.policy
 from schemas.documents import DocumentError, DocumentProblem, did_you_mean, validate_document
@@ -67,8 +69,15 @@ def validate_campaign(
     return CheckedCampaign(document, tuple(content_findings))
 
 
+MAX_POLICY_BYTES = 64 * 1024
+"""Bytes of JSON of a policy: some hundred rules. All of them are evaluated for each message, several times."""
+
+
 def validate_policy(data: Any) -> schemas.policy.Policy:
     """Returns the validated policy. Raises DocumentError."""
+    if (size := len(msgspec.json.encode(data))) > MAX_POLICY_BYTES:
+        detail = f"the policy has {size} bytes of JSON; at most {MAX_POLICY_BYTES} are taken"
+        raise DocumentError([("", "too_large", detail)])
     document = validate_document(schemas.policy.Policy, data)
     problems = list(conditions.policy_condition_problems(document))
     for index, kind in enumerate(document.situations):

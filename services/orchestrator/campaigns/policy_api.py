@@ -1,5 +1,6 @@
 """HTTP API of the policy: one document for the whole organisation, versioned and approved like campaigns."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -86,7 +87,9 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
         revision, version, created = await policy_workflow.register_policy(
             database, data, transition_request(request, principal, clock)
         )
-        return _policy_response(revision, version, 201 if created else 200, findings=_lint_version(version, clock))
+        return _policy_response(
+            revision, version, 201 if created else 200, findings=await _lint_version(version, clock)
+        )
 
     @routes.post(
         "/versions/{number}/activate",
@@ -132,13 +135,14 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
             database, number, action, transition_request(request, principal, clock, why)
         )
         if action is LifecycleAction.SHADOW:
-            return _policy_response(revision, version, findings=_lint_version(version, clock))
+            return _policy_response(revision, version, findings=await _lint_version(version, clock))
         return _policy_response(revision, version)
 
 
-def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, Any]]:
-    """Returns the lint findings for the version as of now."""
-    return finding_documents(lint_policy(validate_document(schemas.policy.Policy, version.document), clock.now()))
+async def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, Any]]:
+    """Returns the lint findings for the version as of now. They compare each rule with all others, in a thread."""
+    document = validate_document(schemas.policy.Policy, version.document)
+    return finding_documents(await asyncio.to_thread(lint_policy, document, clock.now()))
 
 
 def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
@@ -164,7 +168,7 @@ def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, object]:
         async with database.read() as tx:
             versions = await store.list_policy_versions(
-                tx, decode_cursor(after, int) if after else _MAX_VERSION, limit + 1
+                tx, decode_cursor(after, int, _MAX_VERSION) if after else _MAX_VERSION, limit + 1
             )
         items = [version_document(schemas.policy.Policy, version) for version in versions[:limit]]
         return to_page(items, encode_cursor(versions[limit - 1].version) if len(versions) > limit else None)

@@ -1,5 +1,6 @@
 """Policy workflow: one document with versions, of which one is active."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -40,7 +41,7 @@ async def register_policy(
     Registering the same document again, by the same editor while it is the newest draft, changes nothing. Raises
     DocumentError, PreconditionFailed.
     """
-    document = document_checks.validate_policy(data)
+    document = await asyncio.to_thread(document_checks.validate_policy, data)
     async with database.write() as tx:
         state = await store.get_catalogue_state(tx, lock=True)
         request.check_revision(state.policy_revision or None)

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from fastapi import APIRouter
 
@@ -14,11 +16,25 @@ def test_a_cursor_comes_back_as_it_was(position: list[object]) -> None:
     assert decode_cursor(cursor, tuple[int, str]) == tuple(position)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!!", "WzFd", encode_cursor(["a", 1]), encode_cursor([1, "a", 2]), "ü"])
+FORGED = [[2**63, "a"], [-(2**70), "a"], [10**300, "a"], [1, "a\0b"]]
+"""Of the right form, but with what no database compares with: they became an error of the server."""
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "!!!", "WzFd", encode_cursor(["a", 1]), encode_cursor([1, "a", 2]), "ü", *map(encode_cursor, FORGED)]
+    + [base64.urlsafe_b64encode(each).decode() for each in (b'[1,"\\ud800"]', b"[" + b"9" * 400 + b',"a"]')],
+)
 def test_a_strange_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid) as caught:
         decode_cursor(cursor, tuple[int, str])
     assert caught.value.errors[0].pointer == "/query/after"
+
+
+def test_a_cursor_is_no_larger_than_its_column() -> None:
+    assert decode_cursor(encode_cursor(2**31 - 1), int, 2**31 - 1) == 2**31 - 1
+    with pytest.raises(Invalid):
+        decode_cursor(encode_cursor(2**31), int, 2**31 - 1)
 
 
 def test_a_page_ends_with_null() -> None:

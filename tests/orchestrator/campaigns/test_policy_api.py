@@ -94,6 +94,14 @@ async def test_of_activations_at_once_the_highest_version_ends_up_active(here: W
     assert [version.version for version in active] == [numbers[1]]
 
 
+async def test_a_policy_of_thousands_of_rules_is_refused(here: World) -> None:
+    hours = [{"id": f"q{number}", "from": "21:00", "to": "08:00"} for number in range(2000)]
+    answer = await here.call("admin", "PUT", "/v1/policy", json={"zone": "UTC", "quiet_hours": hours})
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (422, "too_large")
+    assert "at most 65536" in error["detail"]
+
+
 async def test_nobody_approves_their_own_policy(here: World) -> None:
     await here.call("admin", "PUT", "/v1/policy", name="ada", json=policy_document())
     await here.call("admin", "POST", "/v1/policy/versions/1/submit", name="ada")
