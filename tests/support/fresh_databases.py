@@ -12,9 +12,9 @@ import atexit
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,7 @@ _empty: set[str] = set()
 
 def create_postgres(url: str, template: str | None = None) -> None:
     """Create the PostgreSQL database that `url` names."""
-    made = make_url(url)
-    copied = f' TEMPLATE "{make_url(template).database}"' if template else ""
-    _run(_execute(made, f'CREATE DATABASE "{made.database}"{copied}'))
+    _run(_create(make_url(url), template))
     if template is None:
         _empty.add(url)
 
@@ -48,7 +46,7 @@ def fill(url: str, script: str) -> None:
             database.executescript(script)
     else:
         _empty.discard(url)
-        _run(_execute(made, script, made.database))
+        _run(_execute(made, script))
 
 
 def migrate(url: str, package: str) -> None:
@@ -62,9 +60,7 @@ def migrate(url: str, package: str) -> None:
             shutil.copyfile(_sqlite_template(package), made.database)
     elif url in _empty:
         _empty.discard(url)
-        template = _postgres_template(made, package)
-        _run(_execute(made, f'DROP DATABASE "{made.database}"'))
-        create_postgres(url, template)
+        _run(_create(made, _postgres_template(made, package), instead=True))
     else:
         _run(upgrade_schema(url, package))
 
@@ -84,16 +80,35 @@ def _postgres_template(near: URL, package: str) -> str:
     key = (f"{near.host}:{near.port}", package)
     if key not in _templates:
         url = near.set(database=f"template_of_{package}").render_as_string(hide_password=False)
-        _run(_execute(near, f'CREATE DATABASE "template_of_{package}"'))
+        _run(_create(make_url(url), None))
         _run(upgrade_schema(url, package))
         _templates[key] = url
     return _templates[key]
 
 
-async def _execute(near: URL, statement: str, database: str | None = "postgres") -> None:
+async def _create(made: URL, template: str | None, instead: bool = False) -> None:
+    """Create a database. `instead`: of the one of that name.
+
+    PostgreSQL 15 and later would by default write each page of the copy to its log, which takes 50 ms instead of 10.
+    """
+    async with _connected(made, "postgres") as connection:
+        source = make_url(template).database if template else "template1"
+        strategy = " STRATEGY FILE_COPY" if connection.get_server_version().major >= 15 else ""
+        if instead:
+            await connection.execute(f'DROP DATABASE "{made.database}"')
+        await connection.execute(f'CREATE DATABASE "{made.database}" TEMPLATE "{source}"{strategy}')
+
+
+async def _execute(near: URL, script: str) -> None:
+    async with _connected(near, near.database) as connection:
+        await connection.execute(script)
+
+
+@asynccontextmanager
+async def _connected(near: URL, database: str | None) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(host=near.host, port=near.port, user=near.username, database=database)
     try:
-        await connection.execute(statement)
+        yield connection
     finally:
         await connection.close()
 
