@@ -52,10 +52,16 @@ class Suppression(Document):
         return self
 
 
+NamesOfHold = Annotated[tuple[Key, ...], as_tuple, Field(min_length=1, max_length=200), distinct]
+"""Every decision compares with all of them."""
+
+
 class HoldScope(Scope):
     """A policy scope, and the customer's country (`region`) and traits (all equal)."""
 
     channels: Channels | None = None  # only those on which Tactful sends
+    topics: NamesOfHold | None = None
+    campaigns: NamesOfHold | None = None
     region: Country | None = None
     trait: Annotated[dict[str, Any], Field(min_length=1, max_length=20)] | None = None
 

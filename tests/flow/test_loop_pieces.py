@@ -222,3 +222,61 @@ async def test_a_full_batch_of_preferences_and_situations_leaves_turns_to_others
         if pieces[-1] < MAX_PIECE:
             return
     raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
+BAD_CUSTOMER = {"zone": "Europa/Berlin" + "x" * 100, "locale": "a-" * 60, "country": "Germoney"}
+PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for number in range(50)]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("tactful.customer.identified", BAD_CUSTOMER),
+        ("tactful.customer.identified", PHONES),
+        ("tactful.preference.changed", {f"opt_out{number}": 1 for number in range(30)}),
+    ],
+    ids=["places that are none", "numbers in national form", "misspelt fields"],
+)
+async def test_a_batch_of_events_is_checked_with_turns_for_others(
+    product: Live, kind: str, data: dict[str, Any]
+) -> None:
+    pieces = []
+    for attempt in range(TRIES):
+        batch = [
+            {"specversion": "1.0", "id": f"{attempt}-{number}", "source": "/shop", "type": kind, "subject": "c-1",
+             "time": format_instant(NOW), "data": data}
+            for number in range(200)
+        ]  # fmt: skip
+        content = json.dumps(batch)
+        async with Ticker().running() as ticker:
+            began = time.process_time()
+            answer = await product.editor.post(
+                "/v1/events", content=content, headers={"content-type": "application/cloudevents-batch+json"}
+            )
+            assert time.process_time() - began > 2 * MAX_PIECE, "the events are not dear enough to show anything"
+        assert answer.status_code == 202
+        pieces.append(ticker.longest)
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
+async def test_an_import_of_entries_leaves_turns_to_others(product: Live) -> None:
+    pieces = []
+    for attempt in range(TRIES):
+        rows = [{"address": f"a{attempt}-{number}@example.com", "reason": "manual"} for number in range(2000)]
+        async with Ticker().running() as ticker:
+            answer = await product.editor.post("/v1/suppressions", json=rows)
+        assert answer.json()["added"] == len(rows)
+        pieces.append(ticker.longest)
+        if pieces[-1] < MAX_PIECE:
+            return
+    raise AssertionError(f"each time the loop was held too long: {pieces} s")
+
+
+async def test_a_hold_names_no_more_than_decisions_can_compare_with(product: Live) -> None:
+    names = [f"campaign-{number}" for number in range(201)]
+    hold = {"key": "h", "mode": "drop", "scope": {"campaigns": names}, "reason": "r"}
+    answer = await product.editor.post("/v1/holds", json=hold)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/scope/campaigns"

@@ -1,9 +1,11 @@
 """Events that arrive over HTTP: validated as those from Kafka are, and durable in the log before the answer."""
 
+import asyncio
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request
 
@@ -31,6 +33,7 @@ from services.kit.errors import Forbidden, Invalid, Malformed, Problem, Transien
 from services.kit.http.auth import Principal
 from services.kit.http.problems import WrongMediaType
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions import store as data_plane
@@ -83,6 +86,12 @@ class PublishResult:
     end_positions: Mapping[Partition, int]
 
 
+SMALL_BODY = 64 * 1024
+"""Bytes of a request that are parsed on the event loop; a megabyte takes 60 ms."""
+SMALL_DATA = 1024
+"""Bytes of an event's data that are checked on the event loop; in so few there are not many addresses."""
+
+
 async def read_events(
     request: Request, sender: Principal, clock: Clock, log: EventLog, catalogue: Catalogue
 ) -> list[Event | InvalidEvent]:
@@ -96,10 +105,17 @@ async def read_events(
     if media_type != BATCH_MEDIA_TYPE and body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
         raise Malformed(f"the body is a list of events: send it as {BATCH_MEDIA_TYPE}")
     try:
-        parsed = parse_request(body, media_type == BATCH_MEDIA_TYPE, clock.now(), any_data=(CUSTOMER_ERASED,))
+        parse = partial(parse_request, any_data=(CUSTOMER_ERASED,))
+        arguments = body, media_type == BATCH_MEDIA_TYPE, clock.now()
+        parsed = parse(*arguments) if len(body) <= SMALL_BODY else await asyncio.to_thread(parse, *arguments)
     except InvalidEvent as error:
         raise Malformed(error.detail, errors=to_problems(error)) from None
-    checked = [_check_parts(_check_sender(event, sender), catalogue) for event in parsed]
+    checked: list[Event | InvalidEvent] = []
+    share = LoopShare()
+    for event in parsed:
+        if checked:  # an event with bad names, places and addresses takes some milliseconds, and a batch has a thousand
+            await share.give_turn_if_due()
+        checked.append(await _check_parts_apart(_check_sender(event, sender), catalogue))
     if media_type != BATCH_MEDIA_TYPE and isinstance(checked[0], InvalidEvent):
         if checked[0].problems[0][1] == _FORBIDDEN:
             raise Forbidden(checked[0].problems[0][2])
@@ -121,6 +137,13 @@ def _check_sender(event: Event | InvalidEvent, sender: Principal) -> Event | Inv
     what = "addresses in `tactful.customer.identified`" if event.type == CUSTOMER_IDENTIFIED else f"`{event.type}`"
     detail = f"{what}: `{action}` needs one of the roles {roles}; this key has the role {role}"
     return InvalidEvent.of_problems([("/type", _FORBIDDEN, detail)])
+
+
+async def _check_parts_apart(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:
+    """As `_check_parts`, in a thread where it may take long: a hundred telephone numbers take 70 ms."""
+    if isinstance(event, InvalidEvent) or memoryview(event.data).nbytes <= SMALL_DATA:
+        return _check_parts(event, catalogue)
+    return await asyncio.to_thread(_check_parts, event, catalogue)
 
 
 def _check_parts(event: Event | InvalidEvent, catalogue: Catalogue) -> Event | InvalidEvent:

@@ -1,5 +1,6 @@
 """HTTP routes of events: events are validated as those from Kafka are, and are durable in the log before the answer."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 from urllib.parse import urlencode
@@ -26,12 +27,14 @@ from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.request_body import described_body, document
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.accepted_events import AcceptedEvent, find_accepted, is_applied
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.event_intake import (
     BATCH_MEDIA_TYPE,
     EVENT_MEDIA_TYPES,
+    SMALL_DATA,
     EventLog,
     PublishResult,
     count_received,
@@ -143,10 +146,14 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         count_received(log.ingest_metrics, parsed, published, len(reused), clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
         notes = note_types((event.type for event in parsed if isinstance(event, Event)), catalogue)
-        items = [
-            await _item_document(log, event, principal, published, decided, catalogue, notes, place in reused)
-            for place, event in enumerate(parsed)
-        ]
+        items: list[dict[str, Any]] = []
+        share = LoopShare()
+        for place, event in enumerate(parsed):
+            if items:
+                await share.give_turn_if_due()
+            items.append(
+                await _item_document(log, event, principal, published, decided, catalogue, notes, place in reused)
+            )
         return JSONResponse({"items": items}, 202)
 
     @routes.get(
@@ -206,6 +213,15 @@ async def _wait_until_decided(log: EventLog, after: Mapping[Partition, int], sec
     return True
 
 
+async def _note_own(log: EventLog, event: Event, catalogue: Catalogue) -> list[Note]:
+    """Notes about the data of an event of ours; of much data in a thread, as in `read_events`."""
+
+    def note() -> list[Note]:
+        return note_data(check_event(event), catalogue, log.region)
+
+    return note() if memoryview(event.data).nbytes <= SMALL_DATA else await asyncio.to_thread(note)
+
+
 async def _item_document(
     log: EventLog,
     event: Event | InvalidEvent,
@@ -228,7 +244,7 @@ async def _item_document(
         "notes": [
             *type_notes[event.type],
             *note_triggers(event, catalogue),
-            *(note_data(check_event(event), catalogue, log.region) if is_own(event.type) else ()),
+            *(await _note_own(log, event, catalogue) if is_own(event.type) else ()),
             *((_REUSED_ID,) if is_reused else ()),
         ],
     }

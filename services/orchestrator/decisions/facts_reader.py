@@ -122,9 +122,12 @@ class FactsReader:
             )
         except Permanent as error:
             raise FactsRefused(f"facts are refused: {error.detail}", retry_after=5.0) from error
+        # Holds are compared once for all customers who were asked about together before: they may name hundreds.
+        same_holds = {id(each.holds): each.holds for each in known.values()}
+        same_holds = {key: holds for key, holds in same_holds.items() if holds == answer.holds}
         return {
             suppressions.customer: _reuse_or_build_facts(
-                preferences[suppressions.customer], suppressions, answer.holds, catalogue, known
+                preferences[suppressions.customer], suppressions, answer.holds, catalogue, known, same_holds
             )
             for suppressions in answer.customers
         }
@@ -192,8 +195,12 @@ def _reuse_or_build_facts(
     holds: tuple[HoldFact, ...],
     catalogue: Catalogue,
     known: Mapping[str, Facts],
+    same_holds: Collection[int],
 ) -> Facts:
-    """The known facts where nothing has changed, with everything that was derived from them; else new facts."""
+    """The known facts where nothing has changed, with everything that was derived from them; else new facts.
+
+    `same_holds`: the identities of known tuples of holds that equal `holds`.
+    """
     previous = known.get(suppressions.customer)
     if (
         previous is not None
@@ -201,7 +208,7 @@ def _reuse_or_build_facts(
         and previous.suppressions is suppressions
         and previous.policy is catalogue.policy
         and previous.configured_channels is catalogue.configured_channels
-        and previous.holds == holds
+        and id(previous.holds) in same_holds
     ):
         return previous
     return Facts(preference, suppressions, holds, catalogue.policy, catalogue.configured_channels)

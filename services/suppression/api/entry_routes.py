@@ -20,6 +20,7 @@ from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import described_body, document, document_body, plain_body
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.loop_share import LoopShare
 from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
 from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unknown_names_of_all
 from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
@@ -249,7 +250,9 @@ class SuppressionImporter:
             raise Invalid("there are no rows", errors=[Problem("", "empty", "send at least one row")])
         results: list[RowResult] = [{} for _ in rows]
         valid: list[tuple[int, HashedSuppression]] = []
+        share = LoopShare()
         for index, row in enumerate(rows):
+            await share.give_turn_if_due()  # to read and hash an address takes 0.1 ms
             try:
                 valid.append((index, self.parse_row(row)))
             except DocumentError as error:
