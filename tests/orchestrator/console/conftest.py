@@ -12,9 +12,10 @@ import pytest
 from schemas.documents import load_document
 from schemas.roles import Role
 from schemas.times import Instant, format_instant, parse_instant
-from services.development.all_services import EmbeddedTactful
+from services.development.all_services import SERVICE_NAMES, EmbeddedTactful
 from services.kit.runtime.clock import ManualClock
 from tests.support.api_contract import ContractTransport
+from tests.support.fresh_databases import migrate
 from tests.support.servers import ROOT
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
@@ -110,6 +111,8 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """An empty installation, and nobody signed in."""
     embedded = EmbeddedTactful(tmp_path / "data", clock=NOON)
+    for name in SERVICE_NAMES:
+        migrate(f"sqlite+aiosqlite:///{embedded.directory / name}.db", f"services.{name}")
     await embedded.start()
     transport = httpx.ASGITransport(embedded.app)
     try:
