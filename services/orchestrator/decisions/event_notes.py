@@ -20,6 +20,8 @@ from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.match import Catalogue, condition_variables
 
 MAX_NEAREST: Final = 3
+MAX_SUGGESTIONS: Final = 3
+"""Unknown topics of one event for which a similar one is looked for, which takes 2 ms."""
 MAX_IGNORED: Final = 20
 """So many fields without effect are named: an event can have tens of thousands."""
 MAX_COMPARED: Final = 5
@@ -139,9 +141,12 @@ def _note_choices(customer: Customer, catalogue: Catalogue) -> Iterator[Note]:
             yield _note(f"{place}/topic", "no_effect", detail)
     named = [(f"/data/opt_outs/{index}", entry.topic) for index, entry in enumerate(customer.opt_outs)]
     named += [(f"/data/consent/{index}", entry.topic) for index, entry in enumerate(customer.consent)]
+    suggested = 0
     for place, topic in named:
-        if topics and topic is not None and topic not in ("*", *topics):
-            detail = f"the active policy has no topic `{topic}`{did_you_mean(topic, topics)}"
+        if topics and topic is not None and topic != "*" and topic not in topics:
+            similar = did_you_mean(topic, topics) if suggested < MAX_SUGGESTIONS else ""
+            suggested += 1
+            detail = f"the active policy has no topic `{topic}`{similar}"
             yield _note(f"{place}/topic", "no_effect", detail)
 
 
