@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-TRIES = 3
+TRIES = 5
 """The shortest counts: what other processes of a busy machine, or the first use, add is not what is measured."""
 
 

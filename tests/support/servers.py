@@ -39,6 +39,10 @@ Autovacuum would visit each of some hundred databases once a minute."""
 S = TypeVar("S")
 
 
+class EndedByItself(RuntimeError):
+    """A server ended while tests used it; the text holds the end of its log. What failed meanwhile failed of that."""
+
+
 class DidNotStart(RuntimeError):
     """A server ended, or was not ready in time; the text holds the end of its log."""
 
@@ -250,7 +254,11 @@ class Kafka:
         path = self.directory / "server.log"
         with path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
-        wait_until_started("Kafka", self.process, lambda: answers(self.port), path)
+        try:
+            wait_until_started("Kafka", self.process, lambda: answers(self.port), path)
+        except DidNotStart:
+            self.process = None
+            raise
 
     def kill(self) -> None:
         """SIGKILL: what it had not written is lost."""
@@ -271,10 +279,15 @@ class Kafka:
         self.process.send_signal(signal.SIGCONT)
 
     def _end(self, number: int) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(timeout=START_TIMEOUT)
-            self.process = None
+        """Raises EndedByItself, with the end of its log, if it was no longer there to be ended."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        if process.poll() is not None:
+            log = (self.directory / "server.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise EndedByItself("\n".join([f"the broker has ended by itself, with {process.returncode}:", *log]))
+        process.send_signal(number)
+        process.wait(timeout=START_TIMEOUT)
 
 
 def kafka_lacks() -> str | None:

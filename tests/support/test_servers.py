@@ -86,3 +86,13 @@ def test_a_broken_kafka_shows_the_end_of_its_log(server_directory: Path) -> None
     with pytest.raises(DidNotStart, match=r"(?s)Kafka did not start.*NoSuchOptionOfJava"):
         with servers.kafka(server_directory / "broken-kafka", broken):
             pass
+
+
+def test_a_broker_that_ended_by_itself_says_so_at_its_end(tmp_path: Path) -> None:
+    broker = servers.Kafka(tmp_path, 0, 0)
+    (tmp_path / "server.log").write_text("fine so far\nno memory left\n")
+    broker.process = subprocess.Popen(["sh", "-c", "exit 3"])
+    broker.process.wait()
+    with pytest.raises(servers.EndedByItself, match="has ended by itself, with 3:\nfine so far\nno memory left"):
+        broker.kill()
+    broker.kill()
