@@ -53,8 +53,7 @@ class PreferenceClient:
         """The preferences of these customers, read once the log has been applied up to `positions`.
 
         They are asked for in halves where they are too large for one answer. A customer of whom nothing is known has
-        version 0. `known` holds earlier answers: those that are still current
-        are not sent again.
+        version 0. `known` holds earlier answers: those that are still current are not sent again.
         """
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
         request = PreferenceRequest(tuple(customers), positions, versions)

@@ -20,6 +20,11 @@ def test_of_a_campaign_that_sends_on_all_channels_each_message_comes_back_alone(
     assert [found.first_planned_on(channel) for channel in ("email", "push")] == [None, FIRST]
 
 
+def test_the_audience_is_asked_again() -> None:
+    """What the decision found is of its facts; a recheck has newer ones."""
+    assert [rebuild_triggered(event(), {}, each, ("push",), FIRST).audience for each in (CHOICE, ALL)] == [None, None]
+
+
 def test_what_was_parked_from_the_start_has_no_seniority() -> None:
     for each in (CHOICE, ALL):
         assert rebuild_triggered(event(), {}, each, ("push",), None).first_planned_on("push") is None

@@ -2,14 +2,18 @@ import dataclasses
 from typing import Any
 
 from schemas.ids import compute_message_id
+from services.orchestrator.policy.candidate import AudienceCheck
 from services.orchestrator.policy.match import (
     Catalogue,
     ShadowVersions,
+    TriggeredCampaign,
     condition_variables,
     customer_variables,
     match_campaigns,
+    match_in_steps,
 )
-from tests.support.policy_builders import at, campaign, event, policy, preference
+from services.orchestrator.policy.steps import finish
+from tests.support.policy_builders import at, campaign, event, facts, policy, preference
 
 OPEN = campaign("open", trigger={"event": "shop.x"})
 VIP = campaign("vip", trigger={"event": "shop.x", "when": "vip"})
@@ -91,3 +95,38 @@ def test_only_true_meets_a_condition() -> None:
     odd = dataclasses.replace(VIP, trigger_condition=lambda _: 1)  # type: ignore[arg-type]
     catalogue = Catalogue({"odd": odd}, policy(), frozenset())
     assert match_campaigns(event(type="shop.x"), {}, customer(), catalogue) == []
+
+
+def test_audiences_that_are_evaluated_with_the_triggers_say_what_they_would_say_later() -> None:
+    audiences = [None, "vip", "broken"]
+    campaigns = {
+        f"c{number}": campaign(f"c{number}", trigger={"event": "shop.x"}, audience=audience)
+        for number, audience in enumerate(audiences)
+    }
+    known = facts(chosen=preference({"vip": False}))
+    catalogue = Catalogue(campaigns, known.policy, frozenset({"email"}))
+    steps = match_in_steps(event(type="shop.x"), {}, known.customer_values, catalogue, with_audience=True)
+    early = finish(steps)
+    late = match_campaigns(event(type="shop.x"), {}, known.customer_values, catalogue)
+    assert [touch.audience is None for touch in early] == [True, False, False]
+    assert [touch.audience for touch in late] == [None, None, None]
+
+    def verdict(triggered: TriggeredCampaign) -> object:
+        audience = AudienceCheck(triggered, known)
+        try:
+            return audience.matches(), audience.missing_variable
+        except Exception as error:
+            return type(error)
+
+    assert [verdict(touch) for touch in early] == [verdict(touch) for touch in late]
+    assert [verdict(touch) for touch in early][:2] == [(True, None), (False, None)]
+
+
+def test_each_condition_is_a_step_of_its_own() -> None:
+    catalogue = Catalogue(
+        {key: campaign(key, trigger={"event": "shop.x", "when": "vip"}, audience="vip") for key in ("a", "b")},
+        policy(),
+        frozenset({"email"}),
+    )
+    steps = match_in_steps(event(type="shop.x"), {}, customer(vip=True), catalogue, with_audience=True)
+    assert len(list(steps)) == 4
