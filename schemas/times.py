@@ -23,6 +23,8 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_USUAL_FORM = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII)
+"""Nearly all texts have this form; the standard library parses it in a quarter of the time."""
 MAX_INSTANT = 253_402_300_800 * SECOND - 1  # the last microsecond of the year 9999
 MAX_SPAN = 100 * 366 * DAY
 
@@ -32,6 +34,8 @@ def parse_instant(text: str) -> Instant:
 
     Raises ValueError if the text has another form, no zone, or is outside the years 1 to 9999.
     """
+    if _USUAL_FORM.fullmatch(text) is not None:
+        return int(datetime.fromisoformat(text).timestamp()) * SECOND
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")

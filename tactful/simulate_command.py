@@ -75,15 +75,22 @@ def simulate(
     files = simulation.SimulationFiles(
         campaigns, policy, preferences, suppressions, events, _parse_until(until), _parse_region(region)
     )
+    processes = simulation.useful_processes(events)
     with _report_file_errors(), show_progress("deciding", events.stat().st_size * (1 + is_comparison)) as on_progress:
         if not is_comparison:
-            summary = simulation.simulate(files, out, trace.value, on_progress)
+            summary = simulation.simulate(files, out, trace.value, on_progress, processes)
             _print_counts(summary, output)
             _print_summary(summary)
             print_message(f"Each decision, with what decided it, is a line of {out}", "dim")
             return
         summary, difference = simulation.simulate_and_compare(
-            files, out, policy=against, campaigns=against_campaigns, trace=trace.value, on_bytes_read=on_progress
+            files,
+            out,
+            policy=against,
+            campaigns=against_campaigns,
+            trace=trace.value,
+            on_bytes_read=on_progress,
+            processes=processes,
         )
         if picture is not None:
             picture.write_text(simulation.render_difference(difference), "utf-8")

@@ -9,6 +9,7 @@ from services.simulation.input_files import (
     read_policy,
     read_suppressions,
 )
+from services.simulation.processes import useful_processes
 from services.simulation.runs import SimulationFiles, SimulationSummary, simulate, simulate_and_compare, simulate_files
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "simulate",
     "simulate_and_compare",
     "simulate_files",
+    "useful_processes",
 ]

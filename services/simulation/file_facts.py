@@ -49,15 +49,23 @@ class FileFactsSource:
                 state = self._suppression_state(entry.customer)
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
+    def handles(self, event_type: str) -> bool:
+        """Whether events of this type may change facts, or are checked although they change none."""
+        return (
+            event_type in preference.EVENT_TYPES
+            or suppression.handles(event_type, self._situation_kinds)
+            or is_own(event_type)
+            or is_unknown_own(event_type)
+        )
+
     def apply_event(self, event: Event, data: Mapping[str, Any], at: Instant) -> CheckedData:
         """Applies the good parts of an event in both services, as they do, and returns what the check has found.
 
         What may have been a refusal quarantines the customer from `at` on. Nobody closes a dead letter here.
         """
-        kinds = self._situation_kinds
-        handled = event.type in preference.EVENT_TYPES or suppression.handles(event.type, kinds)
-        if not handled and not is_own(event.type) and not is_unknown_own(event.type):
+        if not self.handles(event.type):
             return CheckedData(data)
+        kinds = self._situation_kinds
         customer = event.subject
         checked = check_event(event, kinds.lapses)
         before = self._preference_state(customer), self._suppression_state(customer)

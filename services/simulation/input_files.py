@@ -17,6 +17,8 @@ from services.condition import ConditionSyntaxError
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
+from services.orchestrator.policy.virtual_time_simulation import SimulatedEvent, TimePassed
+from services.simulation.customer_share import ALL_CUSTOMERS, CustomerShare
 
 Model = TypeVar("Model", bound=BaseModel)
 OnBytesRead = Callable[[int], None]
@@ -61,13 +63,17 @@ def read_customers(path: Path) -> list[Customer]:
     return list(iter_customers(path))
 
 
-def iter_customers(path: Path) -> Iterator[Customer]:
-    """As `read_customers`, lazily."""
+def iter_customers(path: Path, share: CustomerShare = ALL_CUSTOMERS) -> Iterator[Customer]:
+    """As `read_customers`, lazily, those of a share."""
     seen: set[str] = set()
-    for location, line in _numbered_lines(path):
-        customer = _parse_line(location, Customer, line)
+    for number, line in _numbered_lines(path):
+        document = _parse_json(path, number, line)
+        name = document.get("customer") if isinstance(document, dict) else None
+        if isinstance(name, str) and not share.has(name):
+            continue
+        customer = _parse_document(path, number, Customer, document)
         if customer.customer in seen:
-            raise BadInput(f"{location}: the customer `{customer.customer}` appears twice")
+            raise BadInput(f"{path}:{number}: the customer `{customer.customer}` appears twice")
         seen.add(customer.customer)
         yield customer
 
@@ -76,33 +82,51 @@ def read_suppressions(path: Path) -> list[Suppression | Hold]:
     """Reads suppressions and (with `mode`) holds, one JSON object per line. Raises BadInput."""
     entries: list[Suppression | Hold] = []
     keys: set[str] = set()
-    for location, line in _numbered_lines(path):
-        if not isinstance(_parse_json(location, line), dict) or "mode" not in _parse_json(location, line):
-            entries.append(_parse_line(location, Suppression, line))
+    for number, line in _numbered_lines(path):
+        document = _parse_json(path, number, line)
+        if not isinstance(document, dict) or "mode" not in document:
+            entries.append(_parse_document(path, number, Suppression, document))
             continue
-        hold = _parse_line(location, Hold, line)
+        hold = _parse_document(path, number, Hold, document)
         if hold.key in keys:
-            raise BadInput(f"{location}: the hold `{hold.key}` appears twice")
+            raise BadInput(f"{path}:{number}: the hold `{hold.key}` appears twice")
         keys.add(hold.key)
         entries.append(hold)
     return entries
 
 
-def read_events(path: Path, on_bytes_read: OnBytesRead | None = None) -> Iterator[tuple[Event, Mapping[str, Any]]]:
-    """Reads events, one CloudEvent per line, lazily. Raises BadInput."""
+def read_events(
+    path: Path,
+    wants: Callable[[str], bool],
+    on_bytes_read: OnBytesRead | None = None,
+    share: CustomerShare = ALL_CUSTOMERS,
+) -> Iterator[SimulatedEvent | TimePassed]:
+    """Reads events, one CloudEvent per line, lazily. Raises BadInput.
+
+    `wants`: whether events of a type may change or trigger anything. The data of others are not read, as a service
+    does not read them. Of events of other shares' customers only the time is read.
+    """
     read = 0
-    for count, (location, line) in enumerate(_numbered_lines(path)):
+    for count, (number, line) in enumerate(_numbered_lines(path)):
         read += len(line)
         if on_bytes_read is not None and count % PROGRESS_EVERY == 0:
             on_bytes_read(read)
             read = 0
+        passed = share.time_of_others_event(line)
+        if passed is not None:
+            yield TimePassed(passed)
+            continue
         try:
             event = decode_event(line)
-            # The parts of our own types that are wrong are named in the summary, as a service would name them.
-            ours = is_own(event.type) or is_unknown_own(event.type)
-            yield event, check_event(event).data if ours else parse_data(event)
+            yield SimulatedEvent(event.time, event, _data_of(event) if wants(event.type) else {}, number)
         except InvalidEvent as error:
-            raise BadInput(f"{location}: {error.pointer or '/'}: {error.detail}") from None
+            raise BadInput(f"{path}:{number}: {error.pointer or '/'}: {error.detail}") from None
+
+
+def _data_of(event: Event) -> Mapping[str, Any]:
+    # The parts of our own types that are wrong are named in the summary, as a service would name them.
+    ours = is_own(event.type) or is_unknown_own(event.type)
+    return check_event(event).data if ours else parse_data(event)
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -121,25 +145,25 @@ def _read_document(path: Path, model: type[Model], *, stored: bool = False) -> M
         raise BadInput(f"{path}: {error}") from None
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not is_blank_line(line):
-                    yield f"{path}:{number}", line
+                    yield number, line
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
 
 
-def _parse_json(location: str, line: bytes) -> Any:
+def _parse_json(path: Path, number: int, line: bytes) -> Any:
     try:
         return load_json(line)
     except DocumentError as error:
-        raise BadInput(f"{location}: {error}") from None
+        raise BadInput(f"{path}:{number}: {error}") from None
 
 
-def _parse_line(location: str, model: type[Model], line: bytes) -> Model:
+def _parse_document(path: Path, number: int, model: type[Model], document: Any) -> Model:
     try:
-        return validate_document(model, _parse_json(location, line))
+        return validate_document(model, document)
     except DocumentError as error:
-        raise BadInput(f"{location}: {error}") from None
+        raise BadInput(f"{path}:{number}: {error}") from None

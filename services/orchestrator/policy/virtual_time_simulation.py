@@ -84,11 +84,12 @@ class FactsSource(Protocol):
 
 
 class SimulatedEvent(NamedTuple):
-    """An event and the instant at which it arrived."""
+    """An event and the instant at which it arrived. `number`: of its line in the file."""
 
     at: Instant
     event: Event
     data: Mapping[str, Any]
+    number: int = 0
 
 
 class RefusedParts(NamedTuple):
@@ -98,6 +99,7 @@ class RefusedParts(NamedTuple):
     id: str
     type: str
     problems: tuple[EventProblem, ...]
+    number: int = 0
 
 
 class FactsChange(NamedTuple):
@@ -106,6 +108,12 @@ class FactsChange(NamedTuple):
     at: Instant
     customer: str
     apply: Callable[[], None]
+
+
+class TimePassed(NamedTuple):
+    """An event of a customer who is simulated elsewhere: it moves the time."""
+
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -148,16 +156,12 @@ class Simulator:
         self.events = self.duplicates = self.refused = 0
         self.problems: list[RefusedParts] = []
 
-    def replay_events(self, events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Decision]:
+    def replay_arrivals(self, arrivals: Iterable[SimulatedEvent | FactsChange | TimePassed]) -> Iterator[Decision]:
         """Yields the decisions, sorted by (time, message id), ties in order of evaluation.
 
-        `until` is inclusive; reading stops at the first event with a later virtual time. Without it, the run ends when
-        nothing is due any more.
+        `until` is inclusive; reading stops at the first arrival with a later virtual time. Without it, the run ends
+        when nothing is due any more.
         """
-        return self.replay_arrivals(SimulatedEvent(event.time, event, data) for event, data in events)
-
-    def replay_arrivals(self, arrivals: Iterable[SimulatedEvent | FactsChange]) -> Iterator[Decision]:
-        """As `replay_events`, but virtual time is that of the recorded arrivals."""
         for arrival in arrivals:
             at = arrival.at if self._now is None else max(self._now, arrival.at)
             if self._until is not None and at > self._until:
@@ -168,8 +172,8 @@ class Simulator:
                 yield from self._flush()
             self._now = at
             if isinstance(arrival, SimulatedEvent):
-                self._process_event(arrival.event, arrival.data, at)
-            else:
+                self._process_event(arrival, at)
+            elif isinstance(arrival, FactsChange):
                 self._apply_facts_change(arrival, at)
         yield from self._decide_due(self._until, inclusive=True)
         yield from self._flush()
@@ -197,7 +201,8 @@ class Simulator:
         yield from self._decisions
         self._decisions.clear()
 
-    def _process_event(self, event: Event, data: Mapping[str, Any], now: Instant) -> None:
+    def _process_event(self, arrival: SimulatedEvent, now: Instant) -> None:
+        _, event, data, number = arrival
         self.events += 1
         customer_id = event.subject
         event_number = hash_event(f"{customer_id}\0{event.source}", event.id)
@@ -209,7 +214,7 @@ class Simulator:
         checked = self._facts_source.apply_event(event, data, now)
         if checked.problems:
             self.refused += 1
-            self._note_problems(event, checked.problems)
+            self._note_problems(event, checked.problems, number)
         if checked.refused:
             return
         self._seen.add(event_number)
@@ -225,9 +230,9 @@ class Simulator:
             self._apply_result(customer, decide(triggered, facts, customer.ledger, now, count_sent_as_made=True), now)
         self._wake_parked(customer, customer_id, closed_situations(before, facts.suppressions.situations), now)
 
-    def _note_problems(self, event: Event, problems: tuple[EventProblem, ...]) -> None:
+    def _note_problems(self, event: Event, problems: tuple[EventProblem, ...], number: int) -> None:
         if len(self.problems) < MAX_NAMED_EVENTS:
-            self.problems.append(RefusedParts(event.source, event.id, event.type, problems))
+            self.problems.append(RefusedParts(event.source, event.id, event.type, problems, number))
 
     def _apply_facts_change(self, change: FactsChange, now: Instant) -> None:
         before = self._facts_source.facts_of(change.customer).suppressions.situations

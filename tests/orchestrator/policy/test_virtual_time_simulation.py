@@ -67,7 +67,7 @@ def simulate(
 ) -> tuple[Simulator, list[Decision]]:
     catalogue = Catalogue({"offer": campaign(**fields)}, rules, frozenset({"email"}))
     simulation = Simulator(catalogue, SmallWorld(rules), None if until is None else at(until))
-    return simulation, list(simulation.replay_events((each, {}) for each in events))
+    return simulation, list(simulation.replay_arrivals(SimulatedEvent(each.time, each, {}) for each in events))
 
 
 def lines(decisions: list[Decision]) -> list[tuple[Any, ...]]:
@@ -166,7 +166,7 @@ def test_messages_that_wake_together_are_judged_in_order_of_rank(name: str) -> N
         event("03 12:00", "s", type="shop.solved"),
     )
     simulation = Simulator(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules), at("03 12:00"))
-    found = list(simulation.replay_events((each, {}) for each in asked))
+    found = list(simulation.replay_arrivals(SimulatedEvent(each.time, each, {}) for each in asked))
     assert {each.campaign: each.until for each in found[2:]} == {"first": at("04 12:00"), "second": at("05 12:00")}
 
 
@@ -190,7 +190,7 @@ def test_nothing_is_forgotten_where_a_campaign_looks_back_for_ever() -> None:
     first = event("2025-12-01T10:00:00Z", "w-1", type="shop.welcome")
     last = event("2026-05-01T10:00:00Z", "w-2", type="shop.welcome")
     simulation = Simulator(Catalogue(both, rules, frozenset({"email"})), SmallWorld(rules))
-    found = list(simulation.replay_events((each, {}) for each in (first, *DAYS, last)))
+    found = list(simulation.replay_arrivals(SimulatedEvent(each.time, each, {}) for each in (first, *DAYS, last)))
     assert [each.reason for each in found] == ["eligible"] * 113 + ["duplicate"]
 
 
