@@ -21,7 +21,6 @@ from services.kit.http.openapi import answers
 from services.kit.http.request_body import plain_body
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.store import IN_FLIGHT_SQL
 
 POLL_SECONDS = 0.003
 _CLOCK_BODY = {
@@ -103,7 +102,7 @@ class VirtualTime:
                 return False
         async with self._orchestrator_database.read() as tx:
             row = await tx.row(
-                f"SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM message WHERE {IN_FLIGHT_SQL}) AS busy"
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM handover WHERE closed_at IS NULL) AS busy"
             )
         return row is None or row.busy == 0
 

@@ -66,7 +66,7 @@ async def _lay_ready(log: Path, customers: int, events: int) -> None:
 
 async def _closed(product: EmbeddedTactful) -> int:
     async with product.services.databases["orchestrator"].read() as tx:
-        row = await tx.row("SELECT count(*) AS closed FROM message WHERE state = 'accepted'")
+        row = await tx.row("SELECT count(*) AS closed FROM tracked_message WHERE state = 'accepted'")
     return 0 if row is None else int(row.closed)
 
 

@@ -32,10 +32,10 @@ SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
 _READ = "SELECT sum(next_offset) FROM partition_lease"
 _UNDER_WAY = (
-    "SELECT (SELECT count(*) FROM message WHERE state = 'handing_over') "
+    "SELECT (SELECT count(*) FROM handover WHERE closed_at IS NULL) "
     "+ (SELECT count(*) FROM outbox) + (SELECT count(*) FROM timer)"
 )
-_CLOSED = "SELECT count(*) FROM message WHERE state = 'accepted'"
+_CLOSED = "SELECT count(*) FROM tracked_message WHERE state = 'accepted'"
 
 
 @dataclass
@@ -62,13 +62,13 @@ class Ours:
 
     async def finished(self) -> float:
         """See Contender."""
-        return await value(self.databases["orchestrator"], "SELECT max(closed_at) FROM message") / 1e6
+        return await value(self.databases["orchestrator"], "SELECT max(closed_at) FROM handover") / 1e6
 
     async def latencies(self, after: int) -> list[float]:
         """See Contender."""
         rows = await fetch(
             self.databases["orchestrator"],
-            "SELECT m.closed_at - i.time AS spent FROM inbox i JOIN message m ON m.customer = i.customer "
+            "SELECT m.closed_at - i.time AS spent FROM inbox i JOIN tracked_message m ON m.customer = i.customer "
             "AND m.event_source = i.source AND m.event_id = i.event_id "
             f"WHERE i.time >= {after} AND m.state = 'accepted'",
         )

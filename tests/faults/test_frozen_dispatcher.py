@@ -132,7 +132,7 @@ async def test_a_sleeper_is_not_declared_dead_before_its_time(
     """A lease that has run out closes nothing: another dispatcher may not conclude anything from silence."""
     async with frozen(installed, role, "check", tmp_path, f"early-{role}") as sleeper:
         opened = await installed.evidence.query(
-            f"SELECT opened, message_id FROM message WHERE customer = 'early-{role}-0' AND state = 'handing_over'"
+            f"SELECT opened, message_id FROM open_attempt WHERE customer = 'early-{role}-0'"
         )
         installed.cluster["dispatch"].start()
         sql = "SELECT closed_at FROM attempt WHERE message_id = $1"

@@ -17,6 +17,7 @@ from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.audit.auditor import Auditor
 from tests.flow import test_replay as a_shop
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
+from tests.support.handovers import claim
 from tests.support.live_product import Live, live
 
 pytestmark = pytest.mark.wired
@@ -72,9 +73,13 @@ async def offer(product: Live, id: str, **data: Any) -> None:
 
 async def set_mark(tx: Tx, at: int, place: int = 0) -> None:
     """Pretend that a handover was made at another time, everywhere it is written."""
-    row = (await tx.rows("SELECT message_id, customer, claimed_at FROM message ORDER BY claimed_at"))[place]
+    row = (await tx.rows("SELECT message_id, customer, claimed_at FROM tracked_message ORDER BY claimed_at"))[place]
     found, was = {"id": row.message_id, "at": at}, row.claimed_at
-    await tx.execute("UPDATE message SET claimed_at = :at, closed_at = :at WHERE message_id = :id", **found)
+    await tx.execute(
+        "UPDATE handover SET claimed_at = :at, closed_at = :at "
+        "WHERE handover_id = (SELECT handover_id FROM message WHERE message_id = :id)",
+        **found,
+    )
     await tx.execute(
         "UPDATE contact_history SET at = :at, recorded = :at WHERE message_id = :id AND at = :was", **found, was=was
     )
@@ -105,7 +110,7 @@ async def test_a_day_of_honest_traffic_breaks_no_promise(tmp_path: Path, urls: d
             await product.customer(customer(name, addresses=everywhere, consent=consent))
         await a_shop.a_day(product, random.Random(2))
         async with product.database.read() as tx:
-            row = await tx.row("SELECT count(*) AS handed FROM message WHERE state = 'accepted'")
+            row = await tx.row("SELECT count(*) AS handed FROM tracked_message WHERE state = 'accepted'")
         assert row is not None and row.handed >= 10
         assert told(await audit(product)) == []
         assert await counted(product) == {}
@@ -241,7 +246,8 @@ async def test_a_message_that_was_accepted_twice_is_found(product: Live) -> None
         after = before.claim_contact(message, again)
         await store.save_ledgers(tx, {"c-1": after})
         await store.insert_contact_history(tx, store.contact_history_rows("c-1", before, after, again))
-        await tx.execute("UPDATE message SET attempts = 2, claimed_at = :at, closed_at = :at", at=again)
+        await claim(tx, message, channel="email", at=again)
+        await tx.execute("UPDATE handover SET closed_at = :at", at=again)
     assert told(await audit(product)) == [("duplicate_sent", "attempt", None)]
 
 
@@ -256,7 +262,7 @@ async def test_what_nobody_knows_whether_it_was_sent_accuses_nobody(product: Liv
         await tx.execute(
             "INSERT INTO attempt (message_id, customer, number, owner, claimed_at, opened, outcome, detail, closed_at) "
             "SELECT message_id, customer, attempts, owner, claimed_at, opened, 'unknown', 'the dispatcher is gone', "
-            "closed_at FROM message"
+            "closed_at FROM tracked_message"
         )
     assert told(await audit(product)) == []
 
@@ -268,9 +274,9 @@ async def test_young_and_open_attempts_wait(product: Live) -> None:
     later = Auditor(product.database, parts.recorder, product.clock, AuditMetrics(Registry()))
     assert not await later.audit_page()
     async with product.database.write() as tx:
-        await tx.execute("UPDATE message SET state = 'handing_over'")
+        await tx.execute("UPDATE handover SET closed_at = NULL")
     assert not await auditor(product).audit_page()
     async with product.database.write() as tx:
-        await tx.execute("UPDATE message SET state = 'accepted'")
+        await tx.execute("UPDATE handover SET closed_at = claimed_at")
     assert await auditor(product).audit_page()
     assert not await auditor(product).audit_page()

@@ -203,9 +203,7 @@ async def test_a_dead_dispatcher_s_attempts_are_closed_by_proof_and_tried_again(
         await product.send(event("shop.offer", "e-1"))
         await product.at(MONDAY + SECOND)
         async with product.database.write() as tx:
-            await tx.execute(
-                "UPDATE message SET state = 'handing_over', closed_at = NULL, owner = 'somebody who was killed'"
-            )
+            await tx.execute("UPDATE handover SET closed_at = NULL, results = NULL, owner = 'somebody who was killed'")
     async with live(tmp_path, MONDAY + MINUTE) as product:
         product.together.orchestrator.components.adapters["email"] = provider  # type: ignore[index]
         await product.at(MONDAY + 2 * MINUTE)

@@ -17,8 +17,8 @@ from services.kit.bus.protocol import Outgoing
 from services.orchestrator.decisions.evaluation import EvaluationRequest
 from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.delivery.attempts import AttemptResult
-from services.orchestrator.delivery.delivery import record_results
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.handovers import report
 from tests.support.live_product import CLOUD_EVENT, Live, live
 from tests.support.plain_text_search import find_in_bytes, find_in_database, find_in_file
 
@@ -204,7 +204,7 @@ async def park(product: Live) -> StoredMessage:
     await product.send(of("shop.filed", "1", case=CASE))
     await product.send(of("shop.offer", "2", order=ORDER))
     async with product.database.read() as tx:
-        row = await tx.row("SELECT message_id, since FROM message WHERE state = 'parked'")
+        row = await tx.row("SELECT message_id, since FROM tracked_message WHERE state = 'parked'")
         assert row is not None and await tx.row("SELECT 1 FROM ledger") is None
     return StoredMessage(row.message_id, ADA, "offer", "email", row.since, "/shop", "marker-event-id-2")
 
@@ -304,50 +304,63 @@ async def test_whatever_comes_later_is_refused_and_leaves_nothing(tmp_path: Path
     assert await found_in_databases(product) == set()
 
 
-async def claim_again(product: Live) -> str:
-    """As if the process that hands the customer's message over were still at it: its attempt is open."""
+async def claim_again(product: Live) -> tuple[str, int]:
+    """As if the process that hands the customer's message over were still at it: its attempt is open. Returns the
+    message and its handover.
+    """
     async with product.database.write() as tx:
         row = await tx.row(
-            "UPDATE message SET state = 'handing_over', closed_at = NULL, provider_id = NULL WHERE customer = :ada "
-            "AND state = 'accepted' RETURNING message_id",
-            ada=ADA,
+            "SELECT message_id, handover_id FROM tracked_message WHERE customer = :ada AND state = 'accepted'", ada=ADA
         )
-    assert row is not None
-    return str(row.message_id)
+        assert row is not None
+        await tx.execute(
+            "UPDATE handover SET closed_at = NULL, results = NULL WHERE handover_id = :id", id=row.handover_id
+        )
+    return str(row.message_id), int(row.handover_id)
 
 
 async def test_an_open_handover_is_waited_for_and_ends_without_plain_text(product: Live) -> None:
     await fill(product)
-    message = await claim_again(product)
+    message, handover_id = await claim_again(product)
     await product.send(of("tactful.customer.erased", "erase"))
     async with asyncio.timeout(20):
         while (shown := await product.ask("GET", f"/v1/erasures/{ADA}"))["services"]["orchestrator"]["rows"] == 0:
             await asyncio.sleep(0.05)
     assert shown["services"]["orchestrator"]["state"] == "erasing"
     result = HandoverResult(message, "rejected", provider_id=MAIL, detail=f"550 {MAIL} is unknown")
-    async with product.database.write() as tx:
-        await record_results(tx, [AttemptResult(ADA, 1, result, True, "sandbox")], product.clock.now())
+    await report(product.database, handover_id, [AttemptResult(ADA, 1, result, True, "sandbox")], product.clock.now())
     await finished(product)
     assert (await product.ask("GET", f"/v1/messages/{message}"))["status"] == "rejected"
     assert await found_in_databases(product) == set()
     # The owner hears of it late, and writes the result once more: the customer has no ledger any more.
     for outcome in ("rejected", "accepted", "retry"):
         late = HandoverResult(message, outcome, provider_id=MAIL, detail=MAIL)
-        async with product.database.write() as tx:
-            await record_results(tx, [AttemptResult(ADA, 1, late, True, "sandbox")], product.clock.now())
+        await report(product.database, handover_id, [AttemptResult(ADA, 1, late, True, "sandbox")], product.clock.now())
+    assert await found_in_databases(product) == set()
+
+
+async def test_what_the_provider_said_about_an_accepted_message_is_erased_with_it(product: Live) -> None:
+    await fill(product)
+    message, handover_id = await claim_again(product)
+    said = HandoverResult(message, "accepted", provider_id=MAIL, detail=f"to {MAIL}")
+    await report(product.database, handover_id, [AttemptResult(ADA, 1, said, True, "sandbox")], product.clock.now())
+    assert (await product.ask("GET", f"/v1/messages/{message}"))["provider_id"] == MAIL
+    await erase(product)
+    shown = await product.ask("GET", f"/v1/messages/{message}")
+    assert (shown["status"], shown["provider_id"], shown["detail"]) == ("accepted", None, None)
     assert await found_in_databases(product) == set()
 
 
 async def test_a_late_acceptance_is_noted_under_the_pseudonym(product: Live) -> None:
     await fill(product)
-    message = await claim_again(product)
-    async with product.database.write() as tx:
-        unknown = HandoverResult(message, "unknown", detail="time-out")
-        await record_results(tx, [AttemptResult(ADA, 1, unknown, False, "sandbox")], product.clock.now())
+    message, handover_id = await claim_again(product)
+    unknown = HandoverResult(message, "unknown", detail="time-out")
+    await report(product.database, handover_id, [AttemptResult(ADA, 1, unknown, False, "sandbox")], product.clock.now())
     pseudonym = (await erase(product))["pseudonym"]
-    async with product.database.write() as tx:
-        accepted = HandoverResult(message, "accepted", provider_id=MAIL, detail=MAIL)
-        await record_results(tx, [AttemptResult(ADA, 1, accepted, False, "sandbox")], product.clock.now())
+    accepted = HandoverResult(message, "accepted", provider_id=MAIL, detail=MAIL)
+    await report(
+        product.database, handover_id, [AttemptResult(ADA, 1, accepted, False, "sandbox")], product.clock.now()
+    )
     shown = await product.ask("GET", f"/v1/messages/{message}")
     assert (shown["status"], shown["customer"]) == ("accepted", pseudonym)
     assert await found_in_databases(product) == set()

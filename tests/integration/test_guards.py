@@ -12,10 +12,12 @@ import pytest
 from schemas.message import HandoverOutcome, HandoverResult
 from schemas.times import HOUR
 from services.orchestrator.delivery.attempts import AttemptResult
-from services.orchestrator.delivery.delivery import HandoverLimits, record_results
+from services.orchestrator.delivery.delivery import HandoverLimits
+from services.orchestrator.delivery.results import record_late_results, record_results
 from services.orchestrator.policy.ledger import Ledger
 from tests.integration.test_one_customer_race import CAP
 from tests.support.fresh_databases import migrate
+from tests.support.handovers import claim, report
 from tests.support.worker_crew import TOPIC, Crew, crew, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -32,7 +34,7 @@ async def us(pg_url: str, tmp_path: Path) -> AsyncIterator[Crew]:
 async def message(us: Crew, event: str) -> Any:
     """The message of an event."""
     async with us.database.read() as tx:
-        return await tx.row("SELECT * FROM message WHERE event_id = :event", event=event)
+        return await tx.row("SELECT * FROM tracked_message WHERE event_id = :event", event=event)
 
 
 async def contact(us: Crew, message_id: str) -> str | None:
@@ -101,8 +103,7 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
     assert (made.state, made.attempts) == ("accepted", 2)
     for number in (1, 2):
         again = AttemptResult("c", number, HandoverResult(made.message_id, "rejected"), True, "webhook")
-        async with us.database.write() as tx:
-            await record_results(tx, [again], us.clock.now())
+        await report(us.database, made.handover_id - 2 + number, [again], us.clock.now())
     assert (await message(us, "only")).state == "accepted"
     assert await contact(us, made.message_id) == "made"
 
@@ -116,11 +117,14 @@ async def test_of_two_ends_of_one_attempt_neither_overwrites_the_other(
     made = await message(us, "only")
 
     async def end(outcome: HandoverOutcome, written: asyncio.Event, commit: asyncio.Event) -> None:
+        result = AttemptResult("c", 1, HandoverResult(made.message_id, outcome), False, "webhook")
         async with us.database.write() as tx:
-            result = AttemptResult("c", 1, HandoverResult(made.message_id, outcome), False, "webhook")
-            await record_results(tx, [result], us.clock.now())
+            in_time = await record_results(tx, made.handover_id, [result], us.clock.now())
             written.set()
             await commit.wait()
+        if not in_time:
+            async with us.database.write() as tx:
+                await record_late_results(tx, [result], us.clock.now())
 
     earlier, later, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -145,8 +149,8 @@ async def test_a_rejection_of_an_earlier_attempt_releases_nothing_of_a_later_one
     waiting = await message(us, "only")
     first = AttemptResult("c", 1, HandoverResult(waiting.message_id, "rejected"), True, "webhook")
     async with us.database.write() as tx:
-        await tx.execute("UPDATE message SET state = 'handing_over', attempts = 2")
-        await record_results(tx, [first], us.clock.now())
+        await claim(tx, waiting.message_id, channel="push")
+    await report(us.database, waiting.handover_id, [first], us.clock.now())
     assert (await message(us, "only")).state == "handing_over"
     assert await contact(us, waiting.message_id) == "planned"
 
@@ -170,7 +174,7 @@ async def test_the_gate_reads_its_facts_after_the_mark(us: Crew) -> None:
 
     async def witness() -> None:
         async with us.database.read() as tx:
-            seen.append(len(await tx.rows("SELECT message_id FROM message WHERE state = 'handing_over'")))
+            seen.append(len(await tx.rows("SELECT message_id FROM tracked_message WHERE state = 'handing_over'")))
 
     us.others.witness = witness
     await worker.dispatcher.hand_over_batch("push")

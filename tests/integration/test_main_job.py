@@ -125,7 +125,7 @@ async def test_the_same_event_many_times_by_both_doors(installation: Installatio
         await installation.evidence.rest(REST)
     assert await reasons(installation, name, "again-1") == [("send", "eligible")]
     assert got(installation, name) == ["order-shipped"]
-    assert len(await installation.evidence.query("SELECT FROM message WHERE customer = $1", name)) == 1
+    assert len(await installation.evidence.query("SELECT FROM tracked_message WHERE customer = $1", name)) == 1
     assert await installation.evidence.query("SELECT FROM dead_letter WHERE key = $1", name.encode()) == []
 
 

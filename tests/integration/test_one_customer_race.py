@@ -62,7 +62,7 @@ async def test_of_messages_decided_at_once_one_goes(url: str, tmp_path: Path) ->
                 )
             )
             async with us.database.read() as tx:
-                messages = await tx.rows("SELECT customer, state FROM message WHERE created = :now", now=now)
+                messages = await tx.rows("SELECT customer, state FROM tracked_message WHERE created = :now", now=now)
                 ledgers = await tx.rows(
                     f"SELECT ring FROM ledger WHERE {tx.in_list('customer', 'names')}", names=tx.list_parameter(names)
                 )

@@ -64,7 +64,7 @@ async def test_the_last_look_comes_after_the_mark(us: Crew) -> None:
 
     async def witness() -> None:
         async with us.database.read() as tx:
-            seen.append(len(await tx.rows("SELECT message_id FROM message WHERE state = 'handing_over'")))
+            seen.append(len(await tx.rows("SELECT message_id FROM tracked_message WHERE state = 'handing_over'")))
 
     prepared = await worker.decide_and_mark(record("c", "only", "low", us.clock.now()))
     us.others.witness = witness

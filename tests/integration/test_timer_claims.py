@@ -41,7 +41,7 @@ async def claim_and_die(us: Crew) -> list[str]:
 async def outcome(us: Crew, event: str) -> tuple[str, str]:
     """The state of an event's message, and why."""
     async with us.database.read() as tx:
-        message = await tx.row("SELECT message_id, state FROM message WHERE event_id = :event", event=event)
+        message = await tx.row("SELECT message_id, state FROM tracked_message WHERE event_id = :event", event=event)
         assert message is not None
         decision = await tx.row(
             "SELECT reason FROM decision WHERE message_id = :id ORDER BY decision_id DESC LIMIT 1",

@@ -117,7 +117,9 @@ class Evidence:
 
     async def unfinished(self) -> list[str]:
         """I3: messages that have not come to an end."""
-        messages = await self.query("SELECT message_id, state, detail FROM message WHERE state <> ALL($1)", TERMINAL)
+        messages = await self.query(
+            "SELECT message_id, state, detail FROM tracked_message WHERE state <> ALL($1)", TERMINAL
+        )
         return [f"{row['message_id']} is {row['state']} ({row['detail']})" for row in messages]
 
     async def misdecided(self, expected: Iterable[tuple[str, str, str]]) -> list[str]:
@@ -132,7 +134,7 @@ class Evidence:
         )
         refused = await self.query(
             "SELECT m.customer, m.event_id, m.campaign, count(*) AS times FROM attempt a "
-            "JOIN message m USING (message_id) WHERE a.outcome = 'cancelled' GROUP BY 1, 2, 3"
+            "JOIN tracked_message m USING (message_id) WHERE a.outcome = 'cancelled' GROUP BY 1, 2, 3"
         )
         again = {_key(row): row["times"] for row in refused}
         counts = {_key(row): (row["messages"], row["lines"] - row["later"] - again.get(_key(row), 0)) for row in found}
@@ -146,7 +148,7 @@ class Evidence:
     async def misdelivered(self) -> list[str]:
         """I1, I7: every receipt has a message with a `send` decision, an attempt, and an end that admits it."""
         decided = await self.query("SELECT DISTINCT message_id FROM decision WHERE outcome = 'send'")
-        states = await self.query("SELECT message_id, state, attempts FROM message")
+        states = await self.query("SELECT message_id, state, attempts FROM tracked_message")
         allowed = {row["message_id"] for row in decided}
         known = {row["message_id"]: row for row in states}
         found: list[str] = []
@@ -176,7 +178,7 @@ class Evidence:
 
     async def false_ledgers(self) -> list[str]:
         """I25: every ledger holds exactly the contacts that the messages' states call for."""
-        messages = await self.query("SELECT message_id, customer, state, maybe_sent FROM message")
+        messages = await self.query("SELECT message_id, customer, state, maybe_sent FROM tracked_message")
         wanted: dict[str, dict[str, str]] = {}
         for row in messages:
             if state := _contact(row):

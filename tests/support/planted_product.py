@@ -111,6 +111,12 @@ async def _plant_events(product: Live) -> None:
     for table in ("message", "attempt"):
         async with product.database.write() as tx:
             await tx.execute(f"UPDATE {table} SET detail = '550 <zqbounced@example.org>: no such mailbox'")
+    async with product.database.write() as tx:
+        for row in await tx.rows("SELECT handover_id, messages FROM handover"):
+            said = {each: [None, "550 <zqbounced@example.org>: no such mailbox"] for each in json.loads(row.messages)}
+            await tx.execute(
+                "UPDATE handover SET results = :said WHERE handover_id = :id", said=json.dumps(said), id=row.handover_id
+            )
 
 
 async def _plant_letters(product: Live, planted: Planted) -> None:

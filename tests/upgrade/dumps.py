@@ -82,6 +82,17 @@ async def read_tables(url: str) -> dict[str, Rows]:
         await database.close()
 
 
+async def read_rows(url: str, name: str) -> Rows:
+    """All rows of a table or view."""
+    database = Database.open(url, pool=1)
+    try:
+        return await database.run_sync(
+            lambda connection: connection.execute(sa.text(f"SELECT * FROM {name}")).mappings().all()
+        )
+    finally:
+        await database.close()
+
+
 def _read_tables(connection: sa.Connection) -> dict[str, Rows]:
     names = sa.inspect(connection).get_table_names()
     return {name: connection.execute(sa.text(f"SELECT * FROM {name}")).mappings().all() for name in names}

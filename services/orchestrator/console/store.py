@@ -10,7 +10,6 @@ from schemas.decision import Decision
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import StoredDecision
-from services.orchestrator.delivery.store import IN_FLIGHT_SQL
 
 MAX_COUNT = 10_000
 """Counts of waiting things stop here."""
@@ -167,7 +166,7 @@ async def count_open_attempts(tx: Tx) -> tuple[int, Instant | None]:
     """Returns the number of open attempts (at most `MAX_COUNT`), and the time of the oldest."""
     row = await tx.row(
         "SELECT count(*) AS n, min(claimed_at) AS oldest FROM"
-        f" (SELECT claimed_at FROM message WHERE {IN_FLIGHT_SQL} LIMIT :most) AS attempts",
+        " (SELECT claimed_at FROM open_attempt LIMIT :most) AS attempts",
         most=MAX_COUNT,
     )
     return (0, None) if row is None else (int(row.n), row.oldest)
@@ -176,7 +175,7 @@ async def count_open_attempts(tx: Tx) -> tuple[int, Instant | None]:
 async def get_message_event(tx: Tx, message_id: str) -> Any | None:
     """Returns the event behind a message: source, id, its send decision, and when it was decided."""
     return await tx.row(
-        "SELECT event_source AS source, event_id AS id, campaign, locale, adapter, updated FROM message"
+        "SELECT event_source AS source, event_id AS id, campaign, locale, adapter, updated FROM tracked_message"
         " WHERE message_id = :id",
         id=message_id,
     )
@@ -235,8 +234,8 @@ async def list_last_messages(tx: Tx, customers: Sequence[str], states: Iterable[
     columns = {"customer": "text"}
     return await tx.rows(
         "SELECT m.customer, m.campaign, m.channel, m.state, m.updated"
-        f" FROM {tx.table_parameter('k', columns)} CROSS JOIN message m WHERE m.message_id ="
-        " (SELECT x.message_id FROM message x WHERE x.customer = k.customer"
+        f" FROM {tx.table_parameter('k', columns)} CROSS JOIN tracked_message m WHERE m.message_id ="
+        " (SELECT x.message_id FROM tracked_message x WHERE x.customer = k.customer"
         f" AND {tx.in_list('x.state', 'states')} ORDER BY x.created DESC, x.message_id LIMIT 1)",
         **tx.bind_table_parameter("k", columns, [(customer,) for customer in customers]),
         states=tx.list_parameter(list(states)),

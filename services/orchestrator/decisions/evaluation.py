@@ -88,11 +88,9 @@ class DeferredMessage(msgspec.Struct, frozen=True):
 
 
 class MessageClaim(NamedTuple):
-    """What a claim writes on a message. `claimed_at` is the ledger's time, `opened` the database's time."""
+    """What a claim writes on a message: its handover, and the keyed hash of its address."""
 
-    owner: str
-    claimed_at: Instant
-    opened: Instant
+    handover_id: int
     address_hash: str
 
 
@@ -103,6 +101,7 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     """
 
     message: Message
+    handover_id: int
     number: int
     """Of the attempt, from 1."""
     claimed_at: Instant

@@ -21,7 +21,7 @@ from services.orchestrator.policy.verdicts import DEFER
 MESSAGE_COLUMNS = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("owner", "claimed_at", "opened", "address_hash", "to_address", "locale", "created", "updated"),
+    *("handover_id", "address_hash", "to_address", "locale", "created", "updated"),
 )
 _MUTABLE_COLUMNS = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
 _UPSERT = (
@@ -36,7 +36,7 @@ _UPSERT_CONTENT = (
 OUTBOX_COLUMNS = ("shard", "channel", "message_id", "customer")
 TIMER_COLUMNS = ("message_id", "customer", "kind", "due", "claimed_until")
 PARKED_COLUMNS = ("message_id", "cause", "name", "customer")
-_UNCLAIMED = (None, None, None, None)
+_UNCLAIMED = (None, None)
 
 CAUSE_HOLD: Final = "hold"
 """Cause in `parked` of a message that a hold without an end keeps back: it has no time to wait for."""

@@ -2,7 +2,8 @@
 
 `ledger` holds one packed row for each customer; `contact_history` and `decision` are append-only. A message's content
 is apart from the message, because the state of a message changes several times and its content does not. From its
-claim on a message carries its last attempt (`owner`, `claimed_at`, `opened`, `closed_at`). Others: delivery/tables.py.
+claim on a message names the handover that it belongs to; how that ended is read from `tracked_message`. Both:
+delivery/tables.py.
 """
 
 from collections.abc import Callable
@@ -109,10 +110,7 @@ def _message() -> list[Column[Any]]:
         time_column("until", null=True),
         time_column("expires_at"),
         Column("attempts", Integer, nullable=False),
-        text_column("owner", null=True),
-        time_column("claimed_at", null=True),
-        time_column("opened", null=True),
-        time_column("closed_at", null=True),
+        Column("handover_id", BigInteger, nullable=True),
         text_column("address_hash", null=True),
         text_column("to_address", null=True),
         text_column("locale", null=True),

@@ -1,9 +1,10 @@
 """What the end of an attempt means for its message and its contact. Pure.
 
 An attempt is one try to hand a message over. It is open from its claim until its owner records the result, or until
-recovery closes it for an owner that cannot. The message row carries its last attempt, which is open as long as the
-message is `handing_over`. An accepted attempt needs no more than that. An attempt that ended in any other way is kept
-in a row of `attempt`, because the message may be tried again.
+recovery closes it for an owner that cannot. What was claimed together on one channel is one handover. An attempt is
+open while its message is `handing_over` and its handover is not closed; a message that is `handing_over` when its
+handover is closed was accepted. An attempt that ended in any other way is kept in a row of `attempt`, because the
+message may be tried again.
 """
 
 from typing import NamedTuple
@@ -41,7 +42,6 @@ class AttemptEnd(NamedTuple):
     """How an attempt ended: what a row of `attempt` keeps."""
 
     message_id: str
-    number: int
     outcome: str
     detail: str | None = None
 
@@ -66,7 +66,7 @@ class AttemptResult(NamedTuple):
     def end(self) -> AttemptEnd:
         """How the attempt ended."""
         answer = self.handover_result
-        return AttemptEnd(answer.message_id, self.number, answer.outcome, answer.detail)
+        return AttemptEnd(answer.message_id, answer.outcome, answer.detail)
 
 
 class NextState(NamedTuple):

@@ -1,13 +1,14 @@
 """Delivers messages: claim, recheck, send, record. This file is the whole protocol, from top to bottom.
 
-1. Claim. In one transaction the message becomes `handing_over`, its attempt opens, and its contact counts as made.
-   `OutboxClaimer` claims for a dispatcher; `InlineDelivery` claims in the transaction that decides the message.
+1. Claim. In one transaction messages of one channel become `handing_over`, their handover opens, and their contacts
+   count as made. `OutboxClaimer` claims for a dispatcher; `InlineDelivery` claims in the transaction that decides.
 2. Recheck. After the claim has committed, facts are read again and the rules run once more. An opt-out that committed
    before the claim is seen by these facts. One that commits later finds the open attempt and waits for its end.
 3. Send. The adapter hands over what may go. No transaction is open meanwhile, nor across any call to another service.
-4. Record. The result becomes the message's next state, in one transaction with its contact.
+4. Record (`results.py`). What was not accepted gets its next state, with its contact; then one statement closes the
+   handover, and so says that the others were accepted: one transaction. Whoever finds it closed already is late.
 
-The order of these steps and their locks is model-checked: docs/protocols/Dispatch.tla and Rank.tla.
+The order of these steps and their locks is model-checked: docs/protocols/Dispatch.tla, Handover.tla and Rank.tla.
 """
 
 import asyncio
@@ -19,10 +20,9 @@ from typing import TypeVar
 import msgspec
 
 from schemas.addresses import hash_address
-from schemas.decision import Decision
 from schemas.message import HandoverResult
 from schemas.times import Instant
-from schemas.vocabulary import MessageState, Outcome
+from schemas.vocabulary import MessageState
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import log, log_error
@@ -41,15 +41,10 @@ from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapters.definition import Adapter
-from services.orchestrator.delivery.attempts import (
-    AttemptEnd,
-    AttemptResult,
-    NextState,
-    resolve_next_state,
-    update_ledger,
-)
+from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.metrics import DeliveryMetrics
+from services.orchestrator.delivery.results import record_late_results, record_results
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
@@ -96,6 +91,8 @@ class OutboxClaimer:
         pending = await store.load_pending_messages(tx, [row.message_id for row in rows])
         ledgers_before = {customer: each.ledger for customer, each in locked.items()}
         ledgers = dict(ledgers_before)
+        if pending:
+            handover_id = await store.open_handover(tx, channel, self.owner, list(pending), now, opened)
         claimed_messages: list[ClaimedMessage] = []
         for row in rows:
             stored = pending.get(row.message_id)
@@ -104,7 +101,7 @@ class OutboxClaimer:
             ledger = ledgers[row.customer] = ledgers[row.customer].claim_contact(row.message_id, now)
             claimed_messages.append(
                 ClaimedMessage(
-                    *(stored.message, stored.attempts + 1, now, ledger, stored.first_planned),
+                    *(stored.message, handover_id, stored.attempts + 1, now, ledger, stored.first_planned),
                     *(stored.ready_at, stored.maybe_sent),
                 )
             )
@@ -112,7 +109,8 @@ class OutboxClaimer:
             (item.message.id, hash_address(self.address_key, item.message.channel, item.message.to))
             for item in claimed_messages
         ]
-        await store.write_claims(tx, hashes, self.owner, now, opened)
+        if hashes:
+            await store.write_claims(tx, hashes, handover_id, now)
         claim_order: dict[str, list[str]] = {}
         for item in claimed_messages:
             claim_order.setdefault(item.message.customer, []).append(item.message.id)
@@ -146,18 +144,29 @@ class InlineDelivery:
         self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
     ) -> list[ClaimedMessage]:
         """Claim as many fresh messages as there is room for, on the ledgers that are about to be written."""
-        opened = await tx.now()  # the database's clock, by which recovery measures
-        claimed_counts: Counter[str] = Counter()
-        claimed_messages: list[ClaimedMessage] = []
+        chosen: list[tuple[CustomerEvaluation, ReadyMessage]] = []
+        ids_by_channel: dict[str, list[str]] = {}
         for evaluation in evaluations:
             if evaluation.expected_states:
                 continue  # a waiting message, which goes through the outbox
             for item in evaluation.ready_messages:
-                channel = item.message.channel
-                if self._has_room(channel, claimed_counts[channel]):
-                    claimed_counts[channel] += 1
-                    claim = MessageClaim(self._owner, now, opened, self._hash_address(channel, item.message.to))
-                    claimed_messages.append(_claim_decided(evaluation, item, claim))
+                ids = ids_by_channel.setdefault(item.message.channel, [])
+                if self._has_room(item.message.channel, len(ids)):
+                    ids.append(item.message.id)
+                    chosen.append((evaluation, item))
+        if not chosen:
+            return []
+        opened = await tx.now()  # the database's clock, by which recovery measures
+        handovers = {
+            channel: await store.open_handover(tx, channel, self._owner, ids, now, opened)
+            for channel, ids in ids_by_channel.items()
+            if ids
+        }
+        claimed_messages: list[ClaimedMessage] = []
+        for evaluation, item in chosen:
+            channel = item.message.channel
+            claim = MessageClaim(handovers[channel], self._hash_address(channel, item.message.to))
+            claimed_messages.append(_claim_decided(evaluation, item, claim, now))
         return claimed_messages
 
     def _has_room(self, channel: str, more: int) -> bool:
@@ -195,14 +204,16 @@ class InlineDelivery:
             await asyncio.gather(*self._tasks)
 
 
-def _claim_decided(evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim) -> ClaimedMessage:
+def _claim_decided(
+    evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim, now: Instant
+) -> ClaimedMessage:
     """Claim a message of an evaluation that has not been written yet."""
-    planned, now = item.planned, claim.claimed_at
+    planned = item.planned
     # The evaluation is written after this: its ledger has the contact made, and its message the open attempt.
     evaluation.ledger = evaluation.ledger.claim_contact(planned.message_id, now)
     evaluation.claims[planned.message_id] = claim
     return ClaimedMessage(
-        *(item.message, 1, now, evaluation.ledger, planned.first_planned),
+        *(item.message, claim.handover_id, 1, now, evaluation.ledger, planned.first_planned),
         ready_at=now,
         triggered=planned.triggered,
         facts=evaluation.facts,
@@ -260,7 +271,7 @@ class Delivery:
         self._deadlines.refuse_new()
 
     async def deliver(self, channel: str, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
-        """Recheck, send and record messages whose claims have committed."""
+        """Recheck, send and record messages whose claims have committed: all those of one handover."""
         result = await self._recheck_until(claimed_messages, deadline)
         if result is None:
             # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
@@ -270,8 +281,8 @@ class Delivery:
         refused = [item for item in claimed_messages if item.message.id in result.refused]
         await self._refuse(channel, refused, result)
         to_send = [item for item in claimed_messages if item.message.id not in result.refused]
-        if to_send:
-            await self._record(channel, to_send, await self._send(channel, to_send, deadline))
+        answers = await self._send(channel, to_send, deadline) if to_send else []
+        await self._record(channel, claimed_messages, answers)
 
     # 2. Recheck
 
@@ -328,7 +339,7 @@ class Delivery:
         """
         possibly_sent = [item for item in refused if item.maybe_sent]
         unknown = [HandoverResult(item.message.id, "unknown") for item in possibly_sent]
-        await self._record(channel, possibly_sent, unknown, final=True)
+        await self._record(channel, possibly_sent, unknown, of_refused=True)
         surely_unsent = [item for item in refused if not item.maybe_sent]
         evaluations = await _retry_until_written(lambda: self.take_back(surely_unsent, result))
         self._decision_metrics.count_decisions(evaluations)
@@ -344,18 +355,20 @@ class Delivery:
         """
         if not claimed_messages:
             return []
-        now, inputs = self._clock.now(), result.inputs
+        now, inputs, handover_id = self._clock.now(), result.inputs, claimed_messages[0].handover_id
         async with self._database.write() as tx:
             base = await ledger_store.lock_and_load_ledgers(
                 tx, [item.message.customer for item in claimed_messages], inputs.complete_since
             )
-            # Closing is compare-and-set on the open attempt: if recovery was faster, the message is no longer ours.
-            ends = [AttemptEnd(item.message.id, item.number, "cancelled") for item in claimed_messages]
-            closed = await store.close_attempts(tx, ends, now)
+            # Under the handover's lock: if recovery was faster, the messages are no longer ours.
+            if not await store.lock_open_handover(tx, handover_id):
+                return []
+            ends = [AttemptEnd(item.message.id, "cancelled") for item in claimed_messages]
+            ended = await store.end_attempts(tx, handover_id, ends, now)
             evaluations: list[CustomerEvaluation] = []
             for item in claimed_messages:
                 customer, message_id = item.message.customer, item.message.id
-                if (message_id, item.number) in closed:
+                if message_id in ended:
                     request = EvaluationRequest(
                         triggered_campaigns=(result.triggered_campaigns[message_id],),
                         expected_states={message_id: MessageState.HANDING_OVER.value},
@@ -392,77 +405,34 @@ class Delivery:
         claimed_messages: Sequence[ClaimedMessage],
         answers: Sequence[HandoverResult],
         *,
-        final: bool = False,
+        of_refused: bool = False,
     ) -> None:
-        """Write the results of attempts. `final`: an unknown outcome is not tried again."""
-        adapter = self._adapters[channel]
-        answers_by_id = {answer.message_id: answer for answer in answers}
+        """Write the answers, and close the handover. `of_refused`: these messages alone end, as unknown, and are not
+        tried again; the others are still to be sent.
+        """
+        if not claimed_messages:
+            return
+        adapter, handover_id = self._adapters[channel], claimed_messages[0].handover_id
+        by_id = {item.message.id: item for item in claimed_messages}
         results = [
             AttemptResult(
-                item.message.customer,
-                item.number,
-                answers_by_id[item.message.id],
-                adapter.idempotent and not final,
+                by_id[answer.message_id].message.customer,
+                by_id[answer.message_id].number,
+                answer,
+                adapter.idempotent and not of_refused,
                 adapter.name,
             )
-            for item in claimed_messages
+            for answer in answers
         ]
 
         async def write() -> None:
             async with self._database.write() as tx:
-                await record_results(tx, results, self._clock.now())
+                if await record_results(tx, handover_id, results, self._clock.now(), closes=not of_refused):
+                    return
+            async with self._database.write() as tx:
+                await record_late_results(tx, results, self._clock.now())
 
-        if results:
-            await _retry_until_written(write)
-
-
-async def record_results(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
-    """Write the results of attempts. An accepted one mostly takes one statement, because its contact stays as it is."""
-    accepted = [result for result in results if result.handover_result.outcome == "accepted"]
-    in_time = await store.accept_attempts(tx, accepted, now)
-    # If an accepted attempt was no longer open, all accepted ones go through the lock: those written above are
-    # closed by now, and change nothing.
-    others = [result for result in results if result.handover_result.outcome != "accepted" or not in_time]
-    if others:
-        await _record_under_lock(tx, others, now)
-
-
-async def _record_under_lock(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
-    """Write results that change contacts, and those that arrive late, under the ledgers' locks."""
-    locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
-    if any(result.customer not in locked for result in results):  # erased since, after others closed these attempts
-        results = await store.without_identity(tx, results, locked.keys())
-        locked |= await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
-    closed = await store.close_attempts(tx, [result.end for result in results], now)
-    rows = await store.load_send_states(tx, [result.message_id for result in results])
-    before = {customer: each.ledger for customer, each in locked.items()}
-    ledgers = dict(before)
-    writes: list[tuple[AttemptResult, NextState]] = []
-    for result in results:
-        row = rows[result.message_id]
-        was_open = (result.message_id, result.number) in closed
-        next_state = resolve_next_state(
-            result, now, was_open=was_open, state=row.state, maybe_sent=bool(row.maybe_sent)
-        )
-        if next_state is not None:
-            writes.append((result, next_state))
-            ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
-    await store.write_next_states(tx, writes, now)
-    await ledger_store.save_ledger_changes(tx, before, ledgers, now)
-    await _explain_failures(tx, writes, now)
-
-
-async def _explain_failures(tx: Tx, writes: Sequence[tuple[AttemptResult, NextState]], now: Instant) -> None:
-    """Append a decision for each message that the provider refused or that was tried too often."""
-    decisions: list[Decision] = []
-    for result, next_state in writes:
-        if next_state.failure_reason is None:
-            continue
-        last = await store.load_last_decision(tx, result.customer, result.message_id)
-        if last is not None:
-            failure = {"outcome": Outcome.FAIL.value, "reason": next_state.failure_reason.value}
-            decisions.append(msgspec.structs.replace(last, time=now, until=None, rule_id=None, **failure))
-    await ledger_store.insert_decisions(tx, decisions)
+        await _retry_until_written(write)
 
 
 def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, now: Instant) -> bool:

@@ -9,13 +9,18 @@ from schemas.service_api import AttemptScope
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import equality_conditions, where_clause
-from services.orchestrator.delivery.store import IN_FLIGHT_BY_ID_SQL, IN_FLIGHT_SQL
 
 _MESSAGE_COLUMNS = (
     "message_id, customer, campaign, version, policy_version, channel, cls, intent, topic, priority, event_source,"
     " event_id, state, since, until, expires_at, attempts, to_address, locale, adapter, provider_id, detail, created,"
-    " updated, (SELECT content FROM message_content c WHERE c.message_id = message.message_id) AS content"
+    " updated, (SELECT content FROM message_content c WHERE c.message_id = m.message_id) AS content"
 )
+
+_WITH_OPEN_HANDOVER = (
+    "message m WHERE state = 'handing_over' AND EXISTS "
+    "(SELECT 1 FROM handover h WHERE h.handover_id = m.handover_id AND h.closed_at IS NULL)"
+)
+_OPEN_OF_CUSTOMER = f"(SELECT * FROM {_WITH_OPEN_HANDOVER} AND customer = :customer) AS of_customer"
 
 
 async def list_messages(
@@ -33,7 +38,8 @@ async def list_messages(
         conditions.append("(created, message_id) > (:a_time, :a_message)")
         params |= {"a_time": after[0], "a_message": after[1]}
     return await tx.rows(
-        f"SELECT {_MESSAGE_COLUMNS} FROM message {where_clause(conditions)} ORDER BY created, message_id LIMIT :limit",
+        f"SELECT {_MESSAGE_COLUMNS} FROM tracked_message m {where_clause(conditions)} "
+        "ORDER BY created, message_id LIMIT :limit",
         **params,
         limit=limit,
     )
@@ -41,7 +47,7 @@ async def list_messages(
 
 async def get_message(tx: Tx, message_id: str) -> Any | None:
     """One message."""
-    return await tx.row(f"SELECT {_MESSAGE_COLUMNS} FROM message WHERE message_id = :id", id=message_id)
+    return await tx.row(f"SELECT {_MESSAGE_COLUMNS} FROM tracked_message m WHERE message_id = :id", id=message_id)
 
 
 async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
@@ -50,7 +56,7 @@ async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
         "SELECT number, 'closed' AS state, outcome, detail, claimed_at, closed_at FROM attempt WHERE message_id = :id"
         " UNION ALL SELECT attempts, CASE WHEN state = 'handing_over' THEN 'open' ELSE 'closed' END,"
         " CASE WHEN state <> 'handing_over' THEN 'accepted' END, detail, claimed_at, closed_at"
-        " FROM message m WHERE message_id = :id AND attempts > 0 AND NOT EXISTS"
+        " FROM tracked_message m WHERE message_id = :id AND attempts > 0 AND NOT EXISTS"
         " (SELECT 1 FROM attempt a WHERE a.message_id = m.message_id AND a.number = m.attempts) ORDER BY 1",
         id=message_id,
     )
@@ -59,6 +65,8 @@ async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
 async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int]]:
     """The attempts of a scope that are still open. Without `classes`, of all classes."""
     conditions, params = equality_conditions(customer=scope.customer, address_hash=scope.address)
+    # Those of one customer are found among the customer's messages, not among all that are on their way.
+    source = "open_attempt" if scope.customer is None else _OPEN_OF_CUSTOMER
     column_values = (
         ("channel", scope.channels),
         ("topic", scope.topics),
@@ -71,8 +79,7 @@ async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int
             conditions.append(f"{column} IN ({tx.unnest(f'any_{column}')})")
             params[f"any_{column}"] = tx.list_parameter(values)
     rows = await tx.rows(
-        f"SELECT message_id, attempts FROM message {where_clause([*conditions, IN_FLIGHT_SQL])} ORDER BY message_id",
-        **params,
+        f"SELECT message_id, attempts FROM {source} {where_clause(conditions)} ORDER BY message_id", **params
     )
     return [(row.message_id, row.attempts) for row in rows]
 
@@ -80,7 +87,7 @@ async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int
 async def count_open_attempts(tx: Tx, attempts: Sequence[tuple[str, int]]) -> int:
     """How many of these attempts (message id, number) are still open."""
     rows = await tx.rows(
-        f"SELECT message_id, attempts FROM message WHERE {tx.in_list('message_id', 'ids')} AND {IN_FLIGHT_BY_ID_SQL}",
+        f"SELECT message_id, attempts FROM {_WITH_OPEN_HANDOVER} AND {tx.in_list('message_id', 'ids')}",
         ids=tx.list_parameter([message for message, _ in attempts]),
     )
     return len(set(attempts) & {(row.message_id, row.attempts) for row in rows})

@@ -5,21 +5,22 @@ it in two cases: when they have proof that the owner is dead, or when deadline, 
 passed, because by then the owner's own alarm has killed it (see `deadline.py` and docs/protocols/Dispatch.tla).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from schemas.message import HandoverResult
 from schemas.times import SECOND
 from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
-from services.kit.runtime.clock import Clock
+from services.kit.runtime.clock import Clock, Instant
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapters.definition import Adapter
-from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult, OpenAttempt
-from services.orchestrator.delivery.delivery import record_results
+from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult
+from services.orchestrator.delivery.results import record_results
 
 CLOCK_ERROR = 1.0
 """Seconds by which a dispatcher's clock and the database's may drift apart during one attempt."""
 BATCH_SIZE = 200
+"""Handovers that are closed in one round."""
 
 
 class AttemptRecovery:
@@ -34,24 +35,26 @@ class AttemptRecovery:
         self._grace_period = int((deadline + slack + CLOCK_ERROR) * SECOND)
 
     async def close_overdue(self) -> None:
-        """Close attempts that were opened longer ago than any handover may take to start."""
+        """Close handovers that were opened longer ago than any may take to start."""
         now = await self._database.now()  # one clock for all owners: theirs may differ by CLOCK_ERROR
-        async with self._database.write() as tx:
-            await self._close_attempts(tx, await store.find_overdue_attempts(tx, now - self._grace_period, BATCH_SIZE))
+        await self._close_opened_before(now - self._grace_period)
 
     async def close_all_open(self) -> None:
-        """Close every open attempt. The caller must have proof that no other dispatcher is alive, such as a lock."""
+        """Close every open handover. The caller must have proof that no other dispatcher is alive, such as a lock."""
+        await self._close_opened_before(2**62)
+
+    async def _close_opened_before(self, instant: Instant) -> None:
         while True:
-            async with self._database.write() as tx:
-                open_attempts = await store.find_overdue_attempts(tx, 2**62, BATCH_SIZE)
-                await self._close_attempts(tx, open_attempts)
-            if len(open_attempts) < BATCH_SIZE:
+            async with self._database.read() as tx:
+                overdue = await store.find_overdue_handovers(tx, instant, BATCH_SIZE)
+            for handover_id in overdue:
+                async with self._database.write() as tx:
+                    await self._close(tx, handover_id)
+            if len(overdue) < BATCH_SIZE:
                 return
 
-    async def _close_attempts(self, tx: Tx, open_attempts: Sequence[OpenAttempt]) -> None:
-        if not open_attempts:
-            return
-        log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))
+    async def _close(self, tx: Tx, handover_id: int) -> None:
+        open_attempts = await store.load_open_attempts(tx, handover_id)
         results = [
             AttemptResult(
                 attempt.customer,
@@ -62,4 +65,5 @@ class AttemptRecovery:
             )
             for attempt in open_attempts
         ]
-        await record_results(tx, results, self._clock.now())
+        if await record_results(tx, handover_id, results, self._clock.now()) and open_attempts:
+            log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))

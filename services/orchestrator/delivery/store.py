@@ -1,7 +1,7 @@
-"""SQL of delivery: the outbox and who may claim from it, claims, and the ends of attempts.
+"""SQL of delivery: the outbox and who may claim from it, claims with their handovers, and the ends of attempts.
 
-Who claims a message, or ends an attempt in any way but `accepted`, holds the lock on the customer's ledger row. What
-evaluations plan is written by `decisions/message_store.py`.
+Who claims a message, or ends an attempt in any way but `accepted`, holds the lock on the customer's ledger row, and
+then that on the handover's. What evaluations plan is written by `decisions/message_store.py`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,12 +24,6 @@ from services.orchestrator.delivery.attempts import (
     NextState,
     OpenAttempt,
 )
-
-IN_FLIGHT_SQL = "state = 'handing_over'"
-"""Condition on `message`: its attempt is open. A literal, so that the planner uses the small index of these."""
-IN_FLIGHT_BY_ID_SQL = "state = (SELECT 'handing_over')"
-"""The same for messages that are named by id: no literal, so that they are found by the primary key, not by that
-index."""
 
 CLAIM_BATCH_SIZE = 500
 LEASE_DURATION = 10 * SECOND
@@ -172,97 +166,126 @@ async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, Pending
     }
 
 
-_CLAIM_COLUMN_TYPES = {"message_id": "text", "address_hash": "text"}
-
-
-async def write_claims(tx: Tx, claims: Sequence[tuple[str, str]], owner: str, now: Instant, opened: Instant) -> None:
-    """Claim messages for the owner: (message id, keyed hash of its address). Each gets its next, open attempt.
+async def open_handover(
+    tx: Tx, channel: str, owner: str, messages: Sequence[str], now: Instant, opened: Instant
+) -> int:
+    """Write that the owner claims these messages together; returns the handover's id.
 
     `now` is the ledger's time, `opened` the database's time.
     """
-    if not claims:
-        return
-    await tx.execute(
-        "UPDATE message SET state = 'handing_over', attempts = attempts + 1, owner = :owner, claimed_at = :now, "
-        "opened = :opened, closed_at = NULL, address_hash = k.address_hash, updated = :now "
-        f"FROM {tx.table_parameter('k', _CLAIM_COLUMN_TYPES)} WHERE message.message_id = k.message_id",
+    row = await tx.row(
+        "INSERT INTO handover (channel, owner, claimed_at, opened, messages) "
+        "VALUES (:channel, :owner, :now, :opened, :messages) RETURNING handover_id",
+        channel=channel,
         owner=owner,
         now=now,
         opened=opened,
+        messages=msgspec.json.encode(messages).decode(),
+    )
+    assert row is not None
+    return int(row.handover_id)
+
+
+_CLAIM_COLUMN_TYPES = {"message_id": "text", "address_hash": "text"}
+
+
+async def write_claims(tx: Tx, claims: Sequence[tuple[str, str]], handover_id: int, now: Instant) -> None:
+    """Claim messages for a handover: (message id, keyed hash of its address). Each gets its next, open attempt."""
+    if not claims:
+        return
+    await tx.execute(
+        "UPDATE message SET state = 'handing_over', attempts = attempts + 1, handover_id = :handover, until = NULL, "
+        "address_hash = k.address_hash, updated = :now "
+        f"FROM {tx.table_parameter('k', _CLAIM_COLUMN_TYPES)} WHERE message.message_id = k.message_id",
+        handover=handover_id,
+        now=now,
         **tx.bind_table_parameter("k", _CLAIM_COLUMN_TYPES, claims),
     )
 
 
-# The ends of attempts.
+# The ends of attempts. The row of the handover is the lock: its owner and recovery end attempts one after the other.
 
 
-async def close_attempts(tx: Tx, ends: Sequence[AttemptEnd], now: Instant) -> set[tuple[str, int]]:
-    """Write how attempts ended, and lock their messages; returns (message id, number) of those that were still open.
+async def lock_open_handover(tx: Tx, handover_id: int) -> bool:
+    """Lock the handover, so that nobody else ends its attempts; whether it is still open."""
+    return (
+        await tx.row(
+            f"SELECT 1 AS open FROM handover WHERE handover_id = :id AND closed_at IS NULL {tx.for_update}",
+            id=handover_id,
+        )
+        is not None
+    )
 
-    The caller writes each message's next state in the same transaction.
+
+async def close_handover(tx: Tx, handover_id: int, accepted: Sequence[AttemptResult], now: Instant) -> bool:
+    """Close the handover: each of its messages that is still `handing_over` when this transaction commits was accepted.
+
+    Returns whether it was open until now. The caller ends all attempts that were not accepted, in this transaction.
+    """
+    said = {
+        each.message_id: (each.handover_result.provider_id, each.handover_result.detail)
+        for each in accepted
+        if each.handover_result.provider_id is not None or each.handover_result.detail is not None
+    }
+    return (
+        await tx.execute(
+            "UPDATE handover SET closed_at = :now, adapter = :adapter, results = :results "
+            "WHERE handover_id = :id AND closed_at IS NULL",
+            id=handover_id,
+            now=now,
+            adapter=accepted[0].adapter if accepted else None,
+            results=msgspec.json.encode(said).decode() if said else None,
+        )
+        == 1
+    )
+
+
+async def end_attempts(tx: Tx, handover_id: int, ends: Sequence[AttemptEnd], now: Instant) -> dict[str, bool]:
+    """Write how attempts of a handover ended; returns the messages whose attempts were still open: id -> whether an
+    earlier attempt may have arrived.
+
+    The caller holds the handover's lock, has found it open, and writes each message's next state in the same
+    transaction.
     """
     if not ends:
-        return set()
-    # FOR UPDATE: an `accept_attempts` of the same attempt waits here, and then finds it closed.
+        return {}
     rows = await tx.rows(
-        f"SELECT message_id, customer, attempts, owner, claimed_at, opened FROM message WHERE {IN_FLIGHT_BY_ID_SQL} "
-        f"AND {tx.in_list('message_id', 'ids')} ORDER BY message_id {tx.for_update}",
+        "SELECT m.message_id, m.customer, m.attempts, m.maybe_sent, h.owner, h.claimed_at, h.opened "
+        "FROM message m JOIN handover h ON h.handover_id = m.handover_id "
+        f"WHERE m.handover_id = :id AND m.state = 'handing_over' AND {tx.in_list('m.message_id', 'ids')}",
+        id=handover_id,
         ids=tx.list_parameter([end.message_id for end in ends]),
     )
-    open_rows = {(row.message_id, row.attempts): row for row in rows}
-    ended = [(end, open_rows.get((end.message_id, end.number))) for end in ends]
+    open_rows = {row.message_id: row for row in rows}
     await tx.bulk_insert(
         "attempt",
         ATTEMPT_COLUMNS,
         [
             (row.message_id, row.customer, row.attempts, row.owner, row.claimed_at, row.opened)
             + (end.outcome, end.detail, now)
-            for end, row in ended
-            if row is not None
+            for end in ends
+            if (row := open_rows.get(end.message_id)) is not None
         ],
     )
-    return open_rows.keys() & {(end.message_id, end.number) for end in ends}
+    return {message_id: bool(row.maybe_sent) for message_id, row in open_rows.items()}
 
 
-_ACCEPTED_COLUMN_TYPES = {
-    "message_id": "text",
-    "number": "bigint",
-    "adapter": "text",
-    "provider_id": "text",
-    "detail": "text",
-}
-
-
-async def accept_attempts(tx: Tx, accepted: Sequence[AttemptResult], now: Instant) -> bool:
-    """Write that these attempts were accepted; returns whether all of them were still open.
-
-    No lock on a ledger is needed, because no contact changes. Whoever closes an attempt in another way locks its
-    message, so of two ends of one attempt neither overwrites the other.
-    """
-    if not accepted:
-        return True
-    rows = [
-        (each.message_id, each.number, each.adapter, each.handover_result.provider_id, each.handover_result.detail)
-        for each in accepted
-    ]
-    written = await tx.execute(
-        "UPDATE message SET state = 'accepted', maybe_sent = 0, until = NULL, adapter = a.adapter, "
-        "provider_id = a.provider_id, detail = a.detail, closed_at = :now, updated = :now "
-        f"FROM {tx.table_parameter('a', _ACCEPTED_COLUMN_TYPES)} "
-        f"WHERE message.message_id = a.message_id AND message.{IN_FLIGHT_BY_ID_SQL} AND message.attempts = a.number",
-        now=now,
-        **tx.bind_table_parameter("a", _ACCEPTED_COLUMN_TYPES, rows),
-    )
-    return written == len(accepted)
-
-
-async def find_overdue_attempts(tx: Tx, opened_before: Instant, limit: int) -> list[OpenAttempt]:
-    """Open attempts that were opened at or before an instant of the database's time, the oldest first."""
+async def find_overdue_handovers(tx: Tx, opened_before: Instant, limit: int) -> list[int]:
+    """Open handovers that were opened at or before an instant of the database's time, the oldest first."""
     rows = await tx.rows(
-        f"SELECT message_id, customer, channel, attempts FROM message WHERE {IN_FLIGHT_SQL} "
-        "AND opened <= :before ORDER BY opened, message_id LIMIT :limit",
+        "SELECT handover_id FROM handover WHERE closed_at IS NULL AND opened <= :before "
+        "ORDER BY opened, handover_id LIMIT :limit",
         before=opened_before,
         limit=limit,
+    )
+    return [row.handover_id for row in rows]
+
+
+async def load_open_attempts(tx: Tx, handover_id: int) -> list[OpenAttempt]:
+    """The attempts of a handover that have not ended."""
+    rows = await tx.rows(
+        "SELECT message_id, customer, channel, attempts FROM open_attempt WHERE handover_id = :id ORDER BY message_id",
+        id=handover_id,
     )
     return [OpenAttempt._make(row) for row in rows]
 
@@ -293,7 +316,7 @@ async def without_identity(tx: Tx, results: Sequence[AttemptResult], known: Coll
 async def load_send_states(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
     """`state` and `maybe_sent` of these messages, by id."""
     rows = await tx.rows(
-        f"SELECT message_id, state, maybe_sent FROM message WHERE {tx.in_list('message_id', 'ids')}",
+        f"SELECT message_id, state, maybe_sent FROM tracked_message WHERE {tx.in_list('message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
     return {row.message_id: row for row in rows}
@@ -321,7 +344,7 @@ async def write_next_states(tx: Tx, writes: Sequence[tuple[AttemptResult, NextSt
     ]
     await tx.execute(
         "UPDATE message SET state = n.state, until = n.until, adapter = n.adapter, provider_id = n.provider_id, "
-        "detail = n.detail, maybe_sent = n.maybe_sent, closed_at = :now, updated = :now "
+        "detail = n.detail, maybe_sent = n.maybe_sent, updated = :now "
         f"FROM {tx.table_parameter('n', _NEXT_STATE_COLUMN_TYPES)} WHERE message.message_id = n.message_id",
         now=now,
         **tx.bind_table_parameter("n", _NEXT_STATE_COLUMN_TYPES, rows),

@@ -97,7 +97,7 @@ class OrchestratorErasure:
     async def _strip_messages(self, tx: Tx, subject: Subject) -> int | None:
         """Step: make ended messages anonymous; wait while one is being handed over."""
         rows = await tx.rows(
-            f"SELECT message_id, event_source, event_id FROM message WHERE {_OF_CUSTOMER} "
+            f"SELECT message_id, event_source, event_id, handover_id FROM tracked_message WHERE {_OF_CUSTOMER} "
             f"AND NOT {_WAITING_SQL} AND NOT {_IN_FLIGHT_SQL} LIMIT {MOST_ROWS}",
             customer=subject.customer,
         )
@@ -117,6 +117,7 @@ class OrchestratorErasure:
             suppressed=MessageState.SUPPRESSED.value,
             **tx.bind_table_parameter("k", kinds, events),
         )
+        await _strip_handovers(tx, {row.handover_id for row in rows if row.handover_id is not None}, set(ids))
         named = tx.list_parameter(ids)
         for table in ("message_content", "sandbox_message"):
             await tx.execute(f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=named)
@@ -165,6 +166,23 @@ class OrchestratorErasure:
             "body": _encode_decision(anonymous),
             "decision_id": row.decision_id,
         }
+
+
+async def _strip_handovers(tx: Tx, handovers: set[int], ids: set[str]) -> None:
+    """Drop what providers said about these messages."""
+    rows = await tx.rows(
+        f"SELECT handover_id, results FROM handover WHERE {tx.in_list('handover_id', 'ids', 'bigint')} "
+        f"AND results IS NOT NULL ORDER BY handover_id {tx.for_update}",
+        ids=tx.list_parameter(sorted(handovers)),
+    )
+    for row in rows:
+        results = msgspec.json.decode(row.results, type=dict[str, Any])
+        kept = {message_id: said for message_id, said in results.items() if message_id not in ids}
+        await tx.execute(
+            "UPDATE handover SET results = :results WHERE handover_id = :id",
+            results=msgspec.json.encode(kept).decode(),
+            id=row.handover_id,
+        )
 
 
 async def _delete_queues(tx: Tx, customer: str, ids: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ async def list_decisions(tx: Tx, customer: str, until: Instant, limit: int) -> l
 async def list_messages(tx: Tx, customer: str, until: Instant, limit: int) -> Sequence[Any]:
     """Messages with the state that they are in since `updated`: message_id, campaign, channel, state, adapter."""
     return await tx.rows(
-        "SELECT message_id, campaign, channel, state, adapter, updated FROM message"
+        "SELECT message_id, campaign, channel, state, adapter, updated FROM tracked_message"
         " WHERE customer = :customer AND updated <= :until ORDER BY updated DESC, message_id DESC LIMIT :limit",
         customer=customer,
         until=until,

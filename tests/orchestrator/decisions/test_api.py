@@ -13,9 +13,11 @@ from schemas.times import SECOND
 from services.clients.orchestrator import OrchestratorClient
 from services.kit.http.auth import Principal, hash_key
 from services.orchestrator.decisions import store
+from services.orchestrator.delivery import store as delivery_store
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.decision_records import decision, event, keep, keep_message
+from tests.support.handovers import claim
 from tests.support.orchestrator_app import ADMIN_KEY, NOON, SERVICE_KEY, World
 
 pytestmark = pytest.mark.wired
@@ -138,8 +140,8 @@ async def test_the_ledger_lists_contacts_and_a_stranger_has_none(here: World) ->
 
 
 UNDER_WAY: dict[str, dict[str, Any]] = {
-    "e-1": {"state": "handing_over"},
-    "e-2": {"state": "handing_over", "customer": "c-2", "channel": "email", "address_hash": "hash-2"},
+    "e-1": {"state": "pending"},
+    "e-2": {"state": "pending", "customer": "c-2", "channel": "email"},
     "e-3": {"state": "accepted"},
 }
 SCOPES = [
@@ -156,16 +158,20 @@ SCOPES = [
 
 @pytest.mark.parametrize("scope, expected", SCOPES)
 async def test_the_door_finds_the_open_attempts_of_a_scope(here: World, scope: AttemptScope, expected: int) -> None:
+    handovers: dict[str, int] = {}
     async with here.database.write() as tx:
         for id, changes in UNDER_WAY.items():
-            await keep_message(tx, decision(event(id)), **{"cls": "marketing", "address_hash": "hash-1"} | changes)
+            of = decision(event(id))
+            await keep_message(tx, of, **{"cls": "marketing", "attempts": 0} | changes)
+            if changes["state"] == "pending":
+                handovers[id] = await claim(tx, of.message_id, address=f"hash-{id[-1]}")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(here.app), base_url="http://o") as http:
         client = OrchestratorClient(http, SERVICE_KEY)
         found = (await client.open_attempts(scope)).attempts
         assert len(found) == expected
         assert await client.still_open(found) == expected
         async with here.database.write() as tx:
-            await tx.execute("UPDATE message SET state = 'accepted' WHERE customer = 'c-1'")
+            await delivery_store.close_handover(tx, handovers["e-1"], [], NOON)
             await tx.execute("UPDATE message SET attempts = 2 WHERE customer = 'c-2'")
         assert await client.still_open(found) == 0
 

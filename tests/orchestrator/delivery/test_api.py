@@ -8,6 +8,7 @@ from services.kit.db.database import Tx
 from services.orchestrator.delivery import store as delivery_store
 from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
 from tests.support.decision_records import decision, event, keep, keep_message
+from tests.support.handovers import claim
 from tests.support.orchestrator_app import NOON, World
 
 pytestmark = pytest.mark.wired
@@ -15,14 +16,15 @@ pytestmark = pytest.mark.wired
 
 async def again(tx: Tx, message: str) -> None:
     """Its first attempt ends without an answer, its second one well."""
-    marked = "UPDATE message SET state = 'handing_over', attempts = :n, owner = 'me', claimed_at = :at, opened = :at"
-    await tx.execute(f"{marked} WHERE message_id = :id", n=1, at=NOON, id=message)
-    ends = [AttemptEnd(message, 1, "retry", "no answer")]
-    assert await delivery_store.close_attempts(tx, ends, NOON) == {(message, 1)}
-    await tx.execute(f"{marked} WHERE message_id = :id", n=2, at=NOON + SECOND, id=message)
-    accepted = [AttemptResult("c-1", n, HandoverResult(message, "accepted", "p-1"), True, "webhook") for n in (1, 2)]
-    assert not await delivery_store.accept_attempts(tx, accepted[:1], NOON + SECOND)
-    assert await delivery_store.accept_attempts(tx, accepted[1:], NOON + SECOND)
+    await tx.execute("UPDATE message SET state = 'pending', attempts = 0 WHERE message_id = :id", id=message)
+    first = await claim(tx, message)
+    ends = [AttemptEnd(message, "retry", "no answer")]
+    assert await delivery_store.end_attempts(tx, first, ends, NOON) == {message: False}
+    await tx.execute("UPDATE message SET state = 'pending' WHERE message_id = :id", id=message)
+    assert await delivery_store.close_handover(tx, first, [], NOON)
+    accepted = AttemptResult("c-1", 2, HandoverResult(message, "accepted", "p-1"), True, "webhook")
+    second = await claim(tx, message, at=NOON + SECOND)
+    assert await delivery_store.close_handover(tx, second, [accepted], NOON + SECOND)
 
 
 async def test_messages_are_listed_and_shown_with_attempts_and_decisions(here: World) -> None:

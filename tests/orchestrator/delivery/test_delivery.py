@@ -17,7 +17,8 @@ from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.orchestrator.decisions import store
 from services.orchestrator.decisions.evaluation import ClaimedMessage
 from services.orchestrator.delivery.attempts import AttemptResult
-from services.orchestrator.delivery.delivery import Delivery, record_results
+from services.orchestrator.delivery.delivery import Delivery
+from services.orchestrator.delivery.results import record_results
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import TOPIC, Crew, crew, record
@@ -56,7 +57,7 @@ async def claim_from_outbox(us: Crew, *events: tuple[str, str]) -> list[ClaimedM
 
 async def states(us: Crew) -> list[str]:
     async with us.database.read() as tx:
-        return [row.state for row in await tx.rows("SELECT state FROM message ORDER BY message_id")]
+        return [row.state for row in await tx.rows("SELECT state FROM tracked_message ORDER BY message_id")]
 
 
 async def contacts(us: Crew, customer: str = "a") -> list[str]:
@@ -112,7 +113,7 @@ async def test_an_attempt_that_somebody_else_has_closed_is_not_given_back(us: Cr
     theirs = next(item for item in items if item.message.customer == "a")
     async with us.database.write() as tx:
         gone = AttemptResult("a", theirs.number, HandoverResult(theirs.message.id, "unknown"), False, "null")
-        await record_results(tx, [gone], us.clock.now())
+        assert await record_results(tx, theirs.handover_id, [gone], us.clock.now(), closes=False)
     assert [evaluation.customer for evaluation in await delivery_of(us).take_back(items, result)] == ["b"]
     assert await contacts(us) == ["unknown"]
     assert await contacts(us, "b") == []
@@ -219,9 +220,23 @@ async def test_an_attempt_that_is_no_longer_the_open_one_is_not_given_back(us: C
     items = await claim_from_outbox(us, ("a", "low"))
     us.others.opted_out.add("a")
     result = await delivery_of(us).recheck(items)
-    earlier = [msgspec.structs.replace(item, number=item.number - 1) for item in items]
+    earlier = [msgspec.structs.replace(item, handover_id=item.handover_id - 1) for item in items]
     assert await delivery_of(us).take_back(earlier, result) == []
     assert await states(us) == ["handing_over"]
+
+
+async def test_nothing_of_a_handover_that_somebody_else_has_closed_is_given_back(us: Crew) -> None:
+    items = await claim_from_outbox(us, ("a", "low"), ("b", "low"))
+    us.others.opted_out.update(("a", "b"))
+    result = await delivery_of(us).recheck(items)
+    gone = [
+        AttemptResult(item.message.customer, item.number, HandoverResult(item.message.id, "unknown"), False, "null")
+        for item in items
+    ]
+    async with us.database.write() as tx:
+        assert await record_results(tx, items[0].handover_id, gone, us.clock.now())
+    assert await delivery_of(us).take_back(items, result) == []
+    assert await states(us) == ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize("later", [0, HOUR])
@@ -239,7 +254,7 @@ async def test_what_may_go_when_it_is_judged_again_is_ready_once_more_and_the_hi
         (ready.planned.message_id, ready.message) for evaluation in evaluations for ready in evaluation.ready_messages
     ] == [(item.message.id, item.message)]
     async with us.database.read() as tx:
-        (row,) = await tx.rows("SELECT state, updated FROM message")
+        (row,) = await tx.rows("SELECT state, updated FROM tracked_message")
         remembered = await store.rebuild_ledger(tx, "a", item.ledger.complete_from)
     assert (row.state, row.updated) == ("pending", us.clock.now())
     assert [each.state for each in remembered] == await contacts(us) == ["planned"]

@@ -40,7 +40,7 @@ async def test_what_lies_in_the_outbox_is_delivered_in_its_order(us: Crew) -> No
         await us.workers[0].decide(record(name, f"of-{name}", "low", us.clock.now()))
     assert await us.workers[0].dispatcher.hand_over_batch("push") == 3
     assert list(us.provider.taken) == ["a", "b", "c"]
-    assert await rows(us, "SELECT DISTINCT state FROM message") == [("accepted",)]
+    assert await rows(us, "SELECT DISTINCT state FROM tracked_message") == [("accepted",)]
     assert await rows(us, "SELECT seq FROM outbox") == []
     assert await us.workers[0].dispatcher.hand_over_batch("push") == 0
 
@@ -72,5 +72,5 @@ async def test_once_stopped_what_is_claimed_is_given_back_to_be_tried_again(us: 
     await worker.decide(record("a", "e-1", "low", us.clock.now()))
     worker.dispatcher._delivery.refuse_new()
     assert await worker.dispatcher.hand_over_batch("push") == 1
-    assert await rows(us, "SELECT state, detail FROM message") == [("retry", "no_facts")]
+    assert await rows(us, "SELECT state, detail FROM tracked_message") == [("retry", "no_facts")]
     assert us.provider.taken == {}

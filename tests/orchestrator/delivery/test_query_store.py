@@ -14,6 +14,7 @@ from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery import query_store, store
 from services.orchestrator.delivery.attempts import AttemptEnd
 from tests.support.decision_records import decision, event, keep_message
+from tests.support.handovers import claim, handover_of
 from tests.support.orchestrator_app import NOON
 
 pytestmark = pytest.mark.wired
@@ -32,7 +33,7 @@ async def open_attempt(database: Database, event_id: str, customer: str = "c-1",
     of = decision(event(event_id, customer), changes.pop("on", "sms"))
     async with database.write() as tx:
         await keep_message(tx, of, state="pending", attempts=0, **changes)
-        await store.write_claims(tx, [(of.message_id, f"hash-of-{customer}")], "me", NOON, NOON)
+        await claim(tx, of.message_id, channel=of.channel, address=f"hash-of-{customer}")
     return of.message_id
 
 
@@ -73,8 +74,7 @@ async def test_an_attempt_counts_as_open_until_it_ends_or_a_later_one_opens(data
     first, second = await open_attempt(database, "e-1"), await open_attempt(database, "e-2")
     async with database.write() as tx:
         assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1), (second, 2), ("msg_x", 1)]) == 2
-        await store.close_attempts(tx, [AttemptEnd(first, 1, "retry")], NOON)
-        await tx.execute("UPDATE message SET state = 'retry' WHERE message_id = :id", id=first)
+        await store.close_handover(tx, await handover_of(tx, first), [], NOON)
         assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 1
         await tx.execute("UPDATE message SET attempts = 2 WHERE message_id = :id", id=second)
         assert await query_store.count_open_attempts(tx, [(first, 1), (second, 1)]) == 0
@@ -83,9 +83,11 @@ async def test_an_attempt_counts_as_open_until_it_ends_or_a_later_one_opens(data
 async def test_the_attempts_of_a_message_are_those_that_ended_otherwise_and_the_last_one(database: Database) -> None:
     message_id = await open_attempt(database, "e-1")
     async with database.write() as tx:
-        await store.close_attempts(tx, [AttemptEnd(message_id, 1, "retry", "busy")], NOON + 1)
+        first = await handover_of(tx, message_id)
+        await store.end_attempts(tx, first, [AttemptEnd(message_id, "retry", "busy")], NOON + 1)
         await tx.execute("UPDATE message SET state = 'pending', detail = NULL")
-        await store.write_claims(tx, [(message_id, "hash")], "me", NOON + 2, NOON + 2)
+        await store.close_handover(tx, first, [], NOON + 1)
+        await claim(tx, message_id, at=NOON + 2)
         found = await query_store.list_attempts(tx, message_id)
     assert [(row.number, row.state, row.outcome, row.detail, row.claimed_at) for row in found] == [
         (1, "closed", "retry", "busy", NOON),

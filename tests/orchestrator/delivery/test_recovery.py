@@ -38,12 +38,12 @@ def recovery(us: Crew, **adapters: Any) -> AttemptRecovery:
 async def opened_ago(us: Crew, span: int) -> None:
     """Let the attempt have been opened so long ago, by the database's time."""
     async with us.database.write() as tx:
-        await tx.execute("UPDATE message SET opened = :opened", opened=await tx.now() - span)
+        await tx.execute("UPDATE handover SET opened = :opened", opened=await tx.now() - span)
 
 
 async def seen(us: Crew) -> tuple[Any, ...]:
     async with us.database.read() as tx:
-        row = await tx.row("SELECT state, detail, maybe_sent FROM message")
+        row = await tx.row("SELECT state, detail, maybe_sent FROM tracked_message")
     assert row is not None
     return tuple(row)
 
@@ -79,4 +79,4 @@ async def test_with_proof_that_no_other_dispatcher_lives_everything_open_is_clos
     await us.workers[0].decide_and_mark(record("b", "e-2", "low", us.clock.now()))
     await recovery(us, push=us.provider).close_all_open()
     async with us.database.read() as tx:
-        assert [row.state for row in await tx.rows("SELECT state FROM message")] == ["retry", "retry"]
+        assert [row.state for row in await tx.rows("SELECT state FROM tracked_message")] == ["retry", "retry"]

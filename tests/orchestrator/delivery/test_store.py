@@ -21,6 +21,7 @@ from services.orchestrator.delivery.attempts import (
     decide_next_state,
 )
 from tests.support.decision_records import decision, event, keep_message
+from tests.support.handovers import claim
 from tests.support.orchestrator_app import NOON
 
 pytestmark = pytest.mark.wired
@@ -39,16 +40,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def message(database: Database) -> Any:
     async with database.read() as tx:
-        row = await tx.row("SELECT * FROM message WHERE message_id = :id", id=ID)
+        row = await tx.row("SELECT * FROM tracked_message WHERE message_id = :id", id=ID)
     assert row is not None
     return row
 
 
-async def claimed(database: Database, number: int = 1, opened: int = 7, **changes: Any) -> None:
-    """One message with an open attempt of this number."""
+async def claimed(database: Database, number: int = 1, opened: int = 7, **changes: Any) -> int:
+    """One message with an open attempt of this number; returns its handover."""
     async with database.write() as tx:
         await keep_message(tx, OF, state="pending", attempts=number - 1, adapter=None, **changes)
-        await store.write_claims(tx, [(ID, "hash")], "me", NOON, opened)
+        return await claim(tx, ID, opened=opened)
 
 
 def result(outcome: HandoverOutcome, number: int = 1, detail: str | None = None) -> AttemptResult:
@@ -78,28 +79,52 @@ async def test_what_is_not_ready_is_not_loaded(database: Database, state: str) -
         assert await store.load_pending_messages(tx, [ID]) == {}
 
 
-async def test_an_attempt_is_closed_once_and_leaves_a_row(database: Database) -> None:
-    await claimed(database)
+async def test_an_attempt_ends_once_and_leaves_a_row(database: Database) -> None:
+    handover_id = await claimed(database)
     async with database.write() as tx:
-        assert await store.close_attempts(tx, [], NOON) == set()
-        assert await store.close_attempts(tx, [AttemptEnd(ID, 2, "retry")], NOON) == set()
-        assert await store.close_attempts(tx, [AttemptEnd(ID, 1, "retry", "busy")], NOON + 1) == {(ID, 1)}
+        assert await store.end_attempts(tx, handover_id, [], NOON) == {}
+        assert await store.end_attempts(tx, handover_id + 1, [AttemptEnd(ID, "retry")], NOON) == {}
+        assert await store.end_attempts(tx, handover_id, [AttemptEnd(ID, "retry", "busy")], NOON + 1) == {ID: False}
         await store.write_next_states(tx, [(result("rejected"), decide_next_state(result("rejected"), NOON))], NOON + 1)
-        assert await store.close_attempts(tx, [AttemptEnd(ID, 1, "rejected")], NOON + 2) == set()
+        assert await store.end_attempts(tx, handover_id, [AttemptEnd(ID, "rejected")], NOON + 2) == {}
         rows = await tx.rows("SELECT message_id, number, owner, claimed_at, outcome, detail, closed_at FROM attempt")
     assert [tuple(row) for row in rows] == [(ID, 1, "me", NOON, "retry", "busy", NOON + 1)]
 
 
-async def test_only_an_open_attempt_is_accepted(database: Database) -> None:
-    await claimed(database, number=2, maybe_sent=1)
+async def test_a_handover_is_closed_once_and_what_is_in_it_then_was_accepted(database: Database) -> None:
+    handover_id = await claimed(database, number=2, maybe_sent=1, until=NOON, detail="an earlier attempt")
+    assert (await message(database)).state == "handing_over"
     async with database.write() as tx:
-        assert await store.accept_attempts(tx, [], NOON)
-        assert not await store.accept_attempts(tx, [result("accepted", 1)], NOON)
-        assert await store.accept_attempts(tx, [result("accepted", 2, "status 200")], NOON + 1)
-        assert not await store.accept_attempts(tx, [result("accepted", 2)], NOON + 2)
+        assert await store.lock_open_handover(tx, handover_id)
+        assert not await store.close_handover(tx, handover_id + 1, [], NOON)
+        assert await store.close_handover(tx, handover_id, [result("accepted", 2, "status 200")], NOON + 1)
+        assert not await store.close_handover(tx, handover_id, [], NOON + 2)
+        assert not await store.lock_open_handover(tx, handover_id)
     row = await message(database)
     assert (row.state, row.adapter, row.provider_id, row.detail) == ("accepted", "webhook", "p-1", "status 200")
-    assert (row.closed_at, row.maybe_sent) == (NOON + 1, 0)
+    assert (row.closed_at, row.updated, row.maybe_sent, row.until) == (NOON + 1, NOON + 1, 0, None)
+
+
+async def test_what_was_taken_out_of_a_handover_is_not_accepted_with_it(database: Database) -> None:
+    handover_id = await claimed(database)
+    rejected = result("rejected", detail="status 400")
+    async with database.write() as tx:
+        await store.end_attempts(tx, handover_id, [rejected.end], NOON)
+        await store.write_next_states(tx, [(rejected, decide_next_state(rejected, NOON))], NOON)
+        assert await store.close_handover(tx, handover_id, [], NOON + 1)
+    row = await message(database)
+    assert (row.state, row.provider_id, row.detail) == ("rejected", "p-1", "status 400")
+
+
+async def test_of_a_provider_that_says_nothing_nothing_is_kept(database: Database) -> None:
+    handover_id = await claimed(database)
+    silent = AttemptResult("c-1", 1, HandoverResult(ID, "accepted"), True, "webhook")
+    async with database.write() as tx:
+        assert await store.close_handover(tx, handover_id, [silent], NOON)
+        row = await tx.row("SELECT results FROM handover")
+    assert row is not None and row.results is None
+    told = await message(database)
+    assert (told.state, told.adapter, told.provider_id, told.detail) == ("accepted", "webhook", None, None)
 
 
 async def test_a_retry_after_an_unknown_outcome_is_remembered_until_the_message_ends(database: Database) -> None:
@@ -119,12 +144,16 @@ async def test_a_retry_after_an_unknown_outcome_is_remembered_until_the_message_
     assert (row.state, row.detail, row.maybe_sent) == ("rejected", "status 400", 0)
 
 
-async def test_overdue_attempts_are_found_by_the_database_s_time(database: Database) -> None:
-    await claimed(database, opened=100)
-    async with database.read() as tx:
-        assert await store.find_overdue_attempts(tx, 99, 10) == []
-        assert await store.find_overdue_attempts(tx, 100, 10) == [OpenAttempt(ID, "c-1", "sms", 1)]
-        assert await store.find_overdue_attempts(tx, 100, 0) == []
+async def test_overdue_handovers_are_found_by_the_database_s_time(database: Database) -> None:
+    handover_id = await claimed(database, opened=100)
+    async with database.write() as tx:
+        assert await store.find_overdue_handovers(tx, 99, 10) == []
+        assert await store.find_overdue_handovers(tx, 100, 10) == [handover_id]
+        assert await store.find_overdue_handovers(tx, 100, 0) == []
+        assert await store.load_open_attempts(tx, handover_id) == [OpenAttempt(ID, "c-1", "sms", 1)]
+        await store.close_handover(tx, handover_id, [], NOON)
+        assert await store.find_overdue_handovers(tx, 100, 10) == []
+        assert await store.load_open_attempts(tx, handover_id) == []
 
 
 async def test_the_outbox_is_read_by_shard_channel_and_order(database: Database) -> None:

@@ -77,7 +77,7 @@ _CLAIMS_SQL = """
            m.event_source, m.event_id, m.claimed_at AS last_claimed_at, m.opened AS last_opened,
            m.closed_at AS last_closed,
            a.outcome, a.detail, a.opened, a.closed_at
-    FROM contact_history h JOIN message m ON m.message_id = h.message_id
+    FROM contact_history h JOIN tracked_message m ON m.message_id = h.message_id
     LEFT JOIN attempt a ON a.message_id = h.message_id AND a.claimed_at = h.at
     WHERE h.seq > :after AND h.state = 'made' AND h.reported = 0 ORDER BY h.seq LIMIT :limit
 """
@@ -152,7 +152,7 @@ async def load_contact_rows(tx: Tx, customers: Sequence[str], since: Instant) ->
 async def load_message_states(tx: Tx, customer: str, messages: Sequence[str]) -> Mapping[str, str]:
     """Returns the states of these messages, and of all messages of the customer that wait or are being handed over."""
     rows = await tx.rows(
-        "SELECT message_id, state FROM message WHERE customer = :customer "
+        "SELECT message_id, state FROM tracked_message WHERE customer = :customer "
         f"AND ({tx.in_list('message_id', 'ids')} OR state IN ('planned', 'pending', 'retry', 'handing_over'))",
         customer=customer,
         ids=tx.list_parameter(messages),

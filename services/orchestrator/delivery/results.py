@@ -1,0 +1,81 @@
+"""Writes what became of a handover: the last step of `delivery.py`, and of recovery in place of a dead owner."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from schemas.decision import Decision
+from schemas.times import Instant
+from schemas.vocabulary import MessageState, Outcome
+from services.kit.db.database import Tx
+from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.delivery import store
+from services.orchestrator.delivery.attempts import AttemptResult, NextState, resolve_next_state, update_ledger
+
+_OPEN = MessageState.HANDING_OVER.value
+NextStates = Sequence[tuple[AttemptResult, NextState]]
+
+
+async def record_results(
+    tx: Tx, handover_id: int, results: Sequence[AttemptResult], now: Instant, *, closes: bool = True
+) -> bool:
+    """Write the results of attempts of a handover, and close it; returns whether it was still open. If it was not,
+    nothing is written.
+
+    Accepted results need no more than the closing, because their contacts stay as they are.
+    """
+    accepted = [result for result in results if result.handover_result.outcome == "accepted"]
+    others = [result for result in results if result.handover_result.outcome != "accepted"]
+    locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in others])
+    if not await (
+        store.close_handover(tx, handover_id, accepted, now) if closes else store.lock_open_handover(tx, handover_id)
+    ):
+        return False
+    ended = await store.end_attempts(tx, handover_id, [result.end for result in others], now)
+    next_states = [
+        (result, resolve_next_state(result, now, was_open=True, state=_OPEN, maybe_sent=ended[result.message_id]))
+        for result in others
+        if result.message_id in ended
+    ]
+    await _write_next_states(tx, [(result, state) for result, state in next_states if state], locked, now)
+    return True
+
+
+async def record_late_results(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
+    """Write results whose attempts others have ended meanwhile: an accepted one ends what they left as unknown."""
+    locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    if any(result.customer not in locked for result in results):  # erased since
+        results = await store.without_identity(tx, results, locked.keys())
+        locked |= await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    rows = await store.load_send_states(tx, [result.message_id for result in results])
+    next_states = [
+        (result, resolve_next_state(result, now, was_open=False, state=row.state, maybe_sent=bool(row.maybe_sent)))
+        for result in results
+        if (row := rows.get(result.message_id)) is not None
+    ]
+    await _write_next_states(tx, [(result, state) for result, state in next_states if state], locked, now)
+
+
+async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, VersionedLedger], now: Instant) -> None:
+    """Write the next states of messages and of their contacts, under the ledgers' locks."""
+    before = {customer: each.ledger for customer, each in locked.items()}
+    ledgers = dict(before)
+    for result, next_state in writes:
+        ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
+    await store.write_next_states(tx, writes, now)
+    await ledger_store.save_ledger_changes(tx, before, ledgers, now)
+    await _explain_failures(tx, writes, now)
+
+
+async def _explain_failures(tx: Tx, writes: NextStates, now: Instant) -> None:
+    """Append a decision for each message that the provider refused or that was tried too often."""
+    decisions: list[Decision] = []
+    for result, next_state in writes:
+        if next_state.failure_reason is None:
+            continue
+        last = await store.load_last_decision(tx, result.customer, result.message_id)
+        if last is not None:
+            failure = {"outcome": Outcome.FAIL.value, "reason": next_state.failure_reason.value}
+            decisions.append(msgspec.structs.replace(last, time=now, until=None, rule_id=None, **failure))
+    await ledger_store.insert_decisions(tx, decisions)
