@@ -68,7 +68,7 @@ class Ours:
         """See Contender."""
         rows = await fetch(
             self.databases["orchestrator"],
-            "SELECT m.closed_at - i.time AS spent FROM inbox i JOIN tracked_message m ON m.customer = i.customer "
+            "SELECT m.closed_at - i.time AS spent FROM stored_event i JOIN tracked_message m ON m.customer = i.customer "
             "AND m.event_source = i.source AND m.event_id = i.event_id "
             f"WHERE i.time >= {after} AND m.state = 'accepted'",
         )

@@ -49,7 +49,7 @@ async def test_the_same_event_five_times_is_one_decision_and_one_message(product
 
 async def test_an_event_that_no_campaign_wants_leaves_nothing_behind(product: Live) -> None:
     await product.send(event("shop.nobody.cares", "e-1"))
-    assert [await count(product, table) for table in ("inbox", "decision", "message", "ledger")] == [0, 0, 0, 0]
+    assert [await count(product, table) for table in ("stored_event", "decision", "message", "ledger")] == [0] * 4
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_stored_events_that_can_no_longer_be_read_are_counted_and_told(pro
     await product.at(MONDAY + 3 * DAY)
     async with product.database.write() as tx:
         await tx.execute(
-            "UPDATE inbox SET event = :event WHERE received > :first",
+            "UPDATE decision SET event = :event WHERE event IS NOT NULL AND time > :first",
             event=b'{"specversion":"0.3"}',
             first=MONDAY + HOUR,
         )

@@ -213,9 +213,9 @@ async def test_no_table_but_those_of_shadows_learns_of_a_shadow(tmp_path: Path) 
     with_shadows, counted = await played(tmp_path / "with", True)
     without, nothing = await played(tmp_path / "without", False)
     assert counted > 0 and nothing == 0
-    assert {"ledger", "message", "outbox", "timer", "decision", "inbox", "attempt"} <= with_shadows.keys()
+    assert {"ledger", "message", "outbox", "timer", "decision", "attempt"} <= with_shadows.keys()
     assert {name: len(found) for name, found in with_shadows.items()} == {n: len(found) for n, found in without.items()}
-    for name in ("ledger", "message", "message_content", "timer", "parked", "outbox", "inbox"):
+    for name in ("ledger", "message", "timer", "parked", "outbox", "inbox"):
         assert sorted(with_shadows[name]) == sorted(without[name]), name
     for name in ("contact_history", "decision"):
         assert {row[1:] for row in with_shadows[name]} == {row[1:] for row in without[name]}, name

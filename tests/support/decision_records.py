@@ -45,8 +45,8 @@ def decision(of: Event, channel: str = "sms", **changes: Any) -> Decision:
 
 async def keep(tx: Tx, event: Event, *decisions: Decision, offset: int = 0) -> None:
     """What the pipeline leaves of an event."""
-    await store.insert_events(tx, [ReceivedEvent(event, "customer.events", 0, offset)], NOON)
-    await store.insert_decisions(tx, decisions)
+    undecided = await store.insert_decisions(tx, decisions, [ReceivedEvent(event, "customer.events", 0, offset)])
+    await store.insert_events(tx, undecided, NOON)
 
 
 async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
@@ -76,8 +76,6 @@ async def keep_message(tx: Tx, of: Decision, **changes: Any) -> None:
         "detail": None,
         "created": NOON,
         "updated": NOON,
+        "content": b'{"text":"Hi"}',
     } | changes
-    content = row.pop("content", b'{"text":"Hi"}')
     await tx.bulk_insert("message", list(row), [tuple(row.values())])
-    if content is not None:
-        await tx.bulk_insert("message_content", ("message_id", "content"), [(of.message_id, content)])

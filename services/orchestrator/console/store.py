@@ -195,7 +195,7 @@ async def get_newest_decision(tx: Tx, customer: str, message_id: str) -> StoredD
 async def list_events_with_id(tx: Tx, event_id: str, limit: int) -> Sequence[Any]:
     """Returns stored events with this id, newest first: event_id, type, customer, received."""
     return await tx.rows(
-        "SELECT event_id, type, customer, received FROM inbox WHERE event_id = :event"
+        "SELECT event_id, type, customer, received FROM stored_event WHERE event_id = :event"
         " ORDER BY received DESC, customer LIMIT :limit",
         event=event_id,
         limit=limit,
@@ -206,7 +206,7 @@ async def is_known_customer(tx: Tx, customer: str) -> bool:
     """Whether an event of this customer is stored, or a decision about them."""
     row = await tx.row(
         "SELECT EXISTS (SELECT 1 FROM decision WHERE customer = :customer) AS decided,"
-        " EXISTS (SELECT 1 FROM inbox WHERE customer = :customer) AS seen",
+        " EXISTS (SELECT 1 FROM stored_event WHERE customer = :customer) AS seen",
         customer=customer,
     )
     return row is not None and bool(row.decided or row.seen)

@@ -1,7 +1,7 @@
 """Events that were accepted over HTTP: where each is in the log, so that it can be asked about, whatever comes of it.
 
-Of an event that triggers or changes something here the inbox tells more. For all others, which leave nothing behind in
-this service, this is all that is known; it is kept for a week.
+Of an event that triggers or changes something here the stored event tells more. For all others, which leave nothing
+behind in this service, this is all that is known; it is kept for a week.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -33,7 +33,7 @@ from services.orchestrator.decisions.evaluation import (
     evaluate_in_steps,
 )
 from services.orchestrator.decisions.facts_reader import NO_KNOWN_FACTS, FactsReader
-from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, VersionedLedger
+from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.decisions.stored_trigger import StoredMessage, rebuild_triggered
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.horizon import look_back_start
@@ -199,13 +199,14 @@ class Evaluator:
         now: Instant,
         mode: EvaluationMode = LIVE,
         claim: ClaimMessages | None = None,
+        events: Sequence[ReceivedEvent] = (),
     ) -> list[CustomerEvaluation]:
         """Write evaluations in the caller's transaction; returns them as written: see `write_evaluations`."""
 
         async def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
             return await self.evaluate(inputs, evaluation.customer, evaluation.requests, base, now, mode)
 
-        return await write_evaluations(tx, evaluations, now, inputs.complete_since, reevaluate, claim)
+        return await write_evaluations(tx, evaluations, now, inputs.complete_since, reevaluate, claim, events)
 
     async def write_in_rounds(
         self,
@@ -241,8 +242,11 @@ async def write_evaluations(
     complete_since: Instant,
     reevaluate: Reevaluate,
     claim: ClaimMessages | None = None,
+    events: Sequence[ReceivedEvent] = (),
 ) -> list[CustomerEvaluation]:
     """Write everything that these evaluations change: ledgers, messages, decisions and the history of contacts.
+
+    `events`: the fresh events that were evaluated, which are stored as well.
 
     Returns them as they were written: a customer whose ledger has changed since it was read is evaluated again, and an
     evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
@@ -259,7 +263,9 @@ async def write_evaluations(
     }
     await store.save_ledgers(tx, changed_ledgers)
     await message_store.write_messages(tx, current, now)
-    await store.insert_decisions(tx, [decision for evaluation in current for decision in evaluation.decisions])
+    decisions = [decision for evaluation in current for decision in evaluation.decisions]
+    undecided = await store.insert_decisions(tx, decisions, events)
+    await store.insert_events(tx, undecided, now)
     rows = [
         row
         for evaluation in current

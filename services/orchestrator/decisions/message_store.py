@@ -1,4 +1,4 @@
-"""SQL that writes what evaluations plan: messages, their contents, outbox rows, timers and what parks them.
+"""SQL that writes what evaluations plan: messages with their contents, outbox rows, timers and what parks them.
 
 Every write here happens under the lock of the customer's ledger row, except `wake_parked`, which only makes timers due
 earlier. Claims and attempts: `delivery/store.py`.
@@ -21,17 +21,14 @@ from services.orchestrator.policy.verdicts import DEFER
 MESSAGE_COLUMNS = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "state", "since", "until", "expires_at", "attempts"),
-    *("handover_id", "address_hash", "to_address", "locale", "created", "updated"),
+    *("handover_id", "address_hash", "to_address", "locale", "created", "updated", "content"),
 )
-_MUTABLE_COLUMNS = ("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated")
+_MUTABLE_COLUMNS = (
+    *("version", "policy_version", "state", "since", "until", "to_address", "locale", "updated", "content"),
+)
 _UPSERT = (
     f"INSERT INTO message ({', '.join(MESSAGE_COLUMNS)}) VALUES ({', '.join(':' + name for name in MESSAGE_COLUMNS)}) "
     f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _MUTABLE_COLUMNS)}"
-)
-CONTENT_COLUMNS = ("message_id", "content")
-_UPSERT_CONTENT = (
-    "INSERT INTO message_content (message_id, content) VALUES (:message_id, :content) "
-    "ON CONFLICT (message_id) DO UPDATE SET content = excluded.content"
 )
 OUTBOX_COLUMNS = ("shard", "channel", "message_id", "customer")
 TIMER_COLUMNS = ("message_id", "customer", "kind", "due", "claimed_until")
@@ -67,11 +64,15 @@ def _message_row(
         None if message is None else message.to,
         None if message is None else message.locale,
         *(now, now),
+        None if message is None else msgspec.json.encode(message.content),
     )
 
 
 async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
-    """Write the messages of these evaluations, their contents, outbox rows and timers."""
+    """Write the messages of these evaluations, their outbox rows and timers.
+
+    A deferred message has no content: it is rendered again when it may be sent.
+    """
     new_rows: list[tuple[object, ...]] = []
     known: list[tuple[object, ...]] = []
     outbox: list[tuple[object, ...]] = []
@@ -87,32 +88,9 @@ async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now:
         ]
     await tx.bulk_insert("message", MESSAGE_COLUMNS, new_rows)
     await tx.execute_many(_UPSERT, [dict(zip(MESSAGE_COLUMNS, row, strict=True)) for row in known])
-    await _write_contents(tx, evaluations)
     await tx.bulk_insert("outbox", OUTBOX_COLUMNS, outbox)
     await _write_final_states(tx, evaluations, now)
     await _replace_timers(tx, evaluations)
-
-
-async def _write_contents(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
-    """Write the contents of ready messages. A deferred message has none: it is rendered again when it may be sent."""
-    new_contents: list[tuple[str, bytes]] = []
-    changed_contents: list[dict[str, object]] = []
-    obsolete_ids: list[str] = []
-    for evaluation in evaluations:
-        contents = [
-            (item.planned.message_id, msgspec.json.encode(item.message.content)) for item in evaluation.ready_messages
-        ]
-        if not evaluation.expected_states:
-            new_contents += contents
-            continue
-        changed_contents += [dict(zip(CONTENT_COLUMNS, row, strict=True)) for row in contents]
-        obsolete_ids += [item.planned.message_id for item in evaluation.deferred_messages]
-    await tx.bulk_insert("message_content", CONTENT_COLUMNS, new_contents)
-    await tx.execute_many(_UPSERT_CONTENT, changed_contents)
-    if obsolete_ids:
-        await tx.execute(
-            f"DELETE FROM message_content WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(obsolete_ids)
-        )
 
 
 async def _write_final_states(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:

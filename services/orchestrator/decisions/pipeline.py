@@ -270,9 +270,13 @@ class Pipeline:
 
         if prepared.inputs is not None:
             prepared.evaluations = await self._evaluator.write(
-                tx, prepared.inputs, prepared.evaluations, prepared.now, claim=claim
+                tx,
+                prepared.inputs,
+                prepared.evaluations,
+                prepared.now,
+                claim=claim,
+                events=prepared.received_events,
             )
-        await store.insert_events(tx, prepared.received_events, prepared.now)
         if prepared.erasures:
             await self._erasure_intake.record(tx, prepared.erasures)
         if prepared.customers_to_wake:

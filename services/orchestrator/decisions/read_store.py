@@ -113,7 +113,7 @@ async def list_decision_keys(tx: Tx, customer: str) -> Sequence[Any]:
 async def get_last_trigger_event(tx: Tx, customer: str, campaign: str, until: Instant = END_OF_TIME) -> bytes | None:
     """The structured JSON of the customer's last event, as of an instant, that triggered the campaign."""
     row = await tx.row(
-        "SELECT i.event FROM decision d JOIN inbox i"
+        "SELECT i.event FROM decision d JOIN stored_event i"
         " ON i.customer = d.customer AND i.source = d.event_source AND i.event_id = d.event_id"
         " WHERE d.customer = :customer AND d.campaign = :campaign AND d.time <= :until"
         " ORDER BY d.decision_id DESC LIMIT 1",
@@ -128,7 +128,7 @@ async def get_event(tx: Tx, source: str, event_id: str, customer: str | None) ->
     """The structured JSON of an event that triggered or changed something. Several customers: the last one received."""
     conditions, params = equality_conditions(customer=customer)
     rows = await tx.rows(
-        f"SELECT event FROM inbox {where_clause(['event_id = :event', 'source = :source', *conditions])}"
+        f"SELECT event FROM stored_event {where_clause(['event_id = :event', 'source = :source', *conditions])}"
         " ORDER BY received DESC, customer LIMIT 1",
         event=event_id,
         source=source,

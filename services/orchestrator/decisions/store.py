@@ -1,4 +1,4 @@
-"""SQL of the inbox, the ledgers, the decisions and the history of contacts. Hot paths take and return whole batches.
+"""SQL of events, ledgers, decisions and the history of contacts. Hot paths take and return whole batches.
 
 Whoever writes a customer's messages holds the lock on the customer's ledger row. So a check made under that lock is
 exact, and the message that uses up a cap commits together with the ledger that counts it.
@@ -43,7 +43,9 @@ INBOX_COLUMNS = (
 DECISION_COLUMNS = (
     *("time", "message_id", "customer", "campaign", "channel", "cls", "outcome", "reason"),
     *("event_source", "event_id", "body"),
+    *("event_type", "event_time", "log_topic", "log_partition", "log_offset", "event"),
 )
+_WITHOUT_EVENT = (None,) * 6
 HISTORY_COLUMNS = (
     *("customer", "message_id", "state", "at", "since", "channel", "cls", "intent", "topic", "campaign"),
     *("priority", "event", "reported", "recorded"),
@@ -231,21 +233,22 @@ def apply_history_row(ledger: Ledger, row: Row[Any]) -> Ledger:
 
 
 async def known_event_keys(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:
-    """Returns those of these events that have an inbox row."""
-    return set(await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
+    """Returns those of these events that are stored."""
+    return set(await tx.lookup_column("stored_event", EVENT_KEY_COLUMNS, keys, "received")) if keys else set()
 
 
 async def known_and_erased(
     tx: Tx, keys: Sequence[EventKey], pseudonyms: Sequence[str]
 ) -> tuple[set[EventKey], set[str]]:
-    """Those of these events that have an inbox row, and those of the customers who were erased: one statement."""
+    """Those of these events that are stored, and those of the customers who were erased: one statement."""
     if not keys:
         return set(), set()
     kinds = dict.fromkeys(EVENT_KEY_COLUMNS, "text")
-    same = " AND ".join(f"i.{name} = k.{name}" for name in EVENT_KEY_COLUMNS)
+    same = " AND ".join(f"e.{name} = k.{name}" for name in EVENT_KEY_COLUMNS)
+    known = f"(SELECT e.received FROM stored_event e WHERE {same}) AS known"
     rows = await tx.tuples(
-        f"SELECT customer, source, event_id FROM (SELECT k.customer, k.source, k.event_id, "
-        f"(SELECT i.received FROM inbox i WHERE {same}) AS known FROM {tx.table_parameter('k', kinds)}) AS found "
+        "SELECT customer, source, event_id FROM "
+        f"(SELECT k.customer, k.source, k.event_id, {known} FROM {tx.table_parameter('k', kinds)}) AS found "
         "WHERE known IS NOT NULL UNION ALL "
         f"SELECT pseudonym, NULL, NULL FROM erasure WHERE {tx.in_list('pseudonym', 'pseudonyms')}",
         pseudonyms=tx.list_parameter(list(pseudonyms)),
@@ -255,8 +258,8 @@ async def known_and_erased(
 
 
 async def load_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes]:
-    """The structured JSON of these events, as the inbox keeps it."""
-    return await tx.lookup_column("inbox", EVENT_KEY_COLUMNS, keys, "event") if keys else {}
+    """The structured JSON of these events, as they are stored."""
+    return await tx.lookup_column("stored_event", EVENT_KEY_COLUMNS, keys, "event") if keys else {}
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True):
@@ -268,24 +271,38 @@ class ReceivedEvent(msgspec.Struct, frozen=True):
     offset: int
 
 
-async def insert_events(tx: Tx, events: Iterable[ReceivedEvent], now: Instant) -> None:
-    """Insert inbox rows."""
-    rows = [
-        (a.event.subject, a.event.source, a.event.id, a.event.type, a.event.time, now)
-        + (a.topic, a.partition, a.offset, encode_event(a.event))
-        for a in events
-    ]
-    await tx.bulk_insert("inbox", INBOX_COLUMNS, rows)
+async def insert_decisions(
+    tx: Tx, decisions: Iterable[Decision], events: Iterable[ReceivedEvent] = ()
+) -> list[ReceivedEvent]:
+    """Append decisions with their whole trace, and each of the events with its first decision.
 
-
-async def insert_decisions(tx: Tx, decisions: Iterable[Decision]) -> None:
-    """Append decisions with their whole trace."""
-    rows = [
-        (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
-        + (d.event.source, d.event.id, _DECISION_ENCODER.encode(d))
-        for d in decisions
-    ]
+    Returns the events about which nothing was decided.
+    """
+    undecided = {event_key(each.event): each for each in events}
+    rows: list[tuple[object, ...]] = []
+    for d in decisions:
+        first_of = undecided.pop((d.customer, d.event.source, d.event.id), None)
+        rows.append(
+            (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
+            + (d.event.source, d.event.id, _DECISION_ENCODER.encode(d))
+            + (_WITHOUT_EVENT if first_of is None else _event_columns(first_of))
+        )
     await tx.bulk_insert("decision", DECISION_COLUMNS, rows)
+    return list(undecided.values())
+
+
+def _event_columns(received: ReceivedEvent) -> tuple[object, ...]:
+    event = received.event
+    return (event.type, event.time, received.topic, received.partition, received.offset, encode_event(event))
+
+
+async def insert_events(tx: Tx, events: Iterable[ReceivedEvent], now: Instant) -> None:
+    """Insert inbox rows: events about which nothing was decided."""
+    rows: list[tuple[object, ...]] = []
+    for each in events:
+        kind, time, *position, encoded = _event_columns(each)
+        rows.append((*event_key(each.event), kind, time, now, *position, encoded))
+    await tx.bulk_insert("inbox", INBOX_COLUMNS, rows)
 
 
 async def count_decisions_since(tx: Tx, customers: Sequence[str], since: Instant) -> int:

@@ -1,4 +1,4 @@
-"""Rebuilds what an event triggered from what is stored: the event from the inbox, the campaign from its versions.
+"""Rebuilds what an event triggered from what is stored: the event, and the campaign from its versions.
 
 Everything that evaluates a message again, or explains an evaluation of the past, gets its `TriggeredCampaign` here.
 """
@@ -25,7 +25,7 @@ class StoredMessage(NamedTuple):
 
     @property
     def event_key(self) -> tuple[str, ...]:
-        """The key of its event in the inbox."""
+        """The key of its event."""
         return self.customer, self.event_source, self.event_id
 
 

@@ -13,7 +13,7 @@ from services.orchestrator.decisions.read_store import equality_conditions, wher
 _MESSAGE_COLUMNS = (
     "message_id, customer, campaign, version, policy_version, channel, cls, intent, topic, priority, event_source,"
     " event_id, state, since, until, expires_at, attempts, to_address, locale, adapter, provider_id, detail, created,"
-    " updated, (SELECT content FROM message_content c WHERE c.message_id = m.message_id) AS content"
+    " updated, content"
 )
 
 _WITH_OPEN_HANDOVER = (

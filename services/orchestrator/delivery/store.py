@@ -148,10 +148,9 @@ class PendingMessage(msgspec.Struct, frozen=True):
 async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, PendingMessage]:
     """Those of the messages that are ready to be handed over, by id."""
     rows = await tx.rows(
-        "SELECT m.message_id, m.customer, m.campaign, m.version, m.channel, m.cls, m.to_address, c.content, "
+        "SELECT m.message_id, m.customer, m.campaign, m.version, m.channel, m.cls, m.to_address, m.content, "
         "m.event_source, m.event_id, m.locale, m.since, m.attempts, m.maybe_sent, m.updated "
-        "FROM message m JOIN message_content c ON c.message_id = m.message_id "
-        f"WHERE m.state = 'pending' AND {tx.in_list('m.message_id', 'ids')}",
+        f"FROM message m WHERE m.state = 'pending' AND {tx.in_list('m.message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
     return {

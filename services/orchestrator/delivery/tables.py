@@ -77,7 +77,7 @@ OPEN_HANDOVERS_INDEX: Final = "CREATE INDEX handover_open ON handover (opened) W
 _SAME: Final = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),
     *("priority", "event_source", "event_id", "since", "expires_at", "attempts", "handover_id", "address_hash"),
-    *("to_address", "locale", "created"),
+    *("to_address", "locale", "created", "content"),
 )
 _ACCEPTED: Final = "'accepted'"
 _RESULT: Final[dict[Dialect, str]] = {

@@ -109,7 +109,7 @@ class OrchestratorErasure:
         events = [(row.message_id, self._pseudonyms.of_event(row.event_source, row.event_id)) for row in rows]
         await tx.execute(
             "UPDATE message SET customer = :pseudonym, event_source = :source, event_id = k.event_id, "
-            "address_hash = NULL, to_address = NULL, locale = NULL, provider_id = NULL, "
+            "address_hash = NULL, to_address = NULL, locale = NULL, provider_id = NULL, content = NULL, "
             f"detail = CASE WHEN state = :suppressed THEN detail END FROM {tx.table_parameter('k', kinds)} "
             "WHERE message.message_id = k.message_id",
             pseudonym=subject.pseudonym,
@@ -119,8 +119,7 @@ class OrchestratorErasure:
         )
         await _strip_handovers(tx, {row.handover_id for row in rows if row.handover_id is not None}, set(ids))
         named = tx.list_parameter(ids)
-        for table in ("message_content", "sandbox_message"):
-            await tx.execute(f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=named)
+        await tx.execute(f"DELETE FROM sandbox_message WHERE {tx.in_list('message_id', 'ids')}", ids=named)
         await tx.execute(
             f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
             pseudonym=subject.pseudonym,
@@ -130,13 +129,17 @@ class OrchestratorErasure:
         return len(rows)
 
     async def _strip_decisions(self, tx: Tx, subject: Subject) -> int:
-        """Step: keep what was decided and why, without the evidence. With the contacts, which an audit reads beside."""
+        """Step: keep what was decided and why, without the evidence and the events. With the contacts, which an audit
+        reads beside.
+        """
         rows = await tx.rows(
             f"SELECT decision_id, body FROM decision WHERE {_OF_CUSTOMER} ORDER BY decision_id LIMIT {MOST_ROWS}",
             customer=subject.customer,
         )
         await tx.execute_many(
-            "UPDATE decision SET customer = :pseudonym, event_source = :source, event_id = :event_id, body = :body "
+            "UPDATE decision SET customer = :pseudonym, event_source = :source, event_id = :event_id, body = :body, "
+            "event_type = NULL, event_time = NULL, event = NULL, "
+            "log_topic = NULL, log_partition = NULL, log_offset = NULL "
             "WHERE decision_id = :decision_id",
             [self._anonymous_row(row, subject.pseudonym) for row in rows],
         )

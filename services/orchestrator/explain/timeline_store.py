@@ -16,7 +16,7 @@ _DECODER = msgspec.msgpack.Decoder(Decision)
 async def list_events(tx: Tx, customer: str, until: Instant, limit: int) -> Sequence[Any]:
     """Stored events: source, event_id, type, received."""
     return await tx.rows(
-        "SELECT source, event_id, type, received FROM inbox WHERE customer = :customer AND received <= :until"
+        "SELECT source, event_id, type, received FROM stored_event WHERE customer = :customer AND received <= :until"
         " ORDER BY received DESC, event_id DESC, source DESC LIMIT :limit",
         customer=customer,
         until=until,

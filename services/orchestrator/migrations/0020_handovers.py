@@ -1,4 +1,4 @@
-"""What is handed over together has one row, `handover`, in place of an attempt in each message; and the views on both.
+"""What is handed over together has one row, `handover`, in place of an attempt in each message. Its views: 0021.
 
 Attempts of earlier versions become handovers of all that was claimed, and ended, at the same instants.
 """
@@ -6,7 +6,7 @@ Attempts of earlier versions become handovers of all that was claimed, and ended
 from alembic import op
 from sqlalchemy import BigInteger, Column, inspect
 
-from services.orchestrator.delivery.tables import HANDOVER_TABLES, OPEN_HANDOVERS_INDEX, view_statements
+from services.orchestrator.delivery.tables import HANDOVER_TABLES, OPEN_HANDOVERS_INDEX
 
 revision = "0020"
 down_revision = "0019"
@@ -29,8 +29,6 @@ def upgrade() -> None:
                     "group_concat('\"' || message_id || '\"', ',')")  # fmt: skip
     op.execute("DROP INDEX IF EXISTS message_in_flight")
     op.execute(OPEN_HANDOVERS_INDEX)
-    for statement in view_statements("postgresql" if dialect == "postgresql" else "sqlite"):
-        op.execute(statement)
 
 
 def _carry_over(ids: str) -> None:

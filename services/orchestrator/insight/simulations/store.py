@@ -208,7 +208,7 @@ async def list_received_events(
     named = "" if customers is None else f"AND customer IN ({tx.unnest('customers')}) "
     names = {} if customers is None else {"customers": tx.list_parameter(sorted(customers))}
     return await tx.rows(
-        f"SELECT customer, received, event FROM inbox WHERE received >= :since AND received < :until {named}"
+        f"SELECT customer, received, event FROM stored_event WHERE received >= :since AND received < :until {named}"
         "ORDER BY received, topic, partition, log_offset LIMIT :limit",
         since=since,
         until=until,
