@@ -68,9 +68,9 @@ class Ours:
         """See Contender."""
         rows = await fetch(
             self.databases["orchestrator"],
-            "SELECT m.closed_at - i.time AS spent FROM stored_event i JOIN tracked_message m ON m.customer = i.customer "
-            "AND m.event_source = i.source AND m.event_id = i.event_id "
-            f"WHERE i.time >= {after} AND m.state = 'accepted'",
+            "SELECT m.closed_at - e.time AS spent FROM stored_event e JOIN tracked_message m "
+            "ON m.customer = e.customer AND m.event_source = e.source AND m.event_id = e.event_id "
+            f"WHERE e.time >= {after} AND m.state = 'accepted'",
         )
         return [row["spent"] / 1000 for row in rows]
 
