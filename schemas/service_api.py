@@ -9,16 +9,39 @@ from typing import Any
 
 import msgspec
 
-from schemas.facts import HoldFact, Suppressions
+from schemas.facts import HoldFact, Preference, Suppressions
 from schemas.recorded import HoldPeriod, SuppressionsAsOf, SuppressionsSnapshot
 from schemas.times import Instant
 
 LogPositions = dict[str, dict[int, int]]
 """Topic -> partition -> next offset: how far into the log the caller has read."""
 
+# --- What has changed, in preference and suppression
+
+
+class ChangesRequest(msgspec.Struct, frozen=True):
+    """Asks what has changed since facts were read, once the log is applied up to `positions`.
+
+    `since`: the position that came with the facts. Cheap however many customers the caller has facts of.
+    """
+
+    positions: LogPositions
+    since: tuple[int, int]
+
+
+class ChangesResponse(msgspec.Struct, frozen=True):
+    """The `change_key` of every customer, and of every hash of an address, whose facts may have changed, put together.
+
+    None: anything may have changed, so ask for the facts. See services/kit/db/recent_changes.py.
+    """
+
+    keys: bytes | None
+
+
 # --- Preference service
 
 PREFERENCE_FACTS_PATH = "/internal/preference/facts"
+PREFERENCE_CHANGES_PATH = "/internal/preference/changes"
 PREFERENCE_FACTS_AT_PATH = "/internal/preference/facts-at"
 PREFERENCE_RECORDED_PATH = "/internal/preference/recorded"
 TOPICS_PATH = "/internal/preference/topics"
@@ -30,12 +53,21 @@ class PreferenceRequest(msgspec.Struct, frozen=True):
     """Asks for the facts of these customers, once the service has applied the log up to `positions`.
 
     `versions`: per customer, the version that the caller has already; a customer who still has it is left out of the
-    response. Empty: the caller has none.
+    response. Empty: the caller has none. `with_position`: answer with a PreferenceResponse; without it, and by a
+    service of an earlier version, the answer is a list of preferences.
     """
 
     customers: tuple[str, ...]
     positions: LogPositions = {}
     versions: tuple[int, ...] = ()
+    with_position: bool = False
+
+
+class PreferenceResponse(msgspec.Struct, frozen=True):
+    """The facts, without those that the caller has. `position`: since when to ask for changes; None: do not."""
+
+    customers: tuple[Preference, ...]
+    position: tuple[int, int] | None = None
 
 
 class PastPreferenceRequest(msgspec.Struct, frozen=True):
@@ -117,6 +149,7 @@ class BlockAddressesRequest(msgspec.Struct, frozen=True):
 # --- Suppression service
 
 SUPPRESSION_FACTS_PATH = "/internal/suppression/facts"
+SUPPRESSION_CHANGES_PATH = "/internal/suppression/changes"
 SUPPRESSION_FACTS_AT_PATH = "/internal/suppression/facts-at"
 SUPPRESSION_RECORDED_PATH = "/internal/suppression/recorded"
 HOLDS_PATH = "/internal/suppression/holds"
@@ -167,12 +200,14 @@ class SuppressionResponse(msgspec.Struct, frozen=True):
     """Facts per customer in the order asked, without those the caller has; and all holds, in force or to come.
 
     `needs_spellings`: there are entries that may be hashed as they were spelt, so requests must have `spellings`.
+    `position`: since when to ask for changes; None, also from a service of an earlier version: do not.
     """
 
     customers: tuple[Suppressions, ...]
     holds: tuple[HoldFact, ...] = ()
     version: int = 0
     needs_spellings: bool = True
+    position: tuple[int, int] | None = None
 
 
 class PastSuppressionsRequest(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -10,6 +10,7 @@ from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
+    PREFERENCE_CHANGES_PATH,
     PREFERENCE_ERASURES_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
@@ -23,15 +24,29 @@ from schemas.service_api import (
     PastPreferenceRequest,
     PreferenceHistoryRequest,
     PreferenceRequest,
+    PreferenceResponse,
 )
 from schemas.times import Instant
+from services.clients.changes import ChangedKeys, ask_for_changes, earliest
 from services.clients.dead_letters import DeadLetterClient
+from services.kit.db.recent_changes import ChangePosition
 from services.kit.errors import Permanent, TooLarge
 from services.kit.http import internal_api
 
 NO_PREFERENCES: Mapping[str, Preference] = MappingProxyType({})
 HISTORY_TIMEOUT = 30.0
 """Seconds for histories of many customers, which audits and simulations ask for in the background."""
+
+
+_FactsResponse: Any = PreferenceResponse | list[Preference]
+"""The second one is that of a service of an earlier version."""
+
+
+class PreferencesRead(NamedTuple):
+    """Facts by customer, and since when to ask for changes of them; None: do not."""
+
+    facts: dict[str, Preference]
+    position: ChangePosition | None
 
 
 class PreferenceClient:
@@ -52,24 +67,39 @@ class PreferenceClient:
     ) -> dict[str, Preference]:
         """The preferences of these customers, read once the log has been applied up to `positions`.
 
-        They are asked for in halves where they are too large for one answer. A customer of whom nothing is known has
-        version 0. `known` holds earlier answers: those that are still current are not sent again.
+        A customer of whom nothing is known has version 0. `known` holds earlier answers: those that are still current
+        are not sent again.
+        """
+        return (await self.get_facts_and_position(customers, positions, known)).facts
+
+    async def get_facts_and_position(
+        self, customers: Sequence[str], positions: LogPositions, known: Mapping[str, Preference] = NO_PREFERENCES
+    ) -> "PreferencesRead":
+        """As `get_facts`; also since when to ask for changes.
+
+        They are asked for in halves where they are too large for one answer.
         """
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
-        request = PreferenceRequest(tuple(customers), positions, versions)
+        request = PreferenceRequest(tuple(customers), positions, versions, with_position=True)
         try:
-            responses = await internal_api.call(
-                self._http, PREFERENCE_FACTS_PATH, request, list[Preference], key=self._service_key
+            response = await internal_api.call(
+                self._http, PREFERENCE_FACTS_PATH, request, _FactsResponse, key=self._service_key
             )
         except Permanent as error:
             if error.code != TooLarge.default_code or len(customers) < 2:
                 raise
             middle = len(customers) // 2
-            return await self.get_facts(customers[:middle], positions, known) | await self.get_facts(
-                customers[middle:], positions, known
-            )
-        updated = {preference.customer: preference for preference in responses}
-        return {name: updated[name] if name in updated else known[name] for name in customers}
+            first = await self.get_facts_and_position(customers[:middle], positions, known)
+            rest = await self.get_facts_and_position(customers[middle:], positions, known)
+            return PreferencesRead(first.facts | rest.facts, earliest([first.position, rest.position]))
+        answer = response if isinstance(response, PreferenceResponse) else PreferenceResponse(tuple(response))
+        updated = {preference.customer: preference for preference in answer.customers}
+        facts = {name: updated[name] if name in updated else known[name] for name in customers}
+        return PreferencesRead(facts, answer.position)
+
+    async def find_changed_keys(self, positions: LogPositions, since: ChangePosition) -> ChangedKeys:
+        """Which customers' facts have changed since then: see `ask_for_changes`."""
+        return await ask_for_changes(self._http, PREFERENCE_CHANGES_PATH, self._service_key, positions, since)
 
     async def get_facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """The customer's preferences as they were known at an instant of the past, or at a version."""

@@ -16,6 +16,7 @@ from schemas.service_api import (
     HOLDS_PATH,
     LIFT_HOLD_PATH,
     SITUATIONS_PATH,
+    SUPPRESSION_CHANGES_PATH,
     SUPPRESSION_ERASURES_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
@@ -41,7 +42,9 @@ from schemas.service_api import (
     SuppressionResponse,
 )
 from schemas.times import Instant
+from services.clients.changes import ChangedKeys, ask_for_changes
 from services.clients.dead_letters import DeadLetterClient
+from services.kit.db.recent_changes import ChangePosition
 from services.kit.http import internal_api
 
 NO_SUPPRESSIONS: Mapping[str, Suppressions] = MappingProxyType({})
@@ -83,6 +86,10 @@ class SuppressionClient:
         updated = {suppressions.customer: suppressions for suppressions in answer.customers}
         customers = tuple(updated.get(query.customer) or known[query.customer] for query in queries)
         return msgspec.structs.replace(answer, customers=customers)
+
+    async def find_changed_keys(self, positions: LogPositions, since: ChangePosition) -> ChangedKeys:
+        """Whose facts, and facts about which hashes of addresses, have changed since then: see `ask_for_changes`."""
+        return await ask_for_changes(self._http, SUPPRESSION_CHANGES_PATH, self._service_key, positions, since)
 
     async def get_facts_at(self, query: CustomerAddressHashes, since: Instant, until: Instant) -> PastSuppressions:
         """What was known of the customer as of `since`, and after each change until `until`."""

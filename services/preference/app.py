@@ -15,6 +15,7 @@ from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
+from services.kit.db.recent_changes import FORGET_SECONDS, RecentChanges
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
@@ -36,6 +37,7 @@ from services.preference.editor import PreferenceEditor
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.metrics import PreferenceMetrics
 from services.preference.settings import PreferenceSettings
+from services.preference.tables import WATCHED_TABLES
 
 
 class OrchestratorApi(AttemptsApi, Protocol):
@@ -64,6 +66,7 @@ def build(
     erased = customer_eraser.erased
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
+    changes = RecentChanges(database, WATCHED_TABLES)
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
@@ -74,7 +77,7 @@ def build(
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
         routers=[
             preference_routes(database, editor, region),
-            internal_routes(database, wake_signal, region),
+            internal_routes(database, changes, wake_signal, region),
             dead_letter_routes("preference", letters),
             centre_routes(database, editor, clock, derive_token_key(address_key), region),
         ],
@@ -88,6 +91,8 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = Service(app, health, bus, topics, idempotency)
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
+    service.before_jobs(changes.check_triggers)
+    service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, changes.forget_old))
     service.add_consume_loop(
         CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )

@@ -75,3 +75,5 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": "70"}}
 UPDATED_TABLES = frozenset({"preference_state"})
 """Tables whose rows are updated: the fill factor leaves room on their pages, so that an update touches no index."""
+WATCHED_TABLES = {"preference_state": "customer"}
+"""Tables that facts are read from, each with what names a row: see services/kit/db/recent_changes.py."""

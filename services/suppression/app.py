@@ -20,6 +20,7 @@ from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
+from services.kit.db.recent_changes import FORGET_SECONDS, RecentChanges
 from services.kit.http.app_factory import build_app
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
@@ -51,6 +52,7 @@ from services.suppression.store import entry_store
 from services.suppression.store import situation_store as store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 from services.suppression.suppression_errors import AddressKeyMismatch
+from services.suppression.tables import WATCHED_TABLES
 
 CONSUMER_GROUP = "tactful-suppression"
 STAGE = "suppression"
@@ -87,6 +89,7 @@ class SuppressionComponents:
     letters: DeadLetterQueue[SuppressionBatch]
     erased: ErasedCustomers
     eraser: Eraser
+    changes: RecentChanges
 
 
 class SuppressionService(Service):
@@ -136,6 +139,7 @@ def build(
         letters=DeadLetterQueue("suppression", database, handler, clock, registry, topics=[topic], wake=wake_signal),
         erased=erased,
         eraser=eraser,
+        changes=RecentChanges(database, WATCHED_TABLES),
     )
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
@@ -160,6 +164,8 @@ def build(
 def _add_jobs(service: SuppressionService, components: SuppressionComponents) -> None:
     gauges = DatabaseMetrics(components.registry, "suppression", components.database, [components.topic])
     service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds)
+    service.before_jobs(components.changes.check_triggers)
+    service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, components.changes.forget_old))
     service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_counts))
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
@@ -200,6 +206,7 @@ def _build_routers(
     suppression_list = SuppressionList(components.address_key, components.region)
     facts = internal_api.FactsEndpoint(
         database,
+        components.changes,
         clock,
         components.wake_signal,
         components.topic,

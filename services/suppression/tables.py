@@ -166,6 +166,12 @@ INDEXES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
 ROW_OPTIONS: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
 """Leaves room on the pages for updated rows, so that an update touches no index."""
 UPDATED_TABLES = ("customer_state",)
+WATCHED_TABLES = {
+    "customer_state": "customer",
+    "address_entry": "CASE WHEN reason <> 'erased' THEN hash END",  # that of a pseudonym concerns whoever has it
+    "hold": "CAST(NULL AS text)",
+}
+"""Tables that facts are read from, each with what names a row: see services/kit/db/recent_changes.py."""
 
 
 def add_suppression_tables(metadata: MetaData) -> None:

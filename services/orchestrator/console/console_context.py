@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.facts import Preference
 from schemas.roles import is_allowed
-from schemas.service_api import FoundCustomers, HoldRecord
+from schemas.service_api import FoundCustomers, HoldRecord, LogPositions
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
@@ -36,6 +36,9 @@ _MAX_NAME_LENGTH = 60
 
 class CustomerSearchApi(PreferenceApi, Protocol):
     """What the pages need of preference: services.clients.preference.PreferenceClient."""
+
+    async def get_facts(self, customers: Sequence[str], positions: LogPositions) -> dict[str, Preference]:
+        """Facts of each customer; an unknown customer has version 0. Raises Transient."""
 
     async def find_customers(self, text: str, limit: int = ...) -> FoundCustomers:
         """Customers with a name that begins so, or with this address. Raises Transient."""

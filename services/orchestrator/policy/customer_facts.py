@@ -1,7 +1,7 @@
 """Facts about one customer that rules use besides the ledger: frozen, with derived values computed on demand."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,14 +19,25 @@ _MARKETING = Class.MARKETING.value
 _CUSTOMER_SCOPE = CompiledScope(classes=DEFAULT_CLASSES)
 
 
+class FactsPosition(NamedTuple):
+    """Since when to ask preference and suppression for changes of facts: see services/kit/db/recent_changes.py."""
+
+    preference: tuple[int, int]
+    suppression: tuple[int, int]
+
+
 class Facts(msgspec.Struct, frozen=True, dict=True):
-    """A customer's preferences and suppressions, holds on all customers, the policy, and the configured channels."""
+    """A customer's preferences and suppressions, holds on all customers, the policy, and the configured channels.
+
+    `position`: as of when both services answered; None where that is not known. No rule reads it.
+    """
 
     preference: Preference
     suppressions: Suppressions
     holds: tuple[HoldFact, ...]
     policy: CompiledPolicy
     configured_channels: frozenset[str]
+    position: FactsPosition | None = None
 
     @cached_attribute
     def customer_values(self) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Internal HTTP API for the orchestrator: facts behind the fence, holds, and the situations of the policy."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from typing import NamedTuple, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from schemas.documents import DocumentError, validate_document
-from schemas.facts import Suppressions
+from schemas.facts import HoldFact, SuppressionEntry, Suppressions
 from schemas.policy import SituationKind
 from schemas.service_api import (
     BLOCK_ADDRESSES_PATH,
@@ -15,12 +16,15 @@ from schemas.service_api import (
     HOLDS_PATH,
     LIFT_HOLD_PATH,
     SITUATIONS_PATH,
+    SUPPRESSION_CHANGES_PATH,
     SUPPRESSION_ERASURES_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
     BlockAddressesRequest,
+    ChangesRequest,
+    ChangesResponse,
     CustomerAddressHashes,
     ErasuresRequest,
     HoldEndsRequest,
@@ -39,8 +43,10 @@ from schemas.service_api import (
 from services.erasure.progress import read_progress
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.fence import WakeSignal, wait_until_applied
+from services.kit.bus.fenced_read import read_once_applied
 from services.kit.bus.protocol import Partition
-from services.kit.db.database import Database
+from services.kit.db.database import Database, Tx
+from services.kit.db.recent_changes import ChangePosition, RecentChanges
 from services.kit.errors import Invalid, Problem
 from services.kit.http import internal_api
 from services.kit.http.auth import service_only
@@ -54,9 +60,21 @@ from services.suppression.erasure_steps import block_addresses
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
 from services.suppression.store import entry_store, history_store, hold_store, situation_store, state_store
 from services.suppression.suppression_errors import AddressKeyMismatch
+from services.suppression.suppression_state import SuppressionState
 
+T = TypeVar("T")
 FENCE_WAIT = 2.0
 """Seconds that a request waits until our database has applied the log up to the caller's positions."""
+
+
+class _FactRows(NamedTuple):
+    """What one snapshot says of the customers of a question."""
+
+    states: Mapping[str, SuppressionState]
+    address_entries: Mapping[str, tuple[SuppressionEntry, ...]]
+    holds: tuple[HoldFact, ...]
+    has_spellings: bool
+    position: ChangePosition | None
 
 
 class FactsEndpoint:
@@ -65,6 +83,7 @@ class FactsEndpoint:
     def __init__(
         self,
         database: Database,
+        changes: RecentChanges,
         clock: Clock,
         wake_signal: WakeSignal,
         topic: str,
@@ -73,6 +92,7 @@ class FactsEndpoint:
     ) -> None:
         self._pseudonyms = pseudonyms
         self._database = database
+        self._changes = changes
         self._clock = clock
         self._wake_signal = wake_signal
         self._topic = topic
@@ -87,27 +107,46 @@ class FactsEndpoint:
         hashes = [digest for query in payload.customers for _, digest in query.hashes]
         self._check_address_key(payload.address_key, hashes)
         pseudonyms = {query.customer: self._pseudonyms.of_customer(query.customer) for query in payload.customers}
-        await self.wait_for(payload.positions)
-        async with self._database.read() as tx:
-            known = await state_store.get_states(tx, [query.customer for query in payload.customers])
-            address_entries = await entry_store.list_address_entries(tx, [*hashes, *pseudonyms.values()])
-            current_holds = await hold_store.list_current_holds(tx, self._clock.now())
-            self._has_spellings = self._has_spellings and await entry_store.has_spellings(tx)
+
+        async def read(tx: Tx) -> _FactRows:
+            return _FactRows(
+                await state_store.get_states(tx, [query.customer for query in payload.customers]),
+                await entry_store.list_address_entries(tx, [*hashes, *pseudonyms.values()]),
+                await hold_store.list_current_holds(tx, self._clock.now()),
+                self._has_spellings and await entry_store.has_spellings(tx),
+                await self._changes.get_position(tx),
+            )
+
+        rows = await self._read_once_applied(payload.positions, read)
+        address_entries, self._has_spellings = rows.address_entries, rows.has_spellings
         if self._has_spellings and address_entries:
             await self._carry_over_spellings(payload.customers, address_entries.keys())
         answers: list[Suppressions] = []
         versions = payload.versions or (None,) * len(payload.customers)
         for query, version in zip(payload.customers, versions, strict=True):
-            state = known[query.customer]
+            state = rows.states[query.customer]
             names = query.hashes if address_entries else ()
             erased = address_entries.get(pseudonyms[query.customer], ()) if address_entries else ()
             if version != state.version or erased or any(digest in address_entries for _, digest in names):
                 answers.append(suppression_state.to_facts(state, address_entries, names, erased))
-        return SuppressionResponse(tuple(answers), current_holds, needs_spellings=self._has_spellings)
+        return SuppressionResponse(
+            tuple(answers), rows.holds, needs_spellings=self._has_spellings, position=rows.position
+        )
+
+    async def list_recent_changes(self, payload: ChangesRequest) -> ChangesResponse:
+        """What has changed since facts were read. Raises FenceTimeout after FENCE_WAIT, Invalid."""
+        return ChangesResponse(
+            await self._read_once_applied(payload.positions, lambda tx: self._changes.get_changes(tx, payload.since))
+        )
 
     async def wait_for(self, positions: LogPositions) -> None:
         """Wait until our database has applied the log up to these positions. Raises FenceTimeout, Invalid."""
         await wait_until_applied(self._database, self._log_positions(positions), FENCE_WAIT, self._wake_signal)
+
+    async def _read_once_applied(self, positions: LogPositions, query: Callable[[Tx], Awaitable[T]]) -> T:
+        return await read_once_applied(
+            self._database, self._log_positions(positions), FENCE_WAIT, self._wake_signal, query
+        )
 
     async def _carry_over_spellings(self, queries: Sequence[CustomerAddressHashes], known: Set[str]) -> None:
         """Keep entries that an address matches in another spelling under its canonical form, for all who have it."""
@@ -172,6 +211,12 @@ def internal_routes(
     @routes.post(SUPPRESSION_FACTS_PATH)
     async def get_facts(request: Request) -> Response:
         return internal_api.respond(await facts.get_facts(await internal_api.read_request(request, SuppressionRequest)))
+
+    @routes.post(SUPPRESSION_CHANGES_PATH)
+    async def list_recent_changes(request: Request) -> Response:
+        return internal_api.respond(
+            await facts.list_recent_changes(await internal_api.read_request(request, ChangesRequest))
+        )
 
     @routes.post(SUPPRESSION_FACTS_AT_PATH)
     async def get_past_facts(request: Request) -> Response:

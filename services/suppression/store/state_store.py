@@ -11,6 +11,7 @@ from services.suppression.suppression_state import SuppressionState, empty_state
 EventKey: TypeAlias = tuple[str, ...]
 """Customer, source, event id."""
 
+_STATE_COLUMNS = {"customer": "text", "version": "bigint", "body": "bytea"}
 _EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 
 
@@ -54,13 +55,15 @@ async def _select_states(tx: Tx, customers: Sequence[str], order: str) -> dict[s
 
 async def save_states(tx: Tx, changed: Iterable[SuppressionState]) -> None:
     """Write these states. Requires `lock_states`."""
-    sql = """
-        INSERT INTO customer_state (customer, version, body) VALUES (:customer, :version, :body)
+    rows = [(state.customer, state.version, pack(state)) for state in changed]
+    if not rows:
+        return
+    sql = f"""
+        INSERT INTO customer_state (customer, version, body)
+        SELECT customer, version, body FROM {tx.table_parameter("v", _STATE_COLUMNS)} WHERE true
         ON CONFLICT (customer) DO UPDATE SET version = excluded.version, body = excluded.body
     """
-    await tx.execute_many(
-        sql, [{"customer": state.customer, "version": state.version, "body": pack(state)} for state in changed]
-    )
+    await tx.execute(sql, **tx.bind_table_parameter("v", _STATE_COLUMNS, rows))
 
 
 async def find_applied_events(tx: Tx, keys: Sequence[EventKey]) -> dict[EventKey, bytes | None]:
