@@ -42,6 +42,7 @@ from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.simulations.runner import SimulationRunner
+from services.orchestrator.retention.history_expiry import HistoryExpiry, RetentionMetrics, check_retention
 from services.orchestrator.seen_names.sampler import NameSampler
 from services.orchestrator.seen_names.store import SAVE_SECONDS, NameSaver
 from services.orchestrator.settings import OrchestratorSettings
@@ -115,6 +116,7 @@ def build(
         _add_decide_role(service, components, bus)
     if role in ("schedule", "all"):
         _add_schedule_role(service, components, free_running)
+        _add_retention(service, components, bus)
     if role in ("dispatch", "all"):
         _add_dispatch_role(service, components, is_sole_dispatcher)
 
@@ -187,6 +189,15 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)
         service.add_job("schedule", service.scheduler.run_until_stopped)
         service.add_job("audit", auditor.run_until_stopped)
+
+
+def _add_retention(service: OrchestratorService, components: Components, bus: Bus) -> None:
+    days = components.settings.retention.decisions
+    metrics = RetentionMetrics(components.registry)
+    if days is not None:
+        service.before_jobs(partial(check_retention, bus, components.settings.kafka.events_topic, days))
+        expiry = HistoryExpiry(components.database, components.clock, days, metrics)
+        service.add_job("retention", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
 
 
 def _add_dispatch_role(service: OrchestratorService, components: Components, is_sole_dispatcher: bool) -> None:

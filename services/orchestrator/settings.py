@@ -1,7 +1,7 @@
 """Settings of the orchestrator: handover to providers, which adapter serves each channel, and the adapters' own."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model, field_validator
 
@@ -38,6 +38,16 @@ class DispatchSettings(Section):
     timeout: Seconds = 10.0
 
 
+class RetentionSettings(Section):
+    """For how many days things are kept.
+
+    `decisions`: decisions with their events, messages and attempts; without it for ever. At least as long as the topic
+    of events keeps its records, which is checked at start. The history of contacts stays.
+    """
+
+    decisions: Annotated[int, Field(ge=30, le=36_500)] | None = None
+
+
 def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
     """Returns a subclass of `base` that has one section for each adapter, named by its id.
 
@@ -45,7 +55,7 @@ def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[Connect
     """
     sections: dict[str, Any] = {}
     for id, adapter in ADAPTER_REGISTRY.declarations.items():
-        if id in (*base.model_fields, "dispatch", "adapters"):
+        if id in (*base.model_fields, "dispatch", "adapters", "retention"):
             raise ExtensionError(f"the adapter `{id}` has the name of another section of the settings")
         sections[id] = (adapter.settings, adapter.settings())
     return create_model("AdapterSections", __base__=base, __module__=__name__, **sections)
@@ -61,6 +71,7 @@ class OrchestratorSettings(AdapterSections):
     """The settings of the orchestrator. `adapters` maps each channel to the id of its adapter, or to `off`."""
 
     dispatch: DispatchSettings = DispatchSettings()
+    retention: RetentionSettings = RetentionSettings()
     adapters: dict[str, str] = Field(default_factory=lambda: dict(default_adapters(CHANNELS)))
 
     @field_validator("adapters", mode="before")

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -228,6 +229,23 @@ class KafkaBus:
             numbers = await (await self._open_producer()).partitions_for(topic)
             ends = await reader.end_offsets([TopicPartition(topic, number) for number in sorted(numbers)])
         return {Partition(*place): end for place, end in ends.items()}
+
+    async def retention(self, topic: str) -> float | None:
+        """See Bus. A compacted topic keeps records for ever. Needs the right to describe the topic's configuration."""
+        admin = AIOKafkaAdminClient(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+        async with _translate_kafka_errors(START_TIMEOUT):
+            try:
+                await admin.start()
+                wanted = {"retention.ms": None, "cleanup.policy": None}
+                (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
+                ((code, *_, entries),) = answer.resources
+                if code:
+                    raise for_code(code)()
+            finally:
+                await admin.close()
+        values = {name: value for name, value, *_ in entries}
+        milliseconds = int(values["retention.ms"])
+        return None if milliseconds < 0 or "delete" not in values["cleanup.policy"] else milliseconds / 1000
 
     async def close(self) -> None:
         """See Bus. Takes no longer than CLOSE_TIMEOUT, whether or not the brokers answer."""

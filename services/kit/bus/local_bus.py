@@ -115,6 +115,10 @@ class LocalBus:
         """See Bus."""
         return await self._reader.execute(lambda store: store.end_offsets(topic))
 
+    async def retention(self, topic: str) -> float | None:
+        """See Bus. Nothing: the positions of its readers are in the folder of the log, so it is read once."""
+        return 0.0
+
     async def run_on_reader(self, function: Callable[[LocalLogStore], T]) -> T:
         """Runs on the reading thread."""
         return await self._reader.execute(function)

@@ -101,6 +101,9 @@ class Bus(Protocol):
     async def end_offsets(self, topic: str) -> dict[Partition, int]:
         """Returns the offset after the last record of every partition. Raises BusGone."""
 
+    async def retention(self, topic: str) -> float | None:
+        """For how many seconds the log may keep a record to be read again; None: for ever. Raises BusGone."""
+
     def is_lost(self) -> bool:
         """Whether the servers of the log are known not to answer: what it holds is unknown until they do."""
 

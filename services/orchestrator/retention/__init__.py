@@ -1,0 +1,1 @@
+"""How long decisions, their events and their messages are kept."""

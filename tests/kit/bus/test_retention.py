@@ -1,0 +1,52 @@
+"""How long a log keeps its records, which those who forget events must know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.kit.bus.kafka_bus import KafkaBus
+from services.kit.bus.kafka_connection import KafkaConnection
+from services.kit.bus.local_bus import LocalBus
+from services.kit.runtime.settings import SettingsError
+from services.orchestrator.retention.history_expiry import check_retention
+
+DAY = 24 * 3600
+FOR_EVER = {"retention.ms": "-1"}
+COMPACTED = {"cleanup.policy": "compact"}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("configuration", "kept"),
+    [({}, 7 * DAY), ({"retention.ms": str(40 * DAY * 1000)}, 40 * DAY), (FOR_EVER, None), (COMPACTED, None)],
+    ids=["default", "longer", "for ever", "compacted"],
+)
+async def test_a_topic_says_how_long_it_keeps_records(
+    kafka_bootstrap: str, request: pytest.FixtureRequest, configuration: dict[str, str], kept: float | None
+) -> None:
+    topic = f"retention-{request.node.callspec.id.replace(' ', '-')}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configuration)])
+    await admin.close()
+    bus = KafkaBus(KafkaConnection(kafka_bootstrap))
+    try:
+        assert await bus.retention(topic) == kept
+        if kept is None or kept > 30 * DAY:
+            with pytest.raises(SettingsError, match=f"retention.decisions is 30 days, but the topic {topic} keeps"):
+                await check_retention(bus, topic, 30)
+        else:
+            await check_retention(bus, topic, 30)
+    finally:
+        await bus.close()
+
+
+@pytest.mark.wired
+async def test_an_embedded_log_is_read_once(tmp_path: Path) -> None:
+    bus = LocalBus(tmp_path / "log.db")
+    await bus.ensure_topics({"t": 1})
+    await check_retention(bus, "t", 30)
+    await bus.close()
