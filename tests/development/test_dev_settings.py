@@ -41,6 +41,7 @@ TAKES_EFFECT = {
     "TACTFUL_WEB__RATE": "7",
     "TACTFUL_OUTBOUND__NETWORKS": "10.20.0.0/16",
     "TACTFUL_DISPATCH__TIMEOUT": "2",
+    "TACTFUL_RETENTION__DECISIONS": "400",
 }
 """All settings but those of adapters, which are as in production."""
 NEED_A_SECURITY_PROTOCOL = {
