@@ -113,21 +113,24 @@ class Live:
         await self.reviewer.aclose()
 
 
-def settings(region: str | None = None) -> DeploymentSettings:
+def settings(region: str | None = None, **others: Any) -> DeploymentSettings:
     """Settings for tests: no environment, three keys, and the organisation's country."""
     return DeploymentSettings(
         admin_key=SecretStr(ADMIN),
         service_key=SecretStr("service-key-of-the-tests"),
         address_key=SecretStr("address-key-of-the-tests"),
         region=region,
+        **others,
     )
 
 
 @asynccontextmanager
 async def live(
-    directory: Path, now: Instant, urls: Mapping[str, str] | None = None, region: str | None = None
+    directory: Path, now: Instant, urls: Mapping[str, str] | None = None, region: str | None = None, **others: Any
 ) -> AsyncIterator[Live]:
-    """The product on files in `directory`, or on the databases at `urls`, of an organisation in `region`."""
+    """The product on files in `directory`, or on the databases at `urls`, of an organisation in `region`. `others`:
+    settings that are not the defaults.
+    """
     clock = ManualClock(now)
     databases: dict[str, Database] = {}
     for name in SERVICE_NAMES:
@@ -135,7 +138,7 @@ async def live(
         migrate(url, f"services.{name}")
         databases[name] = Database.open(url)
     bus = LocalBus(directory / "log.db")
-    together = AllServices(settings(region), databases, bus, clock, is_sole_dispatcher=True)
+    together = AllServices(settings(region, **others), databases, bus, clock, is_sole_dispatcher=True)
     _, reviewer = await api_keys.create_key(databases["orchestrator"], "reviewer", Role.APPROVER, "tests", now)
     await together.start()
     product = Live(together, clock, reviewer)
