@@ -8,6 +8,9 @@ from services.kit.errors import Transient
 from services.kit.observability.dependency import Dependency, Probe
 from services.kit.runtime.tls import explain_untrusted
 
+PROBE_INTERVAL = 10.0
+"""Seconds. A request costs both sides more than a probe of a database, and every process asks every service."""
+
 
 def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Probe]:
     """Returns what `ProcessResources.watch` takes. `http` has the base URL.
@@ -24,7 +27,7 @@ def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Pro
         if response.status_code != 200:
             raise Transient(f"HTTP {response.status_code}")
 
-    return Dependency(name, str(http.base_url)), probe
+    return Dependency(name, str(http.base_url), probe_interval=PROBE_INTERVAL), probe
 
 
 def _explain(error: httpx.TransportError, url: str) -> str:

@@ -16,6 +16,7 @@ from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import log, log_error
+from services.kit.runtime.periodic import wait_for_any
 
 BUSY_SECONDS: Final = 0.5
 """Seconds between two rounds while an erasure waits, as for the end of a handover."""
@@ -61,7 +62,7 @@ class Eraser:
                     seconds = BUSY_SECONDS
             except Transient as error:
                 log_error("erasure_waits", error, "warning")
-            await _wait_for_any(seconds, stopping, woken)
+            await wait_for_any(seconds, stopping, woken)
 
     async def erase_all(self) -> bool:
         """Work at all unfinished erasures; whether one is unfinished afterwards. Raises Transient.
@@ -110,15 +111,6 @@ class Eraser:
             if changed:
                 await store.count_rows(tx, pseudonym, changed)
         return changed
-
-
-async def _wait_for_any(seconds: float, *events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
 
 
 def deletes(table: str) -> EraseStep:

@@ -141,7 +141,6 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
         components.evaluator,
         clock,
         components.decision_metrics,
-        components.outbox_signal,
         components.shadow,
         components.erasure_intake,
         inline_delivery,
@@ -177,7 +176,6 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
         releaser.release_ended_holds,
         clock,
         components.decision_metrics,
-        components.outbox_signal,
     )
     expiry = AcceptedEventExpiry(database, clock)
     service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
@@ -204,7 +202,7 @@ def _add_dispatch_role(service: OrchestratorService, components: Components, is_
     database, clock, limits = components.database, components.clock, components.settings.dispatch
     recovery = AttemptRecovery(database, components.adapters, clock, deadline=limits.deadline, slack=limits.slack)
     claimer = OutboxClaimer(_new_owner_id(), components.address_key)
-    dispatcher = Dispatcher(database, claimer, components.delivery, recovery, clock, components.outbox_signal)
+    dispatcher = Dispatcher(database, claimer, components.delivery, recovery, clock)
     if is_sole_dispatcher:
         service.before_jobs(recovery.close_all_open)
     service.before_jobs(dispatcher.start)

@@ -72,8 +72,6 @@ class Components:
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
         self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
-        self.outbox_signal = WakeSignal()
-        """Wakes the dispatcher when a message is ready to be handed over."""
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
@@ -82,9 +80,7 @@ class Components:
         self.eraser = Eraser(database, OrchestratorErasure(self.erased.pseudonyms, clock).steps())
         self.erasure_intake = ErasureIntake(preference, suppression, self.erased, self.eraser.wake.notify)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of
-        redriver = Pipeline(
-            *(self.evaluator, clock, self.decision_metrics, self.outbox_signal, self.shadow, self.erasure_intake)
-        )
+        redriver = Pipeline(self.evaluator, clock, self.decision_metrics, self.shadow, self.erasure_intake)
         self.own_letters = DeadLetterQueue(
             "orchestrator", database, redriver, clock, registry, topics=topics, wake=self.decided_signal
         )

@@ -25,7 +25,7 @@ from services.kit.observability import logs
 from services.kit.observability.metrics import MetricFamily, Registry, log_counter
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions.backlog_gauges import backlog_check
-from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS, TIMER_COLUMNS
+from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS, TimerRow
 from services.orchestrator.decisions.metrics import BacklogMetrics
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.fresh_databases import migrate
@@ -170,7 +170,7 @@ async def test_what_waits_is_found_with_the_instant_since_when(database_url: str
             if kind == "outbox":
                 await tx.bulk_insert("outbox", OUTBOX_COLUMNS, [(number, "email", f"m{number}", "c")])
             else:
-                await tx.bulk_insert("timer", TIMER_COLUMNS, [(f"m{number}", "c", kind, due, 0)])
+                await tx.bulk_insert("timer", TimerRow._fields, [(f"m{number}", "c", kind, due, 0)])
         await tx.execute(_REVIEW)
     await backlog_check(database, ManualClock(MONDAY), BacklogMetrics(made))()
     await database.close()

@@ -168,6 +168,7 @@ async def test_without_kafka(installed: Installation, broker: servers.Kafka, how
     assert kept and len(kept) == len({item["message_id"] for item in kept}), "the event, sent often, was decided once"
     assert set(decided) <= {item["decision_id"] for item in kept}
     for name in ("api", "decide", *FACTS):
+        await turns(lambda name=name: bool(log.actions(name)["ready"]), f"{name} says so")  # type: ignore[misc]
         actions = log.actions(name)
         assert (actions["dependency_lost"], actions["dependency_back"]) == (1, 1), (name, actions)
         assert (actions["not_ready"], actions["ready"]) == (1, 1), (name, actions)

@@ -49,7 +49,7 @@ async def test_names_are_sampled_of_every_type_of_event_and_of_traits(product: L
     await product.campaign(campaign())
     await product.customer(customer())
     parts, names = product.together.orchestrator.components, NameSampler()
-    common = product.clock, parts.decision_metrics, parts.outbox_signal, parts.shadow, parts.erasure_intake
+    common = product.clock, parts.decision_metrics, parts.shadow, parts.erasure_intake
     pipeline = Pipeline(parts.evaluator, *common, names=names)
     events = [event("shop.other", "e-1", items=[{"name": "x"}]), event("shop.offer", "e-2", total=1)]
     records = [

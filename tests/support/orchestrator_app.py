@@ -204,7 +204,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
     erased = ErasedCustomers(ADDRESS_KEY)
     intake = ErasureIntake(preference, suppression, erased, lambda: None)
-    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), WakeSignal(), shadow, intake)
+    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)
     letters = DeadLetterDirectory(
         {
             "orchestrator": DeadLetterQueue(

@@ -220,10 +220,10 @@ async def _worker(
     )
     marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
     recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
-    dispatcher = Dispatcher(database, marker, handover, recovery, clock, parts.outbox_signal)
+    dispatcher = Dispatcher(database, marker, handover, recovery, clock)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)
-    common = parts.evaluator, clock, parts.decision_metrics, parts.outbox_signal, parts.shadow, parts.erasure_intake
+    common = parts.evaluator, clock, parts.decision_metrics, parts.shadow, parts.erasure_intake
     return Worker(
         database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
     )

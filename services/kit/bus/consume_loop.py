@@ -24,14 +24,21 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import sleep_unless_set
 from services.kit.runtime.retry import Retrier, RetryCancelled, RetryPolicy
 
 __all__ = ["Batch", "BatchHandler", "ConsumeLoop"]
 
 T = TypeVar("T")
 
-POLL_TIMEOUT = 0.25
-"""Seconds that a poll waits for the first record."""
+POLL_TIMEOUT = 2.0
+"""Seconds that a poll waits for the first record; less when the process stops or gets partitions."""
+PACE = 0.025
+"""Seconds from the start of one batch to that of the next, at least. A batch costs every process that takes part some
+milliseconds, however small it is: without a pace a steady load would be taken record by record.
+"""
+LINGER = 0.005
+"""Seconds that a second poll of a batch waits."""
 KEEP_ALIVE_INTERVAL = 3.0
 """Seconds of work on one batch after which the loop keeps polling without reading, to stay in the group."""
 COMMIT_INTERVAL = 1.0
@@ -56,7 +63,7 @@ class ConsumeLoop(Generic[T]):
         stage: str,
         dead_letter_topic: str,
         max_batch: int = 2000,
-        linger: float = 0.005,
+        pace: float = PACE,
         metrics: ConsumerMetrics | None = None,
         wake: WakeSignal | None = None,
     ) -> None:
@@ -64,7 +71,7 @@ class ConsumeLoop(Generic[T]):
         self._database = database
         self._topics = tuple(topics)
         self._max_batch = max_batch
-        self._linger = linger
+        self._pace = pace
         self._metrics = metrics or NullConsumerMetrics()
         self._consumer = bus.consumer(group, topics)
         self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned_partitions)
@@ -75,8 +82,10 @@ class ConsumeLoop(Generic[T]):
         self._paused = False
         self._stopping = asyncio.Event()
         self._poll_limit: asyncio.Timeout | None = None
+        self._committed: dict[Partition, int] = {}
         self._task: asyncio.Task[Any] | None = None
         self._last_commit = self._last_progress = self._last_poll = time.monotonic()
+        self._next_start = 0.0
         self._retrier = Retrier(self._stopping, self._on_retry_wait)
         self._applier = BatchApplier(
             database,
@@ -113,8 +122,7 @@ class ConsumeLoop(Generic[T]):
         Returns whether the batch was finished.
         """
         self._stopping.set()
-        if self._poll_limit is not None:
-            self._poll_limit.reschedule(asyncio.get_running_loop().time())
+        self._interrupt_poll()
         if self._task is None:
             return True
         _, late = await asyncio.wait({self._task}, timeout=drain)
@@ -164,6 +172,7 @@ class ConsumeLoop(Generic[T]):
         self._drop_leases(partitions)
         self._unclaimed |= partitions
         self._consumer.pause(partitions)
+        self._interrupt_poll()  # to claim them
         self._metrics.count_rebalance()
 
     async def _on_revoked(self, partitions: set[Partition]) -> None:
@@ -215,24 +224,25 @@ class ConsumeLoop(Generic[T]):
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def _poll_batch(self) -> list[Record]:
-        """Returns up to `max_batch` records: those available, and those arriving within `linger` seconds of
-        the first.
+        """Returns up to `max_batch` records. Batches keep the pace, so that they are as large as the load asks for: the
+        first record after a pause is taken at once, under a steady load those of some milliseconds are taken together,
+        and full batches, as under a backlog, follow each other without waiting.
         """
         if self._paused:
             self._set_paused(False)
         began = time.monotonic()
+        if began < self._next_start:
+            await sleep_unless_set(self._stopping, self._next_start - began)
+            if self._stopping.is_set():
+                return []
         found: dict[Partition, list[Record]] = {}
-        self._add_unread(await self._poll_until_stopped(), found)
+        self._add_unread(await self._poll_until_interrupted(), found)
         self._last_poll = time.monotonic()
-        deadline = self._last_poll + self._linger
-        while found and (capacity := self._max_batch - sum(map(len, found.values()))) > 0:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            try:
-                self._add_unread(await self._consumer.poll(capacity, left), found)
-            except Transient:
-                break  # what we have is not lost; the next poll tells
+        if found and (room := self._max_batch - sum(map(len, found.values()))) > 0:
+            self._next_start = self._last_poll + self._pace
+            # A bus may have read these ahead, just after the last poll: those that have come since are read now.
+            with contextlib.suppress(Transient):  # what we have is not lost; the next poll tells
+                self._add_unread(await self._consumer.poll(room, LINGER), found)
         self._metrics.add_activity("poll" if found else "idle", time.monotonic() - began)
         records = [record for partition in sorted(found) for record in found[partition]]
         for topic in self._topics:
@@ -245,9 +255,13 @@ class ConsumeLoop(Generic[T]):
             self._last_progress = time.monotonic()
         return records
 
-    async def _poll_until_stopped(self) -> Mapping[Partition, list[Record]]:
-        """Waits for the first records, but no longer once `stop` is called. Then nothing is read any more, so what a
-        poll that is cut off had in hand is read by the next owner of its partition.
+    def _interrupt_poll(self) -> None:
+        if self._poll_limit is not None:
+            self._poll_limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _poll_until_interrupted(self) -> Mapping[Partition, list[Record]]:
+        """Waits for the first records, but no longer once it stops or has been given partitions. A poll that is cut off
+        has delivered nothing: the next one does, here or at the next owner of the partition.
         """
         try:
             async with asyncio.timeout(None) as limit:
@@ -307,12 +321,14 @@ class ConsumeLoop(Generic[T]):
 
     async def _commit_to_bus(self, *, interval: float = COMMIT_INTERVAL) -> None:
         """Commits to the bus for lag tools only; correctness does not depend on it."""
-        if time.monotonic() - self._last_commit < interval or not self._leases:
+        applied = {partition: lease.applied_offset for partition, lease in self._leases.items()}
+        if applied == self._committed or time.monotonic() - self._last_commit < interval:
             return
         self._last_commit = time.monotonic()
         with contextlib.suppress(Transient, TimeoutError):
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await self._consumer.commit({p: lease.applied_offset for p, lease in self._leases.items()})
+                await self._consumer.commit(applied)
+                self._committed = applied
 
     async def _measure_lag(self) -> None:
         """Reports the lag of our partitions; of those whose end is unknown, and of those that were ours, none."""

@@ -4,7 +4,6 @@ dead-letter topic.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -19,7 +18,12 @@ from services.kit.db.tables import decode_headers
 from services.kit.errors import RecordProblem, TactfulError, Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
+from services.kit.runtime.periodic import sleep_unless_set
 
+RELAY_INTERVAL = 5.0
+"""Seconds between two looks for dead letters that nobody has notified, as those of another process that has ended."""
+DEAD_LETTER_STORED = "dead_letter_stored"
+"""The channel of notifications that relays listen to."""
 _MAX_MESSAGE_LENGTH = 500
 _MAX_PROBLEMS = 50
 PROBLEM_FIELDS = ("pointer", "code", "detail")
@@ -91,6 +95,7 @@ async def store_dead_letter(
         customer=identity.customer,
         problems=encode_problems(problems_of(error)),
     )
+    await tx.notify(DEAD_LETTER_STORED)
 
 
 def problems_of(error: BaseException) -> tuple[RecordProblem, ...]:
@@ -174,6 +179,7 @@ class DeadLetterRelay:
         self._clock = clock
         self._owned = owned
         self._limit = limit
+        self._stored_signal = database.notifications.listen(DEAD_LETTER_STORED)
 
     async def publish_waiting(self) -> int:
         """Publishes at most `limit` waiting dead letters; returns how many. Raises Transient."""
@@ -200,13 +206,14 @@ class DeadLetterRelay:
         owned = tx.bind_table_parameter("o", PARTITION_COLUMNS, sorted(self._owned()))
         return await tx.rows(_UNPUBLISHED.format(ours=ours), limit=self._limit, **owned)
 
-    async def publish_until_cancelled(self, interval: float = 1.0) -> None:
-        """Publishes for ever, polling every `interval` seconds; transient errors are retried."""
+    async def publish_until_cancelled(self) -> None:
+        """Publishes for ever what is stored; transient errors are retried."""
         while True:
+            stored = self._stored_signal.next_event()
             try:
                 full = await self.publish_waiting() == self._limit
             except Transient as error:
                 full = False
                 log("dead_letter_relay_waits", level="warning", reason=error.code)
             if not full:
-                await asyncio.sleep(interval)
+                await sleep_unless_set(stored, RELAY_INTERVAL)

@@ -12,28 +12,13 @@ from collections.abc import Mapping
 from services.kit.bus.partition_lease import positions_applied, read_applied_offsets, read_leases
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
+from services.kit.db.notifications import WakeSignal
 from services.kit.errors import FenceTimeout
 
 __all__ = ["WakeSignal", "read_applied_offsets", "wait_until_applied"]
 
 POLL_INTERVAL = 0.010
 """Seconds between polls without a wake-up: another replica may be the one that applies."""
-
-
-class WakeSignal:
-    """Wakes the waiting tasks of this process whenever it has committed a batch."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def notify(self) -> None:
-        """Signals that a batch has committed."""
-        done, self._event = self._event, asyncio.Event()
-        done.set()
-
-    def next_event(self) -> asyncio.Event:
-        """Returns an event that the next `notify` sets. Take it before you check the condition."""
-        return self._event
 
 
 async def wait_until_applied(

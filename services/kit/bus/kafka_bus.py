@@ -59,9 +59,10 @@ _PRODUCER_CONFIG = {
     "request_timeout_ms": REQUEST_TIMEOUT_MS,
 }
 _CONSUMER_CONFIG = {
-    # a steady trickle would else be answered record by record, which costs broker and readers more than the records do
-    "fetch_min_bytes": 64 * 1024,
-    "fetch_max_wait_ms": 100,
+    # A record is sent at once; the consume loop's pace keeps a steady trickle from being read record by record
+    "fetch_min_bytes": 1,
+    "fetch_max_wait_ms": 1000,
+    "consumer_timeout_ms": 1000,  # how often a fetcher looks whether there is anything to do that nobody told it
     "enable_auto_commit": False,
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",

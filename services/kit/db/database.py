@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool
 
 from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
+from services.kit.db.notifications import Notifications
 from services.kit.db.server_tls import explain_tls_error, split_tls
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
@@ -82,6 +83,8 @@ class Tx:
         self._connection = connection
         self._begun = dialect == "sqlite"
         self.dialect: Dialect = dialect
+        self.notified: set[str] = set()
+        """The channels that are notified once the transaction has committed."""
         self.for_update = "FOR UPDATE" if dialect == "postgresql" else ""
 
     async def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
@@ -150,6 +153,15 @@ class Tx:
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise IntegrityError(None, None, error) from error
 
+    async def notify(self, channel: str) -> None:
+        """Wakes those who listen to the channel, in every process, once this transaction has committed: see
+        notifications.py.
+        """
+        if channel not in self.notified:
+            self.notified.add(channel)
+            if self.dialect == "postgresql":
+                await self.execute("SELECT pg_notify(:channel, '')", channel=channel)
+
     async def now(self) -> Instant:
         """Returns the database's clock, in microseconds since 1970 UTC; it advances during the transaction."""
         if self.dialect == "sqlite":
@@ -216,6 +228,7 @@ class Database:
         self.dialect: Dialect = dialect
         self.dependency = Dependency("database", server_name(engine.url))
         self.dependency.on_change.append(self._drop_connections_if_lost)
+        self.notifications = Notifications()
         self.on_connection_wait: Callable[[float], None] | None = None
         """A callback that is told how many seconds each transaction waited for its connection."""
 
@@ -274,7 +287,8 @@ class Database:
                 connection.terminate()
 
     async def probe(self) -> None:
-        """Asks the server for an answer, on a connection of its own, so that a full pool is not taken for a loss.
+        """Asks the server for an answer, on a connection of its own, so that a full pool is not taken for a loss. The
+        same connection listens for notifications.
 
         Raises what asyncpg raises when the server does not answer, or does not let us in; DatabaseGone, with what to
         correct, where TLS fails. SQLite: does nothing.
@@ -288,6 +302,7 @@ class Database:
                 for name in _SQLALCHEMY_OPTIONS:
                     arguments.pop(name, None)
                 connection = await asyncpg.connect(**arguments, **self._tls)
+                await self.notifications.listen_on(connection)
             await connection.execute("SELECT 1")
         except asyncpg.TooManyConnectionsError:
             return  # it answers
@@ -371,7 +386,9 @@ class Database:
         DatabaseGone raised at the exit means that the outcome is unknown: read before you write again.
         """
         async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
-            yield Tx(connection, self.dialect)
+            tx = Tx(connection, self.dialect)
+            yield tx
+        self.notifications.wake(tx.notified)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:

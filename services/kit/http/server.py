@@ -16,6 +16,10 @@ from starlette.types import ASGIApp
 
 from services.kit.http.connection_limits import BoundedHttpProtocol
 from services.kit.http.tls_listener import TlsListener
+from services.kit.runtime.periodic import sleep_unless_set
+
+TICK = 1.0
+"""Seconds between two updates of the `date` header."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -33,16 +37,25 @@ class DrainingServer(uvicorn.Server):
         self._tls = tls
         self._acceptors: list[asyncio.Task[None]] = []
         self.ended_by = ""
+        self._ending = asyncio.Event()
 
     def end(self, reason: str) -> None:
         """Ends the server, as a signal does."""
         self.ended_by = self.ended_by or reason
         self.should_exit = True
+        self._ending.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handles SIGTERM and SIGINT; a second SIGINT aborts requests in progress."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.end(f"signal {signal.Signals(sig).name}")
+
+    async def main_loop(self) -> None:
+        """Waits until the server is to exit. uvicorn's own loop looks ten times a second; `end` wakes this one, which
+        looks once a second, as the headers need the time of day.
+        """
+        while not await self.on_tick(0):
+            await sleep_unless_set(self._ending, TICK)
 
     @property
     def open_requests(self) -> int:

@@ -32,9 +32,18 @@ Probe = Callable[[], Awaitable[object]]
 class Dependency:
     """One server, as the probes of this process see it. `server` is where it should answer, without credentials."""
 
-    def __init__(self, name: str, server: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: str,
+        *,
+        probe_interval: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`probe_interval`: seconds between two probes while it answers [PROBE_INTERVAL]."""
         self.name = name
         self.server = server
+        self.probe_interval = PROBE_INTERVAL if probe_interval is None else probe_interval
         self.on_change: list[Callable[[bool], object]] = []
         """Called with whether the server answers: after the first probe, and whenever that changes."""
         self._monotonic = monotonic
@@ -114,7 +123,7 @@ async def watch_dependency(
                 dependency.record_failure(error)
         else:
             dependency.record_answer()
-        interval = RETRY_INTERVAL if dependency.silent_seconds else PROBE_INTERVAL
+        interval = RETRY_INTERVAL if dependency.silent_seconds else dependency.probe_interval
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await stopping.wait()

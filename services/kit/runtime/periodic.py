@@ -65,3 +65,13 @@ async def sleep_unless_set(stopping: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()
+
+
+async def wait_for_any(seconds: float | None, *events: asyncio.Event) -> None:
+    """Waits until one of the events is set, or for `seconds`; None: as long as it takes."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

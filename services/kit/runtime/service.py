@@ -24,7 +24,7 @@ from services.kit.runtime.periodic import PeriodicCheck, repeat_every, run_perio
 
 DRAIN_SECONDS = 5.0
 """Seconds that a batch under way, and then each other job, may still take after `stop`."""
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 5.0
 LOSS_SECONDS = 15.0
 """Seconds without an answer from a server after which a process that needs it is not ready."""
 EXPIRY_SECONDS = 3600.0

@@ -44,7 +44,7 @@ from services.kit.runtime.tls import TlsFiles, server_context
 
 MAX_CLOCK_DIFFERENCE = 1_000_000
 """Microseconds by which the machine's clock may differ from the database's: leases are timed by both."""
-READINESS_INTERVAL = 1.0
+READINESS_INTERVAL = 5.0
 """Seconds between two looks at readiness, to log its changes."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)

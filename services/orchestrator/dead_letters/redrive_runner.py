@@ -13,14 +13,14 @@ from services.kit.db.database import Database
 from services.kit.errors import NotFound, Permanent, Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import sleep_unless_set
+from services.kit.runtime.periodic import sleep_unless_set, wait_for_any
 from services.orchestrator.dead_letters import store
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory, name_service
 from services.orchestrator.dead_letters.store import ItemResult, RedriveItem, RedriveJob
 from services.orchestrator.decisions import message_store
 
-IDLE_INTERVAL = 1.0
-"""Seconds between two looks for a job."""
+IDLE_INTERVAL = 5.0
+"""Seconds between two looks for a job that nobody has notified, as one whose process has died."""
 RETRY_INTERVAL = 2.0
 """Seconds until a service that did not answer is asked again."""
 CALLS_A_SECOND = 4
@@ -45,18 +45,20 @@ class RedriveRunner:
         self._database = database
         self._letters = letters
         self._clock = clock
+        self._requested_signal = database.notifications.listen(store.REDRIVE_REQUESTED)
         self._owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Runs requested jobs until stopped."""
         while not stop.is_set():
+            requested = self._requested_signal.next_event()
             try:
                 done = await self.run_next(stop)
             except Transient as error:
                 log("redrive_waits", level="warning", reason=error.code)
                 done = False
             if not done:
-                await sleep_unless_set(stop, IDLE_INTERVAL)
+                await wait_for_any(IDLE_INTERVAL, requested, stop)
 
     async def run_next(self, stop: asyncio.Event) -> bool:
         """Runs the next job, to its end if it is not stopped. Returns whether there was one. Raises Transient."""

@@ -8,6 +8,8 @@ from sqlalchemy import Row
 from schemas.times import DAY, SECOND, Instant
 from services.kit.db.database import Tx
 
+REDRIVE_REQUESTED = "redrive_requested"
+"""The channel of notifications that redrive runners listen to."""
 MAX_QUEUED = 20
 JOB_RETENTION = 30 * DAY
 """Microseconds for which an ended job is kept, as long as the letters that it has closed."""
@@ -79,6 +81,7 @@ async def enqueue(
     )
     rows = [(id, seq, letter) for seq, letter in enumerate(letters)]
     await tx.bulk_insert("redrive_item", ("job", "seq", "letter"), rows)
+    await tx.notify(REDRIVE_REQUESTED)
 
 
 async def get_job(tx: Tx, id: str) -> RedriveJob | None:

@@ -5,13 +5,14 @@ earlier. Claims and attempts: `delivery/store.py`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.times import Instant
+from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState, Outcome
 from services.kit.db.database import Tx
+from services.kit.db.notifications import FALLBACK_INTERVAL
 from services.orchestrator.decisions.evaluation import CustomerEvaluation, DeferredMessage, ReadyMessage
 from services.orchestrator.decisions.store import shard_of
 from services.orchestrator.policy.decide import PlannedMessage
@@ -31,9 +32,13 @@ _UPSERT = (
     f"ON CONFLICT (message_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _MUTABLE_COLUMNS)}"
 )
 OUTBOX_COLUMNS = ("shard", "channel", "message_id", "customer")
-TIMER_COLUMNS = ("message_id", "customer", "kind", "due", "claimed_until")
 PARKED_COLUMNS = ("message_id", "cause", "name", "customer")
 _UNCLAIMED = (None, None)
+
+OUTBOX_GROWN: Final = "outbox_grown"
+"""The channel of notifications that dispatchers listen to."""
+TIMER_NEAR: Final = "timer_near"
+"""The channel of notifications that schedulers listen to."""
 
 CAUSE_HOLD: Final = "hold"
 """Cause in `parked` of a message that a hold without an end keeps back: it has no time to wait for."""
@@ -41,6 +46,30 @@ CAUSE_HOLD_UNTIL: Final = "hold_until"
 """Cause in `parked` of a message that waits for the end of a hold, now or after another wait."""
 CAUSE_SITUATION: Final = "situation"
 """Cause in `parked` of a message that waits until a situation of its customer is closed."""
+
+
+class TimerRow(NamedTuple):
+    """When a waiting message is to be evaluated again, and why it waits."""
+
+    message_id: str
+    customer: str
+    kind: str
+    due: Instant
+    claimed_until: Instant = 0
+
+
+async def add_to_outbox(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add messages to the outbox, and notify the dispatchers. Columns: `OUTBOX_COLUMNS`."""
+    if rows:
+        await tx.bulk_insert("outbox", OUTBOX_COLUMNS, rows)
+        await tx.notify(OUTBOX_GROWN)
+
+
+async def add_timers(tx: Tx, timers: Sequence[TimerRow], now: Instant) -> None:
+    """Add timers, and notify the schedulers if one is due before they look anyway."""
+    await tx.bulk_insert("timer", TimerRow._fields, timers)
+    if any(timer.due < now + FALLBACK_INTERVAL * SECOND for timer in timers):
+        await tx.notify(TIMER_NEAR)
 
 
 def _message_row(
@@ -88,9 +117,9 @@ async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now:
         ]
     await tx.bulk_insert("message", MESSAGE_COLUMNS, new_rows)
     await tx.execute_many(_UPSERT, [dict(zip(MESSAGE_COLUMNS, row, strict=True)) for row in known])
-    await tx.bulk_insert("outbox", OUTBOX_COLUMNS, outbox)
+    await add_to_outbox(tx, outbox)
     await _write_final_states(tx, evaluations, now)
-    await _replace_timers(tx, evaluations)
+    await _replace_timers(tx, evaluations, now)
 
 
 async def _write_final_states(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
@@ -109,7 +138,7 @@ async def _write_final_states(tx: Tx, evaluations: Sequence[CustomerEvaluation],
 _FINAL_STATES = {Outcome.SUPPRESS.value: MessageState.SUPPRESSED, Outcome.FAIL.value: MessageState.FAILED}
 
 
-async def _replace_timers(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> None:
+async def _replace_timers(tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant) -> None:
     """Delete the timers of messages that were evaluated again, and set those of messages that wait."""
     reevaluated = [message_id for evaluation in evaluations for message_id in evaluation.expected_states]
     for table in ("timer", "parked") if reevaluated else ():
@@ -117,18 +146,17 @@ async def _replace_timers(tx: Tx, evaluations: Sequence[CustomerEvaluation]) -> 
             f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(reevaluated)
         )
     deferred = [(evaluation, item) for evaluation in evaluations for item in evaluation.deferred_messages]
-    await tx.bulk_insert(
-        "timer", TIMER_COLUMNS, [_timer_row(evaluation.customer, item) for evaluation, item in deferred]
-    )
+    await add_timers(tx, [_timer_row(evaluation.customer, item) for evaluation, item in deferred], now)
     await tx.bulk_insert(
         "parked", PARKED_COLUMNS, [row for evaluation, item in deferred for row in _parked_rows(evaluation, item)]
     )
 
 
-def _timer_row(customer: str, item: DeferredMessage) -> tuple[object, ...]:
+def _timer_row(customer: str, item: DeferredMessage) -> TimerRow:
     planned = item.planned
     due = planned.until if planned.parked is None else planned.parked.wake_at
-    return planned.message_id, customer, item.decision.reason, due, 0
+    assert due is not None
+    return TimerRow(planned.message_id, customer, item.decision.reason, due)
 
 
 def _parked_rows(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[tuple[object, ...]]:
@@ -153,12 +181,14 @@ def _ending_holds(evaluation: CustomerEvaluation, item: DeferredMessage) -> list
 
 async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
     """Make due at once what situations of these customers park: one of them may have ended."""
-    await tx.execute(
+    woken = await tx.execute(
         "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
         f"WHERE cause = 'situation' AND {tx.in_list('customer', 'customers')})",
         now=now,
         customers=tx.list_parameter(customers),
     )
+    if woken:
+        await tx.notify(TIMER_NEAR)
 
 
 async def load_message_states(tx: Tx, messages: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from schemas.own_events import CONTACT_REPORTED, CUSTOMER_ERASED, SITUATION_CLOS
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
-from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
 from services.kit.errors import RecordProblem, RejectedRecord
@@ -132,7 +131,6 @@ class Pipeline:
         evaluator: Evaluator,
         clock: Clock,
         metrics: DecisionMetrics,
-        outbox_signal: WakeSignal,
         shadow: ShadowEvaluator,
         erasure_intake: ErasureIntake,
         inline_delivery: InlineSender | None = None,
@@ -141,7 +139,6 @@ class Pipeline:
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
-        self._outbox_signal = outbox_signal
         self._shadow = shadow
         self._erasure_intake = erasure_intake
         self._inline_delivery = inline_delivery
@@ -285,12 +282,10 @@ class Pipeline:
             await self._shadow.save(tx, prepared.shadow_notes)
 
     async def after_commit(self, prepared: EvaluatedBatch) -> None:
-        """Hand over claimed messages, wake the dispatcher for the others, and count."""
+        """Hand over claimed messages, and count. For the others, dispatchers have been notified by the commit."""
         # Nothing may be sent before the claims are committed: an opt-out would not find the open attempts.
         if self._inline_delivery is not None:
             self._inline_delivery.start_sending(prepared.claimed_messages, prepared.deadline)
-        if sum(len(evaluation.ready_messages) for evaluation in prepared.evaluations) > len(prepared.claimed_messages):
-            self._outbox_signal.notify()
         if prepared.shadow_notes is not None:
             self._shadow.count_committed(prepared.shadow_notes)
         if prepared.erasures:

@@ -3,28 +3,34 @@
 A timer is claimed for a while with SKIP LOCKED, so any number of schedulers share the work. The claim only avoids
 double work, and is counted, so that a message whose evaluation ends the process is found. What is exact is the state
 of the message, checked under the lock of the customer's ledger when the evaluation is written.
+
+A scheduler sleeps until the next timer is due. It is woken when one is written that is due soon, and looks now and then
+without that (services/kit/db/notifications.py), also for holds that have ended: nobody tells of their ends.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from schemas.times import Instant
+from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState
-from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
+from services.kit.db.notifications import FALLBACK_INTERVAL
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import wait_for_any
 from services.orchestrator.decisions import timer_store
 from services.orchestrator.decisions.evaluation import EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.message_store import TIMER_NEAR
 from services.orchestrator.decisions.metrics import DecisionMetrics
+from services.orchestrator.decisions.store import END_OF_TIME
 from services.orchestrator.decisions.timer_store import MAX_CLAIMS, DueMessage
 from services.orchestrator.policy.rank import Rank, make_rank
 
-POLL_INTERVAL = 0.25
-"""Seconds between two looks at the timers while nothing is due."""
+RETRY_INTERVAL = 0.25
+"""Seconds until timers are looked at again after an error that may pass."""
 
 
 class _DueRequest(NamedTuple):
@@ -45,39 +51,49 @@ class Scheduler:
         release_ended_holds: Callable[[], Awaitable[None]],
         clock: Clock,
         metrics: DecisionMetrics,
-        outbox_signal: WakeSignal,
     ) -> None:
         self._database = database
         self._evaluator = evaluator
         self.release_ended_holds = release_ended_holds
         self._clock = clock
         self._metrics = metrics
-        self._outbox_signal = outbox_signal
+        self._timer_signal = database.notifications.listen(TIMER_NEAR)
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Evaluate what is due until `stop` is set. Transient errors are logged and waited out."""
         while not stop.is_set():
+            upcoming = self._timer_signal.next_event()
             try:
-                busy = await self.tick(self._clock.now())
+                now = self._clock.now()
+                due = await self._process_due(now)
+                pause = 0.0 if due is None else min(max(0.0, (due - self._clock.now()) / SECOND), FALLBACK_INTERVAL)
             except Transient as error:
                 log("schedule_waits", level="warning", reason=error.code, detail=error.detail)
-                busy = False
-            if not busy:
-                await _sleep_unless_stopped(stop, POLL_INTERVAL)
+                pause = RETRY_INTERVAL
+            if pause:
+                await wait_for_any(pause, upcoming, stop)
 
     async def next_due(self) -> Instant | None:
         """The instant at which the next timer is due; None when there is no timer."""
         async with self._database.read() as tx:
             return await timer_store.next_due(tx)
 
-    async def tick(self, now: Instant, until: Instant | None = None) -> bool:
-        """Process one batch of timers that are due at or before `until` [`now`]; whether there were any.
+    async def tick(self, now: Instant) -> bool:
+        """Process one batch of timers that are due; whether there were any. Raises Transient while facts or holds
+        cannot be read.
+        """
+        return await self._process_due(now) is None
 
-        Raises Transient while facts or holds cannot be read.
+    async def _process_due(self, now: Instant) -> Instant | None:
+        """Process one batch of timers that are due. If there are none: when the next one is due, or END_OF_TIME.
+
+        What is due and was not found has been claimed, maybe by a process that is gone. It does not count.
         """
         await self.release_ended_holds()
         async with self._database.write() as tx:
-            due = await timer_store.claim_due(tx, now if until is None else until)
+            due = await timer_store.claim_due(tx, now)
+            if not due:
+                return await timer_store.next_due(tx, after=now) or END_OF_TIME
             await timer_store.requeue_retries(tx, [item for item in due if item.state == MessageState.RETRY], now)
         waiting = [item for item in due if item.state != MessageState.RETRY]
         if waiting:
@@ -87,7 +103,7 @@ class Scheduler:
                 async with self._database.write() as tx:
                     await timer_store.forget_claims(tx, waiting)
                 raise
-        return bool(due)
+        return None
 
     async def _reevaluate(self, due: Sequence[DueMessage], now: Instant) -> None:
         inputs = await self._evaluator.read_for_messages(
@@ -100,8 +116,6 @@ class Scheduler:
         async with self._database.write() as tx:
             written = await self._evaluator.write(tx, inputs, evaluations, now)
         self._metrics.record_reevaluations(written)
-        if any(evaluation.ready_messages for evaluation in written):
-            self._outbox_signal.notify()
 
     def _evaluation_requests(
         self, due: Sequence[DueMessage], inputs: EvaluationInput
@@ -127,11 +141,3 @@ class Scheduler:
             customer: [each.request for each in sorted(requests, key=lambda each: (each.due, each.rank))]
             for customer, requests in by_customer.items()
         }
-
-
-async def _sleep_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

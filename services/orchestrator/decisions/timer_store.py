@@ -6,9 +6,10 @@ from typing import NamedTuple
 from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
-from services.orchestrator.decisions.message_store import OUTBOX_COLUMNS
+from services.orchestrator.decisions.message_store import add_to_outbox
 from services.orchestrator.decisions.store import shard_of
 from services.orchestrator.decisions.stored_trigger import StoredMessage
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
 
 TIMER_CLAIM = 30 * SECOND
 """For how long a claimed timer is left to the scheduler that claimed it, in the database's time."""
@@ -27,9 +28,9 @@ class DueMessage(NamedTuple):
     """How many claims before this one came to no end: the scheduler's process ended, or was frozen for long."""
 
 
-async def next_due(tx: Tx) -> Instant | None:
-    """When the next timer is due."""
-    row = await tx.row("SELECT min(due) AS due FROM timer")
+async def next_due(tx: Tx, after: Instant = BEGINNING_OF_TIME) -> Instant | None:
+    """When the next timer is due after an instant; None when there is no timer."""
+    row = await tx.row("SELECT min(due) AS due FROM timer WHERE due > :after", after=after)
     return None if row is None else row.due
 
 
@@ -82,7 +83,5 @@ async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -
         ids=tx.list_parameter(ids),
         now=now,
     )
-    await tx.bulk_insert(
-        "outbox", OUTBOX_COLUMNS, [(shard_of(r.customer), r.channel, r.message_id, r.customer) for r in rows]
-    )
+    await add_to_outbox(tx, [(shard_of(r.customer), r.channel, r.message_id, r.customer) for r in rows])
     await tx.execute(f"DELETE FROM timer WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids))

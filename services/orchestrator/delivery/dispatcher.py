@@ -1,26 +1,26 @@
 """Delivers messages of the outbox. Each channel has a loop of its own, so that a slow provider holds up only itself.
 
-Dispatchers divide the outbox by shards, each leased to one of them. The steps of a delivery are in `delivery.py`.
+Dispatchers divide the outbox by shards, each leased to one of them. They are notified when a process has added rows to
+it (services/kit/db/notifications.py). The steps of a delivery are in `delivery.py`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
+from services.kit.db.notifications import FALLBACK_INTERVAL
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import sleep_unless_set
+from services.kit.runtime.periodic import sleep_unless_set, wait_for_any
+from services.orchestrator.decisions.message_store import OUTBOX_GROWN
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.delivery import Delivery, OutboxClaimer
 from services.orchestrator.delivery.recovery import AttemptRecovery
 
-RENEW_INTERVAL = 2.0
+RENEW_INTERVAL = 3.0
 """Seconds between two renewals of the leases, which last ten seconds."""
-RECOVERY_INTERVAL = 1.0
-POLL_INTERVAL = 0.1
-"""Seconds between two looks at the outbox, for what other processes have written to it."""
+RECOVERY_INTERVAL = 2.0
 
 
 class Dispatcher:
@@ -33,14 +33,13 @@ class Dispatcher:
         delivery: Delivery,
         recovery: AttemptRecovery,
         clock: Clock,
-        outbox_signal: WakeSignal,
     ) -> None:
         self._database = database
         self._claimer = claimer
         self._delivery = delivery
         self._recovery = recovery
         self._clock = clock
-        self._outbox_signal = outbox_signal
+        self._outbox_signal = database.notifications.listen(OUTBOX_GROWN)
         self._epochs: dict[int, int] = {}
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
@@ -49,7 +48,7 @@ class Dispatcher:
             tasks.create_task(self._refuse_new_after_stop(stop))
             tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, RECOVERY_INTERVAL))
-            tasks.create_task(self._repeat_step(stop, self._wake_for_outbox_rows, POLL_INTERVAL))
+            tasks.create_task(self._repeat_step(stop, self._wake_for_outbox_rows, FALLBACK_INTERVAL))
             for channel in self._delivery.channels:
                 tasks.create_task(self._serve_channel(channel, stop))
         try:
@@ -72,7 +71,10 @@ class Dispatcher:
         async with self._database.write() as tx:
             if not self._epochs:
                 await store.create_leases(tx)
-            self._epochs = await store.renew_leases(tx, self._claimer.owner, now)
+            epochs = await store.renew_leases(tx, self._claimer.owner, now)
+        gained, self._epochs = epochs.keys() - self._epochs.keys(), epochs
+        if gained:  # of what is in their outbox, others have been notified
+            self._outbox_signal.notify()
 
     async def _run_step(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -86,7 +88,7 @@ class Dispatcher:
             await sleep_unless_set(stop, interval)
 
     async def _wake_for_outbox_rows(self) -> None:
-        """Wake the channels that wait: one look for all of them, so that an idle process does little."""
+        """Wake the channels that wait, in case a notification was lost: one look for all of them."""
         async with self._database.read() as tx:
             found = await store.has_outbox_rows(tx, self._delivery.channels, sorted(self._epochs))
         if found:
@@ -101,7 +103,7 @@ class Dispatcher:
                 log("dispatch_waits", level="warning", reason=error.code, detail=error.detail, channel=channel)
                 done = 0
             if not done:
-                await _wait_for_either(upcoming, stop)
+                await wait_for_any(None, upcoming, stop)
 
     async def hand_over_batch(self, channel: str) -> int:
         """Claim and deliver the next messages of a channel; returns how many were claimed."""
@@ -115,12 +117,3 @@ class Dispatcher:
         if claimed_messages:
             await self._delivery.deliver(channel, claimed_messages, deadline)
         return len(claimed_messages)
-
-
-async def _wait_for_either(wake_event: asyncio.Event, stop: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(wake_event.wait()), asyncio.ensure_future(stop.wait())]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -36,7 +36,10 @@ class AttemptRecovery:
 
     async def close_overdue(self) -> None:
         """Close handovers that were opened longer ago than any may take to start."""
-        now = await self._database.now()  # one clock for all owners: theirs may differ by CLOCK_ERROR
+        async with self._database.read() as tx:
+            now = await tx.now()  # one clock for all owners: theirs may differ by CLOCK_ERROR
+            if not await store.find_overdue_handovers(tx, now - self._grace_period, limit=1):
+                return
         await self._close_opened_before(now - self._grace_period)
 
     async def close_all_open(self) -> None:

@@ -15,7 +15,7 @@ from schemas.message import Message
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
-from services.orchestrator.decisions.message_store import TIMER_COLUMNS
+from services.orchestrator.decisions.message_store import TimerRow, add_timers
 from services.orchestrator.decisions.store import SHARDS
 from services.orchestrator.delivery.attempts import (
     MAYBE_SENT_DETAIL,
@@ -349,11 +349,11 @@ async def write_next_states(tx: Tx, writes: Sequence[tuple[AttemptResult, NextSt
         **tx.bind_table_parameter("n", _NEXT_STATE_COLUMN_TYPES, rows),
     )
     timers = [
-        (result.message_id, result.customer, "retry", next_state.until, 0)
+        TimerRow(result.message_id, result.customer, "retry", next_state.until)
         for result, next_state in writes
-        if next_state.state is MessageState.RETRY
+        if next_state.state is MessageState.RETRY and next_state.until is not None
     ]
-    await tx.bulk_insert("timer", TIMER_COLUMNS, timers)
+    await add_timers(tx, timers, now)
 
 
 def _message_detail(result: AttemptResult, next_state: NextState) -> str | None:

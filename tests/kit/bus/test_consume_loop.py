@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -280,6 +281,32 @@ async def test_a_commit_of_unknown_outcome_that_succeeded_is_not_repeated(bus: L
     assert sum(handler.done) == 40
     async with database.read() as tx:
         assert {row.epoch for row in await tx.rows("SELECT epoch FROM partition_lease")} == {1}
+
+
+async def test_a_steady_trickle_is_taken_in_batches_at_the_pace(bus: LocalBus, database: Database) -> None:
+    handler = Effects()
+    async with running(loop_of(bus, database, handler, pace=0.2)):
+        await publish(bus, 1)
+        await until_applied(database, 1)
+        began = time.monotonic()
+        for number in range(1, 100):
+            await publish(bus, 1, first=number)
+            await asyncio.sleep(0.005)
+        await until_applied(database, 100)
+        most = 2 + (time.monotonic() - began) / 0.2
+    assert len(handler.done) <= most
+
+
+async def test_a_record_after_a_pause_is_taken_at_once(bus: LocalBus, database: Database) -> None:
+    async with running(loop_of(bus, database, Effects(), pace=3600.0)):
+        await publish(bus, 1)
+        await until_applied(database, 1)
+
+
+async def test_full_batches_follow_each_other_without_waiting(bus: LocalBus, database: Database) -> None:
+    await publish(bus, 200)
+    async with running(loop_of(bus, database, Effects(), pace=3600.0, max_batch=50)):
+        await until_applied(database, 200)
 
 
 async def test_stop_finishes_the_batch_at_hand(bus: LocalBus, database: Database) -> None:

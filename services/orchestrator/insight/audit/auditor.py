@@ -69,10 +69,9 @@ class Auditor:
 
     async def audit_page(self) -> bool:
         """Audits the next page. Returns whether there was one. Raises Transient."""
-        database_now = await self._database.now()
         async with self._database.read() as tx:
             before = await store.get_cursor(tx)
-            page = await store.load_page(tx, before, database_now - self._delay, PAGE_SIZE)
+            page = await store.load_page(tx, before, await tx.now() - self._delay, PAGE_SIZE)
         if page.end == before:
             return False
         # Evidence is read outside any transaction: the write below takes effect only if the cursor has not moved.

@@ -13,12 +13,15 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import wait_for_any
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.simulations import store
 from services.orchestrator.insight.simulations.child_process import SimulationLimits, SimulationRun
 from services.orchestrator.insight.simulations.store import ClaimedSimulation, RunResult
 from services.orchestrator.insight.simulations.traffic_export import TrafficTooLarge
 
+IDLE_INTERVAL = 5.0
+"""Seconds between two looks for a simulation that nobody has notified, as one whose process has died."""
 FOLDER_PREFIX = "tactful-simulation-"
 
 
@@ -42,19 +45,20 @@ class SimulationRunner:
         self._clock = clock
         self._limits = limits or SimulationLimits()
         self._heartbeat_interval = heartbeat_interval
+        self._requested_signal = database.notifications.listen(store.SIMULATION_REQUESTED)
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Runs requested simulations until stopped."""
         remove_stale_folders(self._limits.seconds)
         while not stop.is_set():
+            requested = self._requested_signal.next_event()
             try:
                 done = await self.run_next(stop)
             except Transient as error:
                 log("simulation_waits", level="warning", reason=error.code)
                 done = False
             if not done:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._heartbeat_interval)
+                await wait_for_any(IDLE_INTERVAL, requested, stop)
 
     async def run_next(self, stop: asyncio.Event) -> bool:
         """Runs the next simulation to its end. Returns whether there was one. Raises Transient."""

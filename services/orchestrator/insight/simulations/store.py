@@ -11,6 +11,8 @@ from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.store import HISTORY_COLUMNS
 
+SIMULATION_REQUESTED = "simulation_requested"
+"""The channel of notifications that simulation runners listen to."""
 MAX_KEPT = 50
 MAX_QUEUED = 10
 MAX_TRIES = 2
@@ -82,6 +84,7 @@ async def enqueue(tx: Tx, id: str, by: str, asked: dict[str, Any], request: dict
         "DELETE FROM simulation WHERE state IN ('done', 'failed') AND id NOT IN "
         f"(SELECT id FROM simulation ORDER BY created DESC, id DESC LIMIT {MAX_KEPT})"
     )
+    await tx.notify(SIMULATION_REQUESTED)
 
 
 async def get_simulation(tx: Tx, id: str) -> Simulation | None:
