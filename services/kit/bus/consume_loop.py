@@ -37,8 +37,6 @@ PACE = 0.025
 """Seconds from the start of one batch to that of the next, at least. A batch costs every process that takes part some
 milliseconds, however small it is: without a pace a steady load would be taken record by record.
 """
-LINGER = 0.005
-"""Seconds that a second poll of a batch waits."""
 KEEP_ALIVE_INTERVAL = 3.0
 """Seconds of work on one batch after which the loop keeps polling without reading, to stay in the group."""
 COMMIT_INTERVAL = 1.0
@@ -86,6 +84,7 @@ class ConsumeLoop(Generic[T]):
         self._task: asyncio.Task[Any] | None = None
         self._last_commit = self._last_progress = self._last_poll = time.monotonic()
         self._next_start = 0.0
+        self._reads_ahead = True
         self._retrier = Retrier(self._stopping, self._on_retry_wait)
         self._applier = BatchApplier(
             database,
@@ -235,14 +234,13 @@ class ConsumeLoop(Generic[T]):
             await sleep_unless_set(self._stopping, self._next_start - began)
             if self._stopping.is_set():
                 return []
+        self._set_reading_ahead(True)
         found: dict[Partition, list[Record]] = {}
         self._add_unread(await self._poll_until_interrupted(), found)
         self._last_poll = time.monotonic()
-        if found and (room := self._max_batch - sum(map(len, found.values()))) > 0:
+        if found and sum(map(len, found.values())) < self._max_batch:
             self._next_start = self._last_poll + self._pace
-            # A bus may have read these ahead, just after the last poll: those that have come since are read now.
-            with contextlib.suppress(Transient):  # what we have is not lost; the next poll tells
-                self._add_unread(await self._consumer.poll(room, LINGER), found)
+            self._set_reading_ahead(False)
         self._metrics.add_activity("poll" if found else "idle", time.monotonic() - began)
         records = [record for partition in sorted(found) for record in found[partition]]
         for topic in self._topics:
@@ -254,6 +252,16 @@ class ConsumeLoop(Generic[T]):
         if records:
             self._last_progress = time.monotonic()
         return records
+
+    def _set_reading_ahead(self, ahead: bool) -> None:
+        """Whether the bus may read the next records while a batch is worked off. Under a backlog it saves waiting for
+        them. Otherwise it would read the few that are there already, so that each batch is as old as the one before.
+        """
+        if ahead and not self._reads_ahead:
+            self._consumer.resume(self._leases)
+        elif not ahead:
+            self._consumer.pause(self._leases)
+        self._reads_ahead = ahead
 
     def _interrupt_poll(self) -> None:
         if self._poll_limit is not None:

@@ -17,8 +17,10 @@ from services.kit.errors import FenceTimeout
 
 __all__ = ["WakeSignal", "read_applied_offsets", "wait_until_applied"]
 
-POLL_INTERVAL = 0.010
-"""Seconds between polls without a wake-up: another replica may be the one that applies."""
+FIRST_POLL, LONGEST_POLL = 0.010, 0.080
+"""Seconds between polls without a wake-up: another replica may be the one that applies. The interval doubles, so that
+those who wait do not keep a busy process from applying what they wait for.
+"""
 
 
 async def wait_until_applied(
@@ -30,7 +32,7 @@ async def wait_until_applied(
     """
     if not positions:
         return
-    deadline = time.monotonic() + timeout
+    deadline, interval = time.monotonic() + timeout, FIRST_POLL
     while True:
         next_event = wake.next_event()
         async with database.read() as tx:
@@ -44,7 +46,7 @@ async def wait_until_applied(
                 f"{len(unapplied)} of {len(positions)} partitions are not applied so far", retry_after=0.2
             )
         try:
-            async with asyncio.timeout(min(POLL_INTERVAL, left)):
+            async with asyncio.timeout(min(interval, left)):
                 await next_event.wait()
         except TimeoutError:
-            continue
+            interval = min(2 * interval, LONGEST_POLL)

@@ -28,6 +28,7 @@ from services.kit.errors import Permanent, Transient
 
 MAX_MARKS = 2
 """How many processes may end over a record while it is marked, the last of them with nothing else in hand."""
+_PASSED_COLUMNS = {**PARTITION_COLUMNS, "next": "bigint"}
 REMOVAL_TIMEOUT = 2.0
 """Seconds after which a mark of a failed handling is left standing: the database does not answer."""
 
@@ -121,12 +122,14 @@ class RecordsInHand:
 
     async def clear_passed(self, tx: Tx, batch: Batch) -> None:
         """Removes the marks on what the transaction moves past."""
-        for partition in batch.next_offsets.keys() & self._until.keys():
+        watched = sorted(batch.next_offsets.keys() & self._until.keys())
+        if watched:
+            passed = [(*partition, batch.next_offsets[partition]) for partition in watched]
             await tx.execute(
-                "DELETE FROM record_in_hand WHERE topic = :topic AND partition = :partition AND last_offset < :next",
-                topic=partition.topic,
-                partition=partition.partition,
-                next=batch.next_offsets[partition],
+                f"DELETE FROM record_in_hand WHERE EXISTS (SELECT 1 FROM {tx.table_parameter('v', _PASSED_COLUMNS)} "
+                "WHERE record_in_hand.topic = v.topic AND record_in_hand.partition = v.partition "
+                "AND record_in_hand.last_offset < v.next)",
+                **tx.bind_table_parameter("v", _PASSED_COLUMNS, passed),
             )
 
     def forget_passed(self, batch: Batch) -> None:

@@ -309,6 +309,23 @@ async def test_full_batches_follow_each_other_without_waiting(bus: LocalBus, dat
         await until_applied(database, 200)
 
 
+async def test_the_bus_reads_ahead_only_under_a_backlog(bus: LocalBus, database: Database) -> None:
+    """What it read just after a small batch would be old when the next one is taken, and not all that is there."""
+    handler, paused = Effects(), dict[int, bool]()
+    loop = loop_of(bus, database, handler, max_batch=50)
+
+    async def look(batch: Batch) -> None:
+        paused[len(batch.records)] = loop._consumer._paused >= loop.owned_partitions()  # type: ignore[attr-defined]
+
+    handler.on_prepare = look
+    await publish(bus, 60)
+    async with running(loop):
+        await until_applied(database, 60)
+        await publish(bus, 5, first=60)
+        await until_applied(database, 65)
+    assert paused == {50: False, 10: True, 5: True}
+
+
 async def test_stop_finishes_the_batch_at_hand(bus: LocalBus, database: Database) -> None:
     await publish(bus, 10)
     handler = Effects()
