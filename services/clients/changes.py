@@ -1,27 +1,26 @@
 """Asks a facts service what has changed since facts were read; for the orchestrator's recheck."""
 
 from collections.abc import Iterable
+from typing import Any
 
-import httpx
-
-from schemas.service_api import ChangesRequest, ChangesResponse, LogPositions
+from schemas.service_api import ChangesRequest, LogPositions
+from services.clients.facts_endpoints import FactsApi
 from services.kit.db.recent_changes import KEY_BYTES, ChangePosition
 from services.kit.errors import Permanent
-from services.kit.http import internal_api
 
 ChangedKeys = frozenset[bytes] | None
 """The `change_key` of what may have changed; None: anything may have."""
 
 
 async def ask_for_changes(
-    http: httpx.AsyncClient, path: str, key: str, positions: LogPositions, since: ChangePosition
+    service: FactsApi[Any, object], positions: LogPositions, since: ChangePosition
 ) -> ChangedKeys:
     """What has changed since a position, once the log is applied up to `positions`. Raises Transient.
 
     Anything may have where the service refuses the question, as one of an earlier version does.
     """
     try:
-        answer = await internal_api.call(http, path, ChangesRequest(positions, since), ChangesResponse, key=key)
+        answer = await service.answer_changes(ChangesRequest(positions, since))
     except Permanent:
         return None
     if answer.keys is None or len(answer.keys) % KEY_BYTES:

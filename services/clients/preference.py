@@ -29,6 +29,7 @@ from schemas.service_api import (
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes, earliest
 from services.clients.dead_letters import DeadLetterClient
+from services.clients.facts_endpoints import FactsApi, FactsInProcess, FactsOverHttp
 from services.kit.db.recent_changes import ChangePosition
 from services.kit.errors import Permanent, TooLarge
 from services.kit.http import internal_api
@@ -38,8 +39,9 @@ HISTORY_TIMEOUT = 30.0
 """Seconds for histories of many customers, which audits and simulations ask for in the background."""
 
 
-_FactsResponse: Any = PreferenceResponse | list[Preference]
-"""The second one is that of a service of an earlier version."""
+PreferenceFactsApi = FactsApi[PreferenceRequest, PreferenceResponse | list[Preference]]
+"""A list is what a service of an earlier version answers."""
+_FACTS_FORM: Any = PreferenceResponse | list[Preference]
 
 
 class PreferencesRead(NamedTuple):
@@ -56,9 +58,14 @@ class PreferenceClient:
     services/kit/http/internal_api.py.
     """
 
-    def __init__(self, http: httpx.AsyncClient, service_key: str) -> None:
-        """`http` has the base URL."""
+    def __init__(self, http: httpx.AsyncClient, service_key: str, in_process: PreferenceFactsApi | None = None) -> None:
+        """`http` has the base URL. `in_process`: the service itself, where it is in this process."""
         self._http = http
+        self._facts: PreferenceFactsApi = (
+            FactsOverHttp(http, service_key, PREFERENCE_FACTS_PATH, PREFERENCE_CHANGES_PATH, _FACTS_FORM)
+            if in_process is None
+            else FactsInProcess(in_process)
+        )
         self._service_key = service_key
         self.dead_letters = DeadLetterClient(http, service_key, "preference")
 
@@ -82,9 +89,7 @@ class PreferenceClient:
         versions = tuple(known[name].version if name in known else -1 for name in customers) if known else ()
         request = PreferenceRequest(tuple(customers), positions, versions, with_position=True)
         try:
-            response = await internal_api.call(
-                self._http, PREFERENCE_FACTS_PATH, request, _FactsResponse, key=self._service_key
-            )
+            response = await self._facts.answer_facts(request)
         except Permanent as error:
             if error.code != TooLarge.default_code or len(customers) < 2:
                 raise
@@ -92,14 +97,14 @@ class PreferenceClient:
             first = await self.get_facts_and_position(customers[:middle], positions, known)
             rest = await self.get_facts_and_position(customers[middle:], positions, known)
             return PreferencesRead(first.facts | rest.facts, earliest([first.position, rest.position]))
-        answer = response if isinstance(response, PreferenceResponse) else PreferenceResponse(tuple(response))
+        answer = PreferenceResponse(tuple(response)) if isinstance(response, list) else response
         updated = {preference.customer: preference for preference in answer.customers}
         facts = {name: updated[name] if name in updated else known[name] for name in customers}
         return PreferencesRead(facts, answer.position)
 
     async def find_changed_keys(self, positions: LogPositions, since: ChangePosition) -> ChangedKeys:
         """Which customers' facts have changed since then: see `ask_for_changes`."""
-        return await ask_for_changes(self._http, PREFERENCE_CHANGES_PATH, self._service_key, positions, since)
+        return await ask_for_changes(self._facts, positions, since)
 
     async def get_facts_at(self, customer: str, *, at: Instant | None = None, version: int | None = None) -> Preference:
         """The customer's preferences as they were known at an instant of the past, or at a version."""

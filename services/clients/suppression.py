@@ -44,12 +44,16 @@ from schemas.service_api import (
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes
 from services.clients.dead_letters import DeadLetterClient
+from services.clients.facts_endpoints import FactsApi, FactsInProcess, FactsOverHttp
 from services.kit.db.recent_changes import ChangePosition
 from services.kit.http import internal_api
 
 NO_SUPPRESSIONS: Mapping[str, Suppressions] = MappingProxyType({})
 HISTORY_TIMEOUT = 30.0
 """Seconds for histories of many customers, which audits and simulations ask for in the background."""
+
+
+SuppressionFactsApi = FactsApi[SuppressionRequest, SuppressionResponse]
 
 
 class SuppressionClient:
@@ -59,9 +63,23 @@ class SuppressionClient:
     services/kit/http/internal_api.py. Among the refusals: addresses hashed with another key than the service's.
     """
 
-    def __init__(self, http: httpx.AsyncClient, service_key: str, address_key: bytes) -> None:
-        """`http` has the base URL; `address_key` is the key with which the caller hashes addresses."""
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        service_key: str,
+        address_key: bytes,
+        in_process: SuppressionFactsApi | None = None,
+    ) -> None:
+        """`http` has the base URL; `address_key` is the key with which the caller hashes addresses.
+
+        `in_process`: the service itself, where it is in this process.
+        """
         self._http = http
+        self._facts: SuppressionFactsApi = (
+            FactsOverHttp(http, service_key, SUPPRESSION_FACTS_PATH, SUPPRESSION_CHANGES_PATH, SuppressionResponse)
+            if in_process is None
+            else FactsInProcess(in_process)
+        )
         self._service_key = service_key
         self.dead_letters = DeadLetterClient(http, service_key, "suppression")
         self._fingerprint = address_key_fingerprint(address_key)
@@ -78,9 +96,7 @@ class SuppressionClient:
         """
         versions = tuple(_known_version(known.get(query.customer)) for query in queries) if known else ()
         request = SuppressionRequest(tuple(queries), positions, self._fingerprint, versions)
-        answer = await internal_api.call(
-            self._http, SUPPRESSION_FACTS_PATH, request, SuppressionResponse, key=self._service_key
-        )
+        answer = await self._facts.answer_facts(request)
         if not known:
             return answer
         updated = {suppressions.customer: suppressions for suppressions in answer.customers}
@@ -89,7 +105,7 @@ class SuppressionClient:
 
     async def find_changed_keys(self, positions: LogPositions, since: ChangePosition) -> ChangedKeys:
         """Whose facts, and facts about which hashes of addresses, have changed since then: see `ask_for_changes`."""
-        return await ask_for_changes(self._http, SUPPRESSION_CHANGES_PATH, self._service_key, positions, since)
+        return await ask_for_changes(self._facts, positions, since)
 
     async def get_facts_at(self, query: CustomerAddressHashes, since: Instant, until: Instant) -> PastSuppressions:
         """What was known of the customer as of `since`, and after each change until `until`."""

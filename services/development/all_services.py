@@ -142,8 +142,10 @@ class AllServices:
         self.orchestrator = orchestrator_app.build(
             self.settings,
             database=self.databases["orchestrator"],
-            preference=PreferenceClient(client, key),
-            suppression=SuppressionClient(client, key, self.settings.require("address_key").encode()),
+            preference=PreferenceClient(client, key, self.preference.facts),
+            suppression=SuppressionClient(
+                client, key, self.settings.require("address_key").encode(), self.suppression.components.facts
+            ),
             free_running=not isinstance(self.clock, ManualClock),
             is_sole_dispatcher=is_sole_dispatcher,
             **shared,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NotRequired, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, NotRequired
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -24,11 +24,9 @@ from schemas.service_api import (
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
     ChangesRequest,
-    ChangesResponse,
     CustomerSearch,
     ErasuresRequest,
     FoundCustomers,
-    LogPositions,
     PastPreferenceRequest,
     PolicyTopics,
     PreferenceHistoryRequest,
@@ -37,10 +35,7 @@ from schemas.service_api import (
 from schemas.times import format_instant
 from services.erasure.progress import read_progress
 from services.kit.bus.fence import WakeSignal, wait_until_applied
-from services.kit.bus.fenced_read import read_once_applied
-from services.kit.bus.protocol import Partition
-from services.kit.db.database import Database, Tx
-from services.kit.db.recent_changes import RecentChanges
+from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, PreconditionFailed, Problem
 from services.kit.http import internal_api
 from services.kit.http.answer_types import AnyValue, EnforcedFields, Page, TimeText
@@ -54,12 +49,9 @@ from services.preference.customer_lookup import address_values, name_to_find
 from services.preference.customer_lookup_build import SETTLED_NAME, settled_form
 from services.preference.document_form import to_opt_out
 from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
+from services.preference.facts_endpoint import FENCE_WAIT, PreferenceFacts, partition_positions
 from services.preference.preference_errors import EDIT_ERRORS
 from services.preference.preference_state import PreferenceState, empty_state, state_document, to_facts
-
-T = TypeVar("T")
-FENCE_WAIT = 2.0
-"""Seconds that a request waits until our database has applied the log up to the caller's positions."""
 
 
 class PreferencesAnswer(TypedDict):
@@ -183,18 +175,18 @@ def _add_history_route(router: APIRouter, database: Database) -> None:
 
 
 def internal_routes(
-    database: Database, changes: RecentChanges, wake_signal: WakeSignal, region: str | None
+    database: Database, facts: PreferenceFacts, wake_signal: WakeSignal, region: str | None
 ) -> APIRouter:
     """`/internal/preference/...`. `region`: the organisation's country."""
     router = APIRouter(dependencies=[service_only()], tags=["internal"])
 
-    _add_facts_routes(router, database, changes, wake_signal, region)
+    _add_facts_routes(router, facts)
     _add_recorded_routes(router, database, region)
 
     @router.post(PREFERENCE_ERASURES_PATH, summary="How far erasures are, and the hashes of the addresses")
     async def list_erasures(request: Request) -> Response:
         payload = await internal_api.read_request(request, ErasuresRequest)
-        await wait_until_applied(database, _log_positions(payload.positions), FENCE_WAIT, wake_signal)
+        await wait_until_applied(database, partition_positions(payload.positions), FENCE_WAIT, wake_signal)
         return internal_api.respond(await read_progress(database, payload.pseudonyms))
 
     @router.post(FIND_CUSTOMERS_PATH, summary="Customers by name or address")
@@ -219,38 +211,19 @@ def internal_routes(
     return router
 
 
-def _add_facts_routes(
-    router: APIRouter, database: Database, changes: RecentChanges, wake_signal: WakeSignal, region: str | None
-) -> None:
-    async def read_applied(positions: LogPositions, query: Callable[[Tx], Awaitable[T]]) -> T:
-        return await read_once_applied(database, _log_positions(positions), FENCE_WAIT, wake_signal, query)
-
+def _add_facts_routes(router: APIRouter, facts: PreferenceFacts) -> None:
     @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the caller's log positions")
     async def get_facts(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceRequest)
-
-        async def read_facts(tx: Tx) -> object:
-            facts = await store.get_facts(tx, payload.customers, payload.versions, region)
-            if not payload.with_position:
-                return facts
-            return {"customers": facts, "position": await changes.get_position(tx)}
-
-        answer = await read_applied(payload.positions, read_facts)
+        found, position = await facts.read_packed(payload)
+        answer = {"customers": found, "position": position} if payload.with_position else found
         return internal_api.respond(answer, internal_api.MAX_SHARED_BYTES if len(payload.customers) > 1 else None)
 
     @router.post(PREFERENCE_CHANGES_PATH, summary="Whose facts have changed since some were read")
     async def list_recent_changes(request: Request) -> Response:
-        payload = await internal_api.read_request(request, ChangesRequest)
-        keys = await read_applied(payload.positions, lambda tx: changes.get_changes(tx, payload.since))
-        return internal_api.respond(ChangesResponse(keys))
-
-
-def _log_positions(positions: LogPositions) -> dict[Partition, int]:
-    return {
-        Partition(topic, partition): offset
-        for topic, partitions in positions.items()
-        for partition, offset in partitions.items()
-    }
+        return internal_api.respond(
+            await facts.answer_changes(await internal_api.read_request(request, ChangesRequest))
+        )
 
 
 def _add_recorded_routes(router: APIRouter, database: Database, region: str | None) -> None:

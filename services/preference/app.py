@@ -35,6 +35,7 @@ from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch,
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
+from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
 from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
@@ -47,6 +48,12 @@ class OrchestratorApi(AttemptsApi, Protocol):
         """The owner of an API key. Raises Transient."""
 
 
+class PreferenceService(Service):
+    """The preference service, ready to start. `facts`: for the orchestrator in the same process."""
+
+    facts: PreferenceFacts
+
+
 def build(
     settings: PreferenceSettings,
     *,
@@ -55,7 +62,7 @@ def build(
     clock: Clock,
     orchestrator: OrchestratorApi,
     registry: Registry | None = None,
-) -> Service:
+) -> PreferenceService:
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
@@ -67,6 +74,7 @@ def build(
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
+    facts = PreferenceFacts(database, changes, wake_signal, region)
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
@@ -77,7 +85,7 @@ def build(
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
         routers=[
             preference_routes(database, editor, region),
-            internal_routes(database, changes, wake_signal, region),
+            internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
             centre_routes(database, editor, clock, derive_token_key(address_key), region),
         ],
@@ -89,7 +97,8 @@ def build(
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    service = Service(app, health, bus, topics, idempotency)
+    service = PreferenceService(app, health, bus, topics, idempotency)
+    service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     service.before_jobs(changes.check_triggers)
     service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, changes.forget_old))

@@ -90,6 +90,7 @@ class SuppressionComponents:
     erased: ErasedCustomers
     eraser: Eraser
     changes: RecentChanges
+    facts: internal_api.FactsEndpoint
 
 
 class SuppressionService(Service):
@@ -119,6 +120,7 @@ def build(
     topic, wake_signal = settings.kafka.events_topic, WakeSignal()
     address_key = settings.require("address_key").encode()
     erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS)
+    changes = RecentChanges(database, WATCHED_TABLES)
     handler = SuppressionEventHandler(
         database, kinds, clock, metrics, new_entry_id, erased, on_erasure=eraser.wake.notify
     )
@@ -139,7 +141,10 @@ def build(
         letters=DeadLetterQueue("suppression", database, handler, clock, registry, topics=[topic], wake=wake_signal),
         erased=erased,
         eraser=eraser,
-        changes=RecentChanges(database, WATCHED_TABLES),
+        changes=changes,
+        facts=internal_api.FactsEndpoint(
+            database, changes, clock, wake_signal, topic, address_key_fingerprint(address_key), erased.pseudonyms
+        ),
     )
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
@@ -204,15 +209,6 @@ def _build_routers(
     database, clock = components.database, components.clock
     enforcer = SuppressionEnforcer(barrier, components.metrics)
     suppression_list = SuppressionList(components.address_key, components.region)
-    facts = internal_api.FactsEndpoint(
-        database,
-        components.changes,
-        clock,
-        components.wake_signal,
-        components.topic,
-        address_key_fingerprint(components.address_key),
-        components.erased.pseudonyms,
-    )
     situation_service = situation_routes.SituationService(
         *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
         *(components.erased, components.signature),
@@ -223,7 +219,7 @@ def _build_routers(
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),
-        internal_api.internal_routes(facts, database, clock, compile_event_condition),
+        internal_api.internal_routes(components.facts, database, clock, compile_event_condition),
         dead_letter_routes("suppression", components.letters),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 TICK = 1_000_000 // os.sysconf("SC_CLK_TCK")
@@ -50,16 +50,13 @@ def spent(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
     return {name: after[name] - before[name] for name in after}
 
 
-def peak_memory(pids: Iterable[int]) -> int:
-    """The highest resident size of each of these processes so far, added up, in bytes."""
-    total = 0
-    for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        except OSError:
-            continue
-        total += next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
-    return total
+def peak_memory(pid: int) -> int:
+    """The highest resident size of a process so far, in bytes; 0 for one that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def load_average() -> float:

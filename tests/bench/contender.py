@@ -170,7 +170,7 @@ async def backlog(contender: Contender, events: Events, count: int) -> Figures:
         ended - began,
         {name: spent / count for name, spent in cpu.items()},
         accounting.load_average(),
-        accounting.peak_memory(contender.pids()),
+        sum(map(accounting.peak_memory, contender.pids())),
         (await contender.bytes() - size) / count,
     )
 

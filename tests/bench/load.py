@@ -1,27 +1,33 @@
-"""The standard load: customers, campaigns, a policy of ten rules none of which binds, events that each match one."""
+"""The standard load: customers, campaigns, a policy of ten rules none of which binds, events that each match one.
+
+BENCH_CUSTOMERS, BENCH_CAMPAIGNS and BENCH_CONTACTS (past contacts of each customer) in the environment change its size,
+to see how the cost of an event grows with them: compare the ratios to the reference, which hardly change with them.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from schemas.facts import Address, Consent, Preference, SuppressionEntry
 from schemas.ids import compute_message_id, hash_event
-from schemas.times import DAY, Instant, format_instant
+from schemas.times import DAY, HOUR, Instant, format_instant
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from services.preference.preference_state import PreferenceState
 from services.suppression.suppression_state import CustomerEntry
 from services.suppression.suppression_state import SuppressionState as Suppressed
 
-CAMPAIGNS = 50
-PAST_CONTACTS = 8
-"""Contacts of the last week that every customer's ledger holds at the start."""
+CAMPAIGNS = int(os.environ.get("BENCH_CAMPAIGNS", "50"))
+PAST_CONTACTS = int(os.environ.get("BENCH_CONTACTS", "8"))
+"""Contacts of the last days that every customer's ledger holds at the start."""
+SPACING = 9 * HOUR
+"""Between two past contacts, so that not even many of them reach a cap."""
 SUPPRESSED_EVERY = 20
 """Every so many customers have an entry that forbids mail; the load sends push, so it does not bind."""
 SOURCE = "/bench/shop"
@@ -61,7 +67,8 @@ SIZES = {
 
 def size() -> Size:
     """The size that the environment asks for: QUICK=1, FULL=1, or the standard."""
-    return SIZES["quick" if os.environ.get("QUICK") == "1" else "full" if os.environ.get("FULL") == "1" else "standard"]
+    name = "quick" if os.environ.get("QUICK") == "1" else "full" if os.environ.get("FULL") == "1" else "standard"
+    return replace(SIZES[name], customers=int(os.environ.get("BENCH_CUSTOMERS", SIZES[name].customers)))
 
 
 def event_type(number: int) -> str:
@@ -149,11 +156,11 @@ def suppressed(number: int, now: Instant) -> Suppressed | None:
 
 
 def past(now: Instant) -> Ledger:
-    """The contacts of last week. All customers share their ids: only their number and their times matter."""
+    """The contacts of the last days. All customers share their ids: only their number and their times matter."""
     ledger = Ledger.empty()
     kind = MessageAttributes("bench-past", "news", "push", "marketing", "inform")
     for place in range(PAST_CONTACTS):
-        at = now - 6 * DAY + place * DAY // 2
+        at = now - (PAST_CONTACTS + 1 - place) * SPACING
         identity = compute_message_id("everyone", SOURCE, f"past-{place}", "bench-past", "push")
         ledger = ledger.put_contact(Contact(identity, hash_event(SOURCE, f"past-{place}"), kind, 50, at, at, "made"))
     return ledger

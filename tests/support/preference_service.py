@@ -40,8 +40,7 @@ from services.kit.http import internal_api
 from services.kit.http.auth import hash_key
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
-from services.kit.runtime.service import Service
-from services.preference.app import build
+from services.preference.app import PreferenceService, build
 from services.preference.settings import PreferenceSettings
 from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
@@ -115,7 +114,7 @@ def _touches(attempt: AttemptScope, scope: AttemptScope) -> bool:
 class Running:
     """The service at work on a real database and a real log."""
 
-    service: Service
+    service: PreferenceService
     database: Database
     bus: LocalBus
     clock: ManualClock

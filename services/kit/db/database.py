@@ -239,8 +239,10 @@ class Database:
         return pool.checkedout(), pool.checkedin()
 
     @classmethod
-    def open(cls, url: str, *, pool: int = 8) -> Database:
+    def open(cls, url: str, *, pool: int = 8, patient: bool = False) -> Database:
         """Opens `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Connects on first use.
+
+        `patient`: statements take as long as they take, as those of an upgrade over millions of rows.
 
         Raises SettingsError for parameters of TLS that cannot be used.
         """
@@ -261,7 +263,7 @@ class Database:
             connect_args={
                 **tls,
                 "timeout": CONNECT_TIMEOUT,
-                "command_timeout": COMMAND_TIMEOUT,
+                "command_timeout": None if patient else COMMAND_TIMEOUT,
                 "prepared_statement_cache_size": 500,
                 "server_settings": _PG_SETTINGS,
             },

@@ -33,7 +33,12 @@ def _migration_scripts(package: str) -> ScriptDirectory:
 def _run_migrations(connection: Connection, package: str) -> None:
     scripts = _migration_scripts(package)
     if connection.dialect.name == "postgresql":
+        # Another replica's upgrade may take minutes. Statements of a step read whole tables, and are for once.
+        lock_timeout = connection.scalar(text("SHOW lock_timeout"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{lock_timeout}'"))
+        connection.execute(text("SET LOCAL enable_seqscan = on"))
     _refuse_unknown_steps(_current_steps(connection, package), scripts)
 
     def plan_upgrade(revision: Any, _context: Any) -> Any:
@@ -62,7 +67,7 @@ async def upgrade_schema(url: str, package: str) -> None:
 
     Raises SchemaTooNew and AnotherServicesSchema.
     """
-    database = Database.open(url, pool=1)
+    database = Database.open(url, pool=1, patient=True)
     try:
         await database.run_sync(lambda connection: _run_migrations(connection, package))
     finally:

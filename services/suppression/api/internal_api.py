@@ -99,7 +99,7 @@ class FactsEndpoint:
         self._fingerprint = fingerprint
         self._has_spellings = True
 
-    async def get_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
+    async def answer_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
         """Facts once the log is applied up to the caller's positions.
 
         Raises FenceTimeout after FENCE_WAIT, AddressKeyMismatch, Invalid for a topic that we do not read.
@@ -133,7 +133,7 @@ class FactsEndpoint:
             tuple(answers), rows.holds, needs_spellings=self._has_spellings, position=rows.position
         )
 
-    async def list_recent_changes(self, payload: ChangesRequest) -> ChangesResponse:
+    async def answer_changes(self, payload: ChangesRequest) -> ChangesResponse:
         """What has changed since facts were read. Raises FenceTimeout after FENCE_WAIT, Invalid."""
         return ChangesResponse(
             await self._read_once_applied(payload.positions, lambda tx: self._changes.get_changes(tx, payload.since))
@@ -210,12 +210,14 @@ def internal_routes(
 
     @routes.post(SUPPRESSION_FACTS_PATH)
     async def get_facts(request: Request) -> Response:
-        return internal_api.respond(await facts.get_facts(await internal_api.read_request(request, SuppressionRequest)))
+        return internal_api.respond(
+            await facts.answer_facts(await internal_api.read_request(request, SuppressionRequest))
+        )
 
     @routes.post(SUPPRESSION_CHANGES_PATH)
     async def list_recent_changes(request: Request) -> Response:
         return internal_api.respond(
-            await facts.list_recent_changes(await internal_api.read_request(request, ChangesRequest))
+            await facts.answer_changes(await internal_api.read_request(request, ChangesRequest))
         )
 
     @routes.post(SUPPRESSION_FACTS_AT_PATH)

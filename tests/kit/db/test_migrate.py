@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from services.kit.db import database as database_module
 from services.kit.db.database import Database
 from services.kit.db.migrate import is_up_to_date, upgrade_schema
 from services.kit.errors import Permanent
@@ -108,4 +109,17 @@ async def test_the_database_of_another_service_is_refused_whatever_its_step(data
 async def test_replicas_that_start_together_upgrade_once(package: Callable[..., str], pg_url: str) -> None:
     name = package(1, "create_kit_tables(op)")
     await asyncio.gather(*(upgrade_schema(pg_url, name) for _ in range(4)))
+    assert await is_up_to_date(pg_url, name)
+
+
+@pytest.mark.integration
+async def test_a_step_over_many_rows_may_take_long_and_others_wait_for_it(
+    package: Callable[..., str], pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a statement of a service, and than its wait for a lock, may. A step waits for locks no longer."""
+    monkeypatch.setattr(database_module, "COMMAND_TIMEOUT", 0.5)
+    monkeypatch.setitem(database_module._PG_SETTINGS, "lock_timeout", "500")
+    seen = 'assert op.get_bind().exec_driver_sql("SHOW lock_timeout").scalar() == "500ms"'
+    name = package(1, f'{seen}; op.execute("SELECT pg_sleep(1.5)")')
+    await asyncio.gather(*(upgrade_schema(pg_url, name) for _ in range(2)))
     assert await is_up_to_date(pg_url, name)

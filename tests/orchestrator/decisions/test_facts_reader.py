@@ -19,13 +19,16 @@ from schemas.service_api import (
     PREFERENCE_FACTS_PATH,
     SUPPRESSION_CHANGES_PATH,
     SUPPRESSION_FACTS_PATH,
+    PreferenceRequest,
 )
 from schemas.times import HOUR
 from services.clients.address_hashes import AddressHasher
+from services.clients.facts_endpoints import FactsInProcess
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.erasure.pseudonyms import Pseudonyms
-from services.kit.errors import Transient
+from services.kit.bus.protocol import Partition
+from services.kit.errors import Permanent, Transient
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
@@ -284,3 +287,32 @@ async def test_changes_are_told_once_the_log_is_applied(shop: Shop) -> None:
     changed = await client.find_changed_keys(positions, position.preference)
     assert changed is None or changed
     assert (await shop.read(known))["c-007"].preference.locale == "de"
+
+
+async def test_in_one_process_the_services_are_asked_without_a_connection(shop: Shop) -> None:
+    shop.wires[0].is_down = shop.wires[1].is_down = True
+    async with httpx.AsyncClient(transport=shop.wires[0], base_url="http://nobody") as nobody:
+        suppression = shop.suppression.service.components.facts
+        reader = FactsReader(
+            PreferenceClient(nobody, "", shop.preference.service.facts),
+            SuppressionClient(nobody, "", ADDRESS_KEY, suppression),
+            AddressHasher(ADDRESS_KEY, None),
+            ["customer.events"],
+        )
+        await shop.patch("c-001", addresses=[EMAIL], locale="de")
+        known = await reader.read_facts(NAMES, CATALOGUE, {})
+        assert known["c-001"].preference.locale == "de" and known["c-002"].preference == Preference("c-002")
+        await shop.post("/v1/suppressions", address="ada@example.org", reason="manual", scope={"channel": "email"})
+        await shop.patch("c-002", locale="fr")
+        again = await reader.read_facts(NAMES, CATALOGUE, {}, known)
+        assert again["c-001"].suppressions.entries and again["c-002"].preference.locale == "fr"
+        assert again["c-003"] is known["c-003"]
+        with pytest.raises(Transient):
+            await reader.read_facts(NAMES, CATALOGUE, {Partition("customer.events", 0): 1_000_000})
+    assert not shop.asked
+
+
+async def test_a_fault_of_a_service_in_this_process_does_not_end_who_asks(shop: Shop) -> None:
+    faulty = FactsInProcess(shop.preference.service.facts)
+    with pytest.raises(Permanent):
+        await faulty.answer_facts(PreferenceRequest(("c-1", "c-2"), {}, (0,)))  # fewer versions than customers
