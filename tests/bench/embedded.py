@@ -23,7 +23,7 @@ from services.kit.db import migrate
 from services.kit.runtime import garbage_collection
 from tests.bench import accounting, load
 from tests.bench.contender import now
-from tests.bench.ours import fill, seed
+from tests.bench.ours import JOBS_DONE, START_JOBS, fill, seed
 
 CHUNK = 2_000
 TOPIC = "customer.events"
@@ -41,6 +41,7 @@ async def main(directory: Path, customers: int, events: int) -> None:
     transport = httpx.ASGITransport(app=product.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tactful", timeout=60) as client:
         await seed(client, product.keys["admin"])
+    await _settled(product)
     await product.stop()
     await _lay_ready(directory / "log.db", customers, events)
     product = EmbeddedTactful(directory)
@@ -54,6 +55,16 @@ async def main(directory: Path, customers: int, events: int) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     figures = {"events": events, "seconds": seconds, "cpu": {"one process": spent / events}, "memory": memory}
     print(json.dumps(figures | {"load": accounting.load_average()}))
+
+
+async def _settled(product: EmbeddedTactful) -> None:
+    """Wait for the jobs of a first start."""
+    while True:
+        async with product.services.databases["preference"].read() as tx:
+            row = await tx.row(JOBS_DONE)
+        if row is not None and row[0] == START_JOBS:
+            return
+        await asyncio.sleep(0.25)
 
 
 async def _lay_ready(log: Path, customers: int, events: int) -> None:

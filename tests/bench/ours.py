@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,9 @@ _UNDER_WAY = (
     "SELECT (SELECT count(*) FROM handover WHERE closed_at IS NULL) "
     "+ (SELECT count(*) FROM outbox) + (SELECT count(*) FROM timer)"
 )
+JOBS_DONE = "SELECT count(*) FROM settled"
+START_JOBS = 2
+"""Jobs of preference that look through all customers once, at the first start with them."""
 _CLOSED = "SELECT count(*) FROM tracked_message WHERE state = 'accepted'"
 
 
@@ -107,6 +111,8 @@ async def ours(ground: Ground, directory: Path, customers: int, *, sink: int | N
         api = contender.processes["api"].url
         async with httpx.AsyncClient(base_url=api, timeout=60) as client:
             await seed(client, KEY)
+        while await value(databases["preference"], JOBS_DONE) < START_JOBS:
+            await asyncio.sleep(0.5)
         pids = {name: process.running.pid for name, process in contender.processes.items() if process.running}
         contender.groups = {**pids, "PostgreSQL": ground.postmaster, "Kafka": ground.broker}
         yield contender
