@@ -8,8 +8,10 @@ from services.kit.errors import Transient
 from services.kit.observability.dependency import Dependency, Probe
 from services.kit.runtime.tls import explain_untrusted
 
-PROBE_INTERVAL = 10.0
-"""Seconds. A request costs both sides more than a probe of a database, and every process asks every service."""
+PROBE_INTERVAL = 5.0
+"""Seconds. A request costs both sides more than a probe of a database. Two that fail, with their time-outs, are over
+before readiness follows (`LOSS_SECONDS`).
+"""
 
 
 def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Probe]:
