@@ -288,13 +288,11 @@ async def test_a_letter_is_shown_although_nobody_can_tell_what_it_would_do(produ
     await publish(product, ORDER)
     await product.at(AHEAD)
 
-    async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-        await JSONResponse({"code": "database_gone"}, 503)(scope, receive, send)
-
-    product.together.app.apps["preference"] = unavailable
+    async with product.together.databases["preference"].write() as tx:
+        await tx.execute("ALTER TABLE preference_state RENAME TO elsewhere")
     shown = await product.ask("GET", f"{PATH}/orchestrator-1")
     assert shown["event"]["id"] == "e-offer" and shown["content"]["value"]
-    assert shown["dry_run"] is None and "preference does not answer" in shown["dry_run_problem"]
+    assert shown["dry_run"] is None and "facts cannot be told" in shown["dry_run_problem"]
 
 
 async def test_no_letter_decides_before_an_opt_out_whose_service_does_not_answer(product: Live) -> None:

@@ -380,7 +380,15 @@ class KafkaConsumer:
             # aiokafka lets members with an identity never leave; one that ends in order is not to be waited for.
             self._consumer._coordinator._group_instance_id = None
             async with _translate_kafka_errors(CLOSE_TIMEOUT):
-                await self._consumer.stop()
+                try:
+                    await self._consumer.stop()
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    # It cancels a fetch that is about to be tried again, takes the end of that for ours, and stops
+                    # half way.
+                    await self._consumer._client.close()
 
 
 class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]

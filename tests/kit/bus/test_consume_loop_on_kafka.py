@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.partition_lease import read_applied_offsets
-from services.kit.bus.protocol import Outgoing
+from services.kit.bus.protocol import Outgoing, Partition
 from services.kit.db.database import Database
 from services.kit.errors import BusGone, TooLarge
 from tests.support import servers
@@ -64,6 +65,33 @@ async def test_a_killed_broker_loses_and_doubles_nothing(server_directory: Path,
             assert await read_applied_offsets(tx) == await bus.end_offsets(TOPIC)
             rows = await tx.rows('SELECT DISTINCT topic, partition, "offset" FROM effect')
         assert len(rows) == (await effects(database)).total()  # each place of the log had its effect once
+        await bus.close()
+
+
+async def test_a_consumer_ends_although_its_broker_is_gone(server_directory: Path) -> None:
+    """Whatever it was about to try again."""
+    with servers.kafka(server_directory / "gone") as broker:
+        bus = KafkaBus(KafkaConnection(broker.bootstrap))
+        await bus.ensure_topics({TOPIC: 1})
+        consumer = bus.consumer("ends", [TOPIC])
+        taken = asyncio.Event()
+
+        async def on_assigned(partitions: set[Partition]) -> None:
+            for each in partitions:
+                await consumer.seek(each, 0)
+            taken.set()
+
+        async def on_revoked(_: set[Partition]) -> None:
+            """Nothing to do."""
+
+        await consumer.start(on_assigned, on_revoked)
+        async with asyncio.timeout(30):
+            await taken.wait()
+        await asyncio.to_thread(broker.kill)
+        await asyncio.sleep(1.0)
+        with contextlib.suppress(BusGone):
+            await consumer.stop()
+        assert consumer._consumer is not None and not consumer._consumer._client._conns
         await bus.close()
 
 
