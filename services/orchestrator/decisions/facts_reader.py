@@ -124,7 +124,7 @@ class FactsReader:
         return found
 
     async def _find_unchanged(self, known: Sequence[Facts], positions: LogPositions) -> list[Facts]:
-        """Those of the facts that certainly still hold. Raises Transient, or FactsRefused."""
+        """Those of the facts that certainly still hold. Raises Transient."""
         read_at = {each.position for each in known}
         preference = earliest(None if each is None else each.preference for each in read_at)
         suppression = earliest(None if each is None else each.suppression for each in read_at)
@@ -139,9 +139,10 @@ class FactsReader:
         if not changed and not suppressed:
             return list(known)
         unchanged: list[Facts] = []
+        changed_customers = changed | suppressed  # once: they may be a hundred thousand
         for each in known:
             await self._loop_share.give_turn_if_due()
-            if change_key(each.preference.customer) not in changed | suppressed and (
+            if change_key(each.preference.customer) not in changed_customers and (
                 not suppressed or suppressed.isdisjoint(self._address_keys(each.preference))
             ):
                 unchanged.append(each)
