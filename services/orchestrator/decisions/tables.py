@@ -1,7 +1,7 @@
 """Tables of events, ledgers, decisions and messages. Each has the customer in it, so that it can be partitioned.
 
 `ledger` holds one packed row for each customer; `contact_history` and `decision` are append-only. The first decision
-that an event has led to keeps the event as well: one row and three indexes in place of two rows and five. Events that
+that an event has led to keeps the event as well: one row and four indexes in place of two rows and six. Events that
 have led to no decision, reported contacts, are in `inbox`; so are those that earlier versions have stored. The view
 `stored_event` has both. From its claim on a message names the handover that it belongs to; how that ended is read from
 `tracked_message`: delivery/tables.py.
