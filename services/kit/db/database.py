@@ -162,6 +162,12 @@ class Tx:
             if self.dialect == "postgresql":
                 await self.execute("SELECT pg_notify(:channel, '')", channel=channel)
 
+    @contextlib.asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """A part of the transaction that can be taken back alone, with the locks that it took: call what it yields."""
+        async with self._connection.begin_nested() as part:
+            yield part.rollback
+
     async def now(self) -> Instant:
         """Returns the database's clock, in microseconds since 1970 UTC; it advances during the transaction."""
         if self.dialect == "sqlite":

@@ -6,7 +6,8 @@ and the stored events, in one snapshot; then facts no older than these positions
 Replay and audit evaluate facts of the past: they pass their own facts and ledgers to `evaluate_customer` and
 `recheck_rules`, the same pure functions.
 
-A ledger may change between reading and writing. Optimistic concurrency: `write` locks the ledger rows in customer
+A ledger may change between reading and writing. Optimistic concurrency: `write` writes ledgers of fresh events on the
+versions that they were read with. If one has changed, or a waiting message is evaluated, it locks the rows in customer
 order, compares their versions, and evaluates a customer again, under the lock, whose ledger has changed.
 """
 
@@ -252,16 +253,13 @@ async def write_evaluations(
     evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
     from which on a ledger must be complete. `claim` claims messages for inline delivery, under the locks.
     """
-    current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
     # Claims make contacts on the ledgers and decide the states of messages, so they come before both are written.
-    if claim is not None:
-        await claim(current)
-    changed_ledgers = {
-        evaluation.customer: evaluation.ledger
-        for evaluation in current
-        if evaluation.ledger is not evaluation.base.ledger
-    }
-    await store.save_ledgers(tx, changed_ledgers)
+    current = evaluations
+    if not await _write_unlocked(tx, evaluations, claim):
+        current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
+        if claim is not None:
+            await claim(current)
+        await store.save_ledgers(tx, {each.customer: each.ledger for each in _with_changed_ledger(current)})
     await message_store.write_messages(tx, current, now)
     decisions = [decision for evaluation in current for decision in evaluation.decisions]
     undecided = await store.insert_decisions(tx, decisions, events)
@@ -274,7 +272,37 @@ async def write_evaluations(
         )
     ]
     await store.insert_contact_history(tx, rows)
-    return current
+    return list(current)
+
+
+def _with_changed_ledger(evaluations: Sequence[CustomerEvaluation]) -> list[CustomerEvaluation]:
+    return [each for each in evaluations if each.ledger is not each.base.ledger]
+
+
+async def _write_unlocked(tx: Tx, evaluations: Sequence[CustomerEvaluation], claim: ClaimMessages | None) -> bool:
+    """Claim messages and write ledgers on the versions that were read, without locking them first.
+
+    Returns False, and has written nothing, where a ledger has changed since, or where the state of a waiting message
+    must be compared under the lock.
+    """
+    if any(each.expected_states for each in evaluations):
+        return False
+    unclaimed = [(each, each.ledger) for each in evaluations]
+    async with tx.savepoint() as take_back:
+        await store.insert_empty_ledgers(
+            tx, [each.customer for each in _with_changed_ledger(evaluations) if each.base.version == 0]
+        )
+        if claim is not None:
+            await claim(evaluations)
+        written = {
+            each.customer: VersionedLedger(each.base.version, each.ledger) for each in _with_changed_ledger(evaluations)
+        }
+        if not written or await store.save_unlocked_ledgers(tx, written):
+            return True
+        await take_back()
+    for each, ledger in unclaimed:
+        each.ledger, each.claims = ledger, {}
+    return False
 
 
 async def _lock_and_reevaluate(

@@ -100,24 +100,29 @@ async def lock_ledgers(tx: Tx, customers: Sequence[str], new_customers: Sequence
 
     `new_customers` get a row first. Returns the versions.
     """
-    if new_customers:
-        # Two processes may meet a new customer at the same time: one inserts the row, the other waits for it here.
-        # Sorted, because inserted rows are locked rows.
-        empty = Ledger.empty().pack()
-        await tx.execute(
-            f"INSERT INTO ledger (customer, version, complete_from, ring) "
-            f"SELECT c.customer, 0, {Ledger.empty().complete_from}, :ring "
-            f"FROM {tx.table_parameter('c', {'customer': 'text'})} "
-            f"{'WHERE true' if tx.dialect == 'sqlite' else 'ORDER BY c.customer'} ON CONFLICT (customer) DO NOTHING",
-            ring=empty,
-            **tx.bind_table_parameter("c", {"customer": "text"}, [(customer,) for customer in sorted(new_customers)]),
-        )
+    await insert_empty_ledgers(tx, new_customers)
     return dict(
         await tx.tuples(
             f"SELECT customer, version FROM ledger WHERE {tx.in_list('customer', 'customers')} "
             f"ORDER BY customer {tx.for_update}",
             customers=tx.list_parameter(customers),
         )
+    )
+
+
+async def insert_empty_ledgers(tx: Tx, customers: Sequence[str]) -> None:
+    """Make sure that each of the customers has a row. Version 0: nothing was ever written to it."""
+    if not customers:
+        return
+    # Two processes may meet a new customer at the same time: one inserts the row, the other waits for it here.
+    # Sorted, because inserted rows are locked rows.
+    await tx.execute(
+        f"INSERT INTO ledger (customer, version, complete_from, ring) "
+        f"SELECT c.customer, 0, {Ledger.empty().complete_from}, :ring "
+        f"FROM {tx.table_parameter('c', {'customer': 'text'})} "
+        f"{'WHERE true' if tx.dialect == 'sqlite' else 'ORDER BY c.customer'} ON CONFLICT (customer) DO NOTHING",
+        ring=Ledger.empty().pack(),
+        **tx.bind_table_parameter("c", {"customer": "text"}, [(customer,) for customer in sorted(customers)]),
     )
 
 
@@ -154,6 +159,28 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
         f"FROM {tx.table_parameter('l', _LEDGER_COLUMN_TYPES)} WHERE ledger.customer = l.customer",
         **tx.bind_table_parameter("l", _LEDGER_COLUMN_TYPES, rows),
     )
+
+
+_READ_LEDGER_COLUMN_TYPES = {**_LEDGER_COLUMN_TYPES, "version": "bigint"}
+
+
+async def save_unlocked_ledgers(tx: Tx, changed: Mapping[str, VersionedLedger]) -> bool:
+    """Write ledgers whose rows are not locked, each on the version that it was read with. Returns whether all were
+    still of that version; if not, the caller takes the transaction, or this part of it, back.
+
+    The rows are locked in customer order, as by `lock_ledgers`: they are looked up one by one in the order given.
+    """
+    rows = [(name, changed[name].ledger, changed[name].version) for name in sorted(changed)]
+    return await tx.execute(
+        "UPDATE ledger SET version = l.version + 1, complete_from = l.complete_from, ring = l.ring "
+        f"FROM {tx.table_parameter('l', _READ_LEDGER_COLUMN_TYPES)} "
+        "WHERE ledger.customer = l.customer AND ledger.version = l.version",
+        **tx.bind_table_parameter(
+            "l",
+            _READ_LEDGER_COLUMN_TYPES,
+            [(name, ledger.complete_from, ledger.pack(), version) for name, ledger, version in rows],
+        ),
+    ) == len(rows)
 
 
 async def save_ledger_changes(
