@@ -251,7 +251,7 @@ async def write_evaluations(
 
     Returns them as they were written: a customer whose ledger has changed since it was read is evaluated again, and an
     evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
-    from which on a ledger must be complete. `claim` claims messages for inline delivery, under the locks.
+    from which on a ledger must be complete. `claim` claims messages for inline delivery, before their ledgers are written.
     """
     # Claims make contacts on the ledgers and decide the states of messages, so they come before both are written.
     current = evaluations
@@ -287,17 +287,16 @@ async def _write_unlocked(tx: Tx, evaluations: Sequence[CustomerEvaluation], cla
     """
     if any(each.expected_states for each in evaluations):
         return False
-    unclaimed = [(each, each.ledger) for each in evaluations]
+    changed = _with_changed_ledger(evaluations)
+    if not changed:  # then nothing is ready that could be claimed
+        return True
+    unclaimed = [(each, each.ledger) for each in changed]
     async with tx.savepoint() as take_back:
-        await store.insert_empty_ledgers(
-            tx, [each.customer for each in _with_changed_ledger(evaluations) if each.base.version == 0]
-        )
+        await store.insert_empty_ledgers(tx, [each.customer for each in changed if each.base.version == 0])
         if claim is not None:
-            await claim(evaluations)
-        written = {
-            each.customer: VersionedLedger(each.base.version, each.ledger) for each in _with_changed_ledger(evaluations)
-        }
-        if not written or await store.save_unlocked_ledgers(tx, written):
+            await claim(changed)
+        written = {each.customer: VersionedLedger(each.base.version, each.ledger) for each in changed}
+        if await store.save_unlocked_ledgers(tx, written):
             return True
         await take_back()
     for each, ledger in unclaimed:
