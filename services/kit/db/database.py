@@ -30,6 +30,7 @@ from services.kit.db.server_tls import explain_tls_error, split_tls
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
+from services.kit.runtime.loop_share import LoopShare
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
@@ -85,6 +86,8 @@ class Tx:
         self.dialect: Dialect = dialect
         self.notified: set[str] = set()
         """The channels that are notified once the transaction has committed."""
+        self.loop_share = LoopShare()
+        """What making and encoding rows takes of the event loop."""
         self.for_update = "FOR UPDATE" if dialect == "postgresql" else ""
 
     async def _execute(self, sql: str, params: Any) -> CursorResult[Any]:
@@ -130,8 +133,12 @@ class Tx:
         )
         return {tuple(row[:-1]): row[-1] for row in rows}
 
-    async def bulk_insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Inserts many rows fast (COPY on PostgreSQL). Raises IntegrityError if a constraint is violated."""
+    async def bulk_insert(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Inserts many rows fast (COPY on PostgreSQL). Raises IntegrityError if a constraint is violated.
+
+        Rows that an iterator makes are made in pieces, so that many of them do not hold the event loop.
+        """
+        rows = rows if isinstance(rows, list) else await self.loop_share.collect(rows)
         if not rows:
             return
         if self.dialect == "postgresql":

@@ -8,7 +8,7 @@ keep the process from answering anybody meanwhile.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -34,6 +34,15 @@ class LoopShare:
         if time.monotonic() >= self._ends:
             await _wait_for_piece()
             self._ends = time.monotonic() + MAX_PIECE
+
+    async def collect(self, items: Iterable[T]) -> list[T]:
+        """The items of an iterable that makes them one by one, with turns for others in between."""
+        collected: list[T] = []
+        for item in items:
+            collected.append(item)
+            if time.monotonic() >= self._ends:
+                await self.give_turn_if_due()
+        return collected
 
     async def run(self, steps: Generator[None, None, T]) -> T:
         """The result of a computation that yields where it may be interrupted, with turns for others in between."""

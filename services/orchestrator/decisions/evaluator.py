@@ -251,7 +251,7 @@ async def write_evaluations(
 
     Returns them as they were written: a customer whose ledger has changed since it was read is evaluated again, and an
     evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
-    from which on a ledger must be complete. `claim` claims messages for inline delivery, before their ledgers are written.
+    from which on a ledger must be complete. `claim` claims messages for inline delivery.
     """
     # Claims make contacts on the ledgers and decide the states of messages, so they come before both are written.
     current = evaluations
@@ -261,17 +261,17 @@ async def write_evaluations(
             await claim(current)
         await store.save_ledgers(tx, {each.customer: each.ledger for each in _with_changed_ledger(current)})
     await message_store.write_messages(tx, current, now)
-    decisions = [decision for evaluation in current for decision in evaluation.decisions]
+    decisions = (decision for evaluation in current for decision in evaluation.decisions)
     undecided = await store.insert_decisions(tx, decisions, events)
     await store.insert_events(tx, undecided, now)
-    rows = [
-        row
-        for evaluation in current
-        for row in store.contact_history_rows(
-            evaluation.customer, evaluation.base.ledger, evaluation.ledger, now, list(evaluation.claims)
-        )
-    ]
-    await store.insert_contact_history(tx, rows)
+    await store.insert_contact_history(
+        tx,
+        (
+            row
+            for each in current
+            for row in store.contact_history_rows(each.customer, each.base.ledger, each.ledger, now, list(each.claims))
+        ),
+    )
     return list(current)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 from urllib.parse import urlencode
 
+import msgspec
 from fastapi import APIRouter, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from schemas.decision import to_document
@@ -146,15 +147,15 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         count_received(log.ingest_metrics, parsed, published, len(reused), clock)
         decided = seconds is not None and await _wait_until_decided(log, published.end_positions, seconds)
         notes = note_types((event.type for event in parsed if isinstance(event, Event)), catalogue)
-        items: list[dict[str, Any]] = []
+        # Encoded one by one: what is to be said about a thousand events may be megabytes.
+        items: list[bytes] = []
         share = LoopShare()
         for place, event in enumerate(parsed):
             if items:
                 await share.give_turn_if_due()
-            items.append(
-                await _item_document(log, event, principal, published, decided, catalogue, notes, place in reused)
-            )
-        return JSONResponse({"items": items}, 202)
+            item = await _item_document(log, event, principal, published, decided, catalogue, notes, place in reused)
+            items.append(msgspec.json.encode(item))
+        return Response(b'{"items":[%b]}' % b",".join(items), 202, media_type="application/json")
 
     @routes.get(
         "",

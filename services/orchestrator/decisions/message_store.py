@@ -106,6 +106,7 @@ async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now:
     known: list[tuple[object, ...]] = []
     outbox: list[tuple[object, ...]] = []
     for evaluation in evaluations:
+        await tx.loop_share.give_turn_if_due()
         # Fresh messages are copied in, the fast way. An evaluation of a waiting message may meet its row, so: upsert.
         rows = known if evaluation.expected_states else new_rows
         rows += [_message_row(evaluation, item.planned, item, now) for item in evaluation.ready_messages]

@@ -153,7 +153,9 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
     """Write the ledgers back, each with its next version. The rows must be locked by this transaction."""
     if not changed:
         return
-    rows = [(customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()]
+    rows = await tx.loop_share.collect(
+        (customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()
+    )
     await tx.execute(
         "UPDATE ledger SET version = version + 1, complete_from = l.complete_from, ring = l.ring "
         f"FROM {tx.table_parameter('l', _LEDGER_COLUMN_TYPES)} WHERE ledger.customer = l.customer",
@@ -170,16 +172,14 @@ async def save_unlocked_ledgers(tx: Tx, changed: Mapping[str, VersionedLedger]) 
 
     The rows are locked in customer order, as by `lock_ledgers`: they are looked up one by one in the order given.
     """
-    rows = [(name, changed[name].ledger, changed[name].version) for name in sorted(changed)]
+    rows = await tx.loop_share.collect(
+        (name, each.ledger.complete_from, each.ledger.pack(), each.version) for name, each in sorted(changed.items())
+    )
     return await tx.execute(
         "UPDATE ledger SET version = l.version + 1, complete_from = l.complete_from, ring = l.ring "
         f"FROM {tx.table_parameter('l', _READ_LEDGER_COLUMN_TYPES)} "
         "WHERE ledger.customer = l.customer AND ledger.version = l.version",
-        **tx.bind_table_parameter(
-            "l",
-            _READ_LEDGER_COLUMN_TYPES,
-            [(name, ledger.complete_from, ledger.pack(), version) for name, ledger, version in rows],
-        ),
+        **tx.bind_table_parameter("l", _READ_LEDGER_COLUMN_TYPES, rows),
     ) == len(rows)
 
 
@@ -306,16 +306,18 @@ async def insert_decisions(
     Returns the events about which nothing was decided.
     """
     undecided = {event_key(each.event): each for each in events}
-    rows: list[tuple[object, ...]] = []
-    for d in decisions:
-        first_of = undecided.pop((d.customer, d.event.source, d.event.id), None)
-        rows.append(
-            (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
-            + (d.event.source, d.event.id, _DECISION_ENCODER.encode(d))
-            + (_WITHOUT_EVENT if first_of is None else _event_columns(first_of))
-        )
-    await tx.bulk_insert("decision", DECISION_COLUMNS, rows)
+    await tx.bulk_insert("decision", DECISION_COLUMNS, (_decision_row(each, undecided) for each in decisions))
     return list(undecided.values())
+
+
+def _decision_row(d: Decision, undecided: dict[EventKey, ReceivedEvent]) -> tuple[object, ...]:
+    """A row of a decision. The first about an event takes it from the undecided ones, and stores it as well."""
+    first_of = undecided.pop((d.customer, d.event.source, d.event.id), None)
+    return (
+        (d.time, d.message_id, d.customer, d.campaign, d.channel, d.cls, d.outcome, d.reason)
+        + (d.event.source, d.event.id, _DECISION_ENCODER.encode(d))
+        + (_WITHOUT_EVENT if first_of is None else _event_columns(first_of))
+    )
 
 
 def _event_columns(received: ReceivedEvent) -> tuple[object, ...]:
@@ -342,7 +344,7 @@ async def count_decisions_since(tx: Tx, customers: Sequence[str], since: Instant
     return 0 if row is None else int(row.decisions)
 
 
-async def insert_contact_history(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
+async def insert_contact_history(tx: Tx, rows: Iterable[tuple[object, ...]]) -> None:
     """Append what happened to contacts."""
     await tx.bulk_insert("contact_history", HISTORY_COLUMNS, rows)
 

@@ -164,6 +164,7 @@ class InlineDelivery:
         }
         claimed_messages: list[ClaimedMessage] = []
         for evaluation, item in chosen:
+            await tx.loop_share.give_turn_if_due()
             channel = item.message.channel
             claim = MessageClaim(handovers[channel], self._hash_address(channel, item.message.to))
             claimed_messages.append(_claim_decided(evaluation, item, claim, now))

@@ -88,3 +88,16 @@ async def test_whoever_is_cancelled_while_waiting_holds_up_nobody() -> None:
     for task in waiting[:2]:
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_items_are_collected_in_their_order_with_turns_for_others() -> None:
+    def making() -> Generator[int, None, None]:
+        for number in range(5):
+            busy(MAX_PIECE)
+            yield number
+
+    rounds = [0]
+    ticker = asyncio.create_task(count_rounds(rounds))
+    assert await LoopShare().collect(making()) == [0, 1, 2, 3, 4]
+    ticker.cancel()
+    assert rounds[0] >= 5
