@@ -195,17 +195,23 @@ async def test_what_was_switched_off_after_the_mark_is_not_sent(us: Crew) -> Non
 
 
 async def test_whoever_judges_again_names_the_positions_that_we_have_committed(us: Crew) -> None:
-    """`Fence/no-fence-when-again`: the gate and the scheduler wait for all that the reader has passed."""
+    """`Fence/no-fence-when-again`: the gate and the scheduler wait for all that the reader has passed and that may
+    change facts; for everything where another owner of the partition has not said what does.
+    """
     worker = us.workers[0]
     async with us.database.write() as tx:
-        await tx.execute("INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), ('another', 0, 1, 7)", topic=TOPIC)
+        await tx.execute(
+            "INSERT INTO partition_lease VALUES (:topic, 0, 1, 41), (:topic, 1, 3, 30), ('another', 0, 1, 7)",
+            topic=TOPIC,
+        )
+        await tx.execute("INSERT INTO facts_fence VALUES (:topic, 0, 17, 1), (:topic, 1, 5, 2)", topic=TOPIC)
     await worker.decide(record("c", "first", "low", us.clock.now()))
     await worker.decide(record("c", "second", "low", us.clock.now()))
     us.others.positions.clear()
     await worker.dispatcher.hand_over_batch("push")
     us.clock.advance(2 * HOUR)
     await worker.scheduler.tick(us.clock.now())
-    assert us.others.positions == [{TOPIC: {0: 41}}] * 4
+    assert us.others.positions == [{TOPIC: {0: 17, 1: 30}}] * 4
     assert (await message(us, "second")).state == "pending"
 
 

@@ -1,8 +1,8 @@
 """The evaluator: reads the catalogue, facts and ledgers of a batch of customers, evaluates them, writes the result.
 
 Pipeline, scheduler, recheck and the plan for lifting a hold evaluate through it, so that one place knows in which order
-things are read. What is evaluated again is read in this order: the catalogue, the log positions that we have committed
-and the stored events, in one snapshot; then facts no older than these positions (the causal fence); then the ledgers.
+things are read. What is evaluated again is read in this order: the catalogue, the fence that we have committed
+(facts_fence.py) and the stored events, in one snapshot; then facts no older than the fence; then the ledgers.
 Replay and audit evaluate facts of the past: they pass their own facts and ledgers to `evaluate_customer` and
 `recheck_rules`, the same pure functions.
 
@@ -19,7 +19,6 @@ import msgspec
 from schemas.event import decode_event
 from schemas.own_events import read_stored_data
 from schemas.times import Instant
-from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database, Tx
 from services.kit.runtime.loop_share import LoopShare
@@ -33,6 +32,7 @@ from services.orchestrator.decisions.evaluation import (
     RenderMessage,
     evaluate_in_steps,
 )
+from services.orchestrator.decisions.facts_fence import FactsFence, load_facts_fence
 from services.orchestrator.decisions.facts_reader import NO_KNOWN_FACTS, FactsReader
 from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.decisions.stored_trigger import StoredMessage, rebuild_triggered
@@ -87,6 +87,11 @@ class Evaluator:
         async with self._database.read() as tx:
             return await self._snapshot.get_catalogue(tx)
 
+    async def read_catalogue_and_fence(self) -> tuple[Catalogue, FactsFence]:
+        """The catalogue in force, and how far facts must have applied the log by what we have committed."""
+        async with self._database.read() as tx:
+            return await self._snapshot.get_catalogue(tx), await load_facts_fence(tx)
+
     async def read_for_events(
         self,
         event_keys: Sequence[EventKey],
@@ -96,7 +101,7 @@ class Evaluator:
     ) -> tuple[EvaluationInput, set[EventKey]]:
         """What fresh events are evaluated on, and which of them have been decided before. Raises Transient.
 
-        Facts are no older than `positions`, the log positions of the batch.
+        Facts are no older than `positions`, those of the batch's fence.
         """
         complete_since = look_back_start(catalogue.policy, catalogue.campaigns.values(), now)
         customers = list(dict.fromkeys(key[0] for key in event_keys))
@@ -120,7 +125,7 @@ class Evaluator:
     ) -> EvaluationInput:
         """What stored messages are evaluated on again. Raises Transient.
 
-        Facts are no older than our committed log positions; of those in `known` only changes are asked for.
+        Facts are no older than our committed fence; of those in `known` only changes are asked for.
         `event_keys`: the events to load. A recheck does without ledgers, because it has those of the claims.
         `catalogue`: one that was read before, for several batches of one answer; otherwise the current one.
         """
@@ -129,7 +134,7 @@ class Evaluator:
             # What we have committed so far, not what we have polled (Fence/no-fence-when-again in docs/protocols).
             positions = {
                 partition: offset
-                for partition, offset in (await read_applied_offsets(tx)).items()
+                for partition, offset in (await load_facts_fence(tx)).positions.items()
                 if partition[0] in self._topics
             }
             events = await store.load_events(tx, event_keys)

@@ -30,6 +30,13 @@ from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.erasure_intake import ErasureIntake, is_erased
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.facts_fence import (
+    FactsFence,
+    load_facts_fence,
+    may_change_facts,
+    save_facts_fence,
+    situation_events,
+)
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.reported_contact import read_reported_contact
 from services.orchestrator.decisions.reused_ids import is_reused
@@ -103,6 +110,9 @@ class EvaluatedBatch:
 
     now: Instant
     catalogue: Catalogue
+    batch: Batch
+    fence: FactsFence
+    """How far facts must have applied the log before these events are decided."""
     inputs: EvaluationInput | None = None
     """None while the batch holds no relevant event."""
     evaluations: list[CustomerEvaluation] = field(default_factory=list)
@@ -147,15 +157,15 @@ class Pipeline:
     async def prepare(self, batch: Batch) -> EvaluatedBatch:
         """Match the events, read facts and ledgers, evaluate and render. Raises Transient while facts are missing."""
         started = time.monotonic()
-        catalogue = await self._evaluator.read_catalogue()
-        prepared = EvaluatedBatch(self._clock.now(), catalogue)
+        catalogue, fence = await self._evaluator.read_catalogue_and_fence()
+        prepared = EvaluatedBatch(self._clock.now(), catalogue, batch, fence)
         events = await self._find_relevant_events(batch, prepared)
         if prepared.erasures:
             await self._erasure_intake.block_addresses(prepared.erasures, batch.next_offsets)
         if not events:
             return prepared
         inputs, known_keys = await self._evaluator.read_for_events(
-            [item.key for item in events], catalogue, batch.next_offsets, prepared.now
+            [item.key for item in events], catalogue, fence.of_batch(batch), prepared.now
         )
         prepared.inputs = inputs
         if self._names is not None:
@@ -178,10 +188,13 @@ class Pipeline:
         """Decode the events that matter. One with bad parts is dead-lettered, and decided on its good parts."""
         catalogue = prepared.catalogue
         closing_types = _closing_event_types(catalogue.policy)
+        situation_types = situation_events(catalogue.policy)
         events: list[RelevantEvent] = []
         for record in batch.records:
             await self._evaluator.loop_share.give_turn_if_due()
             event_type = peek_type(record.headers, record.value)
+            if may_change_facts(event_type, situation_types):
+                prepared.fence.include(record)
             relevant = event_type == CONTACT_REPORTED or (
                 event_type is not None and catalogue.is_triggered_by(event_type)
             )
@@ -258,7 +271,8 @@ class Pipeline:
         return EvaluationRequest(triggered_campaigns=tuple(triggered)) if triggered else None
 
     async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
-        """Write everything in the transaction that moves the offsets, and claim messages for inline delivery."""
+        """Write everything in the transaction that has moved the offsets, and claim messages for inline delivery."""
+        await save_facts_fence(tx, prepared.fence, prepared.batch)
 
         async def claim(evaluations: Sequence[CustomerEvaluation]) -> None:
             if self._inline_delivery is not None:
@@ -307,7 +321,10 @@ class Pipeline:
         return await self._erasure_intake.concerns_erased(tx, record)
 
     async def on_dead_letter(self, tx: Tx, record: Record, error: BaseException) -> None:
-        """Nothing is written: a record that cannot be read decides nothing. It is kept with the dead letters."""
+        """A record that cannot be read decides nothing, but others may have read it, so facts must have applied it."""
+        fence = await load_facts_fence(tx)
+        fence.include(record)
+        await save_facts_fence(tx, fence, Batch.from_records([record]))
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: EvaluatedBatch) -> RecordEffect:
         """What applying the record of a dead letter has done: its decisions."""

@@ -161,6 +161,15 @@ def _parked() -> list[Column[Any]]:
     ]
 
 
+def _facts_fence() -> list[Column[Any]]:
+    return [
+        Column("topic", Text, primary_key=True),
+        Column("partition", Integer, primary_key=True),
+        Column("position", BigInteger, nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+    ]
+
+
 TABLES: dict[str, Columns] = {
     "inbox": _inbox,
     "ledger": _ledger,
@@ -170,6 +179,7 @@ TABLES: dict[str, Columns] = {
     "outbox": _outbox,
     "timer": _timer,
     "parked": _parked,
+    "facts_fence": _facts_fence,
 }
 
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
