@@ -24,7 +24,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Transient
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import sleep_unless_set
+from services.kit.runtime.periodic import wait_for_any
 from services.kit.runtime.retry import Retrier, RetryCancelled, RetryPolicy
 
 __all__ = ["Batch", "BatchHandler", "ConsumeLoop"]
@@ -37,6 +37,10 @@ PACE = 0.025
 """Seconds from the start of one batch to that of the next, at least. A batch costs every process that takes part some
 milliseconds, however small it is: without a pace a steady load would be taken record by record.
 """
+LONGEST_PACE = 0.1
+"""The same where batches take long, as on a busy machine: up to so many seconds, half of the time is left to others."""
+FACTS_PACE = LONGEST_PACE
+"""The pace of services whose answers alone depend on the log. Whoever waits for an answer lets them hurry."""
 KEEP_ALIVE_INTERVAL = 3.0
 """Seconds of work on one batch after which the loop keeps polling without reading, to stay in the group."""
 COMMIT_INTERVAL = 1.0
@@ -71,6 +75,7 @@ class ConsumeLoop(Generic[T]):
         self._max_batch = max_batch
         self._pace = pace
         self._metrics = metrics or NullConsumerMetrics()
+        self._wake = wake or WakeSignal()
         self._consumer = bus.consumer(group, topics)
         self._relay = DeadLetterRelay(bus, database, dead_letter_topic, clock, owned=self.owned_partitions)
         self._leases: dict[Partition, PartitionLease] = {}
@@ -84,6 +89,7 @@ class ConsumeLoop(Generic[T]):
         self._task: asyncio.Task[Any] | None = None
         self._last_commit = self._last_progress = self._last_poll = time.monotonic()
         self._next_start = 0.0
+        self._work = 0.0
         self._reads_ahead = True
         self._retrier = Retrier(self._stopping, self._on_retry_wait)
         self._applier = BatchApplier(
@@ -95,7 +101,7 @@ class ConsumeLoop(Generic[T]):
             self._metrics,
             clock=clock,
             stage=stage,
-            wake=wake or WakeSignal(),
+            wake=self._wake,
             on_leases_lost=self._on_leases_lost,
         )
 
@@ -161,7 +167,9 @@ class ConsumeLoop(Generic[T]):
             await self._keep_alive()
             raise
         if records:
+            began = time.monotonic()
             await self._run_with_keep_alive(self._applier.apply_records(records))
+            self._work = time.monotonic() - began
         await self._commit_to_bus()
 
     # -- assignment ----------------------------------------------------------------------------------------------
@@ -225,21 +233,22 @@ class ConsumeLoop(Generic[T]):
     async def _poll_batch(self) -> list[Record]:
         """Returns up to `max_batch` records. Batches keep the pace, so that they are as large as the load asks for: the
         first record after a pause is taken at once, under a steady load those of some milliseconds are taken together,
-        and full batches, as under a backlog, follow each other without waiting.
+        and full batches, as under a backlog, follow each other without waiting. Nor do batches that somebody waits for.
         """
         if self._paused:
             self._set_paused(False)
         began = time.monotonic()
         if began < self._next_start:
-            await sleep_unless_set(self._stopping, self._next_start - began)
+            await wait_for_any(self._next_start - began, self._stopping, self._wake.wanted)
             if self._stopping.is_set():
                 return []
+        self._wake.wanted.clear()
         self._set_reading_ahead(True)
         found: dict[Partition, list[Record]] = {}
         self._add_unread(await self._poll_until_interrupted(), found)
         self._last_poll = time.monotonic()
         if found and sum(map(len, found.values())) < self._max_batch:
-            self._next_start = self._last_poll + self._pace
+            self._next_start = self._last_poll + max(self._pace, min(2 * self._work, LONGEST_PACE))
             self._set_reading_ahead(False)
         self._metrics.add_activity("poll" if found else "idle", time.monotonic() - began)
         records = [record for partition in sorted(found) for record in found[partition]]

@@ -45,6 +45,7 @@ async def wait_until_applied(
             raise FenceTimeout(
                 f"{len(unapplied)} of {len(positions)} partitions are not applied so far", retry_after=0.2
             )
+        wake.wanted.set()
         try:
             async with asyncio.timeout(min(interval, left)):
                 await next_event.wait()

@@ -26,6 +26,8 @@ class WakeSignal:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self.wanted = asyncio.Event()
+        """Set by those who wait: whoever commits what they wait for, and takes its time, hurries."""
 
     def notify(self) -> None:
         """Signals that something has been committed."""

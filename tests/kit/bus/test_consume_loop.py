@@ -7,11 +7,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from services.kit.bus.batch import Batch
+from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.partition_lease import claim_partitions, read_applied_offsets, read_leases
 from services.kit.bus.protocol import Partition, Record
@@ -301,6 +303,33 @@ async def test_a_record_after_a_pause_is_taken_at_once(bus: LocalBus, database: 
     async with running(loop_of(bus, database, Effects(), pace=3600.0)):
         await publish(bus, 1)
         await until_applied(database, 1)
+
+
+async def test_what_somebody_waits_for_is_taken_without_waiting(bus: LocalBus, database: Database) -> None:
+    signal = WakeSignal()
+    async with running(loop_of(bus, database, Effects(), pace=3600.0, wake=signal)):
+        await publish(bus, 1)
+        await until_applied(database, 1)
+        await publish(bus, 20, first=1)
+        await wait_until_applied(database, await bus.end_offsets(TOPIC), 30.0, signal)
+
+
+async def test_where_batches_take_long_half_of_the_time_is_left_to_others(bus: LocalBus, database: Database) -> None:
+    handler, taken = Effects(), list[float]()
+
+    async def work(_: Batch) -> None:
+        taken.append(time.monotonic())
+        await asyncio.sleep(0.04)
+
+    handler.on_prepare = work
+    async with running(loop_of(bus, database, handler, pace=0.001)):
+        for number in range(200):
+            await publish(bus, 1, first=number)
+            await asyncio.sleep(0.002)
+        await until_applied(database, 200)
+    gaps = [after - before for before, after in pairwise(taken[1:])]
+    assert gaps
+    assert min(gaps) >= 0.08
 
 
 async def test_full_batches_follow_each_other_without_waiting(bus: LocalBus, database: Database) -> None:
