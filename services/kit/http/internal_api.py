@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import TypeVar
 
+import aiohttp
 import httpx
 import msgspec
 from fastapi import Request
@@ -101,6 +102,8 @@ def _service(path: str) -> str:
 
 
 def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error.__cause__, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return "no connection"  # which the transport tells as a time-out
     if isinstance(error, httpx.TimeoutException):
         return "time-out"
     return "no connection" if isinstance(error, httpx.NetworkError) else type(error).__name__
