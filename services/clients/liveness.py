@@ -2,6 +2,7 @@
 
 import ssl
 
+import aiohttp
 import httpx
 
 from services.kit.errors import Transient
@@ -35,6 +36,8 @@ def watched_service(name: str, http: httpx.AsyncClient) -> tuple[Dependency, Pro
 def _explain(error: httpx.TransportError, url: str) -> str:
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+            cause = cause.certificate_error  # it is one itself, without saying why
         if isinstance(cause, ssl.SSLCertVerificationError):
             return explain_untrusted(
                 cause,
