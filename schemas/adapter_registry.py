@@ -57,6 +57,11 @@ class AdapterDeclaration:
     has_api: bool = False
     """Whether its module `api` has a function `create_routes(database)` that returns routes of its own."""
 
+    has_receipts: bool = False
+    """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
+    later about messages: `POST /v1/receipts/<id>`.
+    """
+
     def serves(self, channel: str) -> bool:
         """Whether it can be used for a channel."""
         return self.channels is None or channel in self.channels

@@ -138,6 +138,27 @@ class ErasureProgress(msgspec.Struct, frozen=True):
     address_hashes: tuple[str, ...] = ()
 
 
+class ProviderEntry(msgspec.Struct, frozen=True):
+    """Why an address must not be written to again, as a provider has said; the customer stands for an address that no
+    entry can name. `classes`: None for all. `at` is in microseconds since 1970, UTC.
+    """
+
+    customer: str
+    address: str | None
+    channel: str
+    classes: tuple[str, ...] | None
+    reason: str
+    source: str
+    at: Instant
+
+
+class AddEntriesRequest(msgspec.Struct, frozen=True):
+    """Do-not-contact entries to add. `added_by` is shown to people."""
+
+    entries: tuple[ProviderEntry, ...]
+    added_by: str
+
+
 class BlockAddressesRequest(msgspec.Struct, frozen=True):
     """Lets the `erased` entry of a customer, given by pseudonym, cover addresses, given by their keyed hashes."""
 
@@ -159,6 +180,7 @@ LIFT_HOLD_PATH = "/internal/suppression/holds/lift"
 SITUATIONS_PATH = "/internal/suppression/situations"
 SUPPRESSION_ERASURES_PATH = "/internal/suppression/erasures"
 BLOCK_ADDRESSES_PATH = "/internal/suppression/erasures/addresses"
+ADD_ENTRIES_PATH = "/internal/suppression/entries"
 
 DEFAULT_RELEASE_RATE = 50
 """Messages per second at which messages that a hold kept back are released, unless the lift names a rate."""

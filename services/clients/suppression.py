@@ -10,6 +10,7 @@ import msgspec
 from schemas.addresses import address_key_fingerprint
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
+    ADD_ENTRIES_PATH,
     BLOCK_ADDRESSES_PATH,
     HOLD_ENDS_PATH,
     HOLD_RECORDS_PATH,
@@ -22,6 +23,7 @@ from schemas.service_api import (
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
+    AddEntriesRequest,
     BlockAddressesRequest,
     CustomerAddressHashes,
     ErasureProgress,
@@ -36,6 +38,7 @@ from schemas.service_api import (
     PastSuppressions,
     PastSuppressionsRequest,
     PolicySituations,
+    ProviderEntry,
     SuppressionHistory,
     SuppressionHistoryRequest,
     SuppressionRequest,
@@ -139,6 +142,11 @@ class SuppressionClient:
         """Let the `erased` entry of a customer cover addresses, given by their keyed hashes. Idempotent."""
         request = BlockAddressesRequest(pseudonym, tuple(hashes), positions)
         await internal_api.call(self._http, BLOCK_ADDRESSES_PATH, request, Acknowledgement, key=self._service_key)
+
+    async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
+        """Add do-not-contact entries. Idempotent; an erased customer needs none."""
+        request = AddEntriesRequest(tuple(entries), added_by)
+        await internal_api.call(self._http, ADD_ENTRIES_PATH, request, Acknowledgement, key=self._service_key)
 
     async def get_holds(self) -> tuple[HoldFact, ...]:
         """All holds that concern everybody, in force or to come."""

@@ -29,6 +29,9 @@ from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
+from services.orchestrator.delivery.receipts import api as receipts_api
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
 from services.orchestrator.erasure import api as erasure_api
 from services.orchestrator.explain import api as explain_api
@@ -41,6 +44,7 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
+from services.orchestrator.settings import OrchestratorSettings
 
 
 def orchestrator_routes(
@@ -61,6 +65,9 @@ def orchestrator_routes(
     erased: ErasedCustomers,
     other_services: Mapping[str, ErasuresApi],
     signature: SenderSignature,
+    settings: OrchestratorSettings,
+    receipt_intake: ReceiptIntake,
+    receipt_metrics: ReceiptMetrics,
     region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
@@ -81,6 +88,7 @@ def orchestrator_routes(
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
+        receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
             Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))

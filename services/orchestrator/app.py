@@ -37,6 +37,7 @@ from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.delivery import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.receipts.relay import ReceiptRelay
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
@@ -115,7 +116,7 @@ def build(
     if role in ("decide", "all"):
         _add_decide_role(service, components, bus)
     if role in ("schedule", "all"):
-        _add_schedule_role(service, components, free_running)
+        _add_schedule_role(service, components, bus, free_running)
         _add_retention(service, components, bus)
     if role in ("dispatch", "all"):
         _add_dispatch_role(service, components, is_sole_dispatcher)
@@ -167,7 +168,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
     service.add_job("seen names", partial(repeat_every, SAVE_SECONDS, NameSaver(database, names, clock).save))
 
 
-def _add_schedule_role(service: OrchestratorService, components: Components, free_running: bool) -> None:
+def _add_schedule_role(service: OrchestratorService, components: Components, bus: Bus, free_running: bool) -> None:
     database, clock = components.database, components.clock
     releaser = HoldReleaser(database, components.suppression, clock, components.hold_metrics)
     service.scheduler = Scheduler(
@@ -182,6 +183,8 @@ def _add_schedule_role(service: OrchestratorService, components: Components, fre
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.own_letters.delete_expired))
     service.add_job("redrive", RedriveRunner(database, components.letters, clock).run_until_stopped)
+    receipts = ReceiptRelay(database, bus, components.settings.kafka.events_topic, components.receipt_intake)
+    service.add_job("receipts", receipts.run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)

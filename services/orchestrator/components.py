@@ -26,6 +26,8 @@ from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
@@ -67,6 +69,8 @@ class Components:
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock)
+        self.receipt_metrics = ReceiptMetrics(registry)
+        self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)

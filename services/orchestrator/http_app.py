@@ -72,6 +72,9 @@ def build_http_app(
         other_services={"preference": components.preference, "suppression": components.suppression},
         region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
+        settings=components.settings,
+        receipt_intake=components.receipt_intake,
+        receipt_metrics=components.receipt_metrics,
     )
     return build_app(
         title="Tactful: orchestrator",

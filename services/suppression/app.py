@@ -216,6 +216,7 @@ def _build_routers(
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
+        entry_routes.internal_entry_routes(database, suppression_list, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, orchestrator, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),

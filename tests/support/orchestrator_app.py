@@ -31,6 +31,7 @@ from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
+from services.kit.runtime.settings import load_settings
 from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -40,9 +41,12 @@ from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
+from services.orchestrator.settings import OrchestratorSettings
 from tests.support.api_contract import ContractTransport
 from tests.support.fresh_databases import migrate
 
@@ -200,6 +204,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
         return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
 
     registry = Registry()
+    receipt_metrics = ReceiptMetrics(registry)
     evaluator = Evaluator(database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"])
     shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
     erased = ErasedCustomers(ADDRESS_KEY)
@@ -238,6 +243,9 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             erased=erased,
             other_services={"preference": preference, "suppression": suppression},
             signature=SenderSignature(SERVICE_KEY),
+            settings=load_settings(OrchestratorSettings),
+            receipt_intake=ReceiptIntake(database, suppression, clock, receipt_metrics),
+            receipt_metrics=receipt_metrics,
         ),
     )
     try:

@@ -7,7 +7,7 @@ exact, and the message that uses up a cap commits together with the ledger that 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row
@@ -22,6 +22,8 @@ from services.orchestrator.policy.scope import MessageAttributes
 
 SHARDS = 16
 
+ERASED_SOURCE: Final = "/erased"
+"""The source of events of erased customers, whose ids are pseudonyms."""
 EventKey = tuple[str, ...]
 """Customer, source, event id."""
 EVENT_KEY_COLUMNS = ("customer", "source", "event_id")

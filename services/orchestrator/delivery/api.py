@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
+from schemas.receipt import DELIVERY_LADDER, ReceiptKind
 from schemas.roles import is_allowed
 from schemas.times import format_instant
 from schemas.vocabulary import Channel, Intent, MessageState
@@ -21,6 +22,7 @@ from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
 from services.orchestrator.delivery import query_store
 from services.orchestrator.delivery.query_store import decode_content
+from services.orchestrator.delivery.receipts import store as receipt_store
 
 CUSTOMER_DATA = "customers:read"
 
@@ -74,10 +76,24 @@ class Attempt(TypedDict):
     closed_at: TimeText | None
 
 
-class MessageWithAttempts(MessageFields):
-    """A message with its attempts and decisions."""
+class ReceiptFields(TypedDict):
+    """What the provider has said about the message after it had taken it."""
 
+    kind: ReceiptKind
+    permanent: bool
+    by_machine: bool
+    detail: str | None
+    adapter: str
+    at: TimeText
+    received: TimeText
+
+
+class MessageWithAttempts(MessageFields):
+    """A message with its attempts, receipts and decisions. `delivery`: what became of it, the most that was said."""
+
+    delivery: ReceiptKind | None
     attempts: list[Attempt]
+    receipts: list[ReceiptFields]
     decisions: list[DecisionFields]
 
 
@@ -127,10 +143,17 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             if row is None:
                 raise NotFound(f"there is no message `{id[:60]}`")
             attempts = await query_store.list_attempts(tx, id)
+            receipts = await receipt_store.list_receipts(tx, id)
             decisions = await list_message_decisions(tx, row.customer, id)
         return {
             **_message_document(row, principal),
+            "delivery": max(
+                (each.kind for each in receipts if each.kind in DELIVERY_LADDER),
+                key=DELIVERY_LADDER.index,
+                default=None,
+            ),
             "attempts": [_attempt_document(attempt, principal) for attempt in attempts],
+            "receipts": [_receipt_document(each, principal) for each in receipts],
             "decisions": [decision_document(stored) for stored in decisions],
         }
 
@@ -170,6 +193,18 @@ def _message_document(row: Any, principal: Principal) -> dict[str, Any]:
 def _shown_detail(detail: str | None, principal: Principal) -> str | None:
     """What the adapter said. Providers like to repeat the address, which not everybody may see."""
     return detail if detail is None or is_allowed(principal.role, CUSTOMER_DATA) else redact(detail)
+
+
+def _receipt_document(row: Any, principal: Principal) -> dict[str, Any]:
+    return {
+        "kind": row.kind,
+        "permanent": bool(row.permanent),
+        "by_machine": bool(row.by_machine),
+        "detail": _shown_detail(row.detail, principal),
+        "adapter": row.adapter,
+        "at": format_instant(row.at),
+        "received": format_instant(row.received),
+    }
 
 
 def _attempt_document(row: Any, principal: Principal) -> dict[str, Any]:

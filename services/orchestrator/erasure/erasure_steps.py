@@ -20,12 +20,10 @@ from services.erasure.pseudonyms import Pseudonyms
 from services.kit.db.database import Tx
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import store as ledger_store
-from services.orchestrator.decisions.store import shard_of
+from services.orchestrator.decisions.store import ERASED_SOURCE, shard_of
 
 ERASED_DETAIL: Final = "erased"
 """`detail` of a message that was ended because its customer was erased."""
-ERASED_SOURCE: Final = "/erased"
-"""The source of events of erased customers, whose ids are pseudonyms."""
 _WAITING: Final = (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDING, MessageState.RETRY)
 _WAITING_SQL: Final = f"state IN ({', '.join(repr(state.value) for state in _WAITING)})"
 _IN_FLIGHT_SQL: Final = f"state = '{MessageState.HANDING_OVER.value}'"
@@ -122,6 +120,13 @@ class OrchestratorErasure:
         await tx.execute(f"DELETE FROM sandbox_message WHERE {tx.in_list('message_id', 'ids')}", ids=named)
         await tx.execute(
             f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
+            pseudonym=subject.pseudonym,
+            ids=named,
+        )
+        # Who is erased is not written to anyhow: no entry is made, and no event published, any more.
+        await tx.execute(
+            "UPDATE receipt SET customer = :pseudonym, detail = NULL, suppresses = NULL, published = 1 "
+            f"WHERE {tx.in_list('message_id', 'ids')}",
             pseudonym=subject.pseudonym,
             ids=named,
         )

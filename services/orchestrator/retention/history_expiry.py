@@ -31,7 +31,7 @@ class RetentionMetrics:
     """What has been deleted because of its age."""
 
     def __init__(self, registry: Registry) -> None:
-        tables = ("attempt", "decision", "handover", "inbox", "message")
+        tables = ("attempt", "decision", "handover", "inbox", "message", "receipt")
         self._deleted = counter(registry, "expired_rows_total", "Rows deleted because of their age", {"table": tables})
 
     def record_deleted(self, counts: Counter[str]) -> None:

@@ -1,21 +1,30 @@
 """HTTP API of the do-not-contact list: `/v1/suppressions`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
-from schemas.service_api import AttemptScope, ScopeNames
+from schemas.service_api import (
+    ADD_ENTRIES_PATH,
+    Acknowledgement,
+    AddEntriesRequest,
+    AttemptScope,
+    ProviderEntry,
+    ScopeNames,
+)
+from schemas.times import format_instant
 from schemas.vocabulary import Channel, Class, SuppressionReason
 from services.erasure.erased_customers import ERASED_DETAIL, CustomerErased
 from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
-from services.kit.http import request_parsing
+from services.kit.http import internal_api, request_parsing
 from services.kit.http.answer_types import EnforcedFields, Page, ProblemFields, TimeText
-from services.kit.http.auth import Principal, requires
+from services.kit.http.auth import Principal, requires, service_only
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
 from services.kit.http.request_body import described_body, document, document_body, plain_body
@@ -217,6 +226,38 @@ def _add_delete_route(routes: APIRouter, database: Database, suppression_list: S
         if not removed or row is None:
             raise NotFound("no live entry has this id; GET /v1/suppressions lists them")
         return entry_document(row)
+
+
+def internal_entry_routes(database: Database, suppression_list: SuppressionList, clock: Clock) -> APIRouter:
+    """The route by which the orchestrator adds what providers have said: bounces, complaints, and who stops."""
+    routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
+    importer = SuppressionImporter(database, suppression_list, clock)
+
+    @routes.post(ADD_ENTRIES_PATH)
+    async def add_entries(request: Request) -> Response:
+        payload = await internal_api.read_request(request, AddEntriesRequest)
+        share = LoopShare()
+        hashed: list[HashedSuppression] = []
+        for entry in payload.entries:
+            await share.give_turn_if_due()
+            hashed.append(_hash_entry(importer, entry))
+        for start in range(0, len(hashed), ROWS_PER_CHUNK):
+            await importer.add_documents(hashed[start : start + ROWS_PER_CHUNK], payload.added_by)
+        return internal_api.respond(Acknowledgement())
+
+    return routes
+
+
+def _hash_entry(importer: "SuppressionImporter", entry: ProviderEntry) -> HashedSuppression:
+    """The entry of the address; of the customer, where the address is none that an entry can name."""
+    scope: dict[str, Any] = {"channel": entry.channel}
+    if entry.classes is not None:
+        scope["classes"] = list(entry.classes)
+    rest = {"scope": scope, "reason": entry.reason, "source": entry.source, "at": format_instant(entry.at)}
+    if entry.address is not None:
+        with suppress(DocumentError):
+            return importer.parse_row({"address": entry.address, **rest})
+    return importer.parse_row({"customer": entry.customer, **rest})
 
 
 class SuppressionImporter:

@@ -1,11 +1,14 @@
 """What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from schemas.message import HandoverResult, Message
+from schemas.receipt import Receipt
+from schemas.times import Instant
 from services.kit.db.database import Database
+from services.kit.errors import Unauthorised
 from services.kit.http.outbound import OutboundGuard
 from services.kit.runtime.clock import Clock
 from services.orchestrator.mail_settings import MailSettings
@@ -36,6 +39,34 @@ class Adapter(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRequest:
+    """What a provider has sent to `POST /v1/receipts/{adapter}`. Names of headers are in small letters."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    now: Instant
+
+
+class ReceiptRefused(Unauthorised):
+    """The request does not prove that it comes from the provider, or is too old."""
+
+    default_code = "receipt_refused"
+    title = "Receipt refused"
+
+
+class ReceiptReader(Protocol):
+    """`read_receipts` in the module `receipts` of the folder of an adapter that declares `has_receipts`."""
+
+    def __call__(self, settings: Any, request: ReceiptRequest) -> Sequence[Receipt]:
+        """What the provider says. The signature over the raw body is checked before anything of it is read.
+
+        Raises ReceiptRefused, and Malformed for what has another form; statements that Tactful has no word for, and
+        those about messages that are not ours, are left out. `settings`: an instance of the declared settings.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,4 +29,5 @@ DECLARATION: Final = AdapterDeclaration(
     settings=WebhookSettings,
     sample=("The webhook adapter: where it posts, and the secret that signs each request. At least 16 characters.",),
     check=_check,
+    has_receipts=True,
 )

@@ -14,7 +14,7 @@ SUPPRESSION_LIST: Final = "suppression_list"
 _REASONS: Final = {
     SuppressionReason.HARD_BOUNCE: "the address bounced",
     SuppressionReason.SPAM_COMPLAINT: "the customer reported spam",
-    SuppressionReason.STOP_KEYWORD: "the customer replied STOP",
+    SuppressionReason.STOP_KEYWORD: "the customer told us to stop",
     SuppressionReason.ERASED: "the customer was erased",
     SuppressionReason.LEGAL: "legal reasons",
     SuppressionReason.MANUAL: "put there by hand",

@@ -1,0 +1,35 @@
+"""A receipt: what a provider says about one message after it has taken it, in the one form for all providers."""
+
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from schemas.times import Instant
+
+ReceiptKind = Literal["delivered", "bounced", "failed", "complained", "unsubscribed", "opened", "clicked", "replied"]
+"""delivered: it reached the customer's mailbox, handset or device. bounced: the receiving side refused it. failed: the
+provider has dropped it, and it left for nobody. complained: the customer called it spam. unsubscribed: the customer
+told the provider to stop. opened, clicked, replied: what the customer did with it.
+"""
+RECEIPT_KINDS: Final[tuple[ReceiptKind, ...]] = get_args(ReceiptKind)
+DELIVERY_LADDER: Final[tuple[ReceiptKind, ...]] = ("delivered", "failed", "bounced", "complained")
+"""What became of a message is the highest of these that was said, in whatever order it arrived: providers repeat
+themselves and overtake themselves, and a mail that was delivered may still bounce.
+"""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """One statement about one message.
+
+    `key`: the same whenever the provider repeats the statement. `message_id`: ours. `permanent`: of a bounce, that the
+    address will not work again. `by_machine`: of an opening or a click, that the provider holds it for that of a
+    machine. `detail`: codes, without personal data.
+    """
+
+    key: str
+    message_id: str
+    kind: ReceiptKind
+    at: Instant
+    permanent: bool = False
+    by_machine: bool = False
+    detail: str | None = None

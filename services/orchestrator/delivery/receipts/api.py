@@ -1,0 +1,67 @@
+"""`POST /v1/receipts/{adapter}`: what providers tell later about messages.
+
+Public, because providers have no key of ours: each adapter checks its provider's signature over the raw body before it
+reads anything of it. The answer 200 means that everything is durable and what it forbids is forbidden; a provider that
+gets another answer sends the same again.
+"""
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
+from typing_extensions import TypedDict
+
+from schemas.adapter_registry import ADAPTER_REGISTRY
+from services.kit import errors
+from services.kit.errors import NotFound, Permanent
+from services.kit.http.auth import public
+from services.kit.http.openapi import answers
+from services.kit.runtime.clock import Clock
+from services.orchestrator.delivery.adapters.definition import ReceiptReader, ReceiptRefused, ReceiptRequest
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
+from services.orchestrator.settings import OrchestratorSettings
+
+
+class ReceiptCounts(TypedDict):
+    """How many receipts were new, repeated, and about messages that are not known here."""
+
+    new: int
+    repeated: int
+    unknown: int
+
+
+def receipt_routes(
+    settings: OrchestratorSettings, intake: ReceiptIntake, metrics: ReceiptMetrics, clock: Clock
+) -> APIRouter:
+    """The route of all adapters whose providers send receipts."""
+    routes = APIRouter(prefix="/v1/receipts", tags=["receipts"])
+    readers: dict[str, ReceiptReader] = {
+        id: ADAPTER_REGISTRY.load_module(id, "receipts").read_receipts
+        for id, declaration in ADAPTER_REGISTRY.declarations.items()
+        if declaration.has_receipts
+    }
+
+    @routes.post(
+        "/{adapter}",
+        summary="What a provider says about messages; called by providers, signed as each of them signs",
+        dependencies=[public()],
+        **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed),
+    )
+    async def take_receipts(adapter: str, request: Request) -> ReceiptCounts:
+        reader = readers.get(adapter)
+        if reader is None:
+            raise NotFound(f"no adapter `{adapter[:40]}` takes receipts: use {', '.join(readers)}")
+        body = await request.body()
+        received = ReceiptRequest(_plain(request.headers), dict(request.query_params), body, clock.now())
+        try:
+            receipts = reader(getattr(settings, adapter), received)
+        except Permanent:
+            metrics.record_refused(adapter)
+            raise
+        taken = await intake.take(adapter, receipts)
+        return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
+
+    return routes
+
+
+def _plain(headers: Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,149 @@
+"""Takes receipts: they are durable, and what they forbid is forbidden, before the provider is told so.
+
+What a provider repeats changes nothing more. A receipt about a message that is not known here changes nothing at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.message import HandoverResult
+from schemas.receipt import Receipt
+from schemas.service_api import ProviderEntry
+from schemas.times import SECOND, Instant
+from schemas.vocabulary import Class, MessageState, SuppressionReason
+from services.kit.db.database import Database, Tx
+from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.delivery.attempts import AttemptResult
+from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
+from services.orchestrator.delivery.receipts.store import NewReceipt
+from services.orchestrator.delivery.results import record_late_results
+
+
+class EntryApi(Protocol):
+    """What receipts need of suppression: services.clients.suppression.SuppressionClient."""
+
+    async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
+        """Add do-not-contact entries; one that is there is no error. Raises Transient."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenReceipts:
+    """How many receipts were new, repeated, and about messages that are not known here."""
+
+    new: int
+    repeated: int
+    unknown: int
+
+
+def suppression_reason(receipt: Receipt) -> SuppressionReason | None:
+    """Why the address must not be written to again after this receipt; None where it may."""
+    if receipt.kind == "bounced" and receipt.permanent:
+        return SuppressionReason.HARD_BOUNCE
+    if receipt.kind == "complained":
+        return SuppressionReason.SPAM_COMPLAINT
+    return SuppressionReason.STOP_KEYWORD if receipt.kind == "unsubscribed" else None
+
+
+class ReceiptIntake:
+    """Takes the receipts of all adapters."""
+
+    def __init__(self, database: Database, suppression: EntryApi, clock: Clock, metrics: ReceiptMetrics) -> None:
+        self._database = database
+        self._suppression = suppression
+        self._clock = clock
+        self._metrics = metrics
+
+    async def take(self, adapter: str, receipts: Sequence[Receipt]) -> TakenReceipts:
+        """Keep these receipts and make the entries that follow from them. Raises Transient: then the provider has to
+        send them again, and those that were kept are repetitions.
+        """
+        now = self._clock.now()
+        # What a clock that is ahead of ours says of the future would forbid nothing until then.
+        receipts = [msgspec.structs.replace(each, at=min(each.at, now)) for each in receipts]
+        async with self._database.write() as tx:
+            messages = await store.load_messages(tx, {each.message_id for each in receipts})
+            known = [
+                NewReceipt(each, messages[each.message_id].customer, suppression_reason(each))
+                for each in receipts
+                if each.message_id in messages
+            ]
+            new_keys = await store.insert_receipts(tx, adapter, known, now)
+            new = [each.receipt for each in known if each.receipt.key in new_keys]
+            if new:
+                await tx.notify(store.RECEIPTS_TAKEN)
+            await _settle_unknown(tx, new, messages, now)
+            await _release_unsent(tx, new, messages, now)
+        await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
+        distinct = {each.key: each for each in new}
+        for each in distinct.values():
+            message = messages[each.message_id]
+            delay = None if message.closed_at is None else max(each.at - message.closed_at, 0) / SECOND
+            self._metrics.record_new(adapter, message.channel, each.kind, delay)
+        self._metrics.record_others(adapter, len(known) - len(distinct), len(receipts) - len(known))
+        return TakenReceipts(len(distinct), len(known) - len(distinct), len(receipts) - len(known))
+
+    async def _find_unsuppressed(self, keys: Sequence[str]) -> Sequence[Row[Any]]:
+        if not keys:
+            return ()
+        async with self._database.read() as tx:
+            return await store.list_unsuppressed(tx, keys)
+
+    async def suppress(self, rows: Sequence[Row[Any]]) -> None:
+        """Make the do-not-contact entries of these receipts, and note that they are made. Raises Transient.
+
+        Suppression is called outside of a transaction of ours. To make an entry twice is no error.
+        """
+        if not rows:
+            return
+        for adapter in sorted({row.adapter for row in rows}):
+            entries = [_entry(row) for row in rows if row.adapter == adapter]
+            await self._suppression.add_entries(entries, f"receipts of {adapter}")
+        async with self._database.write() as tx:
+            await store.mark_suppressed(tx, [row.seq for row in rows])
+
+
+def _entry(row: Row[Any]) -> ProviderEntry:
+    """The entry of a receipt, for the channel that the message was sent on.
+
+    Who unsubscribes at the provider wants no more advertising; after a bounce or a complaint nothing is sent there.
+    """
+    classes = (Class.MARKETING.value,) if row.suppresses == SuppressionReason.STOP_KEYWORD else None
+    source = f"{row.adapter}: {row.kind}"
+    return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, row.suppresses, source, row.at)
+
+
+async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:
+    """A receipt shows that the provider had the message, where its handover had an unknown outcome."""
+    unknown = {each.message_id for each in receipts if messages[each.message_id].state == MessageState.UNKNOWN}
+    results = [
+        AttemptResult(
+            messages[id].customer,
+            messages[id].attempts,
+            HandoverResult(id, "accepted", detail="known by its receipt"),
+            idempotent=True,
+            adapter=messages[id].adapter or "",
+        )
+        for id in sorted(unknown)
+    ]
+    if results:
+        await record_late_results(tx, results, now)
+
+
+async def _release_unsent(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:
+    """A message that left for nobody was no contact."""
+    unsent = [(messages[each.message_id].customer, each.message_id) for each in receipts if each.kind == "failed"]
+    if not unsent:
+        return
+    locked = await ledger_store.lock_and_load_ledgers(tx, [customer for customer, _ in unsent])
+    before = {customer: each.ledger for customer, each in locked.items()}
+    after = dict(before)
+    for customer, message_id in unsent:
+        if customer in after:
+            after[customer] = after[customer].release(message_id)
+    await ledger_store.save_ledger_changes(tx, before, after, now)

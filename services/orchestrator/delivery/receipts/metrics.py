@@ -1,0 +1,49 @@
+"""Metrics of receipts. Label sets are closed."""
+
+from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.receipt import RECEIPT_KINDS
+from schemas.vocabulary import CHANNELS
+from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
+
+_ADAPTERS = {"adapter": tuple(ADAPTER_REGISTRY.declarations)}
+_NOT_TAKEN = ("repeated", "unknown_message", "refused")
+
+
+class ReceiptMetrics:
+    """Receipts that were taken, and those that change nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._taken = counter(
+            registry,
+            "deliveries_total",
+            "What providers said about messages, each statement once",
+            {"channel": CHANNELS, **_ADAPTERS, "kind": RECEIPT_KINDS},
+        )
+        self._others = counter(
+            registry,
+            "receipts_without_effect_total",
+            "Receipts that change nothing: repeated, about unknown messages, or refused for their signature or form",
+            {**_ADAPTERS, "cause": _NOT_TAKEN},
+        )
+        self._delay = histogram(
+            registry,
+            "delivery_receipt_delay_seconds",
+            "Time from handover to what the provider says",
+            {"channel": CHANNELS, **_ADAPTERS},
+            buckets=SLOW_BUCKETS,
+        )
+
+    def record_new(self, adapter: str, channel: str, kind: str, delay: float | None) -> None:
+        """Count a statement. `delay`: seconds since the handover; None where that is not known."""
+        self._taken(channel, adapter, kind).inc()
+        if delay is not None:
+            self._delay(channel, adapter).observe(delay)
+
+    def record_others(self, adapter: str, repeated: int, unknown: int) -> None:
+        """Count receipts that change nothing."""
+        self._others(adapter, "repeated").inc(repeated)
+        self._others(adapter, "unknown_message").inc(unknown)
+
+    def record_refused(self, adapter: str) -> None:
+        """Count a request that was refused."""
+        self._others(adapter, "refused").inc()

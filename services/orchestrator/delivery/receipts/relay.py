@@ -1,0 +1,85 @@
+"""Publishes receipts as events `tactful.message.*`, and makes the entries that suppression could not be asked for.
+
+At least once: the event's id is that of the receipt, so whoever reads it twice takes it once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Row
+
+from schemas.times import format_instant
+from services.kit.bus.protocol import Bus, Outgoing
+from services.kit.db.database import Database
+from services.kit.db.notifications import FALLBACK_INTERVAL
+from services.kit.errors import Transient
+from services.kit.observability.logs import log_error
+from services.kit.runtime.periodic import wait_for_any
+from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+
+BATCH: Final = 500
+
+
+class ReceiptRelay:
+    """Works off what receipts still lead to, the oldest first."""
+
+    def __init__(self, database: Database, bus: Bus, topic: str, intake: ReceiptIntake) -> None:
+        self._database = database
+        self._bus = bus
+        self._topic = topic
+        self._intake = intake
+        self._signal = database.notifications.listen(store.RECEIPTS_TAKEN)
+
+    async def run_until_stopped(self, stopping: asyncio.Event) -> None:
+        """Runs until `stopping` is set; looks every few seconds, and when receipts were taken."""
+        while not stopping.is_set():
+            signal, more = self._signal.next_event(), False
+            try:
+                more = await self.relay()
+            except Transient as error:
+                log_error("receipts_wait", error, "warning")
+            if not more:
+                await wait_for_any(FALLBACK_INTERVAL, stopping, signal)
+
+    async def relay(self) -> bool:
+        """One round; returns whether there may be more. Raises Transient."""
+        async with self._database.read() as tx:
+            rows = await store.list_open(tx, BATCH)
+        await self._intake.suppress([row for row in rows if row.suppresses is not None])
+        unpublished = [row for row in rows if not row.published]
+        await self._publish(unpublished)
+        return len(rows) == BATCH
+
+    async def _publish(self, rows: Sequence[Row[Any]]) -> None:
+        if not rows:
+            return
+        await self._bus.publish([Outgoing(self._topic, row.customer.encode(), _event(row), ()) for row in rows])
+        async with self._database.write() as tx:
+            await store.mark_published(tx, [row.seq for row in rows])
+
+
+def _event(row: Row[Any]) -> bytes:
+    """The event of a receipt, in the structured form of CloudEvents. It holds no address."""
+    data = {
+        "message_id": row.message_id,
+        "campaign": row.campaign,
+        "channel": row.channel,
+        "class": row.cls,
+        "topic": row.topic,
+        "adapter": row.adapter,
+        "permanent": bool(row.permanent),
+        "by_machine": bool(row.by_machine),
+        "detail": row.detail,
+    }
+    return msgspec.json.encode({
+        "specversion": "1.0",
+        "id": row.receipt_key,
+        "source": f"/tactful/receipts/{row.adapter}",
+        "type": f"tactful.message.{row.kind}",
+        "subject": row.customer,
+        "time": format_instant(row.at),
+        "data": {name: value for name, value in data.items() if value is not None},
+    })  # fmt: skip

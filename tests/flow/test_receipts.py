@@ -1,0 +1,246 @@
+"""Receipts: what a provider says later about a message moves the message, its address and the log, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from schemas.service_api import ProviderEntry
+from schemas.times import MINUTE, SECOND, format_instant
+from services.kit.errors import Transient
+from services.orchestrator.delivery.adapters.webhook.adapter import sign, signing_key
+from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from tests.flow.test_delivery import Provider
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import Live, live
+from tests.support.webhook_receiver import SECRET
+
+pytestmark = pytest.mark.wired
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[Live]:
+    async with live(tmp_path, MONDAY, webhook=WebhookSettings(secret=SECRET)) as running:
+        await running.policy(policy())
+        await running.campaign(campaign())
+        await running.customer(customer())
+        yield running
+
+
+async def sent(product: Live, name: str = "e-1", provider: Provider | None = None) -> str:
+    """A message that the provider has taken; returns its id."""
+    product.together.orchestrator.components.adapters["email"] = provider or Provider()  # type: ignore[index]
+    (decision,) = (await product.send(event("shop.offer", name)))["decisions"]
+    await product.settle()
+    return str(decision["message_id"])
+
+
+def statement(message_id: str, kind: str, minutes: int = 1, **fields: Any) -> dict[str, Any]:
+    return {"message_id": message_id, "kind": kind, "at": format_instant(MONDAY + minutes * MINUTE), **fields}
+
+
+async def say(
+    product: Live, *statements: dict[str, Any], age: int = 0, headers: Mapping[str, str] = NO_HEADERS
+) -> httpx.Response:
+    """Post these as the company's sender does. `age`: of its clock, in seconds."""
+    body = json.dumps({"receipts": statements}).encode()
+    seconds = product.clock.now() // SECOND - age
+    signed = {
+        "webhook-id": "rcp_1",
+        "webhook-timestamp": str(seconds),
+        "webhook-signature": sign(signing_key(SECRET), "rcp_1", seconds, body),
+    }
+    transport = httpx.ASGITransport(product.together.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://tactful") as nobody:
+        return await nobody.post("/v1/receipts/webhook", content=body, headers={**signed, **headers})
+
+
+async def shown(product: Live, message_id: str) -> Any:
+    return await product.ask("GET", f"/v1/messages/{message_id}")
+
+
+async def entries(product: Live) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await product.ask("GET", "/v1/suppressions"))["items"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("bounced", "hard_bounce"), ("complained", "spam_complaint"), ("unsubscribed", "stop_keyword")],
+)
+async def test_what_forbids_the_next_message_does_so_before_the_answer(product: Live, kind: str, reason: str) -> None:
+    message_id = await sent(product)
+    answer = await say(product, statement(message_id, kind, permanent=kind == "bounced", detail="5.1.1"))
+    assert (answer.status_code, answer.json()) == (200, {"new": 1, "repeated": 0, "unknown": 0})
+    (entry,) = await entries(product)
+    assert (entry["reason"], entry["scope"]["channel"], entry["source"]) == (reason, "email", f"webhook: {kind}")
+    (decision,) = (await product.send(event("shop.offer", "e-2")))["decisions"]
+    assert decision["outcome"] == "suppress"
+
+
+async def test_a_soft_bounce_and_a_delivery_forbid_nothing(product: Live) -> None:
+    message_id = await sent(product)
+    await say(product, statement(message_id, "bounced"), statement(message_id, "delivered", minutes=2))
+    assert await entries(product) == []
+    found = await shown(product, message_id)
+    assert [(each["kind"], each["permanent"]) for each in found["receipts"]] == [
+        ("bounced", False),
+        ("delivered", False),
+    ]
+
+
+async def test_a_statement_that_is_repeated_a_thousand_times_changes_one_thing(product: Live) -> None:
+    message_id = await sent(product)
+    bounce = statement(message_id, "bounced", permanent=True)
+    assert (await say(product, *[bounce] * 500)).json() == {"new": 1, "repeated": 499, "unknown": 0}
+    assert (await say(product, *[bounce] * 500)).json() == {"new": 0, "repeated": 500, "unknown": 0}
+    assert len((await shown(product, message_id))["receipts"]) == len(await entries(product)) == 1
+
+
+@pytest.mark.parametrize("order", [("delivered", "bounced", "complained"), ("complained", "bounced", "delivered")])
+async def test_what_became_of_a_message_does_not_depend_on_the_order_of_arrival(
+    product: Live, order: Sequence[str]
+) -> None:
+    message_id = await sent(product)
+    assert (await shown(product, message_id))["delivery"] is None
+    for kind in order:
+        await say(product, statement(message_id, kind))
+    assert (await shown(product, message_id))["delivery"] == "complained"
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ({"webhook-signature": "v1,AAAA"}, 401),
+        ({"webhook-signature": "v1,AAAA v1,BBBB v2,"}, 401),
+        ({"webhook-timestamp": "1e9"}, 401),
+        ({"webhook-id": "another"}, 401),
+    ],
+)
+async def test_what_is_forged_changes_nothing(product: Live, how: dict[str, str], code: int) -> None:
+    message_id = await sent(product)
+    refused = await say(product, statement(message_id, "bounced", permanent=True), headers=how)
+    assert (refused.status_code, refused.json()["code"]) == (code, "receipt_refused")
+    assert (await shown(product, message_id))["receipts"] == await entries(product) == []
+
+
+@pytest.mark.parametrize("age", [301, -301])
+async def test_what_is_replayed_changes_nothing(product: Live, age: int) -> None:
+    message_id = await sent(product)
+    assert (await say(product, statement(message_id, "bounced", permanent=True), age=age)).status_code == 401
+    assert await entries(product) == []
+
+
+async def test_what_is_of_others_changes_nothing(product: Live) -> None:
+    answer = await say(product, statement("msg_of_somebody", "bounced", permanent=True))
+    assert answer.json() == {"new": 0, "repeated": 0, "unknown": 1}
+    assert await entries(product) == []
+    assert (await product.editor.post("/v1/receipts/nobody", content=b"{}")).status_code == 404
+    assert (await product.editor.post("/v1/receipts/null", content=b"{}")).status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"receipts": [{"message_id": "m", "kind": "lost", "at": "x"}]}'])
+async def test_what_cannot_be_read_is_refused_once_it_is_known_who_sends_it(product: Live, body: bytes) -> None:
+    seconds = product.clock.now() // SECOND
+    headers = {
+        "webhook-id": "a",
+        "webhook-timestamp": str(seconds),
+        "webhook-signature": sign(signing_key(SECRET), "a", seconds, body),
+    }
+    answer = await product.editor.post("/v1/receipts/webhook", content=body, headers=headers)
+    assert answer.status_code == 400
+
+
+async def test_a_receipt_settles_what_nobody_knew(product: Live) -> None:
+    message_id = await sent(product, provider=Provider("unknown", idempotent=False))
+    assert (await shown(product, message_id))["status"] == "unknown"
+    await say(product, statement(message_id, "delivered"))
+    assert (await shown(product, message_id))["status"] == "accepted"
+
+
+async def test_what_left_for_nobody_was_no_contact(product: Live) -> None:
+    message_id = await sent(product)
+    assert [each["state"] for each in (await product.ask("GET", "/v1/contacts/c-1"))["contacts"]] == ["made"]
+    await say(product, statement(message_id, "failed"))
+    assert (await product.ask("GET", "/v1/contacts/c-1"))["contacts"] == []
+    assert (await shown(product, message_id))["delivery"] == "failed"
+
+
+async def test_campaigns_can_listen_to_receipts(product: Live) -> None:
+    listening = {**campaign(), "key": "after-bounce", "trigger": {"event": "tactful.message.bounced"}}
+    listening |= {"class": "service", "channels": ["in_app"], "topic": None}
+    listening["content"] = {"in_app": {"en": {"title": "Your address", "body": "{{ event.data.channel }}"}}}
+    await product.campaign({name: value for name, value in listening.items() if value is not None})
+    message_id = await sent(product)
+    bounce = statement(message_id, "bounced", permanent=True)
+    await say(product, bounce)
+    await say(product, bounce)
+    async with asyncio.timeout(30):
+        while not (found := await product.decisions(campaign="after-bounce")):
+            await asyncio.sleep(0.02)
+            await product.settle()
+    await product.settle()
+    assert len(found) == len(await product.decisions(campaign="after-bounce")) == 1
+    assert found[0]["event"]["source"] == "/tactful/receipts/webhook"
+
+
+class UnreachableSuppression:
+    """Suppression while it cannot be asked; afterwards it is asked as ever."""
+
+    def __init__(self, reached: Any) -> None:
+        self.reached, self.is_down = reached, True
+
+    async def add_entries(self, new: Sequence[ProviderEntry], added_by: str) -> None:
+        if self.is_down:
+            raise Transient("suppression does not answer")
+        await self.reached.add_entries(new, added_by)
+
+
+async def test_while_suppression_cannot_be_asked_the_provider_is_told_to_come_again(product: Live) -> None:
+    message_id = await sent(product)
+    components = product.together.orchestrator.components
+    neighbour = UnreachableSuppression(components.suppression)
+    components.receipt_intake._suppression = neighbour
+    bounce = statement(message_id, "bounced", permanent=True)
+    assert (await say(product, bounce)).status_code == 503
+    assert await entries(product) == []
+    neighbour.is_down = False
+    assert isinstance(components.receipt_intake, ReceiptIntake)
+    assert (await say(product, bounce)).json() == {"new": 0, "repeated": 1, "unknown": 0}
+    assert [entry["reason"] for entry in await entries(product)] == ["hard_bounce"]
+
+
+async def test_what_suppression_was_not_told_it_is_told_later_though_nobody_comes_again(product: Live) -> None:
+    message_id = await sent(product)
+    components = product.together.orchestrator.components
+    neighbour = UnreachableSuppression(components.suppression)
+    components.receipt_intake._suppression = neighbour
+    assert (await say(product, statement(message_id, "complained"))).status_code == 503
+    neighbour.is_down = False
+    async with asyncio.timeout(30):
+        while not await entries(product):
+            await asyncio.sleep(0.05)
+
+
+async def test_of_an_erased_customer_nothing_is_learned_any_more(product: Live) -> None:
+    message_id = await sent(product)
+    await say(product, statement(message_id, "delivered", detail="250 2.0.0"))
+    await product.send(event("tactful.customer.erased", "erase"))
+    async with asyncio.timeout(30):
+        while (await shown(product, message_id))["customer"] == "c-1":
+            await asyncio.sleep(0.05)
+            await product.settle()
+    answer = await say(product, statement(message_id, "bounced", permanent=True, minutes=9))
+    assert answer.json() == {"new": 0, "repeated": 0, "unknown": 1}
+    assert [(each["kind"], each["detail"]) for each in (await shown(product, message_id))["receipts"]] == [
+        ("delivered", None)
+    ]
