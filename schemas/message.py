@@ -1,11 +1,12 @@
 """A message as adapters get it, and the result that an adapter returns for one attempt to hand it over."""
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
 HandoverFault = Literal["address", "account", "content", "throttle"]
+HANDOVER_FAULTS: Final[tuple[HandoverFault, ...]] = get_args(HandoverFault)
 """What is wrong, where a provider says so. address: nobody is reached under it, and nothing should be sent to it again.
 account: our key, sender or contract is refused, so every other message would be refused as well. content: this message
 is refused, others are not. throttle: too much at once.

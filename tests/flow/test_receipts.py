@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from schemas.message import HandoverResult, Message
 from schemas.service_api import ProviderEntry
 from schemas.times import MINUTE, SECOND, format_instant
 from services.kit.errors import Transient
+from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.webhook.adapter import sign, signing_key
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
@@ -191,6 +194,26 @@ async def test_campaigns_can_listen_to_receipts(product: Live) -> None:
     await product.settle()
     assert len(found) == len(await product.decisions(campaign="after-bounce")) == 1
     assert found[0]["event"]["source"] == "/tactful/receipts/webhook"
+
+
+class DeadAddress(Provider):
+    """A provider that knows at once that nobody is there."""
+
+    async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
+        handed = await super().send_batch(messages, first_byte)
+        return [msgspec.structs.replace(each, fault="address", detail="recipient 550 5.1.1") for each in handed]
+
+
+async def test_an_address_that_is_refused_at_once_is_not_written_to_again(product: Live) -> None:
+    message_id = await sent(product, provider=DeadAddress("rejected"))
+    async with asyncio.timeout(30):
+        while not (found := await entries(product)):
+            await asyncio.sleep(0.02)
+    assert [(each["reason"], each["source"]) for each in found] == [("hard_bounce", "webhook: bounced")]
+    message = await shown(product, message_id)
+    assert (message["status"], message["delivery"]) == ("rejected", "bounced")
+    (decision,) = (await product.send(event("shop.offer", "e-2")))["decisions"]
+    assert decision["outcome"] == "suppress"
 
 
 class UnreachableSuppression:

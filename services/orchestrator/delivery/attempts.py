@@ -22,6 +22,9 @@ MAX_BACKOFF = 600 * SECOND
 NOT_TRIED = ("no_facts", "past_deadline")
 """Details of attempts that ended before the provider was asked: they are repeated until the message expires."""
 
+OF_ALL_MESSAGES = ("account", "throttle")
+"""Faults that say nothing of this message: it is tried again until it expires, so that a refused key loses none."""
+
 MAYBE_SENT_DETAIL = "an earlier attempt may have arrived"
 """`detail` of a message that is retried after an attempt with an unknown outcome. The state is in `maybe_sent`."""
 
@@ -96,7 +99,8 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
     unknown = answer.outcome == "unknown"
     if unknown and not result.idempotent:
         return NextState(MessageState.UNKNOWN, "unknown")
-    if result.number >= MAX_ATTEMPTS and answer.detail not in NOT_TRIED:
+    is_judged = answer.detail not in NOT_TRIED and answer.fault not in OF_ALL_MESSAGES
+    if result.number >= MAX_ATTEMPTS and is_judged:
         if unknown:
             return NextState(MessageState.UNKNOWN, "unknown")
         return NextState(MessageState.FAILED, None, failure_reason=Reason.PROVIDER_EXHAUSTED)

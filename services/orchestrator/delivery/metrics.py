@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
-from schemas.message import HandoverResult
+from schemas.message import HANDOVER_FAULTS, HandoverResult
 from schemas.times import SECOND
 from schemas.vocabulary import CHANNELS
 from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
@@ -28,6 +28,12 @@ class DeliveryMetrics:
         self._recheck_refusals = counter(registry, "gate_refusals_total", description, MESSAGE_LABELS)
         self._attempts = counter(
             registry, "delivery_attempts_total", "Handover attempts", {**_ADAPTER_LABELS, "outcome": ATTEMPT_OUTCOMES}
+        )
+        self._faults = counter(
+            registry,
+            "delivery_faults_total",
+            "Attempts that a provider refused, where it is known what was wrong",
+            {**_ADAPTER_LABELS, "fault": HANDOVER_FAULTS},
         )
         description = "Duration of one batch of handovers"
         self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, _ADAPTER_LABELS)
@@ -57,6 +63,8 @@ class DeliveryMetrics:
         claimed_by_id = {item.message.id: item for item in claimed_messages}
         for outcome, count in Counter(map(_attempt_outcome, results)).items():
             self._attempts(channel, adapter, outcome).inc(count)
+        for fault, count in Counter(result.fault for result in results if result.fault is not None).items():
+            self._faults(channel, adapter, fault).inc(count)
         for result in results:
             item = claimed_by_id.get(result.message_id)
             if result.outcome == "accepted" and item is not None:

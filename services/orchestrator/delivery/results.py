@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from schemas.decision import Decision
+from schemas.receipt import Receipt
 from schemas.times import Instant
-from schemas.vocabulary import MessageState, Outcome
+from schemas.vocabulary import MessageState, Outcome, SuppressionReason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.attempts import AttemptResult, NextState, resolve_next_state, update_ledger
+from services.orchestrator.delivery.receipts import store as receipt_store
+from services.orchestrator.delivery.receipts.store import NewReceipt
 
 _OPEN = MessageState.HANDING_OVER.value
 NextStates = Sequence[tuple[AttemptResult, NextState]]
@@ -64,8 +67,23 @@ async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, Ve
     for result, next_state in writes:
         ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
     await store.write_next_states(tx, writes, now)
+    await _note_dead_addresses(tx, [result for result, _ in writes], now)
     await ledger_store.save_ledger_changes(tx, before, ledgers, now)
     await _explain_failures(tx, writes, now)
+
+
+async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
+    """Keep as a bounce that a provider has refused an address at once: its do-not-contact entry and its event follow
+    from that (receipts/relay.py).
+    """
+    for result in results:
+        answer = result.handover_result
+        if answer.fault != "address":
+            continue
+        bounce = Receipt(f"handover:{answer.message_id}", answer.message_id, "bounced", now, True, detail=answer.detail)
+        new = NewReceipt(bounce, result.customer, SuppressionReason.HARD_BOUNCE)
+        if await receipt_store.insert_receipts(tx, result.adapter, [new], now):
+            await tx.notify(receipt_store.RECEIPTS_TAKEN)
 
 
 async def _explain_failures(tx: Tx, writes: NextStates, now: Instant) -> None:

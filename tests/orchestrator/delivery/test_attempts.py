@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.message import HandoverOutcome, HandoverResult
+from schemas.message import HandoverFault, HandoverOutcome, HandoverResult
 from schemas.reasons import Reason
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState
@@ -14,11 +14,15 @@ UNKNOWN, FAILED = MessageState.UNKNOWN, MessageState.FAILED
 
 
 def result(
-    outcome: HandoverOutcome, *, number: int = 1, idempotent: bool = True, detail: str | None = None
+    outcome: HandoverOutcome,
+    *,
+    number: int = 1,
+    idempotent: bool = True,
+    detail: str | None = None,
+    fault: HandoverFault | None = None,
 ) -> AttemptResult:
-    return AttemptResult(
-        "c-1", number, HandoverResult("msg_" + "0" * 32, outcome, detail=detail), idempotent, "webhook"
-    )
+    answer = HandoverResult("msg_" + "0" * 32, outcome, detail=detail, fault=fault)
+    return AttemptResult("c-1", number, answer, idempotent, "webhook")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,10 @@ def result(
         (result("unknown", number=MAX_ATTEMPTS), UNKNOWN, "unknown", None),
         # nobody asked the provider: that is no try of it
         *((result("retry", number=MAX_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
+        # a refused key or a full quota says nothing of the message: it waits until somebody mends it, or it expires
+        (result("retry", number=MAX_ATTEMPTS + 5, fault="account"), RETRY, "planned", None),
+        (result("retry", number=MAX_ATTEMPTS + 5, fault="throttle"), RETRY, "planned", None),
+        (result("retry", number=MAX_ATTEMPTS, fault="content"), FAILED, None, Reason.PROVIDER_EXHAUSTED),
     ],
 )
 def test_an_end_decides_about_message_and_contact(
