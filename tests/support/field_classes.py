@@ -135,7 +135,9 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "status since until expires_at hidden locale adapter provider_id detail attempt_count created "
         "updated"
     ),
-    "MessageWithAttempts": "attempts decisions",
+    "MessageWithAttempts": "attempts decisions delivery receipts",
+    "ReceiptCounts": ALL,
+    "ReceiptFields": "kind permanent by_machine detail adapter at received",
     "NewKey": "id name role expires sources",
     "NotTriggered": "campaign words",
     "NoteFields": "pointer code detail nearest",

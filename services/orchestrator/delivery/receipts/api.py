@@ -14,6 +14,7 @@ from services.kit import errors
 from services.kit.errors import NotFound, Permanent
 from services.kit.http.auth import public
 from services.kit.http.openapi import answers
+from services.kit.http.request_body import described_body
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery.adapters.definition import ReceiptReader, ReceiptRefused, ReceiptRequest
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
@@ -27,6 +28,14 @@ class ReceiptCounts(TypedDict):
     new: int
     repeated: int
     unknown: int
+
+
+_BODY = described_body(
+    {
+        "application/json": {"type": ["object", "array"], "description": "In the form of the provider"},
+        "application/x-www-form-urlencoded": {"type": "object", "description": "In the form of the provider"},
+    },
+)
 
 
 def receipt_routes(
@@ -43,7 +52,7 @@ def receipt_routes(
     @routes.post(
         "/{adapter}",
         summary="What a provider says about messages; called by providers, signed as each of them signs",
-        dependencies=[public()],
+        dependencies=[public(), _BODY],
         **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed),
     )
     async def take_receipts(adapter: str, request: Request) -> ReceiptCounts:
