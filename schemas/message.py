@@ -5,6 +5,11 @@ from typing import Literal
 import msgspec
 
 HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
+HandoverFault = Literal["address", "account", "content", "throttle"]
+"""What is wrong, where a provider says so. address: nobody is reached under it, and nothing should be sent to it again.
+account: our key, sender or contract is refused, so every other message would be refused as well. content: this message
+is refused, others are not. throttle: too much at once.
+"""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -26,6 +31,8 @@ class Message(msgspec.Struct, frozen=True):
     event_id: str
     locale: str | None = None
     """Language of the content; None where the channel's content has none."""
+    topic: str | None = None
+    """The topic that the customer knows it by, if its campaign has one."""
 
 
 class HandoverResult(msgspec.Struct, frozen=True):
@@ -33,7 +40,8 @@ class HandoverResult(msgspec.Struct, frozen=True):
 
     accepted: the provider has it. rejected: the provider will never accept it. retry: the provider does not have it and
     may accept it later, or it deduplicates by id. unknown: bytes were written, and nobody knows whether it arrived.
-    `retry_after` is in seconds. `detail` contains no personal data.
+    `retry_after` is in seconds. `detail` contains no personal data. `fault`: of a message that was not accepted, what
+    is wrong, where that is known.
     """
 
     message_id: str
@@ -41,3 +49,4 @@ class HandoverResult(msgspec.Struct, frozen=True):
     provider_id: str | None = None
     detail: str | None = None
     retry_after: float | None = None
+    fault: HandoverFault | None = None

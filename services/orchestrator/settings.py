@@ -12,6 +12,7 @@ from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import Seconds
+from services.orchestrator.mail_settings import MailSettings
 
 REQUIRED_SETTINGS = (
     "database.url",
@@ -55,7 +56,7 @@ def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[Connect
     """
     sections: dict[str, Any] = {}
     for id, adapter in ADAPTER_REGISTRY.declarations.items():
-        if id in (*base.model_fields, "dispatch", "adapters", "retention"):
+        if id in (*base.model_fields, "dispatch", "adapters", "retention", "mail"):
             raise ExtensionError(f"the adapter `{id}` has the name of another section of the settings")
         sections[id] = (adapter.settings, adapter.settings())
     return create_model("AdapterSections", __base__=base, __module__=__name__, **sections)
@@ -72,6 +73,7 @@ class OrchestratorSettings(AdapterSections):
 
     dispatch: DispatchSettings = DispatchSettings()
     retention: RetentionSettings = RetentionSettings()
+    mail: MailSettings = MailSettings()
     adapters: dict[str, str] = Field(default_factory=lambda: dict(default_adapters(CHANNELS)))
 
     @field_validator("adapters", mode="before")

@@ -42,6 +42,11 @@ TAKES_EFFECT = {
     "TACTFUL_OUTBOUND__NETWORKS": "10.20.0.0/16",
     "TACTFUL_DISPATCH__TIMEOUT": "2",
     "TACTFUL_RETENTION__DECISIONS": "400",
+    "TACTFUL_MAIL__FROM_ADDRESS": "shop@example.org",
+    "TACTFUL_MAIL__FROM_NAME": "Shop",
+    "TACTFUL_MAIL__REPLY_TO": "answers@example.org",
+    "TACTFUL_MAIL__UNSUBSCRIBE_ADDRESS": "stop@example.org",
+    "TACTFUL_MAIL__SENDERS": '{"marketing": {"name": "Shop News"}}',
 }
 """All settings but those of adapters, which are as in production."""
 NEED_A_SECURITY_PROTOCOL = {

@@ -72,6 +72,7 @@ class Renderer:
             event_source=triggered.event.source,
             event_id=triggered.event.id,
             locale=rendered.locale,
+            topic=campaign.topic,
         )
 
 

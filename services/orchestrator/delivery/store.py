@@ -149,7 +149,7 @@ async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, Pending
     """Those of the messages that are ready to be handed over, by id."""
     rows = await tx.rows(
         "SELECT m.message_id, m.customer, m.campaign, m.version, m.channel, m.cls, m.to_address, m.content, "
-        "m.event_source, m.event_id, m.locale, m.since, m.attempts, m.maybe_sent, m.updated "
+        "m.event_source, m.event_id, m.locale, m.topic, m.since, m.attempts, m.maybe_sent, m.updated "
         f"FROM message m WHERE m.state = 'pending' AND {tx.in_list('m.message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
@@ -157,7 +157,8 @@ async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, Pending
         row.message_id: PendingMessage(
             Message(
                 *(row.message_id, row.customer, row.campaign, row.version, row.channel, row.cls, row.to_address),
-                *(msgspec.json.decode(row.content, type=dict[str, str]), row.event_source, row.event_id, row.locale),
+                *(msgspec.json.decode(row.content, type=dict[str, str]), row.event_source, row.event_id),
+                *(row.locale, row.topic),
             ),
             *(row.since, row.attempts, bool(row.maybe_sent), row.updated),
         )

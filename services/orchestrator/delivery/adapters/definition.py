@@ -8,6 +8,7 @@ from schemas.message import HandoverResult, Message
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard
 from services.kit.runtime.clock import Clock
+from services.orchestrator.mail_settings import MailSettings
 
 
 class FirstByteGuard(Protocol):
@@ -49,6 +50,8 @@ class AdapterContext:
     clock: Clock
     outbound: OutboundGuard
     """What every connection to an address of the settings asks."""
+    mail: MailSettings = MailSettings()
+    """In whose name mails are sent."""
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:

@@ -21,15 +21,17 @@ from services.orchestrator.delivery.deadline import PastDeadline
 
 
 class GuardedBody(Payload):
-    """JSON that is written at most once, after `first_byte` has agreed.
+    """Content that is written at most once, after `first_byte` has agreed.
 
     `written`: its first byte may have been written. `late`: it was not, because the deadline had passed.
     """
 
     _autoclose = True
 
-    def __init__(self, message_id: str, content: bytes, first_byte: FirstByteGuard) -> None:
-        super().__init__(content, content_type="application/json")
+    def __init__(
+        self, message_id: str, content: bytes, first_byte: FirstByteGuard, content_type: str = "application/json"
+    ) -> None:
+        super().__init__(content, content_type=content_type)
         self._size = len(content)
         self.content, self._message_id, self._first_byte = content, message_id, first_byte
         self._transport: asyncio.Transport | None = None

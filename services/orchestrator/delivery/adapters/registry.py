@@ -47,6 +47,6 @@ def _setting_of(channel: str) -> str:
 
 def _create_adapter(id: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
-    context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock, outbound)
+    context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock, outbound, settings.mail)
     adapter: Adapter = ADAPTER_REGISTRY.load_module(id, "adapter").create_adapter(context)
     return adapter

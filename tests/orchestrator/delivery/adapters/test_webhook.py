@@ -15,11 +15,11 @@ from schemas.message import HandoverResult
 from schemas.times import HOUR, SECOND, to_datetime
 from services.kit.http.outbound import OutboundGuard, OutboundRefused, parse_networks
 from services.kit.runtime.clock import ManualClock, SystemClock
+from services.orchestrator.delivery.adapters.provider_http import parse_retry_after
 from services.orchestrator.delivery.adapters.webhook.adapter import (
     WebhookAdapter,
     WebhookAdapterSettings,
     outcome_for_status,
-    parse_retry_after,
 )
 from tests.support.webhook_receiver import (
     SECRET,
@@ -100,6 +100,7 @@ async def test_a_redirect_is_not_followed(code: int) -> None:
     ("text", "seconds"),
     [
         ("120", 120.0),
+        (" 2.5 ", 2.5),
         ("0", 1.0),
         ("999999999999", 3600.0),
         (format_datetime(to_datetime(HOUR + 90 * SECOND), usegmt=True), 90.0),

@@ -91,7 +91,10 @@ class EmailChannel:
         return checks.compile_fields(content, HTML_FIELDS)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
-        """Subject, preheader, HTML and text. Liquid comes first, then MJML, then the styles are inlined."""
+        """Subject, preheader, HTML, text, and of marketing the way out.
+
+        Liquid comes first, then MJML, then the styles are inlined.
+        """
         subject = checks.clean_header("subject", compiled["subject"].render(context), MAX_SUBJECT)
         body_field = "mjml" if "mjml" in compiled else "html"
         try:
@@ -109,7 +112,9 @@ class EmailChannel:
             message["preheader"] = checks.clean_line("preheader", compiled["preheader"].render(context), MAX_SUBJECT)
             message["html"] = _with_preheader(page, message["preheader"])
         if marketing:
-            _require_unsubscribe_link(message, context, body_field, "text" if "text" in compiled else body_field)
+            link = str((context.get("links") or {}).get("unsubscribe") or "")
+            _require_unsubscribe_link(message, link, body_field, "text" if "text" in compiled else body_field)
+            message["unsubscribe"] = link  # for the header List-Unsubscribe
         return message
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
@@ -164,10 +169,7 @@ def _body_start(page: str) -> int:
     return start
 
 
-def _require_unsubscribe_link(
-    message: Mapping[str, str], context: Mapping[str, Any], body_field: str, text_field: str
-) -> None:
-    link = str((context.get("links") or {}).get("unsubscribe") or "")
+def _require_unsubscribe_link(message: Mapping[str, str], link: str, body_field: str, text_field: str) -> None:
     for part, field in (("html", body_field), ("text", text_field)):
         if not link or link not in markup.unescape(message[part]):
             detail = f"marketing without its unsubscribe link in {'HTML' if part == 'html' else 'the text'} is not sent"
