@@ -106,6 +106,45 @@ async def test_the_way_out_is_in_the_headers_of_marketing_alone(account: Provide
 
 
 @each_provider
+async def test_a_mail_without_text_has_no_empty_part(account: ProviderAccount) -> None:
+    result, fake = await send(account, content={**CONTENT, "text": ""})
+    assert result.outcome == "accepted"
+    assert "TextBody" not in fake.bodies[0] and "text/plain" not in repr(fake.bodies)
+    assert account.id == "resend" or "text" not in fake.bodies[0]  # there, no text means one that Resend makes
+
+
+@pytest.mark.parametrize(("account", "most"), list(zip(ACCOUNTS, (32, 10, 2, 32), strict=True)))
+async def test_a_provider_gets_no_more_requests_at_a_time_than_it_wants(account: ProviderAccount, most: int) -> None:
+    running = highest = 0
+
+    async def count(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal running, highest
+        running += 1
+        highest = max(highest, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return account.accepts()
+
+    async with serving(MailApiFake(account, count)) as url:
+        adapter = adapter_module(account).create_adapter(context(account, url))
+        messages = [message(f"msg_{number}") for number in range(2 * most)]
+        results = await adapter.send_batch(messages, RecordingFirstByteGuard())
+        await adapter.close()
+    assert {result.outcome for result in results} == {"accepted"}
+    assert 1 < highest <= most
+
+
+@each_provider
+async def test_a_url_may_end_with_a_slash(account: ProviderAccount) -> None:
+    fake = MailApiFake(account)
+    async with serving(fake) as url:
+        adapter = adapter_module(account).create_adapter(context(account, f"{url}/"))
+        [result] = await adapter.send_batch([message()], RecordingFirstByteGuard())
+        await adapter.close()
+    assert (result.outcome, len(fake.bodies)) == ("accepted", 1)
+
+
+@each_provider
 async def test_a_wrong_key_is_a_fault_of_the_account(account: ProviderAccount) -> None:
     fake = MailApiFake(account)
     async with serving(fake) as url:

@@ -46,6 +46,7 @@ async def test_a_request_holds_the_whole_mail() -> None:
         "MessageStream": "broadcast",
     }
     assert headers["X-Tactful-Message"] == "msg_1"
+    assert (headers["Message-ID"], headers["X-PM-KeepID"]) == ("<msg_1@shop.example>", "true")
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
@@ -82,7 +83,7 @@ ANSWERS: list[tuple[int, Any, str, str | None, str]] = [
     (422, error(300, "Invalid 'From' address: 'x'."), "retry", "account", "300.from"),
     (422, error(300, "Error parsing 'Reply-To': Illegal"), "retry", "account", "300.reply-to"),
     (422, error(300, "Provide either email TextBody or HtmlBody or both."), "rejected", "content", "300"),
-    *((422, error(code), "retry", "account", str(code)) for code in (400, 401, 405, 412, 413)),
+    *((422, error(code), "retry", "account", str(code)) for code in (400, 401, 405, 412, 413, 1235, 1236)),
     *((status, error(406), "rejected", "address", "406") for status in (200, 422)),
     *((422, error(code), "rejected", "content", str(code)) for code in (402, 410, 411, 9999)),
     (200, error(9999), "rejected", "content", "9999"),

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 from aiohttp import web
 
 from services.orchestrator.delivery.adapters.definition import Adapter
-from services.orchestrator.delivery.adapters.sendgrid.adapter import MEANINGS, RESERVED_HEADERS
+from services.orchestrator.delivery.adapters.sendgrid.adapter import MEANINGS, RESERVED_HEADERS, build_mail_send
+from services.orchestrator.delivery.channels.email.mail import compose_mail
 from services.orchestrator.mail_settings import MailSettings
-from tests.support.mail_api_fake import KEY, NOW, SHOP, ProviderAccount, answering, contract_adapter, send
+from tests.support.mail_api_fake import CONTENT, KEY, NOW, SHOP, ProviderAccount, answering, contract_adapter, send
 from tests.support.mail_api_tables import COMMON_ANSWERS, codes_of
+from tests.support.webhook_receiver import message
 
 ACCOUNT = ProviderAccount(
     id="sendgrid",
@@ -64,7 +67,14 @@ async def test_a_request_holds_the_whole_mail() -> None:
         "content": [{"type": "text/plain", "value": "Hällo"}, {"type": "text/html", "value": "<p>Hällo</p>"}],
     }
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert not RESERVED_HEADERS & {name.lower() for name in headers}
+    assert headers["X-Tactful-Message"] == "msg_1"
+
+
+def test_headers_that_sendgrid_writes_itself_are_left_out() -> None:
+    mail = compose_mail(message(content=CONTENT), SHOP)
+    reserved = {name.title(): "x" for name in RESERVED_HEADERS}
+    request = build_mail_send(msgspec.structs.replace(mail, headers={**reserved, "X-Other": "y"}), message())
+    assert json.loads(request.content)["headers"] == {"X-Other": "y"}
 
 
 def refusal(field: str | None) -> dict[str, Any]:

@@ -44,6 +44,8 @@ MEANINGS: Final = (
     AnswerMeaning(200, 499, "412", "retry", "account"),  # account not approved yet
     AnswerMeaning(200, 499, "413", "retry", "account"),  # account closed for sending
     AnswerMeaning(200, 499, "429", "retry", "throttle"),
+    AnswerMeaning(200, 499, "1235", "retry", "account"),  # no such message stream
+    AnswerMeaning(200, 499, "1236", "retry", "account"),  # this message stream does not send
     AnswerMeaning(200, 299, "inactive", "rejected", "address"),
     AnswerMeaning(200, 299, NO_CODE, "accepted"),
     AnswerMeaning(200, 299, None, "rejected", "content"),  # an error that is not listed here
@@ -68,12 +70,13 @@ def create_adapter(context: AdapterContext) -> MailApiAdapter:
 
 
 def _build_email(settings: PostmarkSettings, mail: Mail, message: Message) -> MailRequest:
+    headers = {**mail.headers, "X-PM-KeepID": "true"}  # or Postmark replaces our Message-ID
     request: dict[str, Any] = {
         "From": str(mail.sender),
         "To": mail.to,
         "Subject": mail.subject,
         "HtmlBody": mail.html,
-        "Headers": [{"Name": name, "Value": value} for name, value in mail.headers.items()],
+        "Headers": [{"Name": name, "Value": value} for name, value in headers.items()],
         "Metadata": {MESSAGE_FIELD: mail.message_id},
         "MessageStream": settings.marketing_stream if message.cls == "marketing" else settings.stream,
     }

@@ -52,7 +52,7 @@ def create_adapter(context: AdapterContext) -> MailApiAdapter:
         id="sendgrid",
         idempotent=False,
         authorization={"authorization": f"Bearer {key}"},
-        build_request=_build_mail_send,
+        build_request=build_mail_send,
         meanings=MEANINGS,
         read_code=_read_field,
         read_provider_id=lambda body, headers: headers.get("x-message-id", ""),
@@ -61,7 +61,8 @@ def create_adapter(context: AdapterContext) -> MailApiAdapter:
     return create_mail_api_adapter(api, context)
 
 
-def _build_mail_send(mail: Mail, message: Message) -> MailRequest:
+def build_mail_send(mail: Mail, message: Message) -> MailRequest:
+    """The request for a mail."""
     sender = {"email": mail.sender.addr_spec}
     if name := _NOT_IN_NAMES.sub(" ", mail.sender.display_name).strip():
         sender["name"] = name
