@@ -7,6 +7,7 @@ file; the rest of the file is written by hand.
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Final, NamedTuple
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration
@@ -16,6 +17,8 @@ from services.development import api_reference
 from services.kit.runtime.settings import list_setting_origins
 
 ROOT: Final = Path(__file__).parents[2]
+LINE_LENGTH: Final = 118
+"""Characters of a line of explanation in deploy/.env.example, after `# `."""
 
 
 class GeneratedPart(NamedTuple):
@@ -75,7 +78,8 @@ def _adapter_settings() -> Iterator[str]:
     """The adapter of each channel, then the adapters' own settings, with their defaults."""
     values = {item.name: item.value for item in list_setting_origins(DeploymentSettings.model_construct())}
     adapters = ADAPTER_REGISTRY.declarations.values()
-    yield f"# Which adapter serves a channel: {', '.join(map(_with_summary, adapters))}."
+    choices = f"Which adapter serves a channel: {', '.join(map(_with_summary, adapters))}."
+    yield from (f"# {line}" for line in wrap(choices, LINE_LENGTH))
     yield from (
         f"{name}={values[name]}" for name in (_variable("adapters", id) for id in CHANNEL_REGISTRY.declarations)
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from schemas.adapter_registry import ADAPTER_REGISTRY
 from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
 from services.kit.runtime.kafka_settings import KafkaSettings
@@ -57,7 +58,7 @@ NEED_A_SECURITY_PROTOCOL = {
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
 """Refused without a certificate or an address with https, which are refused here."""
-HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__")
+HIDDEN = ("TACTFUL_ADAPTERS__", *(f"TACTFUL_{id.upper()}__" for id in ADAPTER_REGISTRY.declarations))
 
 
 @pytest.fixture(autouse=True)

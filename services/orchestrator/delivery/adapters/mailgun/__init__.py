@@ -1,0 +1,1 @@
+"""Hands mails over to Mailgun, by its API."""

@@ -1,0 +1,71 @@
+"""The adapter `mailgun`: one form posted to `/v3/DOMAIN/messages` for each message.
+
+Mailgun does not recognise a message that it already has. Its errors are texts without codes; the parameter that a text
+begins with serves as one.
+"""
+
+import base64
+import re
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from schemas.message import Message
+from services.orchestrator.delivery.adapters.definition import AdapterContext
+from services.orchestrator.delivery.adapters.mail_api import (
+    COMMON_MEANINGS,
+    MESSAGE_FIELD,
+    NO_CODE,
+    AnswerMeaning,
+    MailApi,
+    MailApiAdapter,
+    MailRequest,
+    create_mail_api_adapter,
+    find_text,
+)
+from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
+from services.orchestrator.delivery.channels.email.mail import Mail
+
+MEANINGS: Final = (
+    AnswerMeaning(400, 400, "to", "rejected", "address"),
+    AnswerMeaning(400, 400, "from", "retry", "account"),
+    *COMMON_MEANINGS,
+)
+_WRONG_PARAMETER: Final = re.compile(r"\s*'?(to|from)'? parameter is not a valid", re.IGNORECASE)
+
+
+def create_adapter(context: AdapterContext) -> MailApiAdapter:
+    """The adapter for the declared settings. Raises SettingsError if one is missing or unusable."""
+    key = require_setting(context.settings, "mailgun", "key")
+    domain = require_setting(context.settings, "mailgun", "domain")
+    api = MailApi(
+        id="mailgun",
+        idempotent=False,
+        authorization={"authorization": f"Basic {base64.b64encode(f'api:{key}'.encode()).decode()}"},
+        build_request=partial(_build_form, f"/v3/{domain}/messages"),
+        meanings=MEANINGS,
+        read_code=_read_parameter,
+        read_provider_id=lambda body, headers: find_text(body, "id").strip("<>"),  # as its events write it
+    )
+    return create_mail_api_adapter(api, context)
+
+
+def _build_form(path: str, mail: Mail, message: Message) -> MailRequest:
+    form = {
+        "from": str(mail.sender),
+        "to": mail.to,
+        "subject": mail.subject,
+        "html": mail.html,
+        f"v:{MESSAGE_FIELD}": mail.message_id,
+        **{f"h:{name}": value for name, value in mail.headers.items()},
+    }
+    if mail.text:
+        form["text"] = mail.text
+    if mail.reply_to is not None:
+        form["h:Reply-To"] = mail.reply_to
+    return MailRequest(path, urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+
+
+def _read_parameter(body: Any) -> str:
+    parameter = _WRONG_PARAMETER.match(find_text(body, "message"))
+    return parameter[1].lower() if parameter else NO_CODE

@@ -1,0 +1,1 @@
+"""Hands mails over to Postmark, by its API."""

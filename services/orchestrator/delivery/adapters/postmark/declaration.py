@@ -1,0 +1,32 @@
+"""The adapter `postmark`."""
+
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+
+from schemas.adapter_registry import AdapterDeclaration
+from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
+
+StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class PostmarkSettings(MailApiSettings):
+    """A server token, and the message streams of the server: one for marketing, one for all other mails."""
+
+    url: str = "https://api.postmarkapp.com"
+    stream: StreamId = "outbound"
+    marketing_stream: StreamId = "broadcast"
+
+
+DECLARATION: Final = AdapterDeclaration(
+    id="postmark",
+    order=26,
+    summary="",
+    channels=frozenset({"email"}),
+    settings=PostmarkSettings,
+    sample=(
+        "The adapter postmark (docs/adapters/postmark.md): the API token of a server, and two of its message streams:",
+        "MARKETING_STREAM for mails of the class marketing, STREAM for all others.",
+    ),
+    check=check_settings("postmark", "key"),
+)

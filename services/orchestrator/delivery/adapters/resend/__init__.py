@@ -1,0 +1,1 @@
+"""Hands mails over to Resend, by its API."""

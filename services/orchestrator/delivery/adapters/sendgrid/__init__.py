@@ -1,0 +1,1 @@
+"""Hands mails over to Twilio SendGrid, by its Web API v3."""
