@@ -57,7 +57,7 @@ NEED_A_SECURITY_PROTOCOL = {
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
 """Refused without a certificate or an address with https, which are refused here."""
-HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__")
+HIDDEN = ("TACTFUL_ADAPTERS__", "TACTFUL_WEBHOOK__", "TACTFUL_SMTP__")
 
 
 @pytest.fixture(autouse=True)

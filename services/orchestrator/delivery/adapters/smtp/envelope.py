@@ -1,0 +1,63 @@
+"""A mail as SMTP carries it: who sends it to whom, and the bytes of its content."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.message import Message
+from schemas.times import Instant
+from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_mime
+from services.orchestrator.mail_settings import MailSettings
+
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_ADDRESS: Final = re.compile(rb"[!-;=?-~]+@[!-;=?-~]+")
+"""ASCII without blanks, control characters and angle brackets: nothing that could end the address early."""
+
+
+class UnwritableAddress(ValueError):
+    """The address cannot be named in SMTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailEnvelope:
+    """One mail to one recipient. `content`: as written after DATA, without the final dot."""
+
+    message_id: str
+    sender: bytes
+    recipient: bytes
+    content: bytes
+
+
+def create_envelope(message: Message, mail: MailSettings, return_path: str | None, date: Instant) -> MailEnvelope:
+    """The envelope of a message. Raises NoSender, UnwritableAddress, and others for content that is no mail."""
+    composed = compose_mail(message, mail)
+    try:
+        sender = encode_address(return_path or composed.sender.addr_spec)
+    except UnwritableAddress:
+        raise NoSender("the sender's address has letters before the @ that SMTP cannot carry") from None
+    recipient = encode_address(message.to)
+    return MailEnvelope(message.id, sender, recipient, stuff_dots(to_mime(composed, date)))
+
+
+def encode_address(address: str) -> bytes:
+    """An address in ASCII, its domain as IDNA where it has to be. Raises UnwritableAddress.
+
+    A local part beyond ASCII needs servers with SMTPUTF8 all the way, and cannot be used.
+    """
+    local, _, domain = address.rpartition("@")
+    try:
+        encoded = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}".encode("ascii")
+    except UnicodeError:
+        raise UnwritableAddress from None
+    if not _ADDRESS.fullmatch(encoded) or len(encoded) > 254:
+        raise UnwritableAddress
+    return encoded
+
+
+def stuff_dots(mime: bytes) -> bytes:
+    """The content as it is written: every line ends with CR LF, and one that begins with a dot gets a second one.
+
+    So no content can end itself and go on as a command, whatever a server takes for the end of a line.
+    """
+    lines = _LINE_END.split(mime.rstrip(b"\r\n"))
+    return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines) + b"\r\n"
