@@ -53,7 +53,7 @@ class SmtpSettings(Section):
         return self
 
 
-def _check(settings: SmtpSettings) -> SettingsCheck:
+def _check_server_settings(settings: SmtpSettings) -> SettingsCheck:
     if settings.host is None:
         return SettingsCheck("smtp without a server", "set TACTFUL_SMTP__HOST")
     login = "with a login" if settings.user is not None else "without a login"
@@ -62,8 +62,8 @@ def _check(settings: SmtpSettings) -> SettingsCheck:
 
 DECLARATION: Final = AdapterDeclaration(
     id="smtp",
-    order=30,
-    summary="hands mails to an SMTP server",
+    order=25,
+    summary="",
     channels=frozenset({"email"}),
     sends_mail=True,
     settings=SmtpSettings,
@@ -73,5 +73,5 @@ DECLARATION: Final = AdapterDeclaration(
         "always checked; __CA_FILE: the authorities that sign them, as PEM, if not the public ones. __CONNECTIONS: how",
         "many at most, in each process. __RETURN_PATH: where bounces go; by default to the sender of the mail.",
     ),
-    check=_check,
+    check=_check_server_settings,
 )

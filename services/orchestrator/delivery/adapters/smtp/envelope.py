@@ -6,12 +6,12 @@ from typing import Final
 
 from schemas.message import Message
 from schemas.times import Instant
-from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_mime
+from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_ascii_address, to_mime
 from services.orchestrator.mail_settings import MailSettings
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-_ADDRESS: Final = re.compile(rb"[!-;=?-~]+@[!-;=?-~]+")
-"""ASCII without blanks, control characters and angle brackets: nothing that could end the address early."""
+_ADDRESS: Final = re.compile(rb"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+"""Nothing that could end the address early, or begin another one."""
 
 
 class UnwritableAddress(ValueError):
@@ -40,13 +40,9 @@ def create_envelope(message: Message, mail: MailSettings, return_path: str | Non
 
 
 def encode_address(address: str) -> bytes:
-    """An address in ASCII, its domain as IDNA where it has to be. Raises UnwritableAddress.
-
-    A local part beyond ASCII needs servers with SMTPUTF8 all the way, and cannot be used.
-    """
-    local, _, domain = address.rpartition("@")
+    """An address as SMTP names it. Raises UnwritableAddress."""
     try:
-        encoded = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}".encode("ascii")
+        encoded = to_ascii_address(address).encode("ascii")
     except UnicodeError:
         raise UnwritableAddress from None
     if not _ADDRESS.fullmatch(encoded) or len(encoded) > 254:
