@@ -6,7 +6,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -24,6 +24,11 @@ def only(number: int, reply: str) -> ReplyOf:
     return lambda each: reply if each == number else None
 
 
+def _abort(protocol: SMTP) -> None:
+    if protocol.transport is not None:
+        cast(asyncio.WriteTransport, protocol.transport).abort()
+
+
 @dataclass
 class MailServer:
     """Keeps what it accepts. `replies`: what it says to MAIL, RCPT or DATA (after the final dot) in place of yes."""
@@ -39,8 +44,7 @@ class MailServer:
     def drop_all(self) -> None:
         """Loses every connection, as a server does that is restarted."""
         for each in self.protocols:
-            if each.transport is not None:
-                each.transport.abort()
+            _abort(each)
 
     def _count(self, command: str) -> str | None:
         self.counts[command] = self.counts.get(command, 0) + 1
@@ -73,7 +77,7 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.drop_after_dot:
-            server.transport.abort()
+            _abort(server)
         if reply := self._count("DATA"):
             return reply
         self.accepted.append(envelope)
