@@ -23,6 +23,7 @@ from services.orchestrator.delivery.adapters.definition import AdapterContext
 from services.orchestrator.delivery.adapters.smtp.adapter import SmtpAdapter, create_adapter
 from services.orchestrator.delivery.adapters.smtp.connection import SmtpServer
 from services.orchestrator.delivery.adapters.smtp.declaration import DECLARATION, SmtpSettings
+from services.orchestrator.delivery.adapters.smtp.replies import find_queue_id
 from services.orchestrator.mail_settings import MailSettings
 from tests.support.certificates import Authority
 from tests.support.smtp_server import MailServer, ScriptedServer, always, mail_server, only, scripted_server
@@ -79,7 +80,7 @@ def parsed(server: MailServer) -> EmailMessage:
 @pytest.mark.parametrize("security", ["starttls", "tls", "none"])
 async def test_a_mail_arrives_as_it_was_composed(security: str) -> None:
     [handed], server = await send(security=security)
-    assert handed == HandoverResult("msg_0", "accepted", "4F1A0001", "content")
+    assert handed == HandoverResult("msg_0", "accepted", "4F1A0001")
     [kept], mail = server.accepted, parsed(server)
     assert (kept.mail_from, kept.rcpt_tos) == ("shop@shop.example", ["ada@example.org"])
     assert mail["From"] == "Shop <shop@shop.example>" and mail["X-Tactful-Message"] == "msg_0"
@@ -200,6 +201,24 @@ async def test_a_login_where_the_server_takes_none_is_the_accounts_fault() -> No
     assert server.accepted == []
 
 
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        ("2.0.0 Ok: queued as 4WxYz12345", "4WxYz12345"),
+        ("OK id=1tHq2x-0001AB-2c", "1tHq2x-0001AB-2c"),
+        ("2.0.0 OK  1732968000 5b1f17b1804b1-4349b3c4d5e.12 - gsmtp", "5b1f17b1804b1-4349b3c4d5e.12"),
+        ("2.6.0 <a@b.example> [InternalId=123456, Hostname=mx] Queued mail for delivery", "123456"),
+        ("2.0.0 4AUC1x2y012345 Message accepted for delivery", "4AUC1x2y012345"),
+        ("Ok 0100019379a0b1c2-6f0e-000000", "0100019379a0b1c2-6f0e-000000"),
+        ("2.0.0 Ok", None),
+        ("2.0.0 Thank you, ada@example.org", None),
+        ("Ok: queued as " + "x" * 300, None),
+    ],
+)
+def test_the_servers_own_id_is_kept_where_its_form_is_known(text: str, id: str | None) -> None:
+    assert find_queue_id(text) == id
+
+
 # --- TLS, and where connections lead ---
 
 
@@ -232,6 +251,11 @@ async def test_the_guard_sees_the_address_that_is_connected_to() -> None:
         smtp = adapter_to(port, host="localhost", outbound=OutboundGuard())
         [handed] = await smtp.send_batch([message()], RecordingFirstByteGuard())
     assert (handed.outcome, handed.detail, server.connections) == ("retry", "connect OutboundRefused", 0)
+
+
+async def test_a_host_that_is_no_name_raises_nothing() -> None:
+    [handed] = await adapter_to(25, host="mx..example").send_batch([message()], RecordingFirstByteGuard())
+    assert (handed.outcome, handed.detail) == ("retry", "connect UnicodeError")
 
 
 async def test_a_server_that_is_away_is_asked_once_for_a_batch_and_connection() -> None:
@@ -311,6 +335,15 @@ def test_a_mail_past_its_deadline_is_broken_off_before_its_content(loop: Any) ->
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(run())
+
+
+async def test_a_batch_past_its_deadline_does_not_cost_a_connection_for_each_mail() -> None:
+    async with mail_server() as (server, port):
+        smtp, ids = adapter_to(port, connections=2), [f"msg_{each}" for each in range(40)]
+        handed = await smtp.send_batch([message(id) for id in ids], RecordingFirstByteGuard(late=set(ids)))
+        await smtp.close()
+    assert [(each.message_id, each.detail) for each in handed] == [(id, "past_deadline") for id in ids]
+    assert server.connections == 4 and server.accepted == []
 
 
 async def test_a_cancelled_batch_leaves_no_connection_behind() -> None:

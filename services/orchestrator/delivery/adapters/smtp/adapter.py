@@ -29,12 +29,14 @@ from services.orchestrator.delivery.adapters.smtp.envelope import (
     encode_address,
 )
 from services.orchestrator.delivery.adapters.smtp.pool import MAX_IDLE, ConnectionPool
-from services.orchestrator.delivery.adapters.smtp.replies import Stage, find_meaning, find_queue_id
+from services.orchestrator.delivery.adapters.smtp.replies import find_meaning, find_queue_id
 from services.orchestrator.delivery.channels.email.mail import NoSender
 from services.orchestrator.mail_settings import MailSettings
 
 _CLOSING = 421
 """The reply with which a server closes the connection."""
+_MAX_LATE = 2
+"""Mails past their deadline, one after the other, after which a connection tries no more of a batch."""
 _FAILURES = (MailRefused, NotWritten, NoAnswer, PastTheDeadline)
 
 
@@ -71,7 +73,7 @@ class SmtpAdapter:
 
         Who cannot open a connection gives up for this batch and leaves the rest to those who have one. What nobody is
         left for is not tried: a server that is away, or refuses the login, is asked a few times and not once for each
-        mail.
+        mail. The same for one whose mails are past their deadline, because each of these costs a connection.
         """
         results: dict[int, HandoverResult] = {}
         waiting = deque(enumerate(messages))
@@ -79,6 +81,7 @@ class SmtpAdapter:
 
         async def send_next() -> None:
             nonlocal failure
+            late = 0
             while waiting:
                 index, message = waiting.popleft()
                 try:
@@ -86,6 +89,10 @@ class SmtpAdapter:
                 except NoConnection as error:
                     failure = error.cause
                     results[index] = result_of(message.id, failure)
+                    return
+                late = late + 1 if results[index] == past_deadline_result(message.id) else 0
+                if late == _MAX_LATE:
+                    failure = PastTheDeadline()
                     return
 
         async with asyncio.TaskGroup() as workers:
@@ -114,7 +121,7 @@ class SmtpAdapter:
             text = await self._hand_over(envelope, first_byte)
         except _FAILURES as cause:
             return result_of(message.id, cause)
-        return HandoverResult(message.id, "accepted", find_queue_id(text), Stage.CONTENT)
+        return HandoverResult(message.id, "accepted", find_queue_id(text))
 
     async def _hand_over(self, envelope: MailEnvelope, first_byte: FirstByteGuard) -> str:
         """Sends a mail. Where a connection from the pool turns out to be closed, on a new one once more: servers close

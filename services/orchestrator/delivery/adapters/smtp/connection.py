@@ -33,6 +33,11 @@ _QUIT_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 0.01
 """Seconds between looks whether a content that the network does not take at once has left."""
 
+_BROKEN: Final = (aiosmtplib.SMTPException, OSError, ValueError)
+"""What the library raises where the conversation breaks down. A timeout is an OSError; a host's name, or a challenge
+at the login, that cannot be decoded a ValueError.
+"""
+
 
 class MailRefused(Exception):
     """The server refuses the mail, or the connection."""
@@ -106,7 +111,7 @@ class SmtpConnection:
         except MailRefused:
             await self._reset()
             raise
-        except (aiosmtplib.SMTPException, OSError) as error:  # a timeout is an OSError
+        except _BROKEN as error:
             self.abort()
             raise (NoAnswer if self._dot_written else NotWritten)(describe_error(error)) from error
         except BaseException:
@@ -122,6 +127,8 @@ class SmtpConnection:
     async def _command(self, stage: Stage, wanted: int, *words: bytes) -> None:
         reply = await self._client.execute_command(*words)
         if reply.code != wanted and not (wanted == 250 and reply.code == 251):
+            if not _is_refusal(reply.code):
+                raise NotWritten(f"{stage} {reply.code}")
             raise MailRefused(Reply(stage, reply.code, reply.message))
 
     async def _send_content(self, mail: MailEnvelope, first_byte: FirstByteGuard) -> str:
@@ -142,8 +149,10 @@ class SmtpConnection:
         protocol.write(b".\r\n")  # raises, and writes nothing, where the connection is lost
         self._dot_written = True
         reply = await protocol.read_response()
-        if reply.code // 100 != 2:
+        if _is_refusal(reply.code):
             raise MailRefused(Reply(Stage.CONTENT, reply.code, reply.message))
+        if reply.code // 100 != 2:
+            raise NoAnswer(f"{Stage.CONTENT} {reply.code}")
         return reply.message
 
     async def _reset(self) -> None:
@@ -175,7 +184,7 @@ async def open_connection(server: SmtpServer) -> SmtpConnection:
                 timeout=None,
             )
             await _prepare(client, server)
-    except (aiosmtplib.SMTPException, OSError) as error:
+    except _BROKEN as error:
         raise NotWritten(f"{Stage.CONNECT} {describe_error(error)}") from error
     return SmtpConnection(client, server.timeout)
 
@@ -235,6 +244,11 @@ async def _refused_at(stage: Stage) -> AsyncIterator[None]:
         if error.code < 0:  # what came was no reply
             raise
         raise MailRefused(Reply(stage, error.code, error.message)) from error
+
+
+def _is_refusal(code: int) -> bool:
+    """Whether this is a reply that refuses. Any other that was not expected leaves the conversation in doubt."""
+    return code // 100 in (4, 5)
 
 
 def describe_error(error: Exception) -> str:

@@ -95,7 +95,6 @@ ENHANCED_CODES: Final[tuple[tuple[str, frozenset[Stage], Meaning], ...]] = (
 
 #: First and last basic code -> in which stages, and what it means.
 BASIC_CODES: Final[tuple[tuple[int, int, frozenset[Stage], Meaning], ...]] = (
-    (200, 299, frozenset({Stage.CONTENT}), Meaning("accepted")),
     (421, 421, _ANY, _BUSY),
     (450, 452, _NAMED, _SLOWER),
     (450, 452, _BEFORE, _BUSY),
@@ -127,7 +126,7 @@ _QUEUE_ID: Final = (
 
 
 def find_meaning(reply: Reply) -> Meaning:
-    """What a reply means. One that is in no table breaks RFC 5321: after the content, it leaves the outcome unknown."""
+    """What a refusal means."""
     enhanced = reply.enhanced
     if enhanced is not None:
         for start, stages, meaning in ENHANCED_CODES:
@@ -141,11 +140,11 @@ def find_meaning(reply: Reply) -> Meaning:
     for low, high, stages, meaning in BASIC_CODES:
         if low <= reply.code <= high and reply.stage in stages:
             return meaning
-    return Meaning("unknown" if reply.stage is Stage.CONTENT else "retry")
+    return Meaning("retry")  # no reply of RFC 5321
 
 
 def find_queue_id(text: str) -> str | None:
     """The server's own id of a mail that it has accepted, where its reply has one in a form that is known."""
-    rest = re.sub(r"^2\.\d\.\d\s+", "", text.strip())
+    rest = re.sub(r"^2\.\d\.\d\s+", "", text.strip(), flags=re.ASCII)
     found = next(filter(None, (re.search(form, rest, re.ASCII | re.IGNORECASE) for form in _QUEUE_ID)), None)
     return found[1] if found and len(found[1]) <= 200 else None
