@@ -23,6 +23,7 @@ from services.orchestrator.delivery.adapters.definition import AdapterContext
 from services.orchestrator.delivery.adapters.smtp.adapter import SmtpAdapter, create_adapter
 from services.orchestrator.delivery.adapters.smtp.connection import SmtpServer
 from services.orchestrator.delivery.adapters.smtp.declaration import DECLARATION, SmtpSettings
+from services.orchestrator.delivery.adapters.smtp.envelope import stuff_dots
 from services.orchestrator.delivery.adapters.smtp.replies import find_queue_id
 from services.orchestrator.mail_settings import MailSettings
 from tests.support.certificates import Authority
@@ -99,6 +100,18 @@ async def test_other_alphabets_and_lines_that_begin_with_dots_arrive() -> None:
     body = mail.get_body(("plain",))
     assert mail["Subject"] == "Schön, 東京 👋" and body is not None
     assert body.get_content().splitlines()[:4] == ["Grüße, Łukasz 👩‍👩‍👧", ".", "..two", "MAIL FROM:<x@y>"]
+
+
+@pytest.mark.parametrize(
+    ("mime", "written"),
+    [
+        (b"a\r\n.\r\nb\r\n", b"a\r\n..\r\nb\r\n"),
+        (b".a\n.\r.\r\n", b"..a\r\n..\r\n..\r\n"),
+        (b"a.\r\n\r\n.b", b"a.\r\n\r\n..b\r\n"),
+    ],
+)
+def test_no_content_can_end_itself(mime: bytes, written: bytes) -> None:
+    assert stuff_dots(mime) == written
 
 
 async def test_bounces_go_to_the_return_path() -> None:

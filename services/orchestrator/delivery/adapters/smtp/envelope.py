@@ -9,7 +9,6 @@ from schemas.times import Instant
 from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_ascii_address, to_mime
 from services.orchestrator.mail_settings import MailSettings
 
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _ADDRESS: Final = re.compile(rb"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 """Nothing that could end the address early, or begin another one."""
 
@@ -55,5 +54,5 @@ def stuff_dots(mime: bytes) -> bytes:
 
     So no content can end itself and go on as a command, whatever a server takes for the end of a line.
     """
-    lines = _LINE_END.split(mime.rstrip(b"\r\n"))
-    return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines) + b"\r\n"
+    lines = mime.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n")
+    return b"\n".join((b"", lines, b"")).replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")[2:]

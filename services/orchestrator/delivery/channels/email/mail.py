@@ -21,7 +21,6 @@ MESSAGE_HEADER: Final = "X-Tactful-Message"
 """Our message id, where receipts and complaints that quote the mail bring it back."""
 
 _LINE_END: Final = "\r\n"
-_ANY_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _LINE_LENGTH: Final = 78
 _MAX_LINE_LENGTH: Final = 998
 _BETWEEN_WORDS: Final = re.compile(r"(?<=.) (?=\S)")
@@ -142,5 +141,5 @@ def _write_header(name: str, value: str) -> str:
 
 def _quote(text: str) -> str:
     """A text as quoted-printable, with one kind of line end."""
-    lines = b2a_qp(_ANY_LINE_END.sub("\n", text).encode(), istext=True)
+    lines = b2a_qp(text.replace(_LINE_END, "\n").replace("\r", "\n").encode(), istext=True)
     return lines.decode("ascii").replace("\n", _LINE_END)
