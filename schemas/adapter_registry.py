@@ -46,6 +46,8 @@ class AdapterDeclaration:
     """The ids of the channels that it serves; None for all."""
     destination: Literal["provider", "inbox", "nowhere"] = "provider"
     """Where messages go: to a provider; into this installation, for people to look at; or nowhere at all."""
+    sends_mail: bool = False
+    """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False
     """Whether a channel uses it when no setting names another."""
     settings: type[BaseModel] = NoSettings

@@ -97,6 +97,16 @@ def test_the_adapter_of_each_channel(nothing: dict[str, str], adapter: str, more
     assert states(done)["send sms"] == state
 
 
+def test_mails_need_a_server_and_a_sender(nothing: dict[str, str]) -> None:
+    given = {**nothing, "TACTFUL_ADAPTERS__EMAIL": "smtp"}
+    sender, server = {"TACTFUL_MAIL__FROM_ADDRESS": "shop@example.org"}, {"TACTFUL_SMTP__HOST": "mx.example.org"}
+    for more, remedy in ((sender, "set TACTFUL_SMTP__HOST"), (server, "set TACTFUL_MAIL__FROM_ADDRESS")):
+        done = run("doctor", "-o", "json", given={**given, **more})
+        [found] = [each for each in done.data if each["check"] == "send email"]
+        assert (found["state"], found["mend"]) == ("red", remedy)
+    assert states(run("doctor", "-o", "json", given={**given, **sender, **server}))["send email"] == "green"
+
+
 def test_separate_services_are_not_told_to_start_a_development_server(nothing: dict[str, str]) -> None:
     given = {**nothing, "TACTFUL_KAFKA__BOOTSTRAP": "127.0.0.1:1"}
     found = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}

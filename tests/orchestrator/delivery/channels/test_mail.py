@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import re
 from email.policy import default
 from typing import Any
 
@@ -70,6 +71,39 @@ def test_a_whole_mail_is_read_as_it_was_written() -> None:
     assert html.get_content().splitlines() == ["<p>Hällo</p>"]
     assert max(map(len, whole.split(b"\r\n"))) <= 998
     assert b"\n" not in whole.replace(b"\r\n", b"")
+
+
+def test_links_in_headers_are_read_by_mailboxes_however_long_they_are() -> None:
+    link = "https://tactful.example/v1/unsubscribe/" + "aZ09_-" * 60
+    composed = compose_mail(message(), SHOP)
+    headers = {**composed.headers, "List-Unsubscribe": f"<{link}>, <mailto:stop@shop.example?subject=msg_1>"}
+    whole = to_mime(msgspec.structs.replace(composed, headers=headers), 0)
+    assert f"List-Unsubscribe: <{link}>,\r\n <mailto:stop@shop.example?subject=msg_1>\r\n".encode() in whole
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "word " * 60 + "end",
+        "Größe " * 60 + "end",
+        "東京" * 200,
+        "👩‍👩‍👧 family",
+        "=?utf-8?q?not_encoded?=",
+        "two  blanks  " * 20 + "end",
+    ],
+)
+def test_subjects_are_read_as_they_were_written(subject: str) -> None:
+    whole = to_mime(msgspec.structs.replace(compose_mail(message(), SHOP), subject=subject), 0)
+    assert email.message_from_bytes(whole, policy=default)["Subject"] == subject
+    assert max(map(len, whole.split(b"\r\n"))) <= 78
+
+
+@pytest.mark.parametrize("text", ["", ".", "--=_part--", "a\rb\nc\r\nd", "tail  ", "x" * 2000, "From me", "\0=3D ü"])
+def test_texts_are_read_as_they_were_written(text: str) -> None:
+    whole = to_mime(msgspec.structs.replace(compose_mail(message(), SHOP), text=text, html=text), 0)
+    for part in email.message_from_bytes(whole, policy=default).iter_parts():
+        assert part.get_content().splitlines() == re.split("\r\n|\r|\n", text) or text == ""
+    assert max(map(len, whole.split(b"\r\n"))) <= 78 and whole.count(b"--=_part--") == 1
 
 
 @pytest.mark.parametrize("field", ["subject", "to"])

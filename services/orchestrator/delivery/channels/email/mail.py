@@ -3,10 +3,11 @@
 Adapters of providers with an API of their own take the parts; those that send a whole mail take `to_mime`.
 """
 
+import re
+from binascii import b2a_qp
 from collections.abc import Mapping
+from email.header import Header
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Final
 
@@ -18,6 +19,14 @@ from services.orchestrator.mail_settings import MailSettings, SenderSettings
 
 MESSAGE_HEADER: Final = "X-Tactful-Message"
 """Our message id, where receipts and complaints that quote the mail bring it back."""
+
+_LINE_END: Final = "\r\n"
+_LINE_LENGTH: Final = 78
+_MAX_LINE_LENGTH: Final = 998
+_BETWEEN_WORDS: Final = re.compile(r"(?<=.) (?=\S)")
+_NOT_IN_HEADERS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+_BOUNDARY: Final = "=_part"
+"""Quoted-printable writes no `=_`, so no text can hold it."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -75,17 +84,62 @@ def _headers(message: Message, sender: SenderSettings, settings: MailSettings) -
 def to_mime(mail: Mail, date: Instant) -> bytes:
     """The whole mail: text and HTML as alternatives, lines ended by CR LF (RFC 5322). `date`: of its first attempt.
 
-    No header can be injected: `EmailMessage` refuses line breaks in each of them.
+    Raises ValueError for a header that cannot be written: none can be injected, as line breaks are refused in each.
+    Not by `EmailMessage`: it would encode the long links of List-Unsubscribe as it encodes other alphabets, and no
+    mailbox reads them then; and it takes 2.8 ms for a mail.
     """
-    mime = EmailMessage(policy=SMTP)
-    mime["Date"] = format_datetime(to_datetime(date))
-    mime["From"] = mail.sender
-    if mail.reply_to is not None:
-        mime["Reply-To"] = mail.reply_to
-    mime["To"] = mail.to
-    mime["Subject"] = mail.subject
-    for name, value in mail.headers.items():
-        mime[name] = value
-    mime.set_content(mail.text, cte="quoted-printable")
-    mime.add_alternative(mail.html, subtype="html", cte="quoted-printable")
-    return mime.as_bytes()
+    headers = {
+        "Date": format_datetime(to_datetime(date)),
+        **({} if mail.reply_to is None else {"Reply-To": mail.reply_to}),
+        "To": to_ascii_address(mail.to),
+        "Subject": mail.subject,
+        **mail.headers,
+        "MIME-Version": "1.0",
+        "Content-Type": f'multipart/alternative; boundary="{_BOUNDARY}"',
+    }
+    lines = [_write_sender(mail.sender), *(_write_header(name, value) for name, value in headers.items())]
+    for subtype, text in (("plain", mail.text), ("html", mail.html)):
+        lines += ["", f"--{_BOUNDARY}", f'Content-Type: text/{subtype}; charset="utf-8"']
+        lines += ["Content-Transfer-Encoding: quoted-printable", "", _quote(text)]
+    return _LINE_END.join([*lines, f"--{_BOUNDARY}--", ""]).encode("ascii")
+
+
+def to_ascii_address(address: str) -> str:
+    """An address with its domain as IDNA where it has to be. Raises UnicodeError where letters before the @ are not of
+    ASCII: such an address needs servers with SMTPUTF8 all the way.
+    """
+    local, at, domain = address.rpartition("@")
+    local.encode("ascii")
+    return address if domain.isascii() else f"{local}{at}{domain.encode('idna').decode('ascii')}"
+
+
+def _write_sender(sender: Address) -> str:
+    name = sender.display_name
+    if name.isascii():
+        return _write_header("From", str(sender))
+    return f"From: {Header(name, 'utf-8', header_name='From').encode(linesep=_LINE_END)} <{sender.addr_spec}>"
+
+
+def _write_header(name: str, value: str) -> str:
+    """One header, folded between words; other alphabets as encoded words (RFC 2047). Raises ValueError."""
+    if _NOT_IN_HEADERS.search(value):
+        raise ValueError(f"{name} has a line break or another control character")
+    line = f"{name}: {value}"
+    if not value.isascii() or "=?" in value:  # what looks like an encoded word would be taken for one
+        return f"{name}: {Header(value, 'utf-8', header_name=name).encode(linesep=_LINE_END)}"
+    first, *rest = _BETWEEN_WORDS.split(value) if len(line) > _LINE_LENGTH else [value]
+    lines = [f"{name}: {first}"]
+    for word in rest:
+        if len(lines[-1]) + len(word) < _LINE_LENGTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f" {word}")
+    if max(map(len, lines)) > _MAX_LINE_LENGTH:
+        raise ValueError(f"{name} has a word of more than {_MAX_LINE_LENGTH} characters")
+    return _LINE_END.join(lines)
+
+
+def _quote(text: str) -> str:
+    """A text as quoted-printable, with one kind of line end."""
+    lines = b2a_qp(text.replace(_LINE_END, "\n").replace("\r", "\n").encode(), istext=True)
+    return lines.decode("ascii").replace("\n", _LINE_END)
