@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -101,9 +102,7 @@ def test_tags_may_be_a_list() -> None:
     assert [each.message_id for each in read(event("email.delivered", tags=tags))] == [MESSAGE]
 
 
-@pytest.mark.parametrize(
-    "tags", [{}, [], "x", {"tactful_message": [MESSAGE]}, {"tactful_message": ADDRESS}, [{"name": "a"}]]
-)
+@pytest.mark.parametrize("tags", [{}, [], "x", {"tactful_message": [7]}, {"tactful_message": ADDRESS}, [{"name": "a"}]])
 def test_events_of_others_are_left_out(tags: Any) -> None:
     assert read(event("email.bounced", tags=tags)) == []
 
@@ -129,7 +128,7 @@ def test_what_is_forged_is_refused() -> None:
     refused(lambda: read_receipts(SETTINGS, without(whole, **{"svix-id": "msg_2"})), "svix-signature")
     refused(lambda: read_receipts(SETTINGS, without(whole, **{"svix-timestamp": str(SECONDS - 1)})), "svix-signature")
     for name in ("svix-id", "svix-timestamp", "svix-signature"):
-        refused(lambda name=name: read_receipts(SETTINGS, without(whole, name)), "svix-")
+        refused(partial(read_receipts, SETTINGS, without(whole, name)), "svix-")
 
 
 def test_one_of_several_signatures_is_enough() -> None:
