@@ -1,12 +1,30 @@
-"""The check of requests that are signed according to Standard Webhooks, whose headers Svix calls `svix-...`."""
+"""Standard Webhooks: how requests are signed, and how it is checked. Svix calls the headers `svix-...`."""
 
+import base64
 import hmac
 
 from pydantic import SecretStr
 
 from services.orchestrator.delivery.adapters.definition import ReceiptRefused, ReceiptRequest
 from services.orchestrator.delivery.adapters.provider_receipts import TOLERANCE, check_age
-from services.orchestrator.delivery.adapters.webhook.adapter import sign, signing_key
+
+
+def signing_key(secret: SecretStr) -> bytes:
+    """The key in a Standard Webhooks secret. Raises ValueError."""
+    prefix, _, text = secret.get_secret_value().partition("_")
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or not 24 <= len(key) <= 64:
+        raise ValueError("a webhook secret is whsec_ and 24 to 64 bytes in base64")
+    return key
+
+
+def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
+    """The signature header of Standard Webhooks, version 1."""
+    digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, "sha256")
+    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def check_standard_signature(secret: SecretStr, request: ReceiptRequest, prefix: str, variable: str) -> None:
