@@ -33,7 +33,7 @@ PROTOCOL_FUNCTIONS = frozenset(
     {
         *("evaluate", "_explain", "_explain_allow", "_explain_failure", "_remedies", "_allow"),  # a policy rule
         *("compile_templates", "measure", "render", "validate_content"),  # a channel
-        *("create_adapter", "send_batch"),  # an adapter
+        *("create_adapter", "send_batch", "read_receipts"),  # an adapter
         *("close", "start", "stop"),  # whatever has a lifetime
         "main",  # a process
     }

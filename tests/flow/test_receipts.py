@@ -17,7 +17,7 @@ from schemas.service_api import ProviderEntry
 from schemas.times import MINUTE, SECOND, format_instant
 from services.kit.errors import Transient
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
-from services.orchestrator.delivery.adapters.webhook.adapter import sign, signing_key
+from services.orchestrator.delivery.adapters.standard_webhooks import sign, signing_key
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from tests.flow.test_delivery import Provider

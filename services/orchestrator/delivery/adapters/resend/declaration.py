@@ -3,13 +3,15 @@
 from typing import Final
 
 from schemas.adapter_registry import AdapterDeclaration
+from services.kit.runtime.settings import SecretKey
 from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
 
 
 class ResendSettings(MailApiSettings):
-    """An API key, and the API."""
+    """An API key, the API, and the secret that signs receipts."""
 
     url: str = "https://api.resend.com"
+    signing_secret: SecretKey | None = None
 
 
 DECLARATION: Final = AdapterDeclaration(
@@ -18,6 +20,10 @@ DECLARATION: Final = AdapterDeclaration(
     summary="",
     channels=frozenset({"email"}),
     settings=ResendSettings,
-    sample=("The adapter resend (docs/adapters/resend.md): an API key with sending access, and the URL of the API.",),
+    sample=(
+        "The adapter resend (docs/adapters/resend.md): an API key with sending access, the URL of the API, and for",
+        "receipts the signing secret of the webhook, whsec_...",
+    ),
     check=check_settings("resend", "key"),
+    has_receipts=True,
 )

@@ -4,8 +4,6 @@ The header `webhook-id` is the message id, and the body is the same for every at
 message once.
 """
 
-import base64
-import hmac
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +20,7 @@ from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard
 from services.orchestrator.delivery.adapters.provider_http import HttpLimits, ProviderClient, parse_retry_after
+from services.orchestrator.delivery.adapters.standard_webhooks import sign, signing_key
 
 #: First and last status of a range -> what it means. The first range that holds it decides.
 STATUS_OUTCOMES: Final[tuple[tuple[int, int, HandoverOutcome], ...]] = (
@@ -53,18 +52,6 @@ class WebhookAdapterSettings(BaseModel):
     def _validate_secret(cls, secret: SecretStr) -> SecretStr:
         signing_key(secret)
         return secret
-
-
-def signing_key(secret: SecretStr) -> bytes:
-    """The key in a Standard Webhooks secret. Raises ValueError."""
-    prefix, _, text = secret.get_secret_value().partition("_")
-    try:
-        key = base64.b64decode(text, validate=True)
-    except ValueError:
-        key = b""
-    if prefix != "whsec" or not 24 <= len(key) <= 64:
-        raise ValueError("a webhook secret is whsec_ and 24 to 64 bytes in base64")
-    return key
 
 
 class WebhookAdapter:
@@ -153,12 +140,6 @@ def encode_body(message: Message) -> bytes:
         "event": {"source": message.event_source, "id": message.event_id},
     }
     return msgspec.json.encode({"type": "tactful.message", "data": data})
-
-
-def sign(key: bytes, message_id: str, seconds: int, body: bytes) -> str:
-    """The signature header of Standard Webhooks, version 1."""
-    digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, "sha256")
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def outcome_for_status(status: int) -> HandoverOutcome:

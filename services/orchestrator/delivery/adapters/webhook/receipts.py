@@ -4,22 +4,16 @@ The body is `{"receipts": [{"message_id": "msg_...", "kind": "delivered", "at": 
 """
 
 import hashlib
-import hmac
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
-from pydantic import SecretStr
 
 from schemas.receipt import Receipt, ReceiptKind
-from schemas.times import SECOND, Instant, parse_instant
+from schemas.times import Instant, parse_instant
 from services.kit.errors import Malformed
 from services.orchestrator.delivery.adapters.definition import ReceiptRefused, ReceiptRequest
-from services.orchestrator.delivery.adapters.webhook.adapter import sign, signing_key
+from services.orchestrator.delivery.adapters.standard_webhooks import check_standard_signature
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
-
-TOLERANCE: Final = 300
-"""Seconds by which the time of a request may differ from ours."""
 
 
 class _Statement(msgspec.Struct):
@@ -37,7 +31,9 @@ class _Body(msgspec.Struct):
 
 def read_receipts(settings: WebhookSettings, request: ReceiptRequest) -> Sequence[Receipt]:
     """See ReceiptReader."""
-    _check_signature(settings.secret, request)
+    if settings.secret is None:
+        raise ReceiptRefused("TACTFUL_WEBHOOK__SECRET is not set, so nobody can prove who sends receipts")
+    check_standard_signature(settings.secret, request, "webhook", "TACTFUL_WEBHOOK__SECRET")
     try:
         statements = msgspec.json.decode(request.body, type=_Body).receipts
         return [_receipt(each) for each in statements]
@@ -57,18 +53,3 @@ def _receipt(statement: _Statement) -> Receipt:
         statement.by_machine,
         None if statement.detail is None else statement.detail[:200],
     )
-
-
-def _check_signature(secret: SecretStr | None, request: ReceiptRequest) -> None:
-    """Raises ReceiptRefused unless one of the signatures is right and the request is of now."""
-    if secret is None:
-        raise ReceiptRefused("this adapter has no secret, so nobody can prove who sends receipts")
-    id, seconds = (request.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp"))
-    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 12):
-        raise ReceiptRefused("webhook-timestamp must be seconds since 1970")
-    right = sign(signing_key(secret), id, int(seconds), request.body).encode()
-    given = request.headers.get("webhook-signature", "").split(" ")[:10]
-    if not any(hmac.compare_digest(right, each.encode()) for each in given):
-        raise ReceiptRefused("webhook-signature does not fit the body: sign its bytes with TACTFUL_WEBHOOK__SECRET")
-    if abs(request.now - int(seconds) * SECOND) > TOLERANCE * SECOND:
-        raise ReceiptRefused(f"webhook-timestamp differs from our time by more than {TOLERANCE} s")
