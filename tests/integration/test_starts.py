@@ -170,7 +170,7 @@ def test_an_address_that_is_not_of_this_machine_is_refused(refusal: Start) -> No
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"TACTFUL_ADAPTERS__EMAIL": "smtp"}, "TACTFUL_ADAPTERS__EMAIL: there is no adapter `smtp`: use "),
+        ({"TACTFUL_ADAPTERS__EMAIL": "pigeon"}, "TACTFUL_ADAPTERS__EMAIL: there is no adapter `pigeon`: use "),
         ({"TACTFUL_WEBHOOK__URL": "hooks"}, "TACTFUL_WEBHOOK__URL: a URL to call is absolute"),
         ({"TACTFUL_WEBHOOK__URL": "https://169.254.169.254/"}, "TACTFUL_WEBHOOK__URL: 169.254.169.254 is an address"),
         ({"TACTFUL_OUTBOUND__NETWORKS": "10.0.0.1/8"}, "TACTFUL_OUTBOUND__NETWORKS: `10.0.0.1/8` is no network"),

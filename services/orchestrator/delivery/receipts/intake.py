@@ -77,6 +77,8 @@ class ReceiptIntake:
             new = [each.receipt for each in known if each.receipt.key in new_keys]
             if new:
                 await tx.notify(store.RECEIPTS_TAKEN)
+                # All at once, in customer order: two steps that lock some each could wait for each other's.
+                await ledger_store.lock_ledgers(tx, sorted({messages[each.message_id].customer for each in new}))
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))

@@ -57,7 +57,8 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
             *(each.receipt.detail, each.suppresses),
             *(int(each.receipt.permanent), int(each.receipt.by_machine), each.receipt.at, now),
         ]
-        for each in new
+        # In one order, so that of two requests with the same receipts one waits for the other.
+        for each in sorted(new, key=lambda each: each.receipt.key)
     ]
     names = ", ".join(_INSERTED)
     inserted = await tx.tuples(

@@ -1,0 +1,58 @@
+"""Receipts in the database: each statement once, whoever writes it, in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schemas.receipt import Receipt
+from services.kit.db.database import Database
+from services.kit.db.migrate import upgrade_schema
+from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts.store import NewReceipt
+
+pytestmark = pytest.mark.wired
+
+NOW = 1_000_000
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    await upgrade_schema(database_url, "services.orchestrator")
+    opened = Database.open(database_url, pool=4)
+    yield opened
+    await opened.close()
+
+
+def receipt(number: int) -> NewReceipt:
+    return NewReceipt(Receipt(f"test:{number}", f"msg_{number}", "delivered", NOW), f"c-{number}", None)
+
+
+async def test_a_statement_is_kept_once_however_often_it_comes(database: Database) -> None:
+    async with database.write() as tx:
+        assert await store.insert_receipts(tx, "webhook", [receipt(1), receipt(2), receipt(1)], NOW) == {
+            "test:1",
+            "test:2",
+        }
+    async with database.write() as tx:
+        assert await store.insert_receipts(tx, "webhook", [receipt(2), receipt(3)], NOW) == {"test:3"}
+        assert await store.insert_receipts(tx, "webhook", [], NOW) == set()
+    async with database.read() as tx:
+        assert len(await store.list_receipts(tx, "msg_1")) == 1
+
+
+async def test_requests_with_the_same_receipts_wait_for_each_other_in_one_order(database: Database) -> None:
+    """A deadlock would end one of them: it raises."""
+    start = random.Random(3)
+
+    async def take(numbers: list[int]) -> int:
+        async with database.write() as tx:
+            return len(await store.insert_receipts(tx, "webhook", [receipt(number) for number in numbers], NOW))
+
+    for round_number in range(20):
+        numbers = list(range(round_number * 200, round_number * 200 + 200))
+        shuffled = [start.sample(numbers, len(numbers)) for _ in range(4)]
+        assert sum(await asyncio.gather(*(take(each) for each in shuffled))) == len(numbers)
