@@ -18,6 +18,7 @@ from services.kit.bus.protocol import Outgoing
 from services.preference.preference_state import pack
 from tests.bench import load
 from tests.support.live_product import Live, live
+from tests.support.processor_time import slowness
 
 pytestmark = pytest.mark.wired
 
@@ -25,8 +26,6 @@ TOPIC = "customer.events"
 NOW = time.time_ns() // 1000
 MAX_PIECE = 0.05
 """Seconds of processor time for which nothing that comes in may hold the loop, on a machine of ordinary speed."""
-ORDINARY_SPEED = 50e-9
-"""Seconds for a round of a loop in Python that adds numbers. A machine, or an hour, may be slower."""
 TRIES = 3
 """One of these tries must stay below: what a busy machine or the first use adds is not what is measured."""
 BACKLOG = 2_000
@@ -51,7 +50,7 @@ class Ticker:
             yield self
             await asyncio.sleep(0)
         task.cancel()
-        self.longest /= max(1.0, round_of_a_loop() / ORDINARY_SPEED)
+        self.longest /= slowness()
 
     async def _tick(self) -> None:
         began = time.thread_time()
@@ -60,17 +59,6 @@ class Ticker:
             now = time.thread_time()
             self.longest = max(self.longest, now - began)
             began = now
-
-
-def round_of_a_loop() -> float:
-    """Seconds of processor time that this machine takes now for one round of a loop: of several tries the fastest."""
-    rounds, fastest, total = 100_000, 1.0, 0
-    for _ in range(5):
-        began = time.thread_time()
-        for number in range(rounds):
-            total += number
-        fastest = min(fastest, (time.thread_time() - began) / rounds)
-    return fastest
 
 
 @contextmanager
