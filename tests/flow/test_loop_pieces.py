@@ -230,7 +230,7 @@ async def test_a_full_batch_of_preferences_and_situations_leaves_turns_to_others
 
 
 BAD_CUSTOMER = {"zone": "Europa/Berlin" + "x" * 100, "locale": "a-" * 60, "country": "Germoney"}
-PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for number in range(50)]}
+PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for number in range(25)]}
 
 
 @pytest.mark.parametrize(
