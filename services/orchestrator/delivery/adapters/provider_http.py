@@ -1,8 +1,8 @@
 """POST requests to a provider: what adapters that speak HTTP share.
 
 The connections ask the outbound guard, keep no cookies and follow no redirects. A request is written at most once, just
-after the first-byte guard has agreed, and an answer is read up to a length. What an answer means is the adapter's own
-affair (`Outcome` by status, or by the code in its body); whether bytes have left is told here: `NotWritten` or
+after the first-byte guard has agreed, and an answer is read up to a length. What an answer means, by its
+status or by a code in its body, is the adapter's own affair; whether bytes have left is told here: `NotWritten` or
 `NoAnswer`.
 """
 

@@ -24,6 +24,7 @@ DECLARATION: Final = AdapterDeclaration(
     order=28,
     summary="",
     channels=frozenset({"email"}),
+    sends_mail=True,
     settings=MailgunSettings,
     sample=(
         "The adapter mailgun (docs/adapters/mailgun.md): a sending key, the URL of the API, and the domain that sends;",

@@ -29,6 +29,7 @@ DECLARATION: Final = AdapterDeclaration(
     order=26,
     summary="",
     channels=frozenset({"email"}),
+    sends_mail=True,
     settings=PostmarkSettings,
     sample=(
         "The adapter postmark (docs/adapters/postmark.md): the API token of a server, and two of its message streams:",

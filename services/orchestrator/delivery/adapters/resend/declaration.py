@@ -19,6 +19,7 @@ DECLARATION: Final = AdapterDeclaration(
     order=27,
     summary="",
     channels=frozenset({"email"}),
+    sends_mail=True,
     settings=ResendSettings,
     sample=(
         "The adapter resend (docs/adapters/resend.md): an API key with sending access, the URL of the API, and for",

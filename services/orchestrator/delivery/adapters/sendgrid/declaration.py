@@ -37,6 +37,7 @@ DECLARATION: Final = AdapterDeclaration(
     order=25,
     summary="",
     channels=frozenset({"email"}),
+    sends_mail=True,
     settings=SendgridSettings,
     sample=(
         "The adapter sendgrid (docs/adapters/sendgrid.md): an API key with the right Mail Send, and the URL of its API",

@@ -1,4 +1,5 @@
-"""A mail as it leaves: the rendered content with its sender and its headers, the same for every attempt.
+"""A mail as it leaves: the rendered content with its sender and its headers. All but its Date is the same for every
+attempt, as long as the senders of the settings are.
 
 Adapters of providers with an API of their own take the parts; those that send a whole mail take `to_mime`.
 """
@@ -82,7 +83,7 @@ def _headers(message: Message, sender: SenderSettings, settings: MailSettings) -
 
 
 def to_mime(mail: Mail, date: Instant) -> bytes:
-    """The whole mail: text and HTML as alternatives, lines ended by CR LF (RFC 5322). `date`: of its first attempt.
+    """The whole mail: text and HTML as alternatives, lines ended by CR LF (RFC 5322). `date`: of the attempt.
 
     Raises ValueError for a header that cannot be written: none can be injected, as line breaks are refused in each.
     Not by `EmailMessage`: it would encode the long links of List-Unsubscribe as it encodes other alphabets, and no
