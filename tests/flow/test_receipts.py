@@ -15,10 +15,11 @@ import pytest
 from schemas.message import HandoverResult, Message
 from schemas.service_api import ProviderEntry
 from schemas.times import MINUTE, SECOND, format_instant
-from services.kit.errors import Transient
+from services.kit.errors import Permanent, Transient
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.standard_webhooks import sign, signing_key
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
+from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from tests.flow.test_delivery import Provider
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
@@ -221,10 +222,11 @@ class UnreachableSuppression:
 
     def __init__(self, reached: Any) -> None:
         self.reached, self.is_down = reached, True
+        self.failure: Transient | Permanent = Transient("suppression does not answer")
 
     async def add_entries(self, new: Sequence[ProviderEntry], added_by: str) -> None:
         if self.is_down:
-            raise Transient("suppression does not answer")
+            raise self.failure
         await self.reached.add_entries(new, added_by)
 
 
@@ -252,6 +254,29 @@ async def test_what_suppression_was_not_told_it_is_told_later_though_nobody_come
     async with asyncio.timeout(30):
         while not await entries(product):
             await asyncio.sleep(0.05)
+
+
+async def test_a_suppression_service_that_refuses_entries_ends_nothing_and_holds_up_no_event(product: Live) -> None:
+    """One of the version before has no such route."""
+    message_id = await sent(product)
+    components = product.together.orchestrator.components
+    neighbour = UnreachableSuppression(components.suppression)
+    neighbour.failure = Permanent("suppression refused (404)")
+    components.receipt_intake._suppression = neighbour
+    refused = await say(product, statement(message_id, "complained"))
+    assert (refused.status_code, refused.json()["code"]) == (503, "entries_refused")
+    async with asyncio.timeout(30):
+        while await unpublished(product):
+            await asyncio.sleep(0.02)
+    neighbour.is_down = False
+    async with asyncio.timeout(30):
+        while not await entries(product):
+            await asyncio.sleep(0.05)
+
+
+async def unpublished(product: Live) -> bool:
+    async with product.database.read() as tx:
+        return bool(await store.list_unpublished(tx, 1))
 
 
 async def test_of_an_erased_customer_nothing_is_learned_any_more(product: Live) -> None:

@@ -16,6 +16,7 @@ from schemas.service_api import ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
+from services.kit.errors import Permanent, Transient
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.delivery.attempts import AttemptResult
@@ -24,12 +25,21 @@ from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.receipts.store import NewReceipt
 from services.orchestrator.delivery.results import record_late_results
 
+ENTRIES_AT_ONCE = 500
+"""Entries in one question to suppression, so that it is no larger than a request may be."""
+
+
+class EntriesRefused(Transient):
+    """Suppression refused to make entries: it may be of an earlier version. They are made when it takes them."""
+
+    default_code = "entries_refused"
+
 
 class EntryApi(Protocol):
     """What receipts need of suppression: services.clients.suppression.SuppressionClient."""
 
     async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
-        """Add do-not-contact entries; one that is there is no error. Raises Transient."""
+        """Add do-not-contact entries; one that is there is no error. Raises Transient and Permanent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +111,16 @@ class ReceiptIntake:
 
         Suppression is called outside of a transaction of ours. To make an entry twice is no error.
         """
-        if not rows:
-            return
         for adapter in sorted({row.adapter for row in rows}):
-            entries = [_entry(row) for row in rows if row.adapter == adapter]
-            await self._suppression.add_entries(entries, f"receipts of {adapter}")
-        async with self._database.write() as tx:
-            await store.mark_suppressed(tx, [row.seq for row in rows])
+            of_adapter = [row for row in rows if row.adapter == adapter]
+            for start in range(0, len(of_adapter), ENTRIES_AT_ONCE):
+                portion = of_adapter[start : start + ENTRIES_AT_ONCE]
+                try:
+                    await self._suppression.add_entries([_entry(row) for row in portion], f"receipts of {adapter}")
+                except Permanent as error:
+                    raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
+                async with self._database.write() as tx:
+                    await store.mark_suppressed(tx, [row.seq for row in portion])
 
 
 def _entry(row: Row[Any]) -> ProviderEntry:

@@ -45,13 +45,15 @@ class ReceiptRelay:
                 await wait_for_any(FALLBACK_INTERVAL, stopping, signal)
 
     async def relay(self) -> bool:
-        """One round; returns whether there may be more. Raises Transient."""
+        """One round; returns whether there may be more. Raises Transient.
+
+        Events do not wait for entries: while suppression cannot be asked, they are published all the same.
+        """
         async with self._database.read() as tx:
-            rows = await store.list_open(tx, BATCH)
-        await self._intake.suppress([row for row in rows if row.suppresses is not None])
-        unpublished = [row for row in rows if not row.published]
+            unpublished, owed = await store.list_unpublished(tx, BATCH), await store.list_owed_entries(tx, BATCH)
         await self._publish(unpublished)
-        return len(rows) == BATCH
+        await self._intake.suppress(owed)
+        return BATCH in (len(unpublished), len(owed))
 
     async def _publish(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

@@ -78,11 +78,14 @@ async def list_unsuppressed(tx: Tx, keys: Collection[str]) -> Sequence[Row[Any]]
     )
 
 
-async def list_open(tx: Tx, limit: int) -> Sequence[Row[Any]]:
-    """The oldest receipts that still have to lead to an entry or to be published, with their messages."""
-    return await tx.rows(
-        f"{_OPEN} WHERE r.published = 0 OR r.suppresses IS NOT NULL ORDER BY r.seq LIMIT :limit", limit=limit
-    )
+async def list_owed_entries(tx: Tx, limit: int) -> Sequence[Row[Any]]:
+    """The oldest receipts that still have to lead to an entry, with their messages."""
+    return await tx.rows(f"{_OPEN} WHERE r.suppresses IS NOT NULL ORDER BY r.seq LIMIT :limit", limit=limit)
+
+
+async def list_unpublished(tx: Tx, limit: int) -> Sequence[Row[Any]]:
+    """The oldest receipts whose events are not in the log, with their messages."""
+    return await tx.rows(f"{_OPEN} WHERE r.published = 0 ORDER BY r.seq LIMIT :limit", limit=limit)
 
 
 async def mark_suppressed(tx: Tx, sequence: Sequence[int]) -> None:

@@ -33,5 +33,6 @@ RECEIPT_TABLES: dict[str, Columns] = {"receipt": _receipt}
 RECEIPT_INDEXES: Final = (
     "CREATE INDEX receipt_message ON receipt (message_id, seq)",
     "CREATE INDEX receipt_customer ON receipt (customer)",
-    "CREATE INDEX receipt_open ON receipt (seq) WHERE published = 0 OR suppresses IS NOT NULL",
+    "CREATE INDEX receipt_unpublished ON receipt (seq) WHERE published = 0",
+    "CREATE INDEX receipt_owes_entry ON receipt (seq) WHERE suppresses IS NOT NULL",
 )
