@@ -93,7 +93,7 @@ async def test_what_forbids_the_next_message_does_so_before_the_answer(product: 
 
 async def test_a_soft_bounce_and_a_delivery_forbid_nothing(product: Live) -> None:
     message_id = await sent(product)
-    await say(product, statement(message_id, "bounced"), statement(message_id, "delivered", minutes=2))
+    await say(product, statement(message_id, "delivered", minutes=-1), statement(message_id, "bounced", minutes=-2))
     assert await entries(product) == []
     found = await shown(product, message_id)
     assert [(each["kind"], each["permanent"]) for each in found["receipts"]] == [
@@ -150,6 +150,17 @@ async def test_what_is_of_others_changes_nothing(product: Live) -> None:
     assert await entries(product) == []
     assert (await product.editor.post("/v1/receipts/nobody", content=b"{}")).status_code == 404
     assert (await product.editor.post("/v1/receipts/null", content=b"{}")).status_code == 404
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "", "x" * 5000, "msg 1", "ä"])
+async def test_odd_ids_are_of_others_and_odd_details_are_left_out(product: Live, odd: str) -> None:
+    message_id = await sent(product)
+    answer = await say(product, statement(odd, "delivered"), statement(message_id, "delivered", detail=f"5.1.1 {odd}"))
+    assert answer.status_code == 200
+    (receipt,) = (await shown(product, message_id))["receipts"]
+    assert receipt["detail"].startswith("5.1.1")
+    assert "\0" not in receipt["detail"]
+    assert len(receipt["detail"]) < 100
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"receipts": [{"message_id": "m", "kind": "lost", "at": "x"}]}'])

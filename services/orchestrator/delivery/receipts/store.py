@@ -105,9 +105,9 @@ async def mark_published(tx: Tx, sequence: Sequence[int]) -> None:
 
 
 async def list_receipts(tx: Tx, message_id: str) -> Sequence[Row[Any]]:
-    """What was said about one message, in the order of arrival."""
+    """What was said about one message, in the order of the times that were said."""
     return await tx.rows(
         "SELECT kind, permanent, by_machine, detail, adapter, at, received FROM receipt "
-        "WHERE message_id = :id ORDER BY seq",
+        "WHERE message_id = :id ORDER BY at, seq",
         id=message_id,
     )

@@ -3,15 +3,15 @@
 The body is `{"receipts": [{"message_id": "msg_...", "kind": "delivered", "at": "2026-03-02T09:00:00Z"}, ...]}`.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
 
 from schemas.receipt import Receipt, ReceiptKind
-from schemas.times import Instant, parse_instant
+from schemas.times import parse_instant
 from services.kit.errors import Malformed
 from services.orchestrator.delivery.adapters.definition import ReceiptRefused, ReceiptRequest
+from services.orchestrator.delivery.adapters.provider_receipts import ProviderStatement, ReceiptMeaning
 from services.orchestrator.delivery.adapters.standard_webhooks import check_standard_signature
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 
@@ -35,21 +35,18 @@ def read_receipts(settings: WebhookSettings, request: ReceiptRequest) -> Sequenc
         raise ReceiptRefused("TACTFUL_WEBHOOK__SECRET is not set, so nobody can prove who sends receipts")
     check_standard_signature(settings.secret, request, "webhook", "TACTFUL_WEBHOOK__SECRET")
     try:
-        statements = msgspec.json.decode(request.body, type=_Body).receipts
-        return [_receipt(each) for each in statements]
+        statements = [_read_statement(each) for each in msgspec.json.decode(request.body, type=_Body).receipts]
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
         raise Malformed(f"the body is no list of receipts: {type(error).__name__}") from None
+    return [receipt for each in statements for receipt in each.receipts("webhook", request.now)]
 
 
-def _receipt(statement: _Statement) -> Receipt:
-    at: Instant = parse_instant(statement.at)
-    identity = f"{statement.message_id}\n{statement.kind}\n{at}\n{statement.permanent}"
-    return Receipt(
-        "webhook:" + hashlib.sha256(identity.encode()).hexdigest()[:40],
-        statement.message_id,
-        statement.kind,
-        at,
-        statement.permanent,
-        statement.by_machine,
-        None if statement.detail is None else statement.detail[:200],
+def _read_statement(given: _Statement) -> ProviderStatement:
+    at = parse_instant(given.at)
+    return ProviderStatement(
+        message_id=given.message_id,
+        meanings=(ReceiptMeaning(given.kind, given.permanent, given.by_machine),),
+        at=at,
+        identity=(given.message_id, given.kind, str(at), str(given.permanent)),
+        codes=(given.detail or "").split()[:5],
     )
