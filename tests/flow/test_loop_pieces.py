@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from schemas.times import Instant, format_instant
 from services.kit.bus.protocol import Outgoing
 from services.preference.preference_state import pack
 from tests.bench import load
-from tests.support.live_product import Live, live
+from tests.support.live_product import ADMIN, Live, live
 from tests.support.processor_time import slowness
 
 pytestmark = pytest.mark.wired
@@ -230,7 +231,7 @@ async def test_a_full_batch_of_preferences_and_situations_leaves_turns_to_others
 
 
 BAD_CUSTOMER = {"zone": "Europa/Berlin" + "x" * 100, "locale": "a-" * 60, "country": "Germoney"}
-PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for number in range(25)]}
+PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for number in range(50)]}
 
 
 @pytest.mark.parametrize(
@@ -245,6 +246,9 @@ PHONES = {"addresses": [{"channel": "sms", "address": f"015111{number:06}"} for 
 async def test_a_batch_of_events_is_checked_with_turns_for_others(
     product: Live, kind: str, data: dict[str, Any]
 ) -> None:
+    # Not by the product's own client of the tests, which reads the whole answer, megabytes, in one go on this loop.
+    sender = httpx.AsyncClient(transport=httpx.ASGITransport(product.together.app), base_url="http://tactful")
+    headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/cloudevents-batch+json"}
     pieces = []
     for attempt in range(TRIES):
         batch = [
@@ -255,9 +259,7 @@ async def test_a_batch_of_events_is_checked_with_turns_for_others(
         content = json.dumps(batch)
         async with Ticker().running() as ticker:
             began = time.process_time()
-            answer = await product.editor.post(
-                "/v1/events", content=content, headers={"content-type": "application/cloudevents-batch+json"}
-            )
+            answer = await sender.post("/v1/events", content=content, headers=headers)
             assert time.process_time() - began > 2 * MAX_PIECE, "the events are not expensive enough to show anything"
         assert answer.status_code == 202
         pieces.append(ticker.longest)
