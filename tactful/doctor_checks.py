@@ -319,7 +319,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
         detail = f"the adapter `{name}` does not serve this channel"
         return DoctorFinding(check, CheckState.RED, detail, f"use {adapter_choices()}")
     if declaration is not None and declaration.destination == "provider":
-        if declaration.sends_mail and settings.mail.from_address is None and not settings.mail.senders:
+        if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
         result = declaration.check(getattr(settings, name))
         state = CheckState.GREEN if result.remedy is None else CheckState.RED

@@ -63,6 +63,11 @@ class MailSettings(Section):
     unsubscribe_address: MailAddress | None = None
     senders: Annotated[str, AfterValidator(_check_senders)] = ""
 
+    @property
+    def has_sender(self) -> bool:
+        """Whether mails of some kind have a sender."""
+        return self.from_address is not None or any(each.address for each in _parse_senders(self.senders).values())
+
     def find_sender(self, cls: str, topic: str | None) -> SenderSettings:
         """The sender of a message: that of its topic, of its class, or of all. Its address is None if none is set."""
         senders = _parse_senders(self.senders)

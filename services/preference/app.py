@@ -7,7 +7,7 @@ from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.eraser import Eraser
-from services.kit.bus.consume_loop import FACTS_PACE, ConsumeLoop
+from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
@@ -129,7 +129,7 @@ def _build_consume_loop(
         topics=[topic],
         clock=clock,
         stage=STAGE,
-        pace=FACTS_PACE,
+        pace=LONGEST_PACE,  # answers alone depend on the log, and whoever waits for one lets it hurry
         dead_letter_topic=DEAD_LETTERS.name,
         metrics=PrometheusConsumerMetrics(registry, CONSUMER_GROUP, [topic]),
         wake=wake,

@@ -12,7 +12,7 @@ from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptO
 from services.condition import compile_condition
 from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
-from services.kit.bus.consume_loop import FACTS_PACE, ConsumeLoop
+from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
@@ -197,7 +197,7 @@ def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[Suppre
         topics=[components.topic],
         clock=components.clock,
         stage=STAGE,
-        pace=FACTS_PACE,
+        pace=LONGEST_PACE,  # answers alone depend on the log, and whoever waits for one lets it hurry
         dead_letter_topic=DEAD_LETTERS.name,
         metrics=PrometheusConsumerMetrics(components.registry, CONSUMER_GROUP, [components.topic]),
         wake=components.wake_signal,

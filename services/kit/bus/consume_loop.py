@@ -39,8 +39,6 @@ milliseconds, however small it is: without a pace a steady load would be taken r
 """
 LONGEST_PACE = 0.1
 """The same where batches take long, as on a busy machine: up to so many seconds, half of the time is left to others."""
-FACTS_PACE = LONGEST_PACE
-"""The pace of services whose answers alone depend on the log. Whoever waits for an answer lets them hurry."""
 KEEP_ALIVE_INTERVAL = 3.0
 """Seconds of work on one batch after which the loop keeps polling without reading, to stay in the group."""
 COMMIT_INTERVAL = 1.0

@@ -76,13 +76,17 @@ async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: In
     """Keep as a bounce that a provider has refused an address at once: its do-not-contact entry and its event follow
     from that (receipts/relay.py).
     """
-    for result in results:
-        answer = result.handover_result
-        if answer.fault != "address":
-            continue
-        bounce = Receipt(f"handover:{answer.message_id}", answer.message_id, "bounced", now, True, detail=answer.detail)
-        new = NewReceipt(bounce, result.customer, SuppressionReason.HARD_BOUNCE)
-        if await receipt_store.insert_receipts(tx, result.adapter, [new], now):
+    for adapter in sorted({result.adapter for result in results}):
+        bounces = [
+            NewReceipt(
+                Receipt(f"handover:{each.message_id}", each.message_id, "bounced", now, True, detail=each.detail),
+                result.customer,
+                SuppressionReason.HARD_BOUNCE,
+            )
+            for result in results
+            if result.adapter == adapter and (each := result.handover_result).fault == "address"
+        ]
+        if await receipt_store.insert_receipts(tx, adapter, bounces, now):
             await tx.notify(receipt_store.RECEIPTS_TAKEN)
 
 

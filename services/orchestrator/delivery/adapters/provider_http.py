@@ -22,6 +22,7 @@ from schemas.times import SECOND, Instant, from_datetime
 from services.kit.http.outbound import OutboundGuard, OutboundRefused
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard, past_deadline_result
 from services.orchestrator.delivery.adapters.guarded_body import GuardedBody
+from services.orchestrator.delivery.deadline import PastDeadline
 
 MIN_RETRY_AFTER: Final = 1.0
 MAX_RETRY_AFTER: Final = 3600.0
@@ -58,10 +59,6 @@ class NotWritten(Exception):
 
 class NoAnswer(Exception):
     """The request was written, and no answer came: nobody knows what became of it. Its text names the cause."""
-
-
-class PastTheDeadline(Exception):
-    """The first-byte guard has refused: nothing was written."""
 
 
 class ProviderClient:
@@ -120,13 +117,13 @@ class ProviderClient:
         first_byte: FirstByteGuard,
         content_type: str = "application/json",
     ) -> ProviderAnswer:
-        """Posts a request for one message. Raises NotWritten, NoAnswer and PastTheDeadline."""
+        """Posts a request for one message. Raises NotWritten, NoAnswer and PastDeadline."""
         body = GuardedBody(message_id, content, first_byte, content_type)
         try:
             return await self._post(path, body, headers)
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             if body.past_deadline:
-                raise PastTheDeadline from error
+                raise PastDeadline from error
             raise (NoAnswer if body.written else NotWritten)(_describe(error)) from error
 
     @property
@@ -187,7 +184,7 @@ class ProviderClient:
 async def _send_one(message: Message, send: Callable[[Message], Awaitable[HandoverResult]]) -> HandoverResult:
     try:
         return await send(message)
-    except PastTheDeadline:
+    except PastDeadline:
         return past_deadline_result(message.id)
     except NotWritten as cause:
         return HandoverResult(message.id, "retry", detail=str(cause))

@@ -46,6 +46,8 @@ def _setting_of(channel: str) -> str:
 
 
 def _create_adapter(id: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+    if ADAPTER_REGISTRY.declarations[id].sends_mail and not settings.mail.has_sender:
+        raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
     context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock, outbound, settings.mail)
     adapter: Adapter = ADAPTER_REGISTRY.load_module(id, "adapter").create_adapter(context)

@@ -455,7 +455,6 @@ def adapter_context(**fields: Any) -> AdapterContext:
         ({"host": "mail server"}, {}, "TACTFUL_SMTP__HOST: "),
         ({"host": "1.1.1.1", "security": "none"}, {}, "TACTFUL_SMTP__SECURITY: `none` is for a server in"),
         ({"ca_file": "/nowhere.pem"}, {}, "TACTFUL_SMTP__CA_FILE"),
-        ({}, {"mail": MailSettings()}, "TACTFUL_MAIL__FROM_ADDRESS is not set"),
     ],
 )
 async def test_settings_that_cannot_work_stop_the_start(

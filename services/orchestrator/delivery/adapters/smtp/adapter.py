@@ -14,7 +14,7 @@ from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.kit.runtime.tls import TlsFiles, client_context
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
-from services.orchestrator.delivery.adapters.provider_http import NoAnswer, NotWritten, PastTheDeadline
+from services.orchestrator.delivery.adapters.provider_http import NoAnswer, NotWritten
 from services.orchestrator.delivery.adapters.smtp.connection import (
     MailRefused,
     SmtpConnection,
@@ -31,13 +31,14 @@ from services.orchestrator.delivery.adapters.smtp.envelope import (
 from services.orchestrator.delivery.adapters.smtp.pool import MAX_IDLE, ConnectionPool
 from services.orchestrator.delivery.adapters.smtp.replies import find_meaning, find_queue_id
 from services.orchestrator.delivery.channels.email.mail import NoSender
+from services.orchestrator.delivery.deadline import PastDeadline
 from services.orchestrator.mail_settings import MailSettings
 
 _CLOSING = 421
 """The reply with which a server closes the connection."""
 _MAX_LATE = 2
 """Mails past their deadline, one after the other, after which a connection tries no more of a batch."""
-_FAILURES = (MailRefused, NotWritten, NoAnswer, PastTheDeadline)
+_FAILURES = (MailRefused, NotWritten, NoAnswer, PastDeadline)
 
 
 class NoConnection(Exception):
@@ -92,7 +93,7 @@ class SmtpAdapter:
                     return
                 late = late + 1 if results[index] == past_deadline_result(message.id) else 0
                 if late == _MAX_LATE:
-                    failure = PastTheDeadline()
+                    failure = PastDeadline()
                     return
 
         async with asyncio.TaskGroup() as workers:
@@ -152,7 +153,7 @@ class SmtpAdapter:
 
 def result_of(message_id: str, cause: Exception) -> HandoverResult:
     """The result for a mail that was not accepted."""
-    if isinstance(cause, PastTheDeadline):
+    if isinstance(cause, PastDeadline):
         return past_deadline_result(message_id)
     if isinstance(cause, MailRefused):
         outcome, fault, wait = find_meaning(cause.reply)
@@ -165,8 +166,6 @@ def create_adapter(context: AdapterContext) -> SmtpAdapter:
     settings: SmtpSettings = context.settings
     if settings.host is None:
         raise SettingsError("TACTFUL_SMTP__HOST is not set, and this process needs it")
-    if context.mail.from_address is None and not context.mail.senders:
-        raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     _check_server(settings.host, settings, context.outbound)
     tls = None
     if settings.security != "none":

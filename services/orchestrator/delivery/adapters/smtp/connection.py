@@ -21,10 +21,9 @@ import aiosmtplib
 
 from services.kit.http.outbound import OutboundGuard
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
-from services.orchestrator.delivery.adapters.provider_http import NoAnswer, NotWritten, PastTheDeadline
+from services.orchestrator.delivery.adapters.provider_http import NoAnswer, NotWritten
 from services.orchestrator.delivery.adapters.smtp.envelope import MailEnvelope
 from services.orchestrator.delivery.adapters.smtp.replies import Reply, Stage
-from services.orchestrator.delivery.deadline import PastDeadline
 
 CONNECT_SECONDS: Final = 3.0
 """Seconds that one address of the server has to take the connection."""
@@ -100,7 +99,7 @@ class SmtpConnection:
         self._client.close()
 
     async def submit(self, mail: MailEnvelope, first_byte: FirstByteGuard) -> str:
-        """The text of the reply that accepts the mail. Raises MailRefused, NotWritten, NoAnswer, PastTheDeadline."""
+        """The text of the reply that accepts the mail. Raises MailRefused, NotWritten, NoAnswer, PastDeadline."""
         self.mails += 1
         self._dot_written = self.content_begun = False
         try:
@@ -135,10 +134,8 @@ class SmtpConnection:
         protocol, transport = self._client.protocol, cast(asyncio.WriteTransport, self._client.transport)
         if protocol is None or not protocol.is_connected or transport.get_write_buffer_size():
             raise aiosmtplib.SMTPServerDisconnected("the first byte could not leave at once")
-        try:
-            first_byte.before(mail.message_id)
-        except PastDeadline as error:
-            raise PastTheDeadline from error  # without a content, this conversation can only be broken off
+        # Where it refuses, this conversation, which waits for a content, can only be broken off.
+        first_byte.before(mail.message_id)
         self.content_begun = True
         try:
             protocol.write(mail.content)

@@ -62,7 +62,7 @@ def _check_server_settings(settings: SmtpSettings) -> SettingsCheck:
 
 DECLARATION: Final = AdapterDeclaration(
     id="smtp",
-    order=25,
+    order=21,
     summary="",
     channels=frozenset({"email"}),
     sends_mail=True,
