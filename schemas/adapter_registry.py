@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from schemas.extensions import ExtensionRegistry
+from schemas.extensions import ExtensionRegistry, NoSettings
 
 OFF: Final = "off"
 """What the setting of a channel says instead of an adapter's id if the channel sends nothing."""
-
-
-class NoSettings(BaseModel):
-    """The settings of an adapter that has none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +56,10 @@ class AdapterDeclaration:
     has_receipts: bool = False
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
+    """
+    receipt_answer: tuple[str, str] | None = None
+    """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
+    instruction; None for the counts as JSON.
     """
 
     def serves(self, channel: str) -> bool:

@@ -7,8 +7,10 @@ services and by the command line; how it checks and renders content only by the 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pydantic import BaseModel
+
 from schemas.address_kinds import NO_ADDRESS, TOKEN, AddressKind
-from schemas.extensions import ExtensionRegistry
+from schemas.extensions import ExtensionRegistry, NoSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,15 @@ class ChannelDeclaration:
     """Whether caps that name no channels count its messages and concern them."""
     render_errors: tuple[str, ...] = ()
     """Codes of the render errors that only this channel raises; a label of the metric `renders_total`."""
+    settings: type[BaseModel] = NoSettings
+    """Its section of the settings, `TACTFUL_<ID>__<FIELD>`. Every field has a default."""
+    sample: tuple[str, ...] = ()
+    """Lines of explanation above its settings in `deploy/.env.example`."""
+    has_costs: bool = False
+    """Whether its module `cost` has a function `estimate_cost(settings, content, to, region)`, which says what a
+    message costs: `delivery/channels/costs.py`."""
+    stops_everything: bool = False
+    """Whether a customer who tells the provider to stop gets no message on it any more. Otherwise advertising stops."""
 
     @property
     def needs_address(self) -> bool:

@@ -17,11 +17,19 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 from typing import Generic, Protocol, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
 _ID = re.compile(r"[a-z][a-z0-9_]{0,29}")
 
 
 class ExtensionError(RuntimeError):
     """An extension cannot be registered. This is a fault of the code, found when the process starts."""
+
+
+class NoSettings(BaseModel):
+    """The settings of an extension that has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Declaration(Protocol):

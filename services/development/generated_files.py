@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import Final, NamedTuple
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration
-from schemas.channel_registry import CHANNEL_REGISTRY
+from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from services.deployment_settings import DeploymentSettings
 from services.development import api_reference
 from services.kit.runtime.settings import list_setting_origins
@@ -75,7 +75,7 @@ def write_generated_parts() -> None:
 
 
 def _adapter_settings() -> Iterator[str]:
-    """The adapter of each channel, then the adapters' own settings, with their defaults."""
+    """The adapter of each channel, then the settings of channels and adapters, with their defaults."""
     values = {item.name: item.value for item in list_setting_origins(DeploymentSettings.model_construct())}
     adapters = ADAPTER_REGISTRY.declarations.values()
     choices = f"Which adapter serves a channel: {', '.join(map(_with_summary, adapters))}."
@@ -83,9 +83,11 @@ def _adapter_settings() -> Iterator[str]:
     yield from (
         f"{name}={values[name]}" for name in (_variable("adapters", id) for id in CHANNEL_REGISTRY.declarations)
     )
-    for adapter in adapters:
-        yield from (f"# {line}" for line in adapter.sample)
-        yield from (f"{name}={values[name]}" for name in (_variable(adapter.id, field) for field in _fields(adapter)))
+    extensions: list[ChannelDeclaration | AdapterDeclaration] = [*CHANNEL_REGISTRY.declarations.values(), *adapters]
+    for extension in extensions:
+        yield from (f"# {line}" for line in extension.sample)
+        names = [_variable(extension.id, field) for field in extension.settings.model_fields]
+        yield from (f"{name}={values[name]}" for name in names)
 
 
 def _with_summary(adapter: AdapterDeclaration) -> str:
@@ -93,11 +95,13 @@ def _with_summary(adapter: AdapterDeclaration) -> str:
 
 
 def _channel_table() -> Iterator[str]:
-    yield "| channel | in the console | needs an address of the customer | counts in caps that name no channels |"
-    yield "|---|---|---|---|"
+    columns = ("channel", "in the console", "needs an address of the customer", "counts in caps that name no channels")
+    yield f"| {' | '.join(columns)} | settings |"
+    yield "|---|---|---|---|---|"
     for channel in CHANNEL_REGISTRY.declarations.values():
         counts = _yes_or_no(channel.counts_in_general_caps)
-        yield f"| `{channel.id}` | {channel.label} | {_yes_or_no(channel.needs_address)} | {counts} |"
+        row = f"| `{channel.id}` | {channel.label} | {_yes_or_no(channel.needs_address)} | {counts}"
+        yield f"{row} | {_setting_names(channel)} |"
 
 
 def _adapter_table() -> Iterator[str]:
@@ -106,12 +110,12 @@ def _adapter_table() -> Iterator[str]:
     yield "|---|---|---|---|"
     for adapter in ADAPTER_REGISTRY.declarations.values():
         channels = "all" if adapter.channels is None else ", ".join(f"`{id}`" for id in sorted(adapter.channels))
-        names = ", ".join(f"`{_variable(adapter.id, field)}`" for field in _fields(adapter))
-        yield f"| `{adapter.id}` | {destinations[adapter.destination]} | {channels} | {names or 'none'} |"
+        yield f"| `{adapter.id}` | {destinations[adapter.destination]} | {channels} | {_setting_names(adapter)} |"
 
 
-def _fields(adapter: AdapterDeclaration) -> Iterator[str]:
-    yield from adapter.settings.model_fields
+def _setting_names(extension: AdapterDeclaration | ChannelDeclaration) -> str:
+    names = ", ".join(f"`{_variable(extension.id, field)}`" for field in extension.settings.model_fields)
+    return names or "none"
 
 
 def _variable(section: str, field: str) -> str:

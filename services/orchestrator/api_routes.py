@@ -29,6 +29,7 @@ from services.orchestrator.decisions.metrics import IngestMetrics
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
+from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
@@ -94,7 +95,9 @@ def orchestrator_routes(
             Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
-        preview_api.preview_routes(preview_api.Previewer(database, snapshot, facts_reader, link_builder, clock)),
+        preview_api.preview_routes(
+            preview_api.Previewer(database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock)
+        ),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),

@@ -15,6 +15,7 @@ from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
+from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.rendering import explanation_renderer
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.holds.lift_plan import HoldPlanner
@@ -45,6 +46,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,
         registry=components.registry,
+        costs=CostEstimator(settings),
         sandbox=keep_all_messages(components.adapters),
     )
 

@@ -1,13 +1,14 @@
-"""Settings of the orchestrator: handover to providers, which adapter serves each channel, and the adapters' own."""
+"""Settings of the orchestrator: handover to providers, which adapter serves each channel, and those of extensions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model, field_validator
 
-from schemas.adapter_registry import ADAPTER_REGISTRY, default_adapters
+from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration, default_adapters
+from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from schemas.documents import did_you_mean
-from schemas.extensions import ExtensionError
+from schemas.extensions import ExtensionError, NoSettings
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
@@ -49,26 +50,29 @@ class RetentionSettings(Section):
     decisions: Annotated[int, Field(ge=30, le=36_500)] | None = None
 
 
-def _with_adapter_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
-    """Returns a subclass of `base` that has one section for each adapter, named by its id.
+def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
+    """Returns a subclass of `base` that has a section for each adapter, and for each channel with settings of its own,
+    named by its id.
 
     Raises ExtensionError for an id that another section has.
     """
     sections: dict[str, Any] = {}
-    for id, adapter in ADAPTER_REGISTRY.declarations.items():
-        if id in (*base.model_fields, "dispatch", "adapters", "retention", "mail"):
-            raise ExtensionError(f"the adapter `{id}` has the name of another section of the settings")
-        sections[id] = (adapter.settings, adapter.settings())
-    return create_model("AdapterSections", __base__=base, __module__=__name__, **sections)
+    extensions: list[AdapterDeclaration | ChannelDeclaration] = [*ADAPTER_REGISTRY.declarations.values()]
+    extensions += [each for each in CHANNEL_REGISTRY.declarations.values() if each.settings is not NoSettings]
+    for extension in extensions:
+        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail"):
+            raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
+        sections[extension.id] = (extension.settings, extension.settings())
+    return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)
 
 
 if TYPE_CHECKING:
-    AdapterSections = ConnectedServiceSettings
+    ExtensionSections = ConnectedServiceSettings
 else:
-    AdapterSections = _with_adapter_sections(ConnectedServiceSettings)
+    ExtensionSections = _with_extension_sections(ConnectedServiceSettings)
 
 
-class OrchestratorSettings(AdapterSections):
+class OrchestratorSettings(ExtensionSections):
     """The settings of the orchestrator. `adapters` maps each channel to the id of its adapter, or to `off`."""
 
     dispatch: DispatchSettings = DispatchSettings()

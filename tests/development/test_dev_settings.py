@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.channel_registry import CHANNEL_REGISTRY
 from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
 from services.kit.runtime.kafka_settings import KafkaSettings
@@ -49,7 +50,7 @@ TAKES_EFFECT = {
     "TACTFUL_MAIL__UNSUBSCRIBE_ADDRESS": "stop@example.org",
     "TACTFUL_MAIL__SENDERS": '{"marketing": {"name": "Shop News"}}',
 }
-"""All settings but those of adapters, which are as in production."""
+"""All settings but those of adapters and channels, which are as in production."""
 NEED_A_SECURITY_PROTOCOL = {
     f"TACTFUL_KAFKA__{field.upper()}"
     for field in KafkaSettings.model_fields
@@ -58,7 +59,8 @@ NEED_A_SECURITY_PROTOCOL = {
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
 """Refused without a certificate or an address with https, which are refused here."""
-HIDDEN = ("TACTFUL_ADAPTERS__", *(f"TACTFUL_{id.upper()}__" for id in ADAPTER_REGISTRY.declarations))
+OF_EXTENSIONS = (*ADAPTER_REGISTRY.declarations, *CHANNEL_REGISTRY.declarations)
+HIDDEN = ("TACTFUL_ADAPTERS__", *(f"TACTFUL_{id.upper()}__" for id in OF_EXTENSIONS))
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,7 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
+from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
@@ -96,7 +97,9 @@ _EXAMPLES = {
 
 
 class PreviewItem(TypedDict):
-    """The content in one locale on one channel. `facts`: what was measured, such as the segments of an SMS."""
+    """The content in one locale on one channel. `facts`: what was measured, such as the parts of an SMS, and what it
+    costs where prices are set.
+    """
 
     channel: Channel
     locale: str
@@ -124,8 +127,10 @@ class Previewer:
         snapshot: CatalogueSnapshot,
         facts_reader: FactsReader,
         links: LinkBuilder,
+        costs: CostEstimator,
         clock: Clock,
     ) -> None:
+        self._costs = costs
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader
@@ -164,11 +169,15 @@ class Previewer:
         """Returns the findings with what is known of the names in recent events and traits."""
         return await add_seen_names(self._database, document, findings, self._clock.now())
 
-    async def build_context(self, document: schemas.campaign.Campaign, request: PreviewRequest) -> dict[str, Any]:
-        """Builds the template variables. Without a sample event, the customer's last event that triggered the campaign
-        is used; with a sample customer, nothing is read of the real one, and the links lead nowhere.
+    async def build_context(
+        self, document: schemas.campaign.Campaign, request: PreviewRequest
+    ) -> tuple[dict[str, Any], Facts | None]:
+        """Builds the template variables, and returns the facts that they are from. Without a sample event, the
+        customer's last event that triggered the campaign is used; with a sample customer, nothing is read of the real
+        one, and the links lead nowhere.
         """
         now, customer = self._clock.now(), request.customer
+        facts: Facts | None = None
         if request.sample is not None:
             values: Mapping[str, Any] = {
                 "id": customer,
@@ -177,19 +186,29 @@ class Previewer:
             }
             raw, links = None, {name: f"https://example.org/{name}" for name in ("unsubscribe", "preferences")}
         else:
-            values, raw = await self._read_customer(document, request)
-            links = dict(self._links(customer, document.topic, document.class_.value))
-        return {
+            facts, raw = await self._read_customer(document, request)
+            values, links = facts.customer_values, dict(self._links(customer, document.topic, document.class_.value))
+        context = {
             "customer": {name: values[name] for name in ("id", "traits", "locale")},
             "event": _event_context(document, request.event, raw, now),
             "campaign": {"key": document.key, "name": document.name},
             "links": links,
             "now": format_instant(now),
         }
+        return context, facts
+
+    def add_costs(self, items: Sequence[dict[str, Any]], cls: str, facts: Facts | None) -> None:
+        """Says of each item what it would cost, where its channel has prices: at the customer's address, if known."""
+        for item in items:
+            channel, content = item["channel"], item["content"]
+            address = None if facts is None else facts.usable_address(channel, cls)
+            to = None if address is None else address.canonical_form
+            if content is not None and (cost := self._costs.estimate(channel, content, to)) is not None:
+                item["facts"] |= {"cost": str(cost), "cost_of": cost.basis}
 
     async def _read_customer(
         self, document: schemas.campaign.Campaign, request: PreviewRequest
-    ) -> tuple[Mapping[str, Any], bytes | None]:
+    ) -> tuple[Facts, bytes | None]:
         """What is known of the customer, and the event to show where the request has none."""
         customer = request.customer
         async with self._database.read() as tx:
@@ -199,7 +218,7 @@ class Previewer:
         facts: Facts = (await self._facts_reader.read_facts([customer], catalogue, positions))[customer]
         if is_erased(facts):  # an answer names the customer, and may be kept for a repeated request
             raise CustomerErased
-        return facts.customer_values, raw
+        return facts, raw
 
 
 def preview_routes(previewer: Previewer) -> APIRouter:
@@ -226,13 +245,15 @@ def preview_routes(previewer: Previewer) -> APIRouter:
             raise SampleNeeded(detail, errors=[Problem("/sample", "missing", detail)])
         document, warnings = await previewer.load_campaign(request.campaign)
         findings = await previewer.add_seen_names(document, warnings)
-        context = await previewer.build_context(document, request)
+        context, facts = await previewer.build_context(document, request)
+        items = await asyncio.to_thread(render_all, document, context)
+        previewer.add_costs(items, document.class_.value, facts)
         return {
             "campaign": document.key,
             "customer": request.customer,
             "locale": context["customer"]["locale"],
             "findings": finding_documents(findings),
-            "items": await asyncio.to_thread(render_all, document, context),
+            "items": items,
         }
 
     return routes

@@ -21,6 +21,7 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
+from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.timeline import load_facts
 from services.orchestrator.holds.lift_plan import HoldPlanner
@@ -76,6 +77,7 @@ class ConsoleContext:
     key_ring: KeyRing
     health: Health
     registry: Registry
+    costs: CostEstimator
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:

@@ -130,8 +130,17 @@ async def _load_chosen_message(context: ConsoleContext, principal: Principal, id
         "event": next((item.decision.event for item in decision_by_message.values() if item), None),
         "decisions": {key: item.decision_id for key, item in decision_by_message.items() if item},
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
+        "remarks": {item.id: _cost_remark(context, item) for item in messages if item.preview == "bubble"},
         "pieces": {item.id: split_links(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }
+
+
+def _cost_remark(context: ConsoleContext, message: InboxMessage) -> str:
+    """What it would cost, and how it would cost less; empty where nothing is known of that."""
+    cost = context.costs.estimate(message.channel, message.content, message.to or None)
+    saving = CHANNELS_BY_ID[message.channel].measure(message.content).get("suggestion", "")
+    sentences = [f"About {cost} ({cost.basis})." if cost else "", f"Could be cheaper: {saving}." if saving else ""]
+    return " ".join(filter(None, sentences))
 
 
 async def _to_inbox_messages(context: ConsoleContext, principal: Principal, rows: Sequence[Any]) -> list[InboxMessage]:

@@ -1,13 +1,17 @@
 """What the pages show, and what they are sent with."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from schemas.documents import load_document
 from services.orchestrator.console.inbox_page import split_links, wrap_email_html
+from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.insight.audit.store import Violation, record_page
-from tests.orchestrator.console.conftest import House
+from tests.orchestrator.console.conftest import NOON, House, opened
 from tests.support.servers import ROOT
+from tests.support.webhook_receiver import message
 
 pytestmark = pytest.mark.wired
 
@@ -209,6 +213,25 @@ async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
     none = (await shop.get("/console/inbox?channel=push&customer=bruno")).text
     assert 'No message by push to <span class="mono">bruno</span> has been sent' in none
     assert (await shop.get("/console/inbox?message=msg_nothing")).status_code == 404
+
+
+async def test_the_inbox_says_what_a_text_costs_and_how_it_would_cost_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACTFUL_SMS__PRICES", '{"currency": "EUR", "per_part": {"DE": 0.075}}')
+    async with opened(tmp_path / "data", NOON) as house:
+        await house.sign_in()
+        texts = {"msg_a": "a" * 100 + "’", "msg_b": "Plain & short"}
+        made = [message(id, channel="sms", to="+4915112345678", content={"text": text}) for id, text in texts.items()]
+        async with house.embedded.services.databases["orchestrator"].write() as tx:
+            await sandbox_store.insert_messages(tx, made, house.now)
+        costly = (await house.get("/console/inbox?message=msg_a")).text
+        assert "2 parts in Unicode because of ’" in costly
+        saving = "write &#39; for ’ (right single quotation mark): 1 part, not 2"
+        assert f"About 0.15 EUR (2 parts to DE). Could be cheaper: {saving}." in costly
+        plain = (await house.get("/console/inbox?message=msg_b")).text
+        assert "About 0.075 EUR (1 part to DE)." in plain
+        assert "Could be cheaper" not in plain and "Unicode" not in plain
 
 
 def test_only_web_addresses_count_as_links() -> None:

@@ -79,6 +79,15 @@ def trial_roots(known: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def render_sample(compiled: CompiledTemplates, channel: ChannelDefinition, marketing: bool) -> dict[str, str] | None:
+    """The content with sample values in place of its variables; None where it does not render with them."""
+    trial = {name: compile_trial(each.source, each.html, name) for name, each in compiled.items()}
+    try:
+        return channel.render(trial, TrialValues(TrialRun(), trial_roots({})), marketing)
+    except RenderError:
+        return None
+
+
 class _Outcome(NamedTuple):
     run: TrialRun
     error: RenderError | None

@@ -57,7 +57,7 @@ NEVER: list[Case] = [
     ("email", mail(text="{% comment %}{{ e.a }}{% endcomment %}"), "/text", "empty", (1, 1)),
     ("sms", {"text": "x" * 1700 + "{{ e.x }}"}, "/text", "too_long", (1, 1601)),
     ("sms", {"text": "{% if e.a %}" + "x" * 1700 + "{% else %}b{% endif %}"}, "/text", "too_long", (1, 1622)),
-    ("sms", {"text": "☃" * 671 + "{{ e.x }}"}, "/text", "too_long", (1, 1)),
+    ("sms", {"text": "☃" * 671 + "{{ e.x }}"}, "/text", "too_long", (1, 671)),
     ("sms", {"text": "{{ event.data }}"}, "/text", "wrong_type", (1, 4)),
     ("sms", {"text": "{{ customer.traits | append: 'x' }}"}, "/text", "wrong_type", (1, 22)),
     ("sms", {"text": "{% assign c = customer %}{{ c }}"}, "/text", "wrong_type", (1, 29)),

@@ -1,33 +1,42 @@
 """SMS: one text, counted in parts as networks count them."""
 
+import unicodedata
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from gsm0338 import Codec
+import msgspec
 
 from schemas.fields import Document
-from schemas.finding import Finding
+from schemas.finding import Finding, Severity
 from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
-from services.orchestrator.delivery.channels.sendability import check_sendable
-from services.template import RenderError
+from services.orchestrator.delivery.channels.sendability import check_sendable, render_sample
+from services.orchestrator.delivery.channels.sms.parts import (
+    GSM,
+    PART_SIZES,
+    UCS2,
+    SmsParts,
+    count_in_words,
+    split_sms,
+)
+from services.orchestrator.delivery.channels.sms.plain_characters import (
+    describe_character,
+    name_replacements,
+    suggest_plain_characters,
+    write_plainly,
+)
+from services.template import RenderError, line_and_column
 
 MAX_PARTS: Final = 10
+"""Phones put no more than that together reliably, and each part is paid for."""
 MAX_CHARACTERS: Final = 1600
+ALPHABET_NAMES: Final = {GSM: "the GSM alphabet", UCS2: "Unicode"}
 
 
 class SmsFields(Document):
     """Content of an SMS."""
 
     text: str
-
-
-class SmsParts(NamedTuple):
-    """How networks send a text: its alphabet, and the text of each part."""
-
-    encoding: str  # "gsm-7" or "ucs-2"
-    texts: tuple[str, ...]
-    outside: str  # the characters that GSM-7 does not have
 
 
 class SmsChannel:
@@ -39,59 +48,97 @@ class SmsChannel:
     sample_address = "+49 151 12345678"
 
     def validate_content(self, content: Mapping[str, str], marketing: bool) -> list[Finding]:
-        """Syntax, names, and the length of texts without values."""
+        """Syntax, names, the number of parts of texts without values, and a warning where a character costs a part."""
         problems = checks.check_templates(content)
-        return problems or check_sendable(self.compile_templates(content), self, marketing)
+        if problems:
+            return problems
+        compiled = self.compile_templates(content)
+        found = [_with_remedy(each, content["text"]) for each in check_sendable(compiled, self, marketing)]
+        if any(each.severity is Severity.ERROR for each in found):
+            return found
+        sample = render_sample(compiled, self, marketing)
+        return found if sample is None else [*found, *_costly_characters(content["text"], sample["text"])]
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """Its one template."""
         return checks.compile_fields(content)
 
     def render(self, compiled: CompiledTemplates, context: Mapping[str, Any], marketing: bool) -> dict[str, str]:
-        """The text, of at most 10 parts."""
-        text = checks.clean_text("text", compiled["text"].render(context), MAX_CHARACTERS).replace("\r\n", "\n")
-        if (count := len(split_sms(text).texts)) > MAX_PARTS:
-            raise RenderError("too_long", f"text needs {count} parts, at most {MAX_PARTS} are allowed", field="text")
+        """The text, of at most 10 parts. A letter with its accent behind it becomes one character, which the GSM
+        alphabet may have.
+        """
+        rendered = compiled["text"].render(context)
+        text = checks.clean_text("text", _compose(rendered), MAX_CHARACTERS).replace("\r\n", "\n")
+        parts = split_sms(text)
+        if len(parts.texts) > MAX_PARTS:
+            offset = len(rendered) - len(rendered.lstrip()) + sum(map(len, parts.texts[:MAX_PARTS]))
+            raise RenderError("too_long", _describe_excess(parts), field="text", offset=offset)
         return {"text": text}
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
-        """Alphabet, number of parts, and the characters that make parts short."""
-        parts = split_sms(rendered["text"])
-        return {"encoding": parts.encoding, "parts": len(parts.texts), "outside_gsm": parts.outside}
+        """Alphabet, number of parts, the characters that make parts short, and how to save parts, if that is known."""
+        text = rendered.get("text", "")
+        parts = split_sms(text)
+        facts: dict[str, str | int] = {
+            "encoding": parts.encoding,
+            "parts": len(parts.texts),
+            "outside_gsm": parts.outside,
+        }
+        suggestion = suggest_plain_characters(text)
+        return facts if suggestion is None else {**facts, "suggestion": suggestion}
 
     def summarise(self, rendered: Mapping[str, str]) -> str:
-        """The number of parts."""
-        count = len(split_sms(rendered.get("text", "")).texts)
-        return "1 part" if count == 1 else f"{count} parts"
+        """The number of parts, and why they are short where they are: `2 parts in Unicode because of ’`."""
+        text = rendered.get("text", "")
+        parts = split_sms(text)
+        count = count_in_words(len(parts.texts))
+        if parts.encoding == GSM:
+            return count
+        named = " ".join(map(_show_briefly, parts.outside[:3])) + (" and others" if len(parts.outside) > 3 else "")
+        return f"{count} in Unicode because of {named}"
 
 
-def _alphabet(prefix: bytes) -> frozenset[str]:
-    decode = Codec().decode
-    return frozenset(decode(prefix + bytes([code]), "ignore")[0] for code in range(128) if code != 0x1B) - {""}
+def _compose(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-_GSM_BASIC: Final = _alphabet(b"")
-_GSM_EXTENSION: Final = _alphabet(b"\x1b") - _GSM_BASIC
+def _show_briefly(character: str) -> str:
+    return describe_character(character).partition(" (")[0]
 
 
-def split_sms(text: str) -> SmsParts:
-    """Splits a text into parts: 160 or 153 septets of GSM-7, else 70 or 67 units of UCS-2; no character is split."""
-    outside = "".join(dict.fromkeys(each for each in text if each not in _GSM_BASIC and each not in _GSM_EXTENSION))
-    if outside:
-        return SmsParts("ucs-2", _split_by_size(text, [1 + (ord(each) > 0xFFFF) for each in text], 70, 67), outside)
-    return SmsParts("gsm-7", _split_by_size(text, [1 + (each in _GSM_EXTENSION) for each in text], 160, 153), "")
+def _describe_excess(parts: SmsParts) -> str:
+    most = {encoding: part * MAX_PARTS for encoding, (_, part) in PART_SIZES.items()}
+    return (
+        f"text needs {len(parts.texts)} parts in {ALPHABET_NAMES[parts.encoding]}, at most {MAX_PARTS} are allowed: "
+        f"{most[GSM]} characters of the GSM alphabet, or {most[UCS2]} if one is outside it"
+    )
 
 
-def _split_by_size(text: str, sizes: list[int], single_limit: int, part_limit: int) -> tuple[str, ...]:
-    if sum(sizes) <= single_limit:
-        return (text,)
-    parts, start, used = [], 0, 0
-    for position, size in enumerate(sizes):
-        if used + size > part_limit:
-            parts.append(text[start:position])
-            start, used = position, 0
-        used += size
-    return (*parts, text[start:])
+def _with_remedy(finding: Finding, source: str) -> Finding:
+    """Of a text that is too long: which characters of the template make its parts short, where they can be replaced."""
+    text = _compose(source)
+    replacements = name_replacements(split_sms(text).outside)
+    if finding.code != "too_long" or not replacements or split_sms(write_plainly(text)).outside:
+        return finding
+    suggestion = f"shorten the text, or {replacements}: a part then holds more than twice as many characters"
+    return msgspec.structs.replace(finding, suggestion=suggestion)
+
+
+def _costly_characters(source: str, sample: str) -> list[Finding]:
+    """A warning about the first character of the template that costs a part, if one does."""
+    suggestion = suggest_plain_characters(sample)
+    if suggestion is None:
+        return []
+    character = split_sms(sample).outside[0]
+    line, column = line_and_column(source, max(source.find(character), 0))
+    _, single = PART_SIZES[GSM]
+    detail = (
+        f"line {line}, column {column}: {describe_character(character)} is outside the GSM alphabet, so that a part of "
+        f"the whole text holds {PART_SIZES[UCS2][1]} characters, not {single}"
+    )
+    return [
+        Finding("/text", "costly_character", detail, line, column, suggestion=suggestion, severity=Severity.WARNING)
+    ]
 
 
 CHANNEL: Final = SmsChannel()

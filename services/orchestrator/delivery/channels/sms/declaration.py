@@ -1,10 +1,34 @@
 """The channel `sms`."""
 
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from schemas.address_kinds import PHONE
 from schemas.channel_registry import ChannelDeclaration
+from services.kit.runtime.section import Section
+from services.orchestrator.delivery.channels.sms.prices import check_prices
+
+
+class SmsSettings(Section):
+    """What a part costs, as JSON; empty: no cost is estimated."""
+
+    prices: Annotated[str, AfterValidator(check_prices)] = ""
+
 
 DECLARATION: Final = ChannelDeclaration(
-    id="sms", order=20, label="SMS", in_sentence="SMS", icon="message", preview="bubble", address_kind=PHONE
+    id="sms",
+    order=20,
+    label="SMS",
+    in_sentence="SMS",
+    icon="message",
+    preview="bubble",
+    address_kind=PHONE,
+    settings=SmsSettings,
+    sample=(
+        "The channel sms: what a part costs in each country, for estimates in previews and in the console's inbox, as",
+        'JSON such as {"currency": "EUR", "per_part": {"DE": 0.075, "*": 0.1}}; * stands for all other countries.',
+    ),
+    has_costs=True,
+    stops_everything=True,
 )
