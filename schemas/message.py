@@ -5,9 +5,10 @@ from typing import Final, Literal, get_args
 import msgspec
 
 HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
-HandoverFault = Literal["address", "account", "content", "throttle"]
+HandoverFault = Literal["address", "unsubscribed", "account", "content", "throttle"]
 HANDOVER_FAULTS: Final[tuple[HandoverFault, ...]] = get_args(HandoverFault)
 """What is wrong, where a provider says so. address: nobody is reached under it, and nothing should be sent to it again.
+unsubscribed: the customer has told the provider to stop, and the provider keeps to that.
 account: our key, sender or contract is refused, so every other message would be refused as well. content: this message
 is refused, others are not. throttle: too much at once.
 """

@@ -33,3 +33,27 @@ class Receipt(msgspec.Struct, frozen=True):
     permanent: bool = False
     by_machine: bool = False
     detail: str | None = None
+
+
+ReplyKeyword = Literal["stop", "start", "help"]
+MAX_REPLY: Final = 1600
+"""Characters of a reply that are kept."""
+
+
+class CustomerReply(msgspec.Struct, frozen=True):
+    """What a customer has written to us, on a channel and from an address, through a provider.
+
+    It belongs to the last message that went there. `key`: the same whenever the provider repeats it. `keyword`: what
+    the provider has understood it to be; None where it leaves that to us.
+    """
+
+    key: str
+    channel: str
+    address: str
+    text: str
+    at: Instant
+    keyword: ReplyKeyword | None = None
+
+
+Statement = Receipt | CustomerReply
+"""What a request with receipts may hold."""

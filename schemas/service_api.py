@@ -159,6 +159,24 @@ class AddEntriesRequest(msgspec.Struct, frozen=True):
     added_by: str
 
 
+class AddressLift(msgspec.Struct, frozen=True):
+    """An address whose customer wants messages on a channel again, as said at an instant."""
+
+    address: str
+    channel: str
+    at: Instant
+
+
+class LiftEntriesRequest(msgspec.Struct, frozen=True):
+    """Do-not-contact entries of addresses to remove: those with this reason that `added_by` has made until then, and no
+    others.
+    """
+
+    lifts: tuple[AddressLift, ...]
+    reason: str
+    added_by: str
+
+
 class BlockAddressesRequest(msgspec.Struct, frozen=True):
     """Lets the `erased` entry of a customer, given by pseudonym, cover addresses, given by their keyed hashes."""
 
@@ -181,6 +199,7 @@ SITUATIONS_PATH = "/internal/suppression/situations"
 SUPPRESSION_ERASURES_PATH = "/internal/suppression/erasures"
 BLOCK_ADDRESSES_PATH = "/internal/suppression/erasures/addresses"
 ADD_ENTRIES_PATH = "/internal/suppression/entries"
+LIFT_ENTRIES_PATH = "/internal/suppression/entries/lift"
 
 DEFAULT_RELEASE_RATE = 50
 """Messages per second at which messages that a hold kept back are released, unless the lift names a rate."""

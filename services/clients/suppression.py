@@ -15,6 +15,7 @@ from schemas.service_api import (
     HOLD_ENDS_PATH,
     HOLD_RECORDS_PATH,
     HOLDS_PATH,
+    LIFT_ENTRIES_PATH,
     LIFT_HOLD_PATH,
     SITUATIONS_PATH,
     SUPPRESSION_CHANGES_PATH,
@@ -24,6 +25,7 @@ from schemas.service_api import (
     SUPPRESSION_RECORDED_PATH,
     Acknowledgement,
     AddEntriesRequest,
+    AddressLift,
     BlockAddressesRequest,
     CustomerAddressHashes,
     ErasureProgress,
@@ -33,6 +35,7 @@ from schemas.service_api import (
     HoldRecord,
     HoldRecordsRequest,
     LiftedHold,
+    LiftEntriesRequest,
     LiftHoldRequest,
     LogPositions,
     PastSuppressions,
@@ -147,6 +150,11 @@ class SuppressionClient:
         """Add do-not-contact entries. Idempotent; an erased customer needs none."""
         request = AddEntriesRequest(tuple(entries), added_by)
         await internal_api.call(self._http, ADD_ENTRIES_PATH, request, Acknowledgement, key=self._service_key)
+
+    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+        """Remove the entries of addresses that `added_by` has made for this reason. Idempotent."""
+        request = LiftEntriesRequest(tuple(lifts), reason, added_by)
+        await internal_api.call(self._http, LIFT_ENTRIES_PATH, request, Acknowledgement, key=self._service_key)
 
     async def get_holds(self) -> tuple[HoldFact, ...]:
         """All holds that concern everybody, in force or to come."""

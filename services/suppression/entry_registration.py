@@ -6,13 +6,13 @@ Plain addresses are hashed and masked here; no plain address is stored or logged
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_by_channel, create_address_hasher, other_spellings
 from schemas.documents import DocumentError
 from schemas.facts import SuppressionEntry
-from schemas.service_api import AttemptScope
+from schemas.service_api import AddressLift, AttemptScope
 from schemas.suppression import Suppression
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS, SuppressionReason
@@ -24,6 +24,9 @@ from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
 from services.suppression.suppression_errors import ErasedEntryKept
 from services.suppression.suppression_state import SuppressionState, is_covered_by, suppressed_addresses, to_entry
+
+MOST_LIFTED: Final = 200
+"""Entries of one address that are looked at when its customer wants messages again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,16 @@ class SuppressionList:
             source=document.source,
             added_by=added_by,
         )
+
+    async def lift_entries(self, tx: Tx, lift: AddressLift, reason: str, added_by: str, now: Instant) -> None:
+        """Remove the entries of an address that `added_by` has made for this reason on the channel until then."""
+        hashes = self.lookup_hashes(lift.channel, lift.address)
+        await entry_store.lock_address_entries(tx)
+        for row in await entry_store.list_entries(
+            tx, "", MOST_LIFTED, customer=None, pseudonym=None, reason=reason, hashes=hashes
+        ):
+            if row.channel == lift.channel and row.added_by == added_by and row.at <= lift.at:
+                await self.remove_entry(tx, row.id, added_by, "the customer wants messages again", now)
 
     async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
         """Remove an entry, from the customer's state too; False when none of that id is live.

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from schemas.message import HandoverResult, Message
-from schemas.service_api import ProviderEntry
+from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import MINUTE, SECOND, format_instant
 from services.kit.errors import Permanent, Transient
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
@@ -239,6 +239,9 @@ class UnreachableSuppression:
         if self.is_down:
             raise self.failure
         await self.reached.add_entries(new, added_by)
+
+    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+        raise AssertionError("no receipt of this adapter takes anything back")
 
 
 async def test_while_suppression_cannot_be_asked_the_provider_is_told_to_come_again(product: Live) -> None:

@@ -1,11 +1,13 @@
 """Writes what became of a handover: the last step of `delivery.py`, and of recovery in place of a dead owner."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from schemas.decision import Decision
-from schemas.receipt import Receipt
+from schemas.message import HandoverFault, HandoverResult
+from schemas.receipt import Receipt, ReceiptKind
 from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome, SuppressionReason
 from services.kit.db.database import Tx
@@ -17,6 +19,10 @@ from services.orchestrator.delivery.receipts import store as receipt_store
 from services.orchestrator.delivery.receipts.store import NewReceipt
 
 _OPEN = MessageState.HANDING_OVER.value
+_REFUSED_ADDRESSES: Final[Mapping[HandoverFault | None, SuppressionReason]] = {
+    "address": SuppressionReason.HARD_BOUNCE,
+    "unsubscribed": SuppressionReason.STOP_KEYWORD,
+}
 NextStates = Sequence[tuple[AttemptResult, NextState]]
 
 
@@ -73,21 +79,24 @@ async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, Ve
 
 
 async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
-    """Keep as a bounce that a provider has refused an address at once: its do-not-contact entry and its event follow
-    from that (receipts/relay.py).
+    """Keep as a receipt that a provider has refused an address at once, because nobody is there or because the customer
+    has told it to stop: the do-not-contact entry and the event follow from that (receipts/relay.py).
     """
     for adapter in sorted({result.adapter for result in results}):
-        bounces = [
-            NewReceipt(
-                Receipt(f"handover:{each.message_id}", each.message_id, "bounced", now, True, detail=each.detail),
-                result.customer,
-                SuppressionReason.HARD_BOUNCE,
-            )
+        refused = [
+            NewReceipt(_refusal(result.handover_result, now), result.customer, _REFUSED_ADDRESSES[fault])
             for result in results
-            if result.adapter == adapter and (each := result.handover_result).fault == "address"
+            if result.adapter == adapter and (fault := result.handover_result.fault) in _REFUSED_ADDRESSES
         ]
-        if await receipt_store.insert_receipts(tx, adapter, bounces, now):
+        if await receipt_store.insert_receipts(tx, adapter, refused, now):
             await tx.notify(receipt_store.RECEIPTS_TAKEN)
+
+
+def _refusal(result: HandoverResult, now: Instant) -> Receipt:
+    kind: ReceiptKind = "unsubscribed" if result.fault == "unsubscribed" else "bounced"
+    return Receipt(
+        f"handover:{result.message_id}", result.message_id, kind, now, kind == "bounced", detail=result.detail
+    )
 
 
 async def _explain_failures(tx: Tx, writes: NextStates, now: Instant) -> None:

@@ -125,7 +125,7 @@ class OrchestratorErasure:
         )
         # Who is erased is not written to anyhow: no entry is made, and no event published, any more.
         await tx.execute(
-            "UPDATE receipt SET customer = :pseudonym, detail = NULL, suppresses = NULL, published = 1 "
+            "UPDATE receipt SET customer = :pseudonym, detail = NULL, text = NULL, suppresses = NULL, published = 1 "
             f"WHERE {tx.in_list('message_id', 'ids')}",
             pseudonym=subject.pseudonym,
             ids=named,

@@ -11,9 +11,11 @@ from typing_extensions import TypedDict
 from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
 from schemas.service_api import (
     ADD_ENTRIES_PATH,
+    LIFT_ENTRIES_PATH,
     Acknowledgement,
     AddEntriesRequest,
     AttemptScope,
+    LiftEntriesRequest,
     ProviderEntry,
     ScopeNames,
 )
@@ -243,6 +245,14 @@ def internal_entry_routes(database: Database, suppression_list: SuppressionList,
             hashed.append(_hash_entry(importer, entry))
         for start in range(0, len(hashed), ROWS_PER_CHUNK):
             await importer.add_documents(hashed[start : start + ROWS_PER_CHUNK], payload.added_by)
+        return internal_api.respond(Acknowledgement())
+
+    @routes.post(LIFT_ENTRIES_PATH)
+    async def lift_entries(request: Request) -> Response:
+        payload = await internal_api.read_request(request, LiftEntriesRequest)
+        async with database.write() as tx:
+            for lift in payload.lifts:
+                await suppression_list.lift_entries(tx, lift, payload.reason, payload.added_by, clock.now())
         return internal_api.respond(Acknowledgement())
 
     return routes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from schemas.message import HandoverResult, Message
-from schemas.receipt import Receipt
+from schemas.receipt import Statement
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.errors import Unauthorised
@@ -43,12 +43,16 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRequest:
-    """What a provider has sent to `POST /v1/receipts/{adapter}`. Names of headers are in small letters."""
+    """What a provider has sent to `POST /v1/receipts/{adapter}`. Names of headers are in small letters.
+
+    `query_text`: the query as it was sent, for signatures over the URL.
+    """
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
     now: Instant
+    query_text: str = ""
 
 
 class ReceiptRefused(Unauthorised):
@@ -61,8 +65,9 @@ class ReceiptRefused(Unauthorised):
 class ReceiptReader(Protocol):
     """`read_receipts` in the module `receipts` of the folder of an adapter that declares `has_receipts`."""
 
-    def __call__(self, settings: Any, request: ReceiptRequest) -> Sequence[Receipt]:
-        """What the provider says. The signature over the raw body is checked before anything of it is read.
+    def __call__(self, settings: Any, request: ReceiptRequest) -> Sequence[Statement]:
+        """What the provider says, and what customers have answered. The signature over the raw body is checked before
+        anything of it is read.
 
         Raises ReceiptRefused, and Malformed for what has another form; statements that Tactful has no word for, and
         those about messages that are not ours, are left out. `settings`: an instance of the declared settings.

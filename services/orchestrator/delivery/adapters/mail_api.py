@@ -82,8 +82,22 @@ def read_retry_after(headers: Mapping[str, str], now: Instant) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MailApi:
-    """One provider. The functions that read an answer raise nothing, whatever it contains."""
+class AnswerReading:
+    """How the answers of a provider are read. The functions raise nothing, whatever an answer contains."""
+
+    meanings: tuple[AnswerMeaning, ...]
+    """The first row that fits decides; an answer that no row fits is unknown."""
+    read_code: Callable[[Any], str]
+    """The code in the body of an answer, which is None if that is no JSON; NO_CODE if there is none."""
+    read_provider_id: Callable[[Any, Mapping[str, str]], str]
+    """The provider's id of an accepted message, from body and headers; empty if there is none."""
+    read_wait: Callable[[Mapping[str, str], Instant], float | None] = read_retry_after
+    """Seconds that the headers of an answer ask us to wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailApi(AnswerReading):
+    """One provider."""
 
     id: str
     """The adapter's id."""
@@ -92,14 +106,6 @@ class MailApi:
     authorization: Mapping[str, str] = field(repr=False)
     """The headers that say who we are."""
     build_request: Callable[[Mail, Message], MailRequest]
-    meanings: tuple[AnswerMeaning, ...]
-    """The first row that fits decides; an answer that no row fits is unknown."""
-    read_code: Callable[[Any], str]
-    """The code in the body of an answer, which is None if that is no JSON; NO_CODE if there is none."""
-    read_provider_id: Callable[[Any, Mapping[str, str]], str]
-    """The provider's id of an accepted mail, from body and headers; empty if there is none."""
-    read_wait: Callable[[Mapping[str, str], Instant], float | None] = read_retry_after
-    """Seconds that the headers of an answer ask us to wait."""
     concurrency: int = 32
     """Requests at a time."""
 
@@ -139,20 +145,21 @@ class MailApiAdapter:
         headers = {**self._api.authorization, **request.headers}
         content_type = request.content_type
         answer = await self._provider.post(request.path, request.content, headers, message.id, first_byte, content_type)
-        return self._read_answer(message.id, answer)
+        return read_answer(self._api, message.id, answer, self._clock.now())
 
-    def _read_answer(self, message_id: str, answer: ProviderAnswer) -> HandoverResult:
-        body = _decode(answer.body)
-        code = _keep(_CODE, self._api.read_code(body)) or NO_CODE
-        meaning = find_meaning(self._api.meanings, answer.status, code)
-        detail = f"status {answer.status}, {code}" if code else f"status {answer.status}"
-        provider_id = wait = None
-        if meaning.outcome == "accepted":
-            provider_id = _keep(_PROVIDER_ID, self._api.read_provider_id(body, answer.headers))
-        elif meaning.outcome != "rejected":
-            asked = self._api.read_wait(answer.headers, self._clock.now())
-            wait = max(filter(None, (asked, meaning.wait)), default=None)
-        return HandoverResult(message_id, meaning.outcome, provider_id, detail, wait, meaning.fault)
+
+def read_answer(api: AnswerReading, message_id: str, answer: ProviderAnswer, now: Instant) -> HandoverResult:
+    """What an answer means for the message."""
+    body = _decode(answer.body)
+    code = _keep(_CODE, api.read_code(body)) or NO_CODE
+    meaning = find_meaning(api.meanings, answer.status, code)
+    detail = f"status {answer.status}, {code}" if code else f"status {answer.status}"
+    provider_id = wait = None
+    if meaning.outcome == "accepted":
+        provider_id = _keep(_PROVIDER_ID, api.read_provider_id(body, answer.headers))
+    elif meaning.outcome != "rejected":
+        wait = max(filter(None, (api.read_wait(answer.headers, now), meaning.wait)), default=None)
+    return HandoverResult(message_id, meaning.outcome, provider_id, detail, wait, meaning.fault)
 
 
 def create_mail_api_adapter(api: MailApi, context: AdapterContext) -> MailApiAdapter:

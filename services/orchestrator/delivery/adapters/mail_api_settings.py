@@ -1,4 +1,4 @@
-"""Settings that the adapters of mail providers with an HTTP API share, and how they are required and checked."""
+"""Settings that the adapters of providers with an HTTP API share, and how they are required and checked."""
 
 from collections.abc import Callable
 from typing import Any

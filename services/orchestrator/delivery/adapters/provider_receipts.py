@@ -70,7 +70,7 @@ class ProviderStatement:
         detail = ", ".join(code for code in self.codes if _CODE.fullmatch(code)) or None
         at = now if self.at is None else self.at
         for position, each in enumerate(self.meanings):
-            key = f"{adapter}:{_digest(*self.identity, position)}"
+            key = make_key(adapter, *self.identity, position)
             yield Receipt(key, self.message_id, each.kind, at, each.permanent, each.by_machine, detail)
 
 
@@ -123,5 +123,7 @@ def check_age(seconds: str, now: Instant, oldest: int, name: str) -> None:
         raise ReceiptRefused(f"{name} is more than {TOLERANCE} s ahead of our time or {oldest} s behind it")
 
 
-def _digest(*parts: str | int) -> str:
-    return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()[:40]
+def make_key(adapter: str, *identity: str | int) -> str:
+    """The key of a statement: the same whenever its identity is."""
+    digest = hashlib.sha256(repr(identity).encode("utf-8", "backslashreplace")).hexdigest()[:40]
+    return f"{adapter}:{digest}"

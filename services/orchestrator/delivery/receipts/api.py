@@ -7,6 +7,7 @@ gets another answer sends the same again.
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
@@ -23,7 +24,7 @@ from services.orchestrator.settings import OrchestratorSettings
 
 
 class ReceiptCounts(TypedDict):
-    """How many receipts were new, repeated, and about messages that are not known here."""
+    """How many receipts and replies were new, repeated, and about messages that are not known here."""
 
     new: int
     repeated: int
@@ -55,18 +56,22 @@ def receipt_routes(
         dependencies=[public(), _BODY],
         **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed),
     )
-    async def take_receipts(adapter: str, request: Request) -> ReceiptCounts:
+    async def take_receipts(adapter: str, request: Request) -> ReceiptCounts | Response:
         reader = readers.get(adapter)
         if reader is None:
             raise NotFound(f"no adapter `{adapter[:40]}` takes receipts: use {', '.join(readers)}")
         body = await request.body()
-        received = ReceiptRequest(_plain(request.headers), dict(request.query_params), body, clock.now())
+        headers, url = _plain(request.headers), request.url
+        received = ReceiptRequest(headers, dict(request.query_params), body, clock.now(), url.query)
         try:
-            receipts = reader(getattr(settings, adapter), received)
+            statements = reader(getattr(settings, adapter), received)
         except Permanent:
             metrics.record_refused(adapter)
             raise
-        taken = await intake.take(adapter, receipts)
+        taken = await intake.take(adapter, statements)
+        answer = ADAPTER_REGISTRY.declarations[adapter].receipt_answer
+        if answer is not None:
+            return Response(answer[1], media_type=answer[0])
         return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
 
     return routes

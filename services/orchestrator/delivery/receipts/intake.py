@@ -1,18 +1,20 @@
-"""Takes receipts: they are durable, and what they forbid is forbidden, before the provider is told so.
+"""Takes receipts and replies: they are durable, and what they forbid is forbidden, before the provider is told so.
 
 What a provider repeats changes nothing more. A receipt about a message that is not known here changes nothing at all.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Row
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.message import HandoverResult
-from schemas.receipt import Receipt
-from schemas.service_api import ProviderEntry
+from schemas.receipt import CustomerReply, Receipt, Statement
+from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
@@ -22,6 +24,7 @@ from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.delivery.attempts import AttemptResult
 from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
+from services.orchestrator.delivery.receipts.replies import match_replies
 from services.orchestrator.delivery.receipts.store import NewReceipt
 from services.orchestrator.delivery.results import record_late_results
 
@@ -40,6 +43,9 @@ class EntryApi(Protocol):
 
     async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
         """Add do-not-contact entries; one that is there is no error. Raises Transient and Permanent."""
+
+    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+        """Remove entries that `added_by` has made; one that is gone is no error. Raises Transient and Permanent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,66 +75,91 @@ class ReceiptIntake:
         self._clock = clock
         self._metrics = metrics
 
-    async def take(self, adapter: str, receipts: Sequence[Receipt]) -> TakenReceipts:
-        """Keep these receipts and make the entries that follow from them. Raises Transient: then the provider has to
-        send them again, and those that were kept are repetitions.
+    async def take(self, adapter: str, statements: Sequence[Statement]) -> TakenReceipts:
+        """Keep these receipts and replies, and make the entries that follow from them. Raises Transient: then the
+        provider has to send them again, and those that were kept are repetitions.
         """
         now = self._clock.now()
         # What a clock that is ahead of ours says of the future would forbid nothing until then.
-        receipts = [msgspec.structs.replace(each, at=min(each.at, now)) for each in receipts]
+        statements = [msgspec.structs.replace(each, at=min(each.at, now)) for each in statements]
+        receipts = [each for each in statements if isinstance(each, Receipt)]
         async with self._database.write() as tx:
+            replies = await match_replies(tx, [each for each in statements if isinstance(each, CustomerReply)])
             messages = await store.load_messages(tx, {each.message_id for each in receipts})
-            known = [
+            about_messages = [
                 NewReceipt(each, messages[each.message_id].customer, suppression_reason(each))
                 for each in receipts
                 if each.message_id in messages
             ]
+            known = [*about_messages, *replies]
             new_keys = await store.insert_receipts(tx, adapter, known, now)
-            new = [each.receipt for each in known if each.receipt.key in new_keys]
-            if new:
+            new = [each.receipt for each in about_messages if each.receipt.key in new_keys]
+            if new_keys:
                 await tx.notify(store.RECEIPTS_TAKEN)
                 # All at once, in customer order: two steps that lock some each could wait for each other's.
                 await ledger_store.lock_ledgers(tx, sorted({messages[each.message_id].customer for each in new}))
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
-        distinct = {each.key: each for each in new}
-        for each in distinct.values():
-            message = messages[each.message_id]
-            delay = None if message.closed_at is None else max(each.at - message.closed_at, 0) / SECOND
-            self._metrics.record_new(adapter, message.channel, each.kind, delay)
-        self._metrics.record_others(adapter, len(known) - len(distinct), len(receipts) - len(known))
-        return TakenReceipts(len(distinct), len(known) - len(distinct), len(receipts) - len(known))
+        for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
+            self._record(adapter, each, messages.get(each.receipt.message_id))
+        counts = TakenReceipts(len(new_keys), len(known) - len(new_keys), len(statements) - len(known))
+        self._metrics.record_others(adapter, counts.repeated, counts.unknown)
+        return counts
+
+    def _record(self, adapter: str, new: NewReceipt, message: Row[Any] | None) -> None:
+        receipt, delay = new.receipt, None
+        if message is not None and message.closed_at is not None:
+            delay = max(receipt.at - message.closed_at, 0) / SECOND
+        channel = new.channel or (message.channel if message is not None else "")
+        self._metrics.record_new(adapter, channel, receipt.kind, delay)
 
     async def _find_unsuppressed(self, keys: Sequence[str]) -> Sequence[Row[Any]]:
         if not keys:
             return ()
         async with self._database.read() as tx:
-            return await store.list_unsuppressed(tx, keys)
+            rows = await store.list_unsuppressed(tx, keys)
+            if not any(row.suppresses == store.LIFTS for row in rows):
+                return rows
+            # What takes an entry back comes after the entry, which may not have been made yet.
+            return await store.list_owed_entries(tx, ENTRIES_AT_ONCE)
 
     async def suppress(self, rows: Sequence[Row[Any]]) -> None:
         """Make the do-not-contact entries of these receipts, and note that they are made. Raises Transient.
 
-        Suppression is called outside of a transaction of ours. To make an entry twice is no error.
+        Suppression is called outside of a transaction of ours. To make an entry twice is no error, nor to remove one.
         """
-        for adapter in sorted({row.adapter for row in rows}):
-            of_adapter = [row for row in rows if row.adapter == adapter]
-            for start in range(0, len(of_adapter), ENTRIES_AT_ONCE):
-                portion = of_adapter[start : start + ENTRIES_AT_ONCE]
+        in_order = sorted(rows, key=lambda row: (row.adapter, row.seq))  # STOP and START count in their order
+        for (adapter, lifts), run in groupby(in_order, key=lambda row: (row.adapter, row.suppresses == store.LIFTS)):
+            of_run = list(run)
+            for start in range(0, len(of_run), ENTRIES_AT_ONCE):
+                portion = of_run[start : start + ENTRIES_AT_ONCE]
                 try:
-                    await self._suppression.add_entries([_entry(row) for row in portion], f"receipts of {adapter}")
+                    await (self._lift if lifts else self._add)(portion, f"receipts of {adapter}")
                 except Permanent as error:
                     raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
                 async with self._database.write() as tx:
                     await store.mark_suppressed(tx, [row.seq for row in portion])
 
+    async def _add(self, rows: Sequence[Row[Any]], added_by: str) -> None:
+        await self._suppression.add_entries([_entry(row) for row in rows], added_by)
+
+    async def _lift(self, rows: Sequence[Row[Any]], added_by: str) -> None:
+        lifts = [AddressLift(row.to_address, row.channel, row.at) for row in rows if row.to_address]
+        await self._suppression.lift_entries(lifts, SuppressionReason.STOP_KEYWORD, added_by)
+
 
 def _entry(row: Row[Any]) -> ProviderEntry:
     """The entry of a receipt, for the channel that the message was sent on.
 
-    Who unsubscribes at the provider wants no more advertising; after a bounce or a complaint nothing is sent there.
+    Who unsubscribes at the provider wants no more advertising, and on some channels nothing more; after a bounce or a
+    complaint nothing is sent there.
     """
-    classes = (Class.MARKETING.value,) if row.suppresses == SuppressionReason.STOP_KEYWORD else None
+    advertising_alone = (
+        row.suppresses == SuppressionReason.STOP_KEYWORD
+        and not CHANNEL_REGISTRY.declarations[row.channel].stops_everything
+    )
+    classes = (Class.MARKETING.value,) if advertising_alone else None
     source = f"{row.adapter}: {row.kind}"
     return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, row.suppresses, source, row.at)
 

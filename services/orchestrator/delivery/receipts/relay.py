@@ -64,7 +64,7 @@ class ReceiptRelay:
 
 
 def _event(row: Row[Any]) -> bytes:
-    """The event of a receipt, in the structured form of CloudEvents. It holds no address."""
+    """The event of a receipt, in the structured form of CloudEvents. It holds no address; of a reply, what it says."""
     data = {
         "message_id": row.message_id,
         "campaign": row.campaign,
@@ -75,6 +75,7 @@ def _event(row: Row[Any]) -> bytes:
         "permanent": bool(row.permanent),
         "by_machine": bool(row.by_machine),
         "detail": row.detail,
+        "text": row.text,
     }
     return msgspec.json.encode({
         "specversion": "1.0",

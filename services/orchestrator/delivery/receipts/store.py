@@ -1,37 +1,47 @@
 """SQL of receipts."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Row
 
 from schemas.receipt import Receipt
 from schemas.times import Instant
-from schemas.vocabulary import SuppressionReason
+from schemas.vocabulary import CHANNELS, SuppressionReason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.store import ERASED_SOURCE
 
 _INSERTED = {
     **dict.fromkeys(("receipt_key", "message_id", "customer", "adapter", "kind", "detail", "suppresses"), "text"),
-    **dict.fromkeys(("permanent", "by_machine", "at", "received"), "bigint"),
+    **dict.fromkeys(("permanent", "by_machine", "at", "received", "published"), "bigint"),
+    **dict.fromkeys(("text", "channel", "address"), "text"),
 }
 _OPEN = (
     "SELECT r.seq, r.receipt_key, r.message_id, r.customer, r.adapter, r.kind, r.permanent, r.by_machine, r.detail, "
-    "r.at, r.suppresses, r.published, m.channel, m.campaign, m.cls, m.topic, m.to_address "
-    "FROM receipt r JOIN message m ON m.message_id = r.message_id"
+    "r.at, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
+    "COALESCE(m.to_address, r.address) AS to_address "
+    "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id"
 )
-
-
+LIFTS: Final[Literal["lift"]] = "lift"
+"""What `suppresses` says of a reply that takes back the entry of an earlier one."""
 RECEIPTS_TAKEN: Final = "receipts_taken"
 """Notified when receipts were kept that have to be published."""
 
 
+Suppresses = SuppressionReason | Literal["lift"]
+
+
 class NewReceipt(NamedTuple):
-    """A receipt of a message that is known here."""
+    """A receipt of a message that is known here, or a reply from an address that no message is known to have gone to:
+    then `customer` and the message id are empty, and `channel` and `address` are given.
+    """
 
     receipt: Receipt
     customer: str
-    suppresses: SuppressionReason | None
+    suppresses: Suppresses | None
+    text: str | None = None
+    channel: str | None = None
+    address: str | None = None
 
 
 async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
@@ -47,6 +57,19 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
     return {row.message_id: row for row in rows}
 
 
+async def find_last_message(tx: Tx, channel: str, address: str) -> Row[Any] | None:
+    """The last message to an address, which a reply from there belongs to."""
+    assert channel in CHANNELS
+    # The channel stands in the statement itself, or the partial index (migration 0024) would not be used.
+    return await tx.row(
+        "SELECT message_id, customer, channel, closed_at FROM tracked_message "
+        f"WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
+        "ORDER BY created DESC, message_id LIMIT 1",
+        address=address,
+        erased=ERASED_SOURCE,
+    )
+
+
 async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: Instant) -> set[str]:
     """Keep these receipts; returns the keys of those that were not kept before."""
     if not new:
@@ -56,6 +79,7 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
             *(each.receipt.key, each.receipt.message_id, each.customer, adapter, each.receipt.kind),
             *(each.receipt.detail, each.suppresses),
             *(int(each.receipt.permanent), int(each.receipt.by_machine), each.receipt.at, now),
+            *(int(not each.customer), each.text, each.channel, each.address),  # without a customer there is no event
         ]
         # In one order, so that of two requests with the same receipts one waits for the other.
         for each in sorted(new, key=lambda each: each.receipt.key)
@@ -91,7 +115,7 @@ async def list_unpublished(tx: Tx, limit: int) -> Sequence[Row[Any]]:
 async def mark_suppressed(tx: Tx, sequence: Sequence[int]) -> None:
     """Note that the entries of these receipts are made."""
     await tx.execute(
-        f"UPDATE receipt SET suppresses = NULL WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
+        f"UPDATE receipt SET suppresses = NULL, address = NULL WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
         seqs=tx.list_parameter(sequence),
     )
 
@@ -99,7 +123,7 @@ async def mark_suppressed(tx: Tx, sequence: Sequence[int]) -> None:
 async def mark_published(tx: Tx, sequence: Sequence[int]) -> None:
     """Note that the events of these receipts are in the log."""
     await tx.execute(
-        f"UPDATE receipt SET published = 1 WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
+        f"UPDATE receipt SET published = 1, text = NULL WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
         seqs=tx.list_parameter(sequence),
     )
 

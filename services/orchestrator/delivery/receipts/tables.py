@@ -9,8 +9,10 @@ from services.orchestrator.decisions.tables import Columns, serial_column, text_
 
 
 def _receipt() -> list[Column[Any]]:
-    """`suppresses`: the reason of the do-not-contact entry that it leads to, until that entry is made; then null.
-    `published`: whether its event is in the log.
+    """`suppresses`: the reason of the do-not-contact entry that it leads to, or `lift` if it takes such an entry back,
+    until that is done; then null. `published`: whether its event is in the log. `text`: of a reply, until then.
+    `channel`, `address`: of a reply from an address that no message is known to have gone to, whose message and
+    customer are empty; the address until the entry is made.
     """
     return [
         serial_column("seq"),
@@ -26,7 +28,13 @@ def _receipt() -> list[Column[Any]]:
         time_column("received"),
         text_column("suppresses", null=True),
         Column("published", SmallInteger, nullable=False, server_default="0"),
+        *reply_columns(),
     ]
+
+
+def reply_columns() -> list[Column[Any]]:
+    """The columns that only replies have."""
+    return [text_column("text", null=True), text_column("channel", null=True), text_column("address", null=True)]
 
 
 RECEIPT_TABLES: dict[str, Columns] = {"receipt": _receipt}

@@ -1,0 +1,1 @@
+"""Hands text messages over to Telnyx, by its API v2."""

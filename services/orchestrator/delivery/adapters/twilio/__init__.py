@@ -1,0 +1,1 @@
+"""Hands text messages over to Twilio, by its Messages resource."""

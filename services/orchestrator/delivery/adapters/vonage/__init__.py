@@ -1,0 +1,1 @@
+"""Hands text messages over to Vonage, by its Messages API."""

@@ -1,0 +1,46 @@
+"""What customers answer becomes a receipt of the last message that went to their address.
+
+A reply that asks to stop counts also where no message is known to have gone there: the customer may have had it from
+another installation, or long ago.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from schemas.address_kinds import BadAddress
+from schemas.addresses import canonical_address
+from schemas.receipt import CustomerReply, Receipt, ReceiptKind
+from schemas.vocabulary import SuppressionReason
+from services.kit.db.database import Tx
+from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts.reply_keywords import understand_reply
+from services.orchestrator.delivery.receipts.store import NewReceipt, Suppresses
+
+_NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+_SUPPRESSES: Final[Mapping[str | None, Suppresses]] = {"stop": SuppressionReason.STOP_KEYWORD, "start": store.LIFTS}
+
+
+async def match_replies(tx: Tx, replies: Sequence[CustomerReply]) -> list[NewReceipt]:
+    """The receipts that replies are. Left out: what asks for nothing and comes from where no message is known to have
+    gone, and what comes from no address that messages can go to.
+    """
+    found = [await _match_reply(tx, each) for each in replies]
+    return [each for each in found if each is not None]
+
+
+async def _match_reply(tx: Tx, reply: CustomerReply) -> NewReceipt | None:
+    try:
+        address = canonical_address(reply.channel, reply.address, None)
+    except BadAddress:
+        return None
+    asked = reply.keyword or understand_reply(reply.text)
+    kind: ReceiptKind = "unsubscribed" if asked == "stop" else "replied"
+    message = await store.find_last_message(tx, reply.channel, address)
+    receipt = Receipt(reply.key, "" if message is None else message.message_id, kind, reply.at, detail=asked)
+    suppresses = _SUPPRESSES.get(asked)
+    if message is not None:
+        text = None if asked == "stop" else _NOT_TEXT.sub("", reply.text) or None
+        return NewReceipt(receipt, message.customer, suppresses, text, channel=reply.channel)
+    return None if suppresses is None else NewReceipt(receipt, "", suppresses, channel=reply.channel, address=address)
