@@ -15,9 +15,12 @@ from pydantic import SecretStr
 from schemas.message import HandoverResult, Message
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import MINUTE
+from services.development.all_services import SERVICE_NAMES
 from services.kit.errors import Transient
+from services.orchestrator.decisions.store import ERASED_SOURCE
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.twilio.declaration import TwilioSettings
+from services.orchestrator.delivery.receipts import store
 from tests.flow.test_delivery import Provider
 from tests.flow.test_receipts import entries, shown
 from tests.orchestrator.delivery.adapters.test_twilio_receipts import NUMBER, TOKEN, URL, inbound, signed, status
@@ -40,9 +43,18 @@ def texter(key: str = "c-1", number: str = NUMBER) -> dict[str, Any]:
     return customer(key, addresses=[address], consent=[{**GRANTED, "wording": "texts-1"}])
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def urls(request: pytest.FixtureRequest) -> dict[str, str] | None:
+    """The databases of the three services, once of each dialect."""
+    if request.param == "sqlite":
+        return None
+    server = request.getfixturevalue("postgres_server")
+    return {service: server.database() for service in SERVICE_NAMES}
+
+
 @pytest.fixture
-async def product(tmp_path: Path) -> AsyncIterator[Live]:
-    async with live(tmp_path, MONDAY, twilio=SETTINGS) as running:
+async def product(tmp_path: Path, urls: dict[str, str] | None) -> AsyncIterator[Live]:
+    async with live(tmp_path, MONDAY, urls, twilio=SETTINGS) as running:
         await running.policy(policy())
         await running.campaign(by_sms())
         await running.customer(texter())
@@ -200,6 +212,16 @@ async def test_a_reply_belongs_to_the_last_text_that_went_there(product: Live) -
     await reply(product, "Thanks")
     assert (await shown(product, first))["receipts"] == []
     assert [each["kind"] for each in (await shown(product, last))["receipts"]] == ["replied"]
+
+
+async def test_the_text_that_a_reply_belongs_to_is_found_by_an_index(product: Live) -> None:
+    async with product.database.write() as tx:
+        if tx.dialect == "postgresql":
+            await tx.execute("SET LOCAL enable_seqscan = off")
+            await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        explain = "EXPLAIN QUERY PLAN " if tx.dialect == "sqlite" else "EXPLAIN "
+        plan = await tx.rows(explain + store.LAST_MESSAGE.format(channel="sms"), address=NUMBER, erased=ERASED_SOURCE)
+    assert "message_sms_address" in str(plan)
 
 
 async def test_a_reply_from_a_stranger_changes_nothing(product: Live) -> None:

@@ -22,6 +22,12 @@ _OPEN = (
     "COALESCE(m.to_address, r.address) AS to_address "
     "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id"
 )
+LAST_MESSAGE: Final = (
+    "SELECT message_id, customer, channel, closed_at FROM tracked_message "
+    "WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
+    "ORDER BY created DESC, message_id LIMIT 1"
+)
+"""The channel stands in the statement itself, or the partial index (migration 0024) would not be used."""
 LIFTS: Final[Literal["lift"]] = "lift"
 """What `suppresses` says of a reply that takes back the entry of an earlier one."""
 RECEIPTS_TAKEN: Final = "receipts_taken"
@@ -60,14 +66,7 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
 async def find_last_message(tx: Tx, channel: str, address: str) -> Row[Any] | None:
     """The last message to an address, which a reply from there belongs to."""
     assert channel in CHANNELS
-    # The channel stands in the statement itself, or the partial index (migration 0024) would not be used.
-    return await tx.row(
-        "SELECT message_id, customer, channel, closed_at FROM tracked_message "
-        f"WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
-        "ORDER BY created DESC, message_id LIMIT 1",
-        address=address,
-        erased=ERASED_SOURCE,
-    )
+    return await tx.row(LAST_MESSAGE.format(channel=channel), address=address, erased=ERASED_SOURCE)
 
 
 async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: Instant) -> set[str]:
