@@ -148,6 +148,7 @@ def test_what_saves_no_part_is_not_proposed(text: str) -> None:
         ("”", 'write " for ” (right double quotation mark)'),
         ("😀", "leave out 😀 (grinning face)"),
         ("\ufe0f", "leave out U+FE0F (variation selector-16)"),
+        ("👨‍👩‍👧", "leave out 👨 (man), 👩 (woman), 👧 (girl)"),
         ("…😀", "write ... for … (horizontal ellipsis) and leave out 😀 (grinning face)"),
     ],
 )
@@ -159,7 +160,7 @@ def test_a_suggestion_names_at_most_four_characters() -> None:
     found = suggest_plain_characters("a" * 100 + "’“”–—…")
     assert found is not None
     assert found.count(" for ") == 4
-    assert found.endswith(", and 2 others likewise: 1 part, not 2")
+    assert found.endswith(", and 2 more likewise: 1 part, not 2")
 
 
 @pytest.mark.parametrize("plain", PLAIN.values())
@@ -199,6 +200,11 @@ def test_the_preview_says_what_makes_parts_short() -> None:
         ("it’s", "1 part in Unicode because of ’"),
         ("☃😀Ж\u00a0", "1 part in Unicode because of ☃ 😀 Ж and others"),
         ("a\u00a0b", "1 part in Unicode because of U+00A0"),
+        ("👨‍👩‍👧", "1 part in Unicode because of 👨 👩 👧"),
+        ("❤️", "1 part in Unicode because of ❤"),
+        ("\u200d", "1 part in Unicode because of U+200D"),
+        ("مرحبا", "1 part in Unicode because of its letters"),
+        ("êô", "1 part in Unicode because of ê ô"),
     ],
 )
 def test_the_inbox_says_how_many_parts_and_why_they_are_short(text: str, words: str) -> None:

@@ -23,6 +23,7 @@ from services.orchestrator.delivery.channels.sms.plain_characters import (
     describe_character,
     name_replacements,
     suggest_plain_characters,
+    without_joiners,
     write_plainly,
 )
 from services.template import RenderError, line_and_column
@@ -30,6 +31,8 @@ from services.template import RenderError, line_and_column
 MAX_PARTS: Final = 10
 """Phones put no more than that together reliably, and each part is paid for."""
 MAX_CHARACTERS: Final = 1600
+MAX_NAMED_BRIEFLY: Final = 3
+"""How many characters the inbox names."""
 ALPHABET_NAMES: Final = {GSM: "the GSM alphabet", UCS2: "Unicode"}
 
 
@@ -94,16 +97,18 @@ class SmsChannel:
         count = count_in_words(len(parts.texts))
         if parts.encoding == GSM:
             return count
-        named = " ".join(map(_show_briefly, parts.outside[:3])) + (" and others" if len(parts.outside) > 3 else "")
-        return f"{count} in Unicode because of {named}"
+        return f"{count} in Unicode because of {_name_briefly(without_joiners(parts.outside))}"
 
 
 def _compose(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _show_briefly(character: str) -> str:
-    return describe_character(character).partition(" (")[0]
+def _name_briefly(outside: str) -> str:
+    if sum(map(str.isalpha, outside)) > MAX_NAMED_BRIEFLY:  # another script, or another language
+        return "its letters"
+    shown = " ".join(describe_character(each).partition(" (")[0] for each in outside[:MAX_NAMED_BRIEFLY])
+    return shown + (" and others" if len(outside) > MAX_NAMED_BRIEFLY else "")
 
 
 def _describe_excess(parts: SmsParts) -> str:

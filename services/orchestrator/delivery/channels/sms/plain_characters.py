@@ -56,12 +56,12 @@ def suggest_plain_characters(text: str) -> str | None:
 
 def name_replacements(outside: str) -> str:
     """What to write for these characters, and what to leave out; empty if nothing can be proposed."""
-    mended = [each for each in outside if each in PLAIN or _is_picture(each)]
+    mended = [each for each in without_joiners(outside) if each in PLAIN or _is_picture(each)]
     named = mended[:MAX_NAMED]
     written = [f"{_show_plain(PLAIN[each])} for {describe_character(each)}" for each in named if PLAIN.get(each)]
     left_out = [describe_character(each) for each in named if not PLAIN.get(each)]
     steps = [f"write {', '.join(written)}" if written else "", f"leave out {', '.join(left_out)}" if left_out else ""]
-    more = f", and {len(mended) - MAX_NAMED} others likewise" if len(mended) > MAX_NAMED else ""
+    more = f", and {len(mended) - MAX_NAMED} more likewise" if len(mended) > MAX_NAMED else ""
     return " and ".join(filter(None, steps)) + more
 
 
@@ -76,6 +76,11 @@ def describe_character(character: str) -> str:
         shown = f"U+{ord(character):04X}"
     name = "tabulator" if character == "\t" else unicodedata.name(character, "").lower()
     return f"{shown} ({name})" if name else shown
+
+
+def without_joiners(outside: str) -> str:
+    """The characters without those that only join emoji or choose their look, unless there are no others."""
+    return "".join(each for each in outside if each != "\u200d" and ord(each) not in _VARIATION_SELECTORS) or outside
 
 
 def _is_picture(character: str) -> bool:
