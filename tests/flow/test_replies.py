@@ -24,6 +24,7 @@ from services.orchestrator.delivery.receipts import store
 from tests.flow.test_delivery import Provider
 from tests.flow.test_receipts import entries, shown
 from tests.orchestrator.delivery.adapters.test_twilio_receipts import NUMBER, TOKEN, URL, inbound, signed, status
+from tests.support.api_contract import ContractTransport
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
@@ -72,7 +73,7 @@ async def sent(product: Live, name: str = "e-1", provider: Provider | None = Non
 async def post(product: Live, form: dict[str, str], query: str = "") -> httpx.Response:
     """Post it as Twilio does, which has no key of ours."""
     request = signed(form, query)
-    transport = httpx.ASGITransport(product.together.app)
+    transport = ContractTransport(product.together.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tactful") as twilio:
         headers = {**request.headers, "content-type": "application/x-www-form-urlencoded"}
         path = "/v1/receipts/twilio" + (f"?{query}" if query else "")

@@ -8,7 +8,7 @@ A model refers to a document by `document_schema(name)`, and takes over its fiel
 with_document(name)`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -57,14 +57,15 @@ def with_document(name: str, *, without: Sequence[str] = (), nullable: bool = Fa
     return {_WITH_DOCUMENT: {"name": name, "without": list(without), "nullable": nullable}}
 
 
-def answers(models: Mapping[int, Any], *errors: type[TactfulError]) -> dict[str, Any]:
+def answers(models: Mapping[int, Any], *errors: type[TactfulError], texts: Collection[str] = ()) -> dict[str, Any]:
     """In `@routes.get(..., **answers({200: Thing}, NotFound))`: what a route answers, by status, and its own errors.
 
     The errors of every route (of the key, the body, the parameters, and ours) need not be named. A model of None means
-    no body.
+    no body. `texts`: media types of what it may answer in place of JSON.
     """
+    content = {"content": {media_type: {"schema": _TEXT} for media_type in texts}} if texts else {}
     return {
-        "responses": {status: {"description": _SUCCESS_PHRASES[status]} for status in models},
+        "responses": {status: {"description": _SUCCESS_PHRASES[status], **content} for status in models},
         "status_code": next(iter(models)),
         "response_model": None,
         "openapi_extra": {
@@ -244,7 +245,8 @@ def _complete_operation(
     responses: Json = operation.setdefault("responses", {})
     responses.pop("422", None)
     for status, each in (context.openapi_extra or {}).get(_MODELS, {}).items():
-        responses[status]["content"] = {"application/json": {"schema": dict(answer_schemas[id(each.model)])}}
+        document = {"application/json": {"schema": dict(answer_schemas[id(each.model)])}}
+        responses[status]["content"] = {**responses[status].get("content", {}), **document}
     for status, codes in list_errors(context, method).items():
         problem = {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}}
         responses[str(status)] = {

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from schemas.addresses import hash_address
-from schemas.service_api import CustomerAddressHashes
+from schemas.service_api import AddressLift, CustomerAddressHashes, ProviderEntry
 from services.suppression.entry_registration import mask_address
 from tests.support.suppression_service import ADDRESS_KEY, NOW, Running
 
@@ -305,3 +305,28 @@ async def test_entries_are_counted_by_reason(service: Running) -> None:
     assert service.metric("suppression_entries", list="hard_bounce") == 1
     assert service.metric("suppression_entries", list="legal") == 1
     assert service.metric("suppression_entries", list="manual") == 0
+
+
+@pytest.mark.wired
+async def test_entries_of_an_address_are_lifted_where_the_one_who_made_them_asks_for_it(service: Running) -> None:
+    number = "+4915112345678"
+    made = ProviderEntry("c-1", number, "sms", None, "stop_keyword", "twilio: unsubscribed", NOW)
+
+    async def reasons() -> list[str]:
+        return [entry.reason for entry in await entries(service, "c-9", ("sms", number))]
+
+    await service.client.add_entries([made], "receipts of twilio")
+    kept = [
+        (AddressLift(number, "sms", NOW), "stop_keyword", "receipts of another"),
+        (AddressLift(number, "sms", NOW), "hard_bounce", "receipts of twilio"),
+        (AddressLift(number, "sms", NOW - 1), "stop_keyword", "receipts of twilio"),
+        (AddressLift("+4915187654321", "sms", NOW), "stop_keyword", "receipts of twilio"),
+    ]
+    for lift, reason, added_by in kept:
+        await service.client.lift_entries([lift], reason, added_by)
+        assert await reasons() == ["stop_keyword"]
+    for _ in range(2):
+        await service.client.lift_entries([kept[0][0]], "stop_keyword", "receipts of twilio")
+        assert await reasons() == []
+    await service.client.add_entries([made], "receipts of twilio")
+    assert await reasons() == ["stop_keyword"]

@@ -50,11 +50,14 @@ def receipt_routes(
         if declaration.has_receipts
     }
 
+    own_answers = [each.receipt_answer for each in ADAPTER_REGISTRY.declarations.values()]
+    texts = sorted({answer[0] for answer in own_answers if answer is not None})
+
     @routes.post(
         "/{adapter}",
         summary="What a provider says about messages; called by providers, signed as each of them signs",
         dependencies=[public(), _BODY],
-        **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed),
+        **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed, texts=texts),
     )
     async def take_receipts(adapter: str, request: Request) -> ReceiptCounts | Response:
         reader = readers.get(adapter)
