@@ -206,6 +206,16 @@ async def test_other_replies_are_published_once_and_forbid_nothing(product: Live
     assert row.text is None
 
 
+async def test_characters_that_no_database_keeps_are_left_out(product: Live) -> None:
+    await product.campaign(listening("replied", "{{ event.data.text }}"))
+    await sent(product)
+    assert (await reply(product, "odd\x00 \x1btext\n2")).status_code == 200
+    await decided(product, "heard")
+    await product.settle()
+    (heard,) = await product.inbox(channel="in_app")
+    assert heard["content"]["body"] == "odd text\n2"
+
+
 async def test_a_reply_belongs_to_the_last_text_that_went_there(product: Live) -> None:
     first = await sent(product, "e-1")
     await product.at(MONDAY + MINUTE)

@@ -53,7 +53,8 @@ class HistoryExpiry:
         """Delete until nothing is left to delete."""
         before = self._clock.now() - self._days * DAY
         total: Counter[str] = Counter()
-        for step in (store.delete_decisions, store.delete_inbox_rows, store.delete_handovers):
+        steps = (store.delete_decisions, store.delete_inbox_rows, store.delete_stray_replies, store.delete_handovers)
+        for step in steps:
             after: int | None = 0
             while after is not None:
                 async with self._database.write() as tx:

@@ -93,6 +93,14 @@ async def delete_inbox_rows(tx: Tx, before: Instant, after: Instant) -> Step:
     return last.received, +Counter(inbox=count)
 
 
+async def delete_stray_replies(tx: Tx, before: Instant, after: int) -> Step:
+    """Delete replies that belong to no message. What they asked for has been done."""
+    count = await tx.execute(
+        "DELETE FROM receipt WHERE message_id = '' AND received < :before AND suppresses IS NULL", before=before
+    )
+    return None, +Counter(receipt=count)
+
+
 async def delete_handovers(tx: Tx, before: Instant, after: int) -> Step:
     """Delete closed handovers whose messages are all gone. One without a list of its messages was made by an upgrade:
     messages may name it for as long as they are kept, so it stays.

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from schemas.receipt import Receipt
+from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery.receipts import store
@@ -56,3 +57,20 @@ async def test_requests_with_the_same_receipts_wait_for_each_other_in_one_order(
         numbers = list(range(round_number * 200, round_number * 200 + 200))
         shuffled = [start.sample(numbers, len(numbers)) for _ in range(4)]
         assert sum(await asyncio.gather(*(take(each) for each in shuffled))) == len(numbers)
+
+
+async def test_receipts_of_messages_that_are_gone_hold_up_no_others(database: Database) -> None:
+    owed = [
+        NewReceipt(Receipt("test:gone", "msg_gone", "complained", NOW), "c-1", SuppressionReason.SPAM_COMPLAINT),
+        NewReceipt(
+            *(Receipt("test:stranger", "", "unsubscribed", NOW), "", SuppressionReason.STOP_KEYWORD),
+            channel="sms",
+            address="+4915112345678",
+        ),
+    ]
+    async with database.write() as tx:
+        await store.insert_receipts(tx, "webhook", owed, NOW)
+    async with database.read() as tx:
+        (row,) = await store.list_owed_entries(tx, 10)
+        assert (row.receipt_key, row.channel, row.to_address) == ("test:stranger", "sms", "+4915112345678")
+        assert await store.list_unpublished(tx, 10) == []

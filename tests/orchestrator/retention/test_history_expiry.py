@@ -9,13 +9,17 @@ import pytest
 
 from schemas.decision import Decision
 from schemas.event import Event
+from schemas.receipt import Receipt
 from schemas.times import DAY
+from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database, Tx
 from services.kit.db.migrate import upgrade_schema
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.decisions import store as decision_store
 from services.orchestrator.decisions.store import event_key
+from services.orchestrator.delivery.receipts import store as receipt_store
+from services.orchestrator.delivery.receipts.store import NewReceipt
 from services.orchestrator.delivery.store import close_handover
 from services.orchestrator.retention import store
 from services.orchestrator.retention.history_expiry import HistoryExpiry, RetentionMetrics
@@ -175,3 +179,18 @@ async def test_a_long_history_goes_in_portions(database: Database) -> None:
     assert after is not None and counts == {"decision": store.ROWS_AT_ONCE}
     await expire(database)
     assert await left(database) == {}
+
+
+async def test_old_replies_of_strangers_go_once_what_they_asked_for_is_done(database: Database) -> None:
+    def stop(name: str, suppresses: SuppressionReason | None) -> NewReceipt:
+        receipt = Receipt(f"test:{name}", "", "unsubscribed", OLD)
+        return NewReceipt(receipt, "", suppresses, channel="sms", address="+4915112345678")
+
+    async with database.write() as tx:
+        old = [stop("done", None), stop("owed", SuppressionReason.STOP_KEYWORD)]
+        await receipt_store.insert_receipts(tx, "twilio", old, OLD)
+        await receipt_store.insert_receipts(tx, "twilio", [stop("young", None)], OLD + 2)
+    await expire(database)
+    async with database.read() as tx:
+        kept = await tx.rows("SELECT receipt_key FROM receipt ORDER BY receipt_key")
+    assert [row.receipt_key for row in kept] == ["test:owed", "test:young"]

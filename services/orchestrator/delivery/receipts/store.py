@@ -20,8 +20,10 @@ _OPEN = (
     "SELECT r.seq, r.receipt_key, r.message_id, r.customer, r.adapter, r.kind, r.permanent, r.by_machine, r.detail, "
     "r.at, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
     "COALESCE(m.to_address, r.address) AS to_address "
-    "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id"
+    "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id "
+    "WHERE (m.message_id IS NOT NULL OR r.address IS NOT NULL)"
 )
+"""What of them is not done yet, in a query that goes on with AND."""
 LAST_MESSAGE: Final = (
     "SELECT message_id, customer, channel, closed_at FROM tracked_message "
     "WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
@@ -96,19 +98,19 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
 async def list_unsuppressed(tx: Tx, keys: Collection[str]) -> Sequence[Row[Any]]:
     """Those of the receipts whose do-not-contact entry is not made yet, with their messages."""
     return await tx.rows(
-        f"{_OPEN} WHERE r.suppresses IS NOT NULL AND {tx.in_list('r.receipt_key', 'keys')} ORDER BY r.seq",
+        f"{_OPEN} AND r.suppresses IS NOT NULL AND {tx.in_list('r.receipt_key', 'keys')} ORDER BY r.seq",
         keys=tx.list_parameter(sorted(keys)),
     )
 
 
 async def list_owed_entries(tx: Tx, limit: int) -> Sequence[Row[Any]]:
     """The oldest receipts that still have to lead to an entry, with their messages."""
-    return await tx.rows(f"{_OPEN} WHERE r.suppresses IS NOT NULL ORDER BY r.seq LIMIT :limit", limit=limit)
+    return await tx.rows(f"{_OPEN} AND r.suppresses IS NOT NULL ORDER BY r.seq LIMIT :limit", limit=limit)
 
 
 async def list_unpublished(tx: Tx, limit: int) -> Sequence[Row[Any]]:
     """The oldest receipts whose events are not in the log, with their messages."""
-    return await tx.rows(f"{_OPEN} WHERE r.published = 0 ORDER BY r.seq LIMIT :limit", limit=limit)
+    return await tx.rows(f"{_OPEN} AND r.published = 0 ORDER BY r.seq LIMIT :limit", limit=limit)
 
 
 async def mark_suppressed(tx: Tx, sequence: Sequence[int]) -> None:
