@@ -269,16 +269,20 @@ class UnreachableList:
 
     def __init__(self, reached: Any) -> None:
         self.reached, self.is_down = reached, True
+        self.done: list[str] = []
+        self.refused = 0
 
     async def add_entries(self, new: Sequence[ProviderEntry], added_by: str) -> None:
-        await self._call(lambda: self.reached.add_entries(new, added_by))
+        await self._call("add", lambda: self.reached.add_entries(new, added_by))
 
     async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
-        await self._call(lambda: self.reached.lift_entries(lifts, reason, added_by))
+        await self._call("lift", lambda: self.reached.lift_entries(lifts, reason, added_by))
 
-    async def _call(self, ask: Callable[[], Any]) -> None:
+    async def _call(self, what: str, ask: Callable[[], Any]) -> None:
         if self.is_down:
+            self.refused += 1
             raise Transient("suppression does not answer")
+        self.done.append(what)
         await ask()
 
 
@@ -305,8 +309,12 @@ async def test_start_takes_back_a_stop_that_could_not_be_kept_to_yet(product: Li
     neighbour = UnreachableList(components.suppression)
     components.receipt_intake._suppression = neighbour
     assert (await reply(product, "STOP", sid="1")).status_code == 503
+    async with asyncio.timeout(30):
+        while neighbour.refused < 2:  # the relay has tried as well, and waits now
+            await asyncio.sleep(0.02)
     neighbour.is_down = False
     assert (await reply(product, "START", sid="2")).status_code == 200
+    assert neighbour.done[0] == "add"
     async with asyncio.timeout(30):
         while await owed(product):
             await asyncio.sleep(0.05)
@@ -334,7 +342,9 @@ async def test_a_number_that_the_provider_knows_to_be_opted_out_is_not_written_t
         while not (found := await entries(product)):
             await asyncio.sleep(0.02)
     assert [(each["reason"], each["scope"]) for each in found] == [("stop_keyword", {"channel": "sms"})]
-    assert (await shown(product, message_id))["status"] == "rejected"
+    message = await shown(product, message_id)
+    assert (message["status"], message["delivery"]) == ("rejected", None)
+    assert [(each["kind"], each["permanent"]) for each in message["receipts"]] == [("unsubscribed", False)]
     assert await outcome_of_the_next(product) == "suppress"
 
 

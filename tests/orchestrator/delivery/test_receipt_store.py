@@ -12,8 +12,10 @@ from schemas.receipt import Receipt
 from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
+from services.orchestrator.decisions.store import ERASED_SOURCE
 from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.store import NewReceipt
+from tests.support.decision_records import decision, event, keep_message
 
 pytestmark = pytest.mark.wired
 
@@ -74,3 +76,24 @@ async def test_receipts_of_messages_that_are_gone_hold_up_no_others(database: Da
         (row,) = await store.list_owed_entries(tx, 10)
         assert (row.receipt_key, row.channel, row.to_address) == ("test:stranger", "sms", "+4915112345678")
         assert await store.list_unpublished(tx, 10) == []
+
+
+async def test_a_reply_belongs_to_the_last_message_that_was_tried_and_is_of_nobody_erased(database: Database) -> None:
+    number = "+491701234567"
+    messages = {name: decision(event(name), "sms") for name in ("first", "last", "waiting", "elsewhere", "erased")}
+    changes: dict[str, dict[str, object]] = {
+        "first": {"created": 1},
+        "last": {"created": 2},
+        "waiting": {"created": 3, "attempts": 0, "state": "pending"},
+        "elsewhere": {"created": 4, "to_address": "+491707654321"},
+        "erased": {"created": 5, "event_source": ERASED_SOURCE},
+    }
+    async with database.write() as tx:
+        for name, of in messages.items():
+            await keep_message(tx, of, **changes[name])
+    async with database.read() as tx:
+        found = await store.find_last_message(tx, "sms", number)
+        assert found is not None
+        assert found.message_id == messages["last"].message_id
+        assert await store.find_last_message(tx, "push", number) is None
+        assert await store.find_last_message(tx, "sms", "+491700000000") is None
