@@ -21,14 +21,13 @@ from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage, decide_in_steps
+from services.orchestrator.policy.horizon import trim_ledger
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.steps import Steps, finish
 from services.template import RenderError
 
 NO_STATES: Mapping[str, str] = MappingProxyType({})
-MAX_UNTRIMMED_CONTACTS = 64
-"""A ledger with more contacts than this drops those that no rule can look back at any more."""
 
 
 class EvaluationMode(msgspec.Struct, frozen=True):
@@ -196,8 +195,7 @@ def evaluate_in_steps(
             evaluation.ledger = evaluation.ledger.put_reported_contact(request.reported_contact)
         elif request.triggered_campaigns:
             yield from _evaluate_request(evaluation, request, now, render, mode)
-    if len(evaluation.ledger) > MAX_UNTRIMMED_CONTACTS:
-        evaluation.ledger = evaluation.ledger.forget(complete_since)
+    evaluation.ledger = trim_ledger(evaluation.ledger, complete_since)
     return evaluation
 
 
