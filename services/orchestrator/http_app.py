@@ -45,7 +45,9 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,
         registry=components.registry,
-        sandbox=keep_all_messages(components.adapters),
+        settings=settings,
+        adapters=components.adapters,
+        sandbox=keep_all_messages(components.settings),
     )
 
 
@@ -73,6 +75,7 @@ def build_http_app(
         region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
         settings=components.settings,
+        adapters=components.adapters,
         receipt_intake=components.receipt_intake,
         receipt_metrics=components.receipt_metrics,
     )

@@ -21,12 +21,14 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.timeline import load_facts
 from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import load_zone
+from services.orchestrator.settings import OrchestratorSettings
 
 MAX_NAMES = 200
 NAMES = "customers:read"
@@ -76,6 +78,8 @@ class ConsoleContext:
     key_ring: KeyRing
     health: Health
     registry: Registry
+    settings: OrchestratorSettings
+    adapters: Adapters
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:

@@ -138,6 +138,7 @@ def _outbox() -> list[Column[Any]]:
         text_column("channel"),
         text_column("message_id"),
         text_column("customer"),
+        text_column("adapter", null=True),
     ]
 
 
@@ -188,7 +189,7 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "decision_customer": ("decision", ("customer", "decision_id")),
     "decision_time": ("decision", ("time", "message_id")),
     "message_customer": ("message", ("customer", "created")),
-    "outbox_order": ("outbox", ("shard", "channel", "seq")),
+    "outbox_order": ("outbox", ("shard", "channel", "adapter", "seq")),
     "timer_due": ("timer", ("due",)),
     "parked_customer": ("parked", ("customer",)),
 }

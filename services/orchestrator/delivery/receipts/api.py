@@ -44,9 +44,9 @@ def receipt_routes(
     """The route of all adapters whose providers send receipts."""
     routes = APIRouter(prefix="/v1/receipts", tags=["receipts"])
     readers: dict[str, ReceiptReader] = {
-        id: ADAPTER_REGISTRY.load_module(id, "receipts").read_receipts
-        for id, declaration in ADAPTER_REGISTRY.declarations.items()
-        if declaration.has_receipts
+        name: ADAPTER_REGISTRY.load_module(kind, "receipts").read_receipts
+        for name in settings.adapter_names
+        if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_receipts
     }
 
     @routes.post(
@@ -62,7 +62,7 @@ def receipt_routes(
         body = await request.body()
         received = ReceiptRequest(_plain(request.headers), dict(request.query_params), body, clock.now())
         try:
-            receipts = reader(getattr(settings, adapter), received)
+            receipts = reader(settings.settings_of(adapter), received)
         except Permanent:
             metrics.record_refused(adapter)
             raise
